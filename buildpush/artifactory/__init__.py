@@ -1,0 +1,1 @@
+"""What is recorded: build-info, and the Artifactory that keeps it."""

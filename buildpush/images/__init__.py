@@ -1,0 +1,1 @@
+"""What an image is: names, model, archives, compression, Dockerfiles."""

@@ -1,0 +1,203 @@
+"""What an image is, as it flows from an engine or a file to a registry; nothing here does work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from buildpush.errors import BadNameError
+from buildpush.images.references import Digest, Reference
+from buildpush.secrets import Secret
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"  # with .gzip where compressed
+
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?\Z")
+
+Compression = Literal["gzip", "none", "zstd"]
+MediaTypes = Literal["oci", "docker"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """Operating system, architecture and variant in Go's words, such as ``linux/arm64/v8``."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Return the platform that ``os/architecture[/variant]`` names.
+
+        Raises:
+            BadNameError: *text* has another form.
+        """
+        if not _PLATFORM.match(text):
+            message = f"{text!r} is not a platform"
+            raise BadNameError(message, hint="write OS/ARCHITECTURE, such as linux/amd64", setting="platforms")
+        os, architecture, *variant = text.split("/")
+        return cls(os, architecture, *variant)
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer as its source knows it; what is not known yet is ``None``.
+
+    Attributes:
+        created_by: the instruction that made it, for progress and history.
+        media_type: type of the bytes that the source's reader gives: ``OCI_LAYER`` for a plain tar,
+            with ``+gzip`` or ``+zstd`` (Docker: ``.gzip``) for bytes that are compressed already.
+        diff_id: digest of the plain tar.
+        digest: digest of the bytes that the reader gives.
+        size: number of bytes that the reader gives.
+    """
+
+    created_by: str = ""
+    media_type: str = OCI_LAYER
+    diff_id: Digest | None = None
+    digest: Digest | None = None
+    size: int | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the reader gives compressed bytes, which are sent as they are."""
+        return self.media_type.endswith(("gzip", "zstd"))
+
+
+Blobs = Callable[[Collection[int]], Iterator[tuple[int, BinaryIO]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image somewhere: in an engine's folder, an archive, the daemon, a registry.
+
+    Attributes:
+        config: the configuration document's bytes.
+            Where a layer's diff ID is not known yet, its ``rootfs.diff_ids`` is empty and the push fills it in.
+        layers: base layer first.
+        blobs: called with the positions of wanted layers, it gives ``(position, reader)`` in the source's own
+            order; it can be called again. A reader is good until the next one is asked for.
+        random_access: whether ``blobs`` may be called in parallel, once per layer.
+        manifest: its bytes, if the image came with one; it is then sent byte for byte.
+        manifest_type: media type of ``manifest``.
+    """
+
+    config: bytes
+    layers: tuple[Layer, ...]
+    blobs: Blobs = field(repr=False)
+    platform: Platform = Platform("linux", "amd64")
+    random_access: bool = True
+    manifest: bytes | None = None
+    manifest_type: str = OCI_MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several images under one name, one per platform; *manifest* as for :class:`Image`."""
+
+    images: tuple[Image, ...]
+    manifest: bytes | None = None
+    manifest_type: str = OCI_INDEX
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """An order for an engine: nothing in it is left to decide.
+
+    Attributes:
+        context: absolute folder.
+        dockerfile: absolute file.
+        references: what the image will be called; at least one.
+        created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
+        build_secrets: id to value, for ``RUN --mount=type=secret``.
+    """
+
+    context: Path
+    dockerfile: Path
+    references: tuple[Reference, ...]
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+    platforms: tuple[Platform, ...] = ()
+    build_secrets: Mapping[str, Secret] = field(default_factory=dict)
+    no_cache: bool = False
+    created: int | None = None
+
+
+Fate = Literal["sent", "mounted", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class PushedBlob:
+    """One blob as the registry has it now.
+
+    Attributes:
+        size: bytes in the registry.
+        sha1: hex, or ``None`` where nobody asked for build-info.
+        md5: likewise.
+        diff_id: of a layer; ``None`` for a config.
+        fate: how it got there.
+    """
+
+    digest: Digest
+    size: int
+    media_type: str
+    sha1: str | None = None
+    md5: str | None = None
+    diff_id: Digest | None = None
+    fate: Fate = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class PushedImage:
+    """A receipt: what the registry confirmed.
+
+    Attributes:
+        references: every tag that now names ``digest``.
+        repository_key: Artifactory's key, from ``X-Artifactory-Docker-Registry``; ``None`` elsewhere.
+        config_document: bytes of the configuration.
+        layers: in manifest order; equal digests may repeat.
+    """
+
+    manifest: bytes
+    media_type: str
+    digest: Digest
+    references: tuple[Reference, ...]
+    config: PushedBlob
+    config_document: bytes
+    layers: tuple[PushedBlob, ...]
+    platform: Platform
+    repository_key: str | None = None
+
+    @property
+    def sent(self) -> int:
+        """Bytes of layers and config that travelled."""
+        return sum(blob.size for blob in {self.config, *self.layers} if blob.fate == "sent")
+
+
+@dataclass(frozen=True, slots=True)
+class PushedIndex:
+    """A receipt for an index: its own manifest, and one receipt per image in it."""
+
+    manifest: bytes
+    media_type: str
+    digest: Digest
+    references: tuple[Reference, ...]
+    images: tuple[PushedImage, ...]
+    repository_key: str | None = None

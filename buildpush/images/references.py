@@ -1,0 +1,178 @@
+"""What images are called: host, repository, tag, digest; the grammar, checked once.
+
+Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/reference for what counts as a host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from buildpush.errors import BadNameError
+
+DOCKER_HUB = "docker.io"
+
+_PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+_HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{{1,5}}))?\Z")
+_LONGEST_REPOSITORY = 255
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """Algorithm and hex of some bytes, such as ``sha256:9f86…``."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.match(self.text):
+            message = f"{self.text!r} is not a digest"
+            raise BadNameError(message, hint="write sha256: and 64 lower-case hex digits")
+
+    @property
+    def algorithm(self) -> str:
+        """``sha256`` or ``sha512``."""
+        return self.text.partition(":")[0]
+
+    @property
+    def hex(self) -> str:
+        """The digits after the colon."""
+        return self.text.partition(":")[2]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tag:
+    """A name for a manifest inside a repository, such as ``1.4.2``."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _TAG.match(self.text):
+            message = f"{self.text!r} is not a tag"
+            hint = (
+                "a tag has up to 128 letters, digits, underscores, dots and dashes, and begins with a letter, "
+                'a digit or an underscore; a branch name becomes one with <+codebase.branch.replace("/", "-")>'
+            )
+            raise BadNameError(message, hint=hint, setting="tags")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def check_host(host: str) -> str:
+    """Return *host* if it is a host name or address with an optional port.
+
+    Raises:
+        BadNameError: it is not.
+    """
+    match = _HOST.match(host)
+    if not match or int(match["port"] or 0) > _HIGHEST_PORT:
+        message = f"{host!r} is not a registry host"
+        raise BadNameError(message, hint="write HOST or HOST:PORT, without https://", setting="repo")
+    return host
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Repository:
+    """Registry host and path, such as ``acme.jfrog.io`` and ``docker-local/team/api``."""
+
+    host: str
+    path: str
+
+    def __post_init__(self) -> None:
+        check_host(self.host)
+        if not self.path or len(self.path) > _LONGEST_REPOSITORY:
+            message = f"a repository path has 1 to {_LONGEST_REPOSITORY} characters, this one {len(self.path)}"
+            raise BadNameError(message, setting="repo")
+        for part in self.path.split("/"):
+            _check_part(part, self.path)
+
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """Return the repository that *text* names; without a host it is one of Docker Hub.
+
+        Raises:
+            BadNameError: *text* breaks the grammar, or carries a tag or digest.
+        """
+        if "://" in text:
+            message = f"{text!r} is an address, not a repository"
+            raise BadNameError(message, hint="leave out the part up to ://", setting="repo")
+        host, slash, path = text.partition("/")
+        if not slash or not _looks_like_host(host):
+            host, path = DOCKER_HUB, text if slash else f"library/{text}"
+        return cls(host, path)
+
+    def tagged(self, tag: Tag | str) -> Reference:
+        """Return the reference of *tag* in this repository."""
+        return Reference(self, tag=tag if isinstance(tag, Tag) else Tag(tag))
+
+    def at(self, digest: Digest) -> Reference:
+        """Return the reference of *digest* in this repository."""
+        return Reference(self, digest=digest)
+
+    @property
+    def name(self) -> str:
+        """Last part of the path: the image's short name."""
+        return self.path.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A repository with a tag, a digest, or both (the digest counts)."""
+
+    repository: Repository
+    tag: Tag | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Return the reference that *text* names; without tag and digest the tag is ``latest``.
+
+        Raises:
+            BadNameError: *text* breaks the grammar.
+        """
+        rest, at, digest = text.partition("@")
+        head, colon, tag = rest.rpartition(":")
+        if not colon or "/" in tag:
+            head, tag = rest, ""
+        tag = tag or ("" if at else "latest")
+        if colon and not tag and "/" not in rest.rpartition(":")[2]:
+            message = f"{text!r} ends in a colon without a tag"
+            raise BadNameError(message)
+        return cls(Repository.parse(head), Tag(tag) if tag else None, Digest(digest) if at else None)
+
+    @property
+    def target(self) -> str:
+        """What stands in a manifest URL: the digest where there is one, else the tag."""
+        return str(self.digest or self.tag or "latest")
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.repository}{tag}{digest}"
+
+
+def _looks_like_host(text: str) -> bool:
+    return text == "localhost" or any(mark in text for mark in ".:[") or text.lower() != text
+
+
+def _check_part(part: str, path: str) -> None:
+    if _PATH_PART.match(part):
+        return
+    message = f"{path!r} is not a repository path: {part!r} breaks the grammar"
+    lower = part.lower()
+    hint = "use lower-case letters, digits, and single . _ - between them"
+    if lower != part and _PATH_PART.match(lower):
+        hint = f"repository paths are lower case: {path.lower()!r}, in an expression .toLowerCase()"
+    elif ":" in part:
+        hint = "tags go into the setting 'tags', not into 'repo'"
+    raise BadNameError(message, hint=hint, setting="repo")

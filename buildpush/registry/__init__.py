@@ -1,0 +1,1 @@
+"""How bytes travel: credentials, uploads, pushes and pulls."""

@@ -1,0 +1,100 @@
+"""The only place that knows how to hide a secret.
+
+A :class:`Secret` shows stars in every form of text, and whoever makes one registers its value, so that
+:func:`redact` finds it in any text that is about to leave the program.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from typing import NoReturn
+from urllib.parse import quote, quote_plus
+
+MASK = "********"
+# Shorter values would blacken ordinary words; they are masked in their Secret only.
+SHORTEST = 4
+
+_lock = threading.Lock()
+_forms: dict[str, None] = {}
+
+
+def _spellings(value: str) -> list[str]:
+    """Return the forms in which *value* may turn up in headers, URLs and JSON."""
+    raw = value.encode()
+    return [
+        value,
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+        quote(value, safe=""),
+        quote_plus(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        value.strip(),
+    ]
+
+
+def remember(value: str) -> None:
+    """Make :func:`redact` hide *value* from now on, in this process."""
+    forms = [form for form in _spellings(value) if len(form) >= SHORTEST]
+    with _lock:
+        _forms.update(dict.fromkeys(forms))
+
+
+def redact(text: str) -> str:
+    """Return *text* with every secret known to this process replaced by stars.
+
+    Known forms are the value itself, base64, percent-encoded and JSON-escaped.
+    A value that was cut, hashed or split over lines is not recognised.
+    """
+    with _lock:
+        forms = sorted(_forms, key=len, reverse=True)
+    for form in forms:
+        if form in text:
+            text = text.replace(form, MASK)
+    return text
+
+
+def known_in(text: str) -> bool:
+    """Return whether *text* holds a secret known to this process."""
+    return redact(text) != text
+
+
+class Secret:
+    """A value that is shown as stars wherever it is printed.
+
+    Args:
+        value: the secret text itself.
+        source: where it came from, for messages: ``env:TOKEN``, ``file:/run/token``, ``connector jfrog``.
+    """
+
+    __slots__ = ("_value", "source")
+
+    def __init__(self, value: str, source: str = "given") -> None:
+        remember(value)
+        self._value = value
+        self.source = source
+
+    def reveal(self) -> str:
+        """Return the value; call it only where bytes leave for the host that the secret belongs to."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r}, source={self.source!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Secret cannot be pickled"
+        raise TypeError(message)
