@@ -1,0 +1,145 @@
+"""What is run on a change; ``nox`` with no arguments, and CI, run ``tests``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "venv"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+TEST = nox.project.dependency_groups(PROJECT, "test")
+EXTRAS = "sandbox,notebooks,docs"
+ON_CI = os.environ.get("CI") == "true"
+EXECUTED = Path("docs/_executed")
+TUTORIALS = sorted(Path("notebooks").glob("*.ipynb"))
+# Kept apart from the tests' needs: a broken formatter must not look like a broken program.
+LINTERS = ("ruff==0.15.*",)
+TYPERS = ("mypy>=1.19", "types-docker", "nox", "pytest")
+
+
+def _build_wheel(session: nox.Session) -> Path:
+    """Build the wheel and return its path: what users get is what is tested."""
+    out = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(out, ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(out), ".", silent=True)
+    return next(out.glob("*.whl"))
+
+
+def _install_wheel(session: nox.Session, *more: str) -> None:
+    wheel = _build_wheel(session)
+    session.install(f"buildpush[{EXTRAS}] @ {wheel.as_uri()}", *more)
+
+
+def _on_debian_as_root() -> bool:
+    return os.geteuid() == 0 and Path("/etc/debian_version").exists() and platform.system() == "Linux"
+
+
+def _run_lint(session: nox.Session) -> None:
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+def _run_docs(session: nox.Session) -> None:
+    """Build the site from the executed notebooks; a warning is an error."""
+    session.run("python", "-m", "sphinx", "-b", "html", "-W", "-n", "--keep-going", "-c", ".", ".", "docs/_build/html")
+
+
+def _run_tutorials(session: nox.Session) -> None:
+    """Execute every notebook through papermill, the way a reader would."""
+    shutil.rmtree(EXECUTED, ignore_errors=True)
+    for notebook in TUTORIALS:
+        session.run("python", "-m", "buildpush", "tutorial", str(notebook), "--output", str(EXECUTED / notebook.name))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything that CI runs, in an order that fails early, on the built wheel."""
+    if ON_CI:
+        _install_engines(session)
+    session.install(*LINTERS)
+    _run_lint(session)
+    _install_wheel(session, *TEST, *TYPERS)
+    session.run("mypy")
+    session.run("coverage", "erase")
+    _run_pytest(session, "-m", "not programs and not engines and not sandbox", *session.posargs)
+    _run_pytest(session, "-m", "programs or engines or sandbox", *session.posargs)
+    _run_tutorials(session)
+    _run_docs(session)
+    session.run("coverage", "combine", silent=True)
+    report = ["--fail-under=90"] if ON_CI else []
+    session.run("coverage", "report", *report)
+
+
+def _run_pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("coverage", "run", "-m", "pytest", *arguments)
+
+
+@nox.session
+def fast(session: nox.Session) -> None:
+    """The tests that need no program and no socket: under a minute."""
+    session.install("-e", f".[{EXTRAS}]", *TEST)
+    session.run("pytest", "-m", "not programs and not engines and not sandbox", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, all rules; each exception has its reason in pyproject.toml."""
+    session.install(*LINTERS)
+    _run_lint(session)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, on the package, this file and the file of typed calls."""
+    session.install("-e", f".[{EXTRAS}]", *TYPERS)
+    session.run("mypy")
+
+
+@nox.session
+def tutorials(session: nox.Session) -> None:
+    """Every notebook through papermill; the docs show what it leaves."""
+    session.install("-e", f".[{EXTRAS}]")
+    _run_tutorials(session)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, warnings as errors."""
+    session.install("-e", f".[{EXTRAS}]")
+    if not EXECUTED.exists():
+        _run_tutorials(session)
+    _run_docs(session)
+    session.log(f"open {Path('docs/_build/html/index.html').resolve()}")
+
+
+@nox.session(venv_backend="none")
+def engines(session: nox.Session) -> None:
+    """Install and start the real engines: on Debian as root; elsewhere say what to install."""
+    _install_engines(session)
+
+
+def _install_engines(session: nox.Session) -> None:
+    if not _on_debian_as_root():
+        session.log("install docker with buildx, and skopeo, from your distribution; then start the docker daemon")
+        return
+    session.run("bash", ".ci/engines.sh", external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Figures, paired in one run; nothing is asserted."""
+    session.install(f".[{EXTRAS}]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+if __name__ == "__main__":
+    sys.exit("run: nox -s tests")

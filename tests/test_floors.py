@@ -1,0 +1,135 @@
+"""Imports point down, and heavy or dangerous libraries have one door.
+
+The two tables are what docs/architecture.md shows; change them together with the code.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+FLOORS = {
+    "cli": 7,
+    "__main__": 7,
+    "steps": 6,
+    "notebooks": 6,
+    "sphinx_ext": 6,
+    "pipeline": 5,
+    "cards": 5,
+    "display": 5,
+    "engines": 4,
+    "artifactory": 4,
+    "registry": 3,
+    "settings": 3,
+    "images": 2,
+    "places": 2,
+    "http": 2,
+    "advice": 2,
+    "errors": 1,
+    "secrets": 1,
+    "events": 1,
+}
+
+# The sandbox stands beside the house: it never imports the client side, and only these start it.
+BESIDE = {"sandbox": {"may import": {"errors", "secrets", "events", "images"}, "started by": {"cli", "notebooks"}}}
+
+DOORS = {
+    "subprocess": {"places"},
+    "urllib3": {"http"},
+    "docker": {"engines.docker"},
+    "ruamel": {"settings.sources"},
+    "aiohttp": {"sandbox"},
+    "sqlite3": {"sandbox", "registry.memory"},
+    "lightkube": {"places"},
+    "sphinx": {"sphinx_ext"},
+    "docutils": {"sphinx_ext"},
+    "papermill": {"notebooks"},
+    "nbformat": {"notebooks"},
+    "rich": {"display", "cli"},
+}
+
+# Who may read the process's environment; everything below takes it as an argument.
+ENVIRONMENT = {"cli", "pipeline"}
+
+ROOT = Path(__file__).parent.parent / "buildpush"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+    if path.parent != ROOT or path.name != "__init__.py"
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return every module that the file imports, nested imports included, type-checking blocks left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            found |= {f"{base}.{alias.name}" for alias in node.names} if base == "buildpush" else {base}
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def inside(module: str, doors: set[str]) -> bool:
+    return any(module == door or module.startswith(f"{door}.") for door in doors)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_import_of_our_own_points_down(module):
+    for target in imports_of(MODULES[module]):
+        if target == "buildpush" or not target.startswith("buildpush."):
+            continue
+        below = room(target.removeprefix("buildpush."))
+        if below in {room(module), "__version__"}:
+            continue
+        assert may_import(room(module), below), f"{module} must not import {target}"
+
+
+def may_import(room_above: str, room_below: str) -> bool:
+    if room_above in BESIDE:
+        return room_below in BESIDE[room_above]["may import"]
+    if room_below in BESIDE:
+        return room_above in BESIDE[room_below]["started by"]
+    return FLOORS[room_below] < FLOORS[room_above]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_heavy_or_dangerous_library_enters_through_its_door(module):
+    for target in imports_of(MODULES[module]):
+        doors = DOORS.get(target.partition(".")[0])
+        assert doors is None or inside(module, doors), f"{target} enters through {doors}, not {module}"
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - ENVIRONMENT))
+def test_the_environment_is_an_argument_below_the_command_line(module):
+    text = MODULES[module].read_text(encoding="utf-8")
+    used = {ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    assert not used & {"os.environ", "os.getenv"}, f"{module} reads the environment"
+
+
+def test_every_room_has_a_floor():
+    assert {room(module) for module in MODULES} <= FLOORS.keys() | BESIDE.keys()
+
+
+def test_a_planted_upward_import_is_seen(tmp_path):
+    planted = tmp_path / "http.py"
+    planted.write_text("def f():\n    from buildpush import registry\n", encoding="utf-8")
+    assert imports_of(planted) == {"buildpush.registry"}
+    assert not may_import("http", "registry")
