@@ -84,7 +84,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def room(module: str) -> str:
-    return module.split(".")[0]
+    return module.split(".", maxsplit=1)[0]
 
 
 def inside(module: str, doors: set[str]) -> bool:

@@ -1,0 +1,96 @@
+"""Events in a notebook: plain lines that stay in the executed notebook, and one line that updates in place."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from buildpush.display.words import Sentences, bytes_words
+from buildpush.events import Event, Progress
+from buildpush.secrets import redact
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+SECONDS_BETWEEN_UPDATES = 0.25
+
+
+class Notebook:
+    """A sink for a cell; *show* makes the updating line and returns its handle (IPython's ``display``)."""
+
+    def __init__(
+        self, stream: TextIO, show: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._show = show
+        self._handle: Any = None
+        self._clock = clock
+        self._last = 0.0
+        self._sentences = Sentences()
+        self._moving: dict[str, Progress] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line, or move the updating one."""
+        if isinstance(event, Progress):
+            self._move(event)
+        line = self._sentences.of(event)
+        if line:
+            self._stream.write(redact(line) + "\n")
+
+    def close(self) -> None:
+        """Empty the updating line: the lines above it tell the story."""
+        self._moving.clear()
+        if self._handle is not None:
+            self._update()
+
+    def _move(self, event: Progress) -> None:
+        if event.state in {"sending", "pulling"}:
+            self._moving[event.item] = event
+        else:
+            self._moving.pop(event.item, None)
+        if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and self._moving:
+            self._update()
+
+    def _update(self) -> None:
+        self._last = self._clock()
+        rows = [f"{html.escape(redact(item))} {_share(event)}" for item, event in self._moving.items()]
+        text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
+        if self._handle is None:
+            self._handle = self._show(text)
+        else:
+            self._handle.update(_Html(text))
+
+
+class _Html:
+    """What a notebook shows for the updating line."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def _repr_html_(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return ""
+
+
+def _share(event: Progress) -> str:
+    if not event.total:
+        return bytes_words(event.done)
+    return f"{event.done / event.total:4.0%} of {bytes_words(event.total)}"
+
+
+def in_ipython(stream: TextIO) -> Notebook | None:
+    """Return a sink for the running notebook, or ``None`` where there is none."""
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython import display
+
+    show: Callable[..., Any] = display.display
+    return Notebook(stream, lambda text: show(_Html(text), display_id=True))

@@ -1,0 +1,70 @@
+"""Events in a terminal: lines that stay, and a live bar per layer below them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from buildpush.display.words import Sentences
+from buildpush.events import Event, Log, Note, Progress, Retry, Started
+from buildpush.secrets import redact
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Terminal:
+    """A sink for a person who watches."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bars
+
+        self._console = Console(file=stream, highlight=False)
+        self._bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=8,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._sentences = Sentences()
+        self._bars.start()
+
+    def __call__(self, event: Event) -> None:
+        """Move a bar, or print the event's line above the bars."""
+        if isinstance(event, Progress):
+            self._move(event)
+        line = self._sentences.of(event)
+        if line:
+            self._bars.console.print(redact(line), style=_style(event), markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bars away and leave the cursor where a prompt belongs."""
+        self._bars.stop()
+
+    def _move(self, event: Progress) -> None:
+        if event.state not in {"sending", "pulling"}:
+            task = self._tasks.pop(event.item, None)
+            if task is not None:
+                self._bars.remove_task(task)
+            return
+        if event.item not in self._tasks:
+            self._tasks[event.item] = self._bars.add_task(redact(event.item), total=event.total)
+        self._bars.update(self._tasks[event.item], completed=event.done, total=event.total)
+
+
+def _style(event: Event) -> str:
+    match event:
+        case Started():
+            return "bold"
+        case Retry() | Note():
+            return "yellow"
+        case Log():
+            return "dim"
+        case _:
+            return ""

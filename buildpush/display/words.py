@@ -1,0 +1,66 @@
+"""The sentence for each event, the same in every display."""
+
+from __future__ import annotations
+
+import re
+
+from buildpush.events import Decision, Event, Finished, Log, Note, Progress, Retry, Started
+
+# Terminal control sequences and other control characters of engines' logs.
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
+LONGEST_LINE = 16 * 1024
+_KILO = 1000
+
+
+def bytes_words(count: int) -> str:
+    """Return *count* bytes in words, such as ``12.3 MB`` (decimal units, as registries print them)."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < _KILO:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _KILO
+    return f"{size:.2f} GB"
+
+
+def seconds_words(seconds: float) -> str:
+    """Return a duration in words, such as ``0.4 s`` or ``2 min 5 s``."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
+
+
+def clean(line: str) -> str:
+    """Return a foreign line without control characters, cut at 16 KiB."""
+    return _CONTROL.sub("", line)[:LONGEST_LINE]
+
+
+class Sentences:
+    """The words for events; a layer's end is said once."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, str]] = set()
+
+    def of(self, event: Event) -> str:
+        """Return one line for *event*, or nothing where silence is better."""
+        match event:
+            case Started(phase, about):
+                line = f"{phase}: {about}" if about else phase
+            case Finished(phase, seconds, about):
+                line = f"{phase}: done in {seconds_words(seconds)}" + (f", {about}" if about else "")
+            case Retry(what, reason, seconds, attempt):
+                line = f"retry {attempt} of {what} in {seconds_words(seconds)}: {clean(reason)}"
+            case Decision(what, choice, reason):
+                line = f"{what}: {choice}, because {reason}"
+            case Note(text):
+                line = f"note: {clean(text)}"
+            case Log(text):
+                line = f"| {clean(text)}"
+            case Progress(item, done, _, state):
+                line = self._end_of(item, done, state)
+        return line
+
+    def _end_of(self, item: str, done: int, state: str) -> str:
+        if state in {"sending", "pulling"} or (item, state) in self._said:
+            return ""
+        self._said.add((item, state))
+        words = {"exists": "already there", "mounted": "mounted from another repository"}
+        return f"{item}: {words.get(state, f'{state}, {bytes_words(done)}')}"

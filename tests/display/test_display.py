@@ -1,0 +1,131 @@
+"""What people see of events."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from buildpush import display
+from buildpush.display.notebook import Notebook
+from buildpush.display.plain import Plain
+from buildpush.display.terminal import Terminal
+from buildpush.display.words import Sentences, bytes_words, clean, seconds_words
+from buildpush.events import Decision, Finished, Log, Note, Progress, Retry, Started
+from buildpush.secrets import Secret
+
+EVENTS = [
+    (Started("push", "acme/app:1"), "push: acme/app:1"),
+    (Started("push"), "push"),
+    (Finished("push", 1.25, "2 layers"), "push: done in 1.2 s, 2 layers"),
+    (Retry("layer 1", "503", 2.0, 1), "retry 1 of layer 1 in 2.0 s: 503"),
+    (Decision("engine", "native", "no RUN"), "engine: native, because no RUN"),
+    (Note("optimize is a hint"), "note: optimize is a hint"),
+    (Log("Step 1/2"), "| Step 1/2"),
+    (Progress("layer 1", 5, 10), ""),
+    (Progress("layer 1", 2_500_000, None, "sent"), "layer 1: sent, 2.5 MB"),
+    (Progress("layer 1", 0, None, "exists"), "layer 1: already there"),
+]
+
+
+@pytest.mark.parametrize(("event", "sentence"), EVENTS)
+def test_every_event_has_its_sentence(event, sentence):
+    assert Sentences().of(event) == sentence
+
+
+def test_the_end_of_a_layer_is_said_once():
+    sentences = Sentences()
+    assert sentences.of(Progress("a", 1, 1, "sent"))
+    assert not sentences.of(Progress("a", 1, 1, "sent"))
+
+
+def test_foreign_lines_lose_control_characters_and_are_cut():
+    assert clean("\x1b[31mred\x1b[0m\x07\x1b[2J") == "red"
+    assert len(clean("x" * 100_000)) == 16 * 1024
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(999, "999 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (3_210_000_000, "3.21 GB")]
+)
+def test_bytes_are_said_in_decimal_units(count, words):
+    assert bytes_words(count) == words
+
+
+def test_seconds_over_a_minute_are_said_in_minutes():
+    assert seconds_words(125) == "2 min 5 s"
+
+
+def test_plain_lines_carry_the_time_and_no_secret():
+    Secret("hunter2-hunter2")
+    stream, now = io.StringIO(), iter([0.0, 1.5])
+    Plain(stream, clock=lambda: next(now))(Log("password is hunter2-hunter2"))
+    assert stream.getvalue() == "    1.5s  | password is ********\n"
+
+
+def test_plain_says_where_a_long_layer_is_every_ten_seconds():
+    now = 0.0
+    stream = io.StringIO()
+    plain = Plain(stream, clock=lambda: now)
+    for second in range(25):
+        now = float(second)
+        plain(Progress("layer 1", second * 1_000_000, 30_000_000))
+    assert stream.getvalue().splitlines() == [
+        "   10.0s  sending layer 1: 10.0 MB of 30.0 MB",
+        "   20.0s  sending layer 1: 20.0 MB of 30.0 MB",
+    ]
+
+
+def test_the_terminal_takes_its_bars_away_and_keeps_its_lines():
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal(Started("push", "acme/app:1"))
+    terminal(Progress("layer 1", 1, 10))
+    terminal(Progress("layer 1", 10, 10, "sent"))
+    terminal(Note("[bold]markup is text[/bold]"))
+    terminal.close()
+    text = stream.getvalue()
+    assert "push: acme/app:1" in text
+    assert "note: [bold]markup is text[/bold]" in text
+
+
+class Handle:
+    def __init__(self, text):
+        self.shown = [text]
+
+    def update(self, html):
+        self.shown.append(html._repr_html_())
+
+
+def test_a_notebook_updates_one_line_at_most_four_times_a_second():
+    now, handles, stream = 100.0, [], io.StringIO()
+    notebook = Notebook(stream, lambda text: handles.append(Handle(text)) or handles[0], clock=lambda: now)
+    for step in range(100):
+        now = 100.0 + step / 100
+        notebook(Progress("<layer>", step, 100))
+    notebook(Progress("<layer>", 100, 100, "sent"))
+    notebook.close()
+    assert len(handles) == 1
+    assert len(handles[0].shown) <= 6
+    assert "&lt;layer&gt;" in handles[0].shown[0]
+    assert not handles[0].shown[-1]
+    assert stream.getvalue() == "<layer>: sent, 100 B\n"
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "env", "kind"),
+    [
+        (Tty(), {"TERM": "xterm"}, Terminal),
+        (Tty(), {"CI": "true"}, Plain),
+        (Tty(), {"TERM": "dumb"}, Plain),
+        (io.StringIO(), {}, Plain),
+    ],
+)
+def test_a_terminal_gets_bars_and_everything_else_gets_lines(stream, env, kind):
+    shown = display.choose(stream, env)
+    shown.close()
+    assert isinstance(shown, kind)

@@ -1,0 +1,62 @@
+"""A secret is shown as stars, wherever it goes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from urllib.parse import quote
+
+import pytest
+
+from buildpush.secrets import MASK, Secret, known_in, redact
+
+VALUE = 'p@ss "wörd"/+1'
+
+
+@pytest.mark.parametrize("shown", [str, repr, "{}".format, "{:>3}".format, lambda secret: f"{secret!s:10}"])
+def test_a_secret_is_stars_in_every_form_of_text(shown):
+    text = shown(Secret(VALUE))
+    assert MASK in text
+    assert VALUE not in text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        VALUE,
+        base64.b64encode(VALUE.encode()).decode(),
+        quote(VALUE, safe=""),
+        json.dumps(VALUE)[1:-1],
+    ],
+)
+def test_redact_finds_a_secret_in_the_forms_it_travels_in(form):
+    Secret(VALUE)
+    assert redact(f"before {form} after") == f"before {MASK} after"
+    assert known_in(form)
+
+
+def test_the_longer_of_two_secrets_is_hidden_whole():
+    Secret("abcdef")
+    Secret("abcdefghij")
+    assert redact("abcdefghij") == MASK
+
+
+def test_very_short_secrets_do_not_blacken_ordinary_text():
+    Secret("ab")
+    assert redact("about") == "about"
+
+
+def test_a_secret_cannot_be_pickled():
+    with pytest.raises(TypeError):
+        pickle.dumps(Secret("hunter22"))
+
+
+def test_equal_secrets_are_equal_and_only_secrets_are():
+    assert Secret("hunter22") == Secret("hunter22", "elsewhere")
+    assert Secret("hunter22") != "hunter22"
+    assert len({Secret("hunter22"), Secret("hunter22")}) == 1
+
+
+def test_reveal_gives_the_value():
+    assert Secret("hunter22").reveal() == "hunter22"
