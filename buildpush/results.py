@@ -1,0 +1,152 @@
+"""What one step of a run led to, and how that shows itself in a terminal, a notebook and JSON."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildpush.artifactory import Published
+from buildpush.events import Decision
+from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
+from buildpush.secrets import redact
+
+# Raised when a key is renamed or leaves; new keys may come without a new number.
+JSON_VERSION = 1
+_KILO = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The receipt of one step.
+
+    Attributes:
+        step: the step's name.
+        pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
+        published: where the build-info is, or ``None`` where none was asked for.
+        output: file or folder that was written instead of a push, or ``None``.
+        seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
+        retries: how often something was tried again.
+        decisions: what buildpush chose by itself, and why.
+        notes: what the user should know.
+    """
+
+    step: str
+    pushed: PushedImage | PushedIndex | None = None
+    published: Published | None = None
+    output: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    retries: int = 0
+    decisions: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the manifest or index that the registry now has."""
+        return str(self.pushed.digest) if self.pushed else None
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every reference that now names the digest."""
+        return tuple(str(reference) for reference in self.pushed.references) if self.pushed else ()
+
+    @property
+    def images(self) -> tuple[PushedImage, ...]:
+        """The images that were pushed: one, or one per platform."""
+        if self.pushed is None:
+            return ()
+        return self.pushed.images if isinstance(self.pushed, PushedIndex) else (self.pushed,)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON types; keys are stable within ``version``."""
+        return {
+            "version": JSON_VERSION,
+            "step": self.step,
+            "digest": self.digest,
+            "references": list(self.references),
+            "images": [_image_json(image) for image in self.images],
+            "build": _build_json(self.published),
+            "output": self.output,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            "retries": self.retries,
+            "decisions": [{"what": d.what, "choice": d.choice, "reason": redact(d.reason)} for d in self.decisions],
+            "notes": [redact(note) for note in self.notes],
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the facts as pairs of words, in the order in which people want them."""
+        rows = [("step", self.step)]
+        rows += [("image", reference) for reference in self.references]
+        if self.digest:
+            rows.append(("digest", self.digest))
+        rows += [("layers", _layers_words(image)) for image in self.images]
+        if self.output:
+            rows.append(("written", self.output))
+        if self.published:
+            rows.append(("build", self.published.url))
+        rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
+        if self.retries:
+            rows.append(("retries", str(self.retries)))
+        return [(name, redact(value)) for name, value in rows]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<8}{value}" for name, value in self.rows())
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in self.rows())])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<tr><th>{name}</th><td>{_linked(value)}</td></tr>" for name, value in self.rows())
+        return f"<table>{head}</table>{''.join(_layers_html(image) for image in self.images)}"
+
+
+def _image_json(image: PushedImage) -> dict[str, Any]:
+    return {
+        "digest": str(image.digest),
+        "mediaType": image.media_type,
+        "platform": str(image.platform),
+        "config": _blob_json(image.config),
+        "layers": [_blob_json(layer) for layer in image.layers],
+    }
+
+
+def _blob_json(blob: PushedBlob) -> dict[str, Any]:
+    return {"digest": str(blob.digest), "size": blob.size, "mediaType": blob.media_type, "fate": blob.fate}
+
+
+def _build_json(published: Published | None) -> dict[str, str] | None:
+    if published is None:
+        return None
+    return {"name": published.name, "number": published.number, "url": published.url}
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < _KILO else f"{count / _KILO:,.1f} kB"
+
+
+_FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
+
+
+def _layers_words(image: PushedImage) -> str:
+    fates = [blob.fate for blob in image.layers]
+    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)  # type: ignore[arg-type]
+    return f"{len(fates)} ({counts or 'none'}), {_size(image.sent)} sent, {image.platform}"
+
+
+def _layers_html(image: PushedImage) -> str:
+    rows = "".join(
+        f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{_size(layer.size)}</td>"
+        f"<td>{html.escape(_FATES[layer.fate])}</td></tr>"
+        for layer in image.layers
+    )
+    return f"<table><tr><th>layer</th><th>size</th><th></th></tr>{rows}</table>"
+
+
+def _linked(value: str) -> str:
+    safe = html.escape(value)
+    return f'<a href="{safe}">{safe}</a>' if value.startswith(("http://", "https://")) else f"<code>{safe}</code>"
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
