@@ -28,6 +28,7 @@ FLOORS = {
     "places": 2,
     "http": 2,
     "advice": 2,
+    "state": 2,
     "errors": 1,
     "secrets": 1,
     "events": 1,

@@ -1,0 +1,125 @@
+"""What buildpush keeps on this machine, and how it is cleaned: one folder, readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildpush.errors import SettingsError
+from buildpush.secrets import redact
+
+# Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
+_TEMPORARY = re.compile(r"buildpush-(\d+)-")
+_RUNS_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state folder; parts are made when they are first written.
+
+    Attributes:
+        folder: absolute; the user's state folder by default.
+        scratch: folder for temporary folders; the system's by default.
+    """
+
+    folder: Path
+    scratch: Path
+
+    @classmethod
+    def default(cls) -> State:
+        """Return the folders that the platform's conventions name (``XDG_STATE_HOME`` on Linux)."""
+        import platformdirs
+
+        return cls(Path(platformdirs.user_state_dir("buildpush")), Path(tempfile.gettempdir()))
+
+    @property
+    def counters(self) -> Path:
+        """Folder of the sequence counters."""
+        return self._made("counters")
+
+    @property
+    def pending(self) -> Path:
+        """Folder of build-infos that could not be published yet."""
+        return self._made("pending")
+
+    @property
+    def memory(self) -> Path:
+        """File that remembers what was pushed before."""
+        return self._made(".") / "memory.sqlite"
+
+    def record(self, name: str, document: dict[str, Any]) -> Path:
+        """Write the record of one run and return its path; the oldest of more than 200 are removed."""
+        folder = self._made("runs")
+        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.json"
+        write_private(path, redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
+        for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
+            old.unlink(missing_ok=True)
+        return path
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """Give a private folder that is gone afterwards; after ``kill -9`` the next run sweeps it."""
+        folder = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-", dir=self.scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> list[Path]:
+        """Remove the temporary folders of processes that are gone, and return them."""
+        left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        return left
+
+    def clear(self) -> None:
+        """Remove everything that is kept: records, counters, what was pushed before, pending build-infos."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _made(self, part: str) -> Path:
+        folder = self.folder / part
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"the state folder {folder} cannot be made: {error.strerror}"
+            raise SettingsError(message, hint="set XDG_STATE_HOME to a folder that you may write to") from error
+        return folder
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write *text* to *path* for its owner only, whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def _left_behind(path: Path) -> bool:
+    match = _TEMPORARY.match(path.name)
+    try:
+        ours = path.lstat().st_uid == os.getuid() and path.is_dir() and not path.is_symlink()
+    except OSError:
+        return False
+    return match is not None and ours and not _alive(int(match[1]))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,75 @@
+"""What stays on the machine, and what does not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from buildpush.errors import SettingsError
+from buildpush.secrets import Secret
+from buildpush.state import State, write_private
+
+
+@pytest.fixture
+def state(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    return State(tmp_path / "state", tmp_path / "scratch")
+
+
+def test_a_temporary_folder_is_private_and_gone_afterwards(state):
+    with state.temporary() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
+
+
+def test_the_sweep_removes_what_a_dead_process_left_and_nothing_else(state):
+    dead = state.scratch / "buildpush-999999999-abc"
+    mine = state.scratch / f"buildpush-{os.getpid()}-abc"
+    other = state.scratch / "somebody-999999999-abc"
+    for folder in (dead, mine, other):
+        folder.mkdir()
+    assert state.sweep() == [dead]
+    assert not dead.exists()
+    assert mine.exists()
+    assert other.exists()
+
+
+def test_a_record_is_private_and_holds_no_secret(state):
+    Secret("hunter2-hunter2")
+    path = state.record("2026-11-23 push/1", {"said": "hunter2-hunter2"})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "hunter2" not in path.read_text(encoding="utf-8")
+
+
+def test_only_the_newest_records_are_kept(state):
+    for number in range(203):
+        state.record(f"{number:04}", {})
+    names = sorted(path.name for path in (state.folder / "runs").iterdir())
+    assert len(names) == 200
+    assert names[0] == "0003.json"
+
+
+def test_a_file_is_written_whole_or_not_at_all(state, monkeypatch):
+    target = state.pending / "build.json"
+    write_private(target, "old")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_private(target, "new")
+    assert target.read_text(encoding="utf-8") == "old"
+    assert [path.name for path in state.pending.iterdir()] == ["build.json"]
+
+
+def test_clear_removes_everything(state):
+    state.record("a", {})
+    state.clear()
+    assert not state.folder.exists()
+
+
+def test_a_state_folder_that_cannot_be_made_is_a_settings_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError) as caught:
+        State(tmp_path / "file" / "state", tmp_path).record("a", {})
+    assert "XDG_STATE_HOME" in caught.value.hint
