@@ -1,0 +1,275 @@
+"""One declaration per setting, and every other spelling derived from it.
+
+::
+
+    build_args   Python
+    buildArgs    YAML
+    PLUGIN_BUILD_ARGS            variable
+    --build-arg, --build-args    flag
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from buildpush.settings.kinds import Kind
+
+Honour = Literal["engine", "push", "publish", "run", ""]
+Place = Literal["step", "spec", "env", "settings"]
+
+REQUIRED: Any = ...
+_DECLARATION = "buildpush"
+_PLAIN_KINDS = {bool: "switch", int: "number", str: "text", Any: "structure"}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that says a setting.
+
+    Attributes:
+        separator: stands between the entries of a list or map.
+        inverted: the variable says the opposite of the setting.
+    """
+
+    name: str
+    separator: str = ","
+    inverted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a declaration says beyond the type and the default."""
+
+    text: str
+    group: str
+    example: Any
+    honoured_by: Honour
+    place: Place
+    since: str
+    hint: bool
+    separator: str
+    aliases: tuple[Variable, ...]
+    ambient: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything there is to know about one setting; help, docs, schema, ``explain`` and decoders read it.
+
+    Attributes:
+        sentence: what it is, for overviews.
+        text: the rest, in MyST.
+        kind: text, path, switch, number, choice, list, map, duration, size, secret or structure.
+        choices: allowed values, where they can be listed.
+        example: a valid value, typed.
+        default: value if nobody says anything; ``None`` also where ``required``.
+        honoured_by: who acts on it; empty while nobody does, so that setting it is refused.
+        place: where a step file says it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
+        hint: without effect on the image, so that nobody honouring it is a note and no error.
+        ambient: variables of other tools, asked when nobody else says anything.
+    """
+
+    name: str
+    sentence: str
+    text: str
+    group: str
+    since: str
+    kind: str
+    choices: tuple[str, ...]
+    annotation: Any
+    default: Any
+    required: bool
+    example: Any
+    honoured_by: Honour
+    place: Place
+    hint: bool
+    separator: str
+    aliases: tuple[Variable, ...]
+    ambient: tuple[str, ...]
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must never be shown."""
+        return self.kind == "secret"
+
+    @property
+    def file_only(self) -> bool:
+        """Whether only a file or Python can say it: names and structures have no variable and no flag."""
+        return self.kind == "structure" or (self.place == "step" and self.kind != "duration")
+
+    @property
+    def key(self) -> str:
+        """The YAML key."""
+        return self.name if self.place == "settings" else camel_case(self.name)
+
+    @property
+    def yaml(self) -> str:
+        """Where the key stands in a step, such as ``spec.tags`` or ``spec.envVariables.PLUGIN_ENGINE``."""
+        return {
+            "step": self.key,
+            "spec": f"spec.{self.key}",
+            "env": f"spec.envVariables.{variable_name(self.name)}",
+            "settings": f"spec.settings.{self.key}",
+        }[self.place]
+
+    @property
+    def spelled_variables(self) -> tuple[Variable, ...]:
+        """Its variables, the derived one first."""
+        if self.file_only:
+            return ()
+        return (Variable(variable_name(self.name), self.separator), *self.aliases)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of its variables, the derived one first, those of other tools last."""
+        return tuple(variable.name for variable in self.spelled_variables) + self.ambient
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its flags, the usual one first."""
+        return () if self.file_only else flag_names(self.name, self.kind)
+
+    @property
+    def negative_flag(self) -> str | None:
+        """The flag that switches it off, such as ``--no-push``."""
+        if self.kind != "switch" or self.file_only:
+            return None
+        return "--" + kebab_case(self.name.removeprefix("no_") if self.name.startswith("no_") else f"no_{self.name}")
+
+
+def setting(
+    sentence: str,
+    text: str = "",
+    *,
+    default: Any = None,
+    group: str,
+    example: Any,
+    honoured_by: Honour,
+    place: Place = "spec",
+    since: str = "0.1",
+    hint: bool = False,
+    separator: str = ",",
+    aliases: tuple[Variable | str, ...] = (),
+    ambient: tuple[str, ...] = (),
+) -> Any:
+    """Return the field that declares a setting; ``REQUIRED`` as default means that it must be said."""
+    known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
+    declared = Declared(text, group, example, honoured_by, place, since, hint, separator, known, ambient)
+    return Field(default=default, description=sentence, json_schema_extra={_DECLARATION: declared})  # type: ignore[dict-item]
+
+
+class Settings(BaseModel):
+    """The wishes of one step, typed; immutable, and no secret shows in its text."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True, validate_default=False
+    )
+
+
+@cache
+def settings_of(model: type[Settings]) -> tuple[Setting, ...]:
+    """Return the settings of a step kind, in the order of their declaration."""
+    return tuple(_setting(name, field) for name, field in model.model_fields.items())
+
+
+def setting_named(model: type[Settings], name: str) -> Setting:
+    """Return one setting of *model* by its Python name.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return {setting.name: setting for setting in settings_of(model)}[name]
+
+
+def said(settings: Settings) -> frozenset[str]:
+    """Return the names of the settings that were set to something else than their default."""
+    defaults = {setting.name: setting.default for setting in settings_of(type(settings))}
+    return frozenset(name for name in settings.model_fields_set if getattr(settings, name) != defaults[name])
+
+
+def camel_case(name: str) -> str:
+    """Return the YAML key of a Python name: ``build_args`` gives ``buildArgs``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def kebab_case(name: str) -> str:
+    """Return the flag of a Python name, without dashes in front: ``build-args``."""
+    return name.replace("_", "-")
+
+
+def variable_name(name: str) -> str:
+    """Return the variable of a Python name: ``PLUGIN_BUILD_ARGS``."""
+    return f"PLUGIN_{name.upper()}"
+
+
+def flag_names(name: str, kind: str) -> tuple[str, ...]:
+    """Return the flags of a Python name; lists and maps have a singular too, since one flag gives one entry."""
+    plural = f"--{kebab_case(name)}"
+    if kind not in {"list", "map"} or not plural.endswith("s"):
+        return (plural,)
+    return (plural.removesuffix("s"), plural) if kind == "map" else (plural, plural.removesuffix("s"))
+
+
+def _setting(name: str, field: FieldInfo) -> Setting:
+    extra = field.json_schema_extra
+    declared = extra[_DECLARATION] if isinstance(extra, dict) else None
+    if not isinstance(declared, Declared):
+        message = f"the field {name} is not declared with setting()"
+        raise TypeError(message)
+    annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    required = field.default is PydanticUndefined
+    return Setting(
+        name=name,
+        sentence=field.description or "",
+        text=declared.text,
+        group=declared.group,
+        since=declared.since,
+        kind=kind_of(annotation),
+        choices=choices_of(annotation),
+        annotation=annotation,
+        default=None if required else field.get_default(call_default_factory=False),
+        required=required,
+        example=declared.example,
+        honoured_by=declared.honoured_by,
+        place=declared.place,
+        hint=declared.hint,
+        separator=declared.separator,
+        aliases=declared.aliases,
+        ambient=declared.ambient,
+    )
+
+
+def kind_of(annotation: Any) -> str:
+    """Return the kind of value that a type stands for, such as ``list`` or ``duration``."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        marked = [mark.name for mark in metadata if isinstance(mark, Kind)]
+        return marked[-1] if marked else kind_of(inner)
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return kind_of(next(part for part in get_args(annotation) if part is not types.NoneType))
+    if get_origin(annotation) is Literal:
+        return "choice"
+    if get_origin(annotation) is tuple:
+        return "list"
+    if isinstance(get_origin(annotation), type) and issubclass(get_origin(annotation), Mapping):
+        return "map"
+    return _PLAIN_KINDS.get(annotation, "structure")
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """Return the words that a ``Literal`` type allows, or nothing."""
+    if get_origin(annotation) is Literal:
+        return tuple(str(word) for word in get_args(annotation))
+    for part in get_args(annotation):
+        if choices := choices_of(part):
+            return choices
+    return ()

@@ -1,0 +1,260 @@
+"""The kinds of value a setting can have: how each is read from text, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, LiteralString, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from buildpush.errors import BadNameError
+from buildpush.images.model import Platform
+from buildpush.images.references import Reference, Repository, Tag
+from buildpush.secrets import Secret
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+TRUE = frozenset({"true", "yes", "on", "1"})
+FALSE = frozenset({"false", "no", "off", "0"})
+
+_DURATION = re.compile(r"\s*(?:\d+\s*[smhdw]\s*)+\Z")
+_PAIR = re.compile(r"(\d+)\s*([smhdw])")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|k|M|G|T)?\Z")
+_MEMORY_UNITS = {"": 1, "K": 10**3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MEMORY_UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_CORES = re.compile(r"(\d+m|\d+(?:\.\d+)?)\Z")
+_REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}\Z")
+_STEP_NAME = re.compile(r"[A-Za-z0-9_. -]{1,128}\Z")
+_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_LABEL = re.compile(r"[^\s=\"'\\-][^\s=\"'\\]*\Z")
+_BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Marks a type with the name of its kind, where Python's type does not say it."""
+
+    name: str
+
+
+def refuse(message: str, hint: str = "", kind: LiteralString = "refused") -> PydanticCustomError:
+    """Return the error of a value that cannot be used; *hint* says what to write instead."""
+    context = {"message": message, "hint": hint}
+    return PydanticCustomError(kind, "{message}", context)
+
+
+def duration_of(text: str) -> timedelta:
+    """Return how long *text* says: ``10m``, ``1h 30m``, ``45s``; units are s, m, h, d and w.
+
+    Raises:
+        ValueError: another form, or nothing but a single digit of seconds, which Harness refuses too.
+    """
+    if not _DURATION.match(text):
+        message = f"{text!r} is not a duration"
+        raise ValueError(message)
+    total = sum(int(number) * SECONDS[unit] for number, unit in _PAIR.findall(text))
+    if total < 10:  # noqa: PLR2004 - the step wants two digits of seconds
+        message = f"{text!r} is shorter than 10 seconds"
+        raise ValueError(message)
+    return timedelta(seconds=total)
+
+
+def bytes_of(text: str) -> int:
+    """Return the number of bytes that *text* says: ``500Mi``, ``1.5Gi``, ``2G``, ``1048576``.
+
+    Raises:
+        ValueError: another form.
+    """
+    match = _MEMORY.match(text)
+    if not match:
+        message = f"{text!r} is not a size"
+        raise ValueError(message)
+    return round(float(match[1]) * _MEMORY_UNITS[match[2] or ""])
+
+
+def cores_of(text: str) -> float:
+    """Return the number of processor cores that *text* says: ``400m`` is 0.4, ``2`` is 2.
+
+    Raises:
+        ValueError: another form.
+    """
+    if not _CORES.match(text):
+        message = f"{text!r} is not a number of cores"
+        raise ValueError(message)
+    return int(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+def switch_of(text: str) -> bool:
+    """Return whether *text* says yes: true, yes, on, 1 (and false, no, off, 0), in any case.
+
+    Raises:
+        ValueError: another word.
+    """
+    word = text.strip().lower()
+    if word not in TRUE | FALSE:
+        message = f"{text!r} is neither true nor false"
+        raise ValueError(message)
+    return word in TRUE
+
+
+def is_reference(text: str) -> bool:
+    """Return whether *text* says where a secret is, instead of being one."""
+    return bool(_REFERENCE.match(text))
+
+
+Read = TypeVar("Read")
+
+
+def _reading(read: Callable[[str], Read], hint: str) -> BeforeValidator:
+    """Return the validator that lets *read* turn text into a value, and leaves typed values alone."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return read(value)
+        except ValueError as error:
+            raise refuse(str(error), hint) from None
+
+    return BeforeValidator(validate)
+
+
+def _automatic(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+def _named(check: Callable[[str], object]) -> AfterValidator:
+    """Return the validator that asks a grammar of images/ and keeps the text."""
+
+    def validate(text: str) -> str:
+        try:
+            check(text)
+        except BadNameError as error:
+            raise refuse(str(error), error.hint or "", "bad_name") from None
+        return text
+
+    return AfterValidator(validate)
+
+
+def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
+    def validate(text: str) -> str:
+        if not pattern.match(text):
+            message = f"{text!r} is not {what}"
+            raise refuse(message, hint)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _printable(text: str) -> str:
+    if "\0" in text:
+        message = f"{text!r} holds a NUL character"
+        raise refuse(message, "no program can be given one")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        message = f"{text!r} holds half a character"
+        raise refuse(message, "write it in UTF-8")
+    return text
+
+
+def _one_line(text: str) -> str:
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character in _BIDIRECTIONAL:
+            message = f"{text!r} holds {character!r}, which is not a printable character"
+            raise refuse(message, "write it on one line, without control characters")
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        message = "it is empty"
+        raise refuse(message, "give it a value, or leave it out")
+    return text
+
+
+def _not_a_flag(text: str) -> str:
+    if text.startswith("-"):
+        message = f"{text!r} begins with a dash, so programs would take it for a flag"
+        raise refuse(message, "write ./ before a file of that name")
+    return text
+
+
+def _secret(value: Any) -> Secret | str:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str) and is_reference(value):
+        return value
+    # The value itself stays out of the message: it may well be the secret.
+    message = "a secret stands here as plain text"
+    raise refuse(message, REFERENCE_HINT, "plain_secret")
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _some(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        message = "the list is empty"
+        raise refuse(message, "name at least one, or leave the setting out")
+    return values
+
+
+def _unless_default(value: Any) -> Any:
+    """Return ``None`` for a ``when`` that says what holds anyway: run if all went well so far."""
+    usual = {"stageStatus": "Success", "condition": "true"}
+    if isinstance(value, Mapping) and all(usual.get(key) == said for key, said in value.items()):
+        return None
+    return value or None
+
+
+REFERENCE_HINT = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
+
+AnyText = Annotated[str, AfterValidator(_printable)]
+Text = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line), AfterValidator(_not_empty)]
+Line = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line)]
+FileText = Annotated[Text, AfterValidator(_not_a_flag), Kind("path")]
+Switch = Annotated[bool, _reading(switch_of, "write true or false"), Kind("switch")]
+AutoSwitch = Annotated[
+    bool | None, _reading(switch_of, "write yes, no or auto"), BeforeValidator(_automatic), Kind("switch")
+]
+Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m or 45s"), Kind("duration")]
+Memory = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), Kind("size")]
+Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), Kind("cores")]
+Number = Annotated[int, Kind("number")]
+SecretReference = Annotated[Secret | str, PlainValidator(_secret), Kind("secret")]
+Structure = Annotated[Any, Kind("structure")]
+When = Annotated[Any, BeforeValidator(_unless_default), Kind("structure")]
+
+Identifier = Annotated[
+    str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
+]
+StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
+RepositoryText = Annotated[Text, _named(Repository.parse)]
+ReferenceText = Annotated[Text, _named(Reference.parse)]
+TagText = Annotated[str, _named(Tag)]
+PlatformText = Annotated[str, _named(Platform.parse)]
+Stage = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
+ArgumentName = Annotated[str, _matching(_ARGUMENT, "the name of a build argument", "use letters, digits and _ . -")]
+LabelName = Annotated[str, _matching(_LABEL, "the name of a label", "leave out blanks, quotes and =")]
+Address = Annotated[
+    Text,
+    _matching(
+        re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?\Z"),
+        "an address",
+        "begin it with https:// (or http://), and leave user and password out",
+    ),
+]
+
+Texts = tuple[Text, ...]
+Tags = Annotated[tuple[TagText, ...], AfterValidator(_once), AfterValidator(_some)]
+Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_once)]
+BuildArgs = Mapping[ArgumentName, AnyText]
+Labels = Mapping[LabelName, Line]
+EnvSecrets = Mapping[ArgumentName, ArgumentName]
+FileSecrets = Mapping[ArgumentName, FileText]

@@ -1,0 +1,641 @@
+"""Every setting there is: a table, not logic.
+
+One declaration per setting: type, default, sentence, explanation, group, example, who honours it.
+YAML key, variable, flag, help, documentation and schema are derived from it (``declare.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from buildpush.images.model import Compression, MediaTypes
+from buildpush.settings.declare import (
+    REQUIRED,
+    Setting,
+    Settings,
+    Variable,
+    camel_case,
+    flag_names,
+    said,
+    setting,
+    setting_named,
+    settings_of,
+    variable_name,
+)
+from buildpush.settings.kinds import (
+    Address,
+    AnyText,
+    AutoSwitch,
+    BuildArgs,
+    Cores,
+    Duration,
+    EnvSecrets,
+    FileSecrets,
+    FileText,
+    Identifier,
+    Labels,
+    Line,
+    Memory,
+    Number,
+    Platforms,
+    ReferenceText,
+    RepositoryText,
+    SecretReference,
+    Stage,
+    StepName,
+    Structure,
+    Switch,
+    Tags,
+    Text,
+    Texts,
+    When,
+)
+
+__all__ = [
+    "BUILD_STEP",
+    "PUBLISH_STEP",
+    "STEP_KINDS",
+    "BuildAndPush",
+    "Limits",
+    "PublishBuildInfo",
+    "Resources",
+    "Setting",
+    "Settings",
+    "Step",
+    "Variable",
+    "camel_case",
+    "flag_names",
+    "said",
+    "setting_named",
+    "settings_of",
+    "variable_name",
+]
+
+Engine = Literal["auto", "native", "docker", "buildx", "buildah", "kaniko"]
+
+
+class Limits(BaseModel):
+    """Memory in bytes and processor cores of a container."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    memory: Memory | None = None
+    cpu: Cores | None = None
+
+
+class Resources(BaseModel):
+    """What a container may use at most, and what it wants at least."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    limits: Limits | None = None
+    requests: Limits | None = None
+
+
+class Step(Settings):
+    """What every kind of step has."""
+
+    identifier: Identifier = setting(
+        "Short name of the step, by which `--step` and expressions know it.",
+        "Without it, made from {setting}`name`.",
+        default="",
+        group="Step",
+        example="build_api",
+        honoured_by="run",
+        place="step",
+    )
+    name: StepName = setting(
+        "Name of the step for people.",
+        default="",
+        group="Step",
+        example="Build API",
+        honoured_by="run",
+        place="step",
+    )
+    description: AnyText = setting(
+        "What the step is for.",
+        default="",
+        group="Step",
+        example="The API of the shop",
+        honoured_by="run",
+        place="step",
+    )
+    timeout: Duration | None = setting(
+        "Time after which the step is stopped and fails.",
+        "Harness stops a step after 10 minutes if nothing is said; here it may take its time.",
+        group="Step",
+        example="1h 30m",
+        honoured_by="run",
+        place="step",
+    )
+    when: When = setting(
+        "Condition under which the step runs.",
+        group="Step",
+        example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
+        honoured_by="",
+        place="step",
+    )
+    failure_strategies: Structure = setting(
+        "What happens if the step fails.",
+        group="Step",
+        example=[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}],
+        honoured_by="",
+        place="step",
+    )
+    strategy: Structure = setting(
+        "Loop that runs the step several times.",
+        group="Step",
+        example={"repeat": {"times": "2"}},
+        honoured_by="",
+        place="step",
+    )
+    enforce: Structure = setting(
+        "Policy sets that Harness checks the step against.",
+        group="Step",
+        example={"policySets": ["account.images"]},
+        honoured_by="",
+        place="step",
+    )
+
+
+class BuildAndPush(Step):
+    """Build an image and push it: the step ``BuildAndPushDockerRegistry``, with build-info."""
+
+    # Image
+
+    repo: RepositoryText = setting(
+        "Registry host, repository and image name to push to.",
+        "For JFrog this is `HOST/REPOSITORY_KEY/IMAGE`, all lower case after the host, without a tag: "
+        "those go into {setting}`tags`.",
+        default=REQUIRED,
+        group="Image",
+        example="acme.jfrog.io/docker-local/team/api",
+        honoured_by="push",
+    )
+    tags: Tags = setting(
+        "Tags the pushed image answers to.",
+        "Every tag names the same manifest: the image is uploaded once. See also {setting}`repo`.",
+        default=("latest",),
+        group="Image",
+        example=("1.4.2", "latest"),
+        honoured_by="push",
+        aliases=("PLUGIN_TAG",),
+    )
+    labels: Labels = setting(
+        "Labels written into the image.",
+        "They are readable by everyone who can pull the image, so they hold no secrets.",
+        default={},
+        group="Image",
+        example={"org.opencontainers.image.vendor": "Acme"},
+        honoured_by="engine",
+        aliases=("PLUGIN_CUSTOM_LABELS",),
+    )
+    platforms: Platforms = setting(
+        "Platforms to build for.",
+        "Without it, the engine builds for the machine it runs on. "
+        "Several platforms become one index, with one image for each.",
+        default=(),
+        group="Image",
+        example=("linux/amd64", "linux/arm64"),
+        honoured_by="engine",
+        place="env",
+        aliases=("PLUGIN_PLATFORM", "PLUGIN_CUSTOM_PLATFORM"),
+    )
+
+    # Build
+
+    dockerfile: FileText = setting(
+        "The Dockerfile, relative to the working folder.",
+        "The working folder is the one you start buildpush in, as in the step it is the root of the code.",
+        default="Dockerfile",
+        group="Build",
+        example="docker/Dockerfile",
+        honoured_by="engine",
+    )
+    context: FileText = setting(
+        "The folder whose files COPY and ADD may use.",
+        "A `.dockerignore` in it hides files from the build.",
+        default=".",
+        group="Build",
+        example="service",
+        honoured_by="engine",
+    )
+    build_args: BuildArgs = setting(
+        "Values for the ARG instructions of the Dockerfile.",
+        "They stay visible in the history of the image, so they hold no secrets: see {setting}`env_docker_secrets`. "
+        "In the variable, a comma separates two arguments; for values with a comma set "
+        "`PLUGIN_MULTIPLE_BUILD_ARGS` and separate by semicolons in `PLUGIN_BUILD_ARGS_NEW`.",
+        default={},
+        group="Build",
+        example={"PYTHON_VERSION": "3.12"},
+        honoured_by="engine",
+        aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";"),),
+    )
+    target: Stage | None = setting(
+        "The stage of the Dockerfile to build; without it, the last one.",
+        group="Build",
+        example="runtime",
+        honoured_by="engine",
+    )
+    no_cache: Switch = setting(
+        "Whether to run every instruction anew, without the engine's cache.",
+        default=False,
+        group="Build",
+        example=True,
+        honoured_by="engine",
+        place="env",
+    )
+    env_docker_secrets: EnvSecrets = setting(
+        "Build secrets from variables: secret id to variable name.",
+        "A `RUN --mount=type=secret,id=ID` of the Dockerfile reads them; they leave no trace in the image.",
+        default={},
+        group="Build",
+        example={"pip_token": "PIP_TOKEN"},
+        honoured_by="engine",
+        aliases=("PLUGIN_SECRETS_FROM_ENV",),
+    )
+    file_docker_secrets: FileSecrets = setting(
+        "Build secrets from files: secret id to file.",
+        "A `RUN --mount=type=secret,id=ID` of the Dockerfile reads them; they leave no trace in the image.",
+        default={},
+        group="Build",
+        example={"npmrc": "secrets/npmrc"},
+        honoured_by="engine",
+        aliases=("PLUGIN_SECRETS_FROM_FILE",),
+    )
+    optimize: Switch = setting(
+        "Whether kaniko may take cheaper snapshots of the file system.",
+        "It makes no difference to the image, and other engines say that they leave it alone.",
+        default=False,
+        group="Build",
+        example=True,
+        honoured_by="engine",
+        hint=True,
+    )
+
+    # Cache
+
+    caching: Switch = setting(
+        "Whether layers are kept between builds in storage that Harness manages.",
+        default=False,
+        group="Cache",
+        example=True,
+        honoured_by="",
+    )
+    cache_from: Texts = setting(
+        "Where buildx looks for layers of earlier builds.",
+        default=(),
+        group="Cache",
+        example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),
+        honoured_by="",
+        separator=";",
+    )
+    cache_to: Text | None = setting(
+        "Where buildx leaves layers for later builds.",
+        group="Cache",
+        example="type=registry,ref=acme.jfrog.io/docker-local/api:cache",
+        honoured_by="",
+    )
+    remote_cache_repo: RepositoryText | None = setting(
+        "Repository in which kaniko keeps layers for later builds.",
+        group="Cache",
+        example="acme.jfrog.io/docker-local/api-cache",
+        honoured_by="",
+        aliases=("PLUGIN_CACHE_REPO",),
+    )
+
+    # Registry
+
+    connector_ref: Text | None = setting(
+        "The connector that knows the registry's address, user and password.",
+        "It is looked up in the file given by `--connectors`, by its identifier; `account.` and `org.` may stand "
+        "in front as in Harness. Without it, credentials come from {setting}`username` and {setting}`password`, "
+        "then from `DOCKER_AUTH_CONFIG` and Docker's own files and helpers.",
+        group="Registry",
+        example="account.jfrog",
+        honoured_by="push",
+    )
+    registry_ref: Text | None = setting(
+        "A registry of Harness Artifact Registry, in place of a connector.",
+        "It does not exist outside Harness; a JFrog registry is named by {setting}`connector_ref`.",
+        group="Registry",
+        example="my_registry",
+        honoured_by="",
+    )
+    base_image_connector_refs: Texts = setting(
+        "The connector with credentials for the images in FROM.",
+        "Harness takes a list and uses its first entry; here every connector counts for its own host.",
+        default=(),
+        group="Registry",
+        example=("account.base_images",),
+        honoured_by="engine",
+    )
+    username: Text | None = setting(
+        "User to push as, where no connector says it.",
+        group="Registry",
+        example="ci-bot",
+        honoured_by="push",
+        place="env",
+    )
+    password: SecretReference | None = setting(
+        "Where the password or token of {setting}`username` is.",
+        'In a file it is a reference: `env:NAME`, `file:PATH`, `secret:ID` or `<+secrets.getValue("ID")>`. '
+        "The variable may hold the password itself, as in Harness.",
+        group="Registry",
+        example="env:REGISTRY_PASSWORD",
+        honoured_by="push",
+        place="env",
+    )
+
+    # Push
+
+    push: Switch = setting(
+        "Whether the built image is pushed.",
+        "With `false`, nothing leaves this machine and no build-info is published.",
+        default=True,
+        group="Push",
+        example=False,
+        honoured_by="run",
+        place="env",
+        aliases=(Variable("PLUGIN_DRY_RUN", inverted=True), Variable("PLUGIN_NO_PUSH", inverted=True)),
+    )
+    compression: Compression = setting(
+        "How layers are compressed for the registry.",
+        "Layers that are compressed already, such as those of a base image, are sent as they are.",
+        default="gzip",
+        group="Push",
+        example="zstd",
+        honoured_by="push",
+        place="env",
+    )
+    media_types: MediaTypes = setting(
+        "Whether manifests are written in OCI's or in Docker's format.",
+        "Old servers and clients may know only Docker's.",
+        default="oci",
+        group="Push",
+        example="docker",
+        honoured_by="push",
+        place="env",
+    )
+
+    # Build-info
+
+    publish_build_info: AutoSwitch = setting(
+        "Whether build-info is published to Artifactory after the push: yes, no or auto.",
+        "With `auto`, it is published if {setting}`artifactory_url` is known, be it from `JF_URL`.",
+        group="Build-info",
+        example=True,
+        honoured_by="publish",
+        place="env",
+    )
+    artifactory_url: Address | None = setting(
+        "Address of Artifactory, for build-info.",
+        "It ends in `/artifactory`; for an address of the whole JFrog platform that part is added.",
+        group="Build-info",
+        example="https://acme.jfrog.io/artifactory",
+        honoured_by="publish",
+        place="env",
+        ambient=("JF_URL",),
+    )
+    artifactory_token: SecretReference | None = setting(
+        "Where the access token for Artifactory is.",
+        "Without it, the credential of the push is used if the registry is the same host.",
+        group="Build-info",
+        example="env:ARTIFACTORY_TOKEN",
+        honoured_by="publish",
+        place="env",
+        aliases=("PLUGIN_ACCESS_TOKEN",),
+        ambient=("JF_ACCESS_TOKEN",),
+    )
+    build_name: Text | None = setting(
+        "Name of the build in Artifactory.",
+        "Without it, the name of the pipeline, else the name of the image.",
+        group="Build-info",
+        example="api",
+        honoured_by="publish",
+        place="env",
+        ambient=("JFROG_CLI_BUILD_NAME",),
+    )
+    build_number: Text | None = setting(
+        "Number of the build in Artifactory.",
+        "Without it, the number that the CI system or the counter on this machine gives.",
+        group="Build-info",
+        example="42",
+        honoured_by="publish",
+        place="env",
+        ambient=("JFROG_CLI_BUILD_NUMBER",),
+    )
+    build_url: Address | None = setting(
+        "Link from the build in Artifactory back to the run that made it.",
+        group="Build-info",
+        example="https://ci.example.com/runs/42",
+        honoured_by="publish",
+        place="env",
+        ambient=("JFROG_CLI_BUILD_URL",),
+    )
+    build_project: Text | None = setting(
+        "Key of the JFrog project that the build belongs to.",
+        group="Build-info",
+        example="team",
+        honoured_by="publish",
+        place="env",
+        ambient=("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT"),
+    )
+    build_module: Text | None = setting(
+        "Name of the module in the build-info.",
+        "Without it, image name and tag, as `jf` does.",
+        group="Build-info",
+        example="api:1.4.2",
+        honoured_by="publish",
+        place="env",
+    )
+    env_include: Texts = setting(
+        "Variables to record in the build-info, as names or patterns with `*`.",
+        "None without it. Names that look like secrets are left out even if a pattern covers them.",
+        default=(),
+        group="Build-info",
+        example=("CI", "GIT_*"),
+        honoured_by="publish",
+        place="env",
+    )
+
+    # Run
+
+    engine: Engine = setting(
+        "Who builds the image.",
+        "With `auto`, buildpush chooses one that is here and can do what the step asks for, and says why.",
+        default="auto",
+        group="Run",
+        example="native",
+        honoured_by="run",
+        place="env",
+    )
+    place: Literal["here"] = setting(
+        "Where the engine runs.",
+        "`here` is this machine, and the only place for now.",
+        default="here",
+        group="Run",
+        example="here",
+        honoured_by="run",
+        place="env",
+    )
+    run_as_user: Number | None = setting(
+        "Numeric user that all processes of the step's container run as.",
+        "It means something only where the engine runs in a container of its own.",
+        group="Run",
+        example=1000,
+        honoured_by="",
+    )
+    resources: Resources | None = setting(
+        "Memory and processor limits of the step's container.",
+        "They mean something only where the engine runs in a container of its own.",
+        group="Run",
+        example={"limits": {"memory": "2Gi", "cpu": "1"}},
+        honoured_by="",
+    )
+    privileged: Switch = setting(
+        "Whether the step's container may do everything.",
+        default=False,
+        group="Run",
+        example=True,
+        honoured_by="",
+    )
+    reports: Structure = setting(
+        "Test reports to collect after the step.",
+        group="Run",
+        example={"type": "JUnit", "spec": {"paths": ["*.xml"]}},
+        honoured_by="",
+    )
+    env_variables: Structure = setting(
+        "Settings written as variables in a step file.",
+        "Harness hands them to its plugins, so a step file with settings of ours stays valid there. "
+        "They say the settings whose variables they name, and win over `spec`.",
+        group="Run",
+        example={"PLUGIN_ENGINE": "native"},
+        honoured_by="run",
+    )
+
+
+class PublishBuildInfo(Step):
+    """Publish build-info of an image that is pushed already: the plugin step of Harness."""
+
+    docker_image: ReferenceText = setting(
+        "The pushed image, with its tag.",
+        default=REQUIRED,
+        group="Build-info",
+        example="acme.jfrog.io/docker-local/team/api:1.4.2",
+        honoured_by="publish",
+        place="settings",
+    )
+    url: Address = setting(
+        "Address of Artifactory; what follows `/artifactory` in it is cut.",
+        default=REQUIRED,
+        group="Build-info",
+        example="https://acme.jfrog.io/artifactory/",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JF_URL",),
+    )
+    access_token: SecretReference | None = setting(
+        "Where the access token for Artifactory is.",
+        group="Build-info",
+        example="env:ARTIFACTORY_TOKEN",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JF_ACCESS_TOKEN",),
+    )
+    username: Text | None = setting(
+        "User for Artifactory, where there is no token.",
+        group="Build-info",
+        example="ci-bot",
+        honoured_by="publish",
+        place="settings",
+    )
+    password: SecretReference | None = setting(
+        "Where the password of {setting}`username` is.",
+        group="Build-info",
+        example="env:ARTIFACTORY_PASSWORD",
+        honoured_by="publish",
+        place="settings",
+    )
+    api_key: SecretReference | None = setting(
+        "Where the API key of {setting}`username` is; Artifactory takes it in place of a password.",
+        group="Build-info",
+        example="env:ARTIFACTORY_API_KEY",
+        honoured_by="publish",
+        place="settings",
+    )
+    build_name: Text = setting(
+        "Name of the build in Artifactory.",
+        default=REQUIRED,
+        group="Build-info",
+        example="api",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_NAME",),
+    )
+    build_number: Text = setting(
+        "Number of the build in Artifactory.",
+        default=REQUIRED,
+        group="Build-info",
+        example="42",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_NUMBER",),
+    )
+    build_url: Address | None = setting(
+        "Link from the build in Artifactory back to the run that made it.",
+        group="Build-info",
+        example="https://ci.example.com/runs/42",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_URL",),
+    )
+    git_path: FileText | None = setting(
+        "Folder whose git history names the revision; without it, the working folder.",
+        group="Build-info",
+        example="service",
+        honoured_by="publish",
+        place="settings",
+    )
+    insecure: Switch = setting(
+        "Whether a server with an unknown certificate is trusted.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        default=False,
+        group="Build-info",
+        example=True,
+        honoured_by="",
+        place="settings",
+    )
+    pem_file_contents: Line | None = setting(
+        "Text of a certificate to trust.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        group="Build-info",
+        example="-----BEGIN CERTIFICATE-----",
+        honoured_by="",
+        place="settings",
+    )
+    pem_file_path: FileText | None = setting(
+        "File of a certificate to trust.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        group="Build-info",
+        example="certificates/acme.pem",
+        honoured_by="",
+        place="settings",
+    )
+    log_level: Text | None = setting(
+        "How much the `jf` program inside Harness' plugin says; nothing here runs it.",
+        group="Build-info",
+        example="DEBUG",
+        honoured_by="",
+        place="settings",
+        hint=True,
+    )
+
+
+BUILD_STEP = "BuildAndPushDockerRegistry"
+PUBLISH_STEP = "Plugin"
+STEP_KINDS: dict[str, type[BuildAndPush | PublishBuildInfo]] = {
+    BUILD_STEP: BuildAndPush,
+    PUBLISH_STEP: PublishBuildInfo,
+}
