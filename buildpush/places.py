@@ -1,0 +1,338 @@
+"""Where a command runs: on this machine or, recorded, nowhere; the only module that starts processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.secrets import Secret, redact
+
+# Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
+# It cannot be meant otherwise, since no argument can hold a NUL.
+FILES = "\0files\0"
+
+LONGEST_LINE = 16 * 1024
+# What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
+KEPT = 8 * 1024 * 1024
+GRACE_SECONDS = 2.0
+
+Show = Callable[[str], None]
+Content = str | bytes | Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command left behind.
+
+    Attributes:
+        status: exit status; minus the signal's number where a signal ended it.
+        stdout: as printed, with secrets, since some commands print nothing else; the last 8 MiB.
+        stderr: with known secrets hidden; the last 8 MiB.
+    """
+
+    status: int
+    stdout: str = field(default="", repr=False)
+    stderr: str = ""
+
+
+class Place(Protocol):
+    """Somewhere a command can run."""
+
+    @property
+    def kind(self) -> str:
+        """``here``, ``recorded``."""
+        ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        stream: Show | None = None,
+    ) -> Ran:
+        """Run *argv* to its end and return what it left, whatever its exit status.
+
+        Args:
+            argv: program and arguments; no shell reads them.
+            cwd: folder to run in.
+            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their folder,
+                which is gone afterwards. Login secrets travel only so.
+            env: variables on top of the place's own.
+            stdin: what the program reads; nothing if not given.
+            timeout: seconds after which the program and all it started are ended.
+            stream: called with each line of either output, as it comes, secrets hidden.
+
+        Raises:
+            EngineMissingError: the program is not there or may not be run.
+            TimeOutError: *timeout* was reached.
+        """
+        ...
+
+
+class Here:
+    """This machine: every command is a process group of its own, so that nothing it started outlives it.
+
+    Args:
+        env: the whole environment of the commands.
+        private: folder under which private files are put; the system's temporary folder if not given.
+    """
+
+    kind = "here"
+
+    def __init__(self, env: Mapping[str, str], *, private: Path | None = None) -> None:
+        self._env = dict(env)
+        self._private = private
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        stream: Show | None = None,
+    ) -> Ran:
+        """Run *argv* on this machine; see :meth:`Place.run`."""
+        with _private_files(files or {}, self._private) as folder:
+            words = [word.replace(FILES, folder) for word in argv]
+            variables = {name: value.replace(FILES, folder) for name, value in (env or {}).items()}
+            with _started(words, cwd, {**self._env, **variables}, reads=stdin is not None) as process:
+                return _Conversation(process, stdin, stream).finish(words[0], timeout)
+
+    def find(self, program: str) -> str | None:
+        """Return the path of *program*, or ``None`` where it is not on this machine."""
+        return shutil.which(program, path=self._env.get("PATH", os.defpath))
+
+
+@contextlib.contextmanager
+def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[str]:
+    if not files:
+        yield ""
+        return
+    # The folder is made 0700, and carries our process, by which a later run knows what a killed one left behind.
+    with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=root) as folder:
+        for name, content in files.items():
+            _write_private(Path(folder, name), content)
+        yield folder
+
+
+def _write_private(path: Path, content: Content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = content.reveal() if isinstance(content, Secret) else content
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - it is open already, with its mode
+        file.write(text.encode() if isinstance(text, str) else text)
+
+
+@contextlib.contextmanager
+def _started(
+    argv: list[str], cwd: Path | None, env: dict[str, str], *, reads: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    program = _program(argv[0], env)
+    if cwd is not None and not cwd.is_dir():
+        message = f"cannot run {argv[0]} in {cwd}: it is not a folder"
+        raise SourceError(message)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+            [argv[0], *argv[1:]],
+            executable=program,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        message = f"{argv[0]} cannot be run: {error.strerror}"
+        raise EngineMissingError(message) from error
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _program(name: str, env: Mapping[str, str]) -> str:
+    path = shutil.which(name, path=env.get("PATH", os.defpath))
+    if path is None:
+        message = f"the program {name!r} is not on this machine"
+        raise EngineMissingError(message, hint=f"install {name}, or put its folder into PATH", setting="engine")
+    return path
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group of *process*: politely, then surely; also what it left running."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        while self._size > KEPT:
+            self._size -= len(self._pieces.popleft())
+
+    def text(self) -> str:
+        return b"".join(self._pieces).decode(errors="replace")
+
+
+class _Conversation:
+    """Feeds a process and listens to both its outputs until it has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdin: bytes | None, stream: Show | None) -> None:
+        self._process = process
+        self._stream = stream
+        self._one_line_at_a_time = threading.Lock()
+        self._out, self._err = _Tail(), _Tail()
+        self._threads = [
+            threading.Thread(target=self._listen, args=(process.stdout, self._out), daemon=True),
+            threading.Thread(target=self._listen, args=(process.stderr, self._err), daemon=True),
+        ]
+        if stdin is not None:
+            self._threads.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
+
+    def finish(self, name: str, timeout: float | None) -> Ran:
+        """Return what the process left; raise when it took longer than *timeout* seconds."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            _end(self._process)
+            message = f"{name} took longer than {timeout:g} seconds and was ended"
+            raise TimeOutError(message, setting="timeout") from error
+        finally:
+            self._drain()
+        return Ran(status, self._out.text(), redact(self._err.text()))
+
+    def _drain(self) -> None:
+        # Something the program left running may hold the pipes open for ever; it belongs to the group.
+        deadline = time.monotonic() + GRACE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            _signal(self._process, signal.SIGKILL)
+            for thread in self._threads:
+                thread.join(GRACE_SECONDS)
+
+    def _feed(self, content: bytes) -> None:
+        pipe = self._process.stdin
+        if pipe is None:
+            return
+        # A program may end without reading all of it: that is its own business, and its status tells.
+        with contextlib.suppress(OSError), pipe:
+            pipe.write(content)
+
+    def _listen(self, pipe: IO[bytes], kept: _Tail) -> None:
+        begins = True
+        with contextlib.suppress(ValueError):  # closed under us by _end
+            while piece := pipe.readline(LONGEST_LINE):
+                kept.add(piece)
+                if begins:
+                    self._show(piece)
+                begins = piece.endswith(b"\n")
+
+    def _show(self, piece: bytes) -> None:
+        if self._stream is None:
+            return
+        line = redact(piece.decode(errors="replace").rstrip("\r\n"))
+        with self._one_line_at_a_time:
+            self._stream(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as they were given."""
+
+    argv: tuple[str, ...]
+    cwd: Path | None = None
+    files: Mapping[str, Content] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = field(default=None, repr=False)
+
+
+class Recorded:
+    """A place that runs nothing: it writes down what it was asked for, and answers what it was given.
+
+    Args:
+        answers: results in the order of the calls, the last one for all further calls; or a function of the call.
+            With none, every command ends with status 0 and prints nothing.
+    """
+
+    kind = "recorded"
+
+    def __init__(self, answers: Callable[[Call], Ran] | Iterable[Ran] = ()) -> None:
+        self.calls: list[Call] = []
+        self._answer = answers if callable(answers) else _in_order(answers)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - a recorded answer takes no time
+        stream: Show | None = None,
+    ) -> Ran:
+        """Write the call down and return its answer; lines of the answer go to *stream*."""
+        call = Call(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
+        self.calls.append(call)
+        ran = self._answer(call)
+        if stream is not None:
+            for line in (ran.stdout + ran.stderr).splitlines():
+                stream(redact(line))
+        return ran
+
+    @property
+    def argv(self) -> list[tuple[str, ...]]:
+        """The command lines so far."""
+        return [call.argv for call in self.calls]
+
+
+def _in_order(answers: Iterable[Ran]) -> Callable[[Call], Ran]:
+    waiting = deque(answers) or deque([Ran(0)])
+
+    def answer(_call: Call) -> Ran:
+        return waiting.popleft() if len(waiting) > 1 else waiting[0]
+
+    return answer

@@ -1,0 +1,179 @@
+"""Where commands run: results, private files, time-outs, and the place that runs nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.places import FILES, Call, Here, Ran, Recorded
+from buildpush.secrets import Secret
+
+programs = pytest.mark.programs
+HERE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+@programs
+def test_status_and_both_outputs_come_back(tmp_path):
+    ran = Here(HERE).run(python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"), cwd=tmp_path)
+
+    assert ran == Ran(3, "out\n", "err\n")
+
+
+@programs
+def test_only_the_given_environment_reaches_the_program():
+    ran = Here({**HERE, "A": "1"}).run(python("import os; print(os.environ['A'], os.environ['B'])"), env={"B": "2"})
+
+    assert ran.stdout == "1 2\n"
+
+
+@programs
+def test_stdin_reaches_the_program():
+    assert Here(HERE).run(["cat"], stdin=b"x" * 300_000).stdout == "x" * 300_000
+
+
+@programs
+def test_a_program_that_reads_nothing_may_end_early():
+    assert Here(HERE).run(["true"], stdin=b"x" * 3_000_000).status == 0
+
+
+@programs
+def test_private_files_are_there_with_mode_0600_and_gone_afterwards(tmp_path):
+    code = "import os, sys; p = sys.argv[1]; print(p, oct(os.stat(p).st_mode), open(p).read())"
+    ran = Here(HERE, private=tmp_path).run(
+        [*python(code), f"{FILES}/deep/token"], files={"deep/token": Secret("geheim!")}
+    )
+
+    path, mode, content = ran.stdout.split()
+    assert (mode, content) == ("0o100600", "geheim!")
+    assert not Path(path).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@programs
+def test_the_folder_of_private_files_can_be_named_in_variables(tmp_path):
+    code = "import os; print(os.listdir(os.environ['DOCKER_CONFIG']))"
+    ran = Here(HERE, private=tmp_path).run(python(code), env={"DOCKER_CONFIG": FILES}, files={"config.json": "{}"})
+
+    assert ran.stdout == "['config.json']\n"
+
+
+@programs
+def test_lines_are_streamed_with_secrets_hidden():
+    Secret("hunter2-hunter2")
+    lines: list[str] = []
+    ran = Here(HERE).run(
+        python("import sys; print('a'); print('hunter2-hunter2', file=sys.stderr)"), stream=lines.append
+    )
+
+    assert sorted(lines) == ["********", "a"]
+    assert ran.stderr == "********\n"
+
+
+@programs
+def test_a_line_without_end_is_cut_for_the_eye_and_kept_whole():
+    lines: list[str] = []
+    ran = Here(HERE).run(python("print('x' * 100_000)"), stream=lines.append)
+
+    assert [len(line) for line in lines] == [16 * 1024]
+    assert len(ran.stdout) == 100_001
+
+
+@programs
+def test_of_endless_output_the_end_is_kept(monkeypatch):
+    monkeypatch.setattr("buildpush.places.KEPT", 1000)
+    ran = Here(HERE).run(python("for i in range(1000): print(i)"))
+
+    assert ran.stdout.endswith("999\n")
+    assert len(ran.stdout) <= 1000
+
+
+@programs
+def test_a_missing_program_is_a_missing_engine():
+    with pytest.raises(EngineMissingError, match="'no-such-program' is not on this machine"):
+        Here(HERE).run(["no-such-program"])
+
+
+@programs
+def test_a_program_that_cannot_start_is_a_missing_engine(tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/no/such/interpreter\n")
+    broken.chmod(0o755)
+
+    with pytest.raises(EngineMissingError, match="cannot be run"):
+        Here(HERE).run([str(broken)])
+
+
+@programs
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(SourceError, match="not a folder"):
+        Here(HERE).run(["true"], cwd=tmp_path / "nowhere")
+
+
+@programs
+def test_a_time_out_ends_the_program_and_what_it_started(tmp_path):
+    """A child of the program must not go on building after we have said that it was ended."""
+    note = tmp_path / "child"
+    script = f"sleep 60 & echo $! > {note}; wait"
+    began = time.monotonic()
+
+    with pytest.raises(TimeOutError, match=r"longer than 0\.5 seconds"):
+        Here(HERE).run(["sh", "-c", script], timeout=0.5)
+
+    assert time.monotonic() - began < 5
+    assert _is_gone(int(note.read_text()))
+
+
+@programs
+def test_what_a_program_leaves_running_does_not_hold_us_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("buildpush.places.GRACE_SECONDS", 0.2)
+    note = tmp_path / "child"
+
+    ran = Here(HERE).run(["sh", "-c", f"sleep 60 & echo $! > {note}; echo done"])
+
+    assert ran.stdout == "done\n"
+    assert _is_gone(int(note.read_text()))
+
+
+def test_find_says_where_a_program_is(tmp_path):
+    (tmp_path / "tool").write_text("")
+    (tmp_path / "tool").chmod(0o755)
+
+    assert Here({"PATH": str(tmp_path)}).find("tool") == str(tmp_path / "tool")
+    assert Here({"PATH": str(tmp_path)}).find("other") is None
+
+
+def test_a_recorded_place_remembers_and_answers_in_order():
+    place = Recorded([Ran(1, "first"), Ran(0, "then")])
+
+    assert [place.run([word]).stdout for word in ("a", "b", "c")] == ["first", "then", "then"]
+    assert place.argv == [("a",), ("b",), ("c",)]
+
+
+def test_a_recorded_place_can_answer_by_the_call():
+    lines: list[str] = []
+    place = Recorded(lambda call: Ran(0, "\n".join(call.argv)))
+
+    place.run(["x", "y"], stream=lines.append, files={"f": "1"}, stdin=b"in")
+
+    assert lines == ["x", "y"]
+    assert place.calls == [Call(("x", "y"), None, {"f": "1"}, {}, b"in")]
+
+
+def _is_gone(process: int) -> bool:
+    for _ in range(50):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
