@@ -51,7 +51,23 @@ Operator = Callable[[Value, Value], Value]
 
 
 class AbsentError(ExpressionError):
-    """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here."""
+    """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
+
+    Attributes:
+        fallback: what it stands for where nobody goes on; ``None`` if that is an error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fallback: str | None = None,
+        hint: str | None = None,
+        setting: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, setting=setting, where=where)
+        self.fallback = fallback
 
 
 class Names(Protocol):
@@ -101,6 +117,7 @@ class _Evaluation:
     def __init__(self, names: Names, field: str) -> None:
         self.names = names
         self.field = field
+        self.asking = False  # whether somebody goes on from a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
             Constant: lambda node: node.value,
             Name: lambda node: self.path((node.word,), safe=False),
@@ -220,10 +237,12 @@ class _Evaluation:
     def path(self, keys: tuple[str, ...], *, safe: bool) -> Value:
         try:
             return self.names.lookup(keys)
-        except AbsentError:
+        except AbsentError as error:
             if safe:
                 return None
-            raise
+            if error.fallback is None or self.asking:
+                raise
+            return error.fallback
 
     def functor(self, base: Name, steps: Sequence[Step]) -> tuple[Value, Sequence[Step]]:
         call = steps[0]
@@ -271,10 +290,13 @@ class _Evaluation:
 
     def present(self, node: Node) -> Value:
         """Return the value of *node*, null where a known name has none."""
+        outer, self.asking = self.asking, True
         try:
             return self.value(node)
         except AbsentError:
             return None
+        finally:
+            self.asking = outer
 
     def chain(self, node: Chain) -> Value:
         if node.rest[0][0] in ("||", "&&"):

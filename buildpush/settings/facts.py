@@ -1,0 +1,515 @@
+"""What expressions may ask: CI variables, git, a counter, the clock; all of it is passed in, nothing is read here.
+
+Every name has one entry in a table; where several sources can answer, the first that does counts.
+Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference".
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import PurePath
+from typing import Final
+
+from buildpush.errors import ExpressionError, SecretError
+from buildpush.secrets import Secret
+from buildpush.settings import methods
+from buildpush.settings.counter import Counter
+from buildpush.settings.expressions import AbsentError, Value, evaluate
+from buildpush.settings.git import Git, Vcs, vcs, without_credentials
+
+__all__ = ["Ci", "Counter", "Facts", "Git", "Vcs", "ci", "revision_of", "vcs", "without_credentials"]
+
+SEQUENCE: Final = (
+    "HARNESS_BUILD_ID",
+    "GITHUB_RUN_NUMBER",
+    "CI_PIPELINE_IID",
+    "BUILD_NUMBER",
+    "DRONE_BUILD_NUMBER",
+    "BUILD_BUILDID",
+)
+_EXECUTION: Final = ("HARNESS_EXECUTION_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_TAG", "BUILD_BUILDID")
+_BRANCH: Final = ("DRONE_COMMIT_BRANCH", "CI_COMMIT_BRANCH", "CIRCLE_BRANCH", "BITBUCKET_BRANCH")
+_REVISION: Final = (
+    "DRONE_COMMIT_SHA",
+    "GITHUB_SHA",
+    "CI_COMMIT_SHA",
+    "GIT_COMMIT",
+    "BUILD_SOURCEVERSION",
+    "CIRCLE_SHA1",
+)
+_REFERENCE: Final = ("DRONE_COMMIT_REF", "GITHUB_REF", "BUILD_SOURCEBRANCH")
+_TAG: Final = ("DRONE_TAG", "CI_COMMIT_TAG", "CIRCLE_TAG", "BITBUCKET_TAG", "TAG_NAME")
+_MESSAGE: Final = ("DRONE_COMMIT_MESSAGE", "CI_COMMIT_MESSAGE", "BUILD_SOURCEVERSIONMESSAGE")
+_REPOSITORY: Final = ("DRONE_REPO_LINK", "CI_PROJECT_URL", "GIT_URL", "BUILD_REPOSITORY_URI", "CIRCLE_REPOSITORY_URL")
+_RUN_URL: Final = ("DRONE_BUILD_LINK", "CI_PIPELINE_URL", "CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL")
+_ACTOR: Final = (
+    "HARNESS_USER_ID",
+    "DRONE_BUILD_TRIGGER",
+    "GITHUB_ACTOR",
+    "GITLAB_USER_LOGIN",
+    "BUILD_USER_ID",
+    "BUILD_REQUESTEDFOR",
+)
+_PULL_REQUEST: Final[Mapping[str, Sequence[str]]] = {
+    "prNumber": ("DRONE_PULL_REQUEST", "CI_MERGE_REQUEST_IID", "CHANGE_ID", "SYSTEM_PULLREQUEST_PULLREQUESTNUMBER"),
+    "prTitle": ("DRONE_PULL_REQUEST_TITLE", "CI_MERGE_REQUEST_TITLE", "CHANGE_TITLE"),
+    "pullRequestLink": ("DRONE_PULL_REQUEST_LINK", "CHANGE_URL"),
+    "pullRequestBody": ("DRONE_PULL_REQUEST_BODY", "CI_MERGE_REQUEST_DESCRIPTION"),
+    "sourceBranch": (
+        "DRONE_SOURCE_BRANCH",
+        "GITHUB_HEAD_REF",
+        "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+        "CHANGE_BRANCH",
+        "SYSTEM_PULLREQUEST_SOURCEBRANCH",
+    ),
+    "targetBranch": (
+        "DRONE_TARGET_BRANCH",
+        "GITHUB_BASE_REF",
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
+        "CHANGE_TARGET",
+        "SYSTEM_PULLREQUEST_TARGETBRANCH",
+    ),
+    "baseCommitSha": ("DRONE_COMMIT_BEFORE", "CI_MERGE_REQUEST_DIFF_BASE_SHA"),
+    "mergeSha": ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA",),
+    "state": (),
+}
+_EVENTS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("schedule", "cron", "Schedule"), "SCHEDULER_CRON"),
+    **dict.fromkeys(("workflow_dispatch", "web", "custom", "Manual", "api"), "MANUAL"),
+    "repository_dispatch": "WEBHOOK_CUSTOM",
+    "": "MANUAL",
+}
+# Filled by whoever runs loops, earlier steps or a trigger; outside of those they have no value.
+_PASSING: Final = {
+    "matrix": "it has a value inside a matrix only",
+    "repeat": "it has a value inside a repeat only",
+    "strategy": "it has a value inside a loop only",
+    "steps": "no earlier step of that name has given it",
+    "execution": "no earlier step of that name has given it",
+    "trigger": "no trigger started this run",
+}
+_DEPLOYMENT: Final = frozenset(
+    {"artifact", "artifacts", "infra", "service", "serviceVariables", "manifest", "manifests", "delegate", "instance"}
+    | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
+)
+_DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
+_VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
+
+
+@dataclass(frozen=True, slots=True)
+class Ci:
+    """The CI system that this run belongs to; what it does not say is empty.
+
+    Attributes:
+        url: of the page of this run.
+        number: of this run.
+        actor: who started it.
+    """
+
+    name: str = ""
+    url: str = ""
+    number: str = ""
+    actor: str = ""
+
+
+_SYSTEMS: Final = {
+    "HARNESS_BUILD_ID": "Harness",
+    "GITHUB_ACTIONS": "GitHub Actions",
+    "GITLAB_CI": "GitLab CI",
+    "JENKINS_URL": "Jenkins",
+    "DRONE": "Drone",
+    "TF_BUILD": "Azure Pipelines",
+    "CIRCLECI": "CircleCI",
+    "BITBUCKET_BUILD_NUMBER": "Bitbucket Pipelines",
+}
+
+
+def ci(env: Mapping[str, str]) -> Ci:
+    """Return what the variables of CI systems say about this run."""
+    name = next((system for variable, system in _SYSTEMS.items() if env.get(variable)), "")
+    return Ci(name, _run_url(env), _first(env, SEQUENCE), _first(env, _ACTOR))
+
+
+def revision_of(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the fields of :class:`Vcs` that CI variables say."""
+    return {
+        "url": without_credentials(_first(env, _REPOSITORY) or _github_repository(env)),
+        "revision": _first(env, _REVISION),
+        "branch": _branch(env),
+        "message": _first(env, _MESSAGE),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Answers the names in expressions; each at most once, so a run has one number and one id.
+
+    Attributes:
+        env: the environment.
+        git: the repository of the working folder.
+        counter: where numbers come from outside CI; not touched until one is asked for.
+        now: seconds since 1970 at which the run began.
+        secrets: gives the secret of an identifier.
+        scope: what flags and loops know, nested: ``{"pipeline": {"name": ...}, "matrix": {...}}``; taken as it is.
+        written: what the step file says, by dotted path: ``pipeline.variables.x``; may hold expressions of its own.
+        inputs: values for ``<+input>`` by the field that asks, such as ``tags`` or ``pipeline.variables.x``.
+        new_id: gives a fresh id.
+    """
+
+    env: Mapping[str, str]
+    git: Git
+    counter: Counter
+    now: float
+    secrets: Callable[[str], Secret]
+    scope: Mapping[str, Value] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    _memo: dict[str, Value] = field(default_factory=dict, repr=False)
+    _answers: dict[str, Value] = field(default_factory=dict, repr=False)
+    _asked: tuple[str, ...] = ()
+
+    def within(self, scope: Mapping[str, Value] | None = None, written: Mapping[str, str] | None = None) -> Facts:
+        """Return the facts of the same run with *scope* and *written* laid over: ``{"matrix": {"os": "linux"}}``."""
+        return replace(
+            self,
+            scope={**self.scope, **(scope or {})},
+            written={**self.written, **(written or {})},
+            _answers={},  # a variable may be made of what has changed now
+        )
+
+    def given(self, field: str) -> Value:
+        """Return the value given for an ``<+input>`` of *field*, or ``None``."""
+        return self.inputs.get(field)
+
+    def secret(self, identifier: str) -> Secret:
+        """Return the secret *identifier*; see :mod:`buildpush.settings.connectors`."""
+        return self.secrets(identifier)
+
+    def lookup(self, path: tuple[str, ...]) -> Value:
+        """Return what *path* stands for.
+
+        Raises:
+            AbsentError: a good name without a value in this run.
+            ExpressionError: no such name; the hint has near ones.
+        """
+        found = self._scoped(path)
+        if found is not None:
+            return found
+        for length in range(len(path), 0, -1):
+            name = ".".join(path[:length])
+            if name in self.written:
+                return _deeper(self._answered(name), path[length:])
+            if name in _TABLE:
+                return _deeper(self._once(name), path[length:])
+        return self._rooted(path)
+
+    def _once(self, name: str) -> Value:
+        if name not in self._memo:
+            self._memo[name] = _TABLE[name](self)
+        return self._memo[name]
+
+    def _scoped(self, path: tuple[str, ...]) -> Value:
+        """Return what the scope has for *path*; ``None`` for nothing."""
+        value: Value = self.scope
+        for key in path:
+            if isinstance(value, Mapping) and key not in value:
+                return None
+            value = methods.item(value, key)
+        return value
+
+    def _answered(self, name: str) -> Value:
+        """Return the value of what the file says, its own expressions answered."""
+        text = self.written[name]
+        if name in self._answers or "<+" not in text:
+            return self._answers.get(name, text)
+        if name in self._asked:
+            circle = " -> ".join((*self._asked[self._asked.index(name) :], name))
+            message = f"these need each other: {circle}"
+            raise ExpressionError(message)
+        try:
+            self._answers[name] = evaluate(text, replace(self, _asked=(*self._asked, name)), field=name)
+        except (ExpressionError, SecretError) as error:
+            message = f"in {name}: {error.args[0]}"
+            raise type(error)(message, hint=error.hint, setting=error.setting) from None
+        return self._answers[name]
+
+    def _rooted(self, path: tuple[str, ...]) -> Value:
+        root, rest = path[0], path[1:]
+        if root == "env" and rest and rest[0] not in _DEPLOYMENT_ENV:
+            return self._variable(path)
+        if root in _DEPLOYMENT or root == "env":
+            message = f"{'.'.join(path)} is not available outside CD: it belongs to a deployment"
+            raise ExpressionError(message, hint="a build step knows pipeline, stage, step, codebase, variable and env")
+        if root in _PASSING and (rest or root == "trigger"):
+            message = f"{'.'.join(path)} has no value: {_PASSING[root]}"
+            raise AbsentError(message)
+        return self._unknown(path)
+
+    def _variable(self, path: tuple[str, ...]) -> Value:
+        name = path[1]
+        if name not in self.env:
+            near = get_close_matches(name, list(self.env), n=3, cutoff=0.7)
+            message = f"the environment has no variable {name}"
+            raise AbsentError(message, hint=_near(near) or "set it, or write a value for this case: <+env.X ?? 'x'>")
+        return _deeper(self.env[name], path[2:])
+
+    def _unknown(self, path: tuple[str, ...]) -> Value:
+        names = [*_TABLE, *self.written, *_names(self.scope)]
+        near = get_close_matches(".".join(path), names, n=3, cutoff=0.6)
+        if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
+            message = f"there is no variable {'.'.join(path)}"
+            raise AbsentError(message, hint=_near(near))
+        message = f"nothing is called {'.'.join(path)}"
+        raise ExpressionError(message, hint=_near(near) or _inside(path, names))
+
+
+Ask = Callable[[Facts], Value]
+
+
+def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
+    for key, value in scope.items():
+        yield f"{before}{key}"
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{before}{key}.")
+
+
+def _deeper(value: Value, rest: tuple[str, ...]) -> Value:
+    for key in rest:
+        value = methods.item(value, key)
+    return value
+
+
+def _near(names: Sequence[str]) -> str | None:
+    return f"did you mean {' or '.join(names)}?" if names else None
+
+
+def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:
+    """Return what there is under the longest known beginning of *path*."""
+    inside = [name for name in names if name.startswith(f"{path[0]}.")]
+    if inside:
+        return f"known are {', '.join(inside)}"
+    roots = dict.fromkeys(name.partition(".")[0] for name in (*names, "env.", "variable.", "secrets."))
+    return f"names begin with {', '.join(roots)}"
+
+
+# ---- CI variables
+
+
+def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
+    return next((env[name] for name in names if env.get(name)), "")
+
+
+def _run_url(env: Mapping[str, str]) -> str:
+    if url := _first(env, _RUN_URL):
+        return without_credentials(url)
+    if env.get("GITHUB_RUN_ID") and env.get("GITHUB_REPOSITORY"):
+        return f"{_github_repository(env)}/actions/runs/{env['GITHUB_RUN_ID']}"
+    if env.get("SYSTEM_COLLECTIONURI") and env.get("BUILD_BUILDID"):
+        collection, project = env["SYSTEM_COLLECTIONURI"].rstrip("/"), env.get("SYSTEM_TEAMPROJECT", "")
+        return f"{collection}/{project}/_build/results?buildId={env['BUILD_BUILDID']}"
+    return ""
+
+
+def _github_repository(env: Mapping[str, str]) -> str:
+    if not env.get("GITHUB_REPOSITORY"):
+        return ""
+    return f"{env.get('GITHUB_SERVER_URL', 'https://github.com').rstrip('/')}/{env['GITHUB_REPOSITORY']}"
+
+
+def _branch(env: Mapping[str, str]) -> str:
+    if branch := _first(env, _BRANCH):
+        return branch
+    if env.get("GITHUB_HEAD_REF"):
+        return env["GITHUB_HEAD_REF"]
+    if env.get("GITHUB_REF_TYPE") == "branch":
+        return env.get("GITHUB_REF_NAME", "")
+    # Jenkins names the remote too, Azure the whole reference.
+    if jenkins := env.get("GIT_BRANCH"):
+        return jenkins.removeprefix("origin/")
+    return _under(env.get("BUILD_SOURCEBRANCH", ""), "refs/heads/")
+
+
+def _under(reference: str, folder: str) -> str:
+    return reference.removeprefix(folder) if reference.startswith(folder) else ""
+
+
+def _tag(env: Mapping[str, str]) -> str:
+    if tag := _first(env, _TAG):
+        return tag
+    if env.get("GITHUB_REF_TYPE") == "tag":
+        return env.get("GITHUB_REF_NAME", "")
+    return _under(env.get("BUILD_SOURCEBRANCH", ""), "refs/tags/")
+
+
+# ---- one function per name
+
+
+def _needed(name: str, value: str | None, reason: str) -> str:
+    if not value:
+        message = f"{name} is not known: {reason}"
+        raise AbsentError(message)
+    return value
+
+
+def _optional(name: str, value: str | None, reason: str) -> str:
+    """Return *value*; where there is none, the name stands for an empty text, and ``??`` goes on."""
+    if not value:
+        message = f"{name} has no value: {reason}"
+        raise AbsentError(message, fallback="")
+    return value
+
+
+def _sequence_id(facts: Facts) -> Value:
+    said = _first(facts.env, SEQUENCE)
+    if said:
+        return int(said) if said.isascii() and said.isdigit() and len(said) < len(str(2**63)) else said
+    return facts.counter.take(*_counted(facts))
+
+
+def _counted(facts: Facts) -> tuple[str, ...]:
+    """Return the names of the counter: project and pipeline."""
+    return facts.git.root or str(facts.git.folder), str(facts.lookup(("pipeline", "name")))
+
+
+def _branch_sequence_id(facts: Facts) -> Value:
+    return facts.counter.take(*_counted(facts), _codebase_branch(facts))
+
+
+def _execution_id(facts: Facts) -> str:
+    return _first(facts.env, _EXECUTION) or facts.new_id()
+
+
+def _execution_url(facts: Facts) -> str:
+    return _optional("pipeline.executionUrl", _run_url(facts.env), "no CI system says its address")
+
+
+def _pipeline_name(facts: Facts) -> str:
+    folder = PurePath(facts.git.root or facts.git.folder).name
+    return facts.env.get("HARNESS_PIPELINE_ID") or folder or "pipeline"
+
+
+def _pipeline_identifier(facts: Facts) -> str:
+    name = facts.env.get("HARNESS_PIPELINE_ID") or str(facts.lookup(("pipeline", "name")))
+    word = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return f"_{word}" if word[:1].isdigit() else word
+
+
+def _trigger_type(facts: Facts) -> str:
+    event = _first(facts.env, ("DRONE_BUILD_EVENT", "GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE", "BUILD_REASON"))
+    return _EVENTS.get(event, "WEBHOOK")
+
+
+def _triggered_by(facts: Facts) -> str:
+    name = _first(facts.env, _ACTOR) or facts.git.ask("config", "user.name") or _first(facts.env, ("USER", "LOGNAME"))
+    return _optional("pipeline.triggeredBy.name", name, "neither CI nor git says who you are")
+
+
+def _triggered_by_email(facts: Facts) -> str:
+    email = _first(facts.env, ("GITLAB_USER_EMAIL", "BUILD_REQUESTEDFOREMAIL", "BUILD_USER_EMAIL"))
+    return _optional(
+        "pipeline.triggeredBy.email", email or facts.git.ask("config", "user.email"), "git does not say it"
+    )
+
+
+def _codebase_branch(facts: Facts) -> str:
+    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.folder} is in no git repository"
+    return _needed("codebase.branch", _branch(facts.env) or facts.git.branch, f"{reason}, and no CI variable says it")
+
+
+def _codebase_revision(facts: Facts) -> str:
+    reason = f"{facts.git.folder} is in no git repository with a commit, and no CI variable says it"
+    return _needed("codebase.commitSha", _first(facts.env, _REVISION) or facts.git.revision, reason)
+
+
+def _codebase_reference(facts: Facts) -> str:
+    if reference := _first(facts.env, _REFERENCE):
+        return reference
+    if tag := _tag(facts.env):
+        return f"refs/tags/{tag}"
+    if branch := _branch(facts.env) or facts.git.branch:
+        return f"refs/heads/{branch}"
+    return f"refs/tags/{_needed('codebase.commitRef', facts.git.tag, 'HEAD is on no branch and has no tag')}"
+
+
+def _codebase_tag(facts: Facts) -> str:
+    return _optional("codebase.tag", _tag(facts.env) or facts.git.tag, "this commit has no tag")
+
+
+def _codebase_message(facts: Facts) -> str:
+    message = _first(facts.env, _MESSAGE) or facts.git.message
+    return _needed("codebase.commitMessage", message, f"{facts.git.folder} is in no git repository with a commit")
+
+
+def _codebase_url(facts: Facts) -> str:
+    url = _first(facts.env, _REPOSITORY) or _github_repository(facts.env)
+    return _needed("codebase.repoUrl", without_credentials(url) or facts.git.url, "git has no remote named origin")
+
+
+def _codebase_author(facts: Facts) -> str:
+    return _optional(
+        "codebase.gitUser", facts.env.get("DRONE_COMMIT_AUTHOR") or facts.git.author, "git does not say it"
+    )
+
+
+def _codebase_author_email(facts: Facts) -> str:
+    email = facts.env.get("DRONE_COMMIT_AUTHOR_EMAIL") or facts.git.author_email
+    return _optional("codebase.gitUserEmail", email, "git does not say it")
+
+
+def _build_type(facts: Facts) -> str:
+    if _first(facts.env, _PULL_REQUEST["prNumber"]):
+        return "PR"
+    return "tag" if _tag(facts.env) else "branch"
+
+
+def _variable(name: str, *variables: str) -> Ask:
+    """Return the function of a name that only variables can say."""
+    reason = f"no CI variable says it ({', '.join(variables)})" if variables else "nothing here says it"
+    return lambda facts: _optional(name, _first(facts.env, variables), reason)
+
+
+_TABLE: Final[Mapping[str, Ask]] = {
+    "pipeline.sequenceId": _sequence_id,
+    "pipeline.branchSeqId": _branch_sequence_id,
+    "pipeline.name": _pipeline_name,
+    "pipeline.identifier": _pipeline_identifier,
+    "pipeline.executionId": _execution_id,
+    "pipeline.resumedExecutionId": lambda facts: facts.lookup(("pipeline", "executionId")),
+    "pipeline.executionUrl": _execution_url,
+    "pipeline.execution.url": _execution_url,
+    "pipeline.executionMode": lambda _: "NORMAL",
+    "pipeline.startTs": lambda facts: int(facts.now * 1000),
+    "pipeline.triggerType": _trigger_type,
+    "pipeline.triggeredBy.name": _triggered_by,
+    "pipeline.triggeredBy.email": _triggered_by_email,
+    "stage.name": _variable("stage.name", "HARNESS_STAGE_NAME", "DRONE_STAGE_NAME", "HARNESS_STAGE_ID"),
+    "stage.identifier": _variable("stage.identifier", "HARNESS_STAGE_ID"),
+    "stage.executionUrl": _execution_url,
+    "step.name": _variable("step.name", "DRONE_STEP_NAME"),
+    "step.identifier": _variable("step.identifier", "HARNESS_STEP_ID"),
+    "step.executionUrl": _execution_url,
+    "account.identifier": _variable("account.identifier", "HARNESS_ACCOUNT_ID"),
+    "account.name": _variable("account.name", "HARNESS_ACCOUNT_NAME"),
+    "account.companyName": _variable("account.companyName"),
+    "org.identifier": _variable("org.identifier", "HARNESS_ORG_ID"),
+    "org.name": _variable("org.name", "HARNESS_ORG_ID"),
+    "project.identifier": _variable("project.identifier", "HARNESS_PROJECT_ID"),
+    "project.name": _variable("project.name", "HARNESS_PROJECT_ID"),
+    "codebase.branch": _codebase_branch,
+    "codebase.commitSha": _codebase_revision,
+    "codebase.shortCommitSha": lambda facts: _codebase_revision(facts)[:7],
+    "codebase.commitRef": _codebase_reference,
+    "codebase.commitMessage": _codebase_message,
+    "codebase.tag": _codebase_tag,
+    "codebase.repoUrl": _codebase_url,
+    "codebase.build.type": _build_type,
+    "codebase.gitUser": _codebase_author,
+    "codebase.gitUserEmail": _codebase_author_email,
+    "codebase.gitUserId": _variable("codebase.gitUserId", "DRONE_COMMIT_AUTHOR"),
+    "codebase.gitUserAvatar": _variable("codebase.gitUserAvatar", "DRONE_COMMIT_AUTHOR_AVATAR"),
+    **{f"codebase.{name}": _variable(f"codebase.{name}", *names) for name, names in _PULL_REQUEST.items()},
+}
