@@ -1,1 +1,26 @@
-"""What is recorded: build-info, and the Artifactory that keeps it."""
+"""What is recorded: build-info, and the Artifactory that keeps it.
+
+The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :func:`publish` hands it to an
+:class:`Artifactory`.
+"""
+
+from buildpush.artifactory.buildinfo import describe
+from buildpush.artifactory.client import Artifactory, Home, Login
+from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
+from buildpush.artifactory.environment import allowed_environment
+from buildpush.artifactory.publishing import Published, check_publish, publish
+
+__all__ = [
+    "Agent",
+    "Artifactory",
+    "BuildInfo",
+    "BuildRecord",
+    "Home",
+    "Login",
+    "Published",
+    "Vcs",
+    "allowed_environment",
+    "check_publish",
+    "describe",
+    "publish",
+]

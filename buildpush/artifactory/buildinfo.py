@@ -1,0 +1,214 @@
+"""From the receipt of a push to its build-info: pure, and without asking anybody.
+
+Modules and files are those that ``jf`` writes (``jf docker push`` for one image, ``jf rt build-docker-create`` for an
+index), in a fixed order, with two differences: a platform's variant is part of its module's id, and so is the platform
+that an attestation is about.
+Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory, artifactory/commands/container.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from buildpush.artifactory.document import (
+    ENVIRONMENT_PREFIX,
+    Agent,
+    Artifact,
+    BuildInfo,
+    BuildRecord,
+    Dependency,
+    Module,
+    Vcs,
+)
+from buildpush.artifactory.environment import hide_user_info
+from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
+from buildpush.images.references import Digest, Reference
+
+__all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "Vcs", "describe"]
+
+
+def describe(
+    pushed: PushedImage | PushedIndex,
+    record: BuildRecord,
+    *,
+    repository_key: str,
+    prefix: str | None = None,
+    base: Collection[Digest] = (),
+) -> BuildInfo:
+    """Return the build-info of *pushed*.
+
+    One image gives a module per tag, because Artifactory keeps a folder per tag; its id is ``name:tag``, or the full
+    path with the tag where two would be equal.
+    An index gives a module per tag for its own manifest, and one per platform named after the first tag: the files of
+    a platform exist once, and Artifactory does not promote a file that is listed twice.
+    ``record.module`` takes the place of ``name:tag``; of several tags, each then gets ``module:tag``.
+
+    Args:
+        pushed: what the registry confirmed; all references are in one Artifactory.
+        record: what the receipt cannot know.
+        repository_key: key of the physical repository that has the files.
+        prefix: what stands before the image's own path in the references: ``docker/`` in
+            ``acme.jfrog.io/docker/team/app``, nothing where the key is part of the host.
+            By default it is the repository key, if the paths begin with it.
+        base: digests of layers that are known to come from the base image; they become dependencies as well.
+            Without them there are none: guessing them from the history, as ``jf`` does, makes builds depend on
+            themselves.
+
+    Returns:
+        A build-info in which sha1 and md5 are empty where the receipt has none;
+        :func:`~buildpush.artifactory.publish` asks the server for these.
+    """
+    home = _Home(repository_key, prefix, frozenset(base))
+    names = _names(pushed.references, record.module, home)
+    modules = _of_index(pushed, names, home) if isinstance(pushed, PushedIndex) else _of_image(pushed, names, home)
+    return BuildInfo(
+        name=record.name,
+        number=record.number,
+        started=record.started,
+        modules=tuple(modules),
+        agent=record.agent,
+        build_agent=record.build_agent,
+        duration_ms=record.duration_ms,
+        properties=_environment(record.environment),
+        artifactory_principal=record.artifactory_principal,
+        principal=hide_user_info(record.principal),
+        url=hide_user_info(record.url),
+        vcs=tuple(_clean(vcs) for vcs in record.vcs),
+        project=record.project,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where in Artifactory the files are."""
+
+    key: str
+    prefix: str | None
+    base: frozenset[Digest]
+
+    def path(self, reference: Reference) -> str:
+        """Return the image's path inside the repository."""
+        prefix = f"{self.key}/" if self.prefix is None else self.prefix
+        return reference.repository.path.removeprefix(prefix)
+
+    def artifact(self, folder: str, blob: PushedBlob) -> Artifact:
+        name = f"sha256__{blob.digest.hex}"
+        path = f"{folder}/{name}"
+        return Artifact(name, path, self.key, blob.digest.hex, blob.sha1 or "", blob.md5 or "")
+
+    def manifest(self, folder: str, name: str, content: bytes) -> Artifact:
+        sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        sha256 = hashlib.sha256(content).hexdigest()
+        return Artifact(name, f"{folder}/{name}", self.key, sha256, sha1, md5, type="json")
+
+    def files(self, folder: str, image: PushedImage) -> tuple[Artifact, ...]:
+        """Return manifest, config and distinct layers, as Artifactory keeps them in *folder*."""
+        manifest = self.manifest(folder, "manifest.json", image.manifest)
+        return (manifest, *(self.artifact(folder, blob) for blob in _stored((image.config, *image.layers))))
+
+    def dependencies(self, image: PushedImage) -> tuple[Dependency, ...]:
+        layers = (layer for layer in _stored(image.layers) if layer.digest in self.base)
+        return tuple(_dependency(layer) for layer in layers)
+
+
+def _dependency(layer: PushedBlob) -> Dependency:
+    return Dependency(f"sha256__{layer.digest.hex}", layer.digest.hex, layer.sha1 or "", layer.md5 or "")
+
+
+def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
+    """Return each blob once, without the layers that may not be distributed and so were not pushed."""
+    each: dict[Digest, PushedBlob] = {}
+    for blob in blobs:
+        each.setdefault(blob.digest, blob)
+    return [blob for blob in each.values() if not _stays_away(blob.media_type)]
+
+
+def _stays_away(media_type: str) -> bool:
+    return ".foreign." in media_type or ".nondistributable." in media_type
+
+
+def _names(references: tuple[Reference, ...], module: str, home: _Home) -> dict[Reference, str]:
+    """Return the module id of each reference, each another one."""
+    each = tuple(dict.fromkeys(references))
+    if module:
+        return {r: module if len(each) == 1 else f"{module}{_mark(r)}" for r in each}
+    short = {r: f"{r.repository.name}{_mark(r)}" for r in each}
+    count = Counter(short.values())
+    return {r: name if count[name] == 1 else f"{home.path(r)}{_mark(r)}" for r, name in short.items()}
+
+
+def _mark(reference: Reference) -> str:
+    return f":{reference.tag}" if reference.tag else f"@{reference.digest}"
+
+
+def _folder(reference: Reference, digest: Digest, home: _Home) -> str:
+    """Return the folder in which Artifactory keeps a manifest: its tag's, else its digest's."""
+    return f"{home.path(reference)}/{reference.tag or digest}"
+
+
+def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Home) -> Iterator[Module]:
+    for reference, name in names.items():
+        yield Module(
+            id=name,
+            properties={"docker.image.id": str(image.config.digest), "docker.image.tag": str(reference)},
+            artifacts=home.files(_folder(reference, image.digest, home), image),
+            dependencies=home.dependencies(image),
+        )
+
+
+def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Home) -> Iterator[Module]:
+    for reference, name in names.items():
+        folder = _folder(reference, index.digest, home)
+        yield Module(
+            id=name,
+            properties={"docker.image.tag": str(reference)},
+            artifacts=(home.manifest(folder, "list.manifest.json", index.manifest),),
+        )
+    if names:
+        yield from _platforms(index, *next(iter(names.items())), home)
+
+
+def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Home) -> Iterator[Module]:
+    annotations = _annotations(index.manifest)
+    wanted = [_platform_name(image, index, annotations) for image in index.images]
+    for image, platform in zip(index.images, wanted, strict=True):
+        # Two manifests for one platform are allowed; ids must differ, or Artifactory merges the modules.
+        own = platform if wanted.count(platform) == 1 else f"{platform}/{image.digest.hex[:12]}"
+        yield Module(
+            id=f"{own}/{name}",
+            artifacts=home.files(f"{home.path(reference)}/{image.digest}", image),
+            dependencies=home.dependencies(image),
+            parent=f"{home.path(reference)}{_mark(reference)}",
+        )
+
+
+_SUBJECT = "vnd.docker.reference.digest"
+
+
+def _platform_name(image: PushedImage, index: PushedIndex, annotations: Mapping[str, Mapping[str, str]]) -> str:
+    notes = annotations.get(str(image.digest), {})
+    if notes.get("vnd.docker.reference.type") != "attestation-manifest":
+        return str(image.platform)
+    platforms = {str(other.digest): str(other.platform) for other in index.images}
+    return f"attestations/{platforms.get(notes.get(_SUBJECT, ''), 'unknown')}"
+
+
+def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
+    """Return the annotations of each manifest in an index, by its digest."""
+    entries: list[dict[str, Any]] = json.loads(manifest).get("manifests", [])
+    return {entry["digest"]: entry.get("annotations") or {} for entry in entries}
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    # Masked where it was collected already; a caller of the library may hand in something else.
+    return {f"{ENVIRONMENT_PREFIX}{name}": hide_user_info(value) for name, value in sorted(environment.items())}
+
+
+def _clean(vcs: Vcs) -> Vcs:
+    return Vcs(hide_user_info(vcs.url), vcs.revision, hide_user_info(vcs.branch), hide_user_info(vcs.message))

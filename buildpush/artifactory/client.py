@@ -1,0 +1,444 @@
+"""Artifactory's REST interface: one method per endpoint, nothing decided here.
+
+Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes are those of jfrog-client-go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import SplitResult, quote, urlsplit
+
+from buildpush.artifactory.document import BuildInfo, started_text
+from buildpush.artifactory.reading import Reading
+from buildpush.errors import AuthenticationError, BuildInfoError, SettingsError, SourceError
+from buildpush.events import Decision, Sink, ignore
+from buildpush.http import Answer, Http, scheme_for
+from buildpush.images.references import Repository, check_host
+from buildpush.secrets import Secret, redact
+
+T = TypeVar("T")
+
+LONGEST_MESSAGE = 2048  # characters of a server's words that we repeat
+_BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
+_IMAGE_PACKAGES = frozenset({"docker", "oci"})
+
+# Statuses of the answers, as jfrog-client-go accepts them.
+_OK = frozenset({200})
+_OK_OR_MISSING = frozenset({200, 404})
+_WRITTEN = frozenset({200, 201, 204})
+_MISSING = 404
+_UNAUTHORIZED = 401
+_FORBIDDEN = 403
+# An unknown repository key is "Bad Request".
+_REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
+
+
+class RefusedError(BuildInfoError):
+    """Artifactory answered, and the answer says no.
+
+    Attributes:
+        status: HTTP status of the answer.
+    """
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are for Artifactory: a token, or user and password; with neither nobody in particular.
+
+    Attributes:
+        source: where it came from, for messages: ``JF_ACCESS_TOKEN``, ``connector jfrog``.
+    """
+
+    username: str = ""
+    password: Secret | None = None
+    token: Secret | None = None
+    source: str = ""
+
+    def authorization(self) -> str | None:
+        """Return the header that says who we are, made anew for every request and kept nowhere."""
+        if self.token is None:
+            return None if self.password is None else self._basic(self.password)
+        if not _is_api_key(self.token.reveal()):
+            return f"Bearer {self.token.reveal()}"
+        return self._basic(self.token) if self.username else None
+
+    def api_key(self) -> str | None:
+        """Return the old API key that goes into a header of its own, because no user name came with it."""
+        lonely = self.token is not None and not self.username and _is_api_key(self.token.reveal())
+        return self.token.reveal() if self.token and lonely else None
+
+    @property
+    def words(self) -> str:
+        """Who this is and who said so, for messages."""
+        if self.token is None and self.password is None:
+            return "no credentials were given"
+        who = f"user {self.username!r}" if self.username else "the token"
+        return f"{who} from {self.source}" if self.source else who
+
+    def _basic(self, password: Secret) -> str:
+        pair = f"{self.username}:{password.reveal()}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+_BEFORE_7 = frozenset("123456")  # major versions with other pages
+_API_KEY_START = "AKCp8"
+_API_KEY_LENGTH = 73
+
+
+def _is_api_key(token: str) -> bool:
+    """Tell the old API keys from access tokens, as jfrog-client-go does."""
+    return token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFacts:
+    """What Artifactory says about a repository.
+
+    Attributes:
+        kind: ``local``, ``remote``, ``virtual`` or ``federated``.
+        deploys_to: of a virtual one, the key of the repository that takes what is pushed; else ``""``.
+    """
+
+    key: str
+    kind: str
+    package_type: str
+    deploys_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """Checksums of one stored file, as lower-case hex."""
+
+    sha1: str
+    md5: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One published run of a build; *started* as the server writes it."""
+
+    number: str
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where Artifactory keeps the images of a repository.
+
+    Attributes:
+        repository_key: of the physical repository.
+        prefix: what stands before the image's own path in a reference; see :func:`buildpush.artifactory.describe`.
+    """
+
+    repository_key: str
+    prefix: str
+
+
+def base_url(text: str, http: Http) -> str:
+    """Return *text* as the address of an Artifactory, ending in ``/artifactory/``.
+
+    Taken as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
+    alone, which is https but for this machine and insecure hosts.
+
+    Raises:
+        SettingsError: it is no http address, carries a password, or would send ours without TLS.
+    """
+    parts = _split(text.strip(), http)
+    if "@" in parts.netloc:
+        message = "the address of Artifactory holds a user or password"
+        hint = "give them as settings of their own, by reference; then the address can be shown"
+        raise SettingsError(message, hint=hint, setting="artifactory_url")
+    host = check_host(parts.netloc)
+    if parts.scheme == "http" and scheme_for(host, http) != "http":
+        message = f"credentials do not travel to {host} without TLS"
+        hint = "write https://, or name the host in the setting 'insecure' if it is your own"
+        raise SettingsError(message, hint=hint, setting="artifactory_url")
+    return f"{parts.scheme}://{host}{_path_before_artifactory(parts.path)}/artifactory/"
+
+
+def _split(text: str, http: Http) -> SplitResult:
+    if "://" not in text:
+        text = f"{scheme_for(text.partition('/')[0], http)}://{text}"
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as an IPv6 address without its bracket
+        parts = SplitResult("", "", "", "", "")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        message = "this is no address of an Artifactory"
+        raise SettingsError(message, hint="write https://HOST/artifactory/", setting="artifactory_url")
+    return parts
+
+
+def _path_before_artifactory(path: str) -> str:
+    """Return the part of *path* that a proxy put before Artifactory's own."""
+    names = [name for name in path.split("/") if name]
+    for mark in ("artifactory", "ui"):
+        if mark in names:
+            names = names[: names.index(mark)]
+    return "".join(f"/{name}" for name in names)
+
+
+def _segments(*names: str) -> str:
+    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it."""
+    return "/".join(quote(name, safe="") for name in names)
+
+
+class Artifactory:
+    """One Artifactory server and who we are for it.
+
+    Args:
+        url: as :func:`base_url` takes it.
+        http: shared with the registry; it repeats what may be repeated.
+    """
+
+    def __init__(self, url: str, http: Http, login: Login | None = None, *, sink: Sink = ignore) -> None:
+        self.url = base_url(url, http)
+        self.login = login or Login()
+        self._http = http
+        self._sink = sink
+        self._seen_version = ""
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def platform_url(self) -> str:
+        """Address of the JFrog platform, which has the pages for people; ends in a slash."""
+        return self.url.removesuffix("artifactory/")
+
+    # ---- endpoints
+
+    def version(self) -> str:
+        """Return the server's version, such as ``7.104.5``; asked for only where no answer told it yet."""
+        if not self._seen_version:
+            answer = self._ask("GET", "api/system/version", accept=_OK)
+            self._seen_version = _object(answer).text("version")
+        return self._seen_version
+
+    def repository(self, key: str) -> RepositoryFacts | None:
+        """Return what is known about repository *key*; ``None`` where there is none, or we may not look at it."""
+        answer = self._ask("GET", f"api/repositories/{_segments(key)}", accept=_REPOSITORY_ANSWERS)
+        if answer.status not in _OK:
+            return None
+        facts = _object(answer)
+        kind = facts.text("rclass") or facts.text("type").lower()
+        return RepositoryFacts(key, kind, facts.text("packageType").lower(), facts.text("defaultDeploymentRepo"))
+
+    def file(self, key: str, path: str) -> FileFacts | None:
+        """Return the checksums of the file at *path* in repository *key*, or ``None`` where there is none."""
+        answer = self._ask("GET", self._storage(key, path), accept=_OK_OR_MISSING)
+        if answer.status == _MISSING:
+            return None
+        empty = FileFacts("", "", "")
+        return _object(answer).one("checksums", _file_facts, empty)
+
+    def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
+        """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
+        query = f"?properties={_properties(properties)}&recursive=0"
+        answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITTEN | {_MISSING})
+        return answer.status != _MISSING
+
+    def put_build(self, info: BuildInfo) -> None:
+        """Store *info*; a run of the same name, number and start is replaced."""
+        body = json.dumps(info.document()).encode()
+        headers = {"Content-Type": _BUILD_INFO_TYPE}
+        self._ask("PUT", f"api/build{_query(project=info.project)}", accept=_WRITTEN, body=body, headers=headers)
+
+    def get_build(
+        self, name: str, number: str, started: datetime | None = None, *, project: str = ""
+    ) -> BuildInfo | None:
+        """Return one run of a build: the one that *started* then, else the newest; ``None`` where there is none.
+
+        Raises:
+            BuildInfoError: the answer is no build-info.
+        """
+        query = _query(started=started_text(started) if started else None, project=project)
+        answer = self._ask("GET", f"api/build/{_segments(name, number)}{query}", accept=_OK_OR_MISSING)
+        if answer.status == _MISSING:
+            return None
+        return self._understood(answer, _wrapped_build)
+
+    def runs(self, name: str, *, project: str = "") -> tuple[Run, ...]:
+        """Return the published runs of build *name*, newest first; equal numbers may appear several times."""
+        answer = self._ask("GET", f"api/build/{_segments(name)}{_query(project=project)}", accept=_OK_OR_MISSING)
+        if answer.status == _MISSING:
+            return ()
+        return self._understood(answer, lambda document: document.each("buildsNumbers", _run))
+
+    # ---- what follows from them
+
+    def build_page(self, info: BuildInfo) -> str:
+        """Return the address of the page that shows the run of *info* to people."""
+        if self.version().partition(".")[0] in _BEFORE_7:
+            return f"{self.url}webapp/#/builds/{_segments(info.name, info.number)}"
+        repository = f"{info.project or 'artifactory'}-build-info"
+        query = _query(buildRepo=repository, projectKey=info.project)
+        return f"{self.platform_url}ui/builds/{_segments(info.name, info.number, str(info.timestamp))}/published{query}"
+
+    def locate(self, repository: Repository, told: str | None = None) -> Home:
+        """Return where the images of *repository* are kept.
+
+        Args:
+            repository: as it stands in the references.
+            told: key that the registry named (``X-Artifactory-Docker-Registry``).
+                It may be that of a virtual repository, so the server is asked what it is.
+
+        Raises:
+            BuildInfoError: no repository of this Artifactory fits.
+        """
+        for key, prefix in _candidates(repository, told):
+            facts = self.repository(key)
+            if facts is None or facts.package_type not in _IMAGE_PACKAGES:
+                continue
+            return self._physical(facts, prefix)
+        if told:  # the account may push there and may not look at its settings
+            return Home(told, f"{told}/" if repository.path.startswith(f"{told}/") else "")
+        message = f"{self.host} has no repository for {repository}, or does not show it to {self.login.words}"
+        raise BuildInfoError(message, hint="does the image go to the registry of this Artifactory?", setting="repo")
+
+    def _physical(self, facts: RepositoryFacts, prefix: str) -> Home:
+        if facts.kind != "virtual":
+            return Home(facts.key, prefix)
+        if not facts.deploys_to:
+            message = f"the virtual repository {facts.key} does not say where it keeps what is pushed"
+            raise BuildInfoError(message, hint="push to the local repository behind it", setting="repo")
+        reason = f"{facts.key} is a virtual repository that keeps what is pushed there"
+        self._sink(Decision("repository of the build-info", facts.deploys_to, reason))
+        return Home(facts.deploys_to, prefix)
+
+    # ---- one request
+
+    def _storage(self, key: str, path: str) -> str:
+        return f"api/storage/{_segments(key, *path.split('/'))}"
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: frozenset[int],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        key = self.login.api_key()
+        answer = self._http.request(
+            method,
+            f"{self.url}{path}",
+            headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
+            body=body,
+            authorization=self.login.authorization,
+            redirect=key is None,  # a header of ours would follow to any host
+        )
+        self._seen_version = self._seen_version or _told_version(answer)
+        if answer.status not in accept:
+            raise self._refusal(method, path, answer)
+        return answer
+
+    def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
+        words = message_of(answer.body)
+        if answer.status == _UNAUTHORIZED:
+            message = f"{self.host} refuses the credentials for Artifactory ({self.login.words}): {words}"
+            return AuthenticationError(message, hint="check the token or user and password", setting="artifactory_url")
+        message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
+        return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
+
+    def _remedy(self, status: int, path: str) -> str | None:
+        if status == _FORBIDDEN and path.startswith("api/storage"):
+            return f"{self.login.words} needs the permissions Read and Annotate on the repository"
+        if status == _FORBIDDEN:
+            return f"{self.login.words} needs the permissions Read and Deploy on builds"
+        if status == _MISSING:
+            return f"is {self.url} the address of Artifactory?"
+        return None
+
+    def _understood(self, answer: Answer, read: Callable[[Reading], T]) -> T:
+        try:
+            return read(_object(answer))
+        except SourceError as error:
+            message = f"{self.host} answers with something that is no build-info: {error}"
+            raise BuildInfoError(message) from error
+
+
+def _wrapped_build(reading: Reading) -> BuildInfo | None:
+    return BuildInfo.parse(reading.others().get("buildInfo"))
+
+
+def _run(reading: Reading) -> Run:
+    return Run(reading.text("uri").removeprefix("/"), reading.text("started"))
+
+
+def _file_facts(reading: Reading) -> FileFacts:
+    return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
+
+
+def _object(answer: Answer) -> Reading:
+    """Return the JSON object in *answer*.
+
+    Raises:
+        BuildInfoError: a page or something else came instead, as from a proxy.
+    """
+    try:
+        return Reading(json.loads(answer.body), "the answer")
+    except (ValueError, RecursionError, SourceError) as error:
+        message = f"{answer.url.partition('?')[0]} answers with something that is no JSON object"
+        raise BuildInfoError(message, hint="does a proxy stand in between?") from error
+
+
+def _told_version(answer: Answer) -> str:
+    """Return the version that stands in the headers of every answer: ``Artifactory/7.104.5 70001``."""
+    words = (answer.headers.get("X-JFrog-Version") or "").split()
+    name, _, version = words[0].partition("/") if words else ("", "", "")
+    return version if name == "Artifactory" else ""
+
+
+def _properties(properties: Mapping[str, str]) -> str:
+    """Return *properties* as the query of ``api/storage`` wants them."""
+    return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
+
+
+def _property_value(value: str) -> str:
+    """A comma would begin a second value, a semicolon or bar a second property."""
+    return quote("".join(f"\\{mark}" if mark in "\\,|=;" else mark for mark in value), safe="")
+
+
+def _query(**pairs: str | None) -> str:
+    given = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items() if value)
+    return f"?{given}" if given else ""
+
+
+def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str]]:
+    """Return what may be the repository key, likeliest first, each with the prefix that it leaves in the path.
+
+    The three shapes of a JFrog registry: ``host/KEY/image``, ``KEY.host/image`` or ``name-KEY.jfrog.io/image``, and
+    a port per key, which only the registry itself can tell.
+    """
+    first, slash, _ = repository.path.partition("/")
+    label = repository.host.partition(":")[0].partition(".")[0]
+    keys = [(first, f"{first}/")] if slash else []
+    keys += [(told, "")] if told and told != first else []
+    keys += [(label, ""), (label.partition("-")[2], "")] if not told and not label.isdigit() else []
+    return [(key, prefix) for key, prefix in keys if key]
+
+
+def message_of(body: bytes) -> str:
+    """Return a server's own words for an error: one line, redacted, at most 2048 characters."""
+    text = body[: LONGEST_MESSAGE * 4].decode(errors="replace")
+    try:
+        errors = Reading(json.loads(body)).each("errors", lambda error: error.text("message"))
+    except (ValueError, RecursionError, SourceError):
+        errors = ()
+    text = "; ".join(message for message in errors if message) or text
+    printable = "".join(mark if mark.isprintable() else " " for mark in redact(text))
+    return " ".join(printable.split())[:LONGEST_MESSAGE] or "no explanation"

@@ -1,0 +1,378 @@
+"""The build-info document, typed: what it says, as JSON and back. Nothing here talks to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from buildpush import __version__
+from buildpush.artifactory.reading import Reading, load_json
+from buildpush.errors import SettingsError, SourceError
+
+ENVIRONMENT_PREFIX = "buildInfo.env."
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Others = Mapping[str, Any]
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return *moment* as whole milliseconds since 1970: Artifactory's ``build.timestamp``."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def started_text(moment: datetime) -> str:
+    """Return *moment* as Artifactory and ``jf`` read it: UTC, milliseconds, ``+0000`` and never ``Z``."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "+0000"
+
+
+def started_from(text: str) -> datetime | None:
+    """Return the moment that any ISO form with an offset names, cut to milliseconds, or ``None``."""
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC) if _has_offset(text) else None
+    except (ValueError, OverflowError):
+        return None
+    return moment and _cut(moment)
+
+
+def _started(reading: Reading) -> datetime:
+    key = "started"
+    started = started_from(reading.text(key, needed=True))
+    if started is None:
+        raise reading.wrong(key, "a moment such as 2026-10-01T12:00:00.123+0000")
+    return started
+
+
+def _has_offset(text: str) -> bool:
+    return datetime.fromisoformat(text).tzinfo is not None
+
+
+def _cut(moment: datetime) -> datetime:
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _compact(**pairs: Any) -> dict[str, Any]:
+    """Return *pairs* without the empty ones, as ``jf`` leaves them out; keys in the order given."""
+    return {key: value for key, value in pairs.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The program that ran or built, and its version."""
+
+    name: str
+    version: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return _compact(name=self.name, version=self.version)
+
+    @classmethod
+    def read(cls, reading: Reading) -> Agent:
+        """Return what *reading* says."""
+        return cls(reading.text("name"), reading.text("version"))
+
+
+@dataclass(frozen=True, slots=True)
+class Vcs:
+    """Where the sources came from."""
+
+    url: str = ""
+    revision: str = ""
+    branch: str = ""
+    message: str = ""
+    others: Others = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        known = _compact(url=self.url, revision=self.revision, branch=self.branch, message=self.message)
+        return known | dict(self.others)
+
+    @classmethod
+    def read(cls, reading: Reading) -> Vcs:
+        """Return what *reading* says."""
+        return cls(
+            url=reading.text("url"),
+            revision=reading.text("revision"),
+            branch=reading.text("branch"),
+            message=reading.text("message"),
+            others=reading.others(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file that the build left in Artifactory.
+
+    Attributes:
+        path: inside the repository, with the file's name.
+        repository: key of the physical repository (``originalDeploymentRepo``).
+        sha1: hex, or ``""`` as long as it is not known; so are the others.
+        others: keys that buildpush does not know, kept as they came; so in the other records.
+    """
+
+    name: str
+    path: str = ""
+    repository: str = ""
+    sha256: str = ""
+    sha1: str = ""
+    md5: str = ""
+    type: str = ""
+    others: Others = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types, keys in ``jf``'s order."""
+        known = _compact(
+            name=self.name,
+            type=self.type,
+            path=self.path,
+            originalDeploymentRepo=self.repository,
+            sha1=self.sha1,
+            md5=self.md5,
+            sha256=self.sha256,
+        )
+        return known | dict(self.others)
+
+    @classmethod
+    def read(cls, reading: Reading) -> Artifact:
+        """Return what *reading* says."""
+        return cls(
+            name=reading.text("name", needed=True),
+            path=reading.text("path"),
+            repository=reading.text("originalDeploymentRepo"),
+            sha256=reading.text("sha256"),
+            sha1=reading.text("sha1"),
+            md5=reading.text("md5"),
+            type=reading.text("type"),
+            others=reading.others(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One file that the build used."""
+
+    id: str
+    sha256: str = ""
+    sha1: str = ""
+    md5: str = ""
+    others: Others = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types, keys in ``jf``'s order."""
+        return _compact(id=self.id, sha1=self.sha1, md5=self.md5, sha256=self.sha256) | dict(self.others)
+
+    @classmethod
+    def read(cls, reading: Reading) -> Dependency:
+        """Return what *reading* says."""
+        return cls(
+            id=reading.text("id", needed=True),
+            sha256=reading.text("sha256"),
+            sha1=reading.text("sha1"),
+            md5=reading.text("md5"),
+            others=reading.others(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One image, or one platform of it, with the files that make it up."""
+
+    id: str
+    type: str = "docker"
+    properties: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    parent: str = ""
+    others: Others = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types, keys in ``jf``'s order."""
+        known = _compact(
+            type=self.type,
+            properties=dict(sorted(self.properties.items())),
+            id=self.id,
+            artifacts=[artifact.document() for artifact in self.artifacts],
+            dependencies=[dependency.document() for dependency in self.dependencies],
+            parent=self.parent,
+        )
+        return known | dict(self.others)
+
+    @classmethod
+    def read(cls, reading: Reading) -> Module:
+        """Return what *reading* says."""
+        return cls(
+            id=reading.text("id", needed=True),
+            type=reading.text("type"),
+            properties=reading.texts("properties"),
+            artifacts=reading.each("artifacts", Artifact.read),
+            dependencies=reading.each("dependencies", Dependency.read),
+            parent=reading.text("parent"),
+            others=reading.others(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRecord:
+    """What the receipt of a push cannot know about its build.
+
+    Attributes:
+        started: moment with time zone; cut to milliseconds, it is part of the run's identity.
+        url: page of the run at the CI system.
+        project: key of the JFrog project, or ``""``.
+        module: id of the module instead of ``name:tag``, or ``""``.
+        environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` gives them.
+        principal: who triggered the run at the CI system.
+        artifactory_principal: user at Artifactory; the server replaces it by whom it authenticated.
+        duration_ms: milliseconds since *started*, or 0 where nobody measured.
+
+    Raises:
+        SettingsError: name or number is empty, begins with a dot (Artifactory refuses that), or holds a line break.
+    """
+
+    name: str
+    number: str
+    started: datetime
+    url: str = ""
+    project: str = ""
+    module: str = ""
+    vcs: tuple[Vcs, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    principal: str = ""
+    artifactory_principal: str = ""
+    duration_ms: int = 0
+    agent: Agent = Agent("buildpush", __version__)
+    build_agent: Agent = Agent("GENERIC", __version__)
+
+    def __post_init__(self) -> None:
+        check_identity("name", self.name)
+        check_identity("number", self.number)
+        if self.started.tzinfo is None:
+            message = "the moment at which a build started needs a time zone"
+            raise SettingsError(message)
+
+
+def check_identity(what: str, text: str) -> None:
+    """Refuse a build name or number that Artifactory would refuse.
+
+    Raises:
+        SettingsError: see :class:`BuildRecord`.
+    """
+    problem = None
+    if not text.strip():
+        problem = "is empty"
+    elif text.startswith("."):
+        problem = "begins with a dot, which Artifactory refuses"
+    elif not text.isprintable():
+        problem = "holds a line break or another invisible character"
+    if problem:
+        message = f"the build {what} {text!r} {problem}"
+        raise SettingsError(message, setting=f"build_{what}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInfo:
+    """One run of a build, as Artifactory keeps it.
+
+    Attributes:
+        started: in UTC, whole milliseconds.
+        properties: environment (keys begin with ``buildInfo.env.``) and other free properties.
+        project: key of the JFrog project; it travels in the address as well.
+    """
+
+    name: str
+    number: str
+    started: datetime
+    modules: tuple[Module, ...] = ()
+    agent: Agent = Agent("buildpush", __version__)
+    build_agent: Agent = Agent("GENERIC", __version__)
+    duration_ms: int = 0
+    properties: Mapping[str, str] = field(default_factory=dict)
+    artifactory_principal: str = ""
+    principal: str = ""
+    url: str = ""
+    vcs: tuple[Vcs, ...] = ()
+    project: str = ""
+    others: Others = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started", _cut(self.started))
+
+    @property
+    def timestamp(self) -> int:
+        """``started`` as milliseconds since 1970."""
+        return milliseconds(self.started)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Every file of every module, each once."""
+        every = {(a.repository, a.path): a for module in self.modules for a in module.artifacts}
+        return tuple(every.values())
+
+    def document(self) -> dict[str, Any]:
+        """Return the document that Artifactory takes: keys in ``jf``'s order, empty values left out."""
+        known = _compact(
+            name=self.name,
+            number=self.number,
+            agent=self.agent.document(),
+            buildAgent=self.build_agent.document(),
+            modules=[module.document() for module in self.modules],
+            started=started_text(self.started),
+            durationMillis=self.duration_ms,
+            properties=dict(sorted(self.properties.items())),
+            artifactoryPrincipal=self.artifactory_principal,
+            principal=self.principal,
+            url=self.url,
+            vcs=[vcs.document() for vcs in self.vcs],
+            project=self.project,
+        )
+        return known | dict(self.others)
+
+    @classmethod
+    def parse(cls, document: object) -> BuildInfo:
+        """Return what *document*, JSON from a file or a server, says.
+
+        Keys that buildpush does not know are kept, so that a document written by another tool stays whole.
+
+        Raises:
+            SourceError: a key is missing or has another type; the message names it, such as ``modules[0].id``.
+        """
+        reading = Reading(document)
+        return cls(
+            name=reading.text("name", needed=True),
+            number=reading.text("number", needed=True),
+            started=_started(reading),
+            modules=reading.each("modules", Module.read),
+            agent=reading.one("agent", Agent.read, Agent("")),
+            build_agent=reading.one("buildAgent", Agent.read, Agent("")),
+            duration_ms=reading.number("durationMillis"),
+            properties=reading.texts("properties"),
+            artifactory_principal=reading.text("artifactoryPrincipal"),
+            principal=reading.text("principal"),
+            url=reading.text("url"),
+            vcs=reading.each("vcs", Vcs.read),
+            project=reading.text("project"),
+            others=reading.others(),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> BuildInfo:
+        """Return the build-info saved in *path*, as it is or inside the server's ``buildInfo`` wrapper.
+
+        Raises:
+            SourceError: the file cannot be read, or is no build-info.
+        """
+        document = load_json(path)
+        if isinstance(document, Mapping) and isinstance(document.get("buildInfo"), Mapping):
+            document = document["buildInfo"]
+        try:
+            return cls.parse(document)
+        except SourceError as error:
+            message = f"this is no build-info: {error}"
+            raise SourceError(message, where=str(path)) from error

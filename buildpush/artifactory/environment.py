@@ -1,0 +1,77 @@
+"""Which environment variables a build-info may show: those on a list, and never a secret.
+
+Artifactory shows them to everybody who may read the build, so the list says what goes in, not what stays out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from buildpush.secrets import MASK, redact
+
+# Facts about the run that every CI system offers in words of its own; none of them is a credential by design.
+ALLOWED = (
+    "CI",
+    "BUILD_*",  # Jenkins, Azure
+    "JOB_NAME",
+    "BRANCH_NAME",
+    "CHANGE_ID",
+    "GIT_BRANCH",
+    "GIT_COMMIT",
+    "GIT_URL",
+    "CI_COMMIT_*",  # GitLab, Woodpecker
+    "CI_JOB_*",
+    "CI_PIPELINE_*",
+    "CI_PROJECT_*",
+    "DRONE_BRANCH",
+    "DRONE_BUILD_*",
+    "DRONE_COMMIT*",
+    "DRONE_REPO*",
+    "DRONE_STAGE_*",
+    "DRONE_STEP_*",
+    "DRONE_TAG",
+    "GITHUB_ACTOR",
+    "GITHUB_REF*",
+    "GITHUB_REPOSITORY",
+    "GITHUB_RUN_*",
+    "GITHUB_SHA",
+    "GITHUB_WORKFLOW",
+    "HARNESS_*_ID",
+    "SOURCE_DATE_EPOCH",
+)
+
+_SECRET_PART = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
+# As whole parts only: MONKEY and AUTHOR are no secrets.
+_SECRET_WORDS = frozenset({"KEY", "APIKEY", "AUTH", "PASS", "PSW", "PWD", "PAT", "JWT", "COOKIE", "NETRC"})
+# The second form finds a password that itself holds a slash; a port is no password.
+_USER_INFO = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/?#@:]+:(?![0-9]+(?:[/?#]|$))\S{0,1000})@")
+
+
+def hide_user_info(text: str) -> str:
+    """Return *text* with the user and password of every URL in it, and every known secret, as stars."""
+    return _USER_INFO.sub(f"{MASK}@", redact(text))
+
+
+def names_a_secret(name: str) -> bool:
+    """Return whether a variable called *name* usually holds a secret."""
+    return bool(_SECRET_PART.search(name)) or bool(_SECRET_WORDS & set(name.upper().split("_")))
+
+
+def allowed_environment(env: Mapping[str, str], patterns: Iterable[str] = ALLOWED) -> dict[str, str]:
+    """Return the variables of *env* that a build-info may show, sorted by name.
+
+    A name must fit one of *patterns* (``*`` stands for anything, case counts).
+    A name that usually holds a secret is left out, even where a pattern with ``*`` fits; written out in full it is
+    taken, because somebody asked for exactly this one.
+    In every value, known secrets and the user part of URLs are stars.
+    """
+    wanted = tuple(patterns)
+    return {name: hide_user_info(env[name]) for name in sorted(env) if _allowed(name, wanted)}
+
+
+def _allowed(name: str, patterns: tuple[str, ...]) -> bool:
+    if name in patterns:
+        return True
+    return not names_a_secret(name) and any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,121 @@
+"""Untrusted JSON, read key by key: what has the wrong type is an error that names its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildpush.errors import SourceError
+
+LARGEST = 64 * 1024 * 1024  # bytes; a build of thousands of images stays far below
+
+T = TypeVar("T")
+
+
+def load_json(path: Path) -> Any:
+    """Return the JSON value in *path*.
+
+    Raises:
+        SourceError: the file cannot be read, is larger than 64 MiB, or holds no JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise SourceError(message, where=str(path)) from error
+    if len(content) > LARGEST:
+        message = "is larger than 64 MiB: this is no build-info"
+        raise SourceError(message, where=str(path))
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        message = f"is no JSON: {error.msg}"
+        raise SourceError(message, where=f"{path}:{error.lineno}:{error.colno}") from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        message = "is no JSON that a build-info could be: it is not UTF-8 text, or nests too deep"
+        raise SourceError(message, where=str(path)) from error
+
+
+class Reading:
+    """One JSON object being read; what nobody asked for is in :meth:`others`.
+
+    Args:
+        value: what should be an object.
+        place: its name in messages, such as ``modules[0]``.
+    """
+
+    def __init__(self, value: object, place: str = "") -> None:
+        if not isinstance(value, Mapping):
+            raise _wrong(place or "the document", "an object", value)
+        self._value = value
+        self._place = place
+        self._asked: set[str] = set()
+
+    def _take(self, key: str) -> object:
+        self._asked.add(key)
+        return self._value.get(key)
+
+    def _at(self, key: str) -> str:
+        return f"{self._place}.{key}" if self._place else key
+
+    def text(self, key: str, *, needed: bool = False) -> str:
+        """Return the string at *key*; where it is missing or null, ``""``, or an error if *needed*."""
+        value = self._take(key)
+        if value is None and not needed:
+            return ""
+        if not isinstance(value, str) or (needed and not value):
+            raise _wrong(self._at(key), "a text", value)
+        return value
+
+    def number(self, key: str) -> int:
+        """Return the whole number at *key*, or 0."""
+        value = self._take(key)
+        if value is None:
+            return 0
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _wrong(self._at(key), "a whole number", value)
+        return value
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Return the object of strings at *key*, or an empty one."""
+        value = self._take(key)
+        if value is None:
+            return {}
+        inner = Reading(value, self._at(key))
+        return {name: inner.text(name) for name in inner._value}
+
+    def one(self, key: str, read: Callable[[Reading], T], default: T) -> T:
+        """Return what *read* makes of the object at *key*, or *default*."""
+        value = self._take(key)
+        return default if value is None else read(Reading(value, self._at(key)))
+
+    def each(self, key: str, read: Callable[[Reading], T]) -> tuple[T, ...]:
+        """Return what *read* makes of every object in the list at *key*."""
+        value = self._take(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise _wrong(self._at(key), "a list", value)
+        return tuple(read(Reading(item, f"{self._at(key)}[{place}]")) for place, item in enumerate(value))
+
+    def others(self) -> dict[str, Any]:
+        """Return the keys that were not asked for, as they are."""
+        return {key: value for key, value in self._value.items() if key not in self._asked}
+
+    def wrong(self, key: str, wanted: str) -> SourceError:
+        """Return the error that *key* should hold *wanted*."""
+        return _wrong(self._at(key), wanted, self._value.get(key))
+
+
+_WORDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+
+
+def _wrong(place: str, wanted: str, found: object) -> SourceError:
+    words = "missing" if found is None else "empty" if found == "" else _WORDS.get(type(found), "something else")
+    message = f"{place} should be {wanted} and is {words}"
+    if isinstance(found, str) and found and wanted != "a text":
+        message = f"{place} should be {wanted} and is {found[:80]!r}"
+    return SourceError(message, where=None)

@@ -1,0 +1,126 @@
+"""Receipts to describe: small images whose every byte follows from a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from buildpush.artifactory import Agent, BuildRecord, Vcs
+from buildpush.images.model import (
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Platform,
+    PushedBlob,
+    PushedImage,
+    PushedIndex,
+)
+from buildpush.images.references import Digest, Reference
+
+
+def compact(value) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def digest_of(content: bytes) -> Digest:
+    return Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
+def blob(content: bytes, media_type: str) -> PushedBlob:
+    sha1, md5 = hashlib.sha1(content).hexdigest(), hashlib.md5(content).hexdigest()
+    return PushedBlob(digest_of(content), len(content), media_type, sha1, md5)
+
+
+def descriptor(blob: PushedBlob):
+    return {"mediaType": blob.media_type, "digest": str(blob.digest), "size": blob.size}
+
+
+class Recipes:
+    """Makes receipts; ``references`` are texts."""
+
+    blob = staticmethod(blob)
+
+    def image(self, layers, history, *references, architecture="amd64", key="docker-local") -> PushedImage:
+        diff_ids = [str(digest_of(layer)) for layer in layers]
+        rootfs = {"type": "layers", "diff_ids": diff_ids}
+        config = compact({"architecture": architecture, "os": "linux", "rootfs": rootfs, "history": history})
+        kept, pushed = blob(config, OCI_CONFIG), tuple(blob(layer, OCI_LAYER) for layer in layers)
+        head = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor(kept)}
+        manifest = compact({**head, "layers": [descriptor(layer) for layer in pushed]})
+        return PushedImage(
+            manifest=manifest,
+            media_type=OCI_MANIFEST,
+            digest=digest_of(manifest),
+            references=tuple(Reference.parse(text) for text in references),
+            config=kept,
+            config_document=config,
+            layers=pushed,
+            platform=Platform("linux", architecture),
+            repository_key=key,
+        )
+
+    def hello(self, *references) -> PushedImage:
+        """Return the image of golden/hello.json: three layers, five entries of history."""
+        history = [
+            {"created_by": "ADD rootfs.tar / # base"},
+            {"created_by": 'ENTRYPOINT ["/init"]', "empty_layer": True},
+            {"created_by": "COPY app /app"},
+            {"created_by": "RUN /app/setup"},
+            {"created_by": 'CMD ["serve"]', "empty_layer": True},
+        ]
+        layers = [f"buildpush-example layer {number}\n".encode() for number in (1, 2, 3)]
+        return self.image(layers, history, *(references or ("acme.jfrog.io/docker-local/team/hello:1.0",)))
+
+    def one_platform(self, architecture: str) -> PushedImage:
+        history = [{"created_by": "ADD rootfs.tar /"}, {"created_by": "COPY app /app"}]
+        layers = [b"buildpush-example shared layer\n", f"buildpush-example {architecture} layer\n".encode()]
+        return self.image(layers, history, architecture=architecture)
+
+    def index(self, images, *references, annotations=None) -> PushedIndex:
+        entries = []
+        for image in images:
+            platform = {"architecture": image.platform.architecture, "os": image.platform.os}
+            entry = {"mediaType": image.media_type, "digest": str(image.digest), "size": len(image.manifest)}
+            notes = (annotations or {}).get(str(image.digest))
+            entries.append({**entry, "platform": platform, **({"annotations": notes} if notes else {})})
+        manifest = compact({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+        names = tuple(Reference.parse(text) for text in references)
+        return PushedIndex(manifest, OCI_INDEX, digest_of(manifest), names, tuple(images), "docker-local")
+
+    def multi(self, *references) -> PushedIndex:
+        """Return the index of golden/multi.json: two platforms that share a layer."""
+        images = [self.one_platform("amd64"), self.one_platform("arm64")]
+        return self.index(images, *(references or ("acme.jfrog.io/docker-local/team/multi:2.0",)))
+
+    def record(self, **changes) -> BuildRecord:
+        """Return the record of golden/hello.json."""
+        record = BuildRecord(
+            name="hello",
+            number="42",
+            started=datetime(2026, 10, 1, 12, 0, 0, 123000, tzinfo=UTC),
+            duration_ms=48210,
+            environment={"STAGE": "release", "CI": "true"},
+            artifactory_principal="ci-bot",
+            url="https://ci.example.com/hello/42",
+            vcs=(
+                Vcs(
+                    url="https://git.example.com/team/hello.git",
+                    revision="3f0c6d0b1a8f4c5e9d7a2b6c8e1f0a9b7c5d3e21",
+                    branch="main",
+                    message="Bump base image",
+                ),
+            ),
+            agent=Agent("jfrog-cli-go", "2.121.0"),
+            build_agent=Agent("GENERIC", "2.121.0"),
+        )
+        return replace(record, **changes)
+
+
+@pytest.fixture
+def recipes() -> Recipes:
+    return Recipes()

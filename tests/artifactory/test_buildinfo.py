@@ -1,0 +1,198 @@
+"""From receipts to build-info: the two golden documents follow from recipes byte for byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from buildpush.artifactory import describe
+from buildpush.artifactory.document import Vcs
+from buildpush.errors import SettingsError
+from buildpush.images.model import Platform
+from buildpush.secrets import Secret
+
+GOLDEN = Path(__file__).parent / "golden"
+ATTESTATION = "vnd.docker.reference.type"
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / f"{name}.json").read_text(encoding="utf-8")
+
+
+def as_text(info) -> str:
+    return json.dumps(info.document(), indent=2) + "\n"
+
+
+def described(pushed, record):
+    return describe(pushed, record, repository_key="docker-local")
+
+
+def ids(info) -> list[str]:
+    return [module.id for module in info.modules]
+
+
+def test_one_image_gives_the_document_that_jf_writes_byte_for_byte(recipes):
+    pushed = recipes.hello()
+    base = {pushed.layers[0].digest}
+    info = describe(pushed, recipes.record(), repository_key="docker-local", base=base)
+    assert as_text(info) == golden("hello")
+
+
+def test_without_a_known_base_there_are_no_dependencies(recipes):
+    """The history rule of jf would name the image's own layers, and a build would depend on itself."""
+    document = json.loads(golden("hello"))
+    del document["modules"][0]["dependencies"]
+    assert described(recipes.hello(), recipes.record()).document() == document
+
+
+def test_an_index_gives_the_document_that_jf_writes_byte_for_byte(recipes):
+    document = json.loads(golden("multi"))
+    record = recipes.record(
+        name="multi",
+        number="7",
+        started=datetime(2026, 10, 1, 12, 5, tzinfo=UTC),
+        duration_ms=91500,
+        environment={},
+        url="https://ci.example.com/multi/7",
+        vcs=(Vcs(**document["vcs"][0]),),
+    )
+    assert as_text(described(recipes.multi(), record)) == golden("multi")
+
+
+def test_the_run_of_the_golden_document_has_the_timestamp_that_jf_sets(recipes):
+    assert described(recipes.hello(), recipes.record()).timestamp == 1790856000123
+
+
+def test_every_tag_has_a_module_and_a_folder(recipes):
+    pushed = recipes.hello("acme.jfrog.io/docker-local/team/hello:1.0", "acme.jfrog.io/docker-local/team/hello:latest")
+    info = described(pushed, recipes.record())
+    assert ids(info) == ["hello:1.0", "hello:latest"]
+    assert [m.artifacts[0].path for m in info.modules] == [
+        "team/hello/1.0/manifest.json",
+        "team/hello/latest/manifest.json",
+    ]
+    assert len(info.artifacts) == 10
+
+
+def test_a_tag_that_is_given_twice_is_one_module(recipes):
+    name = "acme.jfrog.io/docker-local/team/hello:1.0"
+    assert ids(described(recipes.hello(name, name), recipes.record())) == ["hello:1.0"]
+
+
+def test_equal_names_in_two_folders_are_told_apart_by_their_path(recipes):
+    names = ("acme.jfrog.io/docker-local/a/app:1", "acme.jfrog.io/docker-local/b/app:1")
+    assert ids(described(recipes.hello(*names), recipes.record())) == ["a/app:1", "b/app:1"]
+
+
+def test_a_module_name_stands_for_name_and_tag(recipes):
+    assert ids(described(recipes.hello(), recipes.record(module="web"))) == ["web"]
+
+
+def test_a_module_name_for_two_tags_keeps_the_tags(recipes):
+    names = ("acme.jfrog.io/docker-local/app:1", "acme.jfrog.io/docker-local/app:2")
+    assert ids(described(recipes.hello(*names), recipes.record(module="web"))) == ["web:1", "web:2"]
+
+
+def test_an_image_without_a_tag_is_kept_under_its_digest(recipes):
+    pushed = recipes.hello()
+    pushed = replace(pushed, references=(pushed.references[0].repository.at(pushed.digest),))
+    [module] = described(pushed, recipes.record()).modules
+    assert module.id == f"hello@{pushed.digest}"
+    assert module.artifacts[0].path == f"team/hello/{pushed.digest}/manifest.json"
+
+
+def test_equal_layers_are_one_file(recipes):
+    pushed = recipes.image([b"a", b"b", b"a"], [], "h.example/docker-local/app:1")
+    [module] = described(pushed, recipes.record()).modules
+    assert len(module.artifacts) == 1 + 1 + 2
+
+
+def test_layers_that_may_not_be_distributed_are_no_artifacts(recipes):
+    pushed = recipes.image([b"a"], [], "h.example/docker-local/app:1")
+    foreign = recipes.blob(b"w", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    [module] = described(replace(pushed, layers=(foreign, *pushed.layers)), recipes.record()).modules
+    assert foreign.digest.hex not in {artifact.sha256 for artifact in module.artifacts}
+
+
+@pytest.mark.parametrize(
+    ("reference", "key", "prefix", "path"),
+    [
+        ("acme.jfrog.io/docker-local/team/app:1", "docker-local", None, "team/app/1"),
+        ("acme.jfrog.io/docker/team/app:1", "docker-local", "docker/", "team/app/1"),
+        ("docker-local.acme.io/team/app:1", "docker-local", None, "team/app/1"),
+        ("docker-local.acme.io/docker-local/app:1", "docker-local", "", "docker-local/app/1"),
+        ("acme.io:5001/app:1", "docker-local", "", "app/1"),
+    ],
+)
+def test_the_path_inside_the_repository_is_found_for_every_shape_of_a_registry(recipes, reference, key, prefix, path):
+    info = describe(recipes.hello(reference), recipes.record(), repository_key=key, prefix=prefix)
+    assert info.modules[0].artifacts[0].path == f"{path}/manifest.json"
+
+
+def test_variants_of_one_architecture_are_modules_of_their_own(recipes):
+    images = [replace(recipes.one_platform("arm"), platform=Platform("linux", "arm", v)) for v in ("v6", "v7")]
+    images[1] = replace(recipes.image([b"v7"], []), platform=images[1].platform)
+    info = described(recipes.index(images, "h.example/docker-local/app:1"), recipes.record())
+    assert ids(info) == ["app:1", "linux/arm/v6/app:1", "linux/arm/v7/app:1"]
+
+
+def test_an_attestation_is_named_after_the_platform_that_it_is_about(recipes):
+    image = recipes.one_platform("amd64")
+    statement = replace(recipes.image([b"{}"], []), platform=Platform("unknown", "unknown"))
+    notes = {ATTESTATION: "attestation-manifest", "vnd.docker.reference.digest": str(image.digest)}
+    index = recipes.index(
+        [image, statement], "h.example/docker-local/app:1", annotations={str(statement.digest): notes}
+    )
+    info = described(index, recipes.record())
+    assert ids(info) == ["app:1", "linux/amd64/app:1", "attestations/linux/amd64/app:1"]
+
+
+def test_two_manifests_for_one_platform_have_two_ids(recipes):
+    images = [recipes.one_platform("amd64"), recipes.image([b"other"], [])]
+    info = described(recipes.index(images, "h.example/docker-local/app:1"), recipes.record())
+    assert len(set(ids(info))) == 3
+
+
+def test_the_platforms_of_an_index_with_two_tags_are_listed_once(recipes):
+    """Artifactory does not promote a build that lists a file twice."""
+    info = described(recipes.multi("h.example/docker-local/app:1", "h.example/docker-local/app:2"), recipes.record())
+    assert ids(info) == ["app:1", "app:2", "linux/amd64/app:1", "linux/arm64/app:1"]
+
+
+def test_checksums_that_the_receipt_does_not_have_stay_empty(recipes):
+    pushed = recipes.hello()
+    pushed = replace(pushed, config=replace(pushed.config, sha1=None, md5=None))
+    artifact = described(pushed, recipes.record()).modules[0].artifacts[1]
+    assert (artifact.sha1, artifact.md5) == ("", "")
+
+
+def test_no_known_secret_and_no_password_of_a_url_is_described(recipes):
+    Secret("hunter2-planted")
+    record = recipes.record(
+        environment={"BUILD_NOTE": "uses hunter2-planted"},
+        url="https://bot:hunter2-planted@ci.example.com/1",
+        principal="hunter2-planted",
+        vcs=(Vcs(url="https://x-token:abc@git.example.com/a.git", message="now with hunter2-planted"),),
+    )
+    text = as_text(described(recipes.hello(), record))
+    assert "hunter2-planted" not in text
+    assert "abc@" not in text
+    assert "https://********@git.example.com/a.git" in text
+
+
+@pytest.mark.parametrize("text", ["", "  ", ".hidden", "two\nlines"])
+def test_a_name_or_number_that_artifactory_would_refuse_is_refused_at_once(recipes, text):
+    with pytest.raises(SettingsError) as caught:
+        recipes.record(name=text)
+    assert caught.value.setting == "build_name"
+    with pytest.raises(SettingsError):
+        recipes.record(number=text)
+
+
+def test_a_start_without_a_time_zone_is_refused(recipes):
+    with pytest.raises(SettingsError, match="time zone"):
+        recipes.record(started=datetime(2026, 10, 1))  # noqa: DTZ001

@@ -1,0 +1,180 @@
+"""The document as JSON and back."""
+
+from __future__ import annotations
+
+import json
+import string
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.artifactory.document import (
+    Agent,
+    Artifact,
+    BuildInfo,
+    Dependency,
+    Module,
+    Vcs,
+    started_from,
+    started_text,
+)
+from buildpush.errors import SourceError
+
+texts = st.text(max_size=20)
+words = st.text(min_size=1, max_size=20)
+hexes = st.text(string.hexdigits.lower(), max_size=8)
+zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = st.datetimes(datetime(1971, 1, 1), datetime(9000, 1, 1), timezones=zones)  # noqa: DTZ001
+properties = st.dictionaries(texts, words, max_size=3)
+others = st.dictionaries(
+    words.map(lambda word: f"x-{word}"), st.one_of(st.integers(), words, st.lists(words)), max_size=2
+)
+
+artifacts = st.builds(Artifact, words, texts, texts, hexes, hexes, hexes, texts, others)
+dependencies = st.builds(Dependency, words, hexes, hexes, hexes, others)
+modules = st.builds(
+    Module,
+    words,
+    texts,
+    properties,
+    st.lists(artifacts, max_size=2).map(tuple),
+    st.lists(dependencies, max_size=2).map(tuple),
+    texts,
+    others,
+)
+infos = st.builds(
+    BuildInfo,
+    name=words,
+    number=words,
+    started=moments,
+    modules=st.lists(modules, max_size=2).map(tuple),
+    agent=st.builds(Agent, words, texts),
+    build_agent=st.builds(Agent, words, texts),
+    duration_ms=st.integers(0, 10**9),
+    properties=properties,
+    artifactory_principal=texts,
+    principal=texts,
+    url=texts,
+    vcs=st.lists(st.builds(Vcs, words, texts, texts, texts, others), max_size=2).map(tuple),
+    project=texts,
+    others=others,
+)
+
+
+@given(infos)
+def test_a_document_that_is_read_back_is_the_same_build_info(info):
+    assert BuildInfo.parse(json.loads(json.dumps(info.document()))) == info
+
+
+@given(moments)
+def test_a_start_is_written_in_utc_with_milliseconds_and_read_back(moment):
+    text = started_text(moment)
+    assert text.endswith("+0000")
+    assert len(text) == len("2026-10-01T12:00:00.123+0000")
+    assert abs(started_from(text) - moment) < timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-10-01T12:00:00.123+0000",
+        "2026-10-01T12:00:00.123Z",
+        "2026-10-01T13:00:00.123+01:00",
+        "2026-10-01T13:00:00.123456789+0100",
+        "20261001T120000.123Z",
+    ],
+)
+def test_every_iso_form_of_a_start_is_read(text):
+    assert started_from(text) == datetime(2026, 10, 1, 12, 0, 0, 123000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-10-01T12:00:00", "0001-01-01T00:00:00+14:00", "1790856000123"])
+def test_what_is_no_moment_is_none(text):
+    assert started_from(text) is None
+
+
+GOOD = {"name": "n", "number": "1", "started": "2026-10-01T12:00:00.123+0000"}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"name": None}, "name should be a text and is missing"),
+        ({"name": ""}, "name should be a text and is empty"),
+        ({"number": 42}, "number should be a text and is a number"),
+        ({"started": "noon"}, "started should be a moment such as 2026-10-01T12:00:00.123.0000 and is 'noon'"),
+        ({"modules": {}}, "modules should be a list and is an object"),
+        ({"modules": [[]]}, r"modules\[0\] should be an object and is a list"),
+        ({"modules": [{}]}, r"modules\[0\].id should be a text and is missing"),
+        ({"modules": [{"id": "m", "properties": {"a": 1}}]}, r"modules\[0\].properties.a should be a text"),
+        ({"modules": [{"id": "m", "artifacts": [{"name": "a", "sha1": []}]}]}, r"modules\[0\].artifacts\[0\].sha1 "),
+        ({"modules": [{"id": "m", "dependencies": ["d"]}]}, r"modules\[0\].dependencies\[0\] should be an object"),
+        ({"durationMillis": True}, "durationMillis should be a whole number and is true or false"),
+        ({"agent": "jf"}, "agent should be an object"),
+        ({"vcs": [{"url": 1}]}, r"vcs\[0\].url should be a text"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_place(change, place):
+    with pytest.raises(SourceError, match=place):
+        BuildInfo.parse({**GOOD, **change})
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 1])
+def test_what_is_no_object_is_no_build_info(document):
+    with pytest.raises(SourceError, match="the document should be an object"):
+        BuildInfo.parse(document)
+
+
+def test_keys_that_are_not_known_are_kept():
+    """A document of another tool is published whole: issues, statuses, excluded artifacts."""
+    document = {**GOOD, "issues": {"tracker": {"name": "JIRA"}}, "statuses": [{"status": "released"}]}
+    assert BuildInfo.parse(document).document() == document
+
+
+def test_null_is_as_good_as_missing():
+    assert BuildInfo.parse({**GOOD, "modules": None, "agent": None, "url": None, "durationMillis": None}).modules == ()
+
+
+def test_a_saved_file_is_loaded(tmp_path):
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps(GOOD), encoding="utf-8")
+    assert BuildInfo.load(path).name == "n"
+
+
+def test_a_saved_answer_of_the_server_is_loaded(tmp_path):
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps({"uri": "http://h/api/build/n/1", "buildInfo": GOOD}), encoding="utf-8")
+    assert BuildInfo.load(path).number == "1"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "is no JSON"),
+        (b"\xff\xfe{}", "is no JSON"),
+        (b"[" * 200_000, "nests too deep"),
+        (b"{}", "this is no build-info: name should be a text"),
+        (b'{"buildInfo": {}}', "this is no build-info: name should be a text"),
+    ],
+)
+def test_a_file_that_is_no_build_info_is_an_error_that_names_it(tmp_path, content, words):
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=words) as caught:
+        BuildInfo.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(SourceError, match=r"none\.json: cannot be read: No such file"):
+        BuildInfo.load(tmp_path / "none.json")
+
+
+def test_a_huge_file_is_refused_before_it_is_understood(tmp_path):
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(65 * 1024 * 1024)
+    with pytest.raises(SourceError, match="larger than 64 MiB"):
+        BuildInfo.load(path)

@@ -1,0 +1,66 @@
+"""Which variables a build-info may show."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.artifactory import allowed_environment
+from buildpush.artifactory.environment import hide_user_info, names_a_secret
+from buildpush.secrets import Secret
+
+
+def test_only_what_is_on_the_list_is_shown():
+    env = {"CI": "true", "BUILD_ID": "7", "HOME": "/root", "MY_SETTING": "x"}
+    assert allowed_environment(env) == {"BUILD_ID": "7", "CI": "true"}
+
+
+def test_a_pattern_does_not_let_a_secret_in():
+    env = {"CI_JOB_TOKEN": "a", "CI_JOB_ID": "7", "BUILD_DEPLOY_KEY": "b", "BUILD_PASSWORD": "c"}
+    assert allowed_environment(env) == {"CI_JOB_ID": "7"}
+
+
+def test_a_name_written_out_is_taken_because_somebody_asked_for_it():
+    assert allowed_environment({"PUBLIC_KEY": "ssh-ed25519 AAAA"}, ["PUBLIC_KEY"]) == {"PUBLIC_KEY": "ssh-ed25519 AAAA"}
+
+
+@pytest.mark.parametrize("name", ["MONKEY", "AUTHOR", "KEYBOARD", "CI_COMMIT_AUTHOR", "PATH", "COMPASS"])
+def test_harmless_names_are_not_taken_for_secrets(name):
+    assert not names_a_secret(name)
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "ACCESSTOKEN", "db_password", "AUTH", "CI_PASS", "MY_SECRET_2"])
+def test_names_of_secrets_are_known(name):
+    assert names_a_secret(name)
+
+
+def test_a_known_secret_in_a_harmless_variable_is_stars():
+    Secret("planted-in-env")
+    assert allowed_environment({"BUILD_NOTE": "a planted-in-env b"}) == {"BUILD_NOTE": "a ******** b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:word@host/path", "https://********@host/path"),
+        ("https://token@host", "https://********@host"),
+        ("https://user:p@ss@host/", "https://********@host/"),
+        ("https://user:sla/sh@host/", "https://********@host/"),
+        ("ssh://git@host/a.git", "ssh://********@host/a.git"),
+        ("see https://a:b@h/1 and https://c:d@h/2", "see https://********@h/1 and https://********@h/2"),
+        ("https://host:8443/@scope/name", "https://host:8443/@scope/name"),
+        ("https://host/name@1.2", "https://host/name@1.2"),
+        ("git@host:a/b.git", "git@host:a/b.git"),
+        ("mail me@example.com", "mail me@example.com"),
+    ],
+)
+def test_the_user_part_of_a_url_is_stars(text, shown):
+    assert hide_user_info(text) == shown
+
+
+@given(st.dictionaries(st.text(max_size=12), st.text(max_size=30)))
+def test_values_keep_their_equals_signs_and_names_are_sorted(env):
+    shown = allowed_environment({**env, "BUILD_OPTS": "a=b=c"})
+    assert shown["BUILD_OPTS"] == "a=b=c"
+    assert list(shown) == sorted(shown)
