@@ -21,8 +21,8 @@ ON_CI = os.environ.get("CI") == "true"
 EXECUTED = Path("docs/_executed")
 TUTORIALS = sorted(Path("notebooks").glob("*.ipynb"))
 # Kept apart from the tests' needs: a broken formatter must not look like a broken program.
-LINTERS = ("ruff==0.15.*",)
-TYPERS = ("mypy>=1.19", "types-docker", "nox", "pytest")
+LINTERS = ("ruff==0.17.*",)
+TYPERS = ("mypy==2.4.*", "types-docker", "nox", "pytest")
 
 
 def _build_wheel(session: nox.Session) -> Path:

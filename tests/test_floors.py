@@ -18,6 +18,8 @@ FLOORS = {
     "sphinx_ext": 6,
     "pipeline": 5,
     "results": 5,
+    "session": 5,
+    "explain": 5,
     "cards": 5,
     "display": 5,
     "engines": 4,

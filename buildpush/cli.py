@@ -1,0 +1,446 @@
+"""What people type; commands are built when they are asked for, so that the first ``--help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from buildpush.errors import BuildPushError, CancelledError, SettingsError
+from buildpush.secrets import redact
+
+if TYPE_CHECKING:
+    from buildpush.results import RunResult
+    from buildpush.session import Session
+    from buildpush.settings.declare import Setting
+    from buildpush.settings.written import Loaded
+
+# name -> (sentence for the first --help, maker of the command)
+_COMMANDS: dict[str, tuple[str, Callable[[], click.Command]]] = {}
+_HIDDEN_EXIT = 1
+_TERMINATED = 143
+
+
+def command(sentence: str) -> Callable[[Callable[[], click.Command]], Callable[[], click.Command]]:
+    """Enter the decorated maker into the table of commands, under its name without ``make_``."""
+
+    def enter(make: Callable[[], click.Command]) -> Callable[[], click.Command]:
+        _COMMANDS[make.__name__.removeprefix("make_").replace("_", "-")] = (sentence, make)
+        return make
+
+    return enter
+
+
+class Commands(click.Group):
+    """The group of commands, each made on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are explained."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Make the command of that name, or return ``None``."""
+        del ctx
+        entry = _COMMANDS.get(cmd_name)
+        return entry[1]() if entry else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without making a single command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (sentence, _) in _COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        import platform
+
+        from buildpush import __version__
+
+        click.echo(f"buildpush {__version__}, Python {platform.python_version()}, {platform.system()}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version.")
+def group() -> None:
+    """Build a container image, push it to JFrog, publish its build-info.
+
+    FILE is a Harness step or pipeline; it may be left out wherever flags say enough.
+    Results go to stdout, everything else to stderr.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; every error becomes a sentence, a hint and an exit code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line and return its exit code (design: 0 ok … 143 terminated)."""
+    try:
+        with _terminable():
+            return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
+    except click.exceptions.Abort:
+        return CancelledError.exit_code
+    except click.ClickException as error:
+        _say("error", error.format_message())
+        return error.exit_code
+    except BuildPushError as error:
+        show_error(error)
+        return error.exit_code
+    except KeyboardInterrupt as interrupt:
+        _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
+        return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
+    except BrokenPipeError:
+        # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _HIDDEN_EXIT
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM end a run as Ctrl-C does, with its clean-up."""
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def show_error(error: BuildPushError) -> None:
+    """Write an error as people read it: what, what to do, where to read on."""
+    _say("error", str(error))
+    if error.hint:
+        _say("hint", error.hint)
+    if error.setting:
+        _say("read", f"buildpush explain {error.setting}")
+
+
+def _say(kind: str, text: str) -> None:
+    colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
+    head = click.style(f"{kind}:", fg=colour, bold=True)
+    click.echo(f"{head} {redact(text)}", err=True, color=None if "NO_COLOR" not in os.environ else False)
+
+
+class Reading(click.Command):
+    """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
+
+    def __init__(self, name: str, act: Callable[..., None], more: list[click.Parameter], text: str) -> None:
+        super().__init__(name, callback=act, params=[*_common(), *more, *_setting_options()], help=text)
+
+
+def _common() -> list[click.Parameter]:
+    """Return the parameters of every command that reads a step."""
+    return [
+        click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
+        click.Option(["--step"], metavar="ID", help="Only the step of this identifier."),
+        click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
+        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
+        click.Option(["--var"], metavar="NAME=VALUE", multiple=True, help="A variable that expressions ask for."),
+    ]
+
+
+def _setting_options() -> list[click.Parameter]:
+    """Return one flag per setting, as the settings declare them."""
+    from buildpush.settings.model import BuildAndPush, settings_of
+
+    return [_setting_option(setting) for setting in settings_of(BuildAndPush) if setting.flags]
+
+
+def _setting_option(setting: Setting) -> click.Option:
+    name = f"setting_{setting.name}"
+    words = setting.sentence.replace("{setting}", "").replace("`", "")
+    if setting.kind == "switch":
+        return click.Option([f"{setting.flags[0]}/{setting.negative_flag}", name], default=None, help=words)
+    metavar = {"map": "KEY=VALUE", "choice": "|".join(setting.choices)}.get(setting.kind, setting.kind.upper())
+    many = setting.kind in {"list", "map"}
+    return click.Option([*setting.flags, name], metavar=metavar, multiple=many, default=None, help=words)
+
+
+def _load(options: dict[str, Any]) -> tuple[Loaded, Session]:
+    """Return the steps and the surroundings that a command's options name; what remains is the command's own."""
+    from buildpush.session import Session
+    from buildpush.settings.sources import read
+
+    session = Session.default(
+        connectors=_path(options.pop("connectors")),
+        secrets=_path(options.pop("secrets")),
+        variables=dict(_pair(text) for text in options.pop("var")),
+    )
+    file, step = options.pop("file"), options.pop("step")
+    return read(file, env=session.env, flags=_flags(options), keywords={}, cwd=session.cwd, step=step), session
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _pair(text: str, flag: str = "--var") -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"{flag} {text!r} is not NAME=VALUE"
+        raise SettingsError(message, hint=f"write {flag} region=eu")
+    return name, value
+
+
+def _flags(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings that flags said out of *options*."""
+    names = [name for name in options if name.startswith("setting_")]
+    said = {name.removeprefix("setting_"): options.pop(name) for name in names}
+    return {name: _raw(value) for name, value in said.items() if value is not None and value != ()}
+
+
+def _raw(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return list(value) if isinstance(value, tuple) else value
+
+
+@command("Build, push, publish: the step or steps in FILE.")
+def make_run() -> click.Command:
+    """Return the command that does the main job."""
+    more: list[click.Parameter] = [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there."),
+        click.Option(["--strict"], is_flag=True, help="Fail where a note would be printed."),
+    ]
+    return Reading("run", _run, more, "Build, push, publish: the step or steps in FILE.")
+
+
+def _run(**options: Any) -> None:
+    as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
+    loaded, session = _load(options)
+    from buildpush.pipeline import run_all
+
+    with _shown(session) as session:
+        results = run_all(loaded, session, strict=strict)
+    _report(results, as_json=as_json, digest_file=digest_file, env=session.env)
+
+
+@contextmanager
+def _shown(session: Session) -> Iterator[Session]:
+    """Give *session* a display on stderr for as long as the block lasts."""
+    from buildpush import display
+
+    shown = display.choose(sys.stderr, session.env)
+    try:
+        yield session.watched(shown)
+    finally:
+        shown.close()
+
+
+def _report(results: tuple[RunResult, ...], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
+    """Write the results for people or programs, and to the files that CI systems read."""
+    if as_json:
+        click.echo(json.dumps({"steps": [result.as_json() for result in results]}, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(str(result) for result in results))
+    digests = [result.digest for result in results if result.digest]
+    if digest_file and digests:
+        _write(Path(digest_file), digests[-1] + "\n", "w")
+    if env.get("GITHUB_OUTPUT") and digests:
+        last = next(result for result in reversed(results) if result.digest)
+        _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\nimage={last.references[0]}\n", "a")
+
+
+def _write(path: Path, text: str, mode: str) -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+        raise BuildPushError(message) from error
+
+
+@command("Say what a run would do, and who said so; does nothing.")
+def make_check() -> click.Command:
+    """Return the command that prints the plan."""
+    more: list[click.Parameter] = [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
+    ]
+    return Reading("check", _check, more, "Say what a run would do, and who said so; does nothing.")
+
+
+def _check(**options: Any) -> None:
+    as_json = options.pop("as_json")
+    loaded, session = _load(options)
+    from buildpush.pipeline import plan
+
+    plans = [plan(step, loaded, session, dry=True) for step in loaded.steps]
+    if as_json:
+        click.echo(json.dumps({"steps": [each.as_json() for each in plans]}, indent=2, ensure_ascii=False))
+        return
+    click.echo("\n\n".join(str(each) for each in plans))
+    for other in loaded.others:
+        click.echo(f"not run: {other}", err=True)
+    for note in loaded.notes:
+        click.echo(f"note: {redact(note)}", err=True)
+
+
+@command("Show a setting's card, its value, and who said it.")
+def make_explain() -> click.Command:
+    """Return the command that explains settings."""
+    more: list[click.Parameter] = [
+        click.Option(["--file"], type=click.Path(path_type=Path), help="The step or pipeline file."),
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+    ]
+    text = "Show SETTING's card, the value that a run would use, who said it, and what it overrode."
+    made = Reading("explain", _explain, more, text)
+    made.params[0] = click.Argument(["setting"], required=False)
+    return made
+
+
+def _explain(**options: Any) -> None:
+    name, as_json = options.pop("setting"), options.pop("as_json")
+    from buildpush import explain
+
+    if name is None:
+        click.echo(explain.overview())
+        return
+    loaded, _ = _load(options)
+    click.echo(explain.as_json(name, loaded) if as_json else explain.as_text(name, loaded))
+
+
+@command("Build without a push, into an archive or a folder.")
+def make_build() -> click.Command:
+    """Return the command that builds only."""
+    more: list[click.Parameter] = [
+        click.Option(["--output"], metavar="SINK", help="oci:FOLDER, oci-archive:FILE or docker-archive:FILE."),
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+    ]
+    return Reading("build", _build, more, "Build without a push; without --output only to see whether it builds.")
+
+
+def _build(**options: Any) -> None:
+    output, as_json = options.pop("output"), options.pop("as_json")
+    loaded, session = _load(options)
+    from buildpush.pipeline import build_all
+
+    with _shown(session) as session:
+        results = build_all(loaded, session, output=output)
+    _report(results, as_json=as_json, digest_file=None, env={})
+
+
+@command("Publish a saved build-info, or show a published one.")
+def make_build_info() -> click.Command:
+    """Return the group of commands about build-info."""
+    group = click.Group("build-info", help="Publish a saved build-info, or show a published one.")
+    server: list[click.Parameter] = [
+        click.Option(["--artifactory-url"], envvar="JF_URL", metavar="ADDRESS", help="Address of Artifactory."),
+        click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
+        click.Option(["--username"], envvar="JF_USER", metavar="NAME", help="User, where there is no token."),
+        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+    ]
+    file = click.Argument(["file"], type=click.Path(path_type=Path))
+    name, number = click.Argument(["name"]), click.Argument(["number"])
+    project = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
+    publish = click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE.")
+    show = click.Command(
+        "show", callback=_show_build, params=[name, number, project, *server], help="Show the newest run of a build."
+    )
+    group.add_command(publish)
+    group.add_command(show)
+    return group
+
+
+def _publish_saved(file: Path, **server: str | None) -> None:
+    from buildpush.pipeline import publish_saved
+    from buildpush.session import Session
+
+    with _shown(Session.default()) as session:
+        published = publish_saved(file, session, **server)
+    click.echo(published.url)
+
+
+def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
+    from buildpush.pipeline import show_build
+    from buildpush.session import Session
+
+    document = show_build(name, number, project, Session.default(), **server)
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@command("Run an Artifactory to practise on.")
+def make_sandbox() -> click.Command:
+    """Return the command that serves until it is interrupted."""
+    options: list[click.Parameter] = [
+        click.Option(["--port"], type=click.IntRange(0, 65535), default=8181, show_default=True, help="0: any free."),
+        click.Option(["--data"], type=click.Path(path_type=Path), help="Folder to keep everything in; else forgotten."),
+    ]
+    return click.Command("sandbox", callback=_sandbox, params=options, help=_COMMANDS["sandbox"][0])
+
+
+def _sandbox(port: int, data: Path | None) -> None:
+    from buildpush.sandbox import serve
+
+    serve(port, data)
+
+
+@command("Run a tutorial notebook on the sandbox.")
+def make_tutorial() -> click.Command:
+    """Return the command that executes a notebook."""
+    options: list[click.Parameter] = [
+        click.Argument(["name"], default="01-first-push"),
+        click.Option(
+            ["-p", "--parameter"], multiple=True, metavar="SETTING=VALUE", help="A parameter of the notebook."
+        ),
+        click.Option(["--output"], type=click.Path(path_type=Path), help="Where the executed notebook goes."),
+        click.Option(["--list", "listed"], is_flag=True, help="Name the tutorials."),
+    ]
+    return click.Command("tutorial", callback=_tutorial, params=options, help=_COMMANDS["tutorial"][0])
+
+
+def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
+    from buildpush import notebooks
+
+    if listed:
+        click.echo("\n".join(notebooks.names()))
+        return
+    executed = notebooks.execute(name, dict(_pair(text, "--parameter") for text in parameter), output)
+    click.echo(f"notebook  {executed.path}")
+    click.echo(f"page      {executed.page}")
+
+
+@command("Print the JSON schema of buildpush.yaml, for editors.")
+def make_schema() -> click.Command:
+    """Return the command that prints the schema."""
+    return click.Command("schema", callback=_schema, help=_COMMANDS["schema"][0])
+
+
+def _schema() -> None:
+    from buildpush.settings.schema import schema
+
+    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+@command("Remove what runs left on this machine.")
+def make_clean() -> click.Command:
+    """Return the command that tidies up."""
+    everything = click.Option(
+        ["--all", "everything"], is_flag=True, help="Also records, counters and saved build-infos."
+    )
+    return click.Command("clean", callback=_clean, params=[everything], help=_COMMANDS["clean"][0])
+
+
+def _clean(*, everything: bool) -> None:
+    from buildpush.state import State
+
+    state = State.default()
+    for path in state.sweep():
+        click.echo(f"removed {path}")
+    if everything:
+        state.clear()
+        click.echo(f"removed {state.folder}")

@@ -1,0 +1,108 @@
+"""What a run may touch of the world outside, and what it remembers while it goes on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, ignore
+from buildpush.state import State
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The surroundings of a run, all of them passed in.
+
+    Attributes:
+        env: the environment; nothing below the command line reads another one.
+        cwd: folder that relative paths start from.
+        home: the user's folder, where registry logins are looked for.
+        connectors: file of connectors and secret references.
+        secrets: folder with a file per secret.
+        variables: what expressions may ask for, by name.
+        sink: told what happens.
+        now: the clock.
+    """
+
+    env: Mapping[str, str]
+    cwd: Path
+    home: Path
+    state: State
+    connectors: Path | None = None
+    secrets: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    sink: Sink = ignore
+    now: Callable[[], datetime] = _now
+
+    @classmethod
+    def default(
+        cls,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        connectors: Path | None = None,
+        secrets: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Return the surroundings of this process, but for what is given."""
+        return cls(
+            env=dict(os.environ if env is None else env),
+            cwd=cwd or Path.cwd(),
+            home=Path.home(),
+            state=State.default(),
+            connectors=connectors,
+            secrets=secrets,
+            variables=variables or {},
+        )
+
+    def watched(self, sink: Sink) -> Session:
+        """Return the same surroundings with another sink."""
+        return replace(self, sink=sink)
+
+
+class Story:
+    """Phases with their times, and what was retried, decided and noted on the way; itself a sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self.seconds: dict[str, float] = {}
+        self.retries = 0
+        self.decisions: list[Decision] = []
+        self.notes: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        """Remember what the result will tell, and pass the event on."""
+        with self._lock:
+            match event:
+                case Retry():
+                    self.retries += 1
+                case Decision():
+                    self.decisions.append(event)
+                case Note(text):
+                    self.notes.append(text)
+                case _:
+                    pass
+        self._sink(event)
+
+    @contextmanager
+    def phase(self, name: str, about: str = "") -> Iterator[None]:
+        """Announce a phase and, when it went well, how long it took."""
+        self(Started(name, about))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            # Phases may lie inside one another; each counts its own time only.
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
+        self(Finished(name, time.monotonic() - begun))
