@@ -1,0 +1,118 @@
+"""Which stages of a Dockerfile a target takes, and what each begins from; only names are resolved here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from buildpush.errors import DockerfileError
+from buildpush.images.dockerfile import Dockerfile, Stage
+from buildpush.images.variables import expand
+
+PLATFORM_ARGUMENTS = (
+    *("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"),
+    *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
+)
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+
+
+def global_arguments(dockerfile: Dockerfile, given: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the arguments that FROM lines may use: *given* ones win over their defaults.
+
+    Args:
+        dockerfile: its ``arguments`` are evaluated in order.
+        given: build arguments of the user, and platform arguments such as ``TARGETARCH``.
+
+    Raises:
+        DockerfileError: a default holds a malformed substitution.
+    """
+    values: dict[str, str | None] = {name: given[name] for name in PLATFORM_ARGUMENTS if name in given}
+    for instruction in dockerfile.arguments:
+        for name, default in instruction.pairs:
+            if name in given:
+                values[name] = given[name]
+            elif default is not None:
+                values[name] = expanded(dockerfile, instruction.line, default, values)
+            else:
+                values.setdefault(name, None)
+    return values
+
+
+def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, str | None]) -> str:
+    """Return *text* with *values* put in; an error carries the *line*."""
+    try:
+        return expand(text, values.get, dockerfile.escape)
+    except DockerfileError as error:
+        raise DockerfileError(str(error), where=dockerfile.where(line)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a stage begins: another *stage*, an *image* in a registry, or neither: ``scratch``."""
+
+    stage: Stage | None = None
+    image: str | None = None
+    platform: str | None = None
+
+
+def origin(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None]) -> Origin:
+    """Return what the FROM of *stage* means when global arguments have these *values*.
+
+    Raises:
+        DockerfileError: the base's name is empty, or a substitution is malformed.
+    """
+    base = expanded(dockerfile, stage.line, stage.base, values)
+    platform = expanded(dockerfile, stage.line, stage.platform, values) if stage.platform else None
+    if not base:
+        message = f"the base name {stage.base} is blank"
+        hint = "give the argument a default before FROM, or set it in buildArgs"
+        raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
+    earlier = dockerfile.stage(base, before=stage.number)
+    if earlier:
+        return Origin(stage=earlier, platform=platform)
+    return Origin(image=None if base == "scratch" else base, platform=platform)
+
+
+def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int) -> Origin:
+    """Return what ``--from=NAME`` in *stage* means: an earlier stage by name or number, else an image.
+
+    Raises:
+        DockerfileError: the number is not that of an earlier stage.
+    """
+    if _NUMBER.match(name):
+        if int(name) < stage.number:
+            return Origin(stage=dockerfile.stages[int(name)])
+        message = f"--from={name} is not the number of an earlier stage"
+        raise DockerfileError(message, where=dockerfile.where(line))
+    earlier = dockerfile.stage(name, before=stage.number)
+    return Origin(stage=earlier) if earlier else Origin(image=None if name == "scratch" else name)
+
+
+def needed(dockerfile: Dockerfile, target: str | None, given: Mapping[str, str]) -> tuple[Stage, ...]:
+    """Return the stages that building *target* takes, in file order.
+
+    Raises:
+        DockerfileError: the target is not there, or a FROM cannot be resolved.
+    """
+    values = global_arguments(dockerfile, given)
+    wanted: dict[int, Stage] = {}
+    open_ends = [dockerfile.target(target)]
+    while open_ends:
+        stage = open_ends.pop()
+        if stage.number not in wanted:
+            wanted[stage.number] = stage
+            open_ends += [found.stage for found in _origins(dockerfile, stage, values) if found.stage]
+    return tuple(wanted[number] for number in sorted(wanted))
+
+
+def _origins(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None]) -> Iterator[Origin]:
+    """Give what *stage* begins from and what it copies from."""
+    yield origin(dockerfile, stage, values)
+    for instruction in stage.instructions:
+        names = [instruction.flags["from"]] if instruction.name == "COPY" and "from" in instruction.flags else []
+        if instruction.name == "RUN":
+            names = re.findall(r"(?:^|,)from=([^,\n]+)", instruction.flags.get("mount", ""), re.MULTILINE)
+        for name in names:
+            if "$" not in name:  # BuildKit does not replace variables there either
+                yield source(dockerfile, stage, name, instruction.line)

@@ -1,0 +1,266 @@
+"""Dockerfiles are read as BuildKit reads them, and an error names its line."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from buildpush.errors import DockerfileError
+from buildpush.images import dockerfile as reading
+from buildpush.images.dockerfile import Heredoc, parse
+from buildpush.images.stages import global_arguments, needed, origin, source
+
+
+def only(text: str):
+    """Return the one instruction after FROM."""
+    (instruction,) = parse(f"FROM scratch\n{text}\n".encode()).stages[0].instructions
+    return instruction
+
+
+def refused(text: str) -> DockerfileError:
+    with pytest.raises(DockerfileError) as caught:
+        parse(text.encode())
+    return caught.value
+
+
+def test_stages_have_numbers_names_and_lines():
+    found = parse(b"# a comment\nARG V=1\nFROM scratch AS Build\nLABEL a=b\n\nFROM build\nCOPY --from=0 /a /b\n")
+
+    assert [(stage.number, stage.name, stage.base, stage.line) for stage in found.stages] == [
+        (0, "build", "scratch", 3),
+        (1, None, "build", 6),
+    ]
+    assert found.stages[1].instructions[0].line == 7
+    assert found.arguments[0].pairs == (("V", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("LABEL a=b \\\n c=d", "a=b  c=d"),
+        ("LABEL a=b \\\n# a comment\n c=d", "a=b  c=d"),
+        ("LABEL a=b \\\n\n\n c=d", "a=b  c=d"),
+        ("LABEL a=b \\  \n c=d", "a=b  c=d"),
+        ("LABEL a=b \\\r\n c=d\r", "a=b  c=d"),
+        ("  label a=b", "a=b"),
+    ],
+)
+def test_continued_lines_are_one_instruction(text, rest):
+    assert only(text).rest == rest
+
+
+def test_the_line_of_an_instruction_is_its_first():
+    found = parse(b"FROM scratch\nLABEL a=b \\\n c=d\nUSER x\n")
+    assert [instruction.line for instruction in found.stages[0].instructions] == [2, 4]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble():
+    found = parse(b"\xef\xbb\xbfFROM scratch\r\nCOPY a b\r\n")
+    assert found.stages[0].instructions[0].words == ("a", "b")
+
+
+def test_a_comment_in_latin_1_is_no_trouble():
+    assert parse(b"# gr\xfc\xdfe\nFROM scratch\n").stages[0].line == 2
+
+
+def test_ten_thousand_continued_lines_are_read():
+    text = "FROM scratch\nLABEL a=b" + " \\\n  x=y" * 10_000 + "\nUSER z\n"
+    found = parse(text.encode()).stages[0].instructions
+    assert len(found[0].pairs) == 10_001
+    assert found[1].line == 10_003
+
+
+def test_the_escape_directive_changes_the_escape():
+    found = parse(b"# escape=`\nFROM scratch\nCOPY a `\n c:\\\nUSER b\n")
+    assert found.stages[0].instructions[0].words == ("a", "c:\\")
+    assert found.escape == "`"
+
+
+def test_a_foreign_syntax_is_left_to_its_builder():
+    found = parse(b"# syntax=example.com/other:1\nTHIS IS NOT OURS\n")
+    assert (found.syntax, found.stages) == ("example.com/other:1", ())
+
+
+def test_dockers_own_syntax_is_read():
+    assert parse(b"# syntax=docker/dockerfile:1\nFROM scratch\n").stages
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "exec_form"),
+    [
+        ('CMD ["a", "b c"]', ("a", "b c"), True),
+        ("CMD a b", ("a b",), False),
+        ('CMD ["a"] && b', ('["a"] && b',), False),
+        ("CMD ['a']", ("['a']",), False),
+        ("CMD", ("",), False),
+        ("CMD []", (), True),
+        ("COPY a  b\tc /d/", ("a", "b", "c", "/d/"), False),
+        ('COPY ["a b", "/c"]', ("a b", "/c"), True),
+        ("VOLUME /a /b", ("/a", "/b"), False),
+        ("EXPOSE 80 81/udp", ("80", "81/udp"), False),
+        ("HEALTHCHECK --interval=5s CMD test -f /a", ("CMD", "test -f /a"), False),
+        ('HEALTHCHECK CMD ["test"]', ("CMD", "test"), True),
+        ("healthcheck none", ("NONE",), False),
+        ('SHELL ["/bin/ash", "-c"]', ("/bin/ash", "-c"), True),
+    ],
+)
+def test_arguments_are_words_or_an_array(text, words, exec_form):
+    found = only(text)
+    assert (found.words, found.exec_form) == (words, exec_form)
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("ENV a=b c='d e' f=\"g h\" i=j\\ k", (("a", "b"), ("c", "'d e'"), ("f", '"g h"'), ("i", "j\\ k"))),
+        ("ENV a b c", (("a", "b c"),)),
+        ("LABEL a.b=", (("a.b", ""),)),
+        ("ARG a b=c", (("a", None), ("b", "c"))),
+    ],
+)
+def test_names_and_values_keep_their_quotes(text, pairs):
+    assert only(text).pairs == pairs
+
+
+def test_flags_stand_before_the_arguments():
+    found = only("COPY --from=0 --chown='1:2' --link a --x b")
+    assert found.flags == {"from": "0", "chown": "1:2", "link": "true"}
+    assert found.words == ("a", "--x", "b")
+
+
+def test_a_heredoc_ends_at_its_word():
+    found = only("COPY <<A <<-'B' /x/\none $y\nA\n\ttwo\n\tB")
+    assert found.heredocs == (Heredoc("A", "one $y\n", True), Heredoc("B", "two\n", False))
+
+
+def test_a_trigger_is_read_but_not_run():
+    assert only("ONBUILD COPY a b").trigger.words == ("a", "b")
+    assert only("ONBUILD NOPE x").trigger is None
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("", "Dockerfile:1", "no FROM"),
+        ("ARG a\n", "Dockerfile:1", "no FROM"),
+        ("\nCOPY a b\nFROM scratch\n", "Dockerfile:2", "before the first FROM"),
+        ("FROM scratch\n\nCOPPY a b\n", "Dockerfile:3", "unknown instruction COPPY"),
+        ("FROM scratch\nCOPY --chwon=1 a b\n", "Dockerfile:2", "unknown flag --chwon"),
+        ("FROM scratch\nADD --from=a b c\n", "Dockerfile:2", "unknown flag --from"),
+        ("FROM scratch\nCOPY --chown a b\n", "Dockerfile:2", "needs a value"),
+        ("FROM scratch\nCOPY a\n", "Dockerfile:2", "at least two"),
+        ("FROM scratch\nENV a\n", "Dockerfile:2", "two arguments"),
+        ("FROM scratch\nENV a=b # c\n", "Dockerfile:2", "cannot find ="),
+        ("FROM scratch\nENV A=${U:-two words}\n", "Dockerfile:2", "cannot find ="),
+        ("FROM scratch\nENV =b\n", "Dockerfile:2", "blank"),
+        ("FROM scratch\nARG =b\n", "Dockerfile:2", "blank"),
+        ('FROM scratch\nCMD ["a", 1]\n', "Dockerfile:2", "string"),
+        ("FROM scratch\nUSER\n", "Dockerfile:2", "at least one"),
+        ("FROM scratch\nSHELL sh\n", "Dockerfile:2", "JSON array"),
+        ("FROM scratch\nHEALTHCHECK NONE x\n", "Dockerfile:2", "no arguments"),
+        ("FROM scratch\nHEALTHCHECK x\n", "Dockerfile:2", "CMD or NONE"),
+        ("FROM scratch\nHEALTHCHECK CMD\n", "Dockerfile:2", "command"),
+        ("FROM scratch\nONBUILD FROM x\n", "Dockerfile:2", "not allowed"),
+        ("FROM scratch\nCOPY <<A /x\nb\n", "Dockerfile:2", "unterminated"),
+        ("FROM a b\n", "Dockerfile:1", "one argument, or three"),
+        ("FROM a AS 1b\n", "Dockerfile:1", "invalid name"),
+        ("# escape=x\nFROM a\n", "Dockerfile:1", "escape"),
+        ("# escape=`\n# escape=`\nFROM a\n", "Dockerfile:2", "only one escape"),
+        ("FROM a\nLABEL x=\0\n", "Dockerfile:2", "NUL"),
+    ],
+)
+def test_an_error_names_its_line(text, where, words):
+    error = refused(text)
+    assert error.where == where
+    assert words in str(error)
+
+
+def test_a_misspelled_instruction_gets_its_nearest_name():
+    assert refused("FROM scratch\nCOPPY a b\n").hint == "did you mean COPY?"
+
+
+def test_a_dockerfile_over_a_mebibyte_is_refused():
+    assert "larger" in str(refused("#" * (1024 * 1024 + 1)))
+
+
+def test_a_missing_dockerfile_names_what_is_there(tmp_path):
+    (tmp_path / "web.Dockerfile").touch()
+    with pytest.raises(DockerfileError) as caught:
+        reading.read(tmp_path / "Dockerfile", tmp_path)
+    assert "web.Dockerfile" in caught.value.hint
+
+
+def test_a_dockerfile_outside_the_context_is_refused(tmp_path):
+    inside = tmp_path / "context"
+    inside.mkdir()
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (inside / "Dockerfile").symlink_to(tmp_path / "Dockerfile")
+    with pytest.raises(DockerfileError, match="outside the context"):
+        reading.read(inside / "Dockerfile", inside)
+
+
+def test_arguments_before_from_see_each_other_and_what_is_given():
+    found = parse(b"ARG A=1\nARG B=x$A\nARG C\nFROM img:$B\n")
+    assert global_arguments(found, {}) == {"A": "1", "B": "x1", "C": None}
+    values = global_arguments(found, {"A": "2"})
+    assert origin(found, found.stages[0], values).image == "img:x2"
+
+
+def test_a_blank_base_is_an_error_with_its_line():
+    found = parse(b"ARG BASE\nFROM $BASE\n")
+    with pytest.raises(DockerfileError) as caught:
+        origin(found, found.stages[0], global_arguments(found, {}))
+    assert caught.value.where == "Dockerfile:2"
+
+
+def test_only_the_stages_that_the_target_takes_are_needed():
+    found = parse(
+        b"FROM scratch AS a\nFROM scratch AS b\nFROM a AS c\nFROM scratch AS d\nCOPY --from=1 / /\n"
+        b"FROM d AS e\nRUN --mount=type=bind,from=c,source=/ true\n"
+    )
+    assert [stage.name for stage in needed(found, "c", {})] == ["a", "c"]
+    assert [stage.name for stage in needed(found, "D", {})] == ["b", "d"]
+    assert [stage.name for stage in needed(found, None, {})] == ["a", "b", "c", "d", "e"]
+
+
+def test_an_unknown_target_names_the_stages():
+    found = parse(b"FROM scratch AS build\n")
+    with pytest.raises(DockerfileError) as caught:
+        needed(found, "biuld", {})
+    assert caught.value.hint == "did you mean build?"
+
+
+def test_a_stage_may_be_called_scratch():
+    found = parse(b"FROM scratch AS scratch\nFROM scratch\n")
+    assert origin(found, found.stages[1], {}).stage is found.stages[0]
+
+
+def test_from_a_later_stages_number_is_an_error():
+    found = parse(b"FROM scratch\nCOPY --from=1 a b\nFROM scratch\n")
+    with pytest.raises(DockerfileError, match="earlier stage"):
+        source(found, found.stages[0], "1", 2)
+
+
+WORDS = st.sampled_from(
+    [
+        *reading.FLAGS,
+        *("\n", "\\\n", " ", "\t", "#", "--from=", "--chown=1", "[", "]", '"', "'", "=", "$", "{", "}", "${a:-", "<<E"),
+        *("E\n", "a", "b", ".", "/", "escape=`", "syntax=", "AS", "\r", "\\", "`", "\x85", "é", "\ud800"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.one_of(st.binary(max_size=300), st.lists(WORDS, max_size=40).map("".join)))
+@example(b"FROM a\nCMD " + b"[" * 5000)
+@example(b"FROM a\nCMD [" + b"1" * 5000 + b"]")
+@example(b"FROM a\nLABEL a=" + b"${a:-" * 500)
+def test_the_parser_raises_nothing_but_its_own_error(content):
+    raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    with suppress(DockerfileError):
+        found = parse(raw)
+        if found.stages:
+            needed(found, None, {})

@@ -1,0 +1,88 @@
+"""Variables in Dockerfile words are replaced as BuildKit replaces them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildpush.errors import DockerfileError
+from buildpush.images.variables import expand, expand_words
+
+VALUES = {"a": "A", "e": "", "s": "two words", "p": "/usr/local/bin", "star": "*"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$a-${a}x$ab", "A-Ax"),
+        ("$", "$"),
+        ("$.", "$."),
+        (r"\$a", "$a"),
+        ("'$a'", "$a"),
+        ('"$a b"', "A b"),
+        (r'"\$a \n \""', r'$a \n "'),
+        (r"a\ b", "a b"),
+        ("${n:-d}${e:-d}${a:-d}", "ddA"),
+        ("${n-d}${e-d}${a-d}", "dA"),
+        ("${n:+d}${e:+d}${a:+d}", "d"),
+        ("${n+d}${e+d}${a+d}", "dd"),
+        ("${n:-${m:-$a}}", "A"),
+        ("${n:-'}'}", "}"),
+        ("${a:?no}", "A"),
+        ("${p#*/}", "usr/local/bin"),
+        ("${p##*/}", "bin"),
+        ("${p%/*}", "/usr/local"),
+        ("${p%%/*}", ""),
+        ("${p/l/L}", "/usr/Local/bin"),
+        ("${p//l/L}", "/usr/LocaL/bin"),
+        ("${p/usr\\/local/x}", "/x/bin"),
+        ("$star", "*"),
+        ("x$1y", "xy"),
+    ],
+)
+def test_a_word_expands(text, value):
+    assert expand(text, VALUES.get) == value
+
+
+@pytest.mark.parametrize("text", ["${", "${}", "${a", "${:a}", "${a:x}", "'a", '"a', "${a!b}", "${a/b", "${n:-" * 40])
+def test_a_malformed_substitution_is_an_error(text):
+    with pytest.raises(DockerfileError):
+        expand(text, VALUES.get)
+
+
+def test_a_required_variable_speaks_with_its_own_words():
+    with pytest.raises(DockerfileError, match="n: set it please"):
+        expand("${n:?set it please}", VALUES.get)
+    with pytest.raises(DockerfileError, match="e: not allowed to be empty"):
+        expand("${e:?}", VALUES.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("$s", ["two", "words"]),
+        ('"$s"', ["two words"]),
+        ("x$s'y z'", ["xtwo", "wordsy z"]),
+        ("''", [""]),
+        (" a  b ", ["a", "b"]),
+        ("$n", []),
+        ("", []),
+    ],
+)
+def test_blanks_of_a_value_separate_words_outside_quotes(text, words):
+    assert expand_words(text, VALUES.get) == words
+
+
+def test_the_backtick_can_be_the_escape():
+    assert expand(r"`$a\$a", VALUES.get, "`") == r"$a\A"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet="ab$ {}:-+?#%/\\'\"*\n", max_size=30))
+def test_expansion_raises_nothing_but_its_own_error(text):
+    with suppress(DockerfileError):
+        expand(text, VALUES.get)
+        expand_words(text, VALUES.get)
