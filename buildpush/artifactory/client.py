@@ -246,7 +246,7 @@ class Artifactory:
 
     def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
         """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
-        query = f"?properties={_properties(properties)}&recursive=0"
+        query = f"?properties={property_query(properties)}&recursive=0"
         answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITTEN | {_MISSING})
         return answer.status != _MISSING
 
@@ -403,7 +403,7 @@ def _told_version(answer: Answer) -> str:
     return version if name == "Artifactory" else ""
 
 
-def _properties(properties: Mapping[str, str]) -> str:
+def property_query(properties: Mapping[str, str]) -> str:
     """Return *properties* as the query of ``api/storage`` wants them."""
     return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
 

@@ -1,0 +1,151 @@
+"""Addresses, credentials and words of an Artifactory; what it does is asked of the sandbox in test_publishing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.artifactory import Artifactory, Login
+from buildpush.artifactory.client import base_url, message_of, property_query
+from buildpush.errors import BadNameError, SettingsError
+from buildpush.http import Http
+from buildpush.secrets import Secret
+
+
+@pytest.fixture
+def http():
+    with Http(insecure_hosts=frozenset({"lab.local"})) as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("https://acme.jfrog.io", "https://acme.jfrog.io/artifactory/"),
+        ("https://acme.jfrog.io/", "https://acme.jfrog.io/artifactory/"),
+        ("https://acme.jfrog.io/artifactory", "https://acme.jfrog.io/artifactory/"),
+        ("https://acme.jfrog.io/artifactory/", "https://acme.jfrog.io/artifactory/"),
+        (" https://acme.jfrog.io/artifactory/api/docker/x ", "https://acme.jfrog.io/artifactory/"),
+        ("https://acme.jfrog.io/ui/builds?x=1#top", "https://acme.jfrog.io/artifactory/"),
+        ("https://host/tools/artifactory/", "https://host/tools/artifactory/"),
+        ("https://host/tools", "https://host/tools/artifactory/"),
+        ("https://host/artifactory-eu", "https://host/artifactory-eu/artifactory/"),
+        ("acme.jfrog.io", "https://acme.jfrog.io/artifactory/"),
+        ("acme.jfrog.io/artifactory", "https://acme.jfrog.io/artifactory/"),
+        ("localhost:8081", "http://localhost:8081/artifactory/"),
+        ("127.0.0.1:8081/artifactory", "http://127.0.0.1:8081/artifactory/"),
+        ("http://[::1]:8081/", "http://[::1]:8081/artifactory/"),
+        ("lab.local", "http://lab.local/artifactory/"),
+        ("https://lab.local", "https://lab.local/artifactory/"),
+    ],
+)
+def test_every_way_to_write_the_address_leads_to_artifactory(http, given, understood):
+    assert base_url(given, http) == understood
+
+
+@pytest.mark.parametrize("text", ["", "ftp://host/", "https://", "https://[::1", "https:///artifactory", "file:///etc"])
+def test_what_is_no_address_is_an_error_with_a_hint(http, text):
+    with pytest.raises(SettingsError) as caught:
+        base_url(text, http)
+    assert caught.value.hint
+
+
+def test_a_host_with_strange_characters_is_refused(http):
+    with pytest.raises(BadNameError):
+        base_url("https://ho st/", http)
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it(http):
+    with pytest.raises(SettingsError) as caught:
+        base_url("https://bot:open-sesame@acme.jfrog.io/", http)
+    assert "open-sesame" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_credentials_do_not_travel_without_tls(http):
+    with pytest.raises(SettingsError, match="without TLS"):
+        base_url("http://acme.jfrog.io/", http)
+
+
+def test_a_token_is_a_bearer():
+    assert Login(token=Secret("jwt-like")).authorization() == "Bearer jwt-like"
+
+
+def test_user_and_password_are_basic():
+    header = Login("bot", Secret("pässword")).authorization()
+    assert base64.b64decode(header.removeprefix("Basic ")) == "bot:pässword".encode()
+
+
+def test_an_old_api_key_is_a_password_where_a_user_came_with_it():
+    key = Secret("AKCp8" + "x" * 68)
+    assert Login("bot", token=key).authorization().startswith("Basic ")
+    assert Login("bot", token=key).api_key() is None
+
+
+def test_an_old_api_key_alone_has_a_header_of_its_own():
+    login = Login(token=Secret("AKCp8" + "y" * 68))
+    assert login.authorization() is None
+    assert login.api_key() == "AKCp8" + "y" * 68
+
+
+def test_nobody_in_particular_sends_nothing():
+    assert Login().authorization() is None
+    assert Login().words == "no credentials were given"
+
+
+def test_a_login_shows_no_secret():
+    assert "hush-hush" not in repr(Login("bot", Secret("hush-hush"), Secret("hush-hush-2"), "JF_ACCESS_TOKEN"))
+
+
+def test_host_and_platform_follow_from_the_address(http):
+    client = Artifactory("https://host:8443/tools/artifactory/", http)
+    assert client.host == "host:8443"
+    assert client.platform_url == "https://host:8443/tools/"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"errors": [{"status": 403, "message": "not\\npermitted"}]}', "not permitted"),
+        (b'{"errors": [{"message": "a"}, {"message": "b"}]}', "a; b"),
+        (b'{"errors": [{"status": 400}]}', '{"errors": [{"status": 400}]}'),
+        (b"<html>\n  Bad \x1b[31mgateway</html>", "<html> Bad [31mgateway</html>"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 100_000, "[" * 2048),
+        (b"", "no explanation"),
+    ],
+)
+def test_a_servers_words_are_one_printable_line_of_limited_length(body, words):
+    assert message_of(body) == words
+
+
+def test_a_servers_words_hide_what_is_secret():
+    Secret("echoed-token")
+    assert message_of(json.dumps({"errors": [{"message": "bad echoed-token"}]}).encode()) == "bad ********"
+
+
+@given(st.dictionaries(st.sampled_from(["build.name", "build.number"]), st.text(), min_size=1))
+def test_property_values_arrive_whole_whatever_they_hold(properties):
+    """As Artifactory reads them: the query is decoded once, then a backslash hides what follows it."""
+    query = urlsplit(f"http://h/?properties={property_query(properties)}&recursive=0").query
+    [text] = parse_qs(query, keep_blank_values=True, strict_parsing=True)["properties"]
+    assert as_artifactory_reads(text) == properties
+
+
+def as_artifactory_reads(text: str) -> dict[str, str]:
+    pairs, word, name, marks = {}, "", None, iter(text)
+    for mark in marks:
+        if mark == "\\":
+            word += next(marks)
+        elif mark == "=" and name is None:
+            name, word = word, ""
+        elif mark in ";,|=":
+            assert mark == ";"
+            pairs[name], name, word = word, None, ""
+        else:
+            word += mark
+    return {**pairs, name: word}
