@@ -1,0 +1,744 @@
+"""Requests to other machines: one pool per host, one retry table, one TLS and proxy story; the only urllib3.
+
+It repeats what can be repeated safely, and tells where it cannot: a body that is a stream is sent once, and
+:class:`Interrupted` says how far it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import random
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+from urllib.parse import unquote, urljoin, urlsplit
+
+from buildpush import __version__
+from buildpush.errors import BuildPushError, CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.events import Retry, Sink, ignore
+from buildpush.secrets import redact, remember
+
+if TYPE_CHECKING:
+    import urllib3
+
+Authorization = str | Callable[[], str | None] | None
+Body = bytes | Iterable[bytes] | None
+
+MANY_REDIRECTS = 5
+LARGEST_ANSWER = 64 * 1024 * 1024
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said, whatever its status.
+
+    Attributes:
+        headers: found in any case of letters.
+        url: the address that answered, after redirects.
+        attempts: how often it was asked.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    url: str
+    attempts: int = 1
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - that is what 2xx means
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            RegistryError: it is something else, such as a proxy's login page.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            message = f"{shown(self.url)} answered with something that is not JSON"
+            hint = "a proxy or a login page may stand in between"
+            raise RegistryError(message, status=self.status, hint=hint) from error
+
+    def text(self) -> str:
+        """Return the first 2 KiB of the body for a message, secrets hidden."""
+        return redact(self.body[:2048].decode(errors="replace")).strip()
+
+
+class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
+    """The connection broke while a stream was being sent; *sent* bytes had been handed over by then."""
+
+    def __init__(self, message: str, *, sent: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How stubborn to be: wait *base* x 2^n seconds up to *cap*, or what the server wishes, up to *longest*."""
+
+    attempts: int = 6
+    base: float = 0.25
+    cap: float = 30.0
+    longest: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait for a connection, and for the next bytes to come or go."""
+
+    connect: float = 10.0
+    silence: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What to do about a status: *whole_host* makes everybody who talks to that host wait."""
+
+    whole_host: bool = False
+
+
+_TABLE: Final[Mapping[int, _Rule]] = {
+    408: _Rule(),
+    425: _Rule(),
+    429: _Rule(whole_host=True),
+    500: _Rule(),
+    502: _Rule(),
+    503: _Rule(),
+    504: _Rule(),
+    507: _Rule(),
+}
+
+
+@dataclass(slots=True)
+class _Order:
+    """One request, as often as it takes."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | _Counted | None
+    authorization: Authorization
+    repeatable: bool
+    streams: bool = False
+    attempt: int = 0
+
+    @property
+    def what(self) -> str:
+        return f"{self.method} {shown(self.url)}"
+
+
+class _Broken(Exception):  # noqa: N818 - never leaves this module
+    """No answer came; *final* says that asking again would not help, *reached* that bytes may have arrived."""
+
+    def __init__(self, error: UnreachableError, *, final: bool, reached: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.final = final
+        self.reached = reached
+
+
+class _Counted:
+    """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
+
+    def __init__(self, source: Iterable[bytes], go_on: Callable[[], None]) -> None:
+        self._source = source
+        self._go_on = go_on
+        self.sent = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for block in self._source:
+                self._go_on()
+                yield block
+                self.sent += len(block)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+_INTERRUPTED = "interrupted"
+
+
+class Stream:
+    """An answer whose body is read as it comes: readable like a file."""
+
+    def __init__(self, http: Http, response: urllib3.BaseHTTPResponse, url: str) -> None:
+        self._http = http
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.url = url
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to *size* bytes, all of them if it is negative, none at the end.
+
+        Raises:
+            UnreachableError: the connection broke.
+        """
+        import urllib3
+
+        try:
+            return self._response.read(None if size < 0 else size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self._http.stop_if_cancelled()
+            raise _explain(error, self.url).error from error
+
+    def readable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def close(self) -> None:
+        """Give the connection up; what was not read is not wanted."""
+        self._response.close()
+        self._response.release_conn()
+
+
+class Http:
+    """Connections to hosts, shared by threads; close it, or use it in a ``with``.
+
+    Args:
+        ca_file: certificates to trust besides the system's.
+        proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
+        insecure_hosts: spoken to without TLS, or with TLS and no look at the certificate.
+        retries: how stubborn to be.
+        sink: told about every wait.
+        sleep: waits seconds; one that :meth:`cancel` ends early if not given.
+        patience: time limits.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        proxies: Mapping[str, str] | None = None,
+        insecure_hosts: frozenset[str] = frozenset(),
+        retries: Retries | None = None,
+        sink: Sink = ignore,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
+    ) -> None:
+        self.insecure_hosts = insecure_hosts
+        self._ca_file = ca_file
+        self._proxies = Proxies(proxies or {})
+        self._retries = retries or Retries()
+        self._sink = sink
+        self._cancelled = threading.Event()
+        self._sleep = sleep or self._cancelled.wait
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._lock = threading.Lock()
+        self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
+        self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._answered: set[str] = set()
+        self._paused_until: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            managers = list(self._managers.values())
+            self._managers.clear()
+        for manager in managers:
+            manager.clear()
+
+    def cancel(self) -> None:
+        """End every request under way, in all threads, with a :class:`CancelledError`; nothing can be sent after it."""
+        self._cancelled.set()
+        with self._lock:
+            wires = list(self._wires)
+        for wire in wires:
+            if wire.sock is not None:
+                # The plain socket's own method: that of a TLS socket would take the encryption off first.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(wire.sock, socket.SHUT_RDWR)
+
+    def stop_if_cancelled(self) -> None:
+        """Raise a :class:`CancelledError` after :meth:`cancel`."""
+        if self._cancelled.is_set():
+            raise CancelledError(_INTERRUPTED)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        authorization: Authorization = None,
+        repeatable: bool | None = None,
+        redirect: bool = True,
+    ) -> Answer:
+        """Return the server's answer, whatever its status, after what the retry table allows.
+
+        Args:
+            method: in capitals.
+            url: with http or https.
+            headers: besides those that every request has.
+            body: bytes, or an iterable of bytes, which is sent once and never again.
+            authorization: the header's value, or a function asked at each attempt; another origin never sees it.
+            repeatable: whether it may be sent twice; by default everything but a POST, and never a stream.
+            redirect: whether to follow redirects of a request that is no stream.
+
+        Raises:
+            UnreachableError: no answer came; it has a hint.
+            Interrupted: the connection broke while a stream was being sent.
+            CancelledError: :meth:`cancel` was called.
+        """
+        content = body if body is None or isinstance(body, bytes) else _Counted(body, self.stop_if_cancelled)
+        again = method != "POST" if repeatable is None else repeatable
+        order = _Order(
+            method,
+            url,
+            dict(headers or {}),
+            content,
+            authorization,
+            repeatable=again and not isinstance(content, _Counted),
+        )
+        return cast("Answer", self._follow(order, MANY_REDIRECTS if redirect else 0))
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        authorization: Authorization = None,
+    ) -> Iterator[Stream | Answer]:
+        """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        order = _Order(method, url, asked, None, authorization, repeatable=True, streams=True)
+        answer = self._follow(order, MANY_REDIRECTS)
+        try:
+            yield answer
+        finally:
+            if isinstance(answer, Stream):
+                answer.close()
+
+    def wait(self, what: str, reason: str, attempt: int, answer: Answer | None = None) -> None:
+        """Wait before *what* is tried again, as long as the table says after that many attempts; tell the sink."""
+        seconds = self._seconds(attempt, answer)
+        self._sink(Retry(redact(what), redact(reason), seconds, attempt))
+        rule = _TABLE.get(answer.status) if answer else None
+        if answer and rule and rule.whole_host:
+            with self._lock:
+                host = origin(answer.url)
+                self._paused_until[host] = max(self._paused_until.get(host, 0.0), self._clock() + seconds)
+        self._sleep(seconds)
+        self.stop_if_cancelled()
+
+    @property
+    def attempts(self) -> int:
+        """How often anything is tried."""
+        return self._retries.attempts
+
+    def _follow(self, order: _Order, most: int) -> Answer | Stream:
+        """Send *order* and, unless it is a stream, follow up to *most* redirects."""
+        answer = self._persist(order)
+        for _ in range(most):
+            if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not _leads_on(answer):
+                break
+            order = _redirected(order, answer)
+            answer = self._persist(order)
+        return answer
+
+    def _persist(self, order: _Order) -> Answer | Stream:
+        """Send *order* until there is an answer that the retry table lets stand."""
+        host = origin(order.url)
+        for attempt in range(1, self._retries.attempts + 1):
+            order.attempt = attempt
+            self._wait_for(host)
+            try:
+                answer = self._send(order)
+            except _Broken as broken:
+                if not self._worth_repeating(order, broken, host):
+                    raise _final(order, broken) from broken.__cause__
+                self.wait(order.what, str(broken.error), attempt)
+                continue
+            self._answered.add(host)
+            if isinstance(answer, Stream) or not self._asks_again(order, answer):
+                return answer
+            self.wait(order.what, f"status {answer.status}", attempt, answer)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _wait_for(self, host: str) -> None:
+        self.stop_if_cancelled()
+        with self._lock:
+            seconds = self._paused_until.get(host, 0.0) - self._clock()
+        if seconds > 0:
+            self._sleep(seconds)
+            self.stop_if_cancelled()
+
+    def _worth_repeating(self, order: _Order, broken: _Broken, host: str) -> bool:
+        # A host that never answered is more likely misspelled than down: say so soon.
+        most = self._retries.attempts if host in self._answered else min(2, self._retries.attempts)
+        untouched = not broken.reached and not isinstance(order.body, _Counted)
+        return not broken.final and order.attempt < most and (order.repeatable or untouched)
+
+    def _asks_again(self, order: _Order, answer: Answer) -> bool:
+        return answer.status in _TABLE and order.repeatable and order.attempt < self._retries.attempts
+
+    def _seconds(self, attempt: int, answer: Answer | None) -> float:
+        wish = _retry_after(answer.headers) if answer else None
+        if wish is not None:
+            return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
+        step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
+        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
+
+    def _send(self, order: _Order) -> Answer | Stream:
+        import urllib3
+
+        manager = self._manager(order.url)
+        headers = {"User-Agent": f"buildpush/{__version__}", **order.headers}
+        value = order.authorization() if callable(order.authorization) else order.authorization
+        if value:
+            headers["Authorization"] = value
+        try:
+            response = manager.urlopen(
+                order.method,
+                order.url,
+                body=order.body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+            return self._received(order, response)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self.stop_if_cancelled()
+            if isinstance(order.body, _Counted) and order.body.failure:
+                raise order.body.failure from None
+            raise _explain(error, order.url, self._proxies.find(order.url)) from error
+
+    def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
+        if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
+            return Stream(self, response, order.url)
+        body = response.read(LARGEST_ANSWER + 1, decode_content=True)
+        if len(body) > LARGEST_ANSWER:
+            response.close()
+            message = f"{order.what}: the answer is larger than {LARGEST_ANSWER} bytes"
+            raise RegistryError(message, status=response.status)
+        response.drain_conn()
+        response.release_conn()
+        return Answer(response.status, response.headers, body, order.url, order.attempt)
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        scheme, host = urlsplit(url).scheme, _host_and_port(url)
+        if scheme not in _DEFAULT_PORTS:
+            message = f"{shown(url)} is neither http nor https"
+            raise UnreachableError(message)
+        key = (scheme, self._proxies.find(url), self.trusts_blindly(host))
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = self._new_manager(*key)
+            return self._managers[key]
+
+    def trusts_blindly(self, host: str) -> bool:
+        """Return whether *host*, with or without its port, was declared insecure."""
+        return bool({host, host.rpartition(":")[0]} & self.insecure_hosts)
+
+    def _new_manager(self, scheme: str, proxy: str | None, insecure: bool) -> urllib3.PoolManager:
+        import urllib3
+
+        more: dict[str, Any] = {
+            "maxsize": 16,
+            "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
+        }
+        if scheme == "https":
+            more["ssl_context"] = _tls(self._ca_file, insecure)
+        if proxy is None:
+            manager = urllib3.PoolManager(**more)
+        else:
+            manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **more)
+        manager.pool_classes_by_scheme = _pools(self._wired, self._patience.silence)
+        return manager
+
+    def _wired(self, wire: Any) -> None:
+        with self._lock:
+            self._wires.add(wire)
+        self.stop_if_cancelled()
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of *url*: what credentials belong to."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
+
+
+def shown(url: str) -> str:
+    """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
+    parts = urlsplit(url)
+    return redact(f"{parts.scheme}://{_host_and_port(url)}{parts.path}")
+
+
+def scheme_for(host: str, http: Http) -> str:
+    """Return ``http`` for this machine and for hosts declared insecure, else ``https``."""
+    return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host*, with or without a port, is this machine."""
+    name = (urlsplit(f"//{host}").hostname or "").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Proxies:
+    """Which proxy leads to an address, by ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` in either case.
+
+    Source: golang.org/x/net/http/httpproxy, whose rules Docker and other clients of registries follow:
+    this machine is never reached through a proxy.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        found = {name.lower(): value for name, value in sorted(variables.items()) if value}
+        self._by_scheme = {
+            scheme: _proxy_address(found.get(f"{scheme}_proxy") or found.get("all_proxy", ""))
+            for scheme in _DEFAULT_PORTS
+        }
+        self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
+
+    def find(self, url: str) -> str | None:
+        """Return the proxy's address, or ``None`` where *url* is reached directly."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        proxy = self._by_scheme.get(parts.scheme)
+        if not proxy or is_loopback(_host_and_port(url)):
+            return None
+        port = str(parts.port or _DEFAULT_PORTS[parts.scheme])
+        return None if any(_exempts(word, host, port) for word in self._exempt) else proxy
+
+
+def _proxy_address(text: str) -> str | None:
+    if not text:
+        return None
+    address = text if "://" in text else f"http://{text}"
+    parts = urlsplit(address)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        message = f"the proxy {shown(address)} is no http or https address"
+        raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT")
+    if parts.password:
+        remember(unquote(parts.password))
+    return address
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    import urllib3
+
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return dict(urllib3.make_headers(proxy_basic_auth=login))
+
+
+def _exempts(word: str, host: str, port: str) -> bool:
+    name, colon, wanted = word.rpartition(":")
+    if colon and wanted.isdecimal() and not name.endswith(":"):
+        return wanted == port and _exempts(name, host, port)
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host) in ipaddress.ip_network(word.strip("[]"), strict=False)
+    suffix = word.removeprefix("*")
+    return word == "*" or host == suffix.removeprefix(".") or host.endswith(f".{suffix.removeprefix('.')}")
+
+
+def _host_and_port(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _tls(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
+    import urllib3
+
+    if insecure:
+        # urllib3 would warn at each connection; who declared the host insecure knows.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        return blind
+    import truststore
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # a broken certificate is an OSError too
+            message = f"the certificates in {ca_file} cannot be read: {error.strerror or error}"
+            raise SettingsError(message, hint="SSL_CERT_FILE names a file of PEM certificates") from error
+    return context
+
+
+def _pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
+    """Return urllib3's pools with connections that report themselves to *wired* once they are made."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    def made(wire: HTTPConnection) -> None:
+        # The time limit for connecting must not be the one for sending: a slow line is no broken line.
+        if wire.sock is not None:
+            wire.sock.settimeout(silence)
+        wired(wire)
+
+    class Wire(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            made(self)
+
+        def request(self, *words: Any, **named: Any) -> None:
+            if self.sock is not None:
+                self.timeout = silence
+            super().request(*words, **named)
+
+    class SecureWire(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            made(self)
+
+        def request(self, *words: Any, **named: Any) -> None:
+            if self.sock is not None:
+                self.timeout = silence
+            super().request(*words, **named)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Wire
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureWire
+
+    return {"http": Pool, "https": SecurePool}
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks for, or ``None``.
+
+    A date is read against the server's own ``Date``, so that neither clock needs to be right.
+    """
+    wish = headers.get("Retry-After", "").strip()
+    if wish.isdecimal():
+        return float(wish)
+    try:
+        seconds = (parsedate_to_datetime(wish) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _leads_on(answer: Answer) -> bool:
+    return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
+
+
+def _redirected(order: _Order, answer: Answer) -> _Order:
+    url = urljoin(order.url, answer.headers["Location"])
+    if urlsplit(url).scheme not in _DEFAULT_PORTS or (order.url.startswith("https:") and url.startswith("http:")):
+        message = f"{shown(order.url)} redirects to {shown(url)}, which is not safe"
+        raise UnreachableError(message, hint="the registry's external address may be set wrongly")
+    same = origin(url) == origin(order.url)
+    read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
+    return _Order(
+        "GET" if read else order.method,
+        url,
+        order.headers,
+        None if read else order.body,
+        order.authorization if same else None,
+        order.repeatable,
+        order.streams,
+    )
+
+
+def _explain(error: Exception, url: str, proxy: str | None = None) -> _Broken:
+    """Say in a sentence why no answer came, and what to do."""
+    import urllib3.exceptions as e
+
+    host = _host_and_port(url)
+    if isinstance(error, e.ProxyError):
+        message = f"the proxy {shown(proxy or '')} does not lead to {host}: {_reason(error)}"
+        return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")
+    if isinstance(error, e.SSLError):
+        return _explain_tls(error, host)
+    if isinstance(error, e.NameResolutionError):
+        return _broken(f"the host {host} is not known", "check its spelling, DNS and VPN")
+    if isinstance(error, (e.NewConnectionError, e.ConnectTimeoutError)):
+        return _broken(
+            f"no connection to {host}: {_reason(error)}", "check host and port, and that it runs; or a proxy"
+        )
+    if isinstance(error, e.ReadTimeoutError | TimeoutError):
+        return _broken(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
+    final = isinstance(error, e.LocationParseError)
+    return _broken(f"the connection to {host} broke: {_reason(error)}", None, final=final, reached=True)
+
+
+def _explain_tls(error: Exception, host: str) -> _Broken:
+    reason = _reason(error)
+    for mark, says, hint in _TLS_FAULTS:
+        if mark in str(error):
+            return _broken(f"{host} {says}", hint, final=True)
+    return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True)
+
+
+_INSECURE_HINT = "name the host in the setting 'insecure' only if it is your own"
+_TLS_FAULTS: Final = (
+    ("certificate has expired", "shows an expired certificate", "renew it, or set this machine's clock right"),
+    ("not yet valid", "shows a certificate that is not valid yet", "set this machine's clock right"),
+    ("Hostname mismatch", "shows the certificate of another host", "use the name that the certificate names"),
+    ("IP address mismatch", "shows the certificate of another host", "use the name that the certificate names"),
+    (
+        "certificate verify failed",
+        "shows a certificate that nobody trusted here has signed",
+        f"set SSL_CERT_FILE to a file with your company's certificates; {_INSECURE_HINT}",
+    ),
+    ("WRONG_VERSION_NUMBER", "does not speak TLS", _INSECURE_HINT),
+    ("record layer failure", "does not speak TLS", _INSECURE_HINT),
+)
+
+
+def _broken(message: str, hint: str | None, *, final: bool = False, reached: bool = False) -> _Broken:
+    return _Broken(UnreachableError(redact(message), hint=hint), final=final, reached=reached)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause in the system's own words."""
+    while True:
+        inner = next((one for one in (*error.args[::-1], error.__cause__) if isinstance(one, BaseException)), None)
+        if inner is None or inner is error:
+            break
+        error = inner
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    # urllib3 puts the object before the colon: "<Wire object at 0x…>: Failed to establish …".
+    return text.partition(">: ")[2] or text
+
+
+def _final(order: _Order, broken: _Broken) -> BuildPushError:
+    error = broken.error
+    if isinstance(order.body, _Counted) and not broken.final:
+        return Interrupted(str(error), sent=order.body.sent, hint=error.hint)
+    times = f" (tried {order.attempt} times)" if order.attempt > 1 else ""
+    return UnreachableError(f"{error}{times}", hint=error.hint)

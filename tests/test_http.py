@@ -1,0 +1,510 @@
+"""Requests: what is repeated, how long is waited, where credentials go, what a broken line is called."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import Message
+
+import pytest
+
+from buildpush.errors import CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.events import Retry
+from buildpush.http import (
+    Answer,
+    Http,
+    Interrupted,
+    Patience,
+    Proxies,
+    Retries,
+    Stream,
+    is_loopback,
+    origin,
+    scheme_for,
+)
+from buildpush.secrets import Secret
+
+sandbox = pytest.mark.sandbox
+Handle = Callable[["Handler"], None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    command: str
+    path: str
+    headers: Message
+    body: bytes
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Does what the server's function says; keeps what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    wbufsize = 65536  # an answer is one packet, or the tests wait for delayed acknowledgements
+
+    def handle_any(self):
+        body = b"" if self.server.leaves_bodies else self._read_body()
+        self.server.seen.append(Seen(self.command, self.path, self.headers, body))
+        self.server.handle(self)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = handle_any  # noqa: N815
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def log_message(self, *words):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    leaves_bodies = False
+
+    def __init__(self, handle: Handle):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.handle = handle
+        self.seen: list[Seen] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+@contextlib.contextmanager
+def serving(handle: Handle) -> Iterator[Server]:
+    server = Server(handle)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def in_turn(*handles: Handle) -> Handle:
+    waiting = list(handles)
+
+    def handle(request):
+        next_one = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        next_one(request)
+
+    return handle
+
+
+def status(number: int, **headers: str) -> Handle:
+    return lambda request: request.answer(number, b"body", **headers)
+
+
+OK = status(200)
+
+
+class Client(Http):
+    """An Http that writes its waits down instead of waiting."""
+
+    def __init__(self, **more):
+        self.waits: list[float] = []
+        self.events: list[object] = []
+        more = {"sleep": self.waits.append, "sink": self.events.append, **more}
+        super().__init__(**more)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client() as one:
+        yield one
+
+
+@sandbox
+def test_an_answer_has_status_headers_in_any_case_and_body(client):
+    with serving(status(404, X_Name="v")) as server:
+        answer = client.request("GET", f"{server.url}/a?b=c")
+
+    assert (answer.status, answer.ok, answer.headers["x-NAME"], answer.body) == (404, False, "v", b"body")
+    assert client.waits == []
+
+
+@sandbox
+@pytest.mark.parametrize("number", [408, 429, 500, 502, 503, 504])
+def test_a_passing_failure_is_asked_again(client, number):
+    with serving(in_turn(status(number), status(number), OK)) as server:
+        answer = client.request("GET", server.url)
+
+    assert (answer.status, answer.attempts) == (200, 3)
+    assert client.waits[0] == pytest.approx(0.25, rel=0.11)
+    assert client.waits[-1] == pytest.approx(0.5, rel=0.11)
+    assert [event.reason for event in client.events if isinstance(event, Retry)] == [f"status {number}"] * 2
+
+
+@sandbox
+def test_a_lasting_failure_is_answered_after_six_attempts(client):
+    with serving(status(502)) as server:
+        answer = client.request("PUT", server.url, body=b"x")
+
+    assert (answer.status, answer.attempts, len(server.seen)) == (502, 6, 6)
+
+
+@sandbox
+@pytest.mark.parametrize(("wish", "least", "most"), [("3", 3, 3.3), ("900", 60, 66), ("soon", 0.2, 0.3)])
+def test_the_servers_wish_is_followed_within_limits(client, wish, least, most):
+    with serving(in_turn(status(503, Retry_After=wish), OK)) as server:
+        client.request("GET", server.url)
+
+    assert least <= client.waits[0] <= most
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("date", "least", "most"),
+    [("Mon, 01 Jan 2001 00:00:07 GMT", 7, 7.7), ("Sun, 31 Dec 2000 23:59:00 GMT", 0.2, 0.3)],
+)
+def test_a_date_to_retry_at_is_read_by_the_servers_own_clock(client, date, least, most):
+    def handle(request):
+        request.send_response_only(503)
+        request.send_header("Date", "Mon, 01 Jan 2001 00:00:00 GMT")
+        request.send_header("Retry-After", date)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    with serving(in_turn(handle, OK)) as server:
+        client.request("GET", server.url)
+
+    assert least <= client.waits[0] <= most
+
+
+@sandbox
+def test_everybody_waits_for_a_host_that_said_too_many():
+    client = Client(clock=lambda: 100.0)
+    with client, serving(in_turn(status(429, Retry_After="3"), OK)) as server:
+        client.request("GET", server.url)
+        waited = len(client.waits)
+        client.request("GET", server.url)
+
+    assert client.waits[waited] == pytest.approx(3, rel=0.11)
+
+
+@sandbox
+def test_a_post_is_not_sent_twice_unless_the_caller_allows_it(client):
+    with serving(in_turn(status(503), OK)) as server:
+        assert client.request("POST", server.url, body=b"x").status == 503
+    with serving(in_turn(status(503), OK)) as server:
+        assert client.request("POST", server.url, body=b"x", repeatable=True).status == 200
+
+
+@sandbox
+def test_a_reset_is_asked_again(client):
+    with serving(in_turn(OK, Handler.reset, OK)) as server:
+        client.request("GET", server.url)
+        assert client.request("GET", server.url).status == 200
+
+    assert len(client.waits) == 1
+
+
+@sandbox
+def test_a_stream_arrives_whole(client):
+    with serving(OK) as server:
+        client.request("PATCH", server.url, body=iter([b"ab", b"", b"c" * 100_000]))
+
+    assert server.seen[0].body == b"ab" + b"c" * 100_000
+
+
+@sandbox
+def test_a_broken_stream_says_how_far_it_came(client):
+    with serving(Handler.reset) as server:
+        server.leaves_bodies = True
+        with pytest.raises(Interrupted) as caught:
+            client.request("PATCH", server.url, body=(b"x" * 1_000_000 for _ in range(100)))
+
+    assert 0 <= caught.value.sent < 100_000_000
+    assert client.waits == []
+
+
+@sandbox
+def test_a_refusal_in_the_middle_of_a_stream_is_heard(client):
+    """The reason is in the answer, not in the broken pipe."""
+
+    def refuse(request):
+        request.answer(413, b"too big", Connection="close")
+        request.wfile.flush()
+        request.connection.shutdown(socket.SHUT_WR)
+        time.sleep(0.05)
+
+    with serving(refuse) as server:
+        server.leaves_bodies = True
+        answer = client.request("PATCH", server.url, body=(b"x" * 65536 for _ in range(4)))
+
+    assert (answer.status, answer.body) == (413, b"too big")
+
+
+@sandbox
+def test_a_failing_source_is_no_network_failure(client):
+    def source():
+        yield b"x"
+        raise OSError(5, "Input/output error")
+
+    with serving(OK) as server, pytest.raises(OSError, match="Input/output error"):
+        client.request("PATCH", server.url, body=source())
+
+
+@sandbox
+def test_a_redirect_keeps_credentials_at_home(client):
+    with serving(OK) as other, serving(OK) as home:
+        home.handle = in_turn(status(307, Location="/next"), status(307, Location=f"{other.url}/away"))
+        answer = client.request("GET", home.url, authorization="Basic c2VjcmV0")
+
+    assert [one.headers.get("Authorization") for one in home.seen] == ["Basic c2VjcmV0"] * 2
+    assert other.seen[0].headers.get("Authorization") is None
+    assert answer.url == f"{other.url}/away"
+
+
+@sandbox
+def test_a_redirected_put_stays_a_put_and_a_see_other_becomes_a_get(client):
+    with serving(in_turn(status(307, Location="/2"), status(303, Location="/3"), OK)) as server:
+        client.request("PUT", server.url, body=b"x")
+
+    assert [(one.command, one.body) for one in server.seen] == [("PUT", b"x"), ("PUT", b"x"), ("GET", b"")]
+
+
+@sandbox
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.org/"])
+def test_a_redirect_out_of_the_web_is_refused(client, target):
+    with serving(status(302, Location=target)) as server, pytest.raises(UnreachableError, match="not safe"):
+        client.request("GET", server.url)
+
+
+@sandbox
+def test_redirects_can_be_left_alone_and_do_not_go_on_for_ever(client):
+    with serving(status(302, Location="/again")) as server:
+        assert client.request("GET", server.url, redirect=False).status == 302
+        assert client.request("GET", server.url).status == 302
+        assert len(server.seen) == 1 + 1 + 5
+
+
+@sandbox
+def test_the_authorization_is_asked_for_at_each_attempt(client):
+    values = iter(["one", "two"])
+    with serving(in_turn(status(503), OK)) as server:
+        client.request("GET", server.url, authorization=lambda: next(values))
+
+    assert [one.headers["Authorization"] for one in server.seen] == ["one", "two"]
+
+
+@sandbox
+def test_an_opened_answer_is_read_piece_by_piece(client):
+    with serving(status(200)) as server, client.open("GET", server.url) as stream:
+        assert isinstance(stream, Stream)
+        assert (stream.read(2), stream.read(), stream.read(1)) == (b"bo", b"dy", b"")
+
+
+@sandbox
+def test_opening_what_is_not_there_gives_the_answer(client):
+    with serving(status(404)) as server, client.open("GET", server.url) as answer:
+        assert isinstance(answer, Answer)
+        assert answer.status == 404
+
+
+@sandbox
+def test_a_body_that_ends_too_early_is_a_broken_connection(client):
+    def short(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(b"half")
+        request.close_connection = True
+
+    with serving(short) as server, client.open("GET", server.url) as stream:
+        assert stream.read(4) == b"half"
+        with pytest.raises(UnreachableError, match="broke"):
+            stream.read(6)
+
+
+@sandbox
+def test_a_host_that_never_answered_is_given_up_soon(client):
+    with serving(OK) as server:
+        pass
+    with pytest.raises(
+        UnreachableError, match=r"no connection to 127.0.0.1:\d+: Connection refused \(tried 2 times"
+    ) as caught:
+        client.request("GET", server.url)
+    assert "check host and port" in caught.value.hint
+
+
+@sandbox
+def test_a_host_that_answered_before_is_waited_for(client):
+    with serving(OK) as server:
+        client.request("GET", server.url, headers={"Connection": "close"})
+    with pytest.raises(UnreachableError, match="tried 6 times"):
+        client.request("GET", server.url)
+
+
+def test_an_unknown_host_says_so(client, monkeypatch):
+    def unknown(*_words, **_named):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(UnreachableError, match=r"the host registry\.invalid is not known"):
+        client.request("GET", "https://registry.invalid/v2/")
+
+
+@sandbox
+def test_a_silent_host_is_given_up():
+    quiet = threading.Event()
+    with (
+        Client(patience=Patience(silence=0.05), retries=Retries(attempts=1)) as client,
+        serving(lambda _: quiet.wait(5)) as server,
+    ):
+        with pytest.raises(UnreachableError, match="went silent"):
+            client.request("GET", server.url)
+        quiet.set()
+
+
+@sandbox
+def test_a_host_without_tls_is_not_asked_again(client):
+    with serving(OK) as server, pytest.raises(UnreachableError, match="does not speak TLS"):
+        client.request("GET", server.url.replace("http:", "https:"))
+    assert client.waits == []
+
+
+def test_a_missing_certificate_file_is_named(tmp_path):
+    with Http(ca_file=tmp_path / "ca.pem") as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
+        client.request("GET", "https://registry.invalid/")
+
+
+@sandbox
+def test_cancelling_ends_a_request_under_way():
+    """A worker that waits for a slow server must be gone within seconds of Ctrl-C."""
+    quiet, raised = threading.Event(), []
+
+    def work():
+        try:
+            client.request("GET", server.url)
+        except CancelledError as error:
+            raised.append(error)
+
+    with Http() as client, serving(lambda _: quiet.wait(10)) as server:
+        worker = threading.Thread(target=work)
+        worker.start()
+        while not server.seen:
+            time.sleep(0.001)
+        client.cancel()
+        worker.join(2)
+        quiet.set()
+    assert len(raised) == 1
+
+
+@sandbox
+def test_cancelling_ends_a_wait():
+    with Http(retries=Retries(base=60, cap=60)) as client, serving(status(503)) as server:
+        timer = threading.Timer(0.05, client.cancel)
+        timer.start()
+        with pytest.raises(CancelledError):
+            client.request("GET", server.url)
+        timer.join()
+
+
+@sandbox
+def test_a_proxy_is_used_for_other_machines_only():
+    with serving(OK) as proxy, Http(proxies={"HTTP_PROXY": proxy.url.replace("//", "//me:geheim-42@")}) as client:
+        client.request("GET", "http://registry.example/v2/")
+        with serving(OK) as server:
+            client.request("GET", server.url)
+
+    assert [one.path for one in proxy.seen] == ["http://registry.example/v2/"]
+    assert proxy.seen[0].headers["Proxy-Authorization"] == "Basic bWU6Z2VoZWltLTQy"
+
+
+@sandbox
+def test_a_broken_proxy_is_named_without_its_password():
+    with serving(OK) as proxy:
+        address = proxy.url.replace("//", "//me:geheim-43@")
+    with Client(proxies={"https_proxy": address}) as client, pytest.raises(UnreachableError) as caught:
+        client.request("GET", "https://registry.example/v2/")
+
+    assert "the proxy http://127.0.0.1" in str(caught.value)
+    assert "geheim-43" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("exempt", "url", "direct"),
+    [
+        ("", "https://a.example.org", False),
+        ("example.org", "https://a.example.org", True),
+        (".example.org", "https://a.example.org", True),
+        ("*.example.org", "https://a.example.org", True),
+        ("example.org", "https://badexample.org", False),
+        ("other, a.example.org:8443", "https://a.example.org:8443", True),
+        ("a.example.org:8443", "https://a.example.org", False),
+        ("*", "https://a.example.org", True),
+        ("10.0.0.0/8", "https://10.1.2.3:5000", True),
+        ("10.0.0.0/8", "https://11.1.2.3", False),
+        ("fd00::/8", "https://[fd00::1]:5000", True),
+        ("", "http://localhost:5000", True),
+        ("", "http://127.0.0.1:5000", True),
+        ("", "http://[::1]:5000", True),
+    ],
+)
+def test_no_proxy_exempts_hosts_domains_and_networks(exempt, url, direct):
+    proxies = Proxies({"HTTPS_PROXY": "proxy:3128", "HTTP_PROXY": "http://proxy:3128", "NO_PROXY": exempt})
+
+    assert proxies.find(url) == (None if direct else "http://proxy:3128")
+
+
+def test_a_proxy_of_an_unknown_kind_is_refused():
+    with pytest.raises(SettingsError, match="socks5"):
+        Proxies({"HTTPS_PROXY": "socks5://proxy:1080"})
+
+
+def test_plain_http_is_for_this_machine_and_declared_hosts():
+    with Http(insecure_hosts=frozenset({"old.example:8081", "old2.example"})) as client:
+        names = ["127.0.0.1:5000", "localhost", "[::1]:5", "old.example:8081", "old2.example:1", "old.example", "r.io"]
+        assert [scheme_for(name, client) for name in names] == ["http"] * 5 + ["https"] * 2
+
+
+def test_an_origin_has_a_port_and_small_letters():
+    assert (
+        origin("https://Registry.example/v2/")
+        == origin("https://registry.example:443")
+        == "https://registry.example:443"
+    )
+    assert not is_loopback("127.0.0.1.example.org")
+
+
+def test_a_page_where_json_was_expected_is_explained():
+    with pytest.raises(RegistryError, match="not JSON") as caught:
+        Answer(200, {}, b"<html>", "https://r.io/v2/?token=abc").json()
+    assert "abc" not in str(caught.value)
+
+
+def test_the_text_of_an_answer_is_short_and_hides_secrets():
+    Secret("geheim-44")
+    assert Answer(500, {}, b"geheim-44 " + b"x" * 5000, "").text().startswith("******** xxx")
