@@ -37,11 +37,13 @@ class Variable:
     Attributes:
         separator: stands between the entries of a list or map.
         inverted: the variable says the opposite of the setting.
+        only_with: another variable that must be true for this one to count; it then replaces its siblings.
     """
 
     name: str
     separator: str = ","
     inverted: bool = False
+    only_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Declared:
     place: Place
     since: str
     hint: bool
+    instead: str
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
@@ -74,6 +77,7 @@ class Setting:
         honoured_by: who acts on it; empty while nobody does, so that setting it is refused.
         place: where a step file says it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
         hint: without effect on the image, so that nobody honouring it is a note and no error.
+        instead: what to do while nobody honours it.
         ambient: variables of other tools, asked when nobody else says anything.
     """
 
@@ -91,6 +95,7 @@ class Setting:
     honoured_by: Honour
     place: Place
     hint: bool
+    instead: str
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
@@ -156,13 +161,14 @@ def setting(
     place: Place = "spec",
     since: str = "0.1",
     hint: bool = False,
+    instead: str = "",
     separator: str = ",",
     aliases: tuple[Variable | str, ...] = (),
     ambient: tuple[str, ...] = (),
 ) -> Any:
     """Return the field that declares a setting; ``REQUIRED`` as default means that it must be said."""
     known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
-    declared = Declared(text, group, example, honoured_by, place, since, hint, separator, known, ambient)
+    declared = Declared(text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient)
     return Field(default=default, description=sentence, json_schema_extra={_DECLARATION: declared})  # type: ignore[dict-item]
 
 
@@ -242,6 +248,7 @@ def _setting(name: str, field: FieldInfo) -> Setting:
         honoured_by=declared.honoured_by,
         place=declared.place,
         hint=declared.hint,
+        instead=declared.instead,
         separator=declared.separator,
         aliases=declared.aliases,
         ambient=declared.ambient,

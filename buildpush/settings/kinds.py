@@ -65,6 +65,16 @@ def duration_of(text: str) -> timedelta:
     return timedelta(seconds=total)
 
 
+def duration_text(duration: timedelta) -> str:
+    """Return the text that :func:`duration_of` reads as *duration*, such as ``1h 30m``; parts of seconds are cut."""
+    rest = int(duration.total_seconds())
+    parts = []
+    for unit in ("w", "d", "h", "m", "s"):
+        number, rest = divmod(rest, SECONDS[unit])
+        parts += [f"{number}{unit}"] if number else []
+    return " ".join(parts) or "0s"
+
+
 def bytes_of(text: str) -> int:
     """Return the number of bytes that *text* says: ``500Mi``, ``1.5Gi``, ``2G``, ``1048576``.
 

@@ -133,6 +133,7 @@ class Step(Settings):
         group="Step",
         example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
         honoured_by="",
+        instead="run the step by hand where it should run, or leave the condition out",
         place="step",
     )
     failure_strategies: Structure = setting(
@@ -140,6 +141,7 @@ class Step(Settings):
         group="Step",
         example=[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}],
         honoured_by="",
+        instead="leave it out: a step that fails ends the run",
         place="step",
     )
     strategy: Structure = setting(
@@ -147,6 +149,7 @@ class Step(Settings):
         group="Step",
         example={"repeat": {"times": "2"}},
         honoured_by="",
+        instead="call buildpush once for each value, with flags",
         place="step",
     )
     enforce: Structure = setting(
@@ -154,6 +157,7 @@ class Step(Settings):
         group="Step",
         example={"policySets": ["account.images"]},
         honoured_by="",
+        instead="leave it out: policies are checked by Harness only",
         place="step",
     )
 
@@ -229,7 +233,7 @@ class BuildAndPush(Step):
         group="Build",
         example={"PYTHON_VERSION": "3.12"},
         honoured_by="engine",
-        aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";"),),
+        aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";", only_with="PLUGIN_MULTIPLE_BUILD_ARGS"),),
     )
     target: Stage | None = setting(
         "The stage of the Dockerfile to build; without it, the last one.",
@@ -281,6 +285,7 @@ class BuildAndPush(Step):
         group="Cache",
         example=True,
         honoured_by="",
+        instead="leave it out; the image is the same",
     )
     cache_from: Texts = setting(
         "Where buildx looks for layers of earlier builds.",
@@ -288,6 +293,7 @@ class BuildAndPush(Step):
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),
         honoured_by="",
+        instead="leave it out; the image is the same",
         separator=";",
     )
     cache_to: Text | None = setting(
@@ -295,12 +301,14 @@ class BuildAndPush(Step):
         group="Cache",
         example="type=registry,ref=acme.jfrog.io/docker-local/api:cache",
         honoured_by="",
+        instead="leave it out; the image is the same",
     )
     remote_cache_repo: RepositoryText | None = setting(
         "Repository in which kaniko keeps layers for later builds.",
         group="Cache",
         example="acme.jfrog.io/docker-local/api-cache",
         honoured_by="",
+        instead="leave it out; the image is the same",
         aliases=("PLUGIN_CACHE_REPO",),
     )
 
@@ -321,6 +329,7 @@ class BuildAndPush(Step):
         group="Registry",
         example="my_registry",
         honoured_by="",
+        instead="name the registry of JFrog by connectorRef, or give username and password",
     )
     base_image_connector_refs: Texts = setting(
         "The connector with credentials for the images in FROM.",
@@ -485,6 +494,7 @@ class BuildAndPush(Step):
         group="Run",
         example=1000,
         honoured_by="",
+        instead="leave it out: the build runs as you",
     )
     resources: Resources | None = setting(
         "Memory and processor limits of the step's container.",
@@ -492,6 +502,7 @@ class BuildAndPush(Step):
         group="Run",
         example={"limits": {"memory": "2Gi", "cpu": "1"}},
         honoured_by="",
+        instead="leave it out, or limit the process that starts buildpush",
     )
     privileged: Switch = setting(
         "Whether the step's container may do everything.",
@@ -499,12 +510,14 @@ class BuildAndPush(Step):
         group="Run",
         example=True,
         honoured_by="",
+        instead="leave it out: the build has your own rights",
     )
     reports: Structure = setting(
         "Test reports to collect after the step.",
         group="Run",
         example={"type": "JUnit", "spec": {"paths": ["*.xml"]}},
         honoured_by="",
+        instead="leave it out: the step makes no reports",
     )
     env_variables: Structure = setting(
         "Settings written as variables in a step file.",
@@ -605,6 +618,7 @@ class PublishBuildInfo(Step):
         group="Build-info",
         example=True,
         honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
         place="settings",
     )
     pem_file_contents: Line | None = setting(
@@ -613,6 +627,7 @@ class PublishBuildInfo(Step):
         group="Build-info",
         example="-----BEGIN CERTIFICATE-----",
         honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
         place="settings",
     )
     pem_file_path: FileText | None = setting(
@@ -621,6 +636,7 @@ class PublishBuildInfo(Step):
         group="Build-info",
         example="certificates/acme.pem",
         honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
         place="settings",
     )
     log_level: Text | None = setting(

@@ -1,15 +1,45 @@
-"""Where settings come from: step files, project files, variables, flags, Python; and the only door to YAML."""
+"""Where settings come from: step files, project files, variables, flags, Python; and the only door to YAML.
+
+Flags beat Python keywords beat our variables beat the step file (its ``envVariables`` above the rest) beat the
+project file beat other tools' variables beat the defaults.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from buildpush.errors import SourceError
-from buildpush.settings.written import Loaded, Node, Origin, Raw, Written, WrittenStep
+from buildpush.settings.declare import Setting, camel_case, settings_of
+from buildpush.settings.decode import raw_of, shown_as
+from buildpush.settings.encoders import to_flags, to_python, to_variables, to_yaml
+from buildpush.settings.layers import Layer, merge
+from buildpush.settings.model import BUILD_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.stepfile import Found, find_steps, nearest, refuse_rulers, reject, step_layers
+from buildpush.settings.toml import parse_project_toml
+from buildpush.settings.typed import typed
+from buildpush.settings.variables import ambient_layer, known_variables, unknown_variables, variable_layer
+from buildpush.settings.written import Loaded, Node, Origin, OriginKind, Raw, Written, WrittenStep
 
-__all__ = ["Loaded", "Node", "Origin", "Raw", "Written", "WrittenStep", "parse_yaml", "read_yaml"]
+__all__ = [
+    "Loaded",
+    "Node",
+    "Origin",
+    "Raw",
+    "Written",
+    "WrittenStep",
+    "parse_yaml",
+    "read",
+    "read_yaml",
+    "to_flags",
+    "to_python",
+    "to_variables",
+    "to_yaml",
+    "typed",
+]
 
 LARGEST_FILE = 1 << 20
 DEEPEST = 64
@@ -17,6 +47,206 @@ MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+StepModel = type[BuildAndPush | PublishBuildInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is said outside the step file."""
+
+    env: Mapping[str, str]
+    flags: Mapping[str, Any]
+    keywords: Mapping[str, Any]
+    project: Node | None
+
+
+def read(
+    file: Path | None,
+    *,
+    env: Mapping[str, str],
+    flags: Mapping[str, Any],
+    keywords: Mapping[str, Any],
+    cwd: Path,
+    step: str | None,
+) -> Loaded:
+    """Return the steps to run with their settings as written, each with who said it.
+
+    Args:
+        file: the step file, relative to *cwd*; ``None`` makes one build step of everything else.
+        env: the process's environment.
+        flags: by Python name, values as click gives them; ``None`` and ``()`` say nothing.
+        keywords: by Python name; ``None`` says nothing.
+        cwd: where the search for the project file begins; it ends at the root of the repository.
+        step: identifier or name of the only step to run.
+
+    Raises:
+        SourceError: something cannot be read, an unknown key or name, one setting said twice, no step to run.
+        SecretError: a secret stands in a file, flag or keyword as plain text.
+        UnsupportedError: a step stands under a condition or loop and was not chosen by *step*.
+    """
+    project_path, project = find_project(cwd)
+    _check_names(flags, "flag")
+    _check_names(keywords, "setting")
+    said = _Said(env, flags, keywords, project)
+    notes = [_unknown_note(name) for name in unknown_variables(env)]
+    if file is None:
+        steps: list[WrittenStep] = [_step_without_file(said, notes)]
+        others: list[str] = []
+    else:
+        chosen, rest = _choose(find_steps(read_yaml(cwd / file, str(file))), file, step)
+        steps = [_written_step(found, said, notes, chosen_by_name=step is not None) for found in chosen]
+        others = [found.about for found in rest]
+    _check_used(flags, keywords, steps)
+    return Loaded(tuple(steps), tuple(others), tuple(dict.fromkeys(notes)), file, project_path)
+
+
+def find_project(cwd: Path) -> tuple[Path | None, Node | None]:
+    """Return the nearest ``buildpush.yaml`` or ``pyproject.toml`` with ``[tool.buildpush]``, and what it says.
+
+    The search goes up to the folder that holds ``.git``; outside a repository only *cwd* is looked at.
+
+    Raises:
+        SourceError: a folder has both, or one cannot be read.
+    """
+    folders = [cwd, *cwd.parents]
+    root = next((position for position, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    for folder in folders[: root + 1]:
+        found = [(path, node) for path in _project_files(folder) if (node := _read_project(path, cwd))]
+        if len(found) > 1:
+            message = f"{found[0][0].name} and {found[1][0].name} both hold settings"
+            raise SourceError(message, where=str(folder), hint="keep one of them")
+        if found:
+            return found[0]
+    return None, None
+
+
+def _project_files(folder: Path) -> list[Path]:
+    paths = [folder / "buildpush.yaml", folder / "pyproject.toml"]
+    return [path for path in paths if path.is_file()]
+
+
+def _read_project(path: Path, cwd: Path) -> Node | None:
+    name = os.path.relpath(path, cwd)
+    if path.suffix == ".toml":
+        return parse_project_toml(read_text(path, name), name)
+    return read_yaml(path, name)
+
+
+def _choose(found: list[Found], file: Path, step: str | None) -> tuple[list[Found], list[Found]]:
+    """Return the steps to run, and the others."""
+    known = [one for one in found if one.model]
+    if not known:
+        raise _no_step(found, file)
+    if step is None:
+        return known, [one for one in found if not one.model]
+    chosen = [one for one in known if step in {one.identifier, one.name}]
+    if not chosen:
+        reject("step", step, [one.identifier for one in known], str(file))
+    if len(chosen) > 1:
+        message = f"two steps are called {step!r}, here and in {chosen[1].node.where}"
+        raise SourceError(message, where=chosen[0].node.where, hint="give each its own identifier")
+    return chosen, [one for one in found if one is not chosen[0]]
+
+
+def _no_step(found: list[Found], file: Path) -> SourceError:
+    message = "there is no step in it that buildpush runs"
+    hint = f"it runs {BUILD_STEP}"
+    if found:
+        message += f", only {', '.join(one.about for one in found)}"
+        if any(nearest(one.kind, STEP_KINDS) for one in found):
+            hint = f"did you mean type: {BUILD_STEP}?"
+    return SourceError(message, where=str(file), hint=hint)
+
+
+def _written_step(found: Found, said: _Said, notes: list[str], *, chosen_by_name: bool) -> WrittenStep:
+    if not chosen_by_name:
+        refuse_rulers(found)
+    variables, settings, about = step_layers(found)
+    notes += found.around.notes
+    notes += about
+    written = _merged(found.model or BuildAndPush, said, [variables, settings], notes)
+    return WrittenStep(found.identifier, found.name, found.kind, written, found.node.where, found.facts)
+
+
+def _step_without_file(said: _Said, notes: list[str]) -> WrittenStep:
+    settings = _merged(BuildAndPush, said, [], notes)
+    return WrittenStep("build_and_push", "Build and push", BUILD_STEP, settings, "flags and variables")
+
+
+def _merged(model: StepModel, said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:
+    layers = [
+        _python_layer(model, said.flags, "flag"),
+        _python_layer(model, said.keywords, "keyword"),
+        variable_layer(model, said.env, notes),
+        *file,
+        _project_layer(model, said.project),
+        ambient_layer(model, said.env),
+    ]
+    return merge(layers, frozenset(setting.name for setting in settings_of(model)))
+
+
+def _python_layer(model: StepModel, values: Mapping[str, Any], kind: OriginKind) -> Layer:
+    layer = Layer()
+    for setting in settings_of(model):
+        value = values.get(setting.name)
+        if value is None or (kind == "flag" and value == ()):
+            continue
+        where = setting.flags[0] if kind == "flag" and setting.flags else f"{setting.name}="
+        raw = raw_of(value, setting, where)
+        layer.add(setting, raw, Origin(kind, where, shown_as(setting, raw)))
+    return layer
+
+
+def _project_layer(model: StepModel, project: Node | None) -> Layer:
+    layer = Layer()
+    if project is None or project.value is None:
+        return layer
+    if not isinstance(project.value, Mapping):
+        message = "a project file is a map of settings"
+        raise SourceError(message, where=project.where, hint="write KEY: VALUE lines")
+    known = {key for kind in STEP_KINDS.values() for key in _project_keys(kind)}
+    for key in project.value:
+        if key not in known:
+            reject("key", key, known, project.where_key(key))
+    for key, setting in _project_keys(model).items():
+        if (node := project.at(key)) and node.value is not None:
+            raw = node.raw()
+            origin = Origin("project", project.where_key(key), shown_as(setting, raw), parts=dict(node.places()))
+            layer.add(setting, raw, origin)
+    return layer
+
+
+def _project_keys(model: StepModel) -> dict[str, Setting]:
+    return {
+        camel_case(setting.name): setting
+        for setting in settings_of(model)
+        if setting.name != "env_variables" and (setting.place != "step" or setting.name == "timeout")
+    }
+
+
+def _check_names(values: Mapping[str, Any], what: str) -> None:
+    known = {setting.name for model in STEP_KINDS.values() for setting in settings_of(model)} - {"env_variables"}
+    for name in values:
+        if name not in known:
+            reject(what, name, known, f"{name}=")
+
+
+def _check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: list[WrittenStep]) -> None:
+    """Refuse a flag or keyword that none of the steps has."""
+    known = {setting.name for step in steps for setting in settings_of(STEP_KINDS[step.type])}
+    for name, value in {**keywords, **flags}.items():
+        if name not in known and value is not None and value != ():
+            message = f"no step here has the setting {name}"
+            raise SourceError(
+                message, setting=name, hint=f"the steps are of type {', '.join(step.type for step in steps)}"
+            )
+
+
+def _unknown_note(name: str) -> str:
+    near = nearest(name, known_variables(*STEP_KINDS.values()))
+    return f"{name} has no effect: buildpush knows no such variable" + (f" (did you mean {near}?)" if near else "")
 
 
 def read_yaml(path: Path, name: str | None = None) -> Node:

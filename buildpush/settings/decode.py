@@ -1,0 +1,211 @@
+"""From what is written to what the model takes: lists and maps out of text, switches turned round, nothing typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import PurePath
+from typing import Any
+
+from buildpush.errors import SecretError, SettingsError
+from buildpush.secrets import MASK, Secret
+from buildpush.settings.declare import Setting, Variable
+from buildpush.settings.kinds import REFERENCE_HINT, duration_text, is_reference, switch_of
+from buildpush.settings.written import Origin, Raw
+
+SCALARS = frozenset({"text", "path", "switch", "number", "choice", "duration", "secret"})
+
+
+def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
+    """Return what the model takes for *raw*, which may be evaluated or not; ``None`` where nothing is said.
+
+    Raises:
+        SettingsError: a list stands where text belongs, or an entry of a map has no ``=``.
+    """
+    variable = _variable(setting, origin)
+    if setting.kind == "list":
+        return _list(setting, raw, variable, origin)
+    if setting.kind == "map":
+        return _map(setting, raw, variable, origin)
+    if setting.kind == "structure":
+        return raw or None
+    return _scalar(setting, raw, variable, origin)
+
+
+def equal(setting: Setting, one: tuple[Raw, Origin], other: tuple[Raw, Origin]) -> bool:
+    """Return whether two places say the same; expressions are compared as text."""
+    if one[0] == other[0] and one[1].variable == other[1].variable:
+        return True
+    if has_expression(one[0]) or has_expression(other[0]):
+        return False
+    return bool(decode(setting, *one) == decode(setting, *other))
+
+
+def has_expression(raw: Raw) -> bool:
+    """Return whether an expression stands anywhere in *raw*."""
+    if isinstance(raw, dict):
+        return any(has_expression(part) for part in (*raw, *raw.values()))
+    if isinstance(raw, list):
+        return any(has_expression(part) for part in raw)
+    return isinstance(raw, str) and "<+" in raw
+
+
+def raw_of(value: Any, setting: Setting, where: str) -> Raw:
+    """Return a Python, TOML or command line value as text, lists and dicts of text.
+
+    Raises:
+        SettingsError: a float, which has lost its text (1.10 is 1.1), or something that is no value of a setting.
+    """
+    if isinstance(value, (str, Secret)):
+        return value
+    if isinstance(value, (bool, int, PurePath, timedelta)):
+        return _spelled(value)
+    if isinstance(value, Mapping):
+        return {str(key): raw_of(part, setting, where) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [raw_of(part, setting, where) for part in value]
+    message = f"{setting.name} takes text, and this is a {type(value).__name__}"
+    hint = f'put it in quotes: "{value}"' if isinstance(value, float) else "see its example"
+    raise SettingsError(message, where=where, setting=setting.name, hint=hint)
+
+
+def _spelled(value: bool | int | PurePath | timedelta) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return duration_text(value) if isinstance(value, timedelta) else str(value)
+
+
+def shown(raw: Raw) -> str:
+    """Return *raw* on one line, in YAML's flow style, with stars for a secret."""
+    if isinstance(raw, dict):
+        return "{" + ", ".join(f"{key}: {shown(part)}" for key, part in raw.items()) + "}"
+    if isinstance(raw, list):
+        return "[" + ", ".join(shown(part) for part in raw) + "]"
+    return str(raw)
+
+
+def shown_as(setting: Setting, raw: Raw) -> str:
+    """Return *raw* for people; of a secret only where it is."""
+    if setting.secret and isinstance(raw, str) and not is_reference(raw) and not is_expression(raw):
+        return MASK
+    return shown(raw)
+
+
+def is_expression(text: str) -> bool:
+    """Return whether *text* is one expression from end to end."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += text.startswith("<+", position)
+        depth -= character == ">"
+        if depth <= 0:
+            return position > 0 and position == len(text) - 1
+    return False
+
+
+def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
+    """Refuse a secret that stands in a file, a flag or Python code as plain text.
+
+    Raises:
+        SecretError: it does; the message does not hold it.
+    """
+    if not setting.secret or not isinstance(raw, str) or not raw:
+        return
+    if is_reference(raw) or is_expression(raw):
+        return
+    message = f"{setting.key}: a secret stands here as plain text"
+    raise SecretError(message, where=origin.where, setting=setting.name, hint=REFERENCE_HINT)
+
+
+def _variable(setting: Setting, origin: Origin) -> Variable:
+    for variable in setting.spelled_variables:
+        if variable.name == origin.variable:
+            return variable
+    return Variable("", setting.separator)
+
+
+def _scalar(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Any:
+    if isinstance(raw, Secret):
+        return raw if setting.secret else _open_secret(setting, raw, origin)
+    if not isinstance(raw, str):
+        what = "a list" if isinstance(raw, list) else "a map"
+        message = f"{setting.key} takes one value, and this is {what}"
+        raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
+    if not raw:
+        return None
+    if variable.inverted and raw.strip().lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+        return not switch_of(raw)
+    return raw
+
+
+def _open_secret(setting: Setting, secret: Secret, origin: Origin) -> str:
+    # A user name is often kept beside its password; it is shown nowhere, since redact() knows it.
+    if setting.name == "username":
+        return secret.reveal()
+    message = f"{setting.key}: the secret from {secret.source} would be readable here"
+    hint = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
+    raise SecretError(message, where=origin.where, setting=setting.name, hint=hint)
+
+
+def _list(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> list[str] | None:
+    if isinstance(raw, str):
+        return _split(raw, variable.separator) or None
+    if not isinstance(raw, list):
+        message = f"{setting.key} takes a list"
+        raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
+    return [_text(setting, part, origin, position) for position, part in enumerate(raw)]
+
+
+def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> dict[str, str] | None:
+    if isinstance(raw, Secret):
+        _open_secret(setting, raw, origin)
+    if isinstance(raw, dict):
+        return {key: _text(setting, part, origin, key) for key, part in raw.items()}
+    texts = _split(raw, variable.separator) if isinstance(raw, str) else _texts(setting, raw, origin)
+    entries: dict[str, str] = {}
+    for position, text in enumerate(texts):
+        key, value = _entry(setting, text, origin.at(position), variable)
+        if entries.setdefault(key, value) != value:
+            message = f"{setting.key}: {key} is said twice, with different values"
+            raise SettingsError(message, where=origin.at(position), setting=setting.name, hint="keep one of them")
+    return entries or None
+
+
+def _texts(setting: Setting, raw: Raw, origin: Origin) -> list[str]:
+    parts = raw if isinstance(raw, list) else []
+    return [_text(setting, part, origin, position) for position, part in enumerate(parts)]
+
+
+def _entry(setting: Setting, text: str, where: str, variable: Variable) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if equals:
+        return key, value
+    message = f"{setting.key}: {text!r} has no ="
+    hint = "write NAME=VALUE"
+    if variable.name and variable.separator == ",":
+        hint = f"{hint}; a comma always separates here, so {_commas(setting)}"
+    raise SettingsError(message, where=where, setting=setting.name, hint=hint)
+
+
+def _commas(setting: Setting) -> str:
+    for other in setting.spelled_variables:
+        if other.only_with:
+            return f"for values with a comma set {other.only_with}=true and use {other.name}, split by semicolons"
+    return "values with a comma go into a file or a flag"
+
+
+def _split(text: str, separator: str) -> list[str]:
+    parts = text.split(separator)
+    return [part for part in ((part.strip() for part in parts) if separator == "," else parts) if part]
+
+
+def _text(setting: Setting, raw: Raw, origin: Origin, path: str | int) -> str:
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, Secret):
+        return _open_secret(setting, raw, origin)
+    message = f"{setting.key}: an entry is text, and this is a {'list' if isinstance(raw, list) else 'map'}"
+    raise SettingsError(message, where=origin.at(path), setting=setting.name, hint="look at the indentation")
+
+
+def _such_as(setting: Setting) -> str:
+    return f"such as {shown(raw_of(setting.example, setting, 'example'))}"

@@ -1,0 +1,211 @@
+"""Settings written back as a step file, variables, flags or Python: only what was set, and only what reads back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from pydantic import BaseModel
+
+from buildpush.errors import SettingsError
+from buildpush.secrets import Secret
+from buildpush.settings.declare import Setting, said, settings_of
+from buildpush.settings.kinds import duration_text
+from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo
+
+AnyStep = BuildAndPush | PublishBuildInfo
+_PUBLISH_IMAGE = "plugins/artifactory-publish-docker-buildinfo"
+_PLAIN = re.compile(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
+# What other readers of YAML take for something else than text.
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+_ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def to_yaml(settings: AnyStep) -> str:
+    """Return a step file that reads back as *settings*, and that Harness accepts.
+
+    Raises:
+        SettingsError: a value cannot be written, such as one that would be read as an expression.
+    """
+    kind = BUILD_STEP if isinstance(settings, BuildAndPush) else PUBLISH_STEP
+    step: dict[str, Any] = {"type": kind}
+    spec: dict[str, Any] = {} if kind == BUILD_STEP else {"image": _PUBLISH_IMAGE}
+    homes = {"step": step, "spec": spec, "env": {}, "settings": {}}
+    for setting, value in _said(settings):
+        key = setting.variables[0] if setting.place == "env" else setting.key
+        homes[setting.place][key] = _variable(setting, value)[1] if setting.place == "env" else value
+    if homes["settings"]:
+        spec["settings"] = homes["settings"]
+    if homes["env"]:
+        spec["envVariables"] = homes["env"]
+    lines = _lines({"step": {**step, "spec": spec}}, "")
+    return "\n".join(lines) + "\n"
+
+
+def to_variables(settings: AnyStep) -> dict[str, str]:
+    """Return variables that read back as *settings*; names and conditions of the step have none and are left out.
+
+    Raises:
+        SettingsError: a value cannot be written, such as a label with a comma.
+    """
+    variables: dict[str, str] = {}
+    for setting, value in _said(settings):
+        if setting.file_only:
+            continue
+        name, text = _variable(setting, value)
+        variables[name] = text
+        variables |= {gate.only_with: "true" for gate in setting.aliases if gate.name == name and gate.only_with}
+    return variables
+
+
+def to_flags(settings: AnyStep) -> list[str]:
+    """Return arguments that read back as *settings*; names and conditions of the step have none and are left out.
+
+    Raises:
+        SettingsError: a value cannot be written.
+    """
+    arguments: list[str] = []
+    for setting, value in _said(settings):
+        if setting.file_only:
+            continue
+        if setting.kind == "switch":
+            arguments.append(setting.flags[0] if value == "true" else str(setting.negative_flag))
+        elif isinstance(value, dict):
+            arguments += [f"{setting.flags[0]}={_pair(setting, key, text)}" for key, text in value.items()]
+        else:
+            arguments += [f"{setting.flags[0]}={text}" for text in ([value] if isinstance(value, str) else value)]
+    return arguments
+
+
+def to_python(settings: AnyStep) -> str:
+    """Return keyword arguments, one a line, that read back as *settings*.
+
+    Raises:
+        SettingsError: a value cannot be written.
+    """
+    return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _said(settings))
+
+
+def read_flags(model: type[AnyStep], arguments: Iterable[str]) -> dict[str, Any]:
+    """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` say.
+
+    Raises:
+        SettingsError: one is not a flag of *model*.
+    """
+    by_flag = {flag: setting for setting in settings_of(model) for flag in setting.flags}
+    off = {setting.negative_flag: setting for setting in settings_of(model) if setting.negative_flag}
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        flag, equals, text = argument.partition("=")
+        if flag in off and not equals:
+            values[off[flag].name] = False
+        elif flag not in by_flag or (by_flag[flag].kind == "switch") is bool(equals):
+            message = f"{argument!r} is not a flag"
+            raise SettingsError(message, where=flag)
+        elif by_flag[flag].kind in {"list", "map"}:
+            values[by_flag[flag].name] = (*values.get(by_flag[flag].name, ()), text)
+        else:
+            values[by_flag[flag].name] = text if equals else True
+    return values
+
+
+def _said(settings: AnyStep) -> Iterable[tuple[Setting, Any]]:
+    """Yield every setting that was set, with its value as text, list or dict of text."""
+    names = said(settings)
+    for setting in settings_of(type(settings)):
+        if setting.name in names:
+            yield setting, _text(setting, getattr(settings, setting.name))
+
+
+def _text(setting: Setting, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_text(setting, key): _text(setting, part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_text(setting, part) for part in value]
+    if isinstance(value, BaseModel):
+        return _text(setting, value.model_dump(exclude_none=True))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, Secret):
+        _refuse(setting, "it holds a secret itself", "give a reference, such as env:NAME")
+    text = "auto" if value is None else str(value)
+    if "<+" in text:
+        _refuse(setting, f"{text!r} would be read as an expression", "take <+ out of it")
+    return text
+
+
+def _variable(setting: Setting, value: Any) -> tuple[str, str]:
+    """Return the variable that can say *value*, and its text."""
+    if isinstance(value, str):
+        return setting.variables[0], value
+    entries = [_pair(setting, *pair) for pair in value.items()] if isinstance(value, dict) else value
+    fitting = next((one for one in setting.spelled_variables if _splits(one.separator, entries)), None)
+    if fitting is None:
+        hint = "write it in a file or as flags, which take any text"
+        _refuse(setting, "an entry holds what separates entries in a variable, or blanks at its ends", hint)
+    return fitting.name, fitting.separator.join(entries)
+
+
+def _splits(separator: str, entries: list[str]) -> bool:
+    """Return whether *entries*, joined by *separator*, are split into the same again."""
+    parts = separator.join(entries).split(separator)
+    return [part.strip() if separator == "," else part for part in parts] == entries and all(entries)
+
+
+def _pair(setting: Setting, key: str, text: str) -> str:
+    if "=" in key:
+        _refuse(setting, f"{key!r} holds =", "write it in a file")
+    return f"{key}={text}"
+
+
+def _python(setting: Setting, value: Any) -> str:
+    return {"true": "True", "false": "False"}[value] if setting.kind == "switch" and value != "auto" else repr(value)
+
+
+def _refuse(setting: Setting, why: str, hint: str) -> NoReturn:
+    message = f"{setting.key} cannot be written: {why}"
+    raise SettingsError(message, setting=setting.name, hint=hint)
+
+
+def _lines(value: Mapping[str, Any], indent: str) -> list[str]:
+    """Return block YAML of nested maps, lists and text."""
+    lines: list[str] = []
+    for key, part in value.items():
+        if isinstance(part, str):
+            lines.append(f"{indent}{_scalar(key)}: {_scalar(part)}")
+        elif not part:
+            lines.append(f"{indent}{_scalar(key)}: {'{}' if isinstance(part, dict) else '[]'}")
+        elif isinstance(part, dict):
+            lines += [f"{indent}{_scalar(key)}:", *_lines(part, indent + "  ")]
+        else:
+            lines += [f"{indent}{_scalar(key)}:", *_items(part, indent + "  ")]
+    return lines
+
+
+def _items(values: Iterable[Any], indent: str) -> list[str]:
+    lines: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            lines.append(f"{indent}- {_scalar(value)}")
+        else:
+            inner = _lines(value, indent + "  ") if isinstance(value, dict) else _items(value, indent + "  ")
+            lines += [f"{indent}- {inner[0].lstrip()}", *inner[1:]]
+    return lines
+
+
+def _scalar(text: str) -> str:
+    """Return *text* plain where every reader of YAML takes it for text, else between double quotes."""
+    if _PLAIN.match(text) and text.lower() not in _WORDS:
+        return text
+    return f'"{"".join(_ESCAPED.get(character) or _escaped(character) for character in text)}"'
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

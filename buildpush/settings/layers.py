@@ -1,0 +1,40 @@
+"""Who wins: each source is a layer, and a stronger one overrides a weaker one, which is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from buildpush.errors import SourceError
+from buildpush.settings.declare import Setting
+from buildpush.settings.decode import check_secret, equal
+from buildpush.settings.written import Origin, Raw, Written
+
+
+class Layer:
+    """What one source says, by Python name."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, tuple[Raw, Origin]] = {}
+
+    def add(self, setting: Setting, raw: Raw, origin: Origin) -> None:
+        """Take what *origin* says.
+
+        Raises:
+            SecretError: a secret stands there as plain text.
+            SourceError: this source says something else in another place.
+        """
+        check_secret(setting, raw, origin)
+        earlier = self.said.setdefault(setting.name, (raw, origin))
+        if earlier[1] is origin or equal(setting, earlier, (raw, origin)):
+            return
+        message = f"{setting.key} is said here and in {earlier[1].where}, with different values"
+        raise SourceError(message, where=origin.where, setting=setting.name, hint="keep one of them")
+
+
+def merge(layers: Sequence[Layer], names: frozenset[str]) -> dict[str, Written]:
+    """Return the strongest value of every setting among *names*, with what it overrode; strongest layer first."""
+    merged: dict[str, Written] = {}
+    for name in sorted({name for layer in layers for name in layer.said} & names):
+        (value, origin), *overridden = [layer.said[name] for layer in layers if name in layer.said]
+        merged[name] = Written(value, origin, tuple(overridden))
+    return merged

@@ -1,0 +1,85 @@
+"""Settings said by environment variables, ours and those of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from buildpush.errors import SourceError
+from buildpush.secrets import MASK, Secret
+from buildpush.settings.declare import Setting, Variable
+from buildpush.settings.decode import is_expression, shown
+from buildpush.settings.kinds import TRUE, is_reference
+from buildpush.settings.layers import Layer
+from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, settings_of
+from buildpush.settings.written import Origin, Raw
+
+StepModel = type[BuildAndPush | PublishBuildInfo]
+
+
+def known_variables(*models: StepModel) -> dict[str, Setting]:
+    """Return every variable that says a setting of *models*, and the setting."""
+    known: dict[str, Setting] = {}
+    for model in models:
+        for setting in settings_of(model):
+            known |= dict.fromkeys(setting.variables, setting)
+            known |= {gate.only_with: setting for gate in setting.spelled_variables if gate.only_with}
+    return known
+
+
+def said_by_variables(
+    setting: Setting, texts: Mapping[str, str], notes: list[str], *, ambient: bool = False
+) -> list[tuple[str, str]]:
+    """Return the variables among *texts* that say *setting*, with their text; an empty one says nothing.
+
+    Raises:
+        SourceError: a variable counts only together with another one that is not set.
+    """
+    said = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
+    gated = [pair for pair in said if pair[0].only_with]
+    for variable, _ in gated:
+        _check_gate(variable, texts)
+        if len(said) > len(gated):
+            notes.append(f"{variable.name} counts, and {setting.variables[0]} does not: {variable.only_with} says so")
+    pairs = [(variable.name, text) for variable, text in gated or said]
+    if ambient:
+        pairs += [(name, texts[name]) for name in setting.ambient if texts.get(name)]
+    return pairs
+
+
+def variable_layer(model: StepModel, env: Mapping[str, str], notes: list[str]) -> Layer:
+    """Return what our variables in the environment say about a step kind."""
+    layer = Layer()
+    for setting in settings_of(model):
+        for name, text in said_by_variables(setting, env, notes):
+            layer.add(setting, *_said(setting, name, text))
+    return layer
+
+
+def ambient_layer(model: StepModel, env: Mapping[str, str]) -> Layer:
+    """Return what other tools' variables say; the first of several counts."""
+    layer = Layer()
+    for setting in settings_of(model):
+        for name in reversed(setting.ambient):
+            if env.get(name):
+                layer.said[setting.name] = _said(setting, name, env[name])
+    return layer
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin with ``PLUGIN_`` and that nothing here reads."""
+    known = known_variables(*STEP_KINDS.values())
+    return sorted(name for name in env if name.startswith("PLUGIN_") and name not in known)
+
+
+def _said(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
+    """Return value and origin; the text of a secret is the secret itself unless it says where one is."""
+    if setting.secret and not is_reference(text) and not is_expression(text):
+        return Secret(text, source=name), Origin("variable", name, MASK, name)
+    return text, Origin("variable", name, shown(text), name)
+
+
+def _check_gate(variable: Variable, texts: Mapping[str, str]) -> None:
+    if texts.get(variable.only_with, "").strip().lower() in TRUE:
+        return
+    message = f"{variable.name} counts only together with {variable.only_with}"
+    raise SourceError(message, where=variable.name, hint=f"set {variable.only_with}=true")
