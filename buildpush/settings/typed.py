@@ -11,14 +11,16 @@ from pydantic import ValidationError
 from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
-from buildpush.settings.decode import decode
+from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
 from buildpush.settings.written import Origin, Raw, WrittenStep
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
 
-def typed(step: WrittenStep, values: Mapping[str, Raw], *, sink: Sink = ignore) -> BuildAndPush | PublishBuildInfo:
+def typed(
+    step: WrittenStep, values: Mapping[str, Raw | None], *, sink: Sink = ignore
+) -> BuildAndPush | PublishBuildInfo:
     """Return the settings of *step* with types.
 
     Args:
@@ -33,7 +35,8 @@ def typed(step: WrittenStep, values: Mapping[str, Raw], *, sink: Sink = ignore) 
     model = STEP_KINDS[step.type]
     decoded = {}
     for name, raw in values.items():
-        value = decode(setting_named(model, name), raw, _origin(step, name))
+        setting, origin = setting_named(model, name), _origin(step, name)
+        value = None if raw is None else decode(setting, raw_of(raw, setting, origin.where), origin)
         if value is not None:
             decoded[name] = value
     try:
