@@ -1,0 +1,169 @@
+"""How the documentation is built: ``nox -s docs``, or ``sphinx-build -c . docs docs/_build/html``."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ConfigError
+from sphinx.util.docutils import SphinxDirective
+
+from buildpush import __version__
+
+ROOT = Path(__file__).parent
+TUTORIALS = ROOT / "notebooks"
+EXECUTED = ROOT / "docs" / "_executed"
+FLOORS = ROOT / "tests" / "test_floors.py"
+
+project = "buildpush"
+author = "the buildpush authors"
+copyright = f"2026, {author}"
+version = release = __version__
+language = "en"
+root_doc = "index"
+exclude_patterns = ["_build"]
+
+extensions = [
+    "buildpush.sphinx_ext",
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+
+# Papermill ran the notebooks before; the docs build runs nothing.
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
+python_display_short_literal_types = True
+# Other projects' inventories would need a network, so their names stay plain text.
+nitpick_ignore_regex = [(r"py:.*", r"(?!buildpush\b).*")]
+
+html_theme = "furo"
+html_title = "buildpush"
+html_static_path = ["docs/_static"]
+html_css_files = ["buildpush.css"]
+html_js_files = [("filter.js", {"defer": "defer"})]
+html_favicon = "docs/_static/mark.svg"
+html_theme_options = {
+    "sidebar_hide_name": False,
+    "light_logo": "mark.svg",
+    "dark_logo": "mark.svg",
+    "navigation_with_keys": True,
+    "light_css_variables": {
+        "color-brand-primary": "#0b6b63",
+        "color-brand-content": "#0b6b63",
+        "color-brand-visited": "#0b6b63",
+        "color-problematic": "#9a3412",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#5fd4c4",
+        "color-brand-content": "#5fd4c4",
+        "color-brand-visited": "#5fd4c4",
+        "color-problematic": "#fdba74",
+    },
+}
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+
+def code_of(notebook: Path) -> list[str]:
+    """Return the source of every code cell; the cell of parameters that papermill put in is left out."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [
+        "".join(cell["source"])
+        for cell in cells
+        if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
+
+
+def check_tutorials() -> None:
+    """Stop unless every tutorial was executed as it stands now.
+
+    Raises:
+        ConfigError: one was not; the message says how to do it.
+    """
+    for notebook in sorted(TUTORIALS.glob("*.ipynb")):
+        executed = EXECUTED / notebook.name
+        if not executed.exists():
+            message = f"{executed.relative_to(ROOT)} is missing: run `nox -s tutorials` first, it executes the notebooks"
+            raise ConfigError(message)
+        if code_of(executed) != code_of(notebook):
+            message = f"{executed.relative_to(ROOT)} is of an older notebook: run `nox -s tutorials` again"
+            raise ConfigError(message)
+
+
+def literal(name: str) -> Any:
+    """Return a literal of the test that keeps the floors."""
+    for statement in ast.parse(FLOORS.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
+            return ast.literal_eval(statement.value)
+    message = f"{FLOORS.relative_to(ROOT)} has no {name}"
+    raise ConfigError(message)
+
+
+class HouseDirective(SphinxDirective):
+    """``{floors}`` and ``{doors}``: the two tables of ``tests/test_floors.py``, as tables."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        self.env.note_dependency(str(FLOORS))
+        return [floors() if self.name == "floors" else doors()]
+
+
+def floors() -> nodes.table:
+    """Return the rooms, top floor first."""
+    by_floor: dict[int, list[str]] = {}
+    for room, floor in literal("FLOORS").items():
+        by_floor.setdefault(floor, []).append(room)
+    rows = [([str(floor)], by_floor[floor]) for floor in sorted(by_floor, reverse=True)]
+    beside = [(["beside"], [room]) for room in literal("BESIDE")]
+    return table(("Floor", "Rooms"), [*rows, *beside])
+
+
+def doors() -> nodes.table:
+    """Return which modules may import a library."""
+    rows = [([library], sorted(modules)) for library, modules in literal("DOORS").items()]
+    return table(("Library", "Only through"), rows)
+
+
+def table(head: tuple[str, str], rows: Iterable[tuple[list[str], list[str]]]) -> nodes.table:
+    """Return a table of two columns whose cells hold code words."""
+    body = nodes.tbody("", *(row(*(words(cell) for cell in cells)) for cells in rows))
+    group = nodes.tgroup("", nodes.colspec(colwidth=1), nodes.colspec(colwidth=3), cols=2)
+    group += nodes.thead("", row(*(nodes.paragraph(word, word) for word in head)))
+    group += body
+    return nodes.table("", group)
+
+
+def row(*cells: nodes.Node) -> nodes.row:
+    """Return a row of a table."""
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+
+
+def words(names: list[str]) -> nodes.paragraph:
+    """Return names as code, side by side."""
+    paragraph = nodes.paragraph()
+    for name in names:
+        paragraph += [nodes.literal(name, name), nodes.Text(" ")]
+    return paragraph
+
+
+def setup(app: Sphinx) -> None:
+    """Check that there is something to show, and register the two tables."""
+    check_tutorials()
+    app.add_directive("floors", HouseDirective)
+    app.add_directive("doors", HouseDirective)
