@@ -155,7 +155,8 @@ class Facts:
         secrets: gives the secret of an identifier.
         scope: what flags and loops know, nested: ``{"pipeline": {"name": ...}, "matrix": {...}}``; taken as it is.
         written: what the step file says, by dotted path: ``pipeline.variables.x``; may hold expressions of its own.
-        inputs: values for ``<+input>`` by the field that asks, such as ``tags`` or ``pipeline.variables.x``.
+        inputs: values given by flag, which beat all others: by name (``pipeline.sequenceId``; ``x`` for
+            ``pipeline.variables.x``), or by the setting whose ``<+input>`` asks (``tags``).
         new_id: gives a fresh id.
     """
 
@@ -183,7 +184,8 @@ class Facts:
 
     def given(self, field: str) -> Value:
         """Return the value given for an ``<+input>`` of *field*, or ``None``."""
-        return self.inputs.get(field)
+        names = (field, *(field.removeprefix(".".join((*root, ""))) for root in _VARIABLES))
+        return next((self.inputs[name] for name in names if name in self.inputs), None)
 
     def secret(self, identifier: str) -> Secret:
         """Return the secret *identifier*; see :mod:`buildpush.settings.connectors`."""
@@ -196,9 +198,9 @@ class Facts:
             AbsentError: a good name without a value in this run.
             ExpressionError: no such name; the hint has near ones.
         """
-        found = self._scoped(path)
-        if found is not None:
-            return found
+        for known in (self._flagged, self._scoped):
+            if (found := known(path)) is not None:
+                return found
         for length in range(len(path), 0, -1):
             name = ".".join(path[:length])
             if name in self.written:
@@ -211,6 +213,12 @@ class Facts:
         if name not in self._memo:
             self._memo[name] = _TABLE[name](self)
         return self._memo[name]
+
+    def _flagged(self, path: tuple[str, ...]) -> Value:
+        """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing."""
+        short = [path[len(root) :] for root in _VARIABLES if path[: len(root)] == root]
+        names = (".".join(keys) for keys in (path, *short))
+        return next((self.inputs[name] for name in names if name in self.inputs), None)
 
     def _scoped(self, path: tuple[str, ...]) -> Value:
         """Return what the scope has for *path*; ``None`` for nothing."""

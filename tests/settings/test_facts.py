@@ -138,6 +138,14 @@ def test_and_what_flags_and_loops_say_before_all(facts):
     assert evaluate("<+pipeline.sequenceId>-<+matrix.os>", known) == "9-linux"
 
 
+def test_a_flag_names_a_variable_with_or_without_its_path(facts):
+    known = facts(
+        written={"pipeline.variables.v": "file", "variable.w": "file"}, inputs={"v": "flag", "variable.w": "flag"}
+    )
+    assert evaluate("<+pipeline.variables.v> <+variable.w>", known) == "flag flag"
+    assert evaluate("<+pipeline.sequenceId>", facts(inputs={"pipeline.sequenceId": "5"})) == "5"
+
+
 class TestVariables:
     def test_a_variable_may_hold_an_expression(self, facts):
         known = facts(
