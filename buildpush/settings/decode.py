@@ -10,7 +10,7 @@ from typing import Any
 from buildpush.errors import SecretError, SettingsError
 from buildpush.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
-from buildpush.settings.kinds import REFERENCE_HINT, duration_text, is_reference, switch_of
+from buildpush.settings.kinds import FALSE, REFERENCE_HINT, TRUE, duration_text, is_reference, switch_of
 from buildpush.settings.written import Origin, Raw
 
 SCALARS = frozenset({"text", "path", "switch", "number", "choice", "duration", "secret"})
@@ -132,8 +132,8 @@ def _scalar(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> A
         raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
     if not raw:
         return None
-    if variable.inverted and raw.strip().lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
-        return not switch_of(raw)
+    if setting.kind == "switch" and raw.strip().lower() in TRUE | FALSE:
+        return switch_of(raw) is not variable.inverted
     return raw
 
 

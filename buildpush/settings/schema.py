@@ -63,7 +63,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _property(setting: Setting) -> dict[str, Any]:
-    described = {"description": setting.sentence}
+    described: dict[str, Any] = {"description": setting.sentence}
     if setting.default not in (None, "", (), {}):
         described["default"] = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     return _shape(setting) | described

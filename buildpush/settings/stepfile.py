@@ -208,7 +208,7 @@ def _expect_map(node: Node, key: str) -> None:
 
 
 def _steps(node: Node, around: Around) -> Iterator[Found]:
-    if node.items:
+    if isinstance(node.value, tuple):
         for item in node.items:
             yield from _steps(item, around)
         return
