@@ -99,7 +99,7 @@ def check_tutorials() -> None:
     for notebook in sorted(TUTORIALS.glob("*.ipynb")):
         executed = EXECUTED / notebook.name
         if not executed.exists():
-            message = f"{executed.relative_to(ROOT)} is missing: run `nox -s tutorials` first, it executes the notebooks"
+            message = f"{executed.relative_to(ROOT)} is missing: run `nox -s tutorials`, which executes the notebooks"
             raise ConfigError(message)
         if code_of(executed) != code_of(notebook):
             message = f"{executed.relative_to(ROOT)} is of an older notebook: run `nox -s tutorials` again"

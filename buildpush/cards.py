@@ -217,7 +217,9 @@ def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
     """Return the example as each surface says it, and nothing else a step must say."""
     value = getattr(example(model, setting), setting.name)
     alone = model.model_construct({setting.name}, **{setting.name: value})
-    said = ((surface, write(alone)) for surface, write in SURFACES.items() if model is BuildAndPush or surface != "Flags")
+    said = (
+        (surface, write(alone)) for surface, write in SURFACES.items() if model is BuildAndPush or surface != "Flags"
+    )
     try:
         return {surface: text for surface, text in said if text}
     except SettingsError:

@@ -17,7 +17,8 @@ and ``{setting}`tags``` anywhere.  Every name a user may type is an object: sett
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +29,7 @@ from sphinx.domains import Domain, ObjType
 from sphinx.roles import XRefRole
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+from typing_extensions import override
 
 from buildpush import __version__, cards
 from buildpush.cards import Card
@@ -35,7 +37,6 @@ from buildpush.cards import Card
 if TYPE_CHECKING:
     import click
     from docutils.nodes import Element, Node, system_message
-    from docutils.parsers.rst.states import Inliner
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.builders import Builder
@@ -46,7 +47,7 @@ DOMAIN = "buildpush"
 PROGRAM = "buildpush"
 # Inside a card, plain names in its prose mean settings of the same step.
 _STEP = "buildpush:step"
-_NOTHING = "–"
+_NOTHING = "\N{EN DASH}"
 
 
 class SettingRole(XRefRole):
@@ -60,17 +61,9 @@ class SettingRole(XRefRole):
         return super().process_link(env, refnode, has_explicit_title, title, target)
 
 
-def setting_role(
-    _name: str,
-    rawtext: str,
-    text: str,
-    lineno: int,
-    inliner: Inliner,
-    options: dict[str, Any] | None = None,
-    content: Sequence[str] = (),
-) -> tuple[list[Node], list[system_message]]:
+def setting_role(_name: str, *rest: Any) -> tuple[list[Node], list[system_message]]:
     """Do what ``{buildpush:setting}`` does, by its short name."""
-    return SettingRole()(f"{DOMAIN}:setting", rawtext, text, lineno, inliner, options, content)
+    return SettingRole()(f"{DOMAIN}:setting", *rest)
 
 
 class SettingsDomain(Domain):
@@ -94,7 +87,7 @@ class SettingsDomain(Domain):
         for name in [name for name, (page, _) in self.settings.items() if page == docname]:
             del self.settings[name]
 
-    def merge_domaindata(self, docnames: Set[str], otherdata: dict[str, Any]) -> None:
+    def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
         """Take over what another process has read."""
         self.settings.update({name: place for name, place in otherdata["settings"].items() if place[0] in docnames})
 
@@ -103,6 +96,7 @@ class SettingsDomain(Domain):
         for name, (page, anchor) in self.settings.items():
             yield name, name, "setting", page, anchor, 0
 
+    @override
     def resolve_xref(
         self,
         env: BuildEnvironment,
@@ -119,6 +113,7 @@ class SettingsDomain(Domain):
         place = self.settings.get(near) or self.settings.get(target)
         return make_refnode(builder, fromdocname, *place, contnode) if place else None
 
+    @override
     def resolve_any_xref(
         self,
         env: BuildEnvironment,
@@ -193,7 +188,8 @@ class SettingsDirective(_Rendering):
         chosen = [card for card in cards.cards() if (card.step, card.group) == (step, group)]
         if not chosen:
             known = ", ".join(name for of, name in cards.groups() if of == step)
-            raise self.error(f"no settings of step {step!r} in group {group!r}; there are: {known}")
+            message = f"no settings of step {step!r} in group {group!r}; there are: {known}"
+            raise self.error(message)
         return [self._section(card) for card in chosen]
 
     def _section(self, card: Card) -> nodes.section:

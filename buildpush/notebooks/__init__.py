@@ -1,0 +1,146 @@
+"""Run a tutorial: papermill executes it, its secrets are searched for, then it is written, with a page to read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildpush.errors import BuildPushError, SecretError, SettingsError
+from buildpush.events import Sink, ignore
+from buildpush.notebooks.parameters import Parameter, checked, parameters_of
+from buildpush.secrets import known_in
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["Executed", "Parameter", "execute", "find", "names", "parameters_of", "tutorials_folder"]
+
+DEFAULT_FOLDER = Path("buildpush-tutorial")
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What an execution left: the notebook with its outputs, and the same as a page."""
+
+    path: Path
+    page: Path
+
+
+def tutorials_folder() -> Path:
+    """Return the folder that holds ``notebooks`` and ``examples``: the wheel's own, or that of the clone."""
+    package = Path(__file__).parent.parent
+    inside = package / "tutorials"
+    return inside if inside.is_dir() else package.parent
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the tutorials, in the order in which to read them."""
+    return tuple(path.stem for path in sorted((tutorials_folder() / "notebooks").glob("*.ipynb")))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Return the notebook of that path, name, or name without its number.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".ipynb" and path.is_file():
+        return path
+    wanted = path.stem if path.suffix == ".ipynb" else str(name_or_path)
+    for name in names():
+        if wanted in {name, name.partition("-")[2]}:
+            return tutorials_folder() / "notebooks" / f"{name}.ipynb"
+    message = f"there is no notebook {str(name_or_path)!r}"
+    near = difflib.get_close_matches(wanted, names(), n=1)
+    raise SettingsError(message, hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}")
+
+
+def execute(
+    name_or_path: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    sink: Sink = ignore,
+) -> Executed:
+    """Execute a notebook and leave it, with its page, at *out*.
+
+    Args:
+        name_or_path: a tutorial's name, or any notebook with a cell tagged ``parameters``.
+        parameters: values for that cell; text becomes what the cell's own value is. Secrets only by reference.
+        out: notebook or folder to write; ``buildpush-tutorial/`` if nothing is said.
+        env: where references such as ``env:TOKEN`` lead, so that their values are searched for as well.
+        sink: told each part of the notebook as it begins and ends, and what it prints.
+
+    Raises:
+        SettingsError: there is no such notebook, or no such parameter.
+        SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
+        BuildPushError: a cell failed; the notebook up to there was written.
+        KeyboardInterrupt: the kernel was interrupted, had its time to tidy up, and is stopped; nothing was written.
+    """
+    from buildpush.notebooks.kernel import Run
+
+    notebook = find(name_or_path)
+    values = checked(notebook, parameters or {}, env or {})
+    target = _target(notebook, out)
+    run = Run(notebook, values, sink)
+    failure = run.execute()
+    _search(run)
+    executed = _write(run.executed, target)
+    if failure:
+        hint = f"the notebook up to there: {executed.path}"
+        raise BuildPushError(failure, hint=hint)
+    return executed
+
+
+def _target(notebook: Path, out: str | Path | None) -> Path:
+    path = Path(out) if out is not None else DEFAULT_FOLDER
+    target = path if path.suffix == ".ipynb" else path / notebook.name
+    if target.exists() and target.samefile(notebook):
+        message = f"{target} is the notebook itself"
+        raise SettingsError(message, hint="name another file for the executed one")
+    return target
+
+
+def _search(run: Any) -> None:
+    """Refuse to go on if the executed notebook holds a secret that we or its kernel know."""
+    ours = [position for position, cell in enumerate(run.cells()) if known_in(cell)]
+    found = sorted({*ours, *run.leaks})
+    if found or known_in(run.text()):
+        where = f"in cell {found[0] + 1}" if found else "in its metadata"
+        message = f"a secret stands {where} of the executed notebook; nothing was written"
+        raise SecretError(message, hint="print the Secret itself, which shows stars, instead of its value")
+
+
+def _write(executed: NotebookNode, target: Path) -> Executed:
+    """Write notebook and page, each whole or not at all."""
+    import nbformat
+
+    from buildpush.notebooks.page import page_of
+
+    page = target.with_suffix(".html")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, str(nbformat.writes(executed)) + "\n")  # type: ignore[no-untyped-call]
+        _replace(page, page_of(executed, target.stem))
+    except OSError as error:
+        message = f"{target} cannot be written: {error.strerror}"
+        raise BuildPushError(message) from error
+    return Executed(target, page)
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,201 @@
+"""One execution: papermill with a kernel of the running Python, told live, and asked for its secrets at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import execute_notebook
+
+from buildpush.errors import BuildPushError
+from buildpush.events import Finished, Log, Sink, Started
+from buildpush.secrets import redact
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+# Interrupted kernels have this long to tidy up; together with the rest it stays below five seconds.
+SECONDS_TO_TIDY = 4.0
+_ENGINE = "buildpush"
+_PARAMETERS = {"parameters", "injected-parameters"}
+_HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def _kernel_in(folder: str) -> type[AsyncKernelManager]:
+    """Return the manager of a kernel of this very Python, whatever kernels named python3 the user has.
+
+    Its sockets stand in *folder*, which is private: others on this machine cannot listen, as they could to TCP.
+    """
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.connection_file = str(Path(folder) / "kernel.json")
+            self.shutdown_wait_time = SECONDS_TO_TIDY
+            if os.name == "posix":
+                self.transport = "ipc"
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            # Without frozen modules the kernel's debugger has nothing to warn about; 50 leaves our stderr to us.
+            program = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
+            argv = [*program, "-f", "{connection_file}", "--log-level=50"]
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+    return Kernel
+
+
+class _Client(PapermillNotebookClient):  # type: ignore[misc]
+    """Executes the cells, then asks the kernel which of them hold secrets that only it knows."""
+
+    def papermill_execute_cells(self) -> None:
+        super().papermill_execute_cells()
+        cells = repr(json.dumps([json.dumps(cell) for cell in self.nb.cells]))
+        # Without the module the kernel's Python never made a Secret.
+        asked = (
+            f"[i for i, cell in enumerate(__import__('json').loads({cells})) "
+            "if __import__('sys').modules['buildpush.secrets'].known_in(cell)] "
+            "if 'buildpush.secrets' in __import__('sys').modules else []"
+        )
+        reply = self.wait_for_reply(
+            self.kc.execute("", silent=True, store_history=False, user_expressions={"leaks": asked})
+        )
+        answer = reply["content"]["user_expressions"]["leaks"]
+        self.run.leaks = json.loads(answer["data"]["text/plain"])
+
+
+class Run:
+    """One execution of one notebook.
+
+    Attributes:
+        executed: the notebook with its outputs, as far as it came.
+        leaks: positions of cells that hold a secret known to the kernel.
+    """
+
+    def __init__(self, notebook: Path, values: dict[str, Any], sink: Sink) -> None:
+        self._notebook = notebook
+        self._values = values
+        self._sink = sink
+        self._began = 0.0
+        self.executed: NotebookNode
+        self.leaks: list[int] = []
+
+    def execute(self) -> str | None:
+        """Execute the notebook; return why a cell failed, or ``None``.
+
+        Raises:
+            BuildPushError: the kernel died, so nobody can say whether the outputs are free of secrets.
+        """
+        papermill_engines.register(_ENGINE, self._engine())
+        try:
+            execute_notebook(str(self._notebook), None, self._values, engine_name=_ENGINE, progress_bar=False)
+        except PapermillExecutionError as error:
+            return redact(f"cell {error.cell_index + 1} failed: {error.ename}: {error.evalue}")
+        except DeadKernelError as error:
+            message = "the kernel died; nothing was written"
+            raise BuildPushError(message, hint="memory is the usual reason") from error
+        finally:
+            self._tidy()
+        return None
+
+    def cells(self) -> list[str]:
+        """Return every cell as JSON text."""
+        return [json.dumps(cell, ensure_ascii=False) for cell in self.executed.cells]
+
+    def text(self) -> str:
+        """Return the whole notebook as JSON text."""
+        return json.dumps(self.executed, ensure_ascii=False)
+
+    def _tidy(self) -> None:
+        # A record one can keep says which notebook, not where this machine keeps it.
+        self.executed.metadata.papermill.update(input_path=self._notebook.name, output_path=None)
+
+    def _engine(self) -> type:
+        run = self
+
+        class Engine(NBClientEngine):  # type: ignore[misc]
+            @classmethod
+            def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> None:
+                run.executed = nb_man.nb
+                with tempfile.TemporaryDirectory(prefix="buildpush-", ignore_cleanup_errors=True) as folder:
+                    run.client(nb_man, kernel_name, folder).execute()
+
+        return Engine
+
+    def client(self, nb_man: Any, kernel_name: str, folder: str) -> _Client:
+        """Return what executes the cells; leaving its ``execute`` in any way stops the kernel."""
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            kernel_manager_class=_kernel_in(folder),
+            timeout=None,
+            startup_timeout=60,
+            stdout_file=_Lines(self._sink),
+            stderr_file=_Lines(self._sink),
+            on_cell_execute=self.begin,
+            on_cell_executed=self.end,
+        )
+        client.run = self
+        return client
+
+    def begin(self, *, cell: NotebookNode, cell_index: int) -> None:
+        """Tell that a cell begins."""
+        del cell
+        self._began = time.monotonic()
+        if title := self._title(cell_index):
+            self._sink(Started(title))
+
+    def end(self, *, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        """Tell what a cell led to, and that it ended."""
+        for output in cell.outputs:
+            for line in _plain(output).splitlines():
+                self._sink(Log(redact(line)))
+        if execute_reply["content"]["status"] == "ok" and (title := self._title(cell_index)):
+            self._sink(Finished(title, time.monotonic() - self._began))
+
+    def _title(self, position: int) -> str:
+        """Return the heading of the text just above a cell; parameters are no part of the story."""
+        here = self.executed.cells[position]
+        above = self.executed.cells[position - 1] if position else None
+        if _PARAMETERS & set(here.metadata.get("tags", [])):
+            return ""
+        found = _HEADING.search(above.source) if above is not None and above.cell_type == "markdown" else None
+        return found[1].strip() if found else ""
+
+
+def _plain(output: NotebookNode) -> str:
+    """Return a result as text; what was printed has been told while it was printed."""
+    if output.output_type in {"execute_result", "display_data"}:
+        # Beside HTML, the plain text is hardly more than the name of a class.
+        spare = "" if "text/html" in output.data else output.data.get("text/plain", "")
+        return str(output.data.get("text/markdown", spare))
+    return _ANSI.sub("", "\n".join(output.traceback)) if output.output_type == "error" else ""
+
+
+class _Lines:
+    """A file that tells the sink every whole line written to it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._sink(Log(redact(line)))
+
+    def flush(self) -> None:
+        """Nothing is kept but the line that is not whole yet."""
