@@ -1,0 +1,457 @@
+"""From wishes to an order: paths absolute, names checked, credentials found; afterwards nothing is left to decide."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from buildpush.errors import ExpressionError, SecretError, SettingsError
+from buildpush.events import Sink, ignore
+from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform
+from buildpush.images.references import Reference, Repository
+from buildpush.secrets import Secret
+from buildpush.settings import methods, targets
+from buildpush.settings.connectors import Connector, Connectors, Login, repository_at
+from buildpush.settings.expressions import Value
+from buildpush.settings.expressions import evaluate as answer
+from buildpush.settings.facts import Facts, ci
+from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named
+from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
+from buildpush.settings.typed import typed
+from buildpush.settings.vault import Vault
+from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
+
+__all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "evaluate", "resolve"]
+
+Wishes = BuildAndPush | PublishBuildInfo
+
+# These are kept as written: what they say is for the time while the step runs.
+_LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
+_LATEST_DATE: Final = 253402300799  # the last second of the year 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What is to be done, with nothing left to decide.
+
+    Attributes:
+        request: order for the engine; ``None`` for a step that publishes only.
+        references: what the image will be called, or is called already.
+        credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
+        artifactory: where build-info goes; ``None`` where none is published.
+        set_names: settings that were set to something else than their default.
+        plain_http: hosts that a connector reaches without TLS.
+        sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
+    """
+
+    kind: Literal["build", "publish"]
+    settings: Wishes
+    references: tuple[Reference, ...]
+    request: BuildRequest | None = None
+    credentials: Mapping[str, Login] = field(default_factory=dict)
+    artifactory: ArtifactoryTarget | None = None
+    build: BuildIdentity = field(default_factory=BuildIdentity)
+    push: bool = True
+    engine: str = "auto"
+    set_names: frozenset[str] = frozenset()
+    compression: Compression = "gzip"
+    media_types: MediaTypes = "oci"
+    platforms: tuple[Platform, ...] = ()
+    plain_http: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore) -> Wishes:
+    """Return the settings of *step*, expressions answered and values typed.
+
+    Args:
+        step: as written.
+        facts: of the run; what the file says around the step is added here.
+        sink: hears about settings without effect.
+
+    Raises:
+        SettingsError: an expression has no answer, or a value cannot be used; with the place that said it.
+    """
+    around = facts.within(written=step.facts)
+    values = {name: _answered(step, name, written, around) for name, written in step.settings.items()}
+    return typed(step, values, sink=sink)
+
+
+def _answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Raw:
+    if name in _LATER:
+        return written.value
+    key = setting_named(STEP_KINDS[step.type], name).key
+    return _Answers(name, key, written.origin, facts).of(written.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Answers the expressions in one setting's value, and names the place where that fails."""
+
+    name: str
+    key: str
+    origin: Origin
+    facts: Facts
+
+    def of(self, raw: Raw, path: Trail = ()) -> Raw:
+        if isinstance(raw, dict):
+            return {self._key(key, path): self.of(value, (*path, key)) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
+        return raw if isinstance(raw, Secret) else self._text(raw, path)
+
+    def _key(self, key: str, path: Trail) -> str:
+        answered = self._text(key, (*path, key))
+        if isinstance(answered, str):
+            return answered
+        message = f"{self.key}: a name is a text, and this expression gives something else"
+        raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
+
+    def _text(self, text: str, path: Trail) -> Raw:
+        if "<+" not in text:
+            return text
+        try:
+            return _raw(answer(text, self.facts, field=self.key))
+        except (ExpressionError, SecretError) as error:
+            where = self.origin.at(*path)
+            message = f"{self.key}: {error.args[0]}"
+            raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
+
+
+def _raw(value: Value) -> Raw:
+    """Return *value* as text, lists and dicts of text."""
+    if isinstance(value, str | Secret):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _raw(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [_raw(entry) for entry in value]
+    return methods.as_text(value)
+
+
+def resolve(
+    settings: Wishes,
+    *,
+    cwd: Path,
+    facts: Facts,
+    vault: Vault,
+    connectors: Connectors | None = None,
+    step: WrittenStep | None = None,
+) -> Resolved:
+    """Return the order that *settings* amount to.
+
+    Args:
+        settings: typed wishes of one step.
+        cwd: absolute folder that paths count from.
+        facts: of the run; asked for the build's name and number where nobody says them.
+        vault: gives secrets.
+        connectors: of the connectors file; ``None`` for no such file.
+        step: says where each wish was written, for errors and for ``check``.
+
+    Raises:
+        SettingsError: something is not there, does not fit, or is missing.
+        SecretError: a secret reference leads nowhere.
+    """
+    around = facts.within(written=step.facts) if step else facts
+    work = _Work(cwd, around, vault, connectors or Connectors(), step.settings if step else {})
+    if isinstance(settings, PublishBuildInfo):
+        return _publishing(settings, work)
+    return _building(settings, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What resolving one step needs at hand."""
+
+    cwd: Path
+    facts: Facts
+    vault: Vault
+    connectors: Connectors
+    written: Mapping[str, Written]
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return self.facts.env
+
+    def where(self, name: str, *path: str | int) -> str | None:
+        """Return the place that said the setting *name*, ``None`` for a default."""
+        return self.written[name].origin.at(*path) if name in self.written else None
+
+    def who(self, name: str) -> str:
+        """Return who said the setting, for people."""
+        return self.where(name) or "the default"
+
+    def ambient(self, name: str, variable: str) -> bool:
+        """Return whether it was another tool's *variable* that said the setting."""
+        return name in self.written and self.written[name].origin.variable == variable
+
+    def secret(self, name: str, value: Secret | str) -> Secret:
+        """Return the secret that a setting holds or leads to."""
+        return value if isinstance(value, Secret) else self.vault.reference(value, self.where(name))
+
+    def fail(self, message: str, name: str, hint: str | None = None) -> SettingsError:
+        return SettingsError(message, hint=hint, setting=name, where=self.where(name))
+
+
+# ---- build and push
+
+
+def _building(settings: BuildAndPush, work: _Work) -> Resolved:
+    connector = work.connectors.find(settings.connector_ref) if settings.connector_ref else None
+    repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
+    references = tuple(repository.tagged(tag) for tag in settings.tags)
+    push_login = _push_login(settings, repository, connector, work) if settings.push else None
+    logins = _logins(settings, push_login, work)
+    artifactory, build = _build_info(settings, repository, connector, push_login, work)
+    return Resolved(
+        kind="build",
+        settings=settings,
+        references=references,
+        request=_request(settings, references, work),
+        credentials=logins,
+        artifactory=artifactory,
+        build=build,
+        push=settings.push,
+        engine=settings.engine,
+        set_names=said(settings),
+        compression=settings.compression,
+        media_types=settings.media_types,
+        platforms=_platforms(settings),
+        plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
+        sources=_sources(push_login, artifactory, build),
+    )
+
+
+def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _Work) -> BuildRequest:
+    context = _context(settings, work)
+    return BuildRequest(
+        context=context,
+        dockerfile=_dockerfile(settings, context, work),
+        references=references,
+        build_args=dict(settings.build_args),
+        labels=dict(settings.labels),
+        target=settings.target,
+        platforms=_platforms(settings),
+        build_secrets=dict(_build_secrets(settings, work)),
+        no_cache=settings.no_cache,
+        created=_created(work.env),
+    )
+
+
+def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
+    return tuple(Platform.parse(text) for text in settings.platforms)
+
+
+def _context(settings: BuildAndPush, work: _Work) -> Path:
+    if "://" in settings.context or settings.context.startswith("git@"):
+        message = f"the context {settings.context!r} is an address"
+        raise work.fail(message, "context", "clone it first, and name the folder")
+    path = work.cwd / settings.context
+    if not path.is_dir():
+        state = "is not a folder" if path.exists() else "does not exist"
+        message = f"the context {settings.context!r} {state}"
+        raise work.fail(message, "context", f"it counts from the working folder {work.cwd}")
+    return path.resolve()
+
+
+def _dockerfile(settings: BuildAndPush, context: Path, work: _Work) -> Path:
+    path = work.cwd / settings.dockerfile
+    if not path.is_file():
+        raise _no_dockerfile(settings, path, context, work)
+    # Links are followed: one that leads out of the context is outside.
+    resolved = path.resolve()
+    if resolved.is_relative_to(context):
+        return resolved
+    named = "dockerfile" in work.written or "dockerfile" in settings.model_fields_set
+    if named and resolved.is_relative_to(work.cwd.resolve()):
+        return resolved
+    message = f"the Dockerfile {settings.dockerfile!r} lies outside the context {settings.context!r}"
+    hint = f"move it into {settings.context}" if named else f"name it: dockerfile: {settings.dockerfile}"
+    raise work.fail(message, "dockerfile", hint)
+
+
+def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, work: _Work) -> SettingsError:
+    state = "is not a file" if path.exists() else "does not exist"
+    message = f"the Dockerfile {settings.dockerfile!r} {state}"
+    hint = f"it counts from the working folder {work.cwd}, not from the context"
+    if (context / settings.dockerfile).is_file():
+        near = os.path.normpath(f"{settings.context}/{settings.dockerfile}")
+        hint = f"there is one in the context: write dockerfile: {near}"
+    return work.fail(message, "dockerfile", hint)
+
+
+def _build_secrets(settings: BuildAndPush, work: _Work) -> Iterator[tuple[str, Secret]]:
+    for identifier, variable in settings.env_docker_secrets.items():
+        yield identifier, work.vault.reference(f"env:{variable}", work.where("env_docker_secrets", identifier))
+    for identifier, file in settings.file_docker_secrets.items():
+        if identifier in settings.env_docker_secrets:
+            message = f"the build secret {identifier!r} is given by a variable and by a file"
+            raise work.fail(message, "file_docker_secrets", "keep one of them")
+        yield identifier, work.vault.reference(f"file:{file}", work.where("file_docker_secrets", identifier))
+
+
+def _created(env: Mapping[str, str]) -> int | None:
+    text = env.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
+        message = f"SOURCE_DATE_EPOCH is {text[:40]!r}, which is no time in seconds since 1970"
+        raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")
+    return int(text)
+
+
+# ---- credentials
+
+
+def _used(settings: BuildAndPush, work: _Work) -> tuple[Connector, ...]:
+    names = (*((settings.connector_ref,) if settings.connector_ref else ()), *settings.base_image_connector_refs)
+    return tuple(work.connectors.find(name) for name in names)
+
+
+def _push_login(
+    settings: BuildAndPush, repository: Repository, connector: Connector | None, work: _Work
+) -> Login | None:
+    if connector:
+        return connector.login(repository.host, work.vault)
+    if not settings.username and settings.password is None:
+        return None
+    if not settings.username or settings.password is None:
+        missing, there = ("password", "username") if settings.username else ("username", "password")
+        message = f"{there} is set, and {missing} is not"
+        raise work.fail(message, there, "set both, or neither")
+    password = work.secret("password", settings.password)
+    return Login(repository.host, settings.username, password, work.who("password"))
+
+
+def _logins(settings: BuildAndPush, push: Login | None, work: _Work) -> dict[str, Login]:
+    """Return the logins by host; two different ones for one host are an error, since only one can be used."""
+    logins = {push.host: push} if push else {}
+    for name in settings.base_image_connector_refs:
+        connector = work.connectors.find(name)
+        if connector.auth.anonymous:
+            continue
+        login = connector.login(connector.host, work.vault)
+        other = logins.setdefault(login.host, login)
+        if (other.username, other.password) != (login.username, login.password):
+            message = f"{login.host} would be used with two logins: {other.source} and {login.source}"
+            hint = "give one of the users both rights, and use it for both"
+            raise work.fail(message, "base_image_connector_refs", hint)
+    return logins
+
+
+# ---- build-info
+
+
+def _build_info(
+    settings: BuildAndPush,
+    repository: Repository,
+    connector: Connector | None,
+    login: Login | None,
+    work: _Work,
+) -> tuple[ArtifactoryTarget | None, BuildIdentity]:
+    if not _publishes(settings, work):
+        return None, BuildIdentity(settings.build_name or "", settings.build_number or "")
+    if settings.artifactory_url:
+        url, source = targets.artifactory_address(settings.artifactory_url), work.who("artifactory_url")
+    else:
+        plain_http = bool(connector and connector.plain_http) or _on_this_machine(repository.host)
+        url, source = targets.derived_address(repository, connector, plain_http=plain_http), "the registry's host"
+    ways = _ways(settings.artifactory_token, "artifactory_token", work)
+    if login:
+        ways.append(targets.push_credential(login, connector))
+    return targets.target_at(url, source, ways), _identity(settings, repository, work)
+
+
+def _publishes(settings: BuildAndPush, work: _Work) -> bool:
+    if settings.publish_build_info and not settings.push:
+        message = "build-info is about a pushed image, and push is off"
+        raise work.fail(message, "publish_build_info", "leave out publish_build_info, or push")
+    if not settings.push or settings.publish_build_info is False:
+        return False
+    return bool(settings.publish_build_info or settings.artifactory_url)
+
+
+def _ways(token: Secret | str | None, name: str, work: _Work) -> list[Credential]:
+    """Return how to be somebody at Artifactory: the token, then JFrog's variables."""
+    ways: list[Credential] = []
+    if token is not None:
+        # A token of JFrog's variables was made for the host that those variables name.
+        hosts = targets.jfrog_hosts(work.env) if work.ambient(name, "JF_ACCESS_TOKEN") else frozenset[str]()
+        ways.append(Credential(work.who(name), lambda: (work.secret(name, token), "", None), hosts))
+    if said_by_variables := targets.environment_credential(work.env):
+        ways.append(said_by_variables)
+    return ways
+
+
+def _identity(settings: BuildAndPush, repository: Repository, work: _Work) -> BuildIdentity:
+    name, name_source = settings.build_name, work.who("build_name")
+    if not name:
+        name, name_source = targets.default_build_name(work.facts, repository)
+    number, number_source = settings.build_number, work.who("build_number")
+    if not number:
+        number, number_source = targets.default_build_number(work.facts)
+    return BuildIdentity(
+        name=name,
+        number=number,
+        url=settings.build_url or ci(work.env).url,
+        project=settings.build_project or "",
+        module=settings.build_module or "",
+        publish=True,
+        sources={"name": name_source, "number": number_source},
+    )
+
+
+def _on_this_machine(host: str) -> bool:
+    """Return whether *host* is the loopback, where registries speak plain HTTP."""
+    name = targets.host_name(host)
+    return name in ("localhost", "::1") or name.startswith("127.")
+
+
+def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
+    reference = Reference.parse(settings.docker_image)
+    url = targets.artifactory_address(settings.url)
+    ways = [*_password_ways(settings, work), *_ways(settings.access_token, "access_token", work)]
+    artifactory = targets.target_at(url, work.who("url"), ways)
+    build = BuildIdentity(
+        name=settings.build_name,
+        number=settings.build_number,
+        url=settings.build_url or ci(work.env).url,
+        project=work.env.get("JFROG_CLI_BUILD_PROJECT") or work.env.get("JF_PROJECT", ""),
+        publish=True,
+        sources={"name": work.who("build_name"), "number": work.who("build_number")},
+    )
+    return Resolved(
+        kind="publish",
+        settings=settings,
+        references=(reference,),
+        artifactory=artifactory,
+        build=build,
+        push=False,
+        set_names=said(settings),
+        sources=_sources(None, artifactory, build),
+    )
+
+
+def _password_ways(settings: PublishBuildInfo, work: _Work) -> list[Credential]:
+    """Return user and password, or user and API key, which the plugin step prefers to a token."""
+    name = "password" if settings.password is not None else "api_key"
+    value = settings.password if settings.password is not None else settings.api_key
+    if not settings.username and value is None:
+        return []
+    if not settings.username or value is None:
+        there, missing = ("username", "password") if settings.username else (name, "username")
+        message = f"{there} is set, and {missing} is not"
+        raise work.fail(message, there, "set both, or use access_token")
+    user = settings.username
+    return [Credential(work.who(name), lambda: (None, user, work.secret(name, value)))]
+
+
+def _sources(login: Login | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity) -> dict[str, str]:
+    sources = {"credentials": login.source if login else "Docker's configuration, if it has one"}
+    if artifactory:
+        sources["artifactory"] = artifactory.url_source
+        sources["artifactory credentials"] = artifactory.source or "Docker's configuration, if it has one"
+    return sources | {f"build {name}": source for name, source in build.sources.items()}

@@ -1,0 +1,464 @@
+"""From a step to an order: every wish checked, every credential found, nothing left to decide."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from buildpush.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
+from buildpush.images.model import Platform
+from buildpush.places import Ran, Recorded
+from buildpush.settings.connectors import read_connectors
+from buildpush.settings.facts import Counter, Facts, Git
+from buildpush.settings.resolve import evaluate, resolve
+from buildpush.settings.sources import read
+from buildpush.settings.targets import artifactory_address
+from buildpush.settings.vault import Vault
+
+STEP = """
+pipeline:
+  name: Site
+  variables:
+    - {name: version, type: String, value: "1.<+codebase.shortCommitSha>"}
+  stages:
+    - stage:
+        name: Build
+        identifier: build
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  name: Push it
+                  identifier: push_it
+                  spec:
+                    repo: acme.jfrog.io/docker-local/site
+                    tags:
+                      - <+pipeline.variables.version>
+                      - latest
+"""
+CONNECTORS = """
+connectors:
+  - connector:
+      identifier: jfrog
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: https://acme.jfrog.io
+        auth:
+          type: UsernamePassword
+          spec: {username: ci-bot, passwordRef: token}
+  - connector:
+      identifier: base
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: http://base.example.com
+        auth:
+          type: UsernamePassword
+          spec: {username: reader, passwordRef: token}
+  - connector:
+      identifier: rival
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: https://acme.jfrog.io
+        auth:
+          type: UsernamePassword
+          spec: {username: other, passwordRef: token}
+  - connector:
+      identifier: open
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: https://open.example.com
+        auth: {type: Anonymous}
+secrets:
+  token: env:TOKEN
+"""
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+class House:
+    """A folder with a Dockerfile and a connectors file, and a way to resolve a step in it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.counters = folder / "state"
+        self.cwd = folder / "work"
+        self.cwd.mkdir()
+        (self.cwd / "Dockerfile").write_text("FROM scratch\n")
+        (folder / "connectors.yml").write_text(CONNECTORS)
+        self.env = {"TOKEN": "t0ken-value"}
+
+    def git(self, call):
+        return Ran(0, REVISION) if "--verify" in call.argv else Ran(128)
+
+    def parts(self):
+        connectors = read_connectors(self.folder / "connectors.yml")
+        vault = Vault(self.env, self.cwd, None, connectors.references)
+        git = Git(Recorded(self.git), self.cwd)
+        return connectors, vault, Facts(self.env, git, Counter(self.counters), 0.0, vault.secret)
+
+    def step(self, text=STEP, **keywords):
+        path = self.cwd / "step.yml"
+        path.write_text(textwrap.dedent(text))
+        return read(Path("step.yml"), env=self.env, flags={}, keywords=keywords, cwd=self.cwd, step=None).steps[0]
+
+    def evaluate(self, text=STEP, **keywords):
+        return evaluate(self.step(text, **keywords), self.parts()[2])
+
+    def resolve(self, text=STEP, **keywords):
+        connectors, vault, facts = self.parts()
+        step = self.step(text, **keywords)
+        return resolve(evaluate(step, facts), cwd=self.cwd, facts=facts, vault=vault, connectors=connectors, step=step)
+
+    def refused(self, text=STEP, **keywords):
+        with pytest.raises(SettingsError) as caught:
+            self.resolve(text, **keywords)
+        return caught.value
+
+    @property
+    def number_taken(self):
+        return self.counters.exists()
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+def spec(*lines):
+    """Return the step with *lines* added to its spec."""
+    return STEP + "".join(f"                    {line}\n" for line in lines)
+
+
+class TestEvaluate:
+    def test_expressions_are_answered_before_values_are_typed(self, house):
+        assert house.evaluate().tags == ("1.0123456", "latest")
+
+    def test_an_expression_may_give_a_list(self, house):
+        assert house.evaluate(tags="<+'1 2 3'.split(' ')>").tags == ("1", "2", "3")
+
+    def test_a_number_keeps_its_digits(self, house):
+        assert house.evaluate(tags=["<+1 + 1>", "1.10"]).tags == ("2", "1.10")
+
+    def test_names_of_arguments_may_be_expressions(self, house):
+        settings = house.evaluate(build_args={"V_<+pipeline.name>": "<+step.identifier>"})
+        assert settings.build_args == {"V_Site": "push_it"}
+
+    def test_an_escaped_expression_is_text(self, house):
+        assert house.evaluate(build_args={"X": r"\<+pipeline.name>"}).build_args == {"X": "<+pipeline.name>"}
+
+    def test_an_unknown_expression_names_file_line_and_near_names(self, house):
+        with pytest.raises(ExpressionError) as caught:
+            house.evaluate(STEP.replace("<+pipeline.variables.version>", "<+pipeline.sequenceID>"))
+        assert str(caught.value).startswith("step.yml:20:")
+        assert "nothing is called pipeline.sequenceID (column 3)" in str(caught.value)
+        assert "pipeline.sequenceId" in caught.value.hint
+        assert caught.value.setting == "tags"
+
+    def test_a_secret_is_refused_where_everybody_could_read_it(self, house):
+        for name, value in {
+            "labels": {"x": "y<+secrets.getValue('token')>"},
+            "build_args": {"A": "<+secrets.getValue('token')>"},
+            "tags": ["<+secrets.getValue('token')>"],
+        }.items():
+            with pytest.raises(SecretError) as caught:
+                house.evaluate(**{name: value})
+            assert caught.value.hint
+            assert "t0ken" not in str(caught.value)
+
+    def test_a_missing_secret_names_the_place(self, house):
+        with pytest.raises(SecretError) as caught:
+            house.evaluate(username="ci", password="<+secrets.getValue('tokn')>")
+        assert caught.value.where == "password="
+        assert "BUILDPUSH_SECRET_TOKN" in str(caught.value)
+
+    def test_input_is_asked_by_the_key(self, house):
+        _, _, facts = house.parts()
+        step = house.step(STEP.replace("<+pipeline.variables.version>", "<+input>.allowedValues(1,2)"))
+        from dataclasses import replace
+
+        assert evaluate(step, replace(facts, inputs={"tags": "2"})).tags == ("2", "latest")
+
+    def test_what_nothing_honours_is_refused(self, house):
+        with pytest.raises(UnsupportedError):
+            house.evaluate(spec("caching: true"))
+
+
+class TestBuild:
+    def test_the_order_is_complete(self, house):
+        house.env |= {"SOURCE_DATE_EPOCH": "1700000000"}
+        order = house.resolve(
+            build_args={"A": "1"}, labels={"l": "m"}, target="last", platforms=["linux/arm64"], compression="zstd"
+        )
+        assert [str(reference) for reference in order.references] == [
+            "acme.jfrog.io/docker-local/site:1.0123456",
+            "acme.jfrog.io/docker-local/site:latest",
+        ]
+        request = order.request
+        assert request.context == house.cwd.resolve()
+        assert request.dockerfile == house.cwd.resolve() / "Dockerfile"
+        assert (request.build_args, request.labels, request.target) == ({"A": "1"}, {"l": "m"}, "last")
+        assert request.platforms == order.platforms == (Platform("linux", "arm64"),)
+        assert request.created == 1700000000
+        assert request.references == order.references
+        assert order.set_names >= {"tags", "build_args", "labels", "target", "platforms", "compression"}
+        assert (order.kind, order.push, order.engine, order.compression) == ("build", True, "auto", "zstd")
+
+    def test_nothing_is_counted_unless_a_number_is_needed(self, house):
+        house.resolve()
+        assert not house.number_taken
+
+    @pytest.mark.parametrize(
+        ("keywords", "message", "hint"),
+        [
+            ({"context": "nowhere"}, "the context 'nowhere' does not exist", "working folder"),
+            ({"context": "Dockerfile"}, "is not a folder", ""),
+            ({"context": "https://github.com/a/b"}, "is an address", "clone it"),
+            ({"dockerfile": "nowhere"}, "the Dockerfile 'nowhere' does not exist", "working folder"),
+            ({"dockerfile": "."}, "is not a file", ""),
+            ({"dockerfile": "../outside"}, "lies outside the context", "move it"),
+            ({"dockerfile": "link"}, "lies outside the context", "move it"),
+            ({"context": "service"}, "lies outside the context 'service'", "name it: dockerfile: Dockerfile"),
+        ],
+    )
+    def test_folders_and_files_must_be_there(self, house, keywords, message, hint):
+        (house.cwd / "service").mkdir()
+        (house.folder / "outside").write_text("FROM scratch\n")
+        (house.cwd / "link").symlink_to(house.folder / "outside")
+        error = house.refused(**keywords)
+        assert message in str(error)
+        assert hint in error.hint
+        assert error.setting in {"context", "dockerfile"}
+
+    def test_a_dockerfile_in_the_context_only_is_pointed_out(self, house):
+        (house.cwd / "Dockerfile").unlink()
+        (house.cwd / "service").mkdir()
+        (house.cwd / "service" / "Dockerfile").write_text("FROM scratch\n")
+        assert house.refused(context="service").hint.endswith("write dockerfile: service/Dockerfile")
+
+    def test_a_named_dockerfile_may_lie_beside_the_context(self, house):
+        (house.cwd / "service").mkdir()
+        assert house.resolve(context="service", dockerfile="Dockerfile").request.dockerfile.name == "Dockerfile"
+
+    @pytest.mark.parametrize(
+        ("keywords", "kind"),
+        [
+            ({"tags": ["a b"]}, BadNameError),
+            ({"tags": ["--push"]}, BadNameError),
+            ({"repo": "acme.jfrog.io/Upper/app"}, BadNameError),
+            ({"repo": "--help"}, SettingsError),
+            ({"dockerfile": "--help"}, SettingsError),
+            ({"context": "-c"}, SettingsError),
+            ({"labels": {"a": "b\nc"}}, SettingsError),
+            ({"labels": {"--a": "b"}}, SettingsError),
+            ({"build_args": {"--a": "b"}}, SettingsError),
+            ({"platforms": ["linux"]}, BadNameError),
+            ({"target": "--x"}, SettingsError),
+        ],
+    )
+    def test_bad_names_are_refused(self, house, keywords, kind):
+        assert isinstance(house.refused(**keywords), kind)
+
+    @pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "9" * 30, "٣"])
+    def test_a_time_that_is_none_is_refused(self, house, text):
+        house.env["SOURCE_DATE_EPOCH"] = text
+        assert "SOURCE_DATE_EPOCH" in str(house.refused())
+
+    def test_build_secrets_come_from_variables_and_files(self, house):
+        (house.cwd / "npmrc").write_text("key=1\n")
+        order = house.resolve(env_docker_secrets={"api": "TOKEN"}, file_docker_secrets={"npm": "npmrc"})
+        assert {name: secret.reveal() for name, secret in order.request.build_secrets.items()} == {
+            "api": "t0ken-value",
+            "npm": "key=1",
+        }
+
+    def test_a_build_secret_that_is_missing_or_given_twice_is_refused(self, house):
+        assert "MISSING is not set" in str(house.refused(env_docker_secrets={"api": "MISSING"}))
+        assert "cannot be read" in str(house.refused(file_docker_secrets={"npm": "missing"}))
+        assert "by a variable and by a file" in str(
+            house.refused(env_docker_secrets={"a": "TOKEN"}, file_docker_secrets={"a": "Dockerfile"})
+        )
+
+
+class TestCredentials:
+    def test_a_connector_gives_host_and_login(self, house):
+        order = house.resolve(repo="docker-local/site", connector_ref="account.jfrog")
+        assert str(order.references[0].repository) == "acme.jfrog.io/docker-local/site"
+        login = order.credentials["acme.jfrog.io"]
+        assert (login.username, login.password.reveal(), login.source) == ("ci-bot", "t0ken-value", "connector jfrog")
+        assert order.sources["credentials"] == "connector jfrog"
+
+    def test_without_push_no_secret_is_needed(self, house):
+        del house.env["TOKEN"]
+        assert house.resolve(connector_ref="jfrog", push=False).credentials == {}
+        assert isinstance(house.refused(connector_ref="jfrog"), SecretError)
+
+    def test_user_and_password_are_next(self, house):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
+        login = house.resolve().credentials["acme.jfrog.io"]
+        assert (login.username, login.password.reveal(), login.source) == ("me", "pa55word", "PLUGIN_PASSWORD")
+
+    def test_a_password_may_be_a_reference(self, house):
+        assert house.resolve(username="me", password="env:TOKEN").credentials["acme.jfrog.io"].password.reveal() == (
+            "t0ken-value"
+        )
+
+    def test_one_without_the_other_is_an_error(self, house):
+        assert "password is not" in str(house.refused(username="me"))
+        assert "username is not" in str(house.refused(password="env:TOKEN"))
+
+    def test_without_any_dockers_configuration_is_left(self, house):
+        order = house.resolve()
+        assert order.credentials == {}
+        assert "Docker's configuration" in order.sources["credentials"]
+
+    def test_base_images_have_connectors_of_their_own(self, house):
+        order = house.resolve(connector_ref="jfrog", base_image_connector_refs=["base", "open"])
+        assert {host: login.username for host, login in order.credentials.items()} == {
+            "acme.jfrog.io": "ci-bot",
+            "base.example.com": "reader",
+        }
+        assert order.plain_http == {"base.example.com"}
+
+    def test_two_logins_for_one_host_are_an_error(self, house):
+        error = house.refused(connector_ref="jfrog", base_image_connector_refs=["rival"])
+        assert "two logins: connector jfrog and connector rival" in str(error)
+
+    def test_an_anonymous_connector_cannot_push(self, house):
+        assert "is anonymous" in str(house.refused(repo="open.example.com/a/b", connector_ref="open"))
+
+    def test_a_repo_elsewhere_is_not_given_the_connectors_password(self, house):
+        assert "repo is at evil.example.com" in str(house.refused(repo="evil.example.com/a", connector_ref="jfrog"))
+
+
+class TestBuildInfo:
+    def test_it_is_published_where_artifactory_is_known(self, house):
+        assert house.resolve().artifactory is None
+        order = house.resolve(artifactory_url="https://acme.jfrog.io", connector_ref="jfrog")
+        assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
+        assert order.artifactory.username == "ci-bot"
+        assert order.artifactory.source == "connector jfrog, as for the push"
+        assert (order.build.name, order.build.number, order.build.publish) == ("Site", "1", True)
+        assert order.build.sources == {"name": "the pipeline's name", "number": "the counter on this machine"}
+
+    def test_the_number_in_a_tag_is_the_number_of_the_build(self, house):
+        text = STEP.replace("<+pipeline.variables.version>", "<+pipeline.sequenceId>")
+        order = house.resolve(text, publish_build_info=True)
+        assert (str(order.references[0].tag), order.build.number) == ("1", "1")
+        assert house.resolve(text, publish_build_info=True).build.number == "2"
+
+    def test_yes_without_an_address_takes_that_of_the_registry(self, house):
+        order = house.resolve(publish_build_info=True)
+        assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
+        assert order.sources["artifactory"] == "the registry's host"
+        local = house.resolve(publish_build_info=True, repo="127.0.0.1:8081/docker-local/app")
+        assert local.artifactory.url == "http://127.0.0.1:8081/artifactory/"
+
+    def test_no_means_no(self, house):
+        order = house.resolve(publish_build_info=False, artifactory_url="https://acme.jfrog.io")
+        assert order.artifactory is None
+        assert not order.build.publish
+        assert not house.number_taken
+
+    def test_without_push_there_is_none(self, house):
+        assert house.resolve(push=False, artifactory_url="https://acme.jfrog.io").artifactory is None
+        assert "push is off" in str(house.refused(push=False, publish_build_info=True))
+
+    def test_docker_hub_has_none(self, house):
+        assert "Docker Hub" in str(house.refused(repo="acme/app", publish_build_info=True))
+
+    def test_jfrogs_variables_count(self, house):
+        house.env |= {
+            "JF_URL": "https://acme.jfrog.io/",
+            "JF_ACCESS_TOKEN": "jf-token",
+            "JFROG_CLI_BUILD_NAME": "shop",
+            "JFROG_CLI_BUILD_NUMBER": "17",
+            "JFROG_CLI_BUILD_URL": "https://ci.example.com/17",
+            "JF_PROJECT": "team",
+        }
+        order = house.resolve()
+        assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
+        assert order.artifactory.token.reveal() == "jf-token"
+        assert (order.build.name, order.build.number, order.build.url) == ("shop", "17", "https://ci.example.com/17")
+        assert order.build.project == "team"
+
+    def test_jfrogs_user_and_password_count_too(self, house):
+        house.env |= {"JF_URL": "https://acme.jfrog.io/", "JF_USER": "me", "JF_PASSWORD": "jf-pass"}
+        artifactory = house.resolve().artifactory
+        assert (artifactory.username, artifactory.password.reveal()) == ("me", "jf-pass")
+
+    def test_a_credential_never_goes_to_a_host_it_was_not_given_for(self, house):
+        house.env |= {
+            "JF_URL": "https://acme.jfrog.io",
+            "JF_ACCESS_TOKEN": "jf-token",
+            "JF_USER": "u",
+            "JF_PASSWORD": "p455",
+        }
+        order = house.resolve(artifactory_url="https://elsewhere.example.com", connector_ref="jfrog")
+        assert order.artifactory.token is None
+        assert order.artifactory.password is None
+        assert order.artifactory.source == ""
+
+    def test_an_own_token_goes_first(self, house):
+        order = house.resolve(
+            artifactory_url="https://elsewhere.example.com", artifactory_token="env:TOKEN", connector_ref="jfrog"
+        )
+        assert order.artifactory.token.reveal() == "t0ken-value"
+        assert order.artifactory.host == "elsewhere.example.com"
+
+    def test_a_step_alone_is_called_after_its_image(self, house):
+        house.env["BUILD_NUMBER"] = "8"
+        text = STEP[STEP.index("              - step") :].replace("<+pipeline.variables.version>", "1")
+        order = house.resolve(textwrap.dedent(text), publish_build_info=True)
+        assert (order.build.name, order.build.number) == ("site", "8")
+        assert order.build.sources["name"] == "the image's name"
+
+    @pytest.mark.parametrize(
+        ("text", "url"),
+        [
+            ("https://a.io", "https://a.io/artifactory/"),
+            ("https://a.io/", "https://a.io/artifactory/"),
+            ("https://a.io/artifactory", "https://a.io/artifactory/"),
+            ("https://a.io/artifactory/api/x?y", "https://a.io/artifactory/"),
+            ("https://a.io/tools/artifactory/", "https://a.io/tools/artifactory/"),
+            ("https://a.io/artifactory-2", "https://a.io/artifactory-2/artifactory/"),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081/artifactory/"),
+        ],
+    )
+    def test_an_address_becomes_that_of_artifactory(self, text, url):
+        assert artifactory_address(text) == url
+
+
+PUBLISH = """
+step:
+  type: Plugin
+  name: Publish
+  identifier: publish
+  spec:
+    image: plugins/artifactory-publish-docker-buildinfo
+    settings:
+      url: https://acme.jfrog.io/artifactory/ui
+      docker_image: acme.jfrog.io/docker-local/site:1
+      build_name: <+pipeline.name>
+      build_number: <+pipeline.sequenceId>
+"""
+
+
+class TestPublish:
+    def test_the_plugin_step_names_image_build_and_server(self, house):
+        order = house.resolve(PUBLISH + "      access_token: <+secrets.getValue('token')>\n")
+        assert (order.kind, order.request, order.push) == ("publish", None, False)
+        assert str(order.references[0]) == "acme.jfrog.io/docker-local/site:1"
+        assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
+        assert order.artifactory.token.reveal() == "t0ken-value"
+        assert (order.build.name, order.build.number, order.build.publish) == ("work", "1", True)
+
+    def test_user_and_password_or_key_beat_a_token(self, house):
+        order = house.resolve(PUBLISH + "      username: me\n      api_key: env:TOKEN\n      access_token: env:TOKEN\n")
+        assert (order.artifactory.token, order.artifactory.username) == (None, "me")
+        assert order.artifactory.password.reveal() == "t0ken-value"
+
+    def test_one_without_the_other_is_an_error(self, house):
+        assert "password is not" in str(house.refused(PUBLISH + "      username: me\n"))
+        assert "username is not" in str(house.refused(PUBLISH + "      api_key: env:TOKEN\n"))
