@@ -34,20 +34,10 @@ def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
 
 def equal(setting: Setting, one: tuple[Raw, Origin], other: tuple[Raw, Origin]) -> bool:
     """Return whether two places say the same; expressions are compared as text."""
-    if one[0] == other[0] and one[1].variable == other[1].variable:
-        return True
-    if has_expression(one[0]) or has_expression(other[0]):
-        return False
+    if any(isinstance(raw, str) and "<+" in raw for raw in (one[0], other[0])):
+        ways = {(way.separator, way.inverted) for way in (_variable(setting, one[1]), _variable(setting, other[1]))}
+        return one[0] == other[0] and len(ways) == 1
     return bool(decode(setting, *one) == decode(setting, *other))
-
-
-def has_expression(raw: Raw) -> bool:
-    """Return whether an expression stands anywhere in *raw*."""
-    if isinstance(raw, dict):
-        return any(has_expression(part) for part in (*raw, *raw.values()))
-    if isinstance(raw, list):
-        return any(has_expression(part) for part in raw)
-    return isinstance(raw, str) and "<+" in raw
 
 
 def raw_of(value: Any, setting: Setting, where: str) -> Raw:

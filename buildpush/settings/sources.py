@@ -14,15 +14,16 @@ from typing import Any, NoReturn
 
 from buildpush.errors import SourceError
 from buildpush.settings.declare import Setting, camel_case, settings_of
-from buildpush.settings.decode import raw_of, shown_as
+from buildpush.settings.decode import shown_as
 from buildpush.settings.encoders import to_flags, to_python, to_variables, to_yaml
+from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import Layer, merge
 from buildpush.settings.model import BUILD_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
 from buildpush.settings.stepfile import Found, find_steps, nearest, refuse_rulers, reject, step_layers
 from buildpush.settings.toml import parse_project_toml
 from buildpush.settings.typed import typed
 from buildpush.settings.variables import ambient_layer, known_variables, unknown_variables, variable_layer
-from buildpush.settings.written import Loaded, Node, Origin, OriginKind, Raw, Written, WrittenStep
+from buildpush.settings.written import Loaded, Node, Origin, Raw, Written, WrittenStep
 
 __all__ = [
     "Loaded",
@@ -87,8 +88,8 @@ def read(
         UnsupportedError: a step stands under a condition or loop and was not chosen by *step*.
     """
     project_path, project = find_project(cwd)
-    _check_names(flags, "flag")
-    _check_names(keywords, "setting")
+    check_names(flags, "flag")
+    check_names(keywords, "setting")
     said = _Said(env, flags, keywords, project)
     notes = [_unknown_note(name) for name in unknown_variables(env)]
     if file is None:
@@ -98,7 +99,7 @@ def read(
         chosen, rest = _choose(find_steps(read_yaml(cwd / file, str(file))), file, step)
         steps = [_written_step(found, said, notes, chosen_by_name=step is not None) for found in chosen]
         others = [found.about for found in rest]
-    _check_used(flags, keywords, steps)
+    check_used(flags, keywords, steps)
     return Loaded(tuple(steps), tuple(others), tuple(dict.fromkeys(notes)), file, project_path)
 
 
@@ -177,26 +178,14 @@ def _step_without_file(said: _Said, notes: list[str]) -> WrittenStep:
 
 def _merged(model: StepModel, said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:
     layers = [
-        _python_layer(model, said.flags, "flag"),
-        _python_layer(model, said.keywords, "keyword"),
+        python_layer(model, said.flags, "flag"),
+        python_layer(model, said.keywords, "keyword"),
         variable_layer(model, said.env, notes),
         *file,
         _project_layer(model, said.project),
         ambient_layer(model, said.env),
     ]
     return merge(layers, frozenset(setting.name for setting in settings_of(model)))
-
-
-def _python_layer(model: StepModel, values: Mapping[str, Any], kind: OriginKind) -> Layer:
-    layer = Layer()
-    for setting in settings_of(model):
-        value = values.get(setting.name)
-        if value is None or (kind == "flag" and value == ()):
-            continue
-        where = setting.flags[0] if kind == "flag" and setting.flags else f"{setting.name}="
-        raw = raw_of(value, setting, where)
-        layer.add(setting, raw, Origin(kind, where, shown_as(setting, raw)))
-    return layer
 
 
 def _project_layer(model: StepModel, project: Node | None) -> Layer:
@@ -224,24 +213,6 @@ def _project_keys(model: StepModel) -> dict[str, Setting]:
         for setting in settings_of(model)
         if setting.name != "env_variables" and (setting.place != "step" or setting.name == "timeout")
     }
-
-
-def _check_names(values: Mapping[str, Any], what: str) -> None:
-    known = {setting.name for model in STEP_KINDS.values() for setting in settings_of(model)} - {"env_variables"}
-    for name in values:
-        if name not in known:
-            reject(what, name, known, f"{name}=")
-
-
-def _check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: list[WrittenStep]) -> None:
-    """Refuse a flag or keyword that none of the steps has."""
-    known = {setting.name for step in steps for setting in settings_of(STEP_KINDS[step.type])}
-    for name, value in {**keywords, **flags}.items():
-        if name not in known and value is not None and value != ():
-            message = f"no step here has the setting {name}"
-            raise SourceError(
-                message, setting=name, hint=f"the steps are of type {', '.join(step.type for step in steps)}"
-            )
 
 
 def _unknown_note(name: str) -> str:

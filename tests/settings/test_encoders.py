@@ -191,3 +191,14 @@ def test_structures_are_written_as_blocks(tmp_path):
     document = YAML(typ="safe", pure=True).load(to_yaml(settings))
     assert document["step"]["failureStrategies"] == strategies
     assert document["step"]["strategy"] == {"matrix": [["a"], ["b", "c"]]}
+
+
+def test_limits_are_written_in_bytes_and_cores():
+    settings = BuildAndPush(repo="a.example/b", resources={"limits": {"memory": "1Ki", "cpu": "400m"}})
+    assert '        memory: "1024"\n        cpu: "0.4"\n' in to_yaml(settings)
+
+
+def test_a_key_with_an_equals_sign_has_no_flag():
+    settings = BuildAndPush.model_construct({"repo", "labels"}, repo="a.example/b", labels={"a=b": "c"})
+    with pytest.raises(SettingsError, match="'a=b' holds ="):
+        to_flags(settings)

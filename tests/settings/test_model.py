@@ -3,13 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
 
 from buildpush.secrets import Secret
+from buildpush.settings.declare import choices_of, kind_of
 from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, is_reference, switch_of
-from buildpush.settings.model import BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Settings, said, setting_named, settings_of
 from buildpush.settings.schema import schema
 
 # Every key of the step BuildAndPushDockerRegistry.
@@ -114,6 +116,19 @@ def test_no_two_settings_share_a_variable_or_a_flag():
         flags = [flag for setting in settings_of(model) for flag in (*setting.flags, setting.negative_flag) if flag]
         assert len(variables) == len(set(variables))
         assert len(flags) == len(set(flags))
+
+
+def test_a_field_must_be_declared():
+    class Careless(Settings):
+        colour: str = "red"
+
+    with pytest.raises(TypeError, match="colour is not declared"):
+        settings_of(Careless)
+
+
+def test_words_to_choose_from_are_found_inside_an_optional_type():
+    assert choices_of(Literal["a", "b"] | None) == ("a", "b")
+    assert kind_of(Literal["a", "b"] | None) == "choice"
 
 
 def test_settings_cannot_be_changed():

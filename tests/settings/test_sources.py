@@ -324,6 +324,20 @@ def test_no_text_makes_the_reader_stumble(text):
     assert place.startswith("f.yml")
 
 
+def test_a_step_without_a_spec_says_only_its_name(load):
+    assert set(load("{type: BuildAndPushDockerRegistry, name: x}").steps[0].settings) == {"name"}
+
+
+def test_the_plugin_step_takes_variables_too(load):
+    text = PIPELINE.replace("connectorRef: hub", "envVariables: {PLUGIN_BUILD_URL: 'https://ci.example/1'}")
+    assert load(text).step("publish").settings["build_url"].origin.variable == "PLUGIN_BUILD_URL"
+
+
+def test_an_unclosed_expression_is_no_reference_to_a_secret(load):
+    with pytest.raises(SecretError):
+        load(spec("envVariables:", "  PLUGIN_PASSWORD: '<+a<+b>'"))
+
+
 # Who said what
 
 
@@ -379,6 +393,14 @@ def test_one_setting_said_twice_with_the_same_value_is_fine(load):
     settings = settings_of(load(STEP, env=env))
     assert settings.tags == ("1", "2")
     assert settings.push is False
+
+
+def test_an_expression_is_the_same_only_as_the_same_text(load):
+    same = {"PLUGIN_TAG": "<+x>", "PLUGIN_TAGS": "<+x>"}
+    assert load(STEP, env=same).steps[0].settings["tags"].value == "<+x>"
+    for opposite in ({"PLUGIN_PUSH": "<+x>", "PLUGIN_NO_PUSH": "<+x>"}, same | {"PLUGIN_TAG": "y"}):
+        with pytest.raises(SourceError, match="different values"):
+            load(STEP, env=opposite)
 
 
 def test_without_a_file_everything_else_makes_one_step(load):
@@ -509,6 +531,11 @@ def test_pyproject_has_a_table_for_it(load, tmp_path):
     assert (settings.tags, settings.push, settings.labels) == (("1.10", "7"), False, {"a": "b"})
     assert loaded.steps[0].settings["tags"].origin.where == "pyproject.toml:6:1"
     assert loaded.steps[0].settings["labels"].origin.where == "pyproject.toml:9:1"
+
+
+def test_a_table_written_another_way_is_found_at_its_beginning(load, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("tool.buildpush.engine = 'native'\n")
+    assert load(STEP).steps[0].settings["engine"].origin.where == "pyproject.toml:1:1"
 
 
 def test_a_pyproject_without_the_table_is_passed_over(load, tmp_path):

@@ -1,0 +1,56 @@
+"""Settings said by flags and by Python keywords: typed values, turned into text again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from buildpush.errors import SourceError
+from buildpush.settings.declare import settings_of
+from buildpush.settings.decode import raw_of, shown_as
+from buildpush.settings.layers import Layer
+from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.stepfile import reject
+from buildpush.settings.written import Origin, WrittenStep
+
+
+def python_layer(
+    model: type[BuildAndPush | PublishBuildInfo], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
+) -> Layer:
+    """Return what flags or keywords say about a step kind; ``None`` says nothing, nor does a flag given no times."""
+    layer = Layer()
+    for setting in settings_of(model):
+        value = values.get(setting.name)
+        if value is None or (kind == "flag" and value == ()):
+            continue
+        where = setting.flags[0] if kind == "flag" and setting.flags else f"{setting.name}="
+        raw = raw_of(value, setting, where)
+        layer.add(setting, raw, Origin(kind, where, shown_as(setting, raw)))
+    return layer
+
+
+def check_names(values: Mapping[str, Any], what: str) -> None:
+    """Refuse a name that no step kind has.
+
+    Raises:
+        SourceError: there is one.
+    """
+    known = {setting.name for model in STEP_KINDS.values() for setting in settings_of(model)} - {"env_variables"}
+    for name in values:
+        if name not in known:
+            reject(what, name, known, f"{name}=")
+
+
+def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Sequence[WrittenStep]) -> None:
+    """Refuse a flag or keyword that none of the steps has.
+
+    Raises:
+        SourceError: there is one.
+    """
+    known = {setting.name for step in steps for setting in settings_of(STEP_KINDS[step.type])}
+    for name, value in {**keywords, **flags}.items():
+        if name not in known and value is not None and value != ():
+            message = f"no step here has the setting {name}"
+            raise SourceError(
+                message, setting=name, hint=f"the steps are of type {', '.join(step.type for step in steps)}"
+            )
