@@ -444,7 +444,9 @@ def _joined(pieces: Sequence[str | Secret]) -> str | Secret:
 
     With a secret inside it is hidden as a whole: nobody could say later which part of it was the secret.
     """
-    text = "".join(piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces)
+    texts = [piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces]
+    methods.check_sum(*map(len, texts))
+    text = "".join(texts)
     methods.fitting(text)
     sources = [piece.source for piece in pieces if isinstance(piece, Secret)]
     return Secret(text, sources[0]) if sources else text

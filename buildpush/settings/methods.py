@@ -77,6 +77,7 @@ def as_text(value: Value) -> str:
 def json_text(value: Value) -> str:
     """Return *value* as compact JSON, the keys in their own order."""
     try:
+        check_sum(_weight(value))
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
     except (RecursionError, ValueError):
         _fail("this value nests too deep to be written")
@@ -92,6 +93,25 @@ def fitting(value: Value) -> Value:
     if isinstance(value, str) and len(value) > LONGEST // 4 and len(value.encode(errors="replace")) > LONGEST:
         _fail(f"a value has at most {LONGEST} bytes, this one is longer")
     return value
+
+
+def check_sum(*lengths: int) -> None:
+    """Refuse texts that would be too long together, before they are joined.
+
+    Raises:
+        ExpressionError: they would be.
+    """
+    if sum(lengths) > LONGEST:
+        _fail(f"a value has at most {LONGEST} bytes, this one would be longer")
+
+
+def _weight(value: Value) -> int:
+    """Return about how long *value* is as text; a text that stands in it often counts as often."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + _weight(entry) for key, entry in value.items())
+    return sum(map(_weight, value)) if isinstance(value, Sequence) else 1
 
 
 # ---- text
@@ -199,7 +219,10 @@ def _item(items: Sequence[Value], arguments: Arguments) -> Value:
 
 
 def _join(items: Sequence[Value], arguments: Arguments) -> Value:
-    return _text(arguments, 0).join(as_text(entry) for entry in items)
+    separator = _text(arguments, 0)
+    texts = [as_text(entry) for entry in items]
+    check_sum(*map(len, texts), len(separator) * len(texts))
+    return separator.join(texts)
 
 
 _LIST: Final[Mapping[str, tuple[int, int, Method]]] = {

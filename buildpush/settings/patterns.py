@@ -21,11 +21,12 @@ MOST_STEPS: Final = 10**8
 
 _ATOM = re.compile(
     r"""(?P<open>\((?:\?(?:[:=!>]|<[=!]|P?<\w+>|[aimsux-]+[:)])?)?)"""
-    r"""|(?P<repeat>(?:[*+?]|\{(?P<least>\d+)(?P<comma>,)?(?P<most>\d*)\})[?+]?)"""
+    r"""|(?P<repeat>(?:[*+?]|\{(?P<least>\d*)(?P<comma>,)?(?P<most>\d*)\})[?+]?)"""
     r"""|(?P<close>\))|(?P<either>\|)|(?P<edge>[$^]|\\[bBAZz])"""
     r"""|(?P<atom>\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_NOT_JAVA = re.compile(r"\(\?[P(]|\{,")
 _JAVA_GROUP = re.compile(r"\(\?<(?=[A-Za-z])")
 _REPLACEMENT = re.compile(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
@@ -77,6 +78,9 @@ def compile_pattern(text: str) -> Pattern:
     if len(text) > LONGEST_PATTERN:
         message = f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}"
         raise ExpressionError(message)
+    if _NOT_JAVA.search(text):
+        message = f"{text!r} is not a pattern of Java"
+        raise ExpressionError(message, hint="a group with a name is written (?<name>...)")
     python = _JAVA_GROUP.sub("(?P<", text)
     try:
         # \d and \w mean ASCII in Java unless asked otherwise.

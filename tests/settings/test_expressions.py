@@ -213,6 +213,8 @@ REFUSED = {
     "<+'a'.concat(1)>": "must be a text",
     "<+'a'.matches('[')>": "is not a pattern",
     "<+'a'.matches('[a&&[b]]')>": "is not a pattern",
+    "<+'a'.matches('(a+){,9}')>": "not a pattern of Java",
+    "<+'a'.matches('(?P<a>a)(?P=a)')>": "not a pattern of Java",
     "<+'a'.matches('(a+)+')>": "repeats what already repeats",
     "<+'a'.matches('(a|a)*b')>": "repeats what already repeats",
     "<+'a'.matches('(\\.?a*)*b')>": "repeats what already repeats",
@@ -356,6 +358,15 @@ class TestLimits:
         assert "at most" in str(refused("<+'aaaaaaaa'.repeat(1024).replace('a', 'b'.repeat(1000))>"))
         assert "longer than" in str(refused("<+'aaaaaaaa'.repeat(1024).replaceAll('a', 'b'.repeat(1000))>"))
         assert "at most" in str(refused("<+'ä'.repeat(200000)>"))
+        assert "at most" in str(refused("<+'ä'.repeat(20000).concat('ä'.repeat(120000))>"))
+
+    def test_nothing_is_put_together_that_would_be_too_long(self):
+        known = Known()
+        known.values = {"long": "x" * 250_000}
+        many = ",".join(["long"] * 5000)
+        for text in (f"<+json.format([{many}])>", f"<+[{many}].join(',')>", "<+long>" * 5000):
+            with pytest.raises(ExpressionError, match="at most"):
+                evaluate(text, known)
 
     @pytest.mark.parametrize(
         "opener", ["<+", "<+(", "<+!", "<+-", "<+[", "<+a[", "<+x.m(", '<+"', "<+flag?1:", "<+{a:"]
