@@ -10,15 +10,14 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, Literal, get_args
 
+from buildpush import engines
+from buildpush.engines import Spelling
 from buildpush.errors import SettingsError
 from buildpush.settings import encoders, kinds
 from buildpush.settings.encoders import AnyStep
 from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, Step, settings_of
-
-if TYPE_CHECKING:
-    from buildpush.engines import Engine, Spelling
 
 # Step kinds by the word that stands before the names of their cards; a plain name is of the build step.
 STEPS: Mapping[str, type[AnyStep]] = MappingProxyType({"build": BuildAndPush, "publish": PublishBuildInfo})
@@ -29,7 +28,6 @@ HONOURED = {
     "run": "the run itself, whatever the engine",
     "": "nobody yet: setting it is refused",
 }
-_ENGINES = {"buildpush.engines.native": "Native", "buildpush.engines.docker": "Docker"}
 _HINT = "nobody: it changes nothing here, and a note says so"
 
 
@@ -99,9 +97,9 @@ def card_named(name: str) -> Card:
 
 def files() -> tuple[Path, ...]:
     """Return the files that the cards are made from, so that pages know when they are stale."""
-    names = ("buildpush.settings.model", "buildpush.settings.declare", "buildpush.settings.encoders", *_ENGINES)
-    modules = (import_module(name) for name in names)
-    return (Path(__file__), *(Path(str(module.__file__)) for module in modules))
+    declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders")]
+    building = [import_module(engine.__module__) for engine in engines.known()]
+    return (Path(__file__), *(Path(str(module.__file__)) for module in (*declaring, *building)))
 
 
 def groups() -> tuple[tuple[str, str], ...]:
@@ -118,8 +116,7 @@ def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]
 @cache
 def spellings() -> Mapping[str, Mapping[str, Spelling]]:
     """Return what each engine spells: engine name to setting name to words."""
-    engines: list[type[Engine]] = [getattr(import_module(home), name) for home, name in _ENGINES.items()]
-    return MappingProxyType({engine.name: engine.spells for engine in engines})
+    return MappingProxyType({engine.name: engine.spells for engine in engines.known()})
 
 
 def _card(step: str, setting: Setting) -> Card:
@@ -251,8 +248,8 @@ SURFACES: Mapping[str, Callable[[AnyStep], str]] = MappingProxyType(
 )
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of what people write, for editors."""
+def schema(document: Literal["project", "step"]) -> dict[str, Any]:
+    """Return the JSON schema of ``buildpush.yaml`` or of a step file, for editors."""
     from buildpush.settings.schema import schema as of_settings
 
-    return of_settings()
+    return of_settings(document)

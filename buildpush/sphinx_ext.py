@@ -137,10 +137,8 @@ class _Rendering(SphinxDirective):
             self.env.note_dependency(str(path))
 
     def link(self, name: str) -> nodes.paragraph:
-        """Return a link to a card; its text is the name that stands after the step's."""
-        step, _, rest = name.rpartition(".")
-        text = f"{{setting}}`{rest} <{name}>`" if step else f"{{setting}}`{name}`"
-        return self.prose(text)
+        """Return a link to a card."""
+        return self.prose(f"{{setting}}`{name}`")
 
     def prose(self, text: str) -> nodes.paragraph:
         """Return one paragraph in the page's markup."""
@@ -261,7 +259,7 @@ def owner(variable: str) -> str:
 def _default(card: Card) -> nodes.paragraph:
     if card.default is None:
         return nodes.paragraph("", "", nodes.strong("required", "required"))
-    return _literals([card.default]) if card.default else nodes.paragraph("nothing", "nothing")
+    return _literals([card.default] if card.default else [])
 
 
 _LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
@@ -276,6 +274,15 @@ def tabs(card: Card) -> str:
     return "\n".join(["`````{tab-set}", ":sync-group: surface", "", *inner, "`````"])
 
 
+def _engines(card: Card) -> nodes.paragraph:
+    """Return which engines honour a setting, in a word or two."""
+    if card.engines:
+        return _literals(card.engines)
+    words = {"nobody yet": "refused", "nobody": "no effect", "the engine": "none yet"}
+    said = words.get(card.honoured_by.partition(":")[0], "every")
+    return nodes.paragraph(said, said)
+
+
 class OverviewDirective(_Rendering):
     """``{settings-overview}``: every setting on one screen."""
 
@@ -283,8 +290,8 @@ class OverviewDirective(_Rendering):
         """Return the table."""
         self.depend()
         rows = [
-            [self.link(card.name), self.prose(card.sentence), _default(card), _literals(card.engines)]
-            for card in cards.cards()
+            [self.link(card.name), self.prose(card.sentence), _default(card), _engines(card)]
+            for card in sorted(cards.cards(), key=lambda card: card.group == "Step")
         ]
         return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
 
@@ -371,12 +378,17 @@ def _commands(group: click.Command, context: click.Context) -> Iterator[tuple[cl
 
 
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Leave the cards as JSON beside the pages, for programs."""
-    if exception is None and app.builder.format == "html":
-        text = json.dumps([card.as_json() for card in cards.cards()], indent=1, ensure_ascii=False)
-        (Path(app.outdir) / "settings.json").write_text(text + "\n", encoding="utf-8")
-        schema = json.dumps(cards.schema(), indent=1, ensure_ascii=False)
-        (Path(app.outdir) / "settings.schema.json").write_text(schema + "\n", encoding="utf-8")
+    """Leave the cards as JSON and the schemas beside the pages, for programs and editors."""
+    if exception is not None or app.builder.format != "html":
+        return
+    documents = {
+        "settings.json": [card.as_json() for card in cards.cards()],
+        "step.schema.json": cards.schema("step"),
+        "settings.schema.json": cards.schema("project"),
+    }
+    for name, document in documents.items():
+        text = json.dumps(document, indent=1, ensure_ascii=False)
+        (Path(app.outdir) / name).write_text(text + "\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
