@@ -1,0 +1,54 @@
+"""How the sandbox says no: the error documents of Artifactory's registry and of its REST interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = "7.90.10"
+REVISION = "79010900"
+
+
+@dataclass
+class RefusedError(Exception):
+    """A request is answered with an error document instead of what it asked for.
+
+    Attributes:
+        status: HTTP status.
+        code: of the registry's error document, such as ``BLOB_UNKNOWN``; REST answers leave it out.
+        message: one sentence.
+        detail: goes into the registry's error document.
+        headers: further headers of the answer.
+    """
+
+    status: int
+    code: str
+    message: str
+    detail: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def registry_document(self) -> bytes:
+        """Return the body as ``/v2/`` clients expect it."""
+        error = {"code": self.code, "message": self.message, "detail": self.detail}
+        return json.dumps({"errors": [error]}, separators=(",", ":")).encode()
+
+    def rest_document(self) -> bytes:
+        """Return the body as Artifactory's REST clients expect it."""
+        return json.dumps({"errors": [{"status": self.status, "message": self.message}]}, indent=2).encode()
+
+
+def not_found(message: str) -> RefusedError:
+    """Return REST's answer for what is not there."""
+    return RefusedError(404, "NOT_FOUND", message)
+
+
+def bad_request(message: str) -> RefusedError:
+    """Return REST's answer for what cannot be read."""
+    return RefusedError(400, "BAD_REQUEST", message)
+
+
+def forbidden(username: str, act: str, where: str) -> RefusedError:
+    """Return the answer for an account that lacks a right."""
+    return RefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")

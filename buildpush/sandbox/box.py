@@ -1,0 +1,247 @@
+"""The sandbox as Python code sees it: started and stopped by ``with``, and asked what happened."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildpush.errors import SettingsError
+from buildpush.images.references import Digest
+from buildpush.sandbox import layout
+from buildpush.sandbox.accounts import RIGHTS, Accounts, NewAccount
+from buildpush.sandbox.faults import Fault, Faults
+from buildpush.sandbox.journal import Journal, Request
+from buildpush.sandbox.store import Store
+from buildpush.secrets import Secret
+
+if TYPE_CHECKING:
+    from types import ModuleType, TracebackType
+    from typing import Self
+
+USERNAME = "developer"
+REPOSITORY = "docker-local"
+
+
+class Sandbox:
+    """An Artifactory to practise on; it runs in this process while ``with`` lasts.
+
+    Args:
+        data: folder that survives; without it, a temporary one that goes at the end.
+        port: 0 takes a free one.
+        host: address to listen on; the pages need no login on loopback only.
+        clock: gives seconds since 1970.
+    """
+
+    def __init__(
+        self, data: Path | None = None, port: int = 0, host: str = "127.0.0.1", clock: Callable[[], float] = time.time
+    ) -> None:
+        self._data = data
+        self._address = (host, port)
+        self._clock = clock
+        self._faults = Faults()
+        self._journal = Journal()
+        self._stops: list[Callable[[], object]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        server = _load_server()
+        listening = _listen(server.listen, *self._address)
+        self._stops.append(listening.close)
+        self._host = f"{_bracketed(self._address[0])}:{listening.getsockname()[1]}"
+        self._store = Store(self._folder(), self._clock, lasting=self._data is not None)
+        self._stops.append(self._store.close)
+        self._accounts = Accounts(self._store)
+        self._account = self._accounts.make(USERNAME)
+        running = server.Server(listening, self._store, self._accounts, self._faults, self._journal)
+        self._stops.append(running.stop)
+        running.start()
+
+    def _folder(self) -> Path:
+        if self._data is not None:
+            return self._data
+        folder = tempfile.mkdtemp(prefix="buildpush-sandbox-")
+        self._stops.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        return Path(folder)
+
+    def close(self) -> None:
+        """Stop answering and free everything; a second call does nothing."""
+        while self._stops:
+            self._stops.pop()()
+
+    # Where it is, and how to get in
+
+    @property
+    def host(self) -> str:
+        """Host and port, as they stand in image references."""
+        return self._host
+
+    @property
+    def url(self) -> str:
+        """Address of the whole platform, without a slash at the end."""
+        return f"http://{self._host}"
+
+    @property
+    def artifactory_url(self) -> str:
+        """Address of Artifactory in it."""
+        return f"{self.url}/artifactory/"
+
+    @property
+    def repository(self) -> str:
+        """Key of the repository to push to."""
+        return REPOSITORY
+
+    @property
+    def username(self) -> str:
+        """Of the account that may do everything."""
+        return self._account.username
+
+    @property
+    def password(self) -> Secret:
+        """Made at this start; those of earlier starts on the same data go on working."""
+        return self._account.password
+
+    @property
+    def token(self) -> Secret:
+        """An access token of the same account."""
+        return self._account.token
+
+    def add_account(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
+        """Make another account; *rights* are some of read, deploy, annotate, delete, publish."""
+        return self._accounts.make(username, rights)
+
+    # What happened
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request so far, oldest first, without secrets."""
+        return self._journal.read()
+
+    @property
+    def failures(self) -> list[Exception]:
+        """Mistakes of the sandbox itself; each was answered with status 500."""
+        return self._journal.failures
+
+    def has_blob(self, digest: Digest | str) -> bool:
+        """Return whether any repository has this content."""
+        return layout.find_blob(self._store, Digest(str(digest))) is not None
+
+    def blob(self, digest: Digest | str) -> bytes:
+        """Return the bytes of a blob or manifest.
+
+        Raises:
+            KeyError: it is not there.
+        """
+        if not self.has_blob(digest):
+            raise KeyError(str(digest))
+        return self._store.content.path(Digest(str(digest)).hex).read_bytes()
+
+    def digest(self, repository: str, reference: str) -> str | None:
+        """Return the digest that a tag names now, such as of ``docker-local/app`` and ``1``, or ``None``."""
+        from buildpush.sandbox.registry import find_target
+
+        found = layout.find_manifests(self._store, find_target(self._store, repository), reference)
+        return found[0].checksums.digest if found else None
+
+    def tags(self, repository: str) -> list[str]:
+        """Return the tags of an image such as ``docker-local/app``, sorted."""
+        from buildpush.sandbox.registry import find_target
+
+        return layout.tags(self._store, find_target(self._store, repository))
+
+    def files(self, key: str = REPOSITORY) -> list[str]:
+        """Return the paths of all files in a repository, sorted."""
+        return [entry.path for entry in self._store.files(key)]
+
+    def properties(self, key: str, path: str) -> dict[str, list[str]]:
+        """Return the properties of a file."""
+        return self._store.properties(key, path)
+
+    def builds(self, name: str | None = None) -> list[Mapping[str, Any]]:
+        """Return the build-info documents as stored, newest first."""
+        return [build.document for build in self._store.builds(name)]
+
+    # Misbehaving
+
+    def add_fault(self, method: str, path: str, *, times: int = 1, **what: Any) -> None:
+        """Let the next requests fail that have this method (``*``: any) and a path in which *path* is found.
+
+        Args:
+            method: such as ``PATCH``.
+            path: regular expression.
+            times: how many requests it hits.
+            what: how they fail, see :class:`buildpush.sandbox.faults.Fault`.
+        """
+        self._faults.add(Fault(method, re.compile(path), times=times, **what))
+
+    def clear_faults(self) -> None:
+        """Behave well from now on."""
+        self._faults.clear()
+
+
+def serve(
+    port: int,
+    data: Path | None,
+    *,
+    host: str = "127.0.0.1",
+    announce: Callable[[Sandbox], None] = lambda _box: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Run a sandbox until Ctrl-C, or until *stop* is set.
+
+    Args:
+        port: 0 takes a free one.
+        data: folder that survives, or ``None`` for a temporary one.
+        host: address to listen on.
+        announce: called once it answers; the place to show address and credentials.
+        stop: ends it from another thread.
+
+    Raises:
+        SettingsError: port, host or folder cannot be used.
+    """
+    with Sandbox(data, port, host) as box:
+        announce(box)
+        (stop or threading.Event()).wait()
+
+
+def _load_server() -> ModuleType:
+    try:
+        from buildpush.sandbox import server
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        message = "the sandbox needs the library aiohttp"
+        raise SettingsError(message, hint="install it with: pip install 'buildpush[sandbox]'") from error
+    return server
+
+
+def _listen(listen: Callable[[str, int], Any], host: str, port: int) -> Any:
+    try:
+        return listen(host, port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"the sandbox cannot listen on {_bracketed(host)}:{port}: {reason}"
+        other = port + 1 if 0 < port < 65535 else 8082  # noqa: PLR2004 - the highest port
+        hint = f"name another port, such as --port {other}, or --port 0 for any free one"
+        raise SettingsError(message, hint=hint) from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

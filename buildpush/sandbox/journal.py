@@ -1,0 +1,90 @@
+"""What was asked and answered, without anything secret: tests and people read it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from buildpush.secrets import MASK, redact
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from buildpush.sandbox.wire import Visit
+
+KEPT = 20_000
+# Parameters that cannot hold a secret; the values of all others are not kept.
+SHOWN = {"digest", "mount", "from", "n", "last", "scope", "service", "account", "client_id", "properties", "recursive"}
+SHOWN |= {"project", "buildRepo", "started", "list", "deep"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request and its answer.
+
+    Attributes:
+        path: decoded, without the query.
+        query: parameters; what might be secret is stars.
+        status: of the answer; 0 where the connection ended without one.
+        username: who asked, or ``""``.
+        received: bytes of the body that arrived, of uploads and manifests.
+        agent: the client's ``User-Agent``.
+        seconds: until the answer was ready.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    status: int
+    username: str
+    received: int
+    agent: str
+    seconds: float
+
+    def __str__(self) -> str:
+        query = f"?{urlencode(self.query, safe=':/,*')}" if self.query else ""
+        return f"{self.method} {self.path}{query} {self.status}"
+
+
+class Journal:
+    """The latest requests, oldest first; header values are never kept.
+
+    Attributes:
+        failures: mistakes of the sandbox itself, each answered with status 500.
+    """
+
+    def __init__(self) -> None:
+        self.failures: list[Exception] = []
+        self._requests: deque[Request] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+
+    def write(self, request: web.Request, visit: Visit, status: int, seconds: float) -> None:
+        """Write one request down."""
+        entry = Request(
+            request.method,
+            request.path,
+            {key: value if key in SHOWN else MASK for key, value in request.query.items()},
+            status,
+            visit.caller.username if visit.caller else "",
+            visit.received,
+            request.headers.get("User-Agent", ""),
+            seconds,
+        )
+        with self._lock:
+            self._requests.append(entry)
+
+    def read(self) -> list[Request]:
+        """Return the requests; secrets known to this process are stars wherever a client put them."""
+        with self._lock:
+            requests = list(self._requests)
+        return [_redacted(request) for request in requests]
+
+
+def _redacted(request: Request) -> Request:
+    query = {redact(key): redact(value) for key, value in request.query.items()}
+    texts = (redact(request.path), query, request.status, redact(request.username))
+    return Request(request.method, *texts, request.received, redact(request.agent), request.seconds)

@@ -1,0 +1,170 @@
+"""Where Artifactory keeps the files of an image, and how they are found again.
+
+::
+
+    IMAGE/_uploads/sha256__HEX         a blob that no manifest names yet
+    IMAGE/TAG/manifest.json            pushed by tag, its config and layers beside it as sha256__HEX
+    IMAGE/TAG/list.manifest.json       an index pushed by tag, alone
+    IMAGE/sha256:HEX/manifest.json     pushed by digest: one platform of an index
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from buildpush.images.references import Digest
+from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.content import Checksums
+from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, Manifest, Part
+from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+
+UPLOADS = "_uploads"
+BLOB_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An image that a request is about.
+
+    Attributes:
+        name: as it stands in the request and in the scope of tokens.
+        repository: the one that was addressed; perhaps virtual.
+        image: path of the image inside the repository.
+    """
+
+    name: str
+    repository: RepositoryEntry
+    image: str
+
+    @property
+    def deploy_to(self) -> str:
+        """Key of the repository that takes what is pushed."""
+        return self.repository.deploy_to or self.repository.key
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestPush:
+    """A manifest that somebody pushes: the tag or digest to keep it under, what it says, its own checksums."""
+
+    reference: str
+    manifest: Manifest
+    checksums: Checksums
+    username: str
+
+
+def blob_name(digest: Digest | str) -> str:
+    """Return the file name of a blob; *digest* may be bare hex."""
+    return f"sha256__{digest.hex if isinstance(digest, Digest) else digest}"
+
+
+def find_blob(store: Store, digest: Digest) -> FileEntry | None:
+    """Return a file with this content in any repository: every account reads them all."""
+    if digest.algorithm != "sha256":
+        return None
+    return next(iter(store.copies(digest.hex)), None)
+
+
+def keep_blob(store: Store, target: Target, checksums: Checksums, username: str) -> None:
+    """Put a blob that arrived among those that wait for their manifest."""
+    path = f"{target.image}/{UPLOADS}/{blob_name(checksums.sha256)}"
+    store.put(target.deploy_to, path, checksums, BLOB_TYPE, username)
+    store.set_properties(target.deploy_to, path, {"sha256": [checksums.sha256]})
+
+
+def find_manifests(store: Store, target: Target, reference: str) -> list[FileEntry]:
+    """Return the manifests that a tag or digest names: an index before a single image."""
+    keys = target.repository.physical
+    if ":" not in reference:
+        paths = [f"{target.image}/{reference}/{name}" for name in (INDEX, SINGLE)]
+        return [entry for key in keys for path in paths if (entry := store.file(key, path))]
+    copies = store.copies(reference.partition(":")[2])
+    return [entry for entry in copies if entry.repo in keys and _is_manifest_of(entry, target.image)]
+
+
+def _is_manifest_of(entry: FileEntry, image: str) -> bool:
+    return entry.name in {SINGLE, INDEX} and entry.folder.rpartition("/")[0] == image
+
+
+def tags(store: Store, target: Target) -> list[str]:
+    """Return the image's tags, sorted."""
+    found = {tag for key in target.repository.physical for image, tag in images(store, key) if image == target.image}
+    return sorted(found)
+
+
+def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
+    """Yield image path and tag of everything in a repository that has a tag."""
+    for entry in store.files(key):
+        image, _, tag = entry.folder.rpartition("/")
+        if entry.name in {SINGLE, INDEX} and image and ":" not in tag and not tag.startswith("sha256__"):
+            yield image, tag
+
+
+def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
+    """Put a manifest in its folder, and its blobs beside it; what the folder held before goes.
+
+    Raises:
+        RefusedError: 400, a blob or a child manifest is missing or has another size.
+    """
+    with store.change():
+        blobs = [_present(store, part) for part in push.manifest.blobs]
+        for child in push.manifest.children:
+            _require_child(store, target, child)
+        folder = f"{target.image}/{push.reference}"
+        before = [entry for entry in store.files(target.deploy_to, folder) if entry.folder == folder]
+        store.remove(before)
+        for blob in blobs:
+            _settle(store, target, folder, blob, push.username)
+        path = f"{folder}/{push.manifest.filename}"
+        store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.username)
+        store.set_properties(target.deploy_to, path, _properties(store, target, push))
+
+
+def _present(store: Store, part: Part) -> Checksums:
+    found = find_blob(store, part.digest)
+    if found is None:
+        detail = {"digest": str(part.digest)}
+        raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail)
+    if found.checksums.size != part.size:
+        message = f"{part.digest} has {found.checksums.size} bytes, the manifest says {part.size}"
+        raise RefusedError(400, "MANIFEST_INVALID", message)
+    return found.checksums
+
+
+def _require_child(store: Store, target: Target, child: Part) -> None:
+    if not find_manifests(store, target, str(child.digest)):
+        detail = {"digest": str(child.digest)}
+        raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
+
+
+def _settle(store: Store, target: Target, folder: str, blob: Checksums, username: str) -> None:
+    path = f"{folder}/{blob_name(blob.sha256)}"
+    store.put(target.deploy_to, path, blob, BLOB_TYPE, username)
+    store.set_properties(target.deploy_to, path, {"sha256": [blob.sha256]})
+    waiting = store.file(target.deploy_to, f"{target.image}/{UPLOADS}/{blob_name(blob.sha256)}")
+    store.remove([waiting] if waiting else [])
+
+
+def _properties(store: Store, target: Target, push: ManifestPush) -> dict[str, list[str]]:
+    labels = _labels(store, push.manifest.config)
+    return {
+        "docker.manifest": [push.reference],
+        "docker.manifest.digest": [push.checksums.digest],
+        "docker.manifest.type": [push.manifest.media_type],
+        "docker.repoName": [target.image],
+        "sha256": [push.checksums.sha256],
+        "artifactory.content-type": [push.manifest.media_type],
+        **{f"docker.label.{key}": [value] for key, value in labels.items()},
+    }
+
+
+def _labels(store: Store, config: Part | None) -> dict[str, str]:
+    """Return the image's labels, if its config is a document that has any."""
+    if config is None or config.size > LARGEST:
+        return {}
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        document = json.loads(store.content.path(config.digest.hex).read_bytes())
+        return {str(key): str(value) for key, value in document["config"]["Labels"].items()}
+    return {}

@@ -1,0 +1,120 @@
+"""What a manifest document says: checked once, when it is pushed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from buildpush.errors import BadNameError
+from buildpush.images.model import DOCKER_MANIFEST, INDEX_TYPES, MANIFEST_TYPES
+from buildpush.images.references import Digest
+from buildpush.sandbox.answers import RefusedError
+
+SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+LARGEST = 4 * 1024 * 1024
+SINGLE, INDEX = "manifest.json", "list.manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A blob or manifest that a manifest names."""
+
+    digest: Digest
+    size: int
+    media_type: str = ""
+    platform: str = ""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the bytes are never pushed: layers that clients fetch from their maker."""
+        return "nondistributable" in self.media_type or "foreign" in self.media_type
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An image manifest, with config and layers, or an index, with children."""
+
+    media_type: str
+    config: Part | None = None
+    layers: tuple[Part, ...] = ()
+    children: tuple[Part, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        """The name under which Artifactory keeps it."""
+        return INDEX if self.media_type in INDEX_TYPES else SINGLE
+
+    @property
+    def blobs(self) -> tuple[Part, ...]:
+        """What must be there before it is accepted, config first."""
+        config = (self.config,) if self.config else ()
+        return tuple(part for part in config + self.layers if not part.elsewhere)
+
+
+def read_manifest(body: bytes, content_type: str) -> Manifest:
+    """Return what the document says.
+
+    Args:
+        body: as received.
+        content_type: header of the request; it decides, and the document must not contradict it.
+
+    Raises:
+        RefusedError: 400 ``MANIFEST_INVALID``, or 403 for Docker's schema 1, which Artifactory blocks.
+    """
+    document = _object(body)
+    media_type = content_type.partition(";")[0].strip() or document.get("mediaType", "")
+    if document.get("schemaVersion") == 1 or media_type.startswith(SCHEMA_1):
+        raise RefusedError(403, "MANIFEST_INVALID", "Docker image manifest schema 1 is blocked.")
+    if media_type not in INDEX_TYPES | MANIFEST_TYPES:
+        _refuse(f"media type {media_type!r} is not one of a manifest")
+    if document.get("mediaType", media_type) != media_type:
+        _refuse(f"the document says {document['mediaType']!r}, the header {media_type!r}")
+    if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version there is
+        _refuse("schemaVersion is not 2")
+    if media_type in INDEX_TYPES:
+        return Manifest(media_type, children=_parts(document, "manifests"))
+    return Manifest(media_type, _part(document.get("config"), "config"), _parts(document, "layers"))
+
+
+def show(media_type: str, body: bytes) -> Manifest:
+    """Return what a stored manifest says, for people."""
+    return read_manifest(body, media_type or DOCKER_MANIFEST)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        _refuse("the manifest is not JSON")
+    if not isinstance(document, dict):
+        _refuse("the manifest is not a JSON object")
+    return document
+
+
+def _parts(document: Mapping[str, Any], key: str) -> tuple[Part, ...]:
+    listed = document.get(key)
+    if not isinstance(listed, list):
+        _refuse(f"{key!r} is not a list")
+    return tuple(_part(value, f"{key}[{position}]") for position, value in enumerate(listed))
+
+
+def _part(value: Any, where: str) -> Part:
+    if not isinstance(value, dict) or not isinstance(value.get("size"), int):
+        _refuse(f"{where} is not a descriptor with a size")
+    try:
+        digest = Digest(str(value.get("digest")))
+    except BadNameError as error:
+        _refuse(f"{where}: {error}")
+    return Part(digest, value["size"], str(value.get("mediaType", "")), _platform(value.get("platform")))
+
+
+def _platform(value: Any) -> str:
+    if not isinstance(value, dict):
+        return ""
+    return "/".join(str(value[key]) for key in ("os", "architecture", "variant") if value.get(key))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise RefusedError(400, "MANIFEST_INVALID", message)

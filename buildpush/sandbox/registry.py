@@ -1,0 +1,343 @@
+"""The registry at ``/v2/``: what the OCI distribution-spec asks for, with Artifactory's headers and storage layout.
+
+The same handlers answer ``/artifactory/api/docker/KEY/v2/``, where the key is not part of the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import quote
+
+from aiohttp import web
+
+from buildpush.errors import BadNameError
+from buildpush.images.references import Digest, Repository, Tag
+from buildpush.sandbox import layout, wire
+from buildpush.sandbox.accounts import ACTION_RIGHTS, TOKEN_SECONDS, Accounts
+from buildpush.sandbox.answers import RefusedError, forbidden
+from buildpush.sandbox.layout import Target
+from buildpush.sandbox.manifests import LARGEST, read_manifest
+from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.uploads import Upload, Uploads, check_range
+
+REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
+PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
+_PAGE = 1000
+
+
+def checksum_headers(entry: FileEntry) -> dict[str, str]:
+    """Return what Artifactory says about every file it hands out."""
+    return {
+        "X-Checksum-Sha256": entry.checksums.sha256,
+        "X-Checksum-Sha1": entry.checksums.sha1,
+        "X-Checksum-Md5": entry.checksums.md5,
+        "X-Artifactory-Filename": quote(entry.name),
+    }
+
+
+class Registry:
+    """Handlers for blobs, manifests, tags and tokens."""
+
+    def __init__(self, store: Store, accounts: Accounts) -> None:
+        self._store = store
+        self._accounts = accounts
+        self.uploads = Uploads(store.content)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, HEAD included in GET; what matches none is answered by the server."""
+        handlers = (
+            ("GET", "/", self.ping),
+            ("GET", "/token", self.token),
+            ("GET", "/_catalog", self.catalog),
+            ("POST", "/{name:.+}/blobs/uploads/", self.begin),
+            ("POST", "/{name:.+}/blobs/uploads", self.begin),
+            ("GET", "/{name:.+}/blobs/uploads/{upload}", self.progress),
+            ("PATCH", "/{name:.+}/blobs/uploads/{upload}", self.append),
+            ("PUT", "/{name:.+}/blobs/uploads/{upload}", self.commit),
+            ("DELETE", "/{name:.+}/blobs/uploads/{upload}", self.cancel),
+            ("GET", "/{name:.+}/blobs/{digest}", self.blob),
+            ("GET", "/{name:.+}/manifests/{reference}", self.manifest),
+            ("PUT", "/{name:.+}/manifests/{reference}", self.put_manifest),
+            ("DELETE", "/{name:.+}/manifests/{reference}", self.delete_manifest),
+            ("GET", "/{name:.+}/tags/list", self.tags),
+        )
+        return [web.route(method, prefix + path, act) for prefix in PREFIXES for method, path, act in handlers]
+
+    # What the request is about
+
+    def _target(self, request: web.Request, action: str) -> Target:
+        """Return the image that is addressed, if the caller may do *action* (pull, push, delete) to it."""
+        name = request.match_info["name"]
+        target = find_target(self._store, name, request.match_info.get("key"))
+        who = wire.caller()
+        if not who.covers(action, name):
+            scope = f"repository:{name}:{'pull,push' if action == 'push' else action}"
+            headers = {"WWW-Authenticate": challenge(request, scope=scope, error="insufficient_scope")}
+            raise RefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
+        if not who.may(ACTION_RIGHTS[action]):
+            raise forbidden(who.username, ACTION_RIGHTS[action], f"{target.repository.key}:{target.image}")
+        return target
+
+    # Ping, token, catalog
+
+    async def ping(self, _request: web.Request) -> web.Response:
+        """Say that this is a registry and that the caller is known."""
+        return web.json_response({})
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Give a registry token for a password or an access token."""
+        who = wire.caller()
+        scopes = [scope for given in request.query.getall("scope", []) for scope in given.split()]
+        token = self._accounts.registry_token(who, scopes)
+        return web.json_response({"token": token, "access_token": token, "expires_in": TOKEN_SECONDS})
+
+    async def catalog(self, request: web.Request) -> web.Response:
+        """List the names of all images."""
+        key = request.match_info.get("key")
+        names = {
+            f"{'' if key else f'{repository.key}/'}{image}"
+            for repository in self._store.repositories()
+            if key in {None, repository.key}
+            for physical in repository.physical
+            for image, _tag in layout.images(self._store, physical)
+        }
+        return _page(request, "repositories", sorted(names), {})
+
+    async def tags(self, request: web.Request) -> web.Response:
+        """List the tags of an image."""
+        target = self._target(request, "pull")
+        found = layout.tags(self._store, target)
+        if not found:
+            raise RefusedError(404, "NAME_UNKNOWN", "repository name not known to registry", {"name": target.name})
+        return _page(request, "tags", found, {"name": target.name})
+
+    # Blobs
+
+    async def blob(self, request: web.Request) -> web.StreamResponse:
+        """Send a blob, or a range of it."""
+        self._target(request, "pull")
+        digest = _digest(request.match_info["digest"])
+        entry = layout.find_blob(self._store, digest)
+        if entry is None:
+            raise RefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
+        headers = {**checksum_headers(entry), "Content-Type": layout.BLOB_TYPE, "Docker-Content-Digest": str(digest)}
+        return web.FileResponse(self._store.content.path(digest.hex), headers=headers)
+
+    async def begin(self, request: web.Request) -> web.Response:
+        """Begin an upload; or have a blob from elsewhere at once, or one that is sent with this request."""
+        target = self._target(request, "push")
+        mounted = request.query.get("mount")
+        if mounted and (entry := layout.find_blob(self._store, _digest(mounted))):
+            layout.keep_blob(self._store, target, entry.checksums, wire.caller().username)
+            return _created(request, "blobs", mounted)
+        wanted = _digest(request.query["digest"]) if "digest" in request.query else None
+        upload = self.uploads.begin(target)
+        if wanted:
+            await self._receive(request, upload)
+            return self._finish(request, upload, wanted)
+        return _accepted(request, upload, 202)
+
+    async def progress(self, request: web.Request) -> web.Response:
+        """Say how much of an upload has arrived."""
+        upload = self._upload(request)
+        return _accepted(request, upload, 204)
+
+    async def append(self, request: web.Request) -> web.Response:
+        """Take a further piece of an upload."""
+        upload = self._upload(request)
+        async with upload.lock:
+            self._check_range(request, upload)
+            await self._receive(request, upload)
+        return _accepted(request, upload, 202)
+
+    async def commit(self, request: web.Request) -> web.Response:
+        """Take the last piece, if there is one, and end an upload."""
+        upload = self._upload(request)
+        wanted = _digest(request.query.get("digest", ""))
+        async with upload.lock:
+            self._check_range(request, upload)
+            await self._receive(request, upload)
+            return self._finish(request, upload, wanted)
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Throw an upload away."""
+        self.uploads.end(self._upload(request))
+        return web.Response(status=204)
+
+    def _upload(self, request: web.Request) -> Upload:
+        return self.uploads.find(request.match_info["upload"], self._target(request, "push"))
+
+    def _check_range(self, request: web.Request, upload: Upload) -> None:
+        try:
+            check_range(upload, request.headers.get("Content-Range"), request.content_length)
+        except RefusedError as refused:
+            refused.headers = _upload_headers(request, upload)
+            raise
+
+    async def _receive(self, request: web.Request, upload: Upload) -> None:
+        async for piece in wire.pieces(request):
+            await wire.take_in(upload.incoming.write, piece)
+
+    def _finish(self, request: web.Request, upload: Upload, wanted: Digest) -> web.Response:
+        try:
+            arrived = upload.incoming.close()
+            if arrived.digest != str(wanted):
+                detail = {"promised": str(wanted), "arrived": arrived.digest, "size": arrived.size}
+                raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+            kept = self._store.content.keep(upload.incoming)
+            layout.keep_blob(self._store, upload.target, kept, wire.caller().username)
+        finally:
+            self.uploads.end(upload)
+        return _created(request, "blobs", str(wanted))
+
+    # Manifests
+
+    async def manifest(self, request: web.Request) -> web.Response:
+        """Send a manifest byte for byte."""
+        target = self._target(request, "pull")
+        reference = _reference(request)
+        found = layout.find_manifests(self._store, target, reference)
+        entry = next((entry for entry in found if _acceptable(request, entry.media_type)), None)
+        if entry is None:
+            raise _unknown_manifest(target)
+        headers = {
+            **checksum_headers(entry),
+            "Content-Type": entry.media_type,
+            "Docker-Content-Digest": entry.checksums.digest,
+            "ETag": entry.checksums.sha1,
+            "Last-Modified": formatdate(entry.modified, usegmt=True),
+            "Content-Disposition": f'attachment; filename="{entry.name}"',
+            REGISTRY_HEADER: target.repository.key,
+        }
+        return web.Response(body=self._store.content.path(entry.checksums.sha256).read_bytes(), headers=headers)
+
+    async def put_manifest(self, request: web.Request) -> web.Response:
+        """Take a manifest whose blobs are all here; a tag moves with this and with nothing else."""
+        target = self._target(request, "push")
+        reference = _reference(request)
+        body = await wire.read_all(request, LARGEST)
+        manifest = read_manifest(body, request.headers.get("Content-Type", ""))
+        checksums = self._store.content.add(body)
+        if ":" in reference and reference != checksums.digest:
+            detail = {"promised": reference, "arrived": checksums.digest}
+            raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+        push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
+        layout.keep_manifest(self._store, target, push)
+        return _created(request, "manifests", checksums.digest)
+
+    async def delete_manifest(self, request: web.Request) -> web.Response:
+        """Delete a tag, or a digest with every tag that names it."""
+        target = self._target(request, "delete")
+        found = layout.find_manifests(self._store, target, _reference(request))
+        if not found:
+            raise _unknown_manifest(target)
+        for manifest in found:
+            beside = self._store.files(manifest.repo, manifest.folder)
+            self._store.remove([entry for entry in beside if entry.folder == manifest.folder])
+        return web.Response(status=202)
+
+
+def find_target(store: Store, name: str, key: str | None = None) -> Target:
+    """Return the image that *name* means.
+
+    Args:
+        store: knows the repositories.
+        name: path of the image; begins with the repository key where *key* is not given.
+        key: repository key, where the address says it already.
+
+    Raises:
+        RefusedError: 400, the name breaks the grammar; 404, there is no such repository.
+    """
+    try:
+        Repository("localhost", name)
+    except BadNameError as error:
+        raise RefusedError(400, "NAME_INVALID", str(error), {"name": name}) from error
+    first, _, rest = name.partition("/")
+    repository: RepositoryEntry | None = store.repository(key or first)
+    image = name if key else rest
+    if repository is None or repository.package_type != "docker" or not image:
+        message = f"no docker repository has the key {(key or first)!r}" if image else "the image's name is missing"
+        raise RefusedError(404, "NAME_UNKNOWN", message, {"name": name})
+    return Target(name, repository, image)
+
+
+def challenge(request: web.Request, **more: str) -> str:
+    """Return the value of ``WWW-Authenticate`` that tells clients where tokens are."""
+    base = request.path.partition("/v2")[0] if request.path.startswith("/artifactory/") else ""
+    words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **more}
+    return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())
+
+
+def _digest(text: str) -> Digest:
+    try:
+        digest = Digest(text)
+    except BadNameError as error:
+        raise RefusedError(400, "DIGEST_INVALID", str(error)) from error
+    if digest.algorithm != "sha256":
+        raise RefusedError(400, "UNSUPPORTED", f"digests by {digest.algorithm} are not supported")
+    return digest
+
+
+def _reference(request: web.Request) -> str:
+    text = request.match_info["reference"]
+    if ":" in text:
+        return str(_digest(text))
+    try:
+        return str(Tag(text))
+    except BadNameError as error:
+        raise RefusedError(400, "TAG_INVALID", str(error)) from error
+
+
+def _acceptable(request: web.Request, media_type: str) -> bool:
+    listed = ",".join(request.headers.getall("Accept", ["*/*"]))
+    accepted = {re.sub(r"\s*;.*", "", item.strip()) for item in listed.split(",")}
+    return bool(accepted & {media_type, "*/*", "application/*"})
+
+
+def _unknown_manifest(target: Target) -> RefusedError:
+    message = "The named manifest is not known to the registry."
+    return RefusedError(404, "MANIFEST_UNKNOWN", message, {"manifest": target.image})
+
+
+def _location(request: web.Request, kind: str, last: str) -> str:
+    """Return the absolute address of something that belongs to the same image as the request."""
+    base, _, _ = (
+        request.path.rpartition("/blobs/") if "/blobs/" in request.path else request.path.rpartition("/manifests/")
+    )
+    return f"{wire.origin(request)}{quote(base)}/{kind}/{last}"
+
+
+def _upload_headers(request: web.Request, upload: Upload) -> Mapping[str, str]:
+    return {
+        "Location": _location(request, "blobs/uploads", upload.identifier),
+        "Range": upload.range,
+        "Docker-Upload-UUID": upload.identifier,
+    }
+
+
+def _accepted(request: web.Request, upload: Upload, status: int) -> web.Response:
+    return web.Response(status=status, headers=_upload_headers(request, upload))
+
+
+def _created(request: web.Request, kind: str, digest: str) -> web.Response:
+    headers = {"Location": _location(request, kind, digest), "Docker-Content-Digest": digest}
+    return web.Response(status=201, headers=headers)
+
+
+def _page(request: web.Request, key: str, listed: list[str], more: Mapping[str, str]) -> web.Response:
+    """Return one page of a list, and where the next one is."""
+    try:
+        size = min(int(request.query.get("n", _PAGE)), _PAGE)
+    except ValueError as error:
+        raise RefusedError(400, "PAGINATION_NUMBER_INVALID", "n is not a number") from error
+    if size < 0:
+        raise RefusedError(400, "PAGINATION_NUMBER_INVALID", "n is negative")
+    last = request.query.get("last", "")
+    left = [item for item in listed if item > last]
+    page, rest = left[:size], left[size:]
+    headers = {}
+    if rest and page:
+        headers["Link"] = f'<{quote(request.path)}?last={quote(page[-1])}&n={size}>; rel="next"'
+    return web.json_response({**more, key: page}, headers=headers)

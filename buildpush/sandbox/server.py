@@ -1,0 +1,261 @@
+"""The web server around the handlers: who may come in, what is written down, how errors are told."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+
+from aiohttp import web
+
+from buildpush.sandbox import wire
+from buildpush.sandbox.accounts import Accounts
+from buildpush.sandbox.answers import REVISION, VERSION, RefusedError
+from buildpush.sandbox.faults import Fault, Faults
+from buildpush.sandbox.journal import Journal
+from buildpush.sandbox.registry import Registry, challenge
+from buildpush.sandbox.store import Store
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PUBLIC = ("/artifactory/api/system/ping",)
+PAGES = ("/ui/", "/ui")
+# Clients may be slow to read or send their last bytes; stopping does not wait for them longer than this.
+SECONDS_TO_STOP = 0.3
+READ_AHEAD = 1024 * 1024
+
+
+class Server:
+    """An aiohttp application in a thread of its own.
+
+    Args:
+        listening: a socket that is bound and listens.
+        store: outlives the server.
+    """
+
+    def __init__(
+        self, listening: socket.socket, store: Store, accounts: Accounts, faults: Faults, journal: Journal
+    ) -> None:
+        self._socket = listening
+        self._accounts = accounts
+        self._faults = faults
+        self._journal = journal
+        self._registry = Registry(store, accounts)
+        self._store = store
+        self._application = self._make_application()
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="buildpush-sandbox", daemon=True)
+
+    def start(self) -> None:
+        """Return once requests are answered."""
+        self._thread.start()
+        self._ready.result()
+
+    def stop(self) -> None:
+        """Return once the thread has ended and every connection is closed."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._answer())
+        finally:
+            self._loop.close()
+
+    async def _answer(self) -> None:
+        """Answer until :meth:`stop`; an error before the first answer is raised by :meth:`start`."""
+        runner = web.AppRunner(
+            self._application,
+            access_log=None,
+            # aiohttp would log tracebacks for requests that are not HTTP, such as docker's try with TLS.
+            logger=_silent_logger(),
+            auto_decompress=False,
+            read_bufsize=READ_AHEAD,
+            shutdown_timeout=SECONDS_TO_STOP,
+        )
+        try:
+            await self._open(runner)
+            await self._stopping.wait()
+        finally:
+            await runner.cleanup()
+            await self._loop.shutdown_default_executor()
+            self._registry.uploads.close()
+
+    async def _open(self, runner: web.AppRunner) -> None:
+        try:
+            await runner.setup()
+            await web.SockSite(runner, self._socket).start()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            raise
+        self._ready.set_result(None)
+
+    def _make_application(self) -> web.Application:
+        application = web.Application(middlewares=[self._record, self._explain, self._misbehave, self._admit])
+        application.on_response_prepare.append(_add_headers)
+        application.add_routes(self._registry.routes())
+        return application
+
+    # Middlewares, outermost first
+
+    @web.middleware
+    async def _record(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Write down what was asked and answered, once it is."""
+        visit = wire.Visit()
+        wire.visit.set(visit)
+        begun = time.monotonic()
+        status = 0
+        try:
+            answer = await handler(request)
+            status = answer.status
+            return answer
+        finally:
+            self._journal.write(request, visit, status, time.monotonic() - begun)
+
+    @web.middleware
+    async def _explain(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every error into the document that clients of this address understand."""
+        try:
+            return await handler(request)
+        except RefusedError as refused:
+            return self._refusal(request, refused)
+        except web.HTTPRedirection:
+            raise
+        except web.HTTPException as error:
+            code = "UNSUPPORTED" if error.status == web.HTTPMethodNotAllowed.status_code else "NOT_FOUND"
+            return self._refusal(
+                request, RefusedError(error.status, code, f"{request.method} {request.path}: {error.reason}")
+            )
+        except ConnectionError:
+            return web.Response(status=400)  # goes nowhere: the client is gone
+        except OSError as error:
+            status = 507 if error.errno in {errno.ENOSPC, errno.EDQUOT} else 500
+            return self._refusal(request, RefusedError(status, "UNKNOWN", f"the sandbox's disk says: {error.strerror}"))
+        except Exception as error:  # noqa: BLE001 - the door: a mistake in the sandbox must not look like a broken line
+            self._journal.failures.append(error)
+            return self._refusal(request, RefusedError(500, "UNKNOWN", f"the sandbox failed: {type(error).__name__}"))
+
+    def _refusal(self, request: web.Request, refused: RefusedError) -> web.Response:
+        registry = _is_registry(request)
+        body = refused.registry_document() if registry else refused.rest_document()
+        headers = dict(refused.headers)
+        if refused.status == web.HTTPUnauthorized.status_code:
+            basic = 'Basic realm="Artifactory Realm"'
+            headers.setdefault("WWW-Authenticate", challenge(request) if registry else basic)
+        return web.Response(status=refused.status, body=body, headers=headers, content_type="application/json")
+
+    @web.middleware
+    async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        fault = self._faults.take(request.method, request.path)
+        if fault is None:
+            return await handler(request)
+        await asyncio.sleep(fault.delay)
+        if fault.close:
+            wire.break_connection(request)
+        if fault.status is not None:
+            return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
+        if fault.after is not None and request.method != "GET":
+            wire.visit.get().break_after = fault.after
+        return await _spoil(request, await handler(request), fault)
+
+    @web.middleware
+    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let known callers in; without credentials only to what is public, and to pages on this machine."""
+        who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
+        wire.visit.get().caller = who
+        if who is None and not _is_open(request):
+            message = "authentication required" if _is_registry(request) else "Authentication is required"
+            raise RefusedError(401, "UNAUTHORIZED", message)
+        return await handler(request)
+
+
+async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:
+    """Lose an answer that was ready, or send only its beginning."""
+    if fault.lose_answer:
+        wire.break_connection(request)
+    if fault.after is None or request.method != "GET":
+        return answer
+    body = await _body(answer)
+    broken = web.StreamResponse(status=answer.status, headers=answer.headers)
+    broken.content_length = len(body)
+    await broken.prepare(request)
+    await broken.write(body[: fault.after])
+    wire.break_connection(request)
+    return broken
+
+
+async def _body(answer: web.StreamResponse) -> bytes:
+    if isinstance(answer, web.FileResponse):
+        return await asyncio.to_thread(answer._path.read_bytes)  # noqa: SLF001 - it has no public name
+    body = answer.body if isinstance(answer, web.Response) else b""
+    return body if isinstance(body, bytes) else b""
+
+
+def _is_registry(request: web.Request) -> bool:
+    return request.path.startswith(("/v2", "/artifactory/api/docker/"))
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.path in PUBLIC or (request.path.startswith(PAGES) and _is_local(request))
+
+
+def _is_local(request: web.Request) -> bool:
+    """Return whether a browser on this machine asks for a name of this machine.
+
+    The name matters as well: a foreign site could point its own name here and read the pages through the browser.
+    """
+    name = request.url.host or ""
+    return _is_loopback(request.remote or "") and (name == "localhost" or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    answer.headers["X-JFrog-Version"] = f"Artifactory/{VERSION} {REVISION}"
+    answer.headers["X-Artifactory-Id"] = "buildpush-sandbox"
+    answer.headers["X-Artifactory-Node-Id"] = "buildpush-sandbox-0"
+    answer.headers["Server"] = f"Artifactory/{VERSION}"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    if _is_registry(request):
+        answer.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+
+
+def _silent_logger() -> logging.Logger:
+    logger = logging.getLogger("buildpush.sandbox")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return logger
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on *host* and *port*; 0 takes a free port.
+
+    Raises:
+        OSError: the port is taken, or the host is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except BaseException:
+        listening.close()
+        raise
+    return listening

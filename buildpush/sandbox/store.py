@@ -1,0 +1,297 @@
+"""What the sandbox knows: an index in SQLite over files by checksum; it survives a restart.
+
+A file has a repository key, a path and properties, as in Artifactory; several files may share one content.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildpush.errors import SettingsError
+from buildpush.sandbox.content import Checksums, Content
+
+Found = TypeVar("Found")
+
+BUILD_INFO = "artifactory-build-info"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS repositories (
+  key TEXT PRIMARY KEY, rclass TEXT NOT NULL, package_type TEXT NOT NULL, members TEXT NOT NULL, deploy_to TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+  repo TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, sha1 TEXT NOT NULL, md5 TEXT NOT NULL,
+  size INTEGER NOT NULL, media_type TEXT NOT NULL, created REAL NOT NULL, modified REAL NOT NULL,
+  created_by TEXT NOT NULL, PRIMARY KEY (repo, path)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256);
+CREATE TABLE IF NOT EXISTS properties (
+  repo TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL, listed TEXT NOT NULL, PRIMARY KEY (repo, path, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS builds (
+  repo TEXT NOT NULL, name TEXT NOT NULL, number TEXT NOT NULL, started_ms INTEGER NOT NULL,
+  document TEXT NOT NULL, PRIMARY KEY (repo, name, number, started_ms)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY, rights TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS credentials (
+  hash TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+FILE_COLUMNS = "repo, path, sha256, sha1, md5, size, media_type, created, modified, created_by"
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryEntry:
+    """A repository by its key: ``local`` ones hold files, ``virtual`` ones show those of their members."""
+
+    key: str
+    rclass: str = "local"
+    package_type: str = "docker"
+    members: tuple[str, ...] = ()
+    deploy_to: str | None = None
+
+    @property
+    def physical(self) -> tuple[str, ...]:
+        """Keys of the repositories that hold the files, in the order in which they are asked."""
+        return self.members or (self.key,)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file: where it is, what its content adds up to; times are seconds since 1970."""
+
+    repo: str
+    path: str
+    checksums: Checksums
+    media_type: str
+    created: float
+    modified: float
+    created_by: str
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """The path without its last part."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEntry:
+    """One published run of a build; *document* is the build-info as stored."""
+
+    repo: str
+    name: str
+    number: str
+    started_ms: int
+    document: Mapping[str, Any]
+
+
+STANDARD_REPOSITORIES = (
+    RepositoryEntry("docker-local"),
+    RepositoryEntry("docker-release"),
+    RepositoryEntry("docker", "virtual", members=("docker-local", "docker-release"), deploy_to="docker-local"),
+    RepositoryEntry(BUILD_INFO, package_type="buildinfo"),
+)
+
+
+class Store:
+    """Files, properties, builds and accounts below one data folder; may be used from several threads.
+
+    Args:
+        folder: holds everything; made where it is missing.
+        clock: gives seconds since 1970.
+        lasting: whether the data must survive a power cut; a throw-away sandbox is faster without.
+
+    Raises:
+        SettingsError: the folder cannot be used, or another sandbox uses it.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float], *, lasting: bool = True) -> None:
+        self.clock = clock
+        self._lock = threading.RLock()
+        try:
+            self.content = Content(folder)
+            self._index = _open_index(folder / "index.sqlite", lasting=lasting)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise _unusable(folder, error) from error
+
+    def _prepare(self) -> None:
+        """Make the tables; the first write also takes the lock on the folder."""
+        try:
+            self._index.executescript(SCHEMA)
+            with self.change():
+                for repository in STANDARD_REPOSITORIES:
+                    self.add_repository(repository)
+            self.content.sweep({row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")})
+        except BaseException:
+            self._index.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        with self._lock:
+            self._index.close()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Make all changes inside happen together or not at all."""
+        with self._lock:
+            if self._index.in_transaction:
+                yield
+                return
+            self._index.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._index.execute("ROLLBACK")
+                raise
+            self._index.execute("COMMIT")
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._index.execute(query, values).fetchall()
+
+    # Repositories
+
+    def add_repository(self, repository: RepositoryEntry) -> None:
+        """Make a repository; one that is there is left as it is."""
+        row = (repository.key, repository.rclass, repository.package_type)
+        more = (json.dumps(repository.members), repository.deploy_to)
+        self._rows("INSERT OR IGNORE INTO repositories VALUES (?, ?, ?, ?, ?)", *row, *more)
+
+    def repositories(self) -> list[RepositoryEntry]:
+        """Return all repositories, sorted by key."""
+        return [
+            RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), deploy_to)
+            for key, rclass, package_type, members, deploy_to in self._rows("SELECT * FROM repositories ORDER BY key")
+        ]
+
+    def repository(self, key: str) -> RepositoryEntry | None:
+        """Return the repository with this key."""
+        return next((repository for repository in self.repositories() if repository.key == key), None)
+
+    # Files
+
+    def put(self, repo: str, path: str, checksums: Checksums, media_type: str, username: str) -> None:
+        """Give a content that is kept already a path; what was at that path is replaced, with its properties."""
+        now = self.clock()
+        before = self.file(repo, path)
+        created = before.created if before else now
+        sums = (checksums.sha256, checksums.sha1, checksums.md5, checksums.size)
+        row = (repo, path, *sums, media_type, created, now, username)
+        with self.change():
+            self._rows("DELETE FROM properties WHERE repo = ? AND path = ?", repo, path)
+            self._rows(f"INSERT OR REPLACE INTO files ({FILE_COLUMNS}) VALUES ({', '.join('?' * 10)})", *row)  # noqa: S608 - constants
+
+    def file(self, repo: str, path: str) -> FileEntry | None:
+        """Return the file at a path."""
+        return _one(self._files("repo = ? AND path = ?", repo, path))
+
+    def files(self, repo: str, folder: str = "") -> list[FileEntry]:
+        """Return every file below a folder, at any depth, sorted by path."""
+        if not folder:
+            return self._files("repo = ?", repo)
+        # "0" follows "/" in ASCII, so these are exactly the paths that begin with folder and a slash.
+        return self._files("repo = ? AND path > ? AND path < ?", repo, f"{folder}/", f"{folder}0")
+
+    def copies(self, sha256: str) -> list[FileEntry]:
+        """Return every file with this content, in all repositories."""
+        return self._files("sha256 = ?", sha256)
+
+    def _files(self, where: str, *values: object) -> list[FileEntry]:
+        rows = self._rows(f"SELECT {FILE_COLUMNS} FROM files WHERE {where} ORDER BY repo, path", *values)  # noqa: S608 - constants
+        return [FileEntry(row[0], row[1], Checksums(*row[2:6]), *row[6:]) for row in rows]
+
+    def remove(self, entries: Sequence[FileEntry]) -> None:
+        """Take files away, with their properties; contents go at the next start."""
+        with self.change():
+            for entry in entries:
+                for table in ("files", "properties"):
+                    self._rows(f"DELETE FROM {table} WHERE repo = ? AND path = ?", entry.repo, entry.path)  # noqa: S608 - constants
+
+    # Properties
+
+    def properties(self, repo: str, path: str) -> dict[str, list[str]]:
+        """Return the properties of a file: key to values, sorted by key."""
+        rows = self._rows("SELECT key, listed FROM properties WHERE repo = ? AND path = ? ORDER BY key", repo, path)
+        return {key: json.loads(values) for key, values in rows}
+
+    def set_properties(self, repo: str, path: str, changes: Mapping[str, Sequence[str] | None]) -> None:
+        """Replace the values of the given keys; ``None`` takes a key away."""
+        with self.change():
+            for key, values in changes.items():
+                self._rows("DELETE FROM properties WHERE repo = ? AND path = ? AND key = ?", repo, path, key)
+                if values is not None:
+                    row = (repo, path, key, json.dumps(list(values)))
+                    self._rows("INSERT INTO properties VALUES (?, ?, ?, ?)", *row)
+
+    # Builds
+
+    def put_build(self, build: BuildEntry) -> None:
+        """Keep a run; the same name, number, start and repository replace it."""
+        row = (build.repo, build.name, build.number, build.started_ms, json.dumps(build.document))
+        self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
+
+    def builds(self, name: str | None = None, number: str | None = None, repo: str | None = None) -> list[BuildEntry]:
+        """Return the runs that match what is given, newest first."""
+        rows = self._rows(
+            "SELECT repo, name, number, started_ms, document FROM builds WHERE (? IS NULL OR name = ?)"
+            " AND (? IS NULL OR number = ?) AND (? IS NULL OR repo = ?) ORDER BY started_ms DESC, name, number DESC",
+            *(name, name, number, number, repo, repo),
+        )
+        return [BuildEntry(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+
+    # Accounts: what they mean is in accounts.py
+
+    def put_account(self, username: str, rights: str) -> None:
+        """Make an account or change its rights."""
+        self._rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, rights)
+
+    def rights(self, username: str) -> str | None:
+        """Return what the account may do, as written by :meth:`put_account`."""
+        row = _one(self._rows("SELECT rights FROM accounts WHERE username = ?", username))
+        return str(row[0]) if row else None
+
+    def put_credential(self, hashed: str, username: str, kind: str) -> None:
+        """Remember the hash of a password or token."""
+        self._rows("INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)", hashed, username, kind, self.clock())
+
+    def credential(self, hashed: str) -> tuple[str, str] | None:
+        """Return user name and kind of the password or token with this hash."""
+        row = _one(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
+        return (row[0], row[1]) if row else None
+
+
+def _one(found: list[Found]) -> Found | None:
+    return found[0] if found else None
+
+
+def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
+    index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
+    # Exclusive: a second sandbox on the same folder is refused instead of mixing two truths.
+    index.execute("PRAGMA locking_mode = EXCLUSIVE")
+    index.execute("PRAGMA journal_mode = WAL")
+    index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
+    return index
+
+
+def _unusable(folder: Path, error: Exception) -> SettingsError:
+    if "locked" in str(error):
+        message = f"another sandbox uses the data folder {folder}"
+        return SettingsError(message, hint="stop it, or name another folder with --data")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = f"the sandbox cannot use the data folder {folder}: {reason}"
+    return SettingsError(message, hint="name a folder that you may write to with --data")

@@ -1,0 +1,167 @@
+"""What every test gets without asking: no network, no processes, a home of its own; and a sandbox for those who ask."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from buildpush.sandbox import Sandbox
+
+# Read once, before any test changes the environment.
+ON_CI = os.environ.get("CI") == "true"
+
+# Variables of a developer's machine, or of a CI system, that would change what a test sees.
+FOREIGN_PREFIXES = ("PLUGIN_", "JF_", "JFROG_", "DRONE_", "GITHUB_", "GITLAB_", "CI_", "HARNESS_", "BUILDPUSH_", "XDG_")
+FOREIGN_PREFIXES += ("DOCKER_", "BUILDKIT_", "BUILDX_", "BUILDAH_", "REGISTRY_AUTH", "SSL_CERT_")
+FOREIGN_NAMES = {"CI", "SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "JENKINS_URL", "BUILD_NUMBER", "BUILD_URL"}
+FOREIGN_NAMES |= {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+
+PROCESS_STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
+SOCKET_CALLS = ("connect", "connect_ex", "bind")
+
+
+def is_loopback(address: object) -> bool:
+    """Return whether a socket address stays on this machine; names other than localhost do not."""
+    if not isinstance(address, tuple) or not isinstance(address[0], str):
+        return False
+    if address[0] == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def forbidden(what):
+    """Return a function that fails the test; ``pytest.fail`` passes through every ``except Exception``."""
+
+    def refuse(*_args, **_kwargs):
+        pytest.fail(f"{what}: mark the test sandbox, programs or engines, or do without", pytrace=True)
+
+    return refuse
+
+
+def forbid_processes(monkeypatch) -> None:
+    monkeypatch.setattr(subprocess.Popen, "__init__", forbidden("a test of this kind starts no process"))
+    for name in PROCESS_STARTERS:
+        if hasattr(os, name):
+            monkeypatch.setattr(os, name, forbidden(f"a test of this kind does not call os.{name}"))
+
+
+def forbid_sockets(monkeypatch) -> None:
+    for name in SOCKET_CALLS:
+        monkeypatch.setattr(socket.socket, name, forbidden("a fast test opens no socket"))
+    monkeypatch.setattr(socket, "create_connection", forbidden("a fast test opens no socket"))
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden("a fast test looks up no host"))
+
+
+def allow_loopback_only(monkeypatch) -> None:
+    for name in SOCKET_CALLS:
+        monkeypatch.setattr(socket.socket, name, _checked(getattr(socket.socket, name)))
+    look_up = socket.getaddrinfo
+
+    def look_up_here(host, *args, **kwargs):
+        # Not a failure of the test: it is what a machine without a network answers.
+        if host is not None and not is_loopback((_text(host), 0)):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+
+
+def _text(host) -> str:
+    return host.decode() if isinstance(host, bytes) else host
+
+
+def _checked(call):
+    def checked(self, address, *args):
+        if not is_loopback(address):
+            pytest.fail(f"a sandbox test talks to loopback only, not to {address!r}", pytrace=True)
+        return call(self, address, *args)
+
+    return checked
+
+
+@pytest.fixture(autouse=True)
+def _guard(request, monkeypatch) -> None:
+    """Hold a test to what its marker says; ``programs`` and ``engines`` may do anything."""
+    marks = {mark.name for mark in request.node.iter_markers()}
+    if marks & {"programs", "engines"}:
+        return
+    forbid_processes(monkeypatch)
+    if "sandbox" in marks:
+        allow_loopback_only(monkeypatch)
+    else:
+        forbid_sockets(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
+def _is_foreign(name: str) -> bool:
+    return name.upper() in FOREIGN_NAMES or name.startswith(FOREIGN_PREFIXES)
+
+
+@pytest.fixture(autouse=True)
+def home(_homes, monkeypatch) -> Path:
+    """Return a fresh, empty home; nothing of the user's own settings and credentials is seen."""
+    folder = next(_homes)
+    folder.mkdir()
+    for name in filter(_is_foreign, list(os.environ)):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder / ".docker"))
+    for name, part in {"CONFIG": ".config", "CACHE": ".cache", "STATE": ".local/state", "DATA": ".local/share"}.items():
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / part))
+    return folder
+
+
+@pytest.fixture
+def box():
+    """Yield a running sandbox; a request that it answered with 500 of its own accord fails the test."""
+    with Sandbox() as sandbox:
+        yield sandbox
+        assert not sandbox.failures
+
+
+QUESTIONS = {
+    "docker": ("docker", "info"),  # the program alone is no use without its daemon
+    "buildx": ("docker", "buildx", "version"),
+}
+
+
+@cache
+def missing(program: str) -> str | None:
+    """Return why *program* cannot be used here, or ``None``."""
+    question = QUESTIONS.get(program, (program, "--version"))
+    if shutil.which(question[0]) is None:
+        return f"{question[0]} is not installed"
+    answer = subprocess.run(question, capture_output=True, timeout=30, check=False)
+    return f"{' '.join(question)} ends with {answer.returncode}" if answer.returncode else None
+
+
+@pytest.fixture
+def need():
+    """Return a function that skips the test where a program is missing, and fails it when ``CI=true``."""
+
+    def need(*programs: str) -> None:
+        for program in programs:
+            reason = missing(program)
+            if reason and ON_CI:
+                pytest.fail(f"CI must have {program}: {reason}")
+            if reason:
+                pytest.skip(f"needs {program}: {reason}")
+
+    return need
