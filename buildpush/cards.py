@@ -214,14 +214,18 @@ def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
     """Return the example as each surface says it, and nothing else a step must say."""
     value = getattr(example(model, setting), setting.name)
     alone = model.model_construct({setting.name}, **{setting.name: value})
-    said = (
-        (surface, write(alone)) for surface, write in SURFACES.items() if model is BuildAndPush or surface != "Flags"
-    )
     try:
-        return {surface: text for surface, text in said if text}
+        return {surface: text for surface in _surfaces(model, setting) if (text := SURFACES[surface](alone))}
     except SettingsError:
         # Text that another surface would take for something else, such as a condition with expressions.
         return {}
+
+
+def _surfaces(model: type[AnyStep], setting: Setting) -> tuple[str, ...]:
+    """Return where a setting can be said: commands take flags of the build step only, and Python has keywords."""
+    if setting.name == "env_variables":
+        return ("YAML",)
+    return tuple(surface for surface in SURFACES if model is BuildAndPush or surface != "Flags")
 
 
 def _as_yaml(settings: AnyStep) -> str:
@@ -240,7 +244,7 @@ def _as_flags(settings: AnyStep) -> str:
 
 def _as_python(settings: AnyStep) -> str:
     keywords = encoders.to_python(settings).strip().removesuffix(",")
-    return f"buildpush.run({keywords})" if keywords else ""
+    return f'buildpush.run("step.yml", {keywords})' if keywords else ""
 
 
 SURFACES: Mapping[str, Callable[[AnyStep], str]] = MappingProxyType(
