@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from buildpush.errors import BadNameError
-from buildpush.images.references import Digest, Reference
+from buildpush.images.references import Digest, Reference, Repository
 from buildpush.secrets import Secret
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -66,6 +66,7 @@ class Layer:
         diff_id: digest of the plain tar.
         digest: digest of the bytes that the reader gives.
         size: number of bytes that the reader gives.
+        repository: where these very bytes lie already; a push to the same registry takes them over from there.
     """
 
     created_by: str = ""
@@ -73,6 +74,7 @@ class Layer:
     diff_id: Digest | None = None
     digest: Digest | None = None
     size: int | None = None
+    repository: Repository | None = None
 
     @property
     def compressed(self) -> bool:

@@ -1,1 +1,1 @@
-"""How bytes travel: credentials, uploads, pushes and pulls."""
+"""How bytes travel: images out of registries and into them."""

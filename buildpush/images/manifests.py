@@ -1,0 +1,209 @@
+"""The JSON documents of an image: manifest, index and configuration, read with care and written the same each time.
+
+Source: OCI image-spec 1.1, "Image Manifest", "Image Index", "Image Configuration".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from buildpush.errors import BadNameError, DigestError, PushError, UnsupportedError
+from buildpush.images.model import (
+    DOCKER_INDEX,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    OCI_LAYER,
+    Compression,
+    MediaTypes,
+    Platform,
+)
+from buildpush.images.references import Digest
+
+_SCHEMA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says about a blob or another manifest."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    platform: Platform | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the bytes are fetched from their maker and never pushed."""
+        return "nondistributable" in self.media_type or "foreign" in self.media_type
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it stands in a manifest."""
+        document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        if self.platform:
+            words = {"architecture": self.platform.architecture, "os": self.platform.os}
+            document["platform"] = words | ({"variant": self.platform.variant} if self.platform.variant else {})
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was read: an image's, with *config* and *layers*, or an index, with *manifests*."""
+
+    media_type: str
+    config: Descriptor | None = None
+    layers: tuple[Descriptor, ...] = ()
+    manifests: tuple[Descriptor, ...] = ()
+
+
+def read_manifest(data: bytes, media_type: str = "") -> Manifest:
+    """Return what *data* says.
+
+    Args:
+        data: the document.
+        media_type: what the registry calls it; the document's own word counts where it has one.
+
+    Raises:
+        PushError: it is no manifest that we know.
+    """
+    document = _object(data, "manifest")
+    kind = str(document.get("mediaType") or media_type.partition(";")[0].strip())
+    if document.get("schemaVersion") != _SCHEMA or kind not in INDEX_TYPES | MANIFEST_TYPES:
+        message = f"a manifest of type {kind or 'unknown'!r} is not one we can use"
+        raise PushError(message, hint="Docker's old schema 1 is no longer supported: push the image again")
+    if kind in INDEX_TYPES:
+        return Manifest(kind, manifests=_descriptors(document, "manifests"))
+    return Manifest(kind, _descriptor(document.get("config")), _descriptors(document, "layers"))
+
+
+def image_manifest(config: Descriptor, layers: Sequence[Descriptor], media_type: str) -> bytes:
+    """Return the manifest of one image: equal arguments give equal bytes."""
+    parts = {"config": config.document(), "layers": [layer.document() for layer in layers]}
+    return _json({"schemaVersion": _SCHEMA, "mediaType": media_type, **parts})
+
+
+def index_manifest(images: Sequence[Descriptor], media_type: str) -> bytes:
+    """Return the manifest of several images: equal arguments give equal bytes."""
+    parts = [image.document() for image in images]
+    return _json({"schemaVersion": _SCHEMA, "mediaType": media_type, "manifests": parts})
+
+
+def layer_media_type(kind: Compression, media_types: MediaTypes) -> str:
+    """Return the media type of a layer.
+
+    Raises:
+        UnsupportedError: Docker's media types know no zstd.
+    """
+    if media_types == "oci":
+        return OCI_LAYER + {"none": "", "gzip": "+gzip", "zstd": "+zstd"}[kind]
+    if kind == "zstd":
+        message = "Docker's media types know no zstd"
+        raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
+    return DOCKER_LAYER + (".gzip" if kind == "gzip" else "")
+
+
+def compression_of(media_type: str) -> Compression:
+    """Return how the bytes of a layer of this type are compressed."""
+    if media_type.endswith("gzip"):
+        return "gzip"
+    return "zstd" if media_type.endswith("zstd") else "none"
+
+
+def is_docker(media_type: str) -> bool:
+    """Return whether a manifest's type is Docker's own."""
+    return media_type in {DOCKER_INDEX, DOCKER_MANIFEST}
+
+
+def read_config(data: bytes) -> Mapping[str, Any]:
+    """Return the configuration as read.
+
+    Raises:
+        PushError: it is not a JSON object.
+    """
+    return _object(data, "configuration")
+
+
+def diff_ids(config: bytes) -> tuple[Digest, ...]:
+    """Return the diff IDs that the configuration names; none where it names none yet, or is of another kind.
+
+    Raises:
+        PushError: they are no digests.
+    """
+    try:
+        document = json.loads(config)
+    except (ValueError, RecursionError):
+        return ()  # an artifact's configuration may be anything
+    rootfs = document.get("rootfs") if isinstance(document, dict) else None
+    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    try:
+        return tuple(Digest(str(text)) for text in listed or ())
+    except (BadNameError, TypeError) as error:
+        message = f"the image's configuration names broken diff IDs: {error}"
+        raise PushError(message) from error
+
+
+def with_diff_ids(config: bytes, found: Sequence[Digest]) -> bytes:
+    """Return the configuration with the diff IDs that were computed: the rest stays in its order."""
+    document = dict(read_config(config))
+    document["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in found]}
+    return _json(document)
+
+
+def platform_of(config: bytes) -> Platform:
+    """Return the platform that the configuration names; linux/amd64 where it names none."""
+    document = read_config(config)
+    words = [str(document.get(key) or "") for key in ("os", "architecture", "variant")]
+    return Platform(words[0] or "linux", words[1] or "amd64", words[2])
+
+
+def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str) -> None:
+    """Compare what a document names with what there is.
+
+    Raises:
+        DigestError: they differ.
+    """
+    if tuple(promised) == tuple(found):
+        return
+    at = next((i for i, pair in enumerate(zip(promised, found, strict=False)) if pair[0] != pair[1]), None)
+    says = f"{len(promised)} and {len(found)}" if at is None else f"{promised[at]} and {found[at]} (number {at + 1})"
+    message = f"{what} do not fit the image's layers: {says}"
+    raise DigestError(message, hint="the image is damaged: build or fetch it again")
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _object(data: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        message = f"the image's {what} is not JSON"
+        raise PushError(message) from error
+    if not isinstance(document, dict):
+        message = f"the image's {what} is not a JSON object"
+        raise PushError(message)
+    return document
+
+
+def _descriptors(document: Mapping[str, Any], key: str) -> tuple[Descriptor, ...]:
+    listed = document.get(key)
+    if not isinstance(listed, list):
+        message = f"the image's manifest has no list {key!r}"
+        raise PushError(message)
+    return tuple(_descriptor(value) for value in listed)
+
+
+def _descriptor(value: Any) -> Descriptor:
+    try:
+        platform = value.get("platform")
+        words = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")] if platform else None
+        found = Platform(*words) if words else None
+        return Descriptor(str(value.get("mediaType", "")), Digest(str(value["digest"])), int(value["size"]), found)
+    except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
+        message = f"the image's manifest holds a broken descriptor: {error}"
+        raise PushError(message) from error

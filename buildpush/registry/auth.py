@@ -1,0 +1,429 @@
+"""Credentials for a host, and what a registry wants to see of them: nothing, a password, or a token made from it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError, TimeOutError
+from buildpush.http import Answer, Http, origin, shown
+from buildpush.images.references import DOCKER_HUB
+from buildpush.places import Place
+from buildpush.secrets import Secret, remember
+
+HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
+HUB_KEY = "https://index.docker.io/v1/"
+HELPER_SECONDS = 30.0
+# User name by which credential helpers say that the secret is an identity token.  Source: docker-credential-helpers.
+_TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
+_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+# Token servers that stand elsewhere than their registry, and are known to belong to it.
+_KNOWN_REALMS = {DOCKER_HUB: "auth.docker.io"}
+# Domains under which strangers have hosts beside each other.
+_SHARED_DOMAINS = frozenset(
+    {"jfrog.io", "amazonaws.com", "azurecr.io", "azurewebsites.net", "github.io", "gitlab.io", "herokuapp.com"}
+    | {"run.app", "cloudfront.net", "googleusercontent.com", "ngrok.io", "ngrok.app", "fly.dev", "vercel.app"}
+)
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
+_TOKEN_SECONDS = 60  # where the token server does not say.  Source: distribution-spec, "Token Authentication".
+_SAFETY_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How to log in, and where that was said.
+
+    Attributes:
+        source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
+        identity: whether *password* is an identity token, good only for getting other tokens.
+    """
+
+    username: str
+    password: Secret
+    source: str
+    identity: bool = False
+
+    @property
+    def basic(self) -> str:
+        """Value of an ``Authorization`` header with user name and password."""
+        pair = base64.b64encode(f"{self.username}:{self.password.reveal()}".encode()).decode()
+        remember(pair)
+        return f"Basic {pair}"
+
+
+class Keychain:
+    """Finds the credentials of a host where people keep them.
+
+    In this order: *given* ones, ``DOCKER_AUTH_CONFIG``, Docker's ``config.json`` with its helpers and its store,
+    podman's ``auth.json``. Nothing is ever written there.
+
+    Args:
+        given: by host, as it stands in references.
+        env: variables.
+        home: the user's home.
+        place: runs credential helpers; without it there are none.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Credential] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        home: Path | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self._given = {_host_of(host): credential for host, credential in (given or {}).items()}
+        self._env = env or {}
+        self._home = home
+        self._place = place
+        self._found: dict[str, Credential | None] = {}
+        self._lock = threading.Lock()
+        self.notes: list[str] = []
+
+    def find(self, host: str) -> Credential | None:
+        """Return what to log in to *host* with, or ``None``.
+
+        Raises:
+            SourceError: a file or variable with credentials cannot be read.
+        """
+        name = _host_of(host)
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = self._given.get(name) or next(self._search(name), None)
+            return self._found[name]
+
+    def _search(self, host: str) -> Iterator[Credential]:
+        if text := self._env.get("DOCKER_AUTH_CONFIG"):
+            yield from _in_auths(_document(text, "DOCKER_AUTH_CONFIG"), host, "DOCKER_AUTH_CONFIG")
+        for path in self._docker_files():
+            document = _document(_text(path), str(path))
+            yield from self._from_helpers(document, host, path)
+            yield from _in_auths(document, host, str(path))
+        for path in self._podman_files():
+            yield from _in_auths(_document(_text(path), str(path)), host, str(path))
+
+    def _docker_files(self) -> Iterator[Path]:
+        folder = self._env.get("DOCKER_CONFIG")
+        base = Path(folder) if folder else self._home and self._home / ".docker"
+        if base:
+            yield base / "config.json"
+
+    def _podman_files(self) -> Iterator[Path]:
+        if path := self._env.get("REGISTRY_AUTH_FILE"):
+            yield Path(path)
+        if folder := self._env.get("XDG_RUNTIME_DIR"):
+            yield Path(folder, "containers", "auth.json")
+        if folder := self._env.get("XDG_CONFIG_HOME"):
+            yield Path(folder, "containers", "auth.json")
+        elif self._home:
+            yield self._home / ".config" / "containers" / "auth.json"
+
+    def _from_helpers(self, document: Mapping[str, Any], host: str, path: Path) -> Iterator[Credential]:
+        helpers = document.get("credHelpers")
+        special = next((name for key, name in _items(helpers) if _host_of(key) == host), None)
+        for name in (special, document.get("credsStore")):
+            if isinstance(name, str) and name:
+                found = self._ask_helper(name, host, path)
+                if found:
+                    yield found
+
+    def _ask_helper(self, name: str, host: str, path: Path) -> Credential | None:
+        program = f"docker-credential-{name}"
+        if not _HELPER_NAME.match(name):
+            message = f"{name!r} is not the name of a credential helper"
+            raise SourceError(message, where=str(path))
+        if self._place is None:
+            return None
+        key = HUB_KEY if host == DOCKER_HUB else host
+        try:
+            ran = self._place.run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
+        except (EngineMissingError, TimeOutError) as error:
+            self.notes.append(f"{error} ({path} names it)")
+            return None
+        if ran.status:
+            return None  # its way to say that it knows nothing
+        return _helped(ran.stdout, f"credential helper {program}")
+
+
+def _helped(text: str, source: str) -> Credential:
+    document = _document(text, source)
+    username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
+    return Credential(username, Secret(secret, source), source, identity=username == _TOKEN_USER)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return "{}"
+    except (OSError, UnicodeDecodeError) as error:
+        message = "the file with credentials cannot be read"
+        raise SourceError(message, where=str(path), hint="check who may read it") from error
+
+
+def _document(text: str, where: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        # The text is not quoted, and no cause is given: there may be half a password in it.
+        message = "what should hold credentials is not a JSON object"
+        raise SourceError(message, where=where) from None
+    return document
+
+
+def _in_auths(document: Mapping[str, Any], host: str, source: str) -> Iterator[Credential]:
+    for key, entry in _items(document.get("auths")):
+        if _host_of(key) == host and isinstance(entry, dict):
+            found = _entry(entry, source)
+            if found:
+                yield found
+
+
+def _entry(entry: Mapping[str, Any], source: str) -> Credential | None:
+    username, password = str(entry.get("username", "")), str(entry.get("password", ""))
+    if entry.get("auth"):
+        username, password = _decoded(str(entry["auth"]), source)
+    if entry.get("identitytoken"):
+        return Credential(username, Secret(str(entry["identitytoken"]), source), source, identity=True)
+    return Credential(username, Secret(password, source), source) if password else None
+
+
+def _decoded(text: str, source: str) -> tuple[str, str]:
+    try:
+        username, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        colon = ""
+    if not colon:
+        message = "an entry of 'auths' is not the base64 of USER:PASSWORD"
+        raise SourceError(message, where=source, hint="log in again, which writes it anew") from None
+    return username, password.strip("\0")
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _host_of(key: str) -> str:
+    """Return the host that a key such as ``https://index.docker.io/v1/`` stands for."""
+    host = key.partition("://")[2] or key
+    host = host.partition("/")[0]
+    return DOCKER_HUB if host in HUB_NAMES else host
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a registry wants: *scheme* is ``basic`` or ``bearer``; the rest says where tokens are made."""
+
+    scheme: str
+    realm: str = ""
+    service: str = ""
+    scope: str = ""
+
+
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\s+(?=[a-z]+\s*=)", re.IGNORECASE)
+_WORD = re.compile(r'([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+
+
+def read_challenge(header: str) -> Challenge | None:
+    """Return what ``WWW-Authenticate`` asks for, a token before a password; ``None`` for nothing we can do.
+
+    Source: RFC 9110, 11.6.1; distribution-spec, "Token Authentication Specification".
+    """
+    starts = list(_SCHEME.finditer(header))
+    ends = [match.start() for match in starts[1:]] + [len(header)]
+    found = [_challenge(match[1].lower(), header[match.end() : end]) for match, end in zip(starts, ends, strict=True)]
+    usable = [one for one in found if one.scheme == "basic" or one.realm]
+    return next((one for one in usable if one.scheme == "bearer"), usable[0] if usable else None)
+
+
+def _challenge(scheme: str, text: str) -> Challenge:
+    words = {match[1].lower(): match[2] if match[2] is not None else match[3] for match in _WORD.finditer(text)}
+    return Challenge(scheme, words.get("realm", ""), words.get("service", ""), words.get("scope", ""))
+
+
+def belongs(realm: str, host: str, base: str) -> bool:
+    """Return whether credentials of *host* may be shown to the token server at *realm*.
+
+    Args:
+        realm: address from the challenge, which anybody may have written.
+        host: registry, as in references.
+        base: address under which the registry is spoken to.
+    """
+    try:
+        there, here = urlsplit(realm), urlsplit(base)
+        same = origin(realm) == origin(base)
+    except ValueError:
+        return False
+    if same:
+        return True
+    theirs, ours = there.hostname or "", here.hostname or ""
+    if there.scheme == "http":
+        return here.scheme == "http" and theirs == ours
+    return there.scheme == "https" and (_KNOWN_REALMS.get(host) == theirs or _are_relatives(theirs, ours))
+
+
+def _are_relatives(one: str, other: str) -> bool:
+    if one == other or one.endswith(f".{other}") or other.endswith(f".{one}"):
+        return "." in one and "." in other
+    domain = _domain(one)
+    return domain == _domain(other) and domain is not None and domain not in _SHARED_DOMAINS
+
+
+def _domain(host: str) -> str | None:
+    """Return the part of a name that somebody registered, as well as one can tell without a list of them all."""
+    labels = host.split(".")
+    country = len(labels) > 1 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004 - ISO 3166
+    count = 3 if country else 2
+    return ".".join(labels[-count:]) if len(labels) > count - 1 and not labels[-1].isdecimal() else None
+
+
+@dataclass(slots=True)
+class _Token:
+    text: str
+    until: float
+
+
+class Login:
+    """What one registry gets to see: asked for at each request, fetched once, renewed under a lock.
+
+    Args:
+        http: to ask with.
+        host: as in references.
+        base: address of the registry.
+        keychain: knows the credential, if there is one.
+        clock: monotonic seconds; the lifetime of tokens does not depend on what time it is.
+    """
+
+    def __init__(
+        self, http: Http, host: str, base: str, keychain: Keychain, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.host = host
+        self._http = http
+        self._base = base
+        self._keychain = keychain
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._asked = False
+        self._challenge: Challenge | None = None
+        self._tokens: dict[str, _Token] = {}
+
+    @property
+    def credential(self) -> Credential | None:
+        """What the keychain has for this host."""
+        return self._keychain.find(self.host)
+
+    @property
+    def scheme(self) -> str:
+        """``basic``, ``bearer``, or ``anonymous`` where nothing is asked for."""
+        challenge = self._wanted()
+        return challenge.scheme if challenge else "anonymous"
+
+    def header(self, scope: str) -> str | None:
+        """Return the value of ``Authorization`` for *scope*, such as ``repository:docker-local/app:pull,push``."""
+        challenge = self._wanted()
+        if challenge is None:
+            return None
+        if challenge.scheme == "basic":
+            return self.credential.basic if self.credential else None
+        with self._lock:
+            token = self._tokens.get(scope)
+            if token is None or token.until < self._clock():
+                token = self._tokens[scope] = self._fetch(challenge, scope)
+            return f"Bearer {token.text}" if token.text else None
+
+    def renew(self, answer: Answer, scope: str, used: str | None) -> bool:
+        """Take in a refusal (401) of the header *used*; return whether it is worth trying again."""
+        challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
+        if challenge is None:
+            return False
+        with self._lock:
+            if challenge.scheme == "bearer":
+                token = self._tokens.get(scope)
+                if token is not None and f"Bearer {token.text}" != used:
+                    return True  # another thread was faster
+                self._tokens[scope] = self._fetch(challenge, challenge.scope or scope)
+            self._challenge = Challenge(challenge.scheme, challenge.realm, challenge.service)
+            return self.header(scope) != used
+
+    def refused(self, answer: Answer) -> AuthenticationError:
+        """Return the error that names host, user and source of the credential."""
+        credential = self.credential
+        says = _says(answer)
+        if credential is None:
+            message = f"{self.host} wants credentials, and none were found{says}"
+            hint = f"name a connector, set PLUGIN_USERNAME and PLUGIN_PASSWORD, or run: docker login {self.host}"
+            return AuthenticationError(message, hint="; ".join([hint, *self._keychain.notes]), setting="connector_ref")
+        user = f" of {credential.username!r}" if credential.username != _TOKEN_USER else ""
+        message = f"{self.host} refuses the credentials{user} from {credential.source}{says}"
+        return AuthenticationError(message, hint=self._hint(), setting="connector_ref")
+
+    def _hint(self) -> str:
+        challenge = self._challenge
+        if challenge and challenge.realm and not belongs(challenge.realm, self.host, self._base):
+            return (
+                f"the token server {shown(challenge.realm)} does not belong to {self.host}: it was shown no credentials"
+            )
+        return "check user name and password or token, whether it has expired, and that it is for this host"
+
+    def _wanted(self) -> Challenge | None:
+        with self._lock:
+            if not self._asked:
+                answer = self._http.request("GET", f"{self._base}/v2/")
+                if answer.status == 401:  # noqa: PLR2004 - unauthorised
+                    self._challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
+                elif not answer.ok and self.credential:
+                    # Not every registry answers here; most of those that do not take a password.
+                    self._challenge = Challenge("basic")
+                self._asked = True
+            return self._challenge
+
+    def _fetch(self, challenge: Challenge, scope: str) -> _Token:
+        trusted = belongs(challenge.realm, self.host, self._base)
+        credential = self.credential if trusted else None
+        answer = self._ask(challenge, scope, credential)
+        if answer.status in {401, 403}:
+            raise self.refused(answer)
+        if not answer.ok:
+            message = f"{shown(challenge.realm)} makes no token for {self.host}: status {answer.status} {answer.text()}"
+            raise RegistryError(message, status=answer.status)
+        return self._read_token(answer)
+
+    def _ask(self, challenge: Challenge, scope: str, credential: Credential | None) -> Answer:
+        words = {"service": challenge.service, "scope": scope}
+        if credential and credential.identity:
+            form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
+            body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            return self._http.request("POST", challenge.realm, headers=headers, body=body, repeatable=True)
+        query = [("client_id", "buildpush"), ("service", challenge.service)]
+        query += [("scope", one) for one in scope.split()]
+        mark = "&" if "?" in challenge.realm else "?"
+        url = challenge.realm + mark + urlencode([(name, value) for name, value in query if value])
+        return self._http.request("GET", url, authorization=credential.basic if credential else None)
+
+    def _read_token(self, answer: Answer) -> _Token:
+        document = answer.json()
+        text = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
+        if not isinstance(text, str) or not text.isprintable():
+            message = f"{shown(answer.url)} answered without a token"
+            raise RegistryError(message, status=answer.status)
+        remember(text)
+        seconds = document.get("expires_in")
+        lasts = seconds if isinstance(seconds, int | float) and seconds > 0 else _TOKEN_SECONDS
+        return _Token(text, self._clock() + max(lasts - _SAFETY_SECONDS, lasts / 2))
+
+
+def _says(answer: Answer) -> str:
+    text = " ".join(answer.text().split())[:200]
+    return f" (status {answer.status}: {text})" if text else f" (status {answer.status})"

@@ -1,0 +1,232 @@
+"""A registry as the rest of this room sees it: addresses, permissions, and what its refusals mean."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from buildpush.errors import AuthenticationError, BuildPushError, RegistryError, SourceError
+from buildpush.events import Note, Sink, ignore
+from buildpush.http import Answer, Body, Http, Stream, origin, scheme_for
+from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.registry.auth import Keychain, Login
+
+if TYPE_CHECKING:
+    from buildpush.registry.memory import Memory
+
+HUB_HOST = "registry-1.docker.io"
+REPOSITORY_KEY_HEADER = "X-Artifactory-Docker-Registry"
+
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The right to push, as the preflight found it.
+
+    Attributes:
+        username: ``None`` where the registry asks nobody who they are.
+        source: where the credential came from.
+        scheme: ``basic``, ``bearer`` or ``anonymous``.
+    """
+
+    repository: Repository
+    scheme: str
+    username: str | None = None
+    source: str | None = None
+
+
+class Registry:
+    """The registries of the world, spoken to with one keychain; shared by threads.
+
+    Args:
+        http: connections; whoever made it closes it.
+        keychain: knows credentials by host.
+        sink: told what happens.
+        memory: knows what was pushed before.
+        workers: how many blobs travel at once.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        keychain: Keychain | None = None,
+        *,
+        sink: Sink = ignore,
+        memory: Memory | None = None,
+        workers: int = 4,
+    ) -> None:
+        self.http = http
+        self.sink = sink
+        self.memory = memory
+        self.workers = workers
+        self._keychain = keychain or Keychain()
+        self._logins: dict[str, Login] = {}
+        self._lock = threading.Lock()
+
+    def base(self, host: str) -> str:
+        """Return the address of the registry at *host*, without a slash at the end."""
+        return f"{scheme_for(host, self.http)}://{HUB_HOST if host == DOCKER_HUB else host}"
+
+    def login(self, host: str) -> Login:
+        """Return what the registry at *host* gets to see of our credentials."""
+        with self._lock:
+            if host not in self._logins:
+                self._logins[host] = Login(self.http, host, self.base(host), self._keychain)
+            return self._logins[host]
+
+    def request(
+        self,
+        repository: Repository,
+        method: str,
+        path: str,
+        *,
+        actions: str = "pull,push",
+        also: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        repeatable: bool | None = None,
+    ) -> Answer:
+        """Ask about *repository* and return the answer, whatever its status; 401 only where a stream must be sent anew.
+
+        Args:
+            repository: its host is asked.
+            method: in capitals.
+            path: behind the repository's name (``blobs/sha256:…``), or a ``Location`` that the registry gave.
+            actions: for the token.
+            also: one more scope for the token.
+            headers: of the request.
+            body: bytes, or a stream, which is sent once.
+            repeatable: see :meth:`buildpush.http.Http.request`.
+
+        Raises:
+            AuthenticationError: the credentials are refused, also after a new token.
+            UnreachableError: there is no answer.
+        """
+        url = self.address(repository, path)
+        login = self.login(repository.host)
+        scope = " ".join(filter(None, (f"repository:{repository.path}:{actions}", also)))
+        ours = origin(url) == origin(self.base(repository.host))
+        for again in (True, False):
+            used = login.header(scope) if ours else None
+            answer = self.http.request(
+                method, url, headers=headers, body=body, authorization=used, repeatable=repeatable
+            )
+            if answer.status != _UNAUTHORIZED:
+                return answer
+            if not ours or not again or not login.renew(answer, scope, used):
+                break
+            if body is not None and not isinstance(body, bytes):
+                return answer  # its sender begins anew, with the new token
+        raise login.refused(answer)
+
+    @contextlib.contextmanager
+    def open(
+        self, repository: Repository, path: str, *, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Stream | Answer]:
+        """Give a blob or manifest as a stream, or the answer that refuses it."""
+        url = self.address(repository, path)
+        login = self.login(repository.host)
+        scope = f"repository:{repository.path}:pull"
+        used = login.header(scope)
+        with self.http.open("GET", url, headers=headers, authorization=used) as first:
+            if first.status != _UNAUTHORIZED or isinstance(first, Stream) or not login.renew(first, scope, used):
+                yield first
+                return
+        with self.http.open("GET", url, headers=headers, authorization=login.header(scope)) as second:
+            yield second
+
+    def address(self, repository: Repository, path: str) -> str:
+        """Return the full address of *path*, which may be a ``Location`` in any of the forms that registries use.
+
+        A registry behind a proxy often knows neither the scheme nor the port under which it is seen from outside:
+        where only they differ, those that worked so far are kept.
+        """
+        base = f"{self.base(repository.host)}/v2/{repository.path}/"
+        url = urljoin(base, path)
+        ours, theirs = urlsplit(base), urlsplit(url)
+        if theirs.hostname == ours.hostname:
+            url = urlunsplit(theirs._replace(scheme=ours.scheme, netloc=ours.netloc))
+        return url
+
+    def check_push(self, repository: Repository) -> Access:
+        """Find out, before anything is built, whether *repository* may be pushed to.
+
+        Raises:
+            AuthenticationError: the credentials are refused, or do not reach so far.
+            RegistryError: there is no such repository, or the registry says no for another reason.
+            UnreachableError: there is no answer.
+        """
+        answer = self.request(repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
+        if answer.status == _FORBIDDEN:
+            raise self.forbidden(repository, answer)
+        if not answer.ok:
+            raise refusal(answer, f"{repository} cannot be pushed to")
+        if "Location" in answer.headers:
+            self.give_up(repository, answer.headers["Location"])
+        login = self.login(repository.host)
+        credential = login.credential if login.scheme != "anonymous" else None
+        return Access(
+            repository,
+            login.scheme,
+            credential.username if credential else None,
+            credential.source if credential else None,
+        )
+
+    def give_up(self, repository: Repository, location: str) -> None:
+        """Tell the registry that an upload is not wanted any more; it does not matter whether it listens."""
+        with contextlib.suppress(BuildPushError):
+            self.request(repository, "DELETE", location, repeatable=False)
+
+    def forbidden(self, repository: Repository, answer: Answer) -> AuthenticationError:
+        """Return the error for a known user who may not do this."""
+        login = self.login(repository.host)
+        credential = login.credential
+        who = f"{credential.username!r} (from {credential.source})" if credential else "nobody in particular"
+        code, says = read_refusal(answer)
+        message = f"{repository.host} lets {who} not push to {repository.path}: {says or code or 'status 403'}"
+        key = repository.path.partition("/")[0]
+        hint = f"in Artifactory the user needs the permission Deploy/Cache on the repository {key!r}"
+        return AuthenticationError(message, hint=hint, setting="connector_ref")
+
+    def has_credential(self, host: str) -> bool:
+        """Return whether there is a credential for *host*; one that cannot be read counts as none."""
+        try:
+            return self.login(host).credential is not None
+        except SourceError as error:
+            self.sink(Note(str(error)))
+            return False
+
+
+def read_refusal(answer: Answer) -> tuple[str | None, str]:
+    """Return code and message of an error document, in the registry's form or in Artifactory's."""
+    try:
+        document: Any = answer.json()
+        error = document["errors"][0]
+        code, message = error.get("code"), str(error.get("message") or "")
+    except (RegistryError, LookupError, TypeError, AttributeError):
+        return None, answer.text()
+    return (str(code) if code else None), message[:2048]
+
+
+_HINTS: Mapping[int | str, str] = {
+    "NAME_UNKNOWN": "the first part of the path is Artifactory's repository key: check it and its spelling",
+    "MANIFEST_UNKNOWN": "check repository and tag",
+    "TOOMANYREQUESTS": "the registry limits how often it is asked: log in, or wait",
+    _FORBIDDEN: "the user may lack a permission, or the tag may not be overwritten",
+    _NOT_FOUND: "check host and repository; some hosts want the repository key as first part of the path",
+    _TOO_LARGE: "a proxy in between limits the size of requests; ask for its limit to be raised",
+}
+
+
+def refusal(answer: Answer, what: str) -> RegistryError:
+    """Return the error for an answer that says no: what was wanted, what the registry said, and what to do."""
+    code, says = read_refusal(answer)
+    words = " ".join(filter(None, (code, says))) or "without a reason"
+    times = f" after {answer.attempts} attempts" if answer.attempts > 1 else ""
+    hint = _HINTS.get(code or "") or _HINTS.get(answer.status)
+    return RegistryError(f"{what}: status {answer.status}{times}: {words}", status=answer.status, code=code, hint=hint)
