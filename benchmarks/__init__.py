@@ -1,0 +1,1 @@
+"""Figures, not tests: each is measured beside something to compare with, in turns, in one run; nothing is asserted."""

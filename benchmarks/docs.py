@@ -1,0 +1,36 @@
+"""How long the documentation takes to build, from nothing and again."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.turns import timed
+
+ROOT = Path(__file__).parent.parent
+
+
+def measure() -> None:
+    """Print seconds for a fresh build and for one in which nothing changed."""
+    print("documentation, sphinx-build of html, once each")
+    if not (ROOT / "conf.py").exists():
+        print("  there is no conf.py")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-q",
+            "-b",
+            "html",
+            "-d",
+            f"{folder}/tree",
+            "-c",
+            ".",
+            ".",
+            f"{folder}/html",
+        ]
+        for name in ("from nothing", "again, nothing changed"):
+            print(f"  {name:24}{timed(argv, cwd=ROOT):6.1f} s")
