@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import papermill  # noqa: F401 - a library below it opens a socket at import, which fast tests may not
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
+
+from buildpush import notebooks
+from buildpush.errors import BuildPushError, SecretError, SettingsError
+from buildpush.events import Finished, Log, Started
+from buildpush.notebooks.page import page_of
+
+ROOT = Path(__file__).parent.parent
+PARAMETERS = 'tags: str = "1.0"  # tag of the image\ncount: int = 2  # how often\nfast: bool = False\nwhere = ""'
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+
+def write(path, *cells):
+    tagged = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    path.write_text(writes(new_notebook(cells=[new_markdown_cell("# A try"), tagged, *cells], metadata=KERNEL)))
+    return path
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    def make(*sources):
+        return write(tmp_path / "try.ipynb", *(new_code_cell(source) for source in sources))
+
+    return make
+
+
+def outputs(executed):
+    cells = json.loads(executed.path.read_text(encoding="utf-8"))["cells"]
+    return "".join(text for cell in cells for output in cell.get("outputs", []) for text in output.get("text", []))
+
+
+def test_tutorials_are_found_by_name_by_name_without_number_and_by_path(notebook):
+    path = notebook("1")
+    assert notebooks.find(path) == path
+    for name in notebooks.names():
+        assert notebooks.find(name) == notebooks.find(name.partition("-")[2]) == notebooks.find(f"{name}.ipynb")
+
+
+def test_an_unknown_tutorial_is_refused_with_the_nearest_name():
+    with pytest.raises(SettingsError, match="no notebook '01-first-pusj'") as caught:
+        notebooks.find("01-first-pusj")
+    assert "01-first-push" in caught.value.hint
+
+
+def test_the_wheels_own_tutorials_come_first(tmp_path, monkeypatch):
+    package = tmp_path / "buildpush"
+    (package / "notebooks").mkdir(parents=True)
+    monkeypatch.setattr(notebooks, "__file__", str(package / "notebooks" / "__init__.py"))
+    assert notebooks.tutorials_folder() == tmp_path
+    (package / "tutorials").mkdir()
+    assert notebooks.tutorials_folder() == package / "tutorials"
+
+
+def test_parameters_come_with_type_default_and_comment(notebook):
+    tags, count, *_ = notebooks.parameters_of(notebook())
+    assert (tags.name, tags.type, tags.default, tags.help) == ("tags", "str", '"1.0"', "tag of the image")
+    assert (count.type, count.default) == ("int", "2")
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name(notebook):
+    with pytest.raises(SettingsError, match="no parameter 'tag'") as caught:
+        notebooks.execute(notebook(), {"tag": "7"})
+    assert caught.value.hint == "did you mean tags?"
+
+
+def test_a_parameter_of_another_type_is_refused(notebook):
+    with pytest.raises(SettingsError, match="'count' wants int, not 'many'"):
+        notebooks.execute(notebook(), {"count": "many"})
+
+
+def test_text_becomes_what_the_parameter_is(notebook):
+    given = {"tags": "1.10", "count": "3", "fast": "true", "where": "1.10"}
+    assert notebooks.checked(notebook(), given, {}) == {"tags": "1.10", "count": 3, "fast": True, "where": "1.10"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("artifactory_token", "hunter2hunter2"),
+        ("registry_password", "x"),
+        ("api_key", "abc"),
+        ("client_secret", "abc"),
+        ("where", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln"),
+        ("where", "https://ci:hunter2@acme.example/"),
+        ("where", "AKCp8k5wHTfW3dVjXQ2ZbLrYgM"),
+        ("where", ["fine", {"deep": "-----BEGIN RSA PRIVATE KEY-----"}]),
+    ],
+)
+def test_a_parameter_that_looks_like_a_secret_is_refused_and_not_repeated(name, value, tmp_path):
+    cell = new_code_cell(f'{name} = ""', metadata={"tags": ["parameters"]})
+    path = tmp_path / "try.ipynb"
+    path.write_text(writes(new_notebook(cells=[cell], metadata=KERNEL)))
+    with pytest.raises(SecretError, match=f"'{name}' looks like a secret") as caught:
+        notebooks.execute(path, {name: value})
+    assert str(value) not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("value", ["env:TOKEN", "file:/run/token", "secret:jfrog", '<+secrets.getValue("a")>', ""])
+def test_a_reference_to_a_secret_is_let_in(value, tmp_path):
+    cell = new_code_cell('token = ""', metadata={"tags": ["parameters"]})
+    path = tmp_path / "try.ipynb"
+    path.write_text(writes(new_notebook(cells=[cell], metadata=KERNEL)))
+    assert notebooks.checked(path, {"token": value}, {}) == {"token": value}
+
+
+def test_the_notebook_itself_is_not_overwritten(notebook):
+    path = notebook()
+    with pytest.raises(SettingsError, match="is the notebook itself"):
+        notebooks.execute(path, {}, path)
+
+
+def test_a_file_that_is_no_notebook_is_refused(tmp_path):
+    path = tmp_path / "try.ipynb"
+    path.write_text("hello", encoding="utf-8")
+    with pytest.raises(SettingsError, match="cannot be read as a notebook"):
+        notebooks.execute(path)
+
+
+def test_the_page_shows_every_kind_of_output_and_runs_no_script():
+    outputs = [
+        new_output("stream", text="<b>printed</b>\n"),
+        new_output("display_data", data={"text/html": "<table><tr><td>rich</td></tr></table>", "text/plain": "x"}),
+        new_output("display_data", data={"text/markdown": "**strong**"}),
+        new_output("display_data", data={"image/png": "aGVsbG8="}),
+        new_output("display_data", data={"image/svg+xml": "<svg/>"}),
+        new_output("display_data", data={"text/plain": "plain <i>"}),
+        new_output("error", ename="E", evalue="v", traceback=["\x1b[31mred\x1b[0m"]),
+    ]
+    cells = [
+        new_markdown_cell("# Title & more\n\n| a | b |\n|---|---|\n| 1 | <script>2</script> |"),
+        new_code_cell("x = 1", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("print()", outputs=outputs),
+    ]
+    page = page_of(new_notebook(cells=cells, metadata=KERNEL), "try")
+    assert "<title>Title &amp; more</title>" in page
+    assert "default-src 'none'" in page
+    for shown in ("&lt;b&gt;printed", "<td>rich</td>", "<strong>strong", "data:image/png;base64,aGVsbG8=", "<svg/>"):
+        assert shown in page
+    assert "plain &lt;i&gt;" in page
+    assert '<pre class="error">red</pre>' in page
+    assert "<script" not in page
+    assert "given" in page
+
+
+def test_a_page_of_nothing_is_a_page():
+    assert "<title>try</title>" in page_of(new_notebook(), "try")
+
+
+@pytest.mark.programs
+def test_a_notebook_is_executed_told_live_and_left_with_its_page(notebook, tmp_path):
+    path = write(
+        tmp_path / "try.ipynb",
+        new_markdown_cell("## Count"),
+        new_code_cell("for i in range(count):\n    print(i, tags)\ncount"),
+    )
+    heard = []
+    executed = notebooks.execute(path, {"tags": "1.10"}, tmp_path / "out" / "done.ipynb", sink=heard.append)
+    assert outputs(executed) == "0 1.10\n1 1.10\n"
+    assert "1 1.10" in executed.page.read_text(encoding="utf-8")
+    assert heard[:4] == [Started("Count"), Log("0 1.10"), Log("1 1.10"), Log("2")]
+    assert isinstance(heard[4], Finished)
+    assert str(tmp_path) not in executed.path.read_text(encoding="utf-8")
+    assert sorted(left.name for left in executed.path.parent.iterdir()) == ["done.html", "done.ipynb"]
+
+
+@pytest.mark.programs
+def test_the_kernel_is_of_the_running_python_whatever_the_user_has_named_python3(notebook, tmp_path, home):
+    spec = home / ".local/share/jupyter/kernels/python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["false"], "display_name": "x", "language": "python"}')
+    executed = notebooks.execute(notebook("import sys; print(sys.executable)"), {}, tmp_path / "out")
+    assert outputs(executed).strip() == sys.executable
+
+
+@pytest.mark.programs
+def test_a_failed_cell_is_an_error_and_the_notebook_up_to_there_is_kept(notebook, tmp_path):
+    path = notebook('print("before")', "1 / 0", 'print("after")')
+    with pytest.raises(BuildPushError, match="failed: ZeroDivisionError: division by zero") as caught:
+        notebooks.execute(path, {}, tmp_path / "out")
+    kept = tmp_path / "out" / "try.ipynb"
+    assert str(kept) in caught.value.hint
+    assert "before" in kept.read_text(encoding="utf-8")
+    assert "after\\n" not in kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.programs
+def test_a_secret_that_only_the_kernel_knows_is_found_before_anything_is_written(notebook, tmp_path):
+    path = notebook("from buildpush.secrets import Secret", 'print(Secret("sword" + "fish-1961").reveal())')
+    with pytest.raises(SecretError, match="a secret stands in cell 4"):
+        notebooks.execute(path, {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("kind", ["env", "file"])
+def test_a_secret_that_a_parameter_refers_to_is_found_before_anything_is_written(kind, notebook, tmp_path, monkeypatch):
+    planted = f"tr0ub4dor-{kind}"
+    (tmp_path / "token").write_text(planted + "\n", encoding="utf-8")
+    monkeypatch.setenv("TOKEN", planted)
+    where = {"env": "env:TOKEN", "file": f"file:{tmp_path / 'token'}"}[kind]
+    path = notebook(
+        "import os, pathlib\n"
+        "kind, _, rest = where.partition(':')\n"
+        "print(os.environ[rest] if kind == 'env' else pathlib.Path(rest).read_text())"
+    )
+    with pytest.raises(SecretError, match="nothing was written"):
+        notebooks.execute(path, {"where": where}, tmp_path / "out", env=os.environ)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.programs
+def test_a_kernel_that_dies_leaves_nothing(notebook, tmp_path):
+    """Nobody is left to say whether its outputs hold secrets."""
+    with pytest.raises(BuildPushError, match="the kernel died"):
+        notebooks.execute(notebook("import os; os._exit(3)"), {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+SCRIPT = """
+import sys
+from buildpush import notebooks
+try:
+    notebooks.execute(sys.argv[1], {}, sys.argv[2], sink=lambda event: print(event, flush=True))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.programs
+def test_an_interrupted_kernel_tidies_up_within_five_seconds(tmp_path):
+    tidied = tmp_path / "tidied"
+    source = f"import time\nprint('asleep')\ntry:\n    time.sleep(60)\nfinally:\n    open({str(tidied)!r}, 'w').close()"
+    path = write(tmp_path / "try.ipynb", new_code_cell(source))
+    arguments = [sys.executable, "-c", SCRIPT, str(path), str(tmp_path / "out")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert any("asleep" in line for line in iter(process.stdout.readline, ""))
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert time.monotonic() - began < 5
+    assert rest.strip().endswith("interrupted")
+    assert tidied.exists()
+    assert not (tmp_path / "out").exists()
+
+
+TUTORIALS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorials_are_stored_without_outputs_and_with_one_comment_per_parameter(path):
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert (document["nbformat"], document["nbformat_minor"]) == (4, 5)
+    assert all(cell["id"] for cell in document["cells"])
+    assert not [cell for cell in document["cells"] if cell.get("outputs") or cell.get("execution_count")]
+    (tagged,) = [cell for cell in document["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    for line in "".join(tagged["source"]).splitlines():
+        assert re.match(r'\w+: (str|int|bool) = ("[^"]*"|\d+|True|False)  # \S', line)
+
+
+@pytest.mark.programs
+def test_papermill_prints_the_parameters_of_a_tutorial():
+    arguments = ["-m", "papermill", "--help-notebook", str(TUTORIALS[0])]
+    shown = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout
+    for parameter in notebooks.parameters_of(TUTORIALS[0]):
+        assert f"{parameter.name}: {parameter.type}" in shown
+        assert parameter.help in shown
