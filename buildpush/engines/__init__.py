@@ -1,0 +1,166 @@
+"""WHO builds: the seam that every engine fits, and the choice among engines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from buildpush.errors import EngineMissingError, UnsupportedError
+from buildpush.events import Decision, Note, Sink
+from buildpush.images.model import BuildRequest, Image, Index
+
+AUTO = "auto"
+# Settings that change how an engine works but not what comes out; without them the image is the same.
+HINTS = frozenset({"optimize"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How an engine says a setting.
+
+    Attributes:
+        words: as shown to people: ``--label``, ``itself``.
+        argument: what stands on its command line, where there is one.
+    """
+
+    words: str
+    argument: str | None = None
+
+
+class Engine(Protocol):
+    """Something that builds images.
+
+    Attributes:
+        name: as in the setting ``engine``.
+        spells: the settings it honours, by name.
+        places: kinds of places it can run in.
+    """
+
+    name: ClassVar[str]
+    spells: ClassVar[Mapping[str, Spelling]]
+    places: ClassVar[frozenset[str]]
+
+    def missing(self) -> str | None:
+        """Return why it cannot be used on this machine, or ``None`` where it can."""
+        ...
+
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return what in the Dockerfile it does not do, with its line, or ``None``.
+
+        Raises:
+            DockerfileError: the Dockerfile cannot be read.
+        """
+        ...
+
+    def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:
+        """Build; the image can be read until the context ends, and its temporary files are gone afterwards.
+
+        Raises:
+            EngineMissingError: it is not here, or may not be used.
+            BuildError: the image could not be built.
+        """
+        ...
+
+
+def known() -> tuple[type[Engine], ...]:
+    """Return every engine there is, in the order in which ``auto`` tries them."""
+    from buildpush.engines.docker import Docker
+    from buildpush.engines.native import Native
+
+    return (Native, Docker)
+
+
+def choose(
+    wanted: str, set_names: Collection[str], request: BuildRequest, candidates: Sequence[Engine], sink: Sink
+) -> Engine:
+    """Return the engine that is to build *request*, and tell *sink* which and why.
+
+    Args:
+        wanted: an engine's name, or ``auto`` for the first candidate that is here and can do all of it.
+        set_names: settings that the user set; those that are not for engines do not matter.
+        request: what is to be built.
+        candidates: in order of preference.
+        sink: gets a ``Decision``, and a ``Note`` for each hint that makes no difference.
+
+    Raises:
+        UnsupportedError: there is no such engine, or it cannot honour a setting that was set.
+        EngineMissingError: the engine that was asked for, or each that could do it, is not here.
+        DockerfileError: the Dockerfile cannot be read.
+    """
+    if wanted != AUTO:
+        engine = _named(wanted, candidates)
+        refuse_unspelled(engine, set_names, sink)
+        _require(engine)
+        sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
+        return engine
+    passed: list[str] = []
+    for engine in candidates:
+        why_not = _why_not(engine, set_names, request)
+        if why_not is None:
+            refuse_unspelled(engine, set_names, sink)
+            sink(Decision("engine", engine.name, "; ".join([*passed, _strength(engine)])))
+            return engine
+        passed.append(f"{engine.name} is passed over: {why_not}")
+    message = f"no engine can build this: {'; '.join(passed)}"
+    raise EngineMissingError(message, hint="see 'engine'; each engine's page says how to get it", setting="engine")
+
+
+def _named(wanted: str, candidates: Iterable[Engine]) -> Engine:
+    by_name = {engine.name: engine for engine in candidates}
+    if wanted in by_name:
+        return by_name[wanted]
+    message = f"there is no engine {wanted!r}"
+    raise UnsupportedError(message, hint=f"engines are: {AUTO}, {', '.join(sorted(by_name))}", setting="engine")
+
+
+def _require(engine: Engine) -> None:
+    reason = engine.missing()
+    if reason is None:
+        return
+    message, _, hint = reason.partition("\n")
+    raise EngineMissingError(message, hint=hint or None, setting="engine")
+
+
+def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:
+    """Return why ``auto`` passes *engine* over; the cheap questions come first."""
+    unspelled = _unspelled(engine, set_names)
+    if unspelled:
+        return f"it does not honour {_listed(unspelled)}"
+    refused = engine.refuses(request)
+    if refused:
+        return refused
+    reason = engine.missing()
+    return reason.partition("\n")[0] if reason else None
+
+
+def _strength(engine: Engine) -> str:
+    return "it needs no daemon and no root" if engine.name == "native" else "it is here and honours every setting"
+
+
+def refuse_unspelled(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
+    """Refuse a setting that was set and that *engine* does not honour; a mere hint gets a note.
+
+    Raises:
+        UnsupportedError: naming the engines that can.
+    """
+    for name in sorted(set(set_names) & HINTS - engine.spells.keys()):
+        sink(Note(f"the engine {engine.name} leaves {name!r} alone; the image is the same"))
+    unspelled = _unspelled(engine, set_names)
+    if not unspelled:
+        return
+    able = [other.name for other in known() if not _unspelled(other, set_names)]
+    hint = f"use engine: {' or '.join(able)}" if able else "no single engine honours them all; leave some out"
+    message = f"the engine {engine.name} cannot honour {_listed(unspelled)}"
+    raise UnsupportedError(message, hint=hint, setting=unspelled[0])
+
+
+def _unspelled(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
+    """Return the settings for engines that were set and that *engine* does not spell."""
+    for_engines = {name for other in known() for name in other.spells} - HINTS
+    return sorted((set(set_names) & for_engines) - engine.spells.keys())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,105 @@
+"""The engine that needs no daemon and no root: Dockerfiles without RUN, layers made while they are sent."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import ClassVar
+
+from buildpush.engines import Spelling
+from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
+from buildpush.engines.native.context import Context
+from buildpush.errors import ContextError, DockerfileError
+from buildpush.events import Sink, ignore
+from buildpush.images import dockerfile, dockerignore
+from buildpush.images.model import BuildRequest, Image, Index, Platform
+
+ITSELF = Spelling("itself")
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def machine() -> Platform:
+    """Return the platform of images that run on this machine: Linux, whatever the machine runs."""
+    name = platform.machine().lower()
+    return Platform("linux", ARCHITECTURES.get(name, name), "v7" if name == "armv7l" else "")
+
+
+class Native:
+    """Reads the Dockerfile and does its instructions itself.
+
+    Args:
+        pull: gives an image of a registry, for FROM and ``--from``.
+        sink: told what happens.
+        here: platform to build for where the request names none.
+        now: seconds since 1970, stamped on images whose request says no time.
+    """
+
+    name: ClassVar[str] = "native"
+    places: ClassVar[frozenset[str]] = frozenset({"here"})
+    spells: ClassVar[Mapping[str, Spelling]] = MappingProxyType(
+        {
+            "dockerfile": ITSELF,
+            "context": ITSELF,
+            "labels": ITSELF,
+            "build_args": ITSELF,
+            "target": ITSELF,
+            "platforms": ITSELF,
+            "no_cache": Spelling("itself (it keeps no cache)"),
+            "base_image_connector_refs": Spelling("itself (it pulls base images)"),
+        }
+    )
+
+    def __init__(
+        self,
+        pull: Pull,
+        sink: Sink = ignore,
+        *,
+        here: Platform | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._around = Surroundings(pull, sink, here or machine(), now)
+
+    def missing(self) -> str | None:
+        """Return ``None``: it is always here."""
+        return None
+
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return line and instruction of the first thing it does not do, or ``None``."""
+        file = dockerfile.read(request.dockerfile, request.context)
+        found = refusal(file, request)
+        return f"{file.where(found[0])}: {found[1]}" if found else None
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Carry out the Dockerfile; files are read when the image's blobs are.
+
+        Raises:
+            DockerfileError: it cannot be read, or holds an instruction that this engine does not do.
+            ContextError: a file is missing, hidden, or not allowed.
+            BuildError: an instruction cannot be carried out.
+        """
+        file = dockerfile.read(request.dockerfile, request.context)
+        _refuse(file, request)
+        context = _context(request)
+        platforms = request.platforms or (self._around.machine,)
+        images = [Build(file, request, context, self._around).run(wanted) for wanted in platforms]
+        yield images[0] if len(images) == 1 else Index(tuple(images))
+
+
+def _context(request: BuildRequest) -> Context:
+    if not request.context.is_dir():
+        message = f"the context {request.context} is not a folder"
+        raise ContextError(message, hint="set 'context' to a folder", setting="context")
+    return Context(request.context, dockerignore.read(request.context, request.dockerfile), request.created)
+
+
+def _refuse(file: dockerfile.Dockerfile, request: BuildRequest) -> None:
+    found = refusal(file, request)
+    if not found:
+        return
+    line, words = found
+    message = f"the engine native does not do this: {words}"
+    raise DockerfileError(message, hint="use engine: docker", where=file.where(line), setting="engine")

@@ -1,0 +1,197 @@
+"""One layer in the making: what a COPY, ADD or WORKDIR puts on the files that are there.
+
+Source: what BuildKit does; each rule was seen there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from buildpush.engines.native.files import Files, rooted, unpacked
+from buildpush.errors import BuildError
+from buildpush.images.tar import Archive, Entry
+
+NEW_FOLDER = 0o755
+
+
+class Tree(Protocol):
+    """Where COPY takes files from: the context, a stage, an image."""
+
+    def find(self, source: str) -> list[tuple[str, str]]:
+        """Return names and paths of what *source* matches."""
+        ...
+
+    def entry(self, path: str) -> Entry:
+        """Return what *path* is."""
+        ...
+
+    def hard_link(self, path: str) -> object:
+        """Return the same thing for two paths that are one file, or ``None``."""
+        ...
+
+    def below(self, path: str) -> Iterator[Entry]:
+        """Give what is below a folder."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What ``--chown`` and ``--chmod`` ask for; ``None`` keeps what files have."""
+
+    owner: tuple[int, int] | None = None
+    mode: int | None = None
+    created: int | None = None
+
+    def of(self, entry: Entry, path: str) -> Entry:
+        """Return *entry* at *path*, looking so; no time is later than ``created``."""
+        uid, gid = self.owner or (entry.uid, entry.gid)
+        mode = entry.mode if self.mode is None or entry.kind == "link" else self.mode
+        modified = entry.modified if self.created is None else min(entry.modified, self.created)
+        return replace(entry, path=path, uid=uid, gid=gid, mode=mode, modified=modified)
+
+
+class Addition:
+    """Collects the entries of a layer, and puts each on *files* at once.
+
+    Args:
+        files: of the image so far; changed in place.
+        looks: of everything that is added.
+    """
+
+    def __init__(self, files: Files, looks: Looks = Looks()) -> None:
+        self.files = files
+        self.looks = looks
+        self._added: dict[str, Entry] = {}
+        self._implied: set[str] = set()
+        self._links: dict[str, object] = {}
+
+    def copy(self, tree: Tree, source: str, destination: str, *, into: bool) -> None:
+        """Copy what *source* names in *tree*.
+
+        Args:
+            tree: where from.
+            source: as written, variables replaced.
+            destination: absolute path in the image.
+            into: whether the destination is a folder even if it is not there yet.
+
+        Raises:
+            ContextError: the source is not there.
+            BuildError: a file would have to become a folder, or the other way round.
+        """
+        for name, path in tree.find(source):
+            entry = tree.entry(path)
+            if entry.kind == "folder":
+                self._copy_folder(tree, path, entry, self.files.resolve(destination))
+            else:
+                self._place(entry, self._landing(name, destination, into=into))
+
+    def _landing(self, name: str, destination: str, *, into: bool) -> str:
+        """Return where a file called *name* lands, links at the destination followed."""
+        target = self.files.resolve(destination)
+        there = self.files.get(target)
+        if into or (there and there.kind == "folder"):
+            self.folder(target)
+            return self.files.resolve(f"{target}/{name}")
+        self.folder(target.rpartition("/")[0])
+        return target
+
+    def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str) -> None:
+        self.folder(target, modified=folder.modified)
+        cut = len(path) + 1 if path else 0
+        for entry in tree.below(path):
+            landing = f"{target}/{entry.path[cut:]}" if target else entry.path[cut:]
+            self._place(entry, landing)
+            link = tree.hard_link(entry.path) if entry.kind == "file" else None
+            if link is not None:
+                self._links[landing] = (path, link)
+
+    def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
+        """Write a file of its own: a heredoc."""
+        entry = Entry(name, "file", 0o644, modified=modified, size=len(text), content=text)
+        self._place(entry, self._landing(name, destination, into=into))
+
+    def unpack(self, archive: Archive, destination: str) -> None:
+        """Put what a tar holds below *destination*; nothing lands outside it."""
+        target = self.files.resolve(destination)
+        looks = replace(self.looks, mode=None)
+        implied = replace(looks, owner=None)
+        self.folder(target, looks=implied)
+        for entry in unpacked(archive):
+            parent, _, name = rooted(entry.path).rpartition("/")
+            folder = self.files.resolve(f"{target}/{parent}")
+            self.folder(folder, looks=implied)
+            path = f"{folder}/{name}".lstrip("/")
+            # As tar does: an entry replaces what has another kind.
+            self._put(looks.of(entry, path))
+
+    def folder(self, path: str, *, modified: int | None = None, looks: Looks | None = None) -> None:
+        """Make the folder *path*, links resolved before, and those above it, where they are not there yet.
+
+        Raises:
+            BuildError: there is something else.
+        """
+        there = self.files.get(path)
+        if there and there.kind == "folder":
+            return
+        if there:
+            message = f"/{path} is no folder in the image, so nothing can be put into it"
+            raise BuildError(message)
+        above = path.rpartition("/")[0]
+        self.folder(above, looks=looks)
+        self._put(self._new_folder(path, self.files.get(above), modified or 0, looks or self.looks))
+        if modified is None:
+            self._implied.add(path)
+
+    def _new_folder(self, path: str, above: Entry | None, modified: int, looks: Looks) -> Entry:
+        mode = NEW_FOLDER if looks.mode is None else looks.mode & 0o777
+        uid, gid = looks.owner or (0, 0)
+        if above and above.mode & 0o2000:  # as mkdir does below a set-group-id folder
+            mode |= 0o2000
+            gid = gid if looks.owner else above.gid
+        entry = Entry(path, "folder", mode, uid, gid, modified)
+        return Looks(created=looks.created).of(entry, path)
+
+    def _place(self, entry: Entry, path: str) -> None:
+        there = self.files.get(path)
+        if there and (entry.kind == "folder") != (there.kind == "folder"):
+            message = f"/{path} is a {there.kind} in the image and a {entry.kind} in what is copied"
+            raise BuildError(message, hint="choose another destination")
+        self._links.pop(path, None)
+        self._put(self.looks.of(entry, path))
+
+    def _put(self, entry: Entry) -> None:
+        if not entry.path:
+            return
+        there = self._added.get(entry.path)
+        if there and there.kind == "folder" and entry.kind != "folder":
+            inside = f"{entry.path}/"
+            self._added = {path: kept for path, kept in self._added.items() if not path.startswith(inside)}
+        self.files.put(entry)
+        self._added[entry.path] = entry
+        self._implied.discard(entry.path)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the layer: what was added and the folders above it, sorted by path."""
+        self._date_implied()
+        whole = dict(self._added)
+        for path in self._added:
+            while (path := path.rpartition("/")[0]) and path not in whole:
+                whole[path] = self.files.get(path) or Entry(path, "folder", NEW_FOLDER)
+        firsts: dict[object, str] = {}
+        return tuple(self._linked(whole[path], firsts) for path in sorted(whole, key=os.fsencode))
+
+    def _date_implied(self) -> None:
+        """Give folders that nobody wrote the newest time of what was added: the same files, the same layer."""
+        newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)
+        for path in self._implied & self._added.keys():
+            self._put(replace(self._added[path], modified=newest))
+
+    def _linked(self, entry: Entry, firsts: dict[object, str]) -> Entry:
+        link = self._links.get(entry.path)
+        if link is None or entry.kind != "file":
+            return entry
+        first = firsts.setdefault(link, entry.path)
+        return entry if first == entry.path else replace(entry, kind="hard", target=first, size=0, content=b"")

@@ -1,0 +1,178 @@
+"""The stages that a target takes, one after the other, for one platform."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from buildpush.engines.native import copying
+from buildpush.engines.native.addition import Tree
+from buildpush.engines.native.context import Context
+from buildpush.engines.native.draft import Draft
+from buildpush.engines.native.files import Files
+from buildpush.engines.native.instructions import PLAIN, Scene
+from buildpush.errors import BadNameError, BuildError, DockerfileError
+from buildpush.events import Log, Note, Sink
+from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
+from buildpush.images.model import BuildRequest, Image, Platform
+from buildpush.images.references import Reference
+from buildpush.images.stages import Origin, global_arguments, needed, origin, source
+
+Pull = Callable[[Reference, Platform], Image]
+# Arguments that a builder knows by itself and that no ARG needs to ask for.
+QUIET = frozenset(
+    name
+    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH")
+    for name in (upper, upper.lower())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a build takes from outside: where base images come from, the machine's platform, the time."""
+
+    pull: Pull
+    sink: Sink
+    machine: Platform
+    now: Callable[[], float] = time.time
+
+
+def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | None:
+    """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
+    if dockerfile.syntax and not dockerfile.stages:
+        return 1, f"# syntax={dockerfile.syntax[:60]} names another language"
+    for stage in needed(dockerfile, request.target, request.build_args):
+        for instruction in stage.instructions:
+            words = _cannot(instruction)
+            if words:
+                return instruction.line, words
+    return None
+
+
+def _cannot(instruction: Instruction) -> str | None:
+    """Return what in *instruction* this engine does not do, or ``None``."""
+    if instruction.name == "RUN":
+        return "RUN"
+    for flag in ("parents", "exclude", "keep-git-dir", "checksum", "unpack"):
+        if flag in instruction.flags and instruction.name in {"ADD", "COPY"}:
+            return f"{instruction.name} --{flag}"
+    remote = instruction.name == "ADD" and any(map(copying.is_remote, instruction.words[:-1]))
+    return "ADD of a URL" if remote else None
+
+
+class Build:
+    """One build of one platform; stages and images are made once each."""
+
+    def __init__(self, dockerfile: Dockerfile, request: BuildRequest, context: Context, around: Surroundings) -> None:
+        self.dockerfile = dockerfile
+        self.request = request
+        self.context = context
+        self.around = around
+        self.created = int(around.now()) if request.created is None else request.created
+        self.drafts: dict[int, Draft] = {}
+        self.images: dict[tuple[str, Platform], Draft] = {}
+        self.used: set[str] = set()
+
+    def run(self, platform: Platform) -> Image:
+        """Return the target stage's image.
+
+        Raises:
+            BuildError: an instruction cannot be carried out; with its line.
+        """
+        automatic = self._automatic(platform)
+        values = global_arguments(self.dockerfile, {**automatic, **self.request.build_args})
+        declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
+        self.used |= declared & self.request.build_args.keys()
+        stages = needed(self.dockerfile, self.request.target, {**automatic, **self.request.build_args})
+        for stage in stages:
+            self.drafts[stage.number] = self._stage(stage, platform, values, automatic)
+        self._warn()
+        return self.drafts[self.dockerfile.target(self.request.target).number].finish(self.request.labels)
+
+    def _automatic(self, platform: Platform) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for kind, here in (("TARGET", platform), ("BUILD", self.around.machine)):
+            found |= {f"{kind}PLATFORM": str(here), f"{kind}OS": here.os, f"{kind}ARCH": here.architecture}
+            found[f"{kind}VARIANT"] = here.variant
+        return found
+
+    def _warn(self) -> None:
+        unused = sorted(self.request.build_args.keys() - self.used - QUIET)
+        if unused:
+            self.around.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
+
+    def _stage(
+        self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
+    ) -> Draft:
+        begins = origin(self.dockerfile, stage, values)
+        wanted = Platform.parse(begins.platform) if begins.platform else platform
+        draft = self._begin(begins, wanted, stage.line)
+        names = {**automatic, "TARGETSTAGE": stage.name or ""}
+        scene = Scene(self.dockerfile, draft, values, self.request.build_args, names, self.used)
+        triggers = draft.config.pop("OnBuild", None) or ()
+        for trigger in triggers:
+            self._do(scene, self._trigger(trigger, stage), stage)
+        for instruction in stage.instructions:
+            self.around.sink(Log(f"[{stage.title}] {instruction.name} {instruction.rest}".rstrip()))
+            self._do(scene, instruction, stage)
+        return draft
+
+    def _begin(self, begins: Origin, platform: Platform, line: int) -> Draft:
+        if begins.stage:
+            return self.drafts[begins.stage.number].child()
+        if begins.image is None:
+            return Draft.scratch(platform, self.created)
+        return self._image(begins.image, platform, line).child()
+
+    def _image(self, name: str, platform: Platform, line: int) -> Draft:
+        """Return the image *name* of a registry."""
+        key = (name, platform)
+        if key not in self.images:
+            self.around.sink(Log(f"pull {name} for {platform}"))
+            try:
+                reference = Reference.parse(name)
+            except BadNameError as error:
+                raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
+            self.images[key] = Draft.of(self.around.pull(reference, platform), self.created)
+        return self.images[key]
+
+    def _trigger(self, text: str, stage: Stage) -> Instruction:
+        """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.
+
+        Raises:
+            DockerfileError: it cannot be read, or this engine does not do it.
+        """
+        where = self.dockerfile.where(stage.line)
+        found = parse_trigger(text, self.dockerfile.path)
+        words = _cannot(found)
+        if not words:
+            return Instruction(
+                found.name, stage.line, found.rest, found.flags, found.words, found.exec_form, found.pairs
+            )
+        message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not do"
+        raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
+
+    def _do(self, scene: Scene, instruction: Instruction, stage: Stage) -> None:
+        if instruction.name in PLAIN:
+            PLAIN[instruction.name](scene, instruction)
+        elif instruction.name == "WORKDIR":
+            copying.work_folder(scene, instruction, self.request.created)
+        elif instruction.name in {"COPY", "ADD"}:
+            copying.copy(scene, instruction, self.context, self._finder(stage, scene))
+        else:
+            message = f"the engine native does not do {instruction.name}"
+            raise BuildError(message, where=self.dockerfile.where(instruction.line))
+
+    def _finder(self, stage: Stage, scene: Scene) -> Callable[[str, int], Tree]:
+        def find(name: str, line: int) -> Files:
+            if "$" in name:
+                raise scene.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before can")
+            found = source(self.dockerfile, stage, name, line)
+            if found.stage:
+                return self.drafts[found.stage.number].files
+            if found.image is None:
+                raise scene.error(line, "--from=scratch has no files")
+            return self._image(found.image, scene.draft.platform, line).files
+
+        return find

@@ -1,0 +1,226 @@
+"""COPY, ADD and WORKDIR: the instructions that make layers."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from buildpush.engines.native.addition import Addition, Looks, Tree
+from buildpush.engines.native.context import Context
+from buildpush.engines.native.files import Files
+from buildpush.engines.native.instructions import Scene
+from buildpush.errors import BuildError, ContextError, DockerfileError
+from buildpush.images.dockerfile import Heredoc, Instruction
+from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
+from buildpush.images.variables import expand
+
+_OCTAL = re.compile(r"0?[0-7]{1,4}\Z")
+_NUMBER = re.compile(r"\d{1,10}\Z")
+_REMOTE = re.compile(r"(?:https?|ftp)://|git@|git://|ssh://", re.IGNORECASE)
+_HEREDOC = re.compile(r"""\d*<<-?['"]?([^<'"]+)['"]?\Z""")
+_HIGHEST_ID = 2**32 - 2
+_HEADER = 512
+
+FindTree = Callable[[str, int], Tree]
+
+
+def is_remote(source: str) -> bool:
+    """Return whether ADD would fetch *source* from another machine."""
+    return bool(_REMOTE.match(source))
+
+
+def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> None:
+    """WORKDIR: the folder is made where it is not there yet, and belongs to USER."""
+    path = scene.path(scene.expand(instruction.rest, instruction.line))
+    draft = scene.draft
+    draft.config["WorkingDir"] = path
+    resolved = draft.files.resolve(path)
+    there = draft.files.get(resolved)
+    if there and there.kind == "folder":
+        draft.note(f"WORKDIR {path}")
+        return
+    owner = _owner(scene, str(draft.config.get("User") or ""), instruction.line)
+    addition = Addition(draft.files, Looks(owner))
+    with _located(scene, instruction.line):
+        addition.folder(resolved, modified=created or 0)
+    draft.add(f"WORKDIR {path}", addition.entries())
+
+
+def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: FindTree) -> None:
+    """COPY and ADD.
+
+    Args:
+        scene: the stage.
+        instruction: one of the two.
+        context: where files come from without ``--from``.
+        find_tree: gives the files that ``--from=NAME`` on some line means.
+
+    Raises:
+        ContextError: a source is not there, or not allowed; with the line.
+        BuildError: it cannot land where it should; with the line.
+        DockerfileError: a flag's value is malformed.
+    """
+    line = instruction.line
+    looks, shown = _looks(scene, instruction, context.created)
+    origin = instruction.flags.get("from")
+    tree = context if origin is None else find_tree(origin, line)
+    words = [word if _HEREDOC.match(word) else scene.expand(word, line) for word in instruction.words]
+    *sources, destination = words
+    draft = scene.draft
+    linked = instruction.flags.get("link") == "true"
+    addition = Addition(Files() if linked else draft.files, looks)
+    target = _Target(addition, scene.path(destination), _is_folder(destination))
+    with _located(scene, line):
+        for source in sources:
+            heredoc = _heredoc(instruction, source)
+            if heredoc:
+                target.write(scene, heredoc, line, context.created or 0)
+            elif instruction.name == "ADD":
+                target.add(context, source)
+            else:
+                addition.copy(tree, source, target.path, into=target.into)
+    entries = addition.entries()
+    if linked:
+        for entry in entries:
+            draft.files.put(entry)
+    draft.add(f"{instruction.name}{shown} {' '.join(words)} # buildkit", entries)
+
+
+def _is_folder(destination: str) -> bool:
+    return destination.endswith(("/", "/.")) or destination in {".", ""}
+
+
+def _looks(scene: Scene, instruction: Instruction, created: int | None) -> tuple[Looks, str]:
+    """Return what the flags ask for, and how the history shows them."""
+    owner = mode = None
+    shown = ""
+    if "chown" in instruction.flags:
+        name = scene.expand(instruction.flags["chown"], instruction.line)
+        owner = _owner(scene, name, instruction.line)
+        shown += f" --chown={name}"
+    if "chmod" in instruction.flags:
+        text = scene.expand(instruction.flags["chmod"], instruction.line)
+        if not _OCTAL.match(text):
+            hint = "write octal digits, such as 755"
+            raise scene.error(instruction.line, f"--chmod={text[:40]} is not a mode that the engine native reads", hint)
+        mode = int(text, 8)
+        shown += f" --chmod={text}"
+    return Looks(owner, mode, created), shown
+
+
+def _owner(scene: Scene, name: str, line: int) -> tuple[int, int] | None:
+    """Return user and group number of ``USER[:GROUP]``; a name is looked up in the image's own files."""
+    if not name:
+        return None
+    user, _, group = name.partition(":")
+    uid, gid = _identity(scene, user, "/etc/passwd", line) if user else (0, 0)
+    if group:
+        gid = _identity(scene, group, "/etc/group", line)[0]
+    return uid, gid
+
+
+def _identity(scene: Scene, name: str, file: str, line: int) -> tuple[int, int]:
+    if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
+        return int(name), int(name)
+    found = scene.draft.files.identity(name, file)
+    if found:
+        return found
+    hint = f"write the number, or add the name to {file} in an earlier COPY"
+    raise scene.error(line, f"{name[:60]!r} is not in {file} of the image", hint)
+
+
+class _Target:
+    """Where the sources of one instruction land."""
+
+    def __init__(self, addition: Addition, path: str, into: bool) -> None:
+        self.addition = addition
+        self.path = path
+        self.into = into
+
+    def write(self, scene: Scene, heredoc: Heredoc, line: int, modified: int) -> None:
+        text = _expanded(scene, heredoc.text, line) if heredoc.expand else heredoc.text
+        self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=modified)
+
+    def add(self, context: Context, source: str) -> None:
+        """Copy *source*; a tar, compressed or not, is unpacked."""
+        for name, path in context.find(source):
+            entry = context.entry(path)
+            archive = _archive(entry) if entry.kind == "file" else None
+            if archive:
+                self.addition.unpack(archive, self.path)
+            else:
+                self.addition.copy(_One(context, name, path), source, self.path, into=self.into)
+
+
+class _One:
+    """A tree of which one source was found already."""
+
+    def __init__(self, context: Context, name: str, path: str) -> None:
+        self.found = [(name, path)]
+        self.entry = context.entry
+        self.below = context.below
+        self.hard_link = context.hard_link
+
+    def find(self, _source: str) -> list[tuple[str, str]]:
+        return self.found
+
+
+def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
+    match = _HEREDOC.match(word)
+    return next((found for found in instruction.heredocs if match and found.name == match[1]), None)
+
+
+def _expanded(scene: Scene, text: str, line: int) -> str:
+    """Return a heredoc's text with variables replaced: quotes are text in it, the escape is a backslash."""
+    protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
+    try:
+        return expand(protected, scene.variables().get)
+    except DockerfileError as error:
+        raise scene.error(line, str(error), error.hint) from error
+
+
+def _archive(entry: Entry) -> Archive | None:
+    """Return the file as a tar, or ``None`` where it is none."""
+    path = cast("OnDisk", entry.content).path
+    archive = Archive(path, partial(_open, path))
+    try:
+        with archive.open() as raw:
+            head = plain(raw).read(_HEADER)
+    except unreadable():
+        return None
+    return archive if len(head) > HEAD and _begins_tar(head) else None
+
+
+def _open(path: str) -> AbstractContextManager[BinaryIO]:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise ContextError(message, setting="context") from error
+
+
+def _begins_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+class _located:  # noqa: N801 - it reads as a statement
+    """Put the line into errors that do not know it."""
+
+    def __init__(self, scene: Scene, line: int) -> None:
+        self.where = scene.dockerfile.where(line)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, BuildError) and error.where is None:
+            error.where = self.where

@@ -1,0 +1,184 @@
+"""An image in the making: its configuration, its layers, and the files they leave."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, BinaryIO, cast
+
+from buildpush.engines.native.files import Files
+from buildpush.errors import BuildError
+from buildpush.images.model import Image, Layer, Platform
+from buildpush.images.tar import Archive, Entry, Reader, write
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMMENT = "buildpush"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A layer made here."""
+
+    layer: Layer
+    entries: tuple[Entry, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Borrowed:
+    """A layer of a base image."""
+
+    layer: Layer
+    image: Image = field(repr=False)
+    position: int
+
+
+class Draft:
+    """What instructions change.
+
+    Args:
+        document: the configuration as OCI writes it; taken over, not copied.
+        layers: base layer first; taken over.
+        created: when all this happened, in seconds since 1970.
+    """
+
+    def __init__(
+        self, document: dict[str, Any], layers: list[Own | Borrowed], platform: Platform, created: int
+    ) -> None:
+        self.document = document
+        self.layers = layers
+        self.platform = platform
+        self.created = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._files: Files | None = None
+
+    @classmethod
+    def scratch(cls, platform: Platform, created: int) -> Draft:
+        """Return an image with nothing in it."""
+        document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
+        if platform.variant:
+            document["variant"] = platform.variant
+        document["config"] = {"Env": [DEFAULT_PATH], "WorkingDir": "/"}
+        return cls(document, [], platform, created)
+
+    @classmethod
+    def of(cls, image: Image, created: int) -> Draft:
+        """Return a copy of a base image to go on from.
+
+        Raises:
+            BuildError: its configuration cannot be read.
+        """
+        try:
+            document = json.loads(image.config)
+        except ValueError as error:
+            message = "the configuration of the base image cannot be read"
+            raise BuildError(message) from error
+        document["config"] = document.get("config") or {}
+        layers: list[Own | Borrowed] = [Borrowed(layer, image, place) for place, layer in enumerate(image.layers)]
+        return cls(document, layers, image.platform, created)
+
+    def child(self) -> Draft:
+        """Return a copy to go on from."""
+        made = Draft(copy.deepcopy(self.document), list(self.layers), self.platform, 0)
+        made.created = self.created
+        made._files = self._files.copy() if self._files else None
+        return made
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The part that says how a container starts."""
+        return cast("dict[str, Any]", self.document["config"])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the image."""
+        pairs = (text.partition("=") for text in self.config.get("Env") or ())
+        return {name: value for name, _, value in pairs}
+
+    def set_environment(self, name: str, value: str) -> None:
+        """Set a variable, where it stands or at the end."""
+        self.config["Env"] = [f"{key}={text}" for key, text in (self.environment | {name: value}).items()]
+
+    @property
+    def folder(self) -> str:
+        """The working folder, absolute."""
+        return str(self.config.get("WorkingDir") or "/")
+
+    @property
+    def files(self) -> Files:
+        """What the layers leave; base layers are read once, when this is first asked."""
+        if self._files is None:
+            self._files = Files()
+            for source in self.layers:
+                self._look_into(source, self._files)
+        return self._files
+
+    @staticmethod
+    def _look_into(source: Own | Borrowed, files: Files) -> None:
+        if isinstance(source, Borrowed):
+            about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
+            files.apply(Archive(about, partial(_opened, source)))
+        else:
+            for entry in source.entries:
+                files.put(entry)
+
+    def note(self, created_by: str, *, layer: bool = False) -> None:
+        """Add a line to the history."""
+        line: dict[str, Any] = {"created": self.created, "created_by": created_by, "comment": COMMENT}
+        if not layer:
+            line["empty_layer"] = True
+        self.document["history"] = [*(self.document.get("history") or ()), line]
+
+    def add(self, created_by: str, entries: tuple[Entry, ...]) -> None:
+        """Put a layer on top, whose entries are on ``files`` already."""
+        self.layers.append(Own(Layer(created_by=created_by), entries))
+        self.note(created_by, layer=True)
+
+    def finish(self, labels: Mapping[str, str]) -> Image:
+        """Return the image, with *labels* on top of its own."""
+        config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
+        config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
+        known = [source.layer.diff_id for source in self.layers]
+        diff_ids = [str(diff_id) for diff_id in known] if None not in known else []
+        document = self.document | {
+            "created": self.created,
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": self.document.get("history") or [],
+        }
+        return Image(
+            config=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"),
+            layers=tuple(source.layer for source in self.layers),
+            blobs=partial(_blobs, tuple(self.layers)),
+            platform=self.platform,
+            random_access=all(source.image.random_access for source in self.layers if isinstance(source, Borrowed)),
+        )
+
+
+@contextmanager
+def _opened(source: Borrowed) -> Iterator[BinaryIO]:
+    for _, reader in source.image.blobs([source.position]):
+        yield reader
+        return
+    message = f"the base image does not give its layer {source.layer.digest}"
+    raise BuildError(message)
+
+
+def _blobs(sources: tuple[Own | Borrowed, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+    """Give borrowed layers in the order of their image, then our own."""
+    borrowed: dict[int, tuple[Image, dict[int, int]]] = {}
+    for position in sorted(wanted):
+        source = sources[position]
+        if isinstance(source, Borrowed):
+            borrowed.setdefault(id(source.image), (source.image, {}))[1][source.position] = position
+    for image, places in borrowed.values():
+        for place, reader in image.blobs(list(places)):
+            yield places[place], reader
+    for position in sorted(wanted):
+        source = sources[position]
+        if isinstance(source, Own):
+            with closing(Reader(write(source.entries))) as made:
+                yield position, cast("BinaryIO", made)

@@ -1,0 +1,223 @@
+"""The files of an image as its layers leave them: what COPY lands on, and what --from takes."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import Final
+
+from buildpush.errors import BuildError, ContextError
+from buildpush.images.dockerignore import regular_expression, split_at_wildcard
+from buildpush.images.tar import Archive, Content, Entry, InTar, Kind, members
+
+MOST_LINKS: Final = 255
+LARGEST_TEXT: Final = 1024 * 1024
+ROOT: Final = Entry("", "folder")
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+
+class Files:
+    """Paths to entries; a hard link is an entry with the bytes of its file.
+
+    Args:
+        entries: taken over, not copied.
+    """
+
+    def __init__(self, entries: dict[str, Entry] | None = None) -> None:
+        self.entries = entries if entries is not None else {}
+
+    def copy(self) -> Files:
+        """Return the same files, to be changed apart."""
+        return Files(dict(self.entries))
+
+    def get(self, path: str) -> Entry | None:
+        """Return what *path* is, a link as itself; the root is always there."""
+        return self.entries.get(path) or (None if path else ROOT)
+
+    def put(self, entry: Entry) -> None:
+        """Add *entry* in place of what was there; a folder keeps what is in it."""
+        there = self.entries.get(entry.path)
+        if there and there.kind == "folder" and entry.kind != "folder":
+            self.remove(entry.path)
+        self.entries[entry.path] = entry
+
+    def remove(self, path: str, *, itself: bool = True) -> None:
+        """Remove what is below *path*, and *path* itself unless told otherwise."""
+        inside = f"{path}/" if path else ""
+        for name in [name for name in self.entries if name.startswith(inside)]:
+            del self.entries[name]
+        if itself:
+            self.entries.pop(path, None)
+
+    def apply(self, archive: Archive) -> None:
+        """Put the layer *archive* on top, deletions included.
+
+        Raises:
+            BuildError: it is no tar.
+        """
+        with members(archive) as found:
+            for ordinal, member, _ in found:
+                self._apply(archive, ordinal, member)
+
+    def _apply(self, archive: Archive, ordinal: int, member: tarfile.TarInfo) -> None:
+        path = rooted(member.name)
+        folder, _, name = path.rpartition("/")
+        if name == _OPAQUE:
+            self.remove(folder, itself=False)
+        elif name.startswith(_WHITEOUT):
+            self.remove(f"{folder}/{name[len(_WHITEOUT) :]}".lstrip("/"))
+        elif entry := self.entry_of(archive, ordinal, member, path):
+            self.put(entry)
+
+    def entry_of(self, archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str) -> Entry | None:
+        """Return the entry that a tar's *member* is, at *path*; ``None`` for devices and the root."""
+        if not path:
+            return None
+        kind = _kind(member)
+        content: Content = InTar(archive, ordinal) if kind == "file" else b""
+        size = member.size if kind == "file" else 0
+        if kind == "hard":
+            file = self.get(rooted(member.linkname))
+            if file is None or file.kind != "file":
+                return None
+            kind, content, size = "file", file.content, file.size
+        if kind is None:
+            return None
+        target = member.linkname if kind == "link" else ""
+        mode = 0o777 if kind == "link" else member.mode & 0o7777
+        return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, content)
+
+    def resolve(self, path: str, *, last: bool = True) -> str:
+        """Return *path* with links resolved as a program in the image would; what is not there stays as it is.
+
+        Args:
+            path: absolute or relative to the root.
+            last: whether the last part is followed too.
+
+        Raises:
+            BuildError: links lead in a circle.
+        """
+        rest = [part for part in path.split("/")[::-1] if part not in {"", "."}]
+        done: list[str] = []
+        links = 0
+        while rest:
+            part = rest.pop()
+            if part == "..":
+                del done[-1:]
+                continue
+            there = self.entries.get("/".join([*done, part]))
+            if there is None or there.kind != "link" or not (rest or last):
+                done.append(part)
+                continue
+            links += 1
+            if links > MOST_LINKS:
+                message = f"/{path.lstrip('/')} leads through links in a circle"
+                raise BuildError(message)
+            done = [] if there.target.startswith("/") else done
+            rest += [step for step in there.target.split("/")[::-1] if step not in {"", "."}]
+        return "/".join(done)
+
+    # What COPY --from needs; the same words as for a context.
+
+    def find(self, source: str) -> list[tuple[str, str]]:
+        """Return what *source* names: each one's own name, and its path with links resolved.
+
+        Raises:
+            ContextError: it names nothing, and holds no wildcard.
+        """
+        parts = [part for part in rooted(source).split("/") if part]
+        plain, patterns = split_at_wildcard(parts)
+        if patterns:
+            matches = self._matches(self.resolve("/".join(plain)), patterns)
+            return [(match.rpartition("/")[2], self.resolve(match)) for match in matches]
+        path = self.resolve("/".join(parts))
+        if self.get(path) is None:
+            message = f"/{'/'.join(parts)} is not in the image that is copied from"
+            raise ContextError(message)
+        return [(parts[-1] if parts else "", path)]
+
+    def _matches(self, folder: str, patterns: list[str]) -> list[str]:
+        inside = f"{folder}/" if folder else ""
+        expression = re.escape(inside) + regular_expression("/".join(patterns), deep=False)
+        wanted = re.compile(expression, re.DOTALL)
+        return sorted(filter(wanted.match, self.entries), key=os.fsencode)
+
+    def entry(self, path: str) -> Entry:
+        """Return what *path* is."""
+        return self.get(path) or ROOT
+
+    def hard_link(self, path: str) -> object:
+        """Return the same thing for two paths that are one file."""
+        content = self.entry(path).content
+        return content if isinstance(content, InTar) else None
+
+    def below(self, path: str) -> Iterator[Entry]:
+        """Give everything below the folder *path*, folders before what is in them."""
+        inside = f"{path}/" if path else ""
+        for name in sorted((name for name in self.entries if name.startswith(inside)), key=os.fsencode):
+            yield self.entries[name]
+
+    def text(self, path: str) -> str | None:
+        """Return the text of the file *path*, up to 1 MiB, or ``None`` where there is none."""
+        found = self.get(self.resolve(path))
+        if found is None or found.kind != "file" or found.size > LARGEST_TEXT:
+            return None
+        return _bytes(found).decode(errors="replace")
+
+    def identity(self, user: str, file: str) -> tuple[int, int] | None:
+        """Return user and group number of the line for *user* in ``/etc/passwd`` or ``/etc/group``."""
+        for line in (self.text(file) or "").splitlines():
+            fields = line.split(":")
+            if fields[0] == user and len(fields) > 3 and fields[2].isdecimal():  # noqa: PLR2004 - name:x:number:more
+                return int(fields[2]), int(fields[3]) if fields[3].isdecimal() else 0
+        return None
+
+
+def _bytes(entry: Entry) -> bytes:
+    if isinstance(entry.content, bytes):
+        return entry.content
+    if isinstance(entry.content, InTar):
+        with members(entry.content.archive) as found:
+            reader = next(reader for ordinal, _, reader in found if ordinal == entry.content.ordinal)()
+            return reader.read(entry.size) if reader else b""
+    with open(entry.content.path, "rb") as file:  # noqa: PTH123 - the path may hold any bytes
+        return file.read(entry.size)
+
+
+def _kind(member: tarfile.TarInfo) -> Kind | None:
+    if member.isreg():
+        return "file"
+    if member.isdir():
+        return "folder"
+    if member.issym():
+        return "link"
+    return "hard" if member.islnk() else None
+
+
+def rooted(path: str) -> str:
+    """Return *path* without dots and slashes at its ends; ``..`` never leads above the root."""
+    return posixpath.normpath(f"/{path}").lstrip("/")
+
+
+def unpacked(archive: Archive) -> Iterator[Entry]:
+    """Give what the tar *archive* holds, in its order; hard links as the files they are.
+
+    Raises:
+        BuildError: it is no tar, or holds a device or FIFO.
+    """
+    seen = Files()
+    with members(archive) as found:
+        for ordinal, member, _ in found:
+            path = rooted(member.name)
+            if _kind(member) is None:
+                message = f"{archive.about} holds {path}, a device or FIFO, which needs root to unpack"
+                raise BuildError(message, hint="use engine: docker, or leave it out of the archive")
+            entry = seen.entry_of(archive, ordinal, member, path)
+            if entry:
+                seen.put(entry)
+                yield entry

@@ -1,0 +1,460 @@
+"""Layers as tar streams: written fast and always the same way from files, bytes and other tars; read member by member.
+
+Source: POSIX ustar and pax; pax records only where ustar cannot say it.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import os
+import stat
+import struct
+import sys
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, BinaryIO, Literal, cast
+
+from buildpush.errors import BuildError, ContextError
+
+BLOCK = 1024 * 1024
+_RECORD = 512
+_FORMAT = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
+_KINDS = {"file": b"0", "hard": b"1", "link": b"2", "folder": b"5"}
+_NAME = 100
+_PREFIX = 155
+_HIGHEST_ID = 0o7777777
+_LARGEST = 0o77777777777
+
+Kind = Literal["file", "folder", "link", "hard"]
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """The bytes of a file of this machine, which must still be the one that was seen."""
+
+    path: str
+    modified: int  # nanoseconds
+    inode: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Archive:
+    """A tar that can be opened again and again; equal only to itself.
+
+    Attributes:
+        about: what it is, for messages.
+        open: gives its bytes, compressed or not.
+    """
+
+    about: str
+    open: Callable[[], AbstractContextManager[BinaryIO]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InTar:
+    """The bytes of the member number *ordinal*, from 0, of a tar."""
+
+    archive: Archive
+    ordinal: int
+
+
+Content = OnDisk | InTar | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in a layer.
+
+    Attributes:
+        path: without slash at either end; bytes that are no UTF-8 as surrogate escapes.
+        mode: permission bits, with set-id and sticky bits.
+        modified: seconds since 1970.
+        target: where a link points; of a hard link, the path of an entry that comes before it.
+        content: bytes of a file.
+    """
+
+    path: str
+    kind: Kind
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    modified: int = 0
+    size: int = 0
+    target: str = ""
+    content: Content = b""
+
+
+def header(entry: Entry) -> bytes:
+    """Return the tar header of *entry*, a pax header before it where ustar cannot say it all."""
+    path = os.fsencode(entry.path) + (b"/" if entry.kind == "folder" else b"")
+    target = os.fsencode(entry.target)
+    size = entry.size if entry.kind == "file" else 0
+    records: list[tuple[bytes, bytes]] = []
+    name, prefix = _split(path)
+    if not name:
+        records.append((b"path", path))
+        name = path[:_NAME]
+    if len(target) > _NAME or not target.isascii():
+        records.append((b"linkpath", target))
+    for key, number, highest in (
+        (b"size", size, _LARGEST),
+        (b"uid", entry.uid, _HIGHEST_ID),
+        (b"gid", entry.gid, _HIGHEST_ID),
+        (b"mtime", entry.modified, _LARGEST),
+    ):
+        if not 0 <= number <= highest:
+            records.append((key, str(number).encode()))
+    plain = _ustar(name, entry, _KINDS[entry.kind], size, target=target[:_NAME], prefix=prefix)
+    return _pax(path, records) + plain if records else plain
+
+
+def _split(path: bytes) -> tuple[bytes, bytes]:
+    """Return name and prefix as ustar takes them; an empty name where they do not fit."""
+    if not path.isascii():
+        return b"", b""
+    if len(path) <= _NAME:
+        return path, b""
+    slash = path.find(b"/", len(path) - _NAME - 1, _PREFIX + 1)
+    if slash <= 0 or slash + 1 == len(path):
+        return b"", b""
+    return path[slash + 1 :], path[:slash]
+
+
+def _ustar(name: bytes, entry: Entry, kind: bytes, size: int, *, target: bytes = b"", prefix: bytes = b"") -> bytes:
+    raw = _FORMAT.pack(
+        name,
+        b"%07o\0" % (entry.mode & 0o7777),
+        b"%07o\0" % _fitting(entry.uid, _HIGHEST_ID),
+        b"%07o\0" % _fitting(entry.gid, _HIGHEST_ID),
+        b"%011o\0" % _fitting(size, _LARGEST),
+        b"%011o\0" % _fitting(entry.modified, _LARGEST),
+        b"        ",
+        kind,
+        target,
+        b"ustar\x0000",
+        b"",
+        b"",
+        b"0000000\0",
+        b"0000000\0",
+        prefix,
+    )
+    return raw[:148] + b"%06o\0 " % sum(raw) + raw[156:]
+
+
+def _fitting(number: int, highest: int) -> int:
+    return number if 0 <= number <= highest else 0
+
+
+def _pax(path: bytes, records: Sequence[tuple[bytes, bytes]]) -> bytes:
+    body = b"".join(_record(key, value) for key, value in records)
+    short = b"PaxHeaders.0/" + path.rstrip(b"/").rpartition(b"/")[2].decode("ascii", "replace").encode(
+        "ascii", "replace"
+    )
+    about = Entry("", "file", mode=0o644)
+    return _ustar(short[:_NAME], about, b"x", len(body)) + body + bytes(-len(body) % _RECORD)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """Return ``LENGTH KEY=VALUE``, where the length counts its own digits."""
+    rest = b" %s=%s\n" % (key, value)
+    length = len(rest)
+    while len(str(length)) + len(rest) != length:
+        length = len(str(length)) + len(rest)
+    return b"%d%s" % (length, rest)
+
+
+def write(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Give the tar of *entries* in blocks of 1 MiB, the last one shorter.
+
+    Files whose bytes come out of another tar follow the others, in that tar's order; hard links come last.
+    Nothing is held in memory but a block.
+
+    Raises:
+        ContextError: a file of this machine is not the one that was seen, or cannot be read.
+        BuildError: a tar that bytes are taken from is not what it was.
+    """
+    ready: list[Entry] = []
+    taken: dict[Archive, dict[int, list[Entry]]] = {}
+    last: list[Entry] = []
+    for entry in entries:
+        if entry.kind == "hard":
+            last.append(entry)
+        elif isinstance(entry.content, InTar):
+            taken.setdefault(entry.content.archive, {}).setdefault(entry.content.ordinal, []).append(entry)
+        else:
+            ready.append(entry)
+    block = _Block()
+    for entry in ready:
+        yield from block.put(header(entry))
+        if entry.size:
+            yield from _copied(entry, block)
+    for archive, wanted in taken.items():
+        yield from _transferred(archive, wanted, block)
+    for entry in last:
+        yield from block.put(header(entry))
+    yield from block.put(bytes(2 * _RECORD))
+    yield block.rest()
+
+
+class _Block:
+    """A block that fills up, and is given away when it is full."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(BLOCK))
+        self.used = 0
+
+    def put(self, content: bytes | memoryview) -> Iterator[bytes]:
+        end = self.used + len(content)
+        if end < BLOCK:
+            self.view[self.used : end] = content
+            self.used = end
+            return
+        rest = memoryview(content)
+        while rest:
+            part = rest[: BLOCK - self.used]
+            self.view[self.used : self.used + len(part)] = part
+            rest = rest[len(part) :]
+            yield from self.advance(len(part))
+
+    def advance(self, count: int) -> Iterator[bytes]:
+        """Count *count* bytes that were put straight into the view."""
+        self.used += count
+        if self.used == BLOCK:
+            yield bytes(self.view)
+            self.used = 0
+
+    def pad(self, size: int) -> Iterator[bytes]:
+        return self.put(bytes(-size % _RECORD))
+
+    def rest(self) -> bytes:
+        return bytes(self.view[: self.used])
+
+
+def _copied(entry: Entry, block: _Block) -> Iterator[bytes]:
+    """Put the bytes of a file behind its header."""
+    content = entry.content
+    if isinstance(content, bytes):
+        yield from block.put(content)
+    elif isinstance(content, OnDisk):
+        yield from _from_disk(entry.size, content, block)
+    yield from block.pad(entry.size)
+
+
+def _from_disk(size: int, seen: OnDisk, block: _Block) -> Iterator[bytes]:
+    try:
+        descriptor = os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        message = f"{seen.path} cannot be read: {error.strerror}"
+        raise ContextError(message, setting="context") from error
+    try:
+        _same(os.fstat(descriptor), size, seen)
+        missing = size
+        while missing:
+            count = os.readv(descriptor, [block.view[block.used : block.used + missing]])
+            if not count:
+                raise _changed(seen.path)
+            missing -= count
+            yield from block.advance(count)
+        _same(os.fstat(descriptor), size, seen)
+    finally:
+        os.close(descriptor)
+
+
+def _same(now: os.stat_result, size: int, seen: OnDisk) -> None:
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, seen.modified, seen.inode):
+        raise _changed(seen.path)
+
+
+def _changed(path: str) -> ContextError:
+    hint = "nothing was tagged; run again when nothing writes to the context, or list the file in .dockerignore"
+    return ContextError(f"{path} changed while it was read", hint=hint, setting="context")
+
+
+def _transferred(archive: Archive, wanted: dict[int, list[Entry]], block: _Block) -> Iterator[bytes]:
+    """Put members of another tar into the stream; a member that is wanted twice is read in a second pass."""
+    while wanted:
+        left = set(wanted)
+        with members(archive) as found:
+            for ordinal, member, reader in found:
+                if ordinal in left:
+                    yield from _member(archive, wanted[ordinal].pop(), member, reader, block)
+                    left.discard(ordinal)
+                if not left:
+                    break
+        if left:
+            raise _broken(archive)
+        wanted = {ordinal: entries for ordinal, entries in wanted.items() if entries}
+
+
+def _member(
+    archive: Archive, entry: Entry, member: tarfile.TarInfo, reader: Callable[[], BinaryIO | None], block: _Block
+) -> Iterator[bytes]:
+    if member.size != entry.size:
+        raise _broken(archive)
+    yield from block.put(header(entry))
+    source = reader()
+    missing = entry.size
+    while missing and source:
+        chunk = source.read(min(missing, BLOCK))
+        if not chunk:
+            raise _broken(archive)
+        missing -= len(chunk)
+        yield from block.put(chunk)
+    yield from block.pad(entry.size)
+
+
+def _broken(archive: Archive) -> BuildError:
+    message = f"{archive.about} is not what it was when it was first read"
+    return BuildError(message, hint="nothing was tagged; run again")
+
+
+Member = tuple[int, tarfile.TarInfo, Callable[[], "BinaryIO | None"]]
+
+
+@contextmanager
+def members(archive: Archive) -> Iterator[Iterator[Member]]:
+    """Give the members of *archive* with their ordinals, and for each a function that opens its bytes.
+
+    A member's bytes can be read until the next one is asked for.
+
+    Raises:
+        BuildError: it is no tar, or breaks off.
+    """
+    with archive.open() as raw:
+        try:
+            with tarfile.open(fileobj=plain(raw), mode="r|", bufsize=BLOCK) as tar:
+                yield _numbered(tar)
+        except unreadable() as error:
+            message = f"{archive.about} cannot be read as a tar: {error}"
+            raise BuildError(message) from error
+
+
+def _numbered(tar: tarfile.TarFile) -> Iterator[Member]:
+    for ordinal, member in enumerate(tar):
+        tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+        yield ordinal, member, partial(_opened, tar, member)
+
+
+def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
+    return cast("BinaryIO | None", tar.extractfile(member))
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what the standard library and the codecs raise for bytes that are no tar."""
+    import zlib
+
+    from isal import isal_zlib
+
+    own: list[type[Exception]] = [zlib.error, cast("type[Exception]", isal_zlib.error), _zstandard().ZstdError]
+    return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, ValueError, *own)
+
+
+def _zstandard() -> ModuleType:
+    """Return the module of zstd: the standard library's, before Python 3.14 its backport."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+HEAD = 6
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def compression_of(head: bytes) -> str | None:
+    """Return ``gzip``, ``bzip2``, ``xz`` or ``zstd`` if *head*, the first 6 bytes, begins such a stream."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def plain(raw: BinaryIO) -> BinaryIO:
+    """Return a reader of what *raw* holds, decompressed where it begins as a compressed stream."""
+    head = b""
+    while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
+        head += more
+    whole = io.BufferedReader(_Prefixed(head, raw), BLOCK)
+    kind = compression_of(head)
+    if kind == "gzip":
+        from isal import igzip
+
+        unpacked: Any = igzip.IGzipFile
+        return cast("BinaryIO", unpacked(fileobj=whole, mode="rb"))
+    if kind == "zstd":
+        return cast("BinaryIO", _zstandard().ZstdFile(whole))
+    if kind == "bzip2":
+        return cast("BinaryIO", bz2.BZ2File(whole))
+    return cast("BinaryIO", lzma.LZMAFile(whole) if kind == "xz" else whole)
+
+
+class _Prefixed(io.RawIOBase):
+    """Bytes that were read already, and then the rest of the stream."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self.head = head
+        self.rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's buffer has no length
+        chunk = self.head or self.rest.read(len(buffer))
+        self.head = chunk[len(buffer) :]
+        part = chunk[: len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class Reader(io.BufferedIOBase):
+    """Blocks as a readable stream: ``read(n)`` gives *n* bytes, fewer only at the end.
+
+    Args:
+        blocks: closed together with the reader.
+    """
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next *size* bytes, all that are left where it is negative."""
+        if size is None or size < 0:
+            return b"".join([self._take(), *self._blocks])
+        if (self._rest or self._next()) and len(self._rest) == size:
+            return self._take()  # the usual case: a block for a block, nothing copied
+        parts = []
+        while size and (self._rest or self._next()):
+            part, self._rest = self._rest[:size], self._rest[size:]
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def read1(self, size: int = -1) -> bytes:
+        """Return up to *size* bytes."""
+        return self.read(size)
+
+    def close(self) -> None:
+        """End the stream, and with it whatever the blocks are made from."""
+        close = getattr(self._blocks, "close", None)
+        if close:
+            close()
+        super().close()
+
+    def _take(self) -> bytes:
+        taken, self._rest = self._rest, b""
+        return taken
+
+    def _next(self) -> bool:
+        self._rest = next(filter(None, self._blocks), b"")
+        return bool(self._rest)
+
+
+def is_special(mode: int) -> bool:
+    """Return whether a mode is that of a device, FIFO or socket, which no image may take from a context."""
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))

@@ -1,0 +1,184 @@
+"""What the tests of engines share: a folder to build in, and images taken apart."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
+
+from buildpush.engines.native import Native
+from buildpush.images.model import OCI_LAYER, BuildRequest, Image, Layer, Platform
+from buildpush.images.references import Digest, Reference
+from buildpush.images.tar import plain
+
+REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")
+
+
+CREATED = 1_700_000_000
+
+
+@dataclass
+class Folder:
+    """A context on disk, a native engine to build it, and images taken apart."""
+
+    root: Path
+    events: list[Any] = field(default_factory=list)
+    bases: dict[str, Image] = field(default_factory=dict)
+
+    def write(self, path: str, text: str | bytes = "", *, mode: int = 0o644) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        file.chmod(mode)
+        return file
+
+    def dockerfile(self, text: str) -> None:
+        self.write("Dockerfile", text)
+
+    def request(self, **changes: Any) -> BuildRequest:
+        return BuildRequest(
+            **{
+                "context": self.root,
+                "dockerfile": self.root / "Dockerfile",
+                "references": (REFERENCE,),
+                "created": CREATED,
+                **changes,
+            }
+        )
+
+    def engine(self) -> Native:
+        here = Platform("linux", "amd64")
+        return Native(
+            lambda reference, _: self.bases[str(reference)], self.events.append, here=here, now=lambda: CREATED
+        )
+
+    @contextmanager
+    def built(self, text: str | None = None, **changes: Any):
+        """Build *text* natively."""
+        if text is not None:
+            self.dockerfile(text)
+        with self.engine().build(self.request(**changes)) as image:
+            yield image
+
+    def tree(self, text: str | None = None, **changes: Any) -> dict[str, Thing]:
+        with self.built(text, **changes) as image:
+            return tree(image)
+
+    def config(self, text: str, **changes: Any) -> dict[str, Any]:
+        with self.built(text, **changes) as image:
+            return config(image)
+
+    def layers(self, text: str, **changes: Any) -> list[dict[str, Thing]]:
+        with self.built(text, **changes) as image:
+            return [members(layer_bytes(image, position)) for position in range(len(image.layers))]
+
+    @staticmethod
+    def files_of(image: Image) -> dict[str, Thing]:
+        return tree(image)
+
+    @staticmethod
+    def bytes_of(image: Image) -> list[bytes]:
+        return [layer_bytes(image, position) for position in range(len(image.layers))]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A member of a layer."""
+
+    kind: str
+    mode: int
+    owner: tuple[int, int]
+    text: str
+
+    def __repr__(self) -> str:
+        return f"{self.kind} {self.mode:04o} {self.owner[0]}:{self.owner[1]} {self.text!r}"
+
+
+def config(image: Image) -> dict[str, Any]:
+    return json.loads(image.config)
+
+
+def layer_bytes(image: Image, position: int) -> bytes:
+    for found, reader in image.blobs([position]):
+        assert found == position
+        return reader.read()
+    raise AssertionError
+
+
+def members(raw: bytes) -> dict[str, Thing]:
+    """Return what a tar holds, by path, in its order."""
+    found: dict[str, Thing] = {}
+    with tarfile.open(fileobj=io.BytesIO(plain(io.BytesIO(raw)).read())) as tar:
+        for member in tar:
+            kind = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard"}.get(
+                member.type, "file"
+            )
+            reader = tar.extractfile(member) if kind == "file" else None
+            text = reader.read().decode("utf-8", "replace") if reader else member.linkname
+            found[member.name] = Thing(kind, member.mode, (member.uid, member.gid), text)
+    return found
+
+
+def tree(image: Image) -> dict[str, Thing]:
+    """Return the files of the whole image; a hard link as the file it is."""
+    found: dict[str, Thing] = {}
+    for position in range(len(image.layers)):
+        for path, thing in members(layer_bytes(image, position)).items():
+            whole = found[thing.text] if thing.kind == "hard" else thing
+            if whole.kind == "folder" or found.get(path, whole).kind != "folder":
+                found[path] = whole
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "context"
+    root.mkdir()
+    return Folder(root)
+
+
+def base_image(files: dict[str, str], *, kind: str = "plain", **extra: Any) -> Image:
+    """Return an image of one layer, as a registry would give it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path.rstrip("/"))
+            member.mtime = 5
+            if path.endswith("/"):
+                member.type, member.mode = tarfile.DIRTYPE, int(text or "755", 8)
+                tar.addfile(member)
+            elif text.startswith("->"):
+                member.type, member.linkname = tarfile.SYMTYPE, text[2:]
+                tar.addfile(member)
+            elif text.startswith("=>"):
+                member.type, member.linkname = tarfile.LNKTYPE, text[2:]
+                tar.addfile(member)
+            else:
+                member.size = len(text)
+                tar.addfile(member, io.BytesIO(text.encode()))
+    raw = buffer.getvalue()
+    document = {"os": "linux", "architecture": "amd64", "config": extra, "history": [{"created_by": "base"}]}
+    packed = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}[kind](raw)
+    digest = Digest("sha256:" + hashlib.sha256(packed).hexdigest())
+    diff_id = Digest("sha256:" + hashlib.sha256(raw).hexdigest())
+    media_type = OCI_LAYER + {"plain": "", "gzip": "+gzip", "zstd": "+zstd"}[kind]
+    layer = Layer("base", media_type, diff_id, digest, len(packed))
+    return Image(json.dumps(document).encode(), (layer,), lambda wanted: ((at, io.BytesIO(packed)) for at in wanted))
+
+
+@pytest.fixture
+def make_base():
+    return base_image

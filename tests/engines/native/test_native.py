@@ -1,0 +1,431 @@
+"""The native engine makes the images that BuildKit makes, without a daemon."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+
+import pytest
+
+from buildpush.errors import BuildError, ContextError, DockerfileError
+from buildpush.events import Note
+from buildpush.images.model import Index, Platform
+
+
+def refused(folder, text, kind=BuildError, **changes):
+    with pytest.raises(kind) as caught:
+        folder.tree(text, **changes)
+    return caught.value
+
+
+def test_a_folder_is_copied_with_modes_links_and_root_as_owner(folder):
+    folder.write("site/index.html", "hi")
+    folder.write("site/run", "#!", mode=0o755)
+    (folder.root / "site/empty").mkdir()
+    (folder.root / "site/link").symlink_to("../elsewhere")
+
+    found = folder.tree("FROM scratch\nCOPY site /srv/www\n")
+
+    assert {path: repr(thing) for path, thing in found.items()} == {
+        "srv": "folder 0755 0:0 ''",
+        "srv/www": "folder 0755 0:0 ''",
+        "srv/www/empty": "folder 0755 0:0 ''",
+        "srv/www/index.html": "file 0644 0:0 'hi'",
+        "srv/www/link": "link 0777 0:0 '../elsewhere'",
+        "srv/www/run": "file 0755 0:0 '#!'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("copy", "paths"),
+    [
+        ("COPY a /x", ["x"]),
+        ("COPY a /x/", ["x", "x/a"]),
+        ("COPY a .", ["a"]),
+        ("WORKDIR /w\nCOPY a b/", ["w", "w/b", "w/b/a"]),
+        ("WORKDIR /w\nCOPY a .", ["w", "w/a"]),
+        ("COPY d /x", ["x", "x/e", "x/e/f"]),
+        ("COPY d/ a /x/", ["x", "x/a", "x/e", "x/e/f"]),
+        ("COPY d/e/* /x/", ["x", "x/f"]),
+        ("COPY */e /x/", ["x", "x/f"]),
+        ("COPY *.nope /x/", []),
+        ("COPY [a-b] /x/", ["x", "x/a"]),
+        ("COPY ../a /x", ["x"]),
+        ('COPY ["a", "/x y"]', ["x y"]),
+        ("COPY la /x", ["x"]),
+        ("COPY ld /x", ["x", "x/e", "x/e/f"]),
+        ("COPY ld/e/f /x", ["x"]),
+        ('ARG P=a\nCOPY ${P} "/x"', ["x"]),
+        ("COPY --link a /x/y", ["x", "x/y"]),
+    ],
+)
+def test_copy_lands_where_buildkit_lands_it(folder, copy, paths):
+    folder.write("a", "1")
+    folder.write("d/e/f", "2")
+    folder.write("Dockerfile")
+    (folder.root / "la").symlink_to("a")
+    (folder.root / "ld").symlink_to("d")
+    assert sorted(folder.tree(f"FROM scratch\n{copy}\n")) == paths
+
+
+def test_chown_and_chmod_reach_new_folders_too(folder):
+    folder.write("d/e/f")
+    found = folder.tree("FROM scratch\nCOPY --chown=7:8 --chmod=1750 d /x/y\n")
+    assert {repr(found[path]) for path in ("x", "x/y")} == {"folder 0750 7:8 ''"}
+    assert repr(found["x/y/e"]) == "folder 1750 7:8 ''"
+    assert repr(found["x/y/e/f"]) == "file 1750 7:8 ''"
+
+
+def test_a_user_without_group_has_the_group_of_the_same_number(folder):
+    folder.write("a")
+    assert folder.tree("FROM scratch\nCOPY --chown=7 a /a\n")["a"].owner == (7, 7)
+
+
+def test_names_of_users_are_looked_up_in_the_image(folder, make_base):
+    folder.write("a")
+    folder.bases["base.test/b:1"] = make_base(
+        {"etc/passwd": "root:x:0:0::/:\napp:x:5:6::/:\n", "etc/group": "staff:x:9:\n"}, kind="gzip"
+    )
+    found = folder.layers(
+        "FROM base.test/b:1\nCOPY --chown=app a /a\nCOPY --chown=app:staff a /b\nUSER app\nWORKDIR /w"
+    )
+    assert found[1]["a"].owner == (5, 6)
+    assert found[3]["w"].owner == (5, 6)
+
+
+def test_an_unknown_user_is_an_error_with_its_line(folder):
+    folder.write("a")
+    error = refused(folder, "FROM scratch\n\nCOPY --chown=app a /a\n")
+    assert error.where == "Dockerfile:3"
+    assert "/etc/passwd" in str(error)
+
+
+def test_a_stage_gives_its_files_to_another(folder):
+    folder.write("a", "A")
+    folder.write("d/b", "B")
+    found = folder.tree(
+        "FROM scratch AS one\nCOPY --chown=3:4 a d /x/\n"
+        "FROM scratch\nCOPY --from=one /x /y\nCOPY --from=0 /x/a /z/\nCOPY --from=one x/* /g/\n"
+    )
+    assert repr(found["y/b"]) == "file 0644 3:4 'B'"
+    assert repr(found["z/a"]) == "file 0644 3:4 'A'"
+    assert found["y"].owner == (0, 0)
+    assert sorted(path for path in found if path.startswith("g")) == ["g", "g/a", "g/b"]
+
+
+def test_a_stage_that_nothing_needs_is_not_built(folder):
+    folder.write("a")
+    assert folder.tree("FROM scratch AS broken\nRUN x\nFROM scratch\nCOPY a /\n")
+    assert folder.tree("FROM scratch AS good\nCOPY a /\nFROM nowhere.test/x\nRUN x\n", target="good")
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
+def test_a_base_image_keeps_its_layers_and_gives_files(folder, make_base, kind):
+    folder.write("a", "new")
+    files = {"etc/": "700", "etc/one": "1", "etc/two": "=>etc/one", "lib": "->usr/lib", "usr/": "", "usr/lib/": ""}
+    folder.bases["base.test/b:1"] = base = make_base(files, kind=kind, Env=["A=1"], Cmd=["x"])
+    text = "FROM base.test/b:1 AS b\nCOPY a /lib/a\nCOPY a /etc/\n"
+    text += "FROM scratch\nCOPY --from=b /etc /e\nCOPY --from=b /lib/a /l\n"
+
+    with folder.built(text, target="b") as image:
+        assert image.layers[0] is base.layers[0]
+        below = folder.files_of(image)
+    whole = folder.tree(text)
+
+    assert "lib/a" not in below
+    assert below["usr/lib/a"].text == "new"
+    assert below["etc"].mode == 0o700
+    assert (whole["e/one"].text, whole["e/two"].text, whole["l"].text) == ("1", "1", "new")
+
+
+def test_hard_links_survive_inside_one_copied_folder(folder):
+    folder.write("d/a", "same")
+    os.link(folder.root / "d/a", folder.root / "d/b")
+    (layer,) = folder.layers("FROM scratch\nCOPY d /x\n")
+    assert (layer["x/b"].kind, layer["x/b"].text) == ("hard", "x/a")
+
+
+def test_deletions_of_a_base_image_are_seen(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({"d/": "", "d/a": "1", "d/b": "2", "d/.wh.a": ""})
+    assert sorted(folder.tree("FROM base.test/b:1 AS b\nFROM scratch\nCOPY --from=b /d /x\n")) == ["x", "x/b"]
+
+
+def test_copy_from_an_image_pulls_it(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({"a": "1"})
+    assert folder.tree("FROM scratch\nCOPY --from=base.test/b:1 /a /b\n")["b"].text == "1"
+
+
+def test_configuration_is_what_buildkit_writes(folder):
+    found = folder.config(
+        "FROM scratch\nARG V=1\nENV A=$V B='x y'\nENV C=$A-$B A=2\nLABEL l=\"$A\"\nEXPOSE 80 8080:81/udp 90-91\n"
+        'VOLUME ["/data"]\nUSER 1:2\nSTOPSIGNAL quit\nSHELL ["/bin/ash", "-c"]\nCMD run $A\n'
+        'HEALTHCHECK --interval=1m30s --retries=3 CMD ["t"]\nMAINTAINER me\nONBUILD COPY a b\n',
+        labels={"m": "n"},
+    )
+    assert found["config"] == {
+        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "A=2", "B=x y", "C=1-x y"],
+        "WorkingDir": "/",
+        "Labels": {"l": "2", "m": "n"},
+        "ExposedPorts": {"80/tcp": {}, "81/udp": {}, "90/tcp": {}, "91/tcp": {}},
+        "Volumes": {"/data": {}},
+        "User": "1:2",
+        "StopSignal": "quit",
+        "Shell": ["/bin/ash", "-c"],
+        "Cmd": ["/bin/ash", "-c", "run $A"],
+        "ArgsEscaped": True,
+        "Healthcheck": {"Test": ["CMD", "t"], "Interval": 90_000_000_000, "Retries": 3},
+        "OnBuild": ["COPY a b"],
+    }
+    assert (found["author"], found["created"]) == ("me", "2023-11-14T22:13:20Z")
+    assert found["rootfs"] == {"type": "layers", "diff_ids": []}
+
+
+def test_the_history_reads_as_buildkit_writes_it(folder):
+    folder.write("a")
+    text = (
+        "FROM scratch\nARG X=1\nWORKDIR /w\nCOPY --chown=1 a a ./\nEXPOSE 80\nVOLUME /a /b\n"
+        'ENTRYPOINT ["e", "f"]\nCMD c\nHEALTHCHECK NONE\n'
+    )
+    history = folder.config(text)["history"]
+    assert [(line["created_by"], line.get("empty_layer", False)) for line in history] == [
+        ("ARG X=1", True),
+        ("WORKDIR /w", False),
+        ("COPY --chown=1 a a ./ # buildkit", False),
+        ("EXPOSE map[80/tcp:{}]", True),
+        ("VOLUME [/a /b]", True),
+        ('ENTRYPOINT ["e" "f"]', True),
+        ('CMD ["/bin/sh" "-c" "c"]', True),
+        ('HEALTHCHECK ["NONE"]', True),
+    ]
+
+
+def test_an_entrypoint_resets_the_command_of_the_base_only(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({}, Cmd=["x"])
+    assert "Cmd" not in folder.config('FROM base.test/b:1\nENTRYPOINT ["e"]\n')["config"]
+    assert folder.config('FROM base.test/b:1\nCMD ["c"]\nENTRYPOINT ["e"]\n')["config"]["Cmd"] == ["c"]
+
+
+def test_arguments_come_from_the_user_the_head_and_the_platform(folder):
+    text = (
+        "ARG G=g\nFROM scratch\nARG G\nARG A=1\nARG TARGETARCH\nARG N\n"
+        'LABEL a=$A g=$G t=$TARGETARCH n="${N-none}" h=$HIDDEN\n'
+    )
+    labels = folder.config(text, build_args={"A": "2"})["config"]["Labels"]
+    assert labels == {"a": "2", "g": "g", "t": "amd64", "n": "none", "h": ""}
+
+
+def test_a_build_argument_that_nothing_asks_for_is_noted(folder):
+    folder.config("FROM scratch\nARG A\n", build_args={"A": "1", "B": "2", "HTTP_PROXY": "x"})
+    assert [event.text for event in folder.events if isinstance(event, Note)] == [
+        "no ARG of the Dockerfile asks for the build arguments B"
+    ]
+
+
+def test_several_platforms_make_an_index(folder):
+    folder.dockerfile("FROM scratch\nARG TARGETARCH\nLABEL a=$TARGETARCH\n")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm", "v7"))
+    with folder.built(platforms=platforms) as index:
+        assert isinstance(index, Index)
+        assert [image.platform for image in index.images] == list(platforms)
+        assert b'"variant":"v7"' in index.images[1].config
+
+
+def test_triggers_of_a_base_image_are_done(folder, make_base):
+    folder.write("a", "1")
+    folder.bases["base.test/b:1"] = make_base({}, OnBuild=["COPY a /t", "LABEL x=y"])
+    with folder.built("FROM base.test/b:1\n") as image:
+        assert folder.files_of(image)["t"].text == "1"
+    assert "OnBuild" not in folder.config("FROM base.test/b:1\n")["config"]
+
+
+def test_a_heredoc_becomes_a_file(folder):
+    found = folder.tree("FROM scratch\nARG A=1\nCOPY <<x <<'y' /d/\na=$A \"q\"\nx\nb=$A\ny\nCOPY <<z /e\nz\n")
+    assert (found["d/x"].text, found["d/y"].text, found["e"].text) == ('a=1 "q"\n', "b=$A\n", "")
+
+
+@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
+def test_add_unpacks_archives(folder, kind):
+    with tarfile.open(folder.root / "a.tar", f"w:{kind}") as tar:
+        for name in ("one", "sub/two", "../three"):
+            member = tarfile.TarInfo(name)
+            member.size, member.uid = 1, 9
+            tar.addfile(member, io.BytesIO(b"x"))
+    found = folder.tree("FROM scratch\nADD a.tar /x/\n")
+    assert sorted(found) == ["x", "x/one", "x/sub", "x/sub/two", "x/three"]
+    assert found["x/one"].owner == (9, 0)
+
+
+def test_add_copies_what_is_no_archive(folder):
+    folder.write("a.gz", b"\x1f\x8bnot really")
+    folder.write("d/f")
+    assert sorted(folder.tree("FROM scratch\nADD a.gz d /x/\n")) == ["x", "x/a.gz", "x/f"]
+
+
+def test_an_archive_with_a_device_is_refused(folder):
+    with tarfile.open(folder.root / "a.tar", "w") as tar:
+        member = tarfile.TarInfo("null")
+        member.type = tarfile.CHRTYPE
+        tar.addfile(member)
+    error = refused(folder, "FROM scratch\nADD a.tar /\n")
+    assert (error.where, "device" in str(error)) == ("Dockerfile:2", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("RUN true", "RUN"),
+        ("ADD https://example.com/x /", "URL"),
+        ("ADD git@example.com:x /", "URL"),
+        ("COPY --parents a /", "--parents"),
+        ("COPY --exclude=a a /", "--exclude"),
+        ("COPY --chmod=u+x a /", "mode"),
+        ("COPY --from=3 a /", "earlier stage"),
+        ("COPY --from=$x a /", "variable"),
+        ("EXPOSE nope", "port"),
+        ("USER $nope", "blank"),
+        ("HEALTHCHECK --interval=5 CMD x", "duration"),
+        ("HEALTHCHECK --retries=x CMD x", "number"),
+        ("LABEL a=${b", "missing"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_with_its_line(folder, text, words):
+    folder.write("a")
+    error = refused(folder, f"FROM scratch\n\n{text}\n", DockerfileError)
+    assert error.where == "Dockerfile:3"
+    assert words in str(error)
+
+
+def test_a_run_names_the_engine_that_can(folder):
+    folder.dockerfile("FROM scratch\nRUN true\n")
+    assert folder.engine().refuses(folder.request()) == "Dockerfile:2: RUN"
+    assert refused(folder, None).hint == "use engine: docker"
+
+
+def test_a_trigger_with_run_is_refused_at_the_line_of_from(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({}, OnBuild=["RUN x"])
+    assert refused(folder, "#\nFROM base.test/b:1\n").where == "Dockerfile:2"
+
+
+def test_a_missing_source_names_what_is_near(folder):
+    folder.write("src/server.py")
+    error = refused(folder, "FROM scratch\nCOPY src/sever.py /\n", ContextError)
+    assert error.where == "Dockerfile:2"
+    assert error.hint == "near it in src: server.py"
+
+
+def test_a_source_that_dockerignore_hides_is_said_to_be_hidden(folder):
+    folder.write("a.log")
+    folder.write(".dockerignore", "x\n*.log\n")
+    error = refused(folder, "FROM scratch\nCOPY a.log /\n", ContextError)
+    assert ".dockerignore hides it" in str(error)
+    assert error.hint.startswith("line 2, '*.log'")
+
+
+def test_dockerignore_leaves_files_out_and_keeps_exceptions(folder):
+    for name in ("a", "b/c", "b/keep", "n/x", "Dockerfile"):
+        folder.write(name)
+    folder.write(".dockerignore", "b\n!b/keep\nn\n.dockerignore\nDockerfile\n")
+    assert sorted(folder.tree("FROM scratch\nCOPY . /\n")) == ["a", "b", "b/keep"]
+    assert sorted(folder.tree("FROM scratch\nCOPY b /b\n")) == ["b", "b/keep"]
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../secret", "loop"])
+def test_a_source_through_a_link_out_of_the_context_is_refused(folder, target):
+    (folder.root.parent / "secret").write_text("s")
+    (folder.root / "loop").symlink_to(target)
+    error = refused(folder, "FROM scratch\nCOPY loop /\n", ContextError)
+    assert error.where == "Dockerfile:2"
+    assert "context" in str(error)
+
+
+def test_a_fifo_is_refused_with_its_path(folder):
+    (folder.root / "d").mkdir()
+    os.mkfifo(folder.root / "d/pipe")
+    assert "d/pipe is a FIFO" in str(refused(folder, "FROM scratch\nCOPY d /\n", ContextError))
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(folder):
+    file = folder.write("a", "x" * 10)
+    with folder.built("FROM scratch\nCOPY a /\n") as image:
+        file.write_text("y")
+        with pytest.raises(ContextError, match="changed while it was read"):
+            folder.bytes_of(image)
+
+
+def test_a_file_that_goes_while_it_is_read_is_an_error(folder):
+    file = folder.write("a")
+    file.write_text("x")
+    with folder.built("FROM scratch\nCOPY a /\n") as image:
+        file.unlink()
+        with pytest.raises(ContextError, match="cannot be read"):
+            folder.bytes_of(image)
+
+
+@pytest.mark.parametrize(
+    ("setup", "text"),
+    [
+        ("COPY f /x", "COPY d /x"),
+        ("COPY d /x", "COPY e /x"),
+        ("COPY e /x", "COPY d /x"),
+        ("COPY f /x", "COPY f /x/y"),
+    ],
+)
+def test_a_file_does_not_become_a_folder_nor_the_other_way_round(folder, setup, text):
+    folder.write("f")
+    folder.write("d/sub/f")
+    folder.write("e/sub")
+    error = refused(folder, f"FROM scratch\n{setup}\n{text}\n")
+    assert error.where == "Dockerfile:3"
+
+
+def test_a_copy_onto_a_link_writes_through_it(folder, make_base):
+    folder.write("f", "1")
+    folder.bases["base.test/b:1"] = make_base({"link": "->real/place"})
+    found = folder.layers("FROM base.test/b:1\nCOPY f /link\n")[1]
+    assert sorted(found) == ["real", "real/place"]
+
+
+def test_new_folders_below_a_set_group_id_folder_inherit_it(folder):
+    (folder.root / "d/s").mkdir(parents=True)
+    (folder.root / "d/s").chmod(0o2775)
+    folder.write("f")
+    found = folder.tree("FROM scratch\nCOPY d /\nCOPY f /s/new/f\n")
+    assert found["s/new"].mode == 0o2755
+
+
+def test_the_same_files_make_the_same_bytes_whatever_their_times(folder):
+    folder.write("d/a", "1")
+    text = "FROM scratch\nWORKDIR /w\nCOPY d /x/y\nCOPY <<h /h\nh\n"
+    with folder.built(text) as image:
+        first = [image.config, *folder.bytes_of(image)]
+    os.utime(folder.root / "d/a", (1, 1))
+    with folder.built(text) as image:
+        assert [image.config, *folder.bytes_of(image)] == first
+
+
+def test_without_a_given_time_files_keep_theirs(folder):
+    os.utime(folder.write("a"), (86400, 86400))
+    with folder.built("FROM scratch\nCOPY a /x/a\n", created=None) as image:
+        (raw,) = folder.bytes_of(image)
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        assert [member.mtime for member in tar] == [86400, 86400]
+
+
+def test_blobs_can_be_read_again_and_in_any_order(folder):
+    folder.write("a", "1")
+    with folder.built("FROM scratch\nCOPY a /a\nCOPY a /b\n") as image:
+        assert folder.bytes_of(image) == folder.bytes_of(image)
+        assert [position for position, _ in image.blobs([1])] == [1]
+        assert image.random_access
+
+
+def test_a_context_that_is_no_folder_is_an_error(folder):
+    folder.dockerfile("FROM scratch\n")
+    with pytest.raises(DockerfileError), folder.engine().build(folder.request(context=folder.root / "nope")):
+        pass
+
+
+def test_a_foreign_syntax_is_left_to_others(folder):
+    error = refused(folder, "# syntax=example.com/x\nFROM scratch\n", DockerfileError)
+    assert error.where == "Dockerfile:1"
