@@ -72,6 +72,11 @@ class Accounts:
             self._store.put_credential(_hash(token), username, "token")
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
 
+    def sent_password(self, authorization: str | None) -> str:
+        """Return the password in a Basic header that was checked before, or nothing."""
+        kind, _, value = (authorization or "").partition(" ")
+        return _read_basic(value)[1] if kind.lower() == "basic" else ""
+
     def make_token(self, caller: Caller) -> str:
         """Return a further access token of the caller's account."""
         token = self._sign(self._claims(caller.username, YEAR_SECONDS, scp="applied-permissions/user"))

@@ -39,16 +39,6 @@ class RefusedError(Exception):
         return json.dumps({"errors": [{"status": self.status, "message": self.message}]}, indent=2).encode()
 
 
-def not_found(message: str) -> RefusedError:
-    """Return REST's answer for what is not there."""
-    return RefusedError(404, "NOT_FOUND", message)
-
-
-def bad_request(message: str) -> RefusedError:
-    """Return REST's answer for what cannot be read."""
-    return RefusedError(400, "BAD_REQUEST", message)
-
-
 def forbidden(username: str, act: str, where: str) -> RefusedError:
     """Return the answer for an account that lacks a right."""
     return RefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")

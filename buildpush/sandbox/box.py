@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 USERNAME = "developer"
 REPOSITORY = "docker-local"
+DAY_SECONDS = 24 * 3600
 
 
 class Sandbox:
@@ -68,6 +69,8 @@ class Sandbox:
         self._host = f"{_bracketed(self._address[0])}:{listening.getsockname()[1]}"
         self._store = Store(self._folder(), self._clock, lasting=self._data is not None)
         self._stops.append(self._store.close)
+        layout.forget_uploads(self._store, before=self._clock() - DAY_SECONDS)
+        self._store.sweep()
         self._accounts = Accounts(self._store)
         self._account = self._accounts.make(USERNAME)
         running = server.Server(listening, self._store, self._accounts, self._faults, self._journal)

@@ -2,7 +2,7 @@
 
 ::
 
-    IMAGE/_uploads/sha256__HEX         a blob that no manifest names yet
+    IMAGE/_uploads/sha256__HEX         what no tag names, yet or any more; goes after a day
     IMAGE/TAG/manifest.json            pushed by tag, its config and layers beside it as sha256__HEX
     IMAGE/TAG/list.manifest.json       an index pushed by tag, alone
     IMAGE/sha256:HEX/manifest.json     pushed by digest: one platform of an index
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RefusedError
 from buildpush.sandbox.content import Checksums
-from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, Manifest, Part
+from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, Manifest, Part, read_manifest
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 
 UPLOADS = "_uploads"
@@ -69,7 +69,7 @@ def find_blob(store: Store, digest: Digest) -> FileEntry | None:
 
 def keep_blob(store: Store, target: Target, checksums: Checksums, username: str) -> None:
     """Put a blob that arrived among those that wait for their manifest."""
-    path = f"{target.image}/{UPLOADS}/{blob_name(checksums.sha256)}"
+    path = _uploaded(target, checksums.sha256)
     store.put(target.deploy_to, path, checksums, BLOB_TYPE, username)
     store.set_properties(target.deploy_to, path, {"sha256": [checksums.sha256]})
 
@@ -103,23 +103,48 @@ def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
 
 
 def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
-    """Put a manifest in its folder, and its blobs beside it; what the folder held before goes.
+    """Put a manifest in its folder, and its blobs beside it; what the folder held before goes to the uploads.
 
     Raises:
         RefusedError: 400, a blob or a child manifest is missing or has another size.
     """
+    folder = f"{target.image}/{push.reference}"
     with store.change():
         blobs = [_present(store, part) for part in push.manifest.blobs]
         for child in push.manifest.children:
-            _require_child(store, target, child)
-        folder = f"{target.image}/{push.reference}"
-        before = [entry for entry in store.files(target.deploy_to, folder) if entry.folder == folder]
-        store.remove(before)
+            _keep_child(store, target, folder, child, push.username)
+        _set_aside(store, target, folder, push.checksums.sha256)
         for blob in blobs:
             _settle(store, target, folder, blob, push.username)
         path = f"{folder}/{push.manifest.filename}"
         store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.username)
         store.set_properties(target.deploy_to, path, _properties(store, target, push))
+
+
+def _directly_in(store: Store, key: str, folder: str) -> list[FileEntry]:
+    """Return a folder's own files; deeper ones belong to another image."""
+    return [entry for entry in store.files(key, folder) if entry.folder == folder]
+
+
+def _uploaded(target: Target, sha256: str) -> str:
+    return f"{target.image}/{UPLOADS}/{blob_name(sha256)}"
+
+
+def _set_aside(store: Store, target: Target, folder: str, coming: str) -> None:
+    """Empty a folder, but keep everything within reach: docker pushes the images of an index by its tag, in turn."""
+    replaced = _directly_in(store, target.deploy_to, folder)
+    for entry in replaced:
+        sha256 = entry.checksums.sha256
+        if sha256 != coming:
+            store.put(entry.repo, _uploaded(target, sha256), entry.checksums, entry.media_type, entry.created_by)
+    store.remove(replaced)
+
+
+def forget_uploads(store: Store, before: float) -> None:
+    """Delete what was uploaded before that moment, in seconds since 1970, and is named by nothing."""
+    for repository in store.repositories():
+        uploaded = [entry for entry in store.files(repository.key) if entry.folder.endswith(f"/{UPLOADS}")]
+        store.remove([entry for entry in uploaded if entry.modified < before])
 
 
 def _present(store: Store, part: Part) -> Checksums:
@@ -133,17 +158,27 @@ def _present(store: Store, part: Part) -> Checksums:
     return found.checksums
 
 
-def _require_child(store: Store, target: Target, child: Part) -> None:
-    if not find_manifests(store, target, str(child.digest)):
+def _keep_child(store: Store, target: Target, folder: str, child: Part, username: str) -> None:
+    """See to it that one image of an index stays when the index takes *folder*."""
+    found = find_manifests(store, target, str(child.digest))
+    if any(entry.folder != folder for entry in found):
+        return
+    aside = store.file(target.deploy_to, _uploaded(target, child.digest.hex))
+    entry = next(iter(found), aside)
+    if entry is None or entry.media_type == BLOB_TYPE:
         detail = {"digest": str(child.digest)}
         raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
+    manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
+    keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
+    moved = [aside] if aside else _directly_in(store, entry.repo, folder)
+    store.remove(moved)
 
 
 def _settle(store: Store, target: Target, folder: str, blob: Checksums, username: str) -> None:
     path = f"{folder}/{blob_name(blob.sha256)}"
     store.put(target.deploy_to, path, blob, BLOB_TYPE, username)
     store.set_properties(target.deploy_to, path, {"sha256": [blob.sha256]})
-    waiting = store.file(target.deploy_to, f"{target.image}/{UPLOADS}/{blob_name(blob.sha256)}")
+    waiting = store.file(target.deploy_to, _uploaded(target, blob.sha256))
     store.remove([waiting] if waiting else [])
 
 

@@ -20,6 +20,7 @@ from buildpush.sandbox.answers import REVISION, VERSION, RefusedError
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.registry import Registry, challenge
+from buildpush.sandbox.rest import Rest
 from buildpush.sandbox.store import Store
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,7 +48,7 @@ class Server:
         self._faults = faults
         self._journal = journal
         self._registry = Registry(store, accounts)
-        self._store = store
+        self._rest = Rest(store, accounts)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -103,7 +104,8 @@ class Server:
     def _make_application(self) -> web.Application:
         application = web.Application(middlewares=[self._record, self._explain, self._misbehave, self._admit])
         application.on_response_prepare.append(_add_headers)
-        application.add_routes(self._registry.routes())
+        for routes in (self._registry, self._rest):
+            application.add_routes(routes.routes())
         return application
 
     # Middlewares, outermost first

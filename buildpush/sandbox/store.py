@@ -134,10 +134,13 @@ class Store:
             with self.change():
                 for repository in STANDARD_REPOSITORIES:
                     self.add_repository(repository)
-            self.content.sweep({row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")})
         except BaseException:
             self._index.close()
             raise
+
+    def sweep(self) -> None:
+        """Delete every content that no file has any more."""
+        self.content.sweep({row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")})
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -216,7 +219,7 @@ class Store:
         return [FileEntry(row[0], row[1], Checksums(*row[2:6]), *row[6:]) for row in rows]
 
     def remove(self, entries: Sequence[FileEntry]) -> None:
-        """Take files away, with their properties; contents go at the next start."""
+        """Take files away, with their properties; see :meth:`sweep` for their contents."""
         with self.change():
             for entry in entries:
                 for table in ("files", "properties"):

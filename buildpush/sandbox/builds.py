@@ -1,0 +1,124 @@
+"""Build-info on the server's side: read once, named by start time, found again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.store import BUILD_INFO, BuildEntry, Store
+
+LARGEST = 64 * 1024 * 1024
+JSON_TYPE = "application/json"
+
+# Java's yyyy-MM-dd'T'HH:mm:ss.SSSZ; the offset may have a colon or be Z.
+_STARTED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})(Z|[+-]\d\d:?\d\d)\Z")
+
+
+def read_started(text: str) -> int:
+    """Return the milliseconds since 1970 that a build's ``started`` means.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    match = _STARTED.match(text)
+    if not match:
+        message = f"{text!r} is not a time such as 2026-10-01T12:00:00.123+0000"
+        raise ValueError(message)
+    offset = "+0000" if match[3] == "Z" else match[3].replace(":", "")
+    moment = datetime.strptime(f"{match[1]}{offset}", "%Y-%m-%dT%H:%M:%S%z")
+    return round(moment.timestamp()) * 1000 + int(match[2])
+
+
+def write_started(milliseconds: int) -> str:
+    """Return the time as lists of builds show it, in UTC."""
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}+0000"
+
+
+def build_repository(store: Store, project: str | None, repo: str | None) -> str:
+    """Return the key of the repository that keeps a project's builds.
+
+    Raises:
+        RefusedError: 400, there is no such repository.
+    """
+    key = repo or (f"{project}-build-info" if project else BUILD_INFO)
+    found = store.repository(key)
+    if found is None or found.package_type != "buildinfo":
+        raise RefusedError(400, "BAD_REQUEST", f"Build info repository '{key}' does not exist")
+    return key
+
+
+def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
+    """Keep a build-info document, with the sender's name in it, and return the SHA-256 of what was stored.
+
+    Raises:
+        RefusedError: 400, the document cannot be used.
+    """
+    entry = _read(repo, body, username)
+    document = json.dumps(entry.document, indent=2, ensure_ascii=False).encode()
+    checksums = store.content.add(document)
+    with store.change():
+        store.put_build(entry)
+        store.put(repo, document_path(entry), checksums, JSON_TYPE, username)
+    return checksums.sha256
+
+
+def document_path(build: BuildEntry) -> str:
+    """Return where a document lies in its repository."""
+    return f"{quote(build.name, safe='')}/{quote(build.number, safe='')}-{build.started_ms}.json"
+
+
+def _read(repo: str, body: bytes, username: str) -> BuildEntry:
+    try:
+        document = json.loads(body)
+        name, number, started = (_text(document, key) for key in ("name", "number", "started"))
+        _check_modules(document)
+        return BuildEntry(repo, name, number, read_started(started), {**document, "artifactoryPrincipal": username})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RefusedError(400, "BAD_REQUEST", f"Could not insert build: {error}") from error
+
+
+def _text(document: Any, key: str) -> str:
+    if not isinstance(document, dict):
+        message = "the document is not a JSON object"
+        raise TypeError(message)
+    value = document.get(key)
+    if not isinstance(value, str) or not value.strip():
+        message = f"{key!r} is missing or not a text"
+        raise ValueError(message)
+    return value
+
+
+def _check_modules(document: Mapping[str, Any]) -> None:
+    modules = document.get("modules") or []
+    if not isinstance(modules, list) or not all(isinstance(module, dict) and module.get("id") for module in modules):
+        message = "'modules' is not a list of objects with an 'id'"
+        raise ValueError(message)
+
+
+def find_build(store: Store, name: str, number: str, *, repo: str, started: str | None = None) -> BuildEntry:
+    """Return the newest run with this number, or the one that began at *started*.
+
+    Raises:
+        RefusedError: 404, there is none; 400, *started* cannot be read.
+    """
+    found = store.builds(name, number, repo)
+    if started:
+        milliseconds = _milliseconds(started)
+        found = [build for build in found if build.started_ms == milliseconds]
+    if not found:
+        raise RefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}, build number: {number}")
+    return found[0]
+
+
+def _milliseconds(started: str) -> int:
+    try:
+        # An unescaped + arrives as a blank.
+        return read_started(started.replace(" ", "+"))
+    except ValueError as error:
+        raise RefusedError(400, "BAD_REQUEST", str(error)) from error

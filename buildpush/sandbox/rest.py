@@ -1,0 +1,320 @@
+"""Artifactory's REST interface below ``/artifactory/``: system, repositories, files and properties, builds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from buildpush.sandbox import builds, wire
+from buildpush.sandbox.accounts import YEAR_SECONDS, Accounts
+from buildpush.sandbox.answers import REVISION, VERSION, RefusedError, forbidden
+from buildpush.sandbox.registry import checksum_headers
+from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+
+LARGEST_METADATA = 1024 * 1024
+BASE = "/artifactory"
+# Values of a property are separated by commas, properties by semicolons; a backslash takes the next mark as it is.
+_ESCAPED = r"(?:\\.|[^\\{}])"
+_PROPERTIES = re.compile(_ESCAPED.format(";|") + "+")
+_VALUES = re.compile(_ESCAPED.format(",") + "+")
+
+
+class Rest:
+    """Handlers for everything that is not the registry."""
+
+    def __init__(self, store: Store, accounts: Accounts) -> None:
+        self._store = store
+        self._accounts = accounts
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route, HEAD included in GET; the last ones take what is left over as file paths."""
+        handlers = (
+            ("GET", "/api/system/ping", self.ping),
+            ("GET", "/api/system/version", self.version),
+            ("POST", "/api/system/usage", self.usage),
+            ("GET", "/api/security/encryptedPassword", self.encrypted_password),
+            ("POST", "/api/security/token", self.token),
+            ("GET", "/api/repositories", self.repositories),
+            ("GET", "/api/repositories/{repo}", self.repository),
+            ("GET", "/api/storage/{repo}", self.item),
+            ("GET", "/api/storage/{repo}/{path:.*}", self.item),
+            ("PUT", "/api/storage/{repo}/{path:.+}", self.set_properties),
+            ("DELETE", "/api/storage/{repo}/{path:.+}", self.delete_properties),
+            ("PATCH", "/api/metadata/{repo}/{path:.+}", self.patch_properties),
+            ("PUT", "/api/build", self.put_build),
+            ("GET", "/api/build", self.build_names),
+            ("GET", "/api/build/{name}", self.build_numbers),
+            ("GET", "/api/build/{name}/{number}", self.build),
+            ("*", "/api/{rest:.*}", self.unknown),
+            ("GET", "/{repo}/{path:.+}", self.download),
+        )
+        return [web.route(method, BASE + path, act) for method, path, act in handlers]
+
+    # System and security
+
+    async def ping(self, _request: web.Request) -> web.Response:
+        """Say that the server is there; proves nothing about credentials."""
+        return web.Response(text="OK")
+
+    async def version(self, _request: web.Request) -> web.Response:
+        """Say which Artifactory this pretends to be."""
+        return web.json_response(
+            {"version": VERSION, "revision": REVISION, "addons": [], "license": "buildpush sandbox"}
+        )
+
+    async def usage(self, request: web.Request) -> web.Response:
+        """Take a usage report and forget it."""
+        await wire.read_all(request, LARGEST_METADATA)
+        return web.json_response({})
+
+    async def encrypted_password(self, request: web.Request) -> web.Response:
+        """Give the caller back the password they sent: it is what they may send from now on."""
+        return web.Response(text=self._accounts.sent_password(request.headers.get("Authorization")))
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Make a further access token."""
+        await wire.read_all(request, LARGEST_METADATA)
+        token = self._accounts.make_token(wire.caller())
+        answer = {
+            "access_token": token,
+            "expires_in": YEAR_SECONDS,
+            "scope": "member-of-groups:*",
+            "token_type": "Bearer",
+        }
+        return web.json_response(answer)
+
+    async def unknown(self, request: web.Request) -> web.Response:
+        """Refuse what this sandbox does not have."""
+        raise RefusedError(404, "NOT_FOUND", f"The sandbox has no {request.method} {request.path}")
+
+    # Repositories
+
+    async def repositories(self, request: web.Request) -> web.Response:
+        """List all repositories."""
+        listed = [_show_repository(request, repository, "type") for repository in self._store.repositories()]
+        return web.json_response([{**one, "type": one["type"].upper()} for one in listed])
+
+    async def repository(self, request: web.Request) -> web.Response:
+        """Describe one repository; an unknown key is a bad request, as in Artifactory."""
+        repository = self._store.repository(request.match_info["repo"])
+        if repository is None:
+            raise RefusedError(400, "BAD_REQUEST", "Bad Request")
+        return web.json_response(_show_repository(request, repository, "rclass"))
+
+    # Files and their properties
+
+    def _find(self, request: web.Request) -> FileEntry | None:
+        """Return the file that is addressed, through virtual repositories as well."""
+        repository = self._store.repository(request.match_info["repo"])
+        path = request.match_info["path"]
+        found = (self._store.file(key, path) for key in (repository.physical if repository else ()))
+        return next((entry for entry in found if entry), None)
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """Send a file."""
+        wire.require("read", request.path)
+        entry = self._find(request)
+        if entry is None:
+            raise RefusedError(404, "NOT_FOUND", "File not found.")
+        headers = {
+            **checksum_headers(entry),
+            "Content-Type": entry.media_type,
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(entry.name)}",
+        }
+        return web.FileResponse(self._store.content.path(entry.checksums.sha256), headers=headers)
+
+    async def item(self, request: web.Request) -> web.Response:
+        """Describe a file or folder, or show its properties."""
+        wire.require("read", request.path)
+        path = request.match_info.get("path", "").strip("/")
+        entry = self._find(request) if path else None
+        if "properties" in request.query:
+            return self._show_properties(request, entry)
+        if entry:
+            return web.json_response(_show_file(request, entry))
+        return web.json_response(self._show_folder(request, path))
+
+    def _show_properties(self, request: web.Request, entry: FileEntry | None) -> web.Response:
+        properties = self._store.properties(entry.repo, entry.path) if entry else {}
+        asked = [key for key in request.query["properties"].split(",") if key]
+        shown = {key: values for key, values in properties.items() if not asked or key in asked}
+        if not shown:
+            raise RefusedError(404, "NOT_FOUND", "No properties could be found." if entry else "Unable to find item")
+        return web.json_response({"properties": shown, "uri": f"{wire.origin(request)}{quote(request.path)}"})
+
+    def _show_folder(self, request: web.Request, folder: str) -> dict[str, Any]:
+        key = request.match_info["repo"]
+        repository = self._store.repository(key)
+        below = [
+            file
+            for physical in (repository.physical if repository else ())
+            for file in self._store.files(physical, folder)
+        ]
+        if repository is None or (folder and not below):
+            raise RefusedError(404, "NOT_FOUND", "Unable to find item")
+        rests = [file.path[len(folder) :].lstrip("/") for file in below]
+        children = {rest.partition("/")[0]: "/" in rest for rest in rests}
+        listed = [{"uri": f"/{name}", "folder": is_folder} for name, is_folder in sorted(children.items())]
+        return {
+            "repo": key,
+            "path": f"/{folder}",
+            "children": listed,
+            "uri": f"{wire.origin(request)}{quote(request.path)}",
+        }
+
+    def _change(self, request: web.Request) -> list[FileEntry]:
+        """Return the files whose properties the request changes: one, or all below a folder.
+
+        Raises:
+            RefusedError: 404, nothing is there, or the repository is virtual; 403.
+        """
+        repo, path = request.match_info["repo"], request.match_info["path"].strip("/")
+        wire.require("annotate", f"{repo}/{path}")
+        repository = self._store.repository(repo)
+        entry = self._store.file(repo, path)
+        recursive = request.query.get("recursive", request.query.get("recursiveProperties", "1")) != "0"
+        below = self._store.files(repo, path) if recursive else []
+        if repository is None or repository.rclass == "virtual" or not (entry or below):
+            raise RefusedError(404, "NOT_FOUND", f"Unable to find item '{repo}:{path}'.")
+        return [entry] if entry else below
+
+    def _apply(self, entries: list[FileEntry], changes: Mapping[str, list[str] | None]) -> web.Response:
+        with self._store.change():
+            for entry in entries:
+                self._store.set_properties(entry.repo, entry.path, changes)
+        return web.Response(status=204)
+
+    async def set_properties(self, request: web.Request) -> web.Response:
+        """Set properties that are given in the query."""
+        if "properties" not in request.query:
+            raise RefusedError(
+                400, "BAD_REQUEST", "The sandbox takes files through the registry; this needs ?properties=key=value"
+            )
+        changes: dict[str, list[str] | None] = {**read_properties(request.query["properties"])}
+        return self._apply(self._change(request), changes)
+
+    async def delete_properties(self, request: web.Request) -> web.Response:
+        """Take properties away."""
+        keys = [key for key in request.query.get("properties", "").split(",") if key]
+        if not keys:
+            raise RefusedError(400, "BAD_REQUEST", "Name the properties to delete: ?properties=key,key")
+        return self._apply(self._change(request), dict.fromkeys(keys))
+
+    async def patch_properties(self, request: web.Request) -> web.Response:
+        """Set properties that are given in the body; null takes one away."""
+        body = await wire.read_all(request, LARGEST_METADATA)
+        try:
+            given = json.loads(body)["props"]
+            changes = {str(key): None if value is None else [str(value)] for key, value in given.items()}
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise RefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
+        return self._apply(self._change(request), changes)
+
+    # Builds
+
+    def _build_repository(self, request: web.Request) -> str:
+        return builds.build_repository(self._store, request.query.get("project"), request.query.get("buildRepo"))
+
+    async def put_build(self, request: web.Request) -> web.Response:
+        """Publish a build."""
+        who = wire.caller()
+        if not who.may("publish"):
+            raise forbidden(who.username, "publish", "build-info")
+        repo = self._build_repository(request)
+        body = await wire.read_all(request, builds.LARGEST)
+        sha256 = builds.keep_build(self._store, repo, body, who.username)
+        return web.Response(status=204, headers={"X-Checksum-Sha256": sha256})
+
+    async def build_names(self, request: web.Request) -> web.Response:
+        """List the names of all builds."""
+        latest: dict[str, int] = {}
+        for build in self._store.builds(repo=self._build_repository(request)):
+            latest.setdefault(build.name, build.started_ms)
+        if not latest:
+            raise RefusedError(404, "NOT_FOUND", "No builds were found")
+        listed = [
+            {"uri": f"/{quote(name, safe='')}", "lastStarted": builds.write_started(milliseconds)}
+            for name, milliseconds in latest.items()
+        ]
+        return web.json_response({"uri": f"{wire.origin(request)}{BASE}/api/build", "builds": listed})
+
+    async def build_numbers(self, request: web.Request) -> web.Response:
+        """List the runs of one build, newest first."""
+        name = request.match_info["name"]
+        found = self._store.builds(name, repo=self._build_repository(request))
+        if not found:
+            raise RefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
+        listed = [
+            {"uri": f"/{quote(build.number, safe='')}", "started": builds.write_started(build.started_ms)}
+            for build in found
+        ]
+        uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}"
+        return web.json_response({"uri": uri, "buildsNumbers": listed})
+
+    async def build(self, request: web.Request) -> web.Response:
+        """Show one run as it was stored."""
+        name, number = request.match_info["name"], request.match_info["number"]
+        started = request.query.get("started")
+        found = builds.find_build(self._store, name, number, repo=self._build_repository(request), started=started)
+        uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}/{quote(number, safe='')}"
+        return web.json_response({"uri": uri, "buildInfo": found.document})
+
+
+def read_properties(text: str) -> dict[str, list[str]]:
+    r"""Return the properties that ``key=value,value;key=value`` means; a backslash protects ``, \ | =`` in values.
+
+    Raises:
+        RefusedError: 400, a property has no ``=``.
+    """
+    found: dict[str, list[str]] = {}
+    for property_text in _PROPERTIES.findall(text):
+        key, equals, values = property_text.partition("=")
+        if not equals or not key:
+            raise RefusedError(400, "BAD_REQUEST", f"{property_text!r} is not key=value")
+        found.setdefault(key, []).extend(re.sub(r"\\(.)", r"\1", value) for value in _VALUES.findall(values) or [""])
+    return found
+
+
+def _show_repository(request: web.Request, repository: RepositoryEntry, kind: str) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if repository.rclass == "virtual":
+        more = {"repositories": list(repository.members), "defaultDeploymentRepo": repository.deploy_to}
+    return {
+        "key": repository.key,
+        kind: repository.rclass,
+        "packageType": repository.package_type,
+        "url": f"{wire.origin(request)}{BASE}/{repository.key}",
+        "description": "",
+        **more,
+    }
+
+
+def _show_file(request: web.Request, entry: FileEntry) -> dict[str, Any]:
+    sums = {"sha1": entry.checksums.sha1, "md5": entry.checksums.md5, "sha256": entry.checksums.sha256}
+    created, modified = _time(entry.created), _time(entry.modified)
+    place = f"{entry.repo}/{quote(entry.path)}"
+    return {
+        "repo": entry.repo,
+        "path": f"/{entry.path}",
+        "created": created,
+        "createdBy": entry.created_by,
+        "lastModified": modified,
+        "modifiedBy": entry.created_by,
+        "lastUpdated": modified,
+        "downloadUri": f"{wire.origin(request)}{BASE}/{place}",
+        "mimeType": entry.media_type,
+        "size": str(entry.checksums.size),
+        "checksums": sums,
+        "originalChecksums": sums,
+        "uri": f"{wire.origin(request)}{BASE}/api/storage/{place}",
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
