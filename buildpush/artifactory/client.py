@@ -189,7 +189,14 @@ def _path_before_artifactory(path: str) -> str:
 
 
 def _segments(*names: str) -> str:
-    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it."""
+    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
+
+    Raises:
+        BuildInfoError: a name would lead elsewhere; documents may come from anybody.
+    """
+    if {"", ".", ".."} & set(names):
+        message = f"{'/'.join(names)!r} is no path in a repository"
+        raise BuildInfoError(message)
     return "/".join(quote(name, safe="") for name in names)
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -92,9 +92,12 @@ def publish(
         sleep: waits so many seconds.
 
     Raises:
+        SettingsError: Artifactory would refuse the build's name or number.
         BuildInfoError: whatever went wrong, after the document was saved; the hint is the command that finishes it.
         CancelledError, TimeOutError: as they came, after the document was saved.
     """
+    check_identity("name", info.name)
+    check_identity("number", info.number)
     try:
         whole = complete(info, client, sleep=sleep)
         mark(whole, client, sleep=sleep)
@@ -246,15 +249,21 @@ def patiently(ask: Callable[[T], R], things: Sequence[T], sleep: Sleep) -> list[
     return answers
 
 
-def side_by_side(act: Callable[[T], R], things: Iterable[T]) -> list[R]:
+def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """Return what *act* makes of each of *things*, in order, four at a time; the first error ends it."""
+    if len(things) == 1:
+        return [act(things[0])]
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory") as pool:
-        try:
-            return list(pool.map(act, things))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory")
+    try:
+        answers = list(pool.map(act, things))
+    except BaseException:
+        # Nobody waits for the requests under way: after Ctrl-C the owner of the connections cuts them.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return answers
 
 
 # ---- what cannot be published is kept

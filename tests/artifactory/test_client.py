@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.artifactory import Artifactory, Login
+from buildpush.artifactory import Artifactory, BuildInfo, Login
 from buildpush.artifactory.client import base_url, message_of, property_query
 from buildpush.errors import BadNameError, SettingsError
 from buildpush.http import Http
@@ -105,6 +106,21 @@ def test_host_and_platform_follow_from_the_address(http):
     client = Artifactory("https://host:8443/tools/artifactory/", http)
     assert client.host == "host:8443"
     assert client.platform_url == "https://host:8443/tools/"
+
+
+@pytest.mark.parametrize(
+    ("version", "page"),
+    [
+        ("6.23.1", "https://h/artifactory/webapp/#/builds/a%2Fb/7"),
+        ("7.104.5", "https://h/ui/builds/a%2Fb/7/1790856000123/published?buildRepo=artifactory-build-info"),
+        ("10.0.0", "https://h/ui/builds/a%2Fb/7/1790856000123/published?buildRepo=artifactory-build-info"),
+    ],
+)
+def test_the_page_of_a_run_is_where_that_version_has_it(http, version, page):
+    client = Artifactory("https://h", http)
+    client._seen_version = version
+    started = datetime(2026, 10, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    assert client.build_page(BuildInfo(name="a/b", number="7", started=started)) == page
 
 
 @pytest.mark.parametrize(

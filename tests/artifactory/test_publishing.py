@@ -1,0 +1,446 @@
+"""A build-info on its way to a sandbox Artifactory, and what happens when it does not arrive."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish
+from buildpush.artifactory.publishing import PATIENCE, first_difference
+from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError
+from buildpush.events import Decision, Note
+from buildpush.http import Http, Retries
+from buildpush.images.references import Repository
+from buildpush.secrets import Secret
+
+pytestmark = pytest.mark.sandbox
+
+
+class Desk:
+    """A client of the sandbox that pushes what recipes make, and notes what it is told."""
+
+    def __init__(self, box, http, folder: Path, recipes) -> None:
+        self.box, self.http, self.folder, self.recipes = box, http, folder, recipes
+        self.events, self.waits = [], []
+        self.login = Login(box.username, box.password, source="connector sandbox")
+
+    def client(self, login: Login | None = None) -> Artifactory:
+        return Artifactory(self.box.artifactory_url, self.http, login or self.login, sink=self.events.append)
+
+    def name(self, text: str) -> str:
+        return f"{self.box.host}/{text}"
+
+    def upload(self, pushed):
+        """Send *pushed* and return it; an index after its images."""
+        for image in getattr(pushed, "images", ()):
+            self._upload_image(image, pushed.references[0].repository.path, (str(image.digest),))
+        tags = tuple(str(reference.tag) for reference in pushed.references)
+        self._upload_image(pushed, pushed.references[0].repository.path, tags)
+        return pushed
+
+    def _upload_image(self, image, path: str, names) -> None:
+        for content in getattr(image, "contents", ()):
+            digest = self.recipes.blob(content, "").digest
+            self._send("POST", f"{path}/blobs/uploads/?digest={digest}", content, "application/octet-stream")
+        for name in names:
+            self._send("PUT", f"{path}/manifests/{name}", image.manifest, image.media_type)
+
+    def _send(self, method: str, path: str, body: bytes, media_type: str) -> None:
+        headers = {"Content-Type": media_type}
+        url = f"{self.box.url}/v2/{path}"
+        answer = self.http.request(
+            method, url, headers=headers, body=body, authorization=self.login.authorization, repeatable=True
+        )
+        assert answer.ok, answer.text()
+
+    def hello(self, *tags: str, record=None, **changes) -> BuildInfo:
+        """Push the image of golden/hello.json and return its build-info."""
+        references = [self.name(f"docker-local/team/hello:{tag}") for tag in tags or ("1.0",)]
+        pushed = self.recipes.hello(*references)
+        contents = [f"buildpush-example layer {number}\n".encode() for number in (1, 2, 3)]
+        self.send_blobs(pushed, contents)
+        self.upload(pushed)
+        return describe(replace(pushed, **changes), record or self.recipes.record(), repository_key="docker-local")
+
+    def send_blobs(self, pushed, contents) -> None:
+        path = pushed.references[0].repository.path
+        for content in (*contents, pushed.config_document):
+            digest = self.recipes.blob(content, "").digest
+            self._send("POST", f"{path}/blobs/uploads/?digest={digest}", content, "application/octet-stream")
+
+    def publish(self, info: BuildInfo, login: Login | None = None, **more):
+        return publish(
+            info,
+            self.client(login),
+            folder=self.folder / "pending",
+            sink=self.events.append,
+            sleep=self.waits.append,
+            **more,
+        )
+
+    def asked(self, method: str, part: str) -> list:
+        return [request for request in self.box.requests if request.method == method and part in request.path]
+
+    def saved(self, error: BaseException) -> Path:
+        return Path(shlex.split(error.hint)[-1])
+
+
+@pytest.fixture
+def http():
+    with Http(retries=Retries(attempts=2, base=0.01)) as http:
+        yield http
+
+
+@pytest.fixture
+def desk(box, http, tmp_path, recipes):
+    return Desk(box, http, tmp_path, recipes)
+
+
+def test_a_published_build_info_is_what_was_described(desk):
+    info = desk.hello()
+    published = desk.publish(info)
+    [stored] = desk.box.builds("hello")
+    assert BuildInfo.parse(stored).modules == info.modules
+    assert (published.name, published.number, published.started) == ("hello", "42", info.started)
+
+
+def test_the_link_leads_to_the_run_in_the_interface(desk):
+    ui = f"{desk.box.url}/ui/builds/hello/42/1790856000123/published?buildRepo=artifactory-build-info"
+    assert desk.publish(desk.hello()).url == ui
+
+
+def test_every_file_names_its_build(desk):
+    info = desk.hello("1.0", "latest")
+    desk.publish(info)
+    assert len(info.artifacts) == 10
+    for artifact in info.artifacts:
+        properties = desk.box.properties("docker-local", artifact.path)
+        assert properties["build.name"] == ["hello"]
+        assert properties["build.number"] == ["42"]
+        assert properties["build.timestamp"] == ["1790856000123"]
+
+
+def test_nothing_is_asked_that_the_receipt_says_already(desk):
+    desk.publish(desk.hello())
+    assert desk.asked("GET", "api/storage") == []
+
+
+def test_exactly_the_missing_checksums_are_asked_for(desk, recipes):
+    pushed = recipes.hello()
+    config = replace(pushed.config, sha1=None, md5=None)
+    info = desk.hello("1.0", "latest", config=config)
+    published = desk.publish(info)
+    [request] = desk.asked("GET", "api/storage")
+    assert request.path.endswith(f"/team/hello/1.0/sha256__{config.digest.hex}")
+    [stored] = desk.box.builds(published.name)
+    sums = {(a["sha1"], a["md5"]) for m in stored["modules"] for a in m["artifacts"] if config.digest.hex in a["name"]}
+    assert sums == {(pushed.config.sha1, pushed.config.md5)}
+
+
+def test_an_index_is_published_with_its_platforms(desk, recipes):
+    pushed = recipes.multi(desk.name("docker-local/team/multi:2.0"))
+    for image in pushed.images:
+        own = f"buildpush-example {image.platform.architecture} layer\n".encode()
+        desk.send_blobs(replace(image, references=pushed.references), [b"buildpush-example shared layer\n", own])
+    desk.upload(pushed)
+    info = describe(pushed, recipes.record(name="multi"), repository_key="docker-local")
+    desk.publish(info)
+    [stored] = desk.box.builds("multi")
+    assert [module["id"] for module in stored["modules"]] == [
+        "multi:2.0",
+        "linux/amd64/multi:2.0",
+        "linux/arm64/multi:2.0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["team/app :: main", "100 % ünïcode", "a=b,c;d|e\\f", "x?y#z&w", "<b>"])
+def test_a_build_may_be_called_nearly_anything(desk, name):
+    info = desk.hello(record=desk.recipes.record(name=name, number=f"7/{name}"))
+    desk.publish(info)
+    [stored] = desk.box.builds(name)
+    assert stored["number"] == f"7/{name}"
+    properties = desk.box.properties("docker-local", info.artifacts[0].path)
+    assert properties["build.name"] == [name]
+    assert properties["build.number"] == [f"7/{name}"]
+
+
+def test_the_same_run_replaces_itself(desk):
+    info = desk.hello()
+    desk.publish(info)
+    desk.publish(info)
+    assert len(desk.box.builds("hello")) == 1
+
+
+# ---- before the build
+
+
+def test_a_wrong_password_is_found_before_the_build(desk):
+    login = Login("developer", Secret("not-the-password"), source="PLUGIN_PASSWORD")
+    with pytest.raises(AuthenticationError) as caught:
+        check_publish(desk.client(login), "hello", "42")
+    assert desk.box.host in str(caught.value)
+    assert "PLUGIN_PASSWORD" in str(caught.value)
+    assert "not-the-password" not in str(caught.value)
+
+
+def test_no_credentials_are_found_before_the_build(desk):
+    with pytest.raises(AuthenticationError, match="no credentials were given"):
+        check_publish(desk.client(Login()), "hello", "42")
+
+
+@pytest.mark.parametrize("kind", ["password", "token"])
+def test_good_credentials_of_either_kind_pass_the_check(desk, kind):
+    token = Login(token=desk.box.token)
+    check_publish(desk.client(token if kind == "token" else None), "hello", "42", sink=desk.events.append)
+    assert desk.events == []
+
+
+def test_a_number_that_was_published_before_is_noted(desk):
+    desk.publish(desk.hello())
+    check_publish(desk.client(), "hello", "42", sink=desk.events.append)
+    [note] = [event for event in desk.events if isinstance(event, Note)]
+    assert "hello 42 was published before" in note.text
+
+
+def test_a_number_that_was_published_before_is_refused_on_request(desk):
+    desk.publish(desk.hello())
+    with pytest.raises(BuildInfoError, match="hello 42 was published before"):
+        check_publish(desk.client(), "hello", "42", again=False)
+
+
+def test_another_number_of_a_known_build_is_no_news(desk):
+    desk.publish(desk.hello())
+    check_publish(desk.client(), "hello", "43", again=False, sink=desk.events.append)
+    assert desk.events == []
+
+
+def test_a_page_of_a_proxy_is_not_taken_for_an_answer(desk):
+    desk.box.add_fault("GET", "api/build", status=200, body=b"<html>please log in</html>")
+    with pytest.raises(BuildInfoError, match="no JSON object") as caught:
+        check_publish(desk.client(), "hello", "42")
+    assert "proxy" in caught.value.hint
+
+
+# ---- where the files are
+
+
+@pytest.mark.parametrize(
+    ("path", "told", "home"),
+    [
+        ("docker-local/team/app", "docker-local", Home("docker-local", "docker-local/")),
+        ("docker-local/team/app", None, Home("docker-local", "docker-local/")),
+        ("docker/team/app", "docker", Home("docker-local", "docker/")),
+        ("docker/team/app", "docker-local", Home("docker-local", "docker/")),
+        ("team/app", "docker-release", Home("docker-release", "")),
+        ("app", "docker", Home("docker-local", "")),
+    ],
+)
+def test_the_physical_repository_is_found(desk, path, told, home):
+    assert desk.client().locate(Repository(desk.box.host, path), told) == home
+
+
+def test_a_virtual_repository_is_resolved_aloud(desk):
+    desk.client().locate(Repository(desk.box.host, "docker/app"))
+    assert [event.choice for event in desk.events if isinstance(event, Decision)] == ["docker-local"]
+
+
+def test_a_repository_in_the_hosts_name_is_found(desk):
+    assert desk.client().locate(Repository("acme-docker-local.jfrog.io", "app")) == Home("docker-local", "")
+
+
+def test_a_repository_that_is_not_there_is_an_error(desk):
+    with pytest.raises(BuildInfoError, match="has no repository"):
+        desk.client().locate(Repository(desk.box.host, "elsewhere/app"))
+
+
+def test_what_the_registry_told_is_believed_where_nothing_may_be_looked_at(desk):
+    desk.box.add_fault("GET", "api/repositories", status=403, times=9)
+    assert desk.client().locate(Repository(desk.box.host, "docker-local/app"), "docker-local") == Home(
+        "docker-local", "docker-local/"
+    )
+
+
+# ---- when it does not arrive
+
+
+def test_a_refused_build_info_is_saved_and_can_be_finished(desk):
+    info = desk.hello()
+    desk.box.add_fault("PUT", "api/build$", status=403, body=b'{"errors": [{"message": "no right to deploy"}]}')
+    with pytest.raises(BuildInfoError, match="no right to deploy") as caught:
+        desk.publish(info)
+    assert caught.value.exit_code == 6
+    assert "the image is pushed" in str(caught.value)
+    assert caught.value.hint.startswith("buildpush build-info publish ")
+    path = desk.saved(caught.value)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    desk.publish(BuildInfo.load(path))
+    assert len(desk.box.builds("hello")) == 1
+
+
+def test_the_command_that_finishes_can_be_said_by_the_caller(desk):
+    desk.box.add_fault("PUT", "api/build$", status=403)
+    with pytest.raises(BuildInfoError) as caught:
+        desk.publish(desk.hello(), finish=("buildpush", "build-info", "publish", "--connectors", "my file.yml"))
+    assert caught.value.hint.startswith("buildpush build-info publish --connectors 'my file.yml' ")
+
+
+def test_wrong_credentials_after_a_good_push_are_a_build_info_that_can_be_finished(desk):
+    with pytest.raises(BuildInfoError, match="refuses the credentials") as caught:
+        desk.publish(desk.hello(), Login("developer", Secret("changed-meanwhile"), source="connector jfrog"))
+    assert caught.value.exit_code == 6
+    assert desk.saved(caught.value).exists()
+
+
+def test_a_server_that_is_gone_is_a_build_info_that_can_be_finished(desk, http):
+    info = desk.hello()
+    desk.box.add_fault("*", "api/", close=True, times=99)
+    with pytest.raises(BuildInfoError) as caught:
+        desk.publish(info)
+    assert desk.saved(caught.value).exists()
+
+
+def test_a_lost_answer_is_no_second_run(desk):
+    info = desk.hello()
+    desk.box.add_fault("PUT", "api/build$", lose_answer=True)
+    desk.publish(info)
+    assert len(desk.box.builds("hello")) == 1
+
+
+def test_a_refusal_of_what_is_there_all_the_same_is_no_failure(desk):
+    """Some servers answer 400 at random to documents that they keep."""
+    info = desk.hello()
+    desk.publish(info)
+    desk.box.add_fault("PUT", "api/build$", status=400)
+    desk.publish(info)
+
+
+def test_a_refusal_of_what_is_not_there_is_a_failure(desk):
+    desk.box.add_fault("PUT", "api/build$", status=400, body=b'{"errors": [{"message": "Could not insert build"}]}')
+    with pytest.raises(BuildInfoError, match="Could not insert build"):
+        desk.publish(desk.hello())
+
+
+def test_a_server_that_keeps_something_else_is_found_out(desk):
+    info = desk.hello()
+    other = replace(info, modules=())
+    body = json.dumps({"uri": "", "buildInfo": other.document()}).encode()
+    desk.box.add_fault("GET", "api/build/hello/42", status=200, body=body)
+    with pytest.raises(BuildInfoError, match=r"module hello:1\.0 is missing"):
+        desk.publish(info)
+
+
+def test_a_server_that_forgets_is_found_out(desk):
+    desk.box.add_fault("GET", "api/build/hello/42", status=404, times=99)
+    with pytest.raises(BuildInfoError, match="took the build-info and does not have it"):
+        desk.publish(desk.hello())
+    assert desk.waits == list(PATIENCE)
+
+
+def test_a_server_that_is_late_is_waited_for(desk):
+    info = desk.hello()
+    desk.box.add_fault("GET", "api/build/hello/42", status=404, times=2)
+    desk.box.add_fault("PUT", "api/storage", status=404, times=3)
+    desk.publish(info)
+    assert desk.waits == [PATIENCE[0], PATIENCE[0], PATIENCE[1]]
+
+
+def test_files_that_are_not_there_are_named(desk, recipes):
+    info = describe(
+        recipes.hello(desk.name("docker-local/team/never:1")), recipes.record(), repository_key="docker-local"
+    )
+    with pytest.raises(BuildInfoError, match=r"does not have docker-local/team/never/1/manifest\.json"):
+        desk.publish(info)
+
+
+def test_another_file_in_the_place_of_ours_is_found_out(desk, recipes):
+    config = replace(recipes.hello().config, sha1=None, md5=None)
+    info = desk.hello("1.0", config=config)
+    body = b'{"checksums": {"sha1": "1", "md5": "2", "sha256": "3"}}'
+    desk.box.add_fault("GET", "api/storage", status=200, body=body)
+    with pytest.raises(BuildInfoError, match="has another file at"):
+        desk.publish(info)
+
+
+def test_an_account_that_may_not_annotate_is_told_so(desk):
+    info = desk.hello()
+    account = desk.box.add_account("reader", ["read"])
+    with pytest.raises(BuildInfoError, match="Annotate") as caught:
+        desk.publish(info, Login("reader", account.password, source="JF_PASSWORD"))
+    assert "JF_PASSWORD" in str(caught.value)
+
+
+def test_a_cancelled_publication_is_saved_and_stays_cancelled(desk, http):
+    info = desk.hello()
+    http.cancel()
+    with pytest.raises(CancelledError):
+        desk.publish(info)
+    [note] = [event for event in desk.events if isinstance(event, Note)]
+    assert "buildpush build-info publish" in note.text
+    assert Path(shlex.split(note.text)[-1]).exists()
+
+
+def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
+    (desk.folder / "pending").write_text("a file, no folder", encoding="utf-8")
+    desk.box.add_fault("PUT", "api/build$", status=403)
+    with pytest.raises(BuildInfoError) as caught:
+        desk.publish(desk.hello())
+    assert "nor can it be saved" in caught.value.hint
+
+
+def test_a_servers_echo_of_a_secret_is_hidden(desk):
+    Secret("planted-and-echoed")
+    desk.box.add_fault("PUT", "api/build$", status=400, body=b"bad planted-and-echoed")
+    with pytest.raises(BuildInfoError) as caught:
+        desk.publish(desk.hello())
+    assert "planted-and-echoed" not in str(caught.value)
+
+
+def test_a_project_travels_in_the_address(desk):
+    desk.box.add_fault("PUT", "api/build$", status=403)
+    with pytest.raises(BuildInfoError) as caught:
+        desk.publish(desk.hello(record=desk.recipes.record(project="web")))
+    assert BuildInfo.load(desk.saved(caught.value)).project == "web"
+    page = desk.client().build_page(BuildInfo.load(desk.saved(caught.value)))
+    assert page.endswith("/published?buildRepo=web-build-info&projectKey=web")
+
+
+@pytest.mark.parametrize("path", ["../../api/system/configuration", "a//b", "./a", ""])
+def test_a_saved_path_cannot_lead_out_of_the_repository(desk, path):
+    info = desk.hello()
+    [module] = info.modules
+    bad = replace(module.artifacts[0], path=path, sha1="")
+    with pytest.raises(BuildInfoError, match="is no path in a repository"):
+        desk.publish(replace(info, modules=(replace(module, artifacts=(bad,)),)))
+    assert desk.box.builds("hello") == []
+
+
+def test_a_saved_document_with_an_impossible_name_is_refused_before_anything_is_sent(desk):
+    info = replace(desk.hello(), name="..")
+    with pytest.raises(SettingsError, match="begins with a dot"):
+        desk.publish(info)
+    assert not [request for request in desk.box.requests if "/artifactory/" in request.path]
+
+
+def test_no_planted_secret_is_published_or_saved(desk):
+    for planted in (desk.box.password.reveal(), desk.box.token.reveal()):
+        record = desk.recipes.record(environment={"BUILD_NOTE": planted}, url=f"https://u:{planted}@ci.example.com")
+        info = desk.hello(record=record)
+        desk.publish(info)
+        desk.box.add_fault("PUT", "api/build$", status=403)
+        with pytest.raises(BuildInfoError) as caught:
+            desk.publish(info)
+        assert planted not in json.dumps(desk.box.builds())
+        assert planted not in desk.saved(caught.value).read_text(encoding="utf-8")
+
+
+def test_a_module_with_other_files_is_a_difference(recipes):
+    info = describe(recipes.hello(), recipes.record(), repository_key="docker-local")
+    [module] = info.modules
+    assert first_difference(info.modules, (replace(module, artifacts=module.artifacts[1:]),))
+    assert first_difference(info.modules, (module, replace(module, id="more")))
+    assert first_difference(info.modules, info.modules) is None
