@@ -8,7 +8,7 @@ from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, Login
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
 from buildpush.artifactory.environment import allowed_environment
-from buildpush.artifactory.publishing import Published, check_publish, publish
+from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push
 
 __all__ = [
     "Agent",
@@ -23,4 +23,5 @@ __all__ = [
     "check_publish",
     "describe",
     "publish",
+    "publish_push",
 ]

@@ -311,7 +311,7 @@ class Artifactory:
                 continue
             return self._physical(facts, prefix)
         if told:  # the account may push there and may not look at its settings
-            return Home(told, f"{told}/" if repository.path.startswith(f"{told}/") else "")
+            return likely_home(repository, told)
         message = f"{self.host} has no repository for {repository}, or does not show it to {self.login.words}"
         raise BuildInfoError(message, hint="does the image go to the registry of this Artifactory?", setting="repo")
 
@@ -437,6 +437,12 @@ def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str
     keys += [(told, "")] if told and told != first else []
     keys += [(label, ""), (label.partition("-")[2], "")] if not told and not label.isdigit() else []
     return [(key, prefix) for key, prefix in keys if key]
+
+
+def likely_home(repository: Repository, told: str | None) -> Home:
+    """Return where *repository* is kept if the registry *told* its key, or else the path begins with it."""
+    key = told or repository.path.partition("/")[0]
+    return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")
 
 
 def message_of(body: bytes) -> str:

@@ -12,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from buildpush.artifactory.client import Artifactory, FileFacts, RefusedError
-from buildpush.artifactory.document import Artifact, BuildInfo, Dependency, Module, check_identity
+from buildpush.artifactory.buildinfo import describe
+from buildpush.artifactory.client import Artifactory, FileFacts, Home, RefusedError, likely_home
+from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
 from buildpush.errors import BuildInfoError, BuildPushError, CancelledError, TimeOutError
 from buildpush.events import Note, Sink, ignore
+from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.secrets import redact
 from buildpush.state import write_private
 
@@ -109,6 +111,41 @@ def publish(
         raise
     except BuildPushError as error:
         raise _unpublished(error, info, folder, finish) from error
+
+
+def publish_push(
+    pushed: PushedImage | PushedIndex,
+    record: BuildRecord,
+    client: Artifactory,
+    *,
+    folder: Path,
+    sink: Sink = ignore,
+    finish: Sequence[str] = FINISH,
+    sleep: Sleep = time.sleep,
+) -> Published:
+    """Find where Artifactory keeps *pushed*, describe it, and :func:`publish` that.
+
+    Where the server cannot even be asked for the repository, the document is saved with the repository key that the
+    registry named, or else the first part of the path.
+
+    Raises:
+        BuildInfoError, CancelledError, TimeOutError: as :func:`publish` does.
+    """
+    repository, told = pushed.references[0].repository, pushed.repository_key
+    try:
+        home = client.locate(repository, told)
+    except BuildPushError as error:
+        info = _described(pushed, record, likely_home(repository, told))
+        if isinstance(error, CancelledError | TimeOutError):
+            sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
+            raise
+        raise _unpublished(error, info, folder, finish) from error
+    info = _described(pushed, record, home)
+    return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
+
+
+def _described(pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home) -> BuildInfo:
+    return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix)
 
 
 # ---- the four acts

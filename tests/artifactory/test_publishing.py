@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish
+from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
 from buildpush.artifactory.publishing import PATIENCE, first_difference
 from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError
 from buildpush.events import Decision, Note
@@ -302,6 +302,46 @@ def test_a_server_that_is_gone_is_a_build_info_that_can_be_finished(desk, http):
     with pytest.raises(BuildInfoError) as caught:
         desk.publish(info)
     assert desk.saved(caught.value).exists()
+
+
+def publish_push_of(desk, pushed, record=None):
+    return publish_push(
+        pushed,
+        record or desk.recipes.record(),
+        desk.client(),
+        folder=desk.folder / "pending",
+        sink=desk.events.append,
+        sleep=desk.waits.append,
+    )
+
+
+def test_a_push_through_a_virtual_repository_names_the_physical_one(desk, recipes):
+    desk.hello()
+    pushed = recipes.hello(desk.name("docker/team/hello:1.0"))
+    publish_push_of(desk, replace(pushed, repository_key="docker"))
+    [stored] = desk.box.builds("hello")
+    [module] = stored["modules"]
+    assert {artifact["originalDeploymentRepo"] for artifact in module["artifacts"]} == {"docker-local"}
+    assert module["artifacts"][0]["path"] == "team/hello/1.0/manifest.json"
+
+
+def test_a_server_that_is_gone_before_it_was_asked_where_the_image_is_loses_nothing(desk):
+    desk.hello()
+    pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
+    desk.box.add_fault("*", "api/repositories", close=True, times=99)
+    with pytest.raises(BuildInfoError, match="the image is pushed") as caught:
+        publish_push_of(desk, pushed)
+    desk.box.clear_faults()
+    desk.publish(BuildInfo.load(desk.saved(caught.value)))
+    assert len(desk.box.builds("hello")) == 1
+
+
+def test_a_cancelled_question_where_the_image_is_loses_nothing(desk, http):
+    pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
+    http.cancel()
+    with pytest.raises(CancelledError):
+        publish_push_of(desk, pushed)
+    assert [event for event in desk.events if isinstance(event, Note)]
 
 
 def test_a_lost_answer_is_no_second_run(desk):
