@@ -19,10 +19,11 @@ from buildpush.images.model import (
     MANIFEST_TYPES,
     OCI_LAYER,
     Compression,
+    Layer,
     MediaTypes,
     Platform,
 )
-from buildpush.images.references import Digest
+from buildpush.images.references import Digest, Repository
 
 _SCHEMA = 2
 
@@ -151,6 +152,38 @@ def with_diff_ids(config: bytes, found: Sequence[Digest]) -> bytes:
     document = dict(read_config(config))
     document["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in found]}
     return _json(document)
+
+
+def describe_layers(config: bytes, manifest: Manifest, repository: Repository | None = None) -> tuple[Layer, ...]:
+    """Return the layers of an image that is complete somewhere: in *repository*, or in a file.
+
+    Raises:
+        DigestError: configuration and manifest disagree about how many there are.
+    """
+    known, steps = diff_ids(config), _steps(config)
+    if known and len(known) != len(manifest.layers):
+        message = f"the configuration names {len(known)} layers, the manifest {len(manifest.layers)}"
+        raise DigestError(message, hint="the image is damaged: build or fetch it again")
+    return tuple(
+        Layer(
+            created_by=steps[at] if len(steps) == len(manifest.layers) else "",
+            media_type=one.media_type,
+            diff_id=known[at] if known else None,
+            digest=one.digest,
+            size=one.size,
+            repository=repository,
+        )
+        for at, one in enumerate(manifest.layers)
+    )
+
+
+def _steps(config: bytes) -> list[str]:
+    """Return the instruction behind each layer, from the history; it is for people, so nothing in it is an error."""
+    try:
+        entries = json.loads(config)["history"]
+        return [str(one.get("created_by", "")) for one in entries if not one.get("empty_layer")]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return []
 
 
 def platform_of(config: bytes) -> Platform:

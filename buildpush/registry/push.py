@@ -8,6 +8,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import BinaryIO, Self, TypeVar
 
 from buildpush.errors import (
@@ -55,6 +56,8 @@ from buildpush.registry.upload import Bytes, find, mount, send
 
 Value = TypeVar("Value")
 _NOT_ALLOWED = 405
+# A compressed layer up to this size is made before it is sent, to ask whether the registry has it.
+_SMALL = 4 * 1024 * 1024
 _LONGEST_WORDS = 48
 
 
@@ -324,15 +327,32 @@ class _Delivery:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
         kind = work.kind(at, self._options.compression)
         source = _LayerSource(self, work, at, kind, reader)
+        if kind != "none" and (there := self._known_by_now(source, work, at)):
+            return there
         promised = work.image.layers[at].digest if kind == "none" else None
         sent = send(self._registry, work.repository, source, what=source.item, promised=promised)
         sent = self._checked(sent, work, at)
-        self._learnt[id(work.image), at] = sent
-        self._homes[sent.digest] = work.repository
-        if kind != "none" and self._registry.memory:
-            self._registry.memory.keep(sent, self._made_by(kind))
+        self._learn(sent, work, at)
         self._sink(Progress(source.item, sent.size, sent.size, "sent"))
         return _pushed(sent, self._media_type(work, at), "sent", sent.diff_id)
+
+    def _learn(self, layer: Compressed, work: _Work, at: int) -> None:
+        """Remember what a layer became, for the next repository of this push and for pushes to come."""
+        self._learnt[id(work.image), at] = layer
+        self._homes[layer.digest] = work.repository
+        kind = work.kind(at, self._options.compression)
+        if kind != "none" and self._registry.memory:
+            self._registry.memory.keep(layer, self._made_by(kind))
+
+    def _known_by_now(self, source: _LayerSource, work: _Work, at: int) -> PushedBlob | None:
+        """Compress the beginning of a layer; if that was all of it, ask for it before it is sent."""
+        found = source.look_ahead(_SMALL)
+        there = self._present(work.repository, self._checked(found, work, at)) if found else None
+        if there is None:
+            return None
+        self._learn(there, work, at)
+        self._sink(Progress(source.item, there.size, there.size, "exists"))
+        return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
     def _checked(self, sent: Compressed, work: _Work, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
@@ -423,11 +443,28 @@ class _LayerSource:
         self._at = at
         self._kind = kind
         self._reader = reader
+        self._begun: Iterator[bytes] | None = None
         self.item = work.item(at)
         self.length = work.image.layers[at].size if kind == "none" else None
         self.result: Compressed | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        begun, self._begun = self._begun, None
+        return self._blocks() if begun is None else begun
+
+    def look_ahead(self, most: int) -> Compressed | None:
+        """Make up to *most* bytes, or a little more, for the next iteration; say what they are if that was all."""
+        blocks, held, size = self._blocks(), [], 0
+        for block in blocks:
+            held.append(block)
+            size += len(block)
+            if size > most:
+                break
+        self._begun = chain(held, blocks)
+        self.length = self.result.size if self.result else self.length
+        return self.result
+
+    def _blocks(self) -> Iterator[bytes]:
         self.result = None
         total = self._work.image.layers[self._at].size
         with self._opened() as reader:

@@ -1,0 +1,185 @@
+"""An image or index out of a registry: manifests and configuration now, layers when somebody reads them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from typing import Any, BinaryIO, cast
+
+from buildpush.errors import DigestError, PushError, UnreachableError
+from buildpush.http import Answer, Stream
+from buildpush.images.compression import Hashes, digest_of
+from buildpush.images.manifests import Descriptor, Manifest, check_digests, describe_layers, platform_of, read_manifest
+from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Image, Index, Platform
+from buildpush.images.references import Reference, Repository
+from buildpush.registry.client import Registry, refusal
+
+_ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
+_LARGEST_CONFIG = 16 * 1024 * 1024
+_PARTIAL = 206
+
+
+def pull(reference: Reference, registry: Registry, platform: Platform | None = None) -> Image | Index:
+    """Return what *reference* names; its layers stay where they are until they are read.
+
+    Args:
+        reference: by digest, where it has one.
+        registry: to ask.
+        platform: which image of an index is wanted; ``None`` for the whole index.
+
+    Raises:
+        RegistryError: it is not there, or may not be read.
+        DigestError: the bytes are not those that the digest promises.
+        PushError: it is no image, or has none for the platform.
+        UnreachableError: there is no answer.
+        AuthenticationError: the credentials are refused.
+    """
+    data, manifest = _manifest(reference, registry)
+    if manifest.media_type not in INDEX_TYPES:
+        return _image(reference.repository, registry, data, manifest, None)
+    if platform:
+        chosen = _choose(manifest, platform, reference)
+        data, manifest = _manifest(reference.repository.at(chosen.digest), registry)
+        return _image(reference.repository, registry, data, manifest, chosen.platform)
+    return _index(reference.repository, registry, data, manifest)
+
+
+def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:
+    images = []
+    for one in index.manifests:
+        inner, manifest = _manifest(repository.at(one.digest), registry)
+        images.append(_image(repository, registry, inner, manifest, one.platform))
+    return Index(tuple(images), data, index.media_type)
+
+
+def _manifest(reference: Reference, registry: Registry) -> tuple[bytes, Manifest]:
+    path = f"manifests/{reference.target}"
+    answer = registry.request(reference.repository, "GET", path, actions="pull", headers={"Accept": _ACCEPT})
+    if not answer.ok:
+        raise refusal(answer, f"{reference} cannot be had")
+    promised = str(reference.digest or answer.headers.get("Docker-Content-Digest", ""))
+    found = digest_of(answer.body)
+    if promised.startswith("sha256:") and promised != str(found):
+        message = f"the manifest of {reference} has the digest {found}, but {promised} was promised"
+        raise DigestError(message, hint="a proxy in between changes what it passes on")
+    return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
+
+
+def _choose(index: Manifest, platform: Platform, reference: Reference) -> Descriptor:
+    """Return the image for *platform*: the same variant, else one without, else any of the architecture."""
+    fitting = [
+        one
+        for one in index.manifests
+        if one.platform and (one.platform.os, one.platform.architecture) == (platform.os, platform.architecture)
+    ]
+    for variant in (platform.variant, _COMMON_VARIANTS.get(platform.architecture, ""), ""):
+        for one in fitting:
+            if one.platform and one.platform.variant == variant:
+                return one
+    if fitting:
+        return fitting[0]
+    there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "none"
+    message = f"{reference} has no image for {platform}"
+    raise PushError(message, hint=f"it has: {there}", setting="platforms")
+
+
+# Source: containerd/platforms, "Normalization": arm64 means v8, arm means v7.
+_COMMON_VARIANTS = {"arm64": "v8", "arm": "v7"}
+
+
+def _image(
+    repository: Repository, registry: Registry, data: bytes, manifest: Manifest, platform: Platform | None
+) -> Image:
+    if manifest.config is None:
+        message = f"an index of {repository} names another index, which is not supported"
+        raise PushError(message)
+    config = _small_blob(repository, registry, manifest.config)
+    layers = describe_layers(config, manifest, repository)
+
+    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(wanted):
+            with _Blob(repository, registry, manifest.layers[at]) as reader:
+                yield at, cast("BinaryIO", reader)
+
+    return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
+
+
+def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) -> bytes:
+    if wanted.size > _LARGEST_CONFIG:
+        message = f"the configuration of {repository} has {wanted.size} bytes, more than an image can need"
+        raise PushError(message)
+    answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull")
+    if not answer.ok:
+        raise refusal(answer, f"the configuration of {repository} cannot be had")
+    if wanted.digest.algorithm == "sha256":
+        check_digests([wanted.digest], [digest_of(answer.body)], f"the configuration of {repository}")
+    return answer.body
+
+
+class _Blob(io.RawIOBase):
+    """A layer that is read from a registry: goes on where a broken line left off, and checks the digest at the end."""
+
+    def __init__(self, repository: Repository, registry: Registry, wanted: Descriptor) -> None:
+        self._repository = repository
+        self._registry = registry
+        self._wanted = wanted
+        self._hashes = Hashes()
+        self._open = ExitStack()
+        self._stream: Stream | None = None
+        self._breaks = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self.readall() if size < 0 else self._next(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        block = self._next(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        self._open.close()
+        super().close()
+
+    def _next(self, size: int) -> bytes:
+        while True:
+            try:
+                stream = self._stream = self._stream or self._begin()
+                block = stream.read(size)
+            except UnreachableError as error:
+                self._go_on_after(error)
+                continue
+            self._hashes.update(block)
+            if not block:
+                self._check()
+            return block
+
+    def _begin(self) -> Stream:
+        done = self._hashes.size
+        headers = {"Range": f"bytes={done}-"} if done else {}
+        path = f"blobs/{self._wanted.digest}"
+        answer = self._open.enter_context(self._registry.open(self._repository, path, headers=headers))
+        if isinstance(answer, Answer):
+            raise refusal(answer, f"the layer {self._wanted.digest} of {self._repository} cannot be had")
+        skip = 0 if answer.status == _PARTIAL else done
+        while skip > 0 and (passed := answer.read(min(skip, 1024 * 1024))):
+            skip -= len(passed)
+        return answer
+
+    def _go_on_after(self, error: UnreachableError) -> None:
+        self._breaks += 1
+        http = self._registry.http
+        if self._breaks >= http.attempts or self._stream is None:
+            raise error
+        self._open.close()
+        self._stream = None
+        http.wait(f"the layer {self._wanted.digest}", str(error), self._breaks)
+
+    def _check(self) -> None:
+        if self._wanted.digest.algorithm != "sha256" or self._hashes.digest == self._wanted.digest:
+            return
+        message = f"the layer {self._wanted.digest} of {self._repository} arrived as {self._hashes.digest}"
+        raise DigestError(message, hint="a proxy in between changes what it passes on")
