@@ -9,15 +9,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from buildpush.api import build as build
+    from buildpush.api import check as check
+    from buildpush.api import load as load
+    from buildpush.api import run as run
     from buildpush.errors import BuildPushError as BuildPushError
+    from buildpush.plan import Plan as Plan
+    from buildpush.results import RunResult as RunResult
+    from buildpush.secrets import Secret as Secret
+    from buildpush.settings.model import BuildAndPush as BuildAndPush
+    from buildpush.settings.model import PublishBuildInfo as PublishBuildInfo
+    from buildpush.settings.written import Loaded as Loaded
 
 __version__ = "0.1.0"
 
 # public name -> module that has it
 _HOMES = {
+    "BuildAndPush": "buildpush.settings.model",
     "BuildPushError": "buildpush.errors",
+    "Loaded": "buildpush.settings.written",
+    "Plan": "buildpush.plan",
+    "PublishBuildInfo": "buildpush.settings.model",
+    "RunResult": "buildpush.results",
+    "Secret": "buildpush.secrets",
+    "build": "buildpush.api",
+    "check": "buildpush.api",
+    "load": "buildpush.api",
+    "run": "buildpush.api",
 }
-__all__ = ["BuildPushError", "__version__"]
+__all__ = [
+    "BuildAndPush",
+    "BuildPushError",
+    "Loaded",
+    "Plan",
+    "PublishBuildInfo",
+    "RunResult",
+    "Secret",
+    "__version__",
+    "build",
+    "check",
+    "load",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -277,9 +277,9 @@ def make_check() -> click.Command:
 def _check(**options: Any) -> None:
     as_json = options.pop("as_json")
     loaded, session = _load(options)
-    from buildpush.pipeline import plan
+    from buildpush.plan import plan
 
-    plans = [plan(step, loaded, session, dry=True) for step in loaded.steps]
+    plans = [plan(step, session) for step in loaded.steps]
     if as_json:
         click.echo(json.dumps({"steps": [each.as_json() for each in plans]}, indent=2, ensure_ascii=False))
         return
@@ -357,7 +357,7 @@ def make_build_info() -> click.Command:
 
 
 def _publish_saved(file: Path, **server: str | None) -> None:
-    from buildpush.pipeline import publish_saved
+    from buildpush.saved import publish_saved
     from buildpush.session import Session
 
     with _shown(Session.default()) as session:
@@ -366,7 +366,7 @@ def _publish_saved(file: Path, **server: str | None) -> None:
 
 
 def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
-    from buildpush.pipeline import show_build
+    from buildpush.saved import show_build
     from buildpush.session import Session
 
     document = show_build(name, number, project, Session.default(), **server)

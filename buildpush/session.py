@@ -80,6 +80,7 @@ class Story:
         self.retries = 0
         self.decisions: list[Decision] = []
         self.notes: list[str] = []
+        self._inner = [0.0]
 
     def __call__(self, event: Event) -> None:
         """Remember what the result will tell, and pass the event on."""
@@ -99,10 +100,14 @@ class Story:
     def phase(self, name: str, about: str = "") -> Iterator[None]:
         """Announce a phase and, when it went well, how long it took."""
         self(Started(name, about))
+        self.seconds.setdefault(name, 0.0)
+        self._inner.append(0.0)
         begun = time.monotonic()
         try:
             yield
         finally:
-            # Phases may lie inside one another; each counts its own time only.
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begun
-        self(Finished(name, time.monotonic() - begun))
+            # Phases lie inside one another (an engine gives its layers while they are pushed); each counts its own time.
+            whole = time.monotonic() - begun
+            self.seconds[name] += whole - self._inner.pop()
+            self._inner[-1] += whole
+        self(Finished(name, self.seconds[name]))

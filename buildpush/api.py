@@ -1,0 +1,157 @@
+"""What importers and notebooks call: a step file, keywords, or both in; a result out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from buildpush.errors import SettingsError
+from buildpush.events import Sink, ignore
+from buildpush.pipeline import build_all, run_all
+from buildpush.plan import Plan, plan
+from buildpush.results import RunResult
+from buildpush.session import Session
+from buildpush.settings.sources import read
+from buildpush.settings.written import Loaded, WrittenStep
+
+Name = str | Path | None
+
+
+def load(
+    file: Name = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    step: str | None = None,
+    **settings: Any,
+) -> Loaded:
+    """Return the steps of *file* with everything that was said about them, and who said it.
+
+    Args:
+        file: a step file or pipeline; without one, the keywords make a step.
+        env: variables to read instead of the process's own.
+        cwd: folder that relative paths start from; the process's own if not given.
+        step: identifier of the only step that is wanted.
+        settings: settings by their Python names; they beat variables, and those the file.
+
+    Raises:
+        SettingsError: something cannot be read or is said twice; the message says where.
+    """
+    session = _session(env, cwd, None, None, None)
+    return read(_path(file), env=session.env, flags={}, keywords=settings, cwd=session.cwd, step=step)
+
+
+def run(
+    file: Name = None,
+    *,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    step: str | None = None,
+    strict: bool = False,
+    sink: Sink | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Build, push and publish one step, and return what the registry and Artifactory confirmed.
+
+    Args:
+        file: as for :func:`load`, as are *env*, *cwd*, *step* and *settings*.
+        connectors: file of connectors and secret references.
+        secrets: folder with one file per secret.
+        variables: what expressions may ask for.
+        strict: fail where a note would be given.
+        sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
+
+    Raises:
+        BuildPushError: the first thing that failed.
+        KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
+    """
+    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
+    _one(loaded)
+    with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
+        return run_all(loaded, session, strict=strict)[0]
+
+
+def build(
+    file: Name = None,
+    *,
+    output: str | None = None,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    step: str | None = None,
+    sink: Sink | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Build one step without a push, into *output* (``oci:FOLDER``, ``docker-archive:FILE``) if it is given.
+
+    Arguments and errors are those of :func:`run`.
+    """
+    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
+    _one(loaded)
+    with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
+        return build_all(loaded, session, output=output)[0]
+
+
+def check(
+    file: Name = None,
+    *,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    step: str | None = None,
+    **settings: Any,
+) -> Plan:
+    """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked."""
+    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
+    return plan(_one(loaded), _session(env, cwd, connectors, secrets, variables))
+
+
+def _one(loaded: Loaded) -> WrittenStep:
+    if len(loaded.steps) == 1:
+        return loaded.steps[0]
+    names = ", ".join(step.identifier for step in loaded.steps)
+    message = f"the file has {len(loaded.steps)} steps, and one is wanted"
+    raise SettingsError(message, hint=f"add step= with one of {names}")
+
+
+def _path(name: Name) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def _session(
+    env: Mapping[str, str] | None,
+    cwd: Name,
+    connectors: Name,
+    secrets: Name,
+    variables: Mapping[str, str] | None,
+) -> Session:
+    folder = _path(cwd)
+    return Session.default(
+        env=env,
+        cwd=folder.absolute() if folder else None,
+        connectors=_path(connectors),
+        secrets=_path(secrets),
+        variables=variables,
+    )
+
+
+@contextmanager
+def _watched(session: Session, sink: Sink | None) -> Iterator[Session]:
+    from buildpush.display.notebook import in_ipython
+
+    shown = None if sink else in_ipython(sys.stdout)
+    try:
+        yield session.watched(sink or shown or ignore)
+    finally:
+        if shown:
+            shown.close()

@@ -1,0 +1,87 @@
+"""The hosts of one step: the registry that is pushed to, and the Artifactory that keeps its build-info."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildpush import artifactory as art
+from buildpush.artifactory import Artifactory
+from buildpush.engines import Engine
+from buildpush.errors import SettingsError
+from buildpush.events import Sink
+from buildpush.http import Http
+from buildpush.images.model import Image, Index, Platform
+from buildpush.images.references import Reference
+from buildpush.places import Here
+from buildpush.registry.auth import Credential, Keychain
+from buildpush.registry.client import Registry
+from buildpush.registry.memory import Memory
+from buildpush.registry.pull import pull
+from buildpush.session import Session
+from buildpush.settings.resolve import ArtifactoryTarget, Login, Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a step talks to; good as long as :func:`connect` is open."""
+
+    http: Http
+    keychain: Keychain
+    registry: Registry
+    artifactory: Artifactory | None
+    engines: tuple[Engine, ...]
+
+
+@contextmanager
+def connect(order: Resolved, session: Session, sink: Sink) -> Iterator[Connection]:
+    """Open what *order* needs and close it at the end; nothing is sent before something is asked for."""
+    with ExitStack() as stack:
+        http = stack.enter_context(open_http(session, sink, order.plain_http))
+        keychain = keychain_of(order.credentials, session)
+        memory = stack.enter_context(Memory(session.state.memory))
+        registry = Registry(http, keychain, sink=sink, memory=memory)
+        server = _artifactory(order.artifactory, http, keychain, sink)
+        scratch = stack.enter_context(session.state.temporary())
+        yield Connection(http, keychain, registry, server, _engines(registry, order, session, sink, scratch))
+
+
+def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset()) -> Http:
+    """Return connections that follow the proxies and certificates of the session's environment."""
+    authority = session.env.get("SSL_CERT_FILE")
+    return Http(ca_file=Path(authority) if authority else None, proxies=session.env, insecure_hosts=plain, sink=sink)
+
+
+def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
+    """Return the keychain that knows *logins* first, and then what people keep in their own files."""
+    given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
+    return Keychain(given, env=session.env, home=session.home, place=Here(session.env))
+
+
+def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychain, sink: Sink) -> Artifactory | None:
+    return open_artifactory(target, http, keychain, sink) if target else None
+
+
+def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
+    """Return the client of *target*; who has said no credential for it is who pushes to its host."""
+    login = art.Login(target.username, target.password, target.token, target.source)
+    if target.token is None and target.password is None:
+        found = keychain.find(target.host)
+        login = art.Login(found.username, found.password, source=found.source) if found else login
+    return Artifactory(target.url, http, login, sink=sink)
+
+
+def _engines(registry: Registry, order: Resolved, session: Session, sink: Sink, scratch: Path) -> tuple[Engine, ...]:
+    from buildpush.engines.native import Native
+
+    def base(reference: Reference, platform: Platform) -> Image:
+        found = pull(reference, registry, platform)
+        if isinstance(found, Index):
+            message = f"{reference} has no single image for {platform}"
+            raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
+        return found
+
+    del order, session, scratch
+    return (Native(base, sink),)

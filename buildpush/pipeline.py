@@ -1,0 +1,234 @@
+"""The story of a run: from what was written to what the registry and Artifactory confirmed.
+
+::
+
+    read ► Loaded ► evaluate ► BuildAndPush ► resolve ► Resolved ► engine.build ► Image ► push ► PushedImage
+                                                           RunResult ◄ publish ◄ BuildInfo ◄ describe ◄┘
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from buildpush import engines
+from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, describe, publish
+from buildpush.connection import Connection, connect
+from buildpush.errors import BuildPushError, StrictError, TimeOutError
+from buildpush.events import Note
+from buildpush.images.model import Image, Index, PushedImage, PushedIndex
+from buildpush.plan import Surroundings, surroundings
+from buildpush.receipt import receipt
+from buildpush.registry.push import push
+from buildpush.results import RunResult
+from buildpush.session import Session, Story
+from buildpush.settings.facts import revision_of, vcs
+from buildpush.settings.resolve import Resolved
+from buildpush.settings.written import Loaded, WrittenStep
+from buildpush.sinks import write
+
+Pushed = PushedImage | PushedIndex
+
+
+def run_all(loaded: Loaded, session: Session, *, strict: bool = False) -> tuple[RunResult, ...]:
+    """Run every step of *loaded* in its order and return their results; the first failure ends the run."""
+    session.state.sweep()
+    around = surroundings(session)
+    _announce(loaded, session, strict=strict)
+    return tuple(run_step(step, around, strict=strict) for step in loaded.steps)
+
+
+def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -> RunResult:
+    """Resolve, check, build, push, publish: one step.
+
+    Returns:
+        The receipt: what the registry confirmed, where the build-info is, how long each phase took.
+
+    Raises:
+        BuildPushError: the first thing that failed; its class says which phase, its hint what to do.
+    """
+    story = Story(around.session.sink)
+    with story.phase("resolve", step.name or step.identifier):
+        order = around.resolve(step, story)
+    _refuse_notes(story, strict=strict)
+    with _limited(order), connect(order, around.session, story) as connection:
+        with story.phase("preflight"):
+            _check(order, connection)
+        pushed = _build_and_push(order, connection, story)
+        published = _publish(order, pushed, connection, around, story)
+    result = _result(step, story, pushed=pushed, published=published)
+    around.record(result)
+    return result
+
+
+def _check(order: Resolved, connection: Connection) -> None:
+    """Ask every host for the rights that the step will need, so that a wrong password costs no build."""
+    if order.push and order.request:
+        connection.registry.check_push(order.references[0].repository)
+    if order.build.publish and connection.artifactory:
+        name, number, project = order.build.name, order.build.number, order.build.project
+        check_publish(connection.artifactory, name, number, project=project, sink=connection.registry.sink)
+
+
+def _build_and_push(order: Resolved, connection: Connection, story: Story) -> Pushed | None:
+    if order.request is None:
+        return receipt(order.references[0], connection.registry)
+    engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+    with _interruptible(connection), story.phase("build", engine.name), engine.build(order.request) as image:
+        if order.push:
+            return _push(image, order, connection, story)
+        _drain(image)
+    return None
+
+
+def _push(image: Image | Index, order: Resolved, connection: Connection, story: Story) -> Pushed:
+    with story.phase("push", ", ".join(str(reference) for reference in order.references)):
+        return push(
+            image,
+            order.references,
+            connection.registry,
+            compression=order.compression,
+            media_types=order.media_types,
+            checksums=order.build.publish,
+            sink=story,
+        )
+
+
+def _drain(image: Image | Index) -> None:
+    """Read every layer once: only then has an engine that makes them on the way really built them."""
+    for each in image.images if isinstance(image, Index) else (image,):
+        for _, reader in each.blobs(range(len(each.layers))):
+            while reader.read(1 << 20):
+                pass
+
+
+def _publish(
+    order: Resolved, pushed: Pushed | None, connection: Connection, around: Surroundings, story: Story
+) -> Published | None:
+    if pushed is None or connection.artifactory is None or not order.build.publish:
+        return None
+    with story.phase("publish", f"{order.build.name} {order.build.number}"):
+        home = connection.artifactory.locate(pushed.references[0].repository, pushed.repository_key)
+        record = _record(order, around)
+        info = describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix)
+        finish = ("buildpush", "build-info", "publish", "--artifactory-url", connection.artifactory.url)
+        folder = around.session.state.pending
+        return publish(info, connection.artifactory, folder=folder, sink=story, finish=finish)
+
+
+def _record(order: Resolved, around: Surroundings) -> BuildRecord:
+    env, build = around.session.env, order.build
+    source = vcs(around.facts.git, revision_of(env))
+    duration = around.session.now() - around.started
+    return BuildRecord(
+        name=build.name,
+        number=build.number,
+        started=around.started,
+        url=build.url,
+        project=build.project,
+        module=build.module,
+        vcs=(Vcs(source.url, source.revision, source.branch, source.message),) if source else (),
+        environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
+        principal=around.ci.actor,
+        duration_ms=max(1, round(duration.total_seconds() * 1000)),
+    )
+
+
+def build_all(loaded: Loaded, session: Session, *, output: str | None) -> tuple[RunResult, ...]:
+    """Build every build step of *loaded* without a push; *output* says where the image goes, if anywhere."""
+    session.state.sweep()
+    around = surroundings(session, dry=True)
+    _announce(loaded, session, strict=False)
+    return tuple(_build_only(step, around, output) for step in loaded.steps)
+
+
+def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> RunResult:
+    story = Story(around.session.sink)
+    with story.phase("resolve", step.name or step.identifier):
+        order = replace(around.resolve(step, story), push=False)
+    if order.request is None:
+        story(Note(f"{step.name or step.identifier} builds nothing"))
+        return _result(step, story)
+    with _limited(order), connect(order, around.session, story) as connection:
+        engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+        with _interruptible(connection), story.phase("build", engine.name), engine.build(order.request) as image:
+            if output:
+                write(image, output, order.references, around.session.cwd)
+            else:
+                _drain(image)
+    return _result(step, story, output=output)
+
+
+def _result(
+    step: WrittenStep,
+    story: Story,
+    *,
+    pushed: Pushed | None = None,
+    published: Published | None = None,
+    output: str | None = None,
+) -> RunResult:
+    return RunResult(
+        step=step.name or step.identifier,
+        pushed=pushed,
+        published=published,
+        output=output,
+        seconds=story.seconds,
+        retries=story.retries,
+        decisions=tuple(story.decisions),
+        notes=tuple(story.notes),
+    )
+
+
+def _announce(loaded: Loaded, session: Session, *, strict: bool) -> None:
+    """Say what of the file is not run and what has no effect, before anything happens."""
+    for other in loaded.others:
+        session.sink(Note(f"not run: {other}"))
+    for note in loaded.notes:
+        session.sink(Note(note))
+    if strict and loaded.notes:
+        raise StrictError(loaded.notes[0], hint="mend it, or run without --strict")
+
+
+def _refuse_notes(story: Story, *, strict: bool) -> None:
+    if strict and story.notes:
+        raise StrictError(story.notes[0], hint="mend it, or run without --strict")
+
+
+@contextmanager
+def _interruptible(connection: Connection) -> Iterator[None]:
+    """On Ctrl-C, break the connections first: workers that wait for a host end at once, and clean up."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        connection.http.cancel()
+        raise
+
+
+@contextmanager
+def _limited(order: Resolved) -> Iterator[None]:
+    """End the step when its ``timeout`` is reached, with the clean-up of an interrupt."""
+    limit = order.settings.timeout
+    if limit is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reached = threading.Event()
+
+    def stop() -> None:
+        reached.set()
+        _thread.interrupt_main()
+
+    timer = threading.Timer(limit.total_seconds(), stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (KeyboardInterrupt, BuildPushError) as error:
+        if not reached.is_set():
+            raise
+        message = f"the step took longer than its timeout of {limit}"
+        raise TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again") from error
+    finally:
+        timer.cancel()

@@ -1,0 +1,132 @@
+"""From a written step to an order, and that order as people read it before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from buildpush.connection import connect
+from buildpush.engines import choose
+from buildpush.events import Sink
+from buildpush.places import Here
+from buildpush.results import RunResult
+from buildpush.secrets import redact
+from buildpush.session import Session, Story
+from buildpush.settings.connectors import Connectors, read_connectors
+from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
+from buildpush.settings.resolve import Resolved, evaluate, resolve
+from buildpush.settings.vault import Vault
+from buildpush.settings.written import WrittenStep
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all steps of one run share: its number, its secrets, its start."""
+
+    session: Session
+    started: datetime
+    connectors: Connectors
+    vault: Vault
+    facts: Facts
+    ci: Ci
+
+    def resolve(self, step: WrittenStep, sink: Sink) -> Resolved:
+        """Return the order that *step* amounts to."""
+        facts = self.facts.within(written=step.facts)
+        settings = evaluate(step, facts, sink=sink)
+        return resolve(
+            settings, cwd=self.session.cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step
+        )
+
+    def record(self, result: RunResult) -> None:
+        """Keep *result* among the records of runs."""
+        moment = self.session.now().strftime("%Y%m%dT%H%M%S.%f")
+        self.session.state.record(f"{moment}-{result.step}", result.as_json())
+
+
+def surroundings(session: Session, *, dry: bool = False) -> Surroundings:
+    """Return the surroundings of one run; a *dry* one moves no counter and leaves no trace."""
+    connectors = read_connectors(session.connectors) if session.connectors else Connectors()
+    vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
+    started = session.now()
+    counter = Counter(session.state.folder / "counters", dry=dry)
+    git = Git(Here(session.env), session.cwd)
+    variables = dict(session.variables)
+    facts = Facts(session.env, git, counter, started.timestamp(), vault.secret, written=variables, inputs=variables)
+    return Surroundings(session, started, connectors, vault, facts, ci(session.env))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run of one step would do; nothing of it is done."""
+
+    step: WrittenStep
+    order: Resolved
+    engine: str
+    reason: str
+    credential: str
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the plan as pairs of words."""
+        order = self.order
+        yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
+        for name, written in sorted(self.step.settings.items()):
+            value = getattr(order.settings, name, written.value)
+            yield "setting", f"{name} = {_shown(value)}  [{written.origin.where}]"
+        if order.request:
+            yield "engine", f"{self.engine}, because {self.reason}"
+            yield "context", str(order.request.context)
+            yield "dockerfile", str(order.request.dockerfile)
+        for reference in order.references:
+            yield "push" if order.push and order.request else "image", str(reference)
+        yield "credential", self.credential
+        if order.build.publish and order.artifactory:
+            yield "build-info", f"{order.build.name} {order.build.number} at {order.artifactory.url}"
+        for what, who in order.sources.items():
+            yield "source", f"{what}: {who}"
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<12}{redact(value)}" for name, value in self.rows())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON types."""
+        order = self.order
+        return {
+            "step": self.step.identifier,
+            "where": self.step.where,
+            "settings": {
+                name: {"value": redact(_shown(getattr(order.settings, name, ""))), "by": written.origin.where}
+                for name, written in sorted(self.step.settings.items())
+            },
+            "engine": {"name": self.engine, "reason": redact(self.reason)},
+            "references": [str(reference) for reference in order.references],
+            "credential": self.credential,
+            "build": {"name": order.build.name, "number": order.build.number, "publish": order.build.publish},
+            "artifactory": order.artifactory.url if order.artifactory else None,
+            "sources": dict(order.sources),
+        }
+
+
+def plan(step: WrittenStep, session: Session) -> Plan:
+    """Return what a run of *step* would do; it asks no host and moves no counter."""
+    around = surroundings(session, dry=True)
+    story = Story(session.sink)
+    order = around.resolve(step, story)
+    with connect(order, session, story) as connection:
+        engine, reason = "none", "nothing is built"
+        if order.request:
+            engine = choose(order.engine, order.set_names, order.request, connection.engines, story).name
+            reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
+        found = connection.keychain.find(order.references[0].repository.host)
+    credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
+    return Plan(step, order, engine, reason, credential)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_shown(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_shown(part)}" for key, part in value.items())
+    return str(value)

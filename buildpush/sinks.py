@@ -1,0 +1,33 @@
+"""Where an image goes if not to a registry: ``oci:FOLDER``, ``oci-archive:FILE``, ``docker-archive:FILE``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from buildpush.errors import SettingsError
+from buildpush.images import archives
+from buildpush.images.model import Image, Index
+from buildpush.images.references import Reference
+
+SINKS = ("oci", "oci-archive", "docker-archive")
+
+
+def write(image: Image | Index, sink: str, references: Sequence[Reference], cwd: Path) -> None:
+    """Write *image* to *sink*, named by *references*.
+
+    Raises:
+        SettingsError: there is no such kind of sink.
+        BuildError: it cannot be written.
+    """
+    kind, colon, place = sink.partition(":")
+    if not colon or not place or kind not in SINKS:
+        message = f"{sink!r} is nowhere to write an image to"
+        raise SettingsError(message, hint=f"write one of {', '.join(f'{name}:PATH' for name in SINKS)}")
+    path = cwd / place
+    if kind == "oci":
+        archives.write_layout(image, path, references)
+    elif kind == "oci-archive":
+        archives.write_layout_archive(image, path, references)
+    else:
+        archives.write_docker_archive(image, path, references)
