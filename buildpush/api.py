@@ -60,12 +60,16 @@ def run(
     """Build, push and publish one step, and return what the registry and Artifactory confirmed.
 
     Args:
-        file: as for :func:`load`, as are *env*, *cwd*, *step* and *settings*.
+        file: as for :func:`load`.
         connectors: file of connectors and secret references.
         secrets: folder with one file per secret.
         variables: what expressions may ask for.
+        env: as for :func:`load`.
+        cwd: as for :func:`load`.
+        step: as for :func:`load`.
         strict: fail where a note would be given.
         sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
+        settings: as for :func:`load`.
 
     Raises:
         BuildPushError: the first thing that failed.

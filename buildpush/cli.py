@@ -318,7 +318,7 @@ def _explain(**options: Any) -> None:
 def make_build() -> click.Command:
     """Return the command that builds only."""
     more: list[click.Parameter] = [
-        click.Option(["--output"], metavar="SINK", help="oci:FOLDER, oci-archive:FILE or docker-archive:FILE."),
+        click.Option(["--output"], metavar="SINK", help="oci:FOLDER or docker-archive:FILE."),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
     return Reading("build", _build, more, "Build without a push; without --output only to see whether it builds.")
@@ -409,7 +409,11 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     if listed:
         click.echo("\n".join(notebooks.names()))
         return
-    executed = notebooks.execute(name, dict(_pair(text, "--parameter") for text in parameter), output)
+    from buildpush.session import Session
+
+    parameters = dict(_pair(text, "--parameter") for text in parameter)
+    with _shown(Session.default()) as session:
+        executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")
 

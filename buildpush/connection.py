@@ -44,8 +44,7 @@ def connect(order: Resolved, session: Session, sink: Sink) -> Iterator[Connectio
         memory = stack.enter_context(Memory(session.state.memory))
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
-        scratch = stack.enter_context(session.state.temporary())
-        yield Connection(http, keychain, registry, server, _engines(registry, order, session, sink, scratch))
+        yield Connection(http, keychain, registry, server, _engines(registry, keychain, session, sink))
 
 
 def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset()) -> Http:
@@ -73,7 +72,8 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return Artifactory(target.url, http, login, sink=sink)
 
 
-def _engines(registry: Registry, order: Resolved, session: Session, sink: Sink, scratch: Path) -> tuple[Engine, ...]:
+def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sink) -> tuple[Engine, ...]:
+    from buildpush.engines.docker import Docker
     from buildpush.engines.native import Native
 
     def base(reference: Reference, platform: Platform) -> Image:
@@ -83,5 +83,5 @@ def _engines(registry: Registry, order: Resolved, session: Session, sink: Sink, 
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
-    del order, session, scratch
-    return (Native(base, sink),)
+    docker = Docker(session.env, Here(session.env), keychain.find, sink, scratch=session.state.scratch)
+    return (Native(base, sink), docker)

@@ -106,7 +106,7 @@ class Story:
         try:
             yield
         finally:
-            # Phases lie inside one another (an engine gives its layers while they are pushed); each counts its own time.
+            # Phases lie inside one another (layers are built while they are pushed); each counts its own time.
             whole = time.monotonic() - begun
             self.seconds[name] += whole - self._inner.pop()
             self._inner[-1] += whole

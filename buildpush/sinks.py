@@ -1,4 +1,4 @@
-"""Where an image goes if not to a registry: ``oci:FOLDER``, ``oci-archive:FILE``, ``docker-archive:FILE``."""
+"""Where an image goes if not to a registry: ``oci:FOLDER`` or ``docker-archive:FILE``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from buildpush.images import archives
 from buildpush.images.model import Image, Index
 from buildpush.images.references import Reference
 
-SINKS = ("oci", "oci-archive", "docker-archive")
+SINKS = ("oci", "docker-archive")
 
 
 def write(image: Image | Index, sink: str, references: Sequence[Reference], cwd: Path) -> None:
@@ -27,7 +27,8 @@ def write(image: Image | Index, sink: str, references: Sequence[Reference], cwd:
     path = cwd / place
     if kind == "oci":
         archives.write_layout(image, path, references)
-    elif kind == "oci-archive":
-        archives.write_layout_archive(image, path, references)
-    else:
-        archives.write_docker_archive(image, path, references)
+        return
+    if isinstance(image, Index):
+        message = "a Docker archive holds one image, and this one has several platforms"
+        raise SettingsError(message, hint=f"write oci:{place}", setting="platforms")
+    archives.write_docker_archive(image, path, references)
