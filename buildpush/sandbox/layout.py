@@ -160,7 +160,8 @@ def _present(store: Store, part: Part) -> Checksums:
 
 def _keep_child(store: Store, target: Target, folder: str, child: Part, username: str) -> None:
     """See to it that one image of an index stays when the index takes *folder*."""
-    found = find_manifests(store, target, str(child.digest))
+    everywhere = find_manifests(store, target, str(child.digest))
+    found = [entry for entry in everywhere if entry.repo == target.deploy_to]
     if any(entry.folder != folder for entry in found):
         return
     aside = store.file(target.deploy_to, _uploaded(target, child.digest.hex))
@@ -170,8 +171,8 @@ def _keep_child(store: Store, target: Target, folder: str, child: Part, username
         raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
     manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
-    moved = [aside] if aside else _directly_in(store, entry.repo, folder)
-    store.remove(moved)
+    store.remove([aside] if aside else [])
+    store.remove(_directly_in(store, target.deploy_to, folder) if found else [])
 
 
 def _settle(store: Store, target: Target, folder: str, blob: Checksums, username: str) -> None:

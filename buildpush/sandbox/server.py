@@ -19,14 +19,15 @@ from buildpush.sandbox.accounts import Accounts
 from buildpush.sandbox.answers import REVISION, VERSION, RefusedError
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
+from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.registry import Registry, challenge
 from buildpush.sandbox.rest import Rest
 from buildpush.sandbox.store import Store
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PUBLIC = ("/artifactory/api/system/ping",)
-PAGES = ("/ui/", "/ui")
+PUBLIC = ("/", "/ui", "/artifactory/api/system/ping")
+PAGES = "/ui/"
 # Clients may be slow to read or send their last bytes; stopping does not wait for them longer than this.
 SECONDS_TO_STOP = 0.3
 READ_AHEAD = 1024 * 1024
@@ -49,6 +50,7 @@ class Server:
         self._journal = journal
         self._registry = Registry(store, accounts)
         self._rest = Rest(store, accounts)
+        self._pages = Pages(store)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -104,7 +106,7 @@ class Server:
     def _make_application(self) -> web.Application:
         application = web.Application(middlewares=[self._record, self._explain, self._misbehave, self._admit])
         application.on_response_prepare.append(_add_headers)
-        for routes in (self._registry, self._rest):
+        for routes in (self._registry, self._rest, self._pages):
             application.add_routes(routes.routes())
         return application
 
@@ -149,11 +151,13 @@ class Server:
 
     def _refusal(self, request: web.Request, refused: RefusedError) -> web.Response:
         registry = _is_registry(request)
-        body = refused.registry_document() if registry else refused.rest_document()
         headers = dict(refused.headers)
         if refused.status == web.HTTPUnauthorized.status_code:
             basic = 'Basic realm="Artifactory Realm"'
             headers.setdefault("WWW-Authenticate", challenge(request) if registry else basic)
+        if request.path.startswith(PAGES):
+            return error_page(refused, headers)
+        body = refused.registry_document() if registry else refused.rest_document()
         return web.Response(status=refused.status, body=body, headers=headers, content_type="application/json")
 
     @web.middleware

@@ -1,0 +1,116 @@
+"""HTML by construction: whatever is not an element already is escaped, and known secrets in it become stars."""
+
+from __future__ import annotations
+
+from html import escape
+
+from buildpush.secrets import redact
+
+VOID = frozenset({"meta", "link", "br"})
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def element(name: str, /, *children: object, **attributes: str) -> Html:
+    """Return an element; ``class_`` stands for ``class``, and children that are ``None`` are left out."""
+    words = "".join(f' {key.rstrip("_").replace("_", "-")}="{_text(value)}"' for key, value in attributes.items())
+    if name in VOID:
+        return Html(f"<{name}{words}>")
+    return Html(f"<{name}{words}>{joined(*children)}</{name}>")
+
+
+def joined(*children: object) -> Html:
+    """Return several pieces of content as one."""
+    return Html("".join(_text(child) for child in children if child is not None))
+
+
+def _text(child: object) -> str:
+    return child if isinstance(child, Html) else escape(redact(str(child)))
+
+
+def link(address: str, text: object) -> Html:
+    """Return a link; an address that is neither ours nor of the web is shown as text only."""
+    if not address.startswith(("/", "http://", "https://")):
+        return joined(text)
+    return element("a", text, href=address)
+
+
+def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> Html:
+    """Return a table that scrolls on narrow screens, or a sentence where there is nothing to show."""
+    if not rows:
+        return element("p", empty, class_="empty")
+    top = element("tr", *(element("th", name, scope="col") for name in head))
+    body = joined(*(element("tr", *(element("td", cell) for cell in row)) for row in rows))
+    inner = element("table", element("thead", top), element("tbody", body))
+    return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=" ".join(head))
+
+
+def facts(pairs: list[tuple[str, object]]) -> Html:
+    """Return names with their values; values that are empty are left out."""
+    shown = [(name, value) for name, value in pairs if value not in {None, ""}]
+    return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in shown))
+
+
+def code(text: object) -> Html:
+    """Return text in a fixed-width font that may break anywhere."""
+    return element("code", text)
+
+
+def page(title: str, *content: object) -> str:
+    """Return a whole document."""
+    navigation = element(
+        "nav",
+        element("a", "buildpush ", element("span", "sandbox"), href="/ui/", class_="brand"),
+        element("a", "Repositories", href="/ui/repositories/"),
+        element("a", "Builds", href="/ui/builds/"),
+    )
+    head = joined(
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("link", rel="icon", href="data:,"),
+        element("title", f"{title} · buildpush sandbox"),
+        Html(f"<style>{STYLE}</style>"),
+    )
+    body = element("body", element("header", navigation), element("main", *content))
+    return f"<!doctype html>{element('html', element('head', head), body, lang='en')}"
+
+
+STYLE = """
+:root{--ink:#1b2430;--soft:#5b6777;--line:#dfe4ea;--paper:#fff;--ground:#f5f7f9;--accent:#0b6e4f;--tint:#e6f3ee}
+@media(prefers-color-scheme:dark){:root{--ink:#e6eaef;--soft:#9aa6b5;--line:#2b3440;--paper:#171d25;--ground:#10151b;
+--accent:#5fd0a5;--tint:#18352b}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
+header{background:var(--paper);border-bottom:1px solid var(--line)}
+nav,main{max-width:64rem;margin:0 auto;padding:0 1.25rem}
+nav{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;align-items:center;min-height:3.5rem}
+nav a{color:var(--soft);text-decoration:none;padding:.4rem 0}nav a:hover{color:var(--accent)}
+.brand{font-weight:650;color:var(--ink);margin-right:auto}.brand span{color:var(--accent)}
+main{padding-top:1.75rem;padding-bottom:4rem}
+h1{font-size:1.7rem;line-height:1.25;margin:0 0 .35rem;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:2.25rem 0 .75rem}h3{font-size:1rem;margin:1.5rem 0 .5rem;overflow-wrap:anywhere}
+p{margin:.25rem 0 1rem}.lead,.empty{color:var(--soft)}
+a{color:var(--accent);text-underline-offset:.2em}
+.card{background:var(--paper);border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.25rem;margin:0 0 1rem}
+.scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:.6rem}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.55rem .9rem;vertical-align:top}
+th{font-size:.8rem;font-weight:600;color:var(--soft);white-space:nowrap}
+tbody tr{border-top:1px solid var(--line)}
+code,pre{font:.86em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+code{overflow-wrap:anywhere}td code{overflow-wrap:normal;white-space:nowrap}
+pre{margin:0;padding:.9rem 1.1rem;overflow-x:auto;background:var(--tint);border-radius:.6rem}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.4rem 1.5rem;margin:0}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+details{margin:.9rem 0}summary{cursor:pointer;color:var(--accent);margin-bottom:.5rem}
+.tag{display:inline-block;background:var(--tint);color:var(--accent);border-radius:.4rem;
+padding:.05rem .5rem;margin:.1rem .3rem .1rem 0}
+a.tag{text-decoration:none}a.tag:hover{text-decoration:underline}
+@media(max-width:40rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.6rem}
+main{padding-top:1.25rem}h1{font-size:1.4rem}}
+"""
