@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from buildpush.errors import EngineMissingError, UnsupportedError
+from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import BuildRequest, Image, Index
 
@@ -43,7 +43,7 @@ class Engine(Protocol):
     places: ClassVar[frozenset[str]]
 
     def missing(self) -> str | None:
-        """Return why it cannot be used on this machine, or ``None`` where it can."""
+        """Return why it cannot be used on this machine, and on a second line what to do; ``None`` where it can."""
         ...
 
     def refuses(self, request: BuildRequest) -> str | None:
@@ -96,15 +96,27 @@ def choose(
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     passed: list[str] = []
+    unreadable: DockerfileError | None = None
     for engine in candidates:
-        why_not = _why_not(engine, set_names, request)
+        try:
+            why_not = _why_not(engine, set_names, request)
+        except DockerfileError as error:
+            unreadable, why_not = error, "it cannot read the Dockerfile"
         if why_not is None:
             refuse_unspelled(engine, set_names, sink)
             sink(Decision("engine", engine.name, "; ".join([*passed, _strength(engine)])))
             return engine
         passed.append(f"{engine.name} is passed over: {why_not}")
+    if unreadable:
+        raise unreadable
     message = f"no engine can build this: {'; '.join(passed)}"
-    raise EngineMissingError(message, hint="see 'engine'; each engine's page says how to get it", setting="engine")
+    raise EngineMissingError(message, hint=_remedies(candidates), setting="engine")
+
+
+def _remedies(candidates: Iterable[Engine]) -> str | None:
+    """Return what the engines that are not here advise."""
+    reasons = filter(None, (engine.missing() for engine in candidates))
+    return "; ".join(filter(None, (reason.partition("\n")[2] for reason in reasons))) or None
 
 
 def _named(wanted: str, candidates: Iterable[Engine]) -> Engine:

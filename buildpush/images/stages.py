@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from buildpush.errors import DockerfileError
+from buildpush.errors import BadNameError, DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Stage
+from buildpush.images.references import Reference
 from buildpush.images.variables import expand
 
 PLATFORM_ARGUMENTS = (
@@ -116,3 +117,27 @@ def _origins(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | No
         for name in names:
             if "$" not in name:  # BuildKit does not replace variables there either
                 yield source(dockerfile, stage, name, instruction.line)
+
+
+def base_images(dockerfile: Dockerfile, target: str | None, given: Mapping[str, str]) -> tuple[Reference, ...]:
+    """Return the images of registries that building *target* takes, each once, in file order.
+
+    Raises:
+        DockerfileError: the target is not there, or a FROM cannot be resolved.
+    """
+    if not dockerfile.stages:
+        return ()
+    values = global_arguments(dockerfile, given)
+    found: dict[Reference, None] = {}
+    for stage in needed(dockerfile, target, given):
+        for begins in _origins(dockerfile, stage, values):
+            if begins.image:
+                found[_reference(dockerfile, stage, begins.image)] = None
+    return tuple(found)
+
+
+def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:
+    try:
+        return Reference.parse(image)
+    except BadNameError as error:
+        raise DockerfileError(str(error), hint=error.hint, where=dockerfile.where(stage.line)) from error

@@ -1,0 +1,155 @@
+"""How to tell BuildKit, through ``docker buildx build``, what a request asks for; logins and secrets in private files.
+
+Source: docker buildx build, command line reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from buildpush.errors import BuildError
+from buildpush.images.model import BuildRequest
+from buildpush.images.references import DOCKER_HUB
+from buildpush.places import FILES, Content
+from buildpush.registry.auth import HUB_KEY, Credential
+from buildpush.secrets import remember
+
+CONFIG = "docker"
+_LINES = 12
+_LINE = re.compile(
+    r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
+)
+_NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
+
+
+def arguments(request: BuildRequest) -> list[str]:
+    """Return the arguments after ``build`` that *request* means, without the output and the context."""
+    said = ["--progress=plain", "--file", str(request.dockerfile)]
+    for name, value in request.build_args.items():
+        said += ["--build-arg", f"{name}={value}"]
+    for name, value in request.labels.items():
+        said += ["--label", f"{name}={value}"]
+    if request.target:
+        said += ["--target", request.target]
+    if request.platforms:
+        said += ["--platform", ",".join(map(str, request.platforms))]
+    if request.no_cache:
+        said.append("--no-cache")
+    for number, name in enumerate(request.build_secrets):
+        said += ["--secret", _fields(id=name, src=f"{FILES}/{_secret(number)}")]
+    return said
+
+
+def secret_files(request: BuildRequest) -> dict[str, Content]:
+    """Return the private files that the secrets of :func:`arguments` lie in."""
+    return {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
+
+
+def _secret(number: int) -> str:
+    # An id may hold anything; a file's name may not.
+    return f"secrets/{number}"
+
+
+def _fields(**pairs: str) -> str:
+    """Return ``id=…,src=…`` as buildx reads it: one line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in pairs.items())
+    return line.getvalue()
+
+
+def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:
+    """Return a private Docker configuration with *credentials*; everything else is as in the user's own.
+
+    Args:
+        credentials: by host.
+        home: the user's Docker configuration folder.
+    """
+    document = _document(home)
+    document.pop("credsStore", None)  # it would be asked in place of what stands in the file
+    helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
+    document |= {
+        "auths": {_key(host): _login(credential) for host, credential in credentials.items()},
+        "credHelpers": helpers,
+        "cliPluginsExtraDirs": [*(document.get("cliPluginsExtraDirs") or ()), str(home / "cli-plugins")],
+    }
+    return {f"{CONFIG}/config.json": json.dumps(document), **_contexts(home)}
+
+
+def _document(home: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((home / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _contexts(home: Path) -> dict[str, Content]:
+    """Return the files that describe the user's Docker contexts: without them a remote daemon would be lost."""
+    root = home / "contexts"
+    files = [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
+    return {f"{CONFIG}/{path.relative_to(home)}": path.read_bytes() for path in files}
+
+
+def _key(host: str) -> str:
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
+def _login(credential: Credential) -> dict[str, str]:
+    if credential.identity:
+        return {"identitytoken": credential.password.reveal()}
+    pair = base64.b64encode(f"{credential.username}:{credential.password.reveal()}".encode()).decode()
+    remember(pair)
+    return {"auth": pair}
+
+
+def current_host(env: Mapping[str, str], home: Path) -> str | None:
+    """Return the daemon's address as Docker's command line finds it, or ``None`` for the default socket.
+
+    Args:
+        env: ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` count.
+        home: the user's Docker configuration folder.
+    """
+    if env.get("DOCKER_HOST"):
+        return env["DOCKER_HOST"]
+    name = env.get("DOCKER_CONTEXT") or _document(home).get("currentContext")
+    for path in sorted((home / "contexts/meta").glob("*/meta.json")) if name else ():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["Name"] == name:
+                return str(found["Endpoints"]["docker"]["Host"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def failure(log: str, request: BuildRequest) -> BuildError:
+    """Return the error that a failed build's *log* tells, with its last lines and the line of the Dockerfile."""
+    lines = [line.rstrip() for line in log.splitlines() if not _NOISE.match(line)]
+    reasons = [line for line in lines if line.startswith(("ERROR:", "error:"))]
+    reason = (reasons or lines or ["it printed nothing"])[-1].removeprefix("ERROR: ")
+    match = _LINE.search(log)
+    where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
+    message = "\n  ".join([f"the build failed: {reason}", *_tail(lines, reason)])
+    return BuildError(message, hint=_hint(log), where=where)
+
+
+def _tail(lines: list[str], reason: str) -> Iterable[str]:
+    return [line for line in lines[-_LINES:] if reason not in line]
+
+
+def _hint(log: str) -> str | None:
+    lower = log.lower()
+    if "no space left on device" in lower:
+        return "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
+    if "401 unauthorized" in lower or "authorization failed" in lower or "pull access denied" in lower:
+        return "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login"
+    if "failed to resolve source metadata" in lower:
+        return "a base image cannot be reached: check its name and the network"
+    return None
