@@ -17,6 +17,7 @@ and ``{setting}`tags``` anywhere.  Every name a user may type is an object: sett
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from importlib import import_module
@@ -330,33 +331,38 @@ class CommandLineDirective(_Rendering):
         section += nodes.title(path, "", nodes.literal(path, path))
         self.state.document.note_explicit_target(section, section)
         for paragraph in (command.help or "").split("\n\n"):
-            section += nodes.paragraph("", " ".join(paragraph.replace("\b", "").split()))
+            section += _sentence(" ".join(paragraph.replace("\b", "").split()))
         usage = " ".join([path, *command.collect_usage_pieces(context)])
         section += nodes.literal_block(usage, usage, language="text")
-        section += self._parameters(command, path, anchor)
+        section += self._options(command, path, anchor)
         return section
 
-    def _parameters(self, command: click.Command, path: str, anchor: str) -> list[Node]:
+    def _options(self, command: click.Command, path: str, anchor: str) -> list[Node]:
+        """Return the table of a command's own options; those that say settings are told in one line."""
         import click
 
-        flags = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
-        ours = {flag: card for card in cards.cards() for flag in card.flags}
-        shown = [option for option in flags if option.opts[0] not in ours]
-        for option in shown:
-            for flag in (*option.opts, *option.secondary_opts):
-                self.env.domains.standard_domain.add_program_option(path, flag, self.env.docname, anchor)
-        rows = [[_literals(_spelled(option)), nodes.paragraph("", option.help or "")] for option in shown]
+        options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+        own = [option for option in options if not _says_setting(option)]
+        for flag in (flag for option in own for flag in (*option.opts, *option.secondary_opts)):
+            self.env.domains.standard_domain.add_program_option(path, flag, self.env.docname, anchor)
+        rows = [[_literals(_spelled(option)), _sentence(option.help or "")] for option in own]
         found: list[Node] = [self.table(["Option", "What it does"], rows, "options")] if rows else []
-        names = list(dict.fromkeys(ours[option.opts[0]].name for option in flags if option.opts[0] in ours))
-        if names:
-            links = " ".join(f"{{setting}}`{ours_flag(name)} <{name}>`" for name in names)
-            found.append(self.prose(f"And one flag for every setting: {links}"))
+        if len(own) < len(options):
+            found.append(self.prose("And a flag for every setting, such as {setting}`tags` or {setting}`engine`."))
         return found
 
 
-def ours_flag(name: str) -> str:
-    """Return the usual flag of a setting."""
-    return cards.card_named(name).flags[0]
+def _says_setting(option: click.Option) -> bool:
+    """Return whether an option was made from a setting, whose card tells all about it."""
+    return (option.name or "").startswith("setting_")
+
+
+def _sentence(text: str) -> nodes.paragraph:
+    """Return a sentence of a help text; flags in it are code, since dashes in prose become typographic ones."""
+    paragraph = nodes.paragraph()
+    for part in re.split(r"(--[\w-]+)", text):
+        paragraph += nodes.literal(part, part) if part.startswith("--") else nodes.Text(part)
+    return paragraph
 
 
 def _spelled(option: click.Option) -> list[str]:
