@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -241,8 +242,10 @@ def read_challenge(header: str) -> Challenge | None:
     Source: RFC 9110, 11.6.1; distribution-spec, "Token Authentication Specification".
     """
     starts = list(_SCHEME.finditer(header))
-    ends = [match.start() for match in starts[1:]] + [len(header)]
-    found = [_challenge(match[1].lower(), header[match.end() : end]) for match, end in zip(starts, ends, strict=True)]
+    found = [
+        _challenge(match[1].lower(), header[match.end() : after.start() if after else len(header)])
+        for match, after in zip_longest(starts, starts[1:])
+    ]
     usable = [one for one in found if one.scheme == "basic" or one.realm]
     return next((one for one in usable if one.scheme == "bearer"), usable[0] if usable else None)
 

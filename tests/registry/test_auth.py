@@ -1,0 +1,401 @@
+"""Credentials: where they are looked for, who gets to see them, and what is said when they are refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
+from buildpush.events import Note
+from buildpush.http import Http
+from buildpush.images.references import Repository
+from buildpush.places import Ran, Recorded
+from buildpush.registry.auth import Challenge, Credential, Keychain, Login, belongs, read_challenge
+from buildpush.registry.client import Registry
+from buildpush.secrets import Secret
+
+sandbox = pytest.mark.sandbox
+
+
+def auths(**hosts: str) -> str:
+    """Return a configuration; passwords by host, dots as underscores."""
+    entries = {
+        host.replace("__", "/").replace("_", "."): {"auth": base64.b64encode(f"me:{password}".encode()).decode()}
+        for host, password in hosts.items()
+    }
+    return json.dumps({"auths": entries})
+
+
+def nothing_here(call):
+    message = f"the program {call.argv[0]!r} is not on this machine"
+    raise EngineMissingError(message)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_given_credentials_come_first_then_the_variable_then_docker_then_podman(tmp_path):
+    """The order of the design: what was said last and nearest wins."""
+    env = {
+        "XDG_RUNTIME_DIR": str(tmp_path / "run"),
+        "DOCKER_AUTH_CONFIG": auths(a_io="pw-variable", b_io="pw-variable"),
+    }
+    write(tmp_path / ".docker/config.json", auths(a_io="pw-docker", b_io="pw-docker", c_io="pw-docker"))
+    write(tmp_path / "run/containers/auth.json", auths(c_io="pw-podman", d_io="pw-podman"))
+    write(tmp_path / ".config/containers/auth.json", auths(e_io="pw-config"))
+    given = {"a.io": Credential("me", Secret("pw-given"), "connector jfrog")}
+    keychain = Keychain(given, env=env, home=tmp_path)
+
+    found = {host: keychain.find(host) for host in ("a.io", "b.io", "c.io", "d.io", "e.io", "f.io")}
+
+    assert {host: one and one.password.reveal() for host, one in found.items()} == {
+        "a.io": "pw-given",
+        "b.io": "pw-variable",
+        "c.io": "pw-docker",
+        "d.io": "pw-podman",
+        "e.io": "pw-config",
+        "f.io": None,
+    }
+    assert found["c.io"].source == str(tmp_path / ".docker/config.json")
+
+
+def test_the_variables_for_files_are_followed(tmp_path):
+    env = {"DOCKER_CONFIG": str(tmp_path / "d"), "REGISTRY_AUTH_FILE": str(tmp_path / "p.json")}
+    env["XDG_CONFIG_HOME"] = str(tmp_path / "x")
+    write(tmp_path / "d/config.json", auths(a_io="pw-docker"))
+    write(tmp_path / "p.json", auths(b_io="pw-podman"))
+    write(tmp_path / "x/containers/auth.json", auths(c_io="pw-xdg"))
+    keychain = Keychain(env=env, home=tmp_path / "home")
+
+    assert [keychain.find(host).password.reveal() for host in ("a.io", "b.io", "c.io")] == [
+        "pw-docker",
+        "pw-podman",
+        "pw-xdg",
+    ]
+
+
+@pytest.mark.parametrize("key", ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"])
+def test_docker_hub_has_many_names(key):
+    text = json.dumps({"auths": {key: {"username": "me", "password": "hub-password"}}})
+
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("docker.io").password.reveal() == "hub-password"
+
+
+def test_an_identity_token_is_known_as_such():
+    text = json.dumps({"auths": {"a.io": {"auth": base64.b64encode(b"me:").decode(), "identitytoken": "tok-en"}}})
+    found = Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io")
+
+    assert (found.identity, found.password.reveal()) == (True, "tok-en")
+
+
+def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
+    document = json.loads(auths(a_io="pw-file", b_io="pw-file", c_io="pw-file"))
+    document |= {"credHelpers": {"a.io": "ecr"}, "credsStore": "desktop"}
+    write(tmp_path / ".docker/config.json", json.dumps(document))
+
+    def answer(call):
+        known = {("docker-credential-ecr", b"a.io"), ("docker-credential-desktop", b"b.io")}
+        if (call.argv[0], call.stdin) not in known:
+            return Ran(1, "credentials not found in native keychain")
+        return Ran(0, json.dumps({"Username": "me", "Secret": f"pw-from {call.argv[0]}"}))
+
+    place = Recorded(answer)
+    keychain = Keychain(home=tmp_path, place=place)
+
+    assert keychain.find("a.io").source == "credential helper docker-credential-ecr"
+    assert keychain.find("b.io").source == "credential helper docker-credential-desktop"
+    assert keychain.find("c.io").password.reveal() == "pw-file"
+    assert keychain.find("a.io") is keychain.find("a.io")
+    assert len(place.calls) == 3
+
+
+def test_a_helper_may_give_an_identity_token_and_knows_hub_by_its_old_address(tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
+    place = Recorded([Ran(0, json.dumps({"Username": "<token>", "Secret": "tok-en"}))])
+    found = Keychain(home=tmp_path, place=place).find("docker.io")
+
+    assert found.identity
+    assert place.calls[0].stdin == b"https://index.docker.io/v1/"
+
+
+def test_a_missing_helper_is_noted_and_passed_over(tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "gone"}))
+
+    keychain = Keychain(home=tmp_path, place=Recorded(nothing_here))
+
+    assert keychain.find("a.io") is None
+    assert "docker-credential-gone" in keychain.notes[0]
+
+
+def test_the_name_of_a_helper_cannot_be_a_path(tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "../../evil"}))
+
+    with pytest.raises(SourceError, match="not the name of a credential helper"):
+        Keychain(home=tmp_path, place=Recorded()).find("a.io")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"auths": {"a.io": {"auth": "%%%"}}}', "[" * 100_000])
+def test_what_cannot_be_read_is_named_and_not_shown(text):
+    with pytest.raises(SourceError, match="DOCKER_AUTH_CONFIG") as caught:
+        Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io")
+    assert "%%%" not in str(caught.value)
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    (tmp_path / ".docker/config.json").mkdir(parents=True)
+
+    with pytest.raises(SourceError, match=r"config\.json.*cannot be read"):
+        Keychain(home=tmp_path).find("a.io")
+
+
+@pytest.mark.parametrize("text", ['{"auths": []}', '{"auths": {"a.io": 7}}', '{"auths": {"a.io": {}}}', "{}"])
+def test_empty_entries_are_no_credentials(text):
+    """Docker leaves an empty entry where a helper keeps the password."""
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ('Bearer realm="https://a/token",service="a"', Challenge("bearer", "https://a/token", "a")),
+        (
+            'bearer service=a, realm="https://a/t", scope="repository:x:pull,push"',
+            Challenge("bearer", "https://a/t", "a", "repository:x:pull,push"),
+        ),
+        ('Basic realm="Artifactory Realm"', Challenge("basic", "Artifactory Realm")),
+        ('Basic realm="x", Bearer realm="https://a/t"', Challenge("bearer", "https://a/t")),
+        ('Bearer service="no realm", Basic realm="x"', Challenge("basic", "x")),
+        ("Negotiate", None),
+        ("", None),
+    ],
+)
+def test_challenges_are_read(header, wanted):
+    assert read_challenge(header) == wanted
+
+
+@pytest.mark.parametrize(
+    ("realm", "host", "base", "wanted"),
+    [
+        ("https://r.acme.io/v2/token", "r.acme.io", "https://r.acme.io", True),
+        ("https://r.acme.io:8443/token", "r.acme.io", "https://r.acme.io", True),
+        ("https://auth.acme.io/token", "r.acme.io", "https://r.acme.io", True),
+        ("https://gitlab.com/jwt/auth", "registry.gitlab.com", "https://registry.gitlab.com", True),
+        ("https://auth.docker.io/token", "docker.io", "https://registry-1.docker.io", True),
+        ("http://127.0.0.1:5000/token", "127.0.0.1:5000", "http://127.0.0.1:5000", True),
+        ("http://127.0.0.1:5001/token", "127.0.0.1:5000", "http://127.0.0.1:5000", True),
+        ("http://r.acme.io/token", "r.acme.io", "https://r.acme.io", False),
+        ("https://evil.example/token", "r.acme.io", "https://r.acme.io", False),
+        ("https://evil.jfrog.io/token", "acme.jfrog.io", "https://acme.jfrog.io", False),
+        ("https://evil.co.uk/token", "acme.co.uk", "https://acme.co.uk", False),
+        ("https://io/token", "acme.io", "https://acme.io", False),
+        ("https://10.0.0.2/token", "10.0.0.1", "https://10.0.0.1", False),
+        ("https://auth.docker.io/token", "r.acme.io", "https://r.acme.io", False),
+        ("file:///etc/passwd", "r.acme.io", "https://r.acme.io", False),
+        ("https://[broken/token", "r.acme.io", "https://r.acme.io", False),
+        ("https://r.acme.io:99999/token", "r.acme.io", "https://r.acme.io", False),
+    ],
+)
+def test_credentials_go_only_to_token_servers_of_the_registry(realm, host, base, wanted):
+    assert belongs(realm, host, base) is wanted
+
+
+@sandbox
+def test_a_token_is_fetched_once_for_many_requests(box, registry, repository):
+    for _ in range(3):
+        assert registry.request(repository, "GET", "tags/list", actions="pull").status == 404
+
+    assert [one.path for one in box.requests if "token" in one.path] == ["/v2/token"]
+
+
+@sandbox
+def test_a_token_that_runs_out_is_replaced(box, http, keychain):
+    now = [0.0]
+    login = Login(http, box.host, box.url, keychain, clock=lambda: now[0])
+    first = login.header("repository:docker-local/app:pull")
+    now[0] = 1e6
+    login.header("repository:docker-local/app:pull")
+
+    assert len([one for one in box.requests if one.path == "/v2/token"]) == 2
+    assert first.startswith("Bearer ")
+
+
+@sandbox
+def test_a_token_that_is_refused_is_renewed_once(box, registry, repository):
+    registry.check_push(repository)
+    box.add_fault("GET", "tags/list", status=401, headers={"WWW-Authenticate": _bearer(box)})
+
+    assert registry.request(repository, "GET", "tags/list").status == 404
+
+
+@sandbox
+def test_a_second_refusal_is_final(box, registry, repository):
+    box.add_fault("GET", "tags/list", status=401, headers={"WWW-Authenticate": _bearer(box)}, times=9)
+
+    with pytest.raises(AuthenticationError):
+        registry.request(repository, "GET", "tags/list")
+    assert len([one for one in box.requests if one.path.endswith("tags/list")]) == 2
+
+
+@sandbox
+def test_the_scope_of_an_older_artifactory_is_used(box, registry, repository):
+    """Its challenge names the image without the repository key; only a token for that is accepted."""
+    registry.check_push(repository)
+    challenge = _bearer(box) + ',scope="repository:app:pull,push"'
+    box.add_fault("GET", "tags/list", status=401, headers={"WWW-Authenticate": challenge}, times=2)
+
+    with pytest.raises(AuthenticationError):
+        registry.request(repository, "GET", "tags/list")
+    tokens = [one for one in box.requests if one.path == "/v2/token"]
+    assert [one.query["scope"] for one in tokens] == [
+        "repository:docker-local/app:pull,push",
+        "repository:app:pull,push",
+    ]
+
+
+@sandbox
+def test_a_wrong_password_names_host_user_and_source(box, http, repository):
+    keychain = Keychain({box.host: Credential("intruder", Secret("wrong-password"), "PLUGIN_PASSWORD")})
+
+    with pytest.raises(AuthenticationError) as caught:
+        Registry(http, keychain).check_push(repository)
+    assert box.host in str(caught.value)
+    assert "'intruder' from PLUGIN_PASSWORD" in str(caught.value)
+    assert "wrong-password" not in str(caught.value)
+
+
+@sandbox
+def test_missing_credentials_say_where_they_can_come_from(http, repository, tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "gone"}))
+
+    keychain = Keychain(home=tmp_path, place=Recorded(nothing_here))
+    with pytest.raises(AuthenticationError, match="none were found") as caught:
+        Registry(http, keychain).check_push(repository)
+    assert "docker login" in caught.value.hint
+    assert "docker-credential-gone" in caught.value.hint
+
+
+@sandbox
+def test_a_hostile_realm_sees_no_credentials(box, http, keychain, repository):
+    """Whoever can answer as the registry once could else collect passwords elsewhere."""
+    with _second_box() as evil:
+        box.add_fault(
+            "GET",
+            "^/v2/$",
+            status=401,
+            headers={"WWW-Authenticate": f'Bearer realm="{evil.url.replace("127.0.0.1", "localhost")}/v2/token"'},
+        )
+        with pytest.raises(AuthenticationError) as caught:
+            Registry(http, keychain).check_push(repository)
+        assert [one.status for one in evil.requests] == [401]
+    assert "does not belong" in caught.value.hint
+
+
+@sandbox
+def test_a_registry_that_wants_a_password_gets_it_each_time(box, http, keychain, repository):
+    box.add_fault("GET", "^/v2/$", status=401, headers={"WWW-Authenticate": 'Basic realm="Artifactory Realm"'})
+    access = Registry(http, keychain).check_push(repository)
+
+    assert (access.scheme, access.username, access.source) == ("basic", box.username, "test")
+    assert not [one for one in box.requests if "token" in one.path]
+
+
+@sandbox
+def test_a_registry_that_asks_nobody_is_told_nothing(box, http, keychain, repository):
+    box.add_fault("GET", "^/v2/$", status=200)
+    box.add_fault("POST", "uploads", status=202)
+    access = Registry(http, keychain).check_push(repository)
+
+    assert (access.scheme, access.username, access.source) == ("anonymous", None, None)
+
+
+@sandbox
+def test_where_the_first_question_has_no_answer_a_password_is_tried(box, http, keychain, repository):
+    box.add_fault("GET", "^/v2/$", status=404)
+
+    assert Registry(http, keychain).check_push(repository).scheme == "basic"
+
+
+@sandbox
+def test_an_identity_token_is_exchanged(box, http, repository):
+    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-1"), "helper", identity=True)})
+    box.add_fault("POST", "token", status=200, body=json.dumps({"access_token": "abcd-token"}).encode())
+    with pytest.raises(AuthenticationError, match="refuses the credentials from helper"):
+        Registry(http, keychain).check_push(repository)
+
+    assert [one.method for one in box.requests if "token" in one.path] == ["POST", "POST"]
+
+
+@sandbox
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"token": 7}', b'{"token": "a\\nb"}', b"<html>"])
+def test_a_token_server_that_gives_no_token_is_named(box, registry, repository, body):
+    box.add_fault("GET", "token", status=200, body=body)
+
+    with pytest.raises(RegistryError, match="/v2/token"):
+        registry.check_push(repository)
+
+
+@sandbox
+def test_a_token_server_in_trouble_is_named(box, registry, repository):
+    box.add_fault("GET", "token", status=404)
+
+    with pytest.raises(RegistryError, match="makes no token"):
+        registry.check_push(repository)
+
+
+@sandbox
+def test_who_may_not_push_is_told_which_permission_is_missing(box, http, repository):
+    reader = box.add_account("reader", ["read"])
+    keychain = Keychain({box.host: Credential("reader", reader.password, "connector jfrog")})
+
+    with pytest.raises(AuthenticationError) as caught:
+        Registry(http, keychain).check_push(repository)
+    assert "'reader'" in str(caught.value)
+    assert "connector jfrog" in str(caught.value)
+
+
+@sandbox
+def test_an_unknown_repository_is_found_before_the_build(box, registry):
+    with pytest.raises(RegistryError) as caught:
+        registry.check_push(Repository(box.host, "no-such-key/app"))
+    assert caught.value.code == "NAME_UNKNOWN"
+    assert "repository key" in caught.value.hint
+
+
+def test_a_credential_that_cannot_be_read_counts_as_none():
+    events = []
+    with Http() as http:
+        registry = Registry(http, Keychain(env={"DOCKER_AUTH_CONFIG": "{"}), sink=events.append)
+        assert not registry.has_credential("a.io")
+    assert isinstance(events[0], Note)
+
+
+def _bearer(box) -> str:
+    return f'Bearer realm="{box.url}/v2/token",service="{box.host}"'
+
+
+def _second_box():
+    from buildpush.sandbox import Sandbox
+
+    return Sandbox()
+
+
+def test_addresses_of_uploads_are_brought_back_to_the_address_that_works():
+    """A registry behind a proxy may name itself by an inner scheme or port."""
+    with Http() as http:
+        registry, repository = Registry(http), Repository("r.acme.io", "docker-local/app")
+        found = [
+            registry.address(repository, path)
+            for path in ("blobs/x", "/v2/a?b=c", "http://r.acme.io:8081/v2/a?b=c", "https://s3.example/up?sig=1")
+        ]
+    assert found == [
+        "https://r.acme.io/v2/docker-local/app/blobs/x",
+        "https://r.acme.io/v2/a?b=c",
+        "https://r.acme.io/v2/a?b=c",
+        "https://s3.example/up?sig=1",
+    ]
+    assert parse_qs(urlsplit(found[-1]).query) == {"sig": ["1"]}
