@@ -231,7 +231,7 @@ class Artifactory:
         """Return the server's version, such as ``7.104.5``; asked for only where no answer told it yet."""
         if not self._seen_version:
             answer = self._ask("GET", "api/system/version", accept=_OK)
-            self._seen_version = _object(answer).text("version")
+            self._seen_version = self._understood(answer, lambda document: document.text("version", needed=True))
         return self._seen_version
 
     def repository(self, key: str) -> RepositoryFacts | None:
@@ -239,17 +239,15 @@ class Artifactory:
         answer = self._ask("GET", f"api/repositories/{_segments(key)}", accept=_REPOSITORY_ANSWERS)
         if answer.status not in _OK:
             return None
-        facts = _object(answer)
-        kind = facts.text("rclass") or facts.text("type").lower()
-        return RepositoryFacts(key, kind, facts.text("packageType").lower(), facts.text("defaultDeploymentRepo"))
+        return self._understood(answer, lambda document: _repository_facts(key, document))
 
     def file(self, key: str, path: str) -> FileFacts | None:
         """Return the checksums of the file at *path* in repository *key*, or ``None`` where there is none."""
         answer = self._ask("GET", self._storage(key, path), accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        empty = FileFacts("", "", "")
-        return _object(answer).one("checksums", _file_facts, empty)
+        nothing = FileFacts("", "", "")
+        return self._understood(answer, lambda document: document.one("checksums", _file_facts, nothing))
 
     def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
         """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
@@ -374,7 +372,7 @@ class Artifactory:
         try:
             return read(_object(answer))
         except SourceError as error:
-            message = f"{self.host} answers with something that is no build-info: {error}"
+            message = f"{self.host} answers with something else than was asked for: {error}"
             raise BuildInfoError(message) from error
 
 
@@ -384,6 +382,11 @@ def _wrapped_build(reading: Reading) -> BuildInfo | None:
 
 def _run(reading: Reading) -> Run:
     return Run(reading.text("uri").removeprefix("/"), reading.text("started"))
+
+
+def _repository_facts(key: str, reading: Reading) -> RepositoryFacts:
+    kind = reading.text("rclass") or reading.text("type").lower()
+    return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
 
 
 def _file_facts(reading: Reading) -> FileFacts:

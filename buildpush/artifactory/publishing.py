@@ -293,14 +293,14 @@ def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory")
+    patient = True
     try:
-        answers = list(pool.map(act, things))
-    except BaseException:
-        # Nobody waits for the requests under way: after Ctrl-C the owner of the connections cuts them.
-        pool.shutdown(wait=False, cancel_futures=True)
+        return list(pool.map(act, things))
+    except KeyboardInterrupt:
+        patient = False  # the owner of the connections cuts the requests under way
         raise
-    pool.shutdown()
-    return answers
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)
 
 
 # ---- what cannot be published is kept

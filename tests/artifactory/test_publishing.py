@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
-from buildpush.artifactory.publishing import PATIENCE, first_difference
+from buildpush.artifactory.publishing import PATIENCE, first_difference, side_by_side
 from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError
 from buildpush.events import Decision, Note
 from buildpush.http import Http, Retries
@@ -258,6 +258,20 @@ def test_a_repository_that_is_not_there_is_an_error(desk):
         desk.client().locate(Repository(desk.box.host, "elsewhere/app"))
 
 
+def test_a_virtual_repository_that_keeps_nothing_is_an_error(desk):
+    body = b'{"key": "docker", "rclass": "virtual", "packageType": "docker"}'
+    desk.box.add_fault("GET", "api/repositories", status=200, body=body)
+    with pytest.raises(BuildInfoError, match="does not say where it keeps what is pushed") as caught:
+        desk.client().locate(Repository(desk.box.host, "docker/app"))
+    assert "local repository" in caught.value.hint
+
+
+def test_a_list_of_repositories_says_kinds_in_its_own_words(desk):
+    desk.box.add_fault("GET", "api/repositories", status=200, body=b'{"type": "LOCAL", "packageType": "OCI"}')
+    facts = desk.client().repository("oci-local")
+    assert (facts.kind, facts.package_type) == ("local", "oci")
+
+
 def test_what_the_registry_told_is_believed_where_nothing_may_be_looked_at(desk):
     desk.box.add_fault("GET", "api/repositories", status=403, times=9)
     assert desk.client().locate(Repository(desk.box.host, "docker-local/app"), "docker-local") == Home(
@@ -374,6 +388,43 @@ def test_a_server_that_keeps_something_else_is_found_out(desk):
         desk.publish(info)
 
 
+def test_a_server_that_answers_with_another_kind_of_document_is_found_out(desk):
+    body = b'{"uri": "", "buildInfo": {"name": 1}}'
+    desk.box.add_fault("GET", "api/build/hello/42", status=200, body=body)
+    with pytest.raises(BuildInfoError, match="something else than was asked for: name should be a text"):
+        desk.publish(desk.hello())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("api/repositories", b'{"rclass": 1}'),
+        ("api/repositories", b"[]"),
+        ("api/storage", b'{"checksums": []}'),
+        ("api/build", b'{"buildsNumbers": {}}'),
+    ],
+)
+def test_every_answer_is_read_with_care(desk, path, body):
+    desk.box.add_fault("GET", path, status=200, body=body, times=9)
+    client = desk.client()
+    with pytest.raises(BuildInfoError):
+        {
+            "api/repositories": lambda: client.repository("docker-local"),
+            "api/storage": lambda: client.file("docker-local", "a"),
+            "api/build": lambda: client.runs("hello"),
+        }[path]()
+
+
+def test_an_address_that_is_not_artifactorys_is_questioned(desk):
+    desk.box.add_fault("PUT", "api/build$", status=404)
+    with pytest.raises(BuildInfoError, match=r"is .*/artifactory/ the address of Artifactory"):
+        desk.publish(desk.hello())
+
+
+def test_the_version_is_asked_for_where_no_answer_told_it(desk):
+    assert desk.client().version().startswith("7.")
+
+
 def test_a_server_that_forgets_is_found_out(desk):
     desk.box.add_fault("GET", "api/build/hello/42", status=404, times=99)
     with pytest.raises(BuildInfoError, match="took the build-info and does not have it"):
@@ -422,6 +473,28 @@ def test_a_cancelled_publication_is_saved_and_stays_cancelled(desk, http):
     [note] = [event for event in desk.events if isinstance(event, Note)]
     assert "buildpush build-info publish" in note.text
     assert Path(shlex.split(note.text)[-1]).exists()
+
+
+def test_ctrl_c_does_not_wait_and_loses_nothing(desk):
+    info = desk.hello()
+
+    def interrupt(_seconds):
+        raise KeyboardInterrupt
+
+    desk.box.add_fault("PUT", "api/storage", status=404)
+    with pytest.raises(KeyboardInterrupt):
+        publish(info, desk.client(), folder=desk.folder, sink=desk.events.append, sleep=interrupt)
+    [note] = [event for event in desk.events if isinstance(event, Note)]
+    assert BuildInfo.load(Path(shlex.split(note.text)[-1])) == info
+
+
+def test_ctrl_c_among_several_requests_comes_through():
+    def interrupted(number):
+        if number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(interrupted, [0, 1, 2])
 
 
 def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
