@@ -51,7 +51,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> 
 
 def facts(pairs: list[tuple[str, object]]) -> Html:
     """Return names with their values; values that are empty are left out."""
-    shown = [(name, value) for name, value in pairs if value not in {None, ""}]
+    shown = [(name, value) for name, value in pairs if value is not None and value != ""]
     return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in shown))
 
 
@@ -88,7 +88,7 @@ STYLE = """
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
 header{background:var(--paper);border-bottom:1px solid var(--line)}
 nav,main{max-width:64rem;margin:0 auto;padding:0 1.25rem}
-nav{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem;align-items:center;min-height:3.5rem}
+nav{display:flex;flex-wrap:wrap;gap:.25rem 1.2rem;align-items:center;min-height:3.5rem}
 nav a{color:var(--soft);text-decoration:none;padding:.4rem 0}nav a:hover{color:var(--accent)}
 .brand{font-weight:650;color:var(--ink);margin-right:auto}.brand span{color:var(--accent)}
 main{padding-top:1.75rem;padding-bottom:4rem}
@@ -103,14 +103,15 @@ th,td{text-align:left;padding:.55rem .9rem;vertical-align:top}
 th{font-size:.8rem;font-weight:600;color:var(--soft);white-space:nowrap}
 tbody tr{border-top:1px solid var(--line)}
 code,pre{font:.86em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-code{overflow-wrap:anywhere}td code{overflow-wrap:normal;white-space:nowrap}
+code{overflow-wrap:anywhere}td code{overflow-wrap:normal;white-space:nowrap}td{min-width:4.5rem;max-width:34rem}
+.card>h3:first-child{margin-top:0}.card dl{margin:.2rem 0}
 pre{margin:0;padding:.9rem 1.1rem;overflow-x:auto;background:var(--tint);border-radius:.6rem}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.4rem 1.5rem;margin:0}
-dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:.4rem 1.5rem;margin:0}
+dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}
 details{margin:.9rem 0}summary{cursor:pointer;color:var(--accent);margin-bottom:.5rem}
 .tag{display:inline-block;background:var(--tint);color:var(--accent);border-radius:.4rem;
 padding:.05rem .5rem;margin:.1rem .3rem .1rem 0}
 a.tag{text-decoration:none}a.tag:hover{text-decoration:underline}
-@media(max-width:40rem){dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.6rem}
+@media(max-width:40rem){nav{font-size:.9rem;gap:.25rem .75rem}nav,main{padding-left:1rem;padding-right:1rem}dl{grid-template-columns:minmax(0,1fr);gap:.1rem}dd{margin-bottom:.6rem}
 main{padding-top:1.25rem}h1{font-size:1.4rem}}
 """

@@ -128,7 +128,7 @@ class Pages:
             element("div", self._image_facts(entry, manifest), class_="card"),
             self._platforms(target, manifest) if entry.name == INDEX else self._layers(manifest),
             element("h2", "Properties"),
-            self._property_table(entry),
+            element("div", self._properties(entry), class_="card"),
         )
 
     def _content(self, sha256: str) -> bytes:
@@ -170,10 +170,10 @@ class Pages:
         made_by = [str(step.get("created_by", "")) for step in history if not step.get("empty_layer")]
         made_by += [""] * len(manifest.layers)
         rows: list[tuple[object, ...]] = [
-            (position, size(layer.size), code(layer.digest), made)
+            (position, size(layer.size), made, code(layer.digest))
             for position, (layer, made) in enumerate(zip(manifest.layers, made_by, strict=False), start=1)
         ]
-        return joined(element("h2", "Layers"), table(("", "Size", "Digest", "Made by"), rows, "It has no layers."))
+        return joined(element("h2", "Layers"), table(("Layer", "Size", "Made by", "Digest"), rows, "It has no layers."))
 
     def _platforms(self, target: Target, manifest: Manifest) -> Html:
         rows: list[tuple[object, ...]] = [
@@ -183,7 +183,7 @@ class Pages:
         head = ("Platform", "Digest", "Manifest")
         return joined(element("h2", "Platforms"), table(head, rows, "The index is empty."))
 
-    def _property_table(self, entry: FileEntry) -> Html:
+    def _properties(self, entry: FileEntry) -> Html:
         properties = self._store.properties(entry.repo, entry.path)
         return _hidden_where_secret({key: ", ".join(values) for key, values in properties.items()}, "None.")
 
@@ -225,7 +225,9 @@ class Pages:
             element("h2", "Modules"),
             joined(*(_module(module) for module in _dicts(document.get("modules")))),
             element("h2", "Environment"),
-            _hidden_where_secret(_texts(document.get("properties")), "None was recorded."),
+            element(
+                "div", _hidden_where_secret(_texts(document.get("properties")), "None was recorded."), class_="card"
+            ),
             element("details", element("summary", "Build-info document"), element("pre", _shown_document(document))),
         )
 
@@ -246,13 +248,13 @@ def build_address(name: str, number: str, started: object, repo: str) -> str:
 
 
 def size(number: int) -> str:
-    """Return bytes in the unit that people read best, counted in thousands."""
+    """Return bytes in the unit that people read best, counted in thousands; number and unit stay on one line."""
     value = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 - the next unit
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+            return f"{value:.0f}\N{NO-BREAK SPACE}{unit}" if unit == "B" else f"{value:.1f}\N{NO-BREAK SPACE}{unit}"
         value /= 1000
-    return f"{value:.1f} TB"
+    return f"{value:.1f}\N{NO-BREAK SPACE}TB"
 
 
 def moment(seconds: float) -> str:
@@ -350,8 +352,9 @@ def _short(value: object) -> str:
 
 
 def _hidden_where_secret(values: Mapping[str, str], empty: str) -> Html:
-    rows: list[tuple[object, ...]] = [(code(key), _shown(key, value)) for key, value in sorted(values.items())]
-    return table(("Key", "Value"), rows, empty)
+    if not values:
+        return element("p", empty, class_="empty")
+    return facts([(key, _shown(key, value)) for key, value in sorted(values.items())])
 
 
 def _shown(key: str, value: str) -> str:
