@@ -86,6 +86,10 @@ class Folder:
             return [members(layer_bytes(image, position)) for position in range(len(image.layers))]
 
     @staticmethod
+    def config_of(image: Image) -> dict[str, Any]:
+        return config(image)
+
+    @staticmethod
     def files_of(image: Image) -> dict[str, Thing]:
         return tree(image)
 

@@ -1,0 +1,131 @@
+"""What a request becomes on the command line of docker buildx, and how its failures are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from buildpush.engines import buildkit
+from buildpush.images.model import BuildRequest, Platform
+from buildpush.images.references import Reference
+from buildpush.places import FILES
+from buildpush.registry.auth import Credential
+from buildpush.secrets import Secret
+
+BARE = BuildRequest(Path("/c"), Path("/c/Dockerfile"), (Reference.parse("127.0.0.1:1/local/a:1"),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments"),
+    [
+        ({}, []),
+        ({"build_args": {"A": "x y", "B": "--target"}}, ["--build-arg", "A=x y", "--build-arg", "B=--target"]),
+        ({"labels": {"l": "a,b"}}, ["--label", "l=a,b"]),
+        ({"target": "t"}, ["--target", "t"]),
+        (
+            {"platforms": (Platform("linux", "amd64"), Platform("linux", "arm64"))},
+            ["--platform", "linux/amd64,linux/arm64"],
+        ),
+        ({"no_cache": True}, ["--no-cache"]),
+        ({"build_secrets": {"npm": Secret("s3cret-npm")}}, ["--secret", f"id=npm,src={FILES}/secrets/0"]),
+        ({"build_secrets": {'a,"b': Secret("s3cret-ab")}}, ["--secret", f'"id=a,""b",src={FILES}/secrets/0']),
+    ],
+)
+def test_each_setting_has_its_argument(changes, arguments):
+    request = BuildRequest(BARE.context, BARE.dockerfile, BARE.references, **changes)
+    assert buildkit.arguments(request) == ["--progress=plain", "--file", "/c/Dockerfile", *arguments]
+
+
+def test_secrets_travel_in_private_files_only():
+    secret = Secret("s3cret-file")
+    request = BuildRequest(BARE.context, BARE.dockerfile, BARE.references, build_secrets={"x": secret})
+    assert buildkit.secret_files(request) == {"secrets/0": secret}
+    assert "s3cret-file" not in repr(buildkit.arguments(request))
+
+
+def test_logins_replace_a_store_and_keep_everything_else(tmp_path):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"credsStore": "desktop", "credHelpers": {"a.test": "x", "b.test": "y"}, "currentContext": "far"})
+    )
+    meta = tmp_path / "contexts/meta/abc/meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text("{}")
+    credentials = {
+        "a.test": Credential("u", Secret("p4ssword"), "connector a"),
+        "docker.io": Credential("", Secret("t0ken-hub"), "store", identity=True),
+    }
+
+    files = buildkit.login_files(credentials, tmp_path)
+
+    assert json.loads(files.pop("docker/config.json")) == {
+        "credHelpers": {"b.test": "y"},
+        "currentContext": "far",
+        "auths": {
+            "a.test": {"auth": "dTpwNHNzd29yZA=="},
+            "https://index.docker.io/v1/": {"identitytoken": "t0ken-hub"},
+        },
+        "cliPluginsExtraDirs": [str(tmp_path / "cli-plugins")],
+    }
+    assert files == {"docker/contexts/meta/abc/meta.json": b"{}"}
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]"])
+def test_a_configuration_that_cannot_be_read_is_as_none(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    assert "auths" in buildkit.login_files({}, tmp_path)["docker/config.json"]
+
+
+def test_the_daemon_is_found_as_docker_finds_it(tmp_path):
+    meta = tmp_path / "contexts/meta/abc/meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"Name": "far", "Endpoints": {"docker": {"Host": "tcp://far:1"}}}))
+    broken = tmp_path / "contexts/meta/aaa/meta.json"
+    broken.parent.mkdir()
+    broken.write_text("{}")
+
+    assert buildkit.current_host({}, tmp_path) is None
+    assert buildkit.current_host({"DOCKER_CONTEXT": "far"}, tmp_path) == "tcp://far:1"
+    assert buildkit.current_host({"DOCKER_CONTEXT": "gone"}, tmp_path) is None
+    assert buildkit.current_host({"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x"}, tmp_path) == "unix:///x"
+    (tmp_path / "config.json").write_text('{"currentContext": "far"}')
+    assert buildkit.current_host({}, tmp_path) == "tcp://far:1"
+
+
+LOG = """\
+#7 [2/2] RUN false
+#7 ERROR: process "/bin/sh -c false" did not complete successfully: exit code: 1
+------
+ > [2/2] RUN false:
+------
+Dockerfile:2
+--------------------
+   1 |     FROM base
+   2 | >>> RUN false
+--------------------
+ERROR: failed to solve: process "/bin/sh -c false" did not complete successfully: exit code: 1
+"""
+
+
+def test_a_failure_tells_the_line_and_the_last_lines():
+    error = buildkit.failure(LOG, BARE)
+    assert error.where == "Dockerfile:2"
+    assert "the build failed: failed to solve: process" in str(error)
+    assert "#7 [2/2] RUN false" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("log", "where", "hint"),
+    [
+        ("ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: X", "Dockerfile:3", None),
+        ("ERROR: write /x: no space left on device", None, "disk is full"),
+        ("ERROR: base: failed to resolve source metadata for a.test/b: dial tcp", None, "cannot be reached"),
+        ("ERROR: failed to resolve source metadata: 401 Unauthorized", None, "wants a login"),
+        ("", None, None),
+    ],
+)
+def test_known_failures_get_a_hint(log, where, hint):
+    error = buildkit.failure(log, BARE)
+    assert error.where == where
+    assert (hint in error.hint) if hint else error.hint is None

@@ -1,0 +1,419 @@
+"""The engine Docker, with a daemon of paper and with the real one."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from buildpush.engines.docker import Docker
+from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
+from buildpush.events import Log, Note
+from buildpush.images.archives import write_docker_archive
+from buildpush.images.references import Reference
+from buildpush.places import FILES, Here, Ran, Recorded
+from buildpush.registry.auth import Credential
+from buildpush.secrets import Secret
+
+BASE = "buildpush.test/base:1"
+
+
+class Paper:
+    """A daemon's client that does nothing: it is there, and says which image store it has."""
+
+    def __init__(self, status=(), save=()):
+        self.status = list(status)
+        self.saves = list(save)
+        self.pulled = []
+        self.removed = []
+        self.built = {}
+        self.images = self.api = self
+
+    def info(self):
+        return {"DriverStatus": self.status}
+
+    def get(self, _name):
+        return self
+
+    def save(self, **_):
+        return self.saves.pop(0)
+
+    def pull(self, name, **how):
+        self.pulled.append((name, how))
+
+    def remove(self, name):
+        self.removed.append(name)
+
+    def build(self, **how):
+        self.built = how
+        return iter([{"stream": "Step 1\n"}, {"stream": "\n"}, {"error": "it broke"}])
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """Return a function that puts a paper daemon into an engine."""
+
+    def put(engine: Docker, client: Paper) -> Docker:
+        @contextmanager
+        def connected(_self):
+            yield client
+
+        monkeypatch.setattr(Docker, "missing", lambda _: None)
+        monkeypatch.setattr(Docker, "_client", connected)
+        return engine
+
+    return put
+
+
+CONTAINERD = [["driver-type", "io.containerd.snapshotter.v1"]]
+
+
+def answers(*, buildx=True, inspect="Driver: docker\n", build=None):
+    def answer(call):
+        if call.argv[-1] == "version":
+            return Ran(0 if buildx else 1)
+        if call.argv[-1] == "inspect":
+            return Ran(0, inspect)
+        return build or Ran(1, "", "ERROR: it broke\n")
+
+    return Recorded(answer)
+
+
+def test_no_socket_is_an_error_with_the_three_remedies(folder):
+    folder.dockerfile("FROM scratch\n")
+    engine = Docker({"DOCKER_HOST": f"unix://{folder.root}/none.sock"}, Recorded())
+    assert "does not exist" in engine.missing()
+    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+        pass
+    for remedy in ("start Docker", "usermod", "engine: native"):
+        assert remedy in caught.value.hint
+
+
+def test_a_socket_that_is_closed_to_the_user_says_so(folder, monkeypatch):
+    socket = folder.write("docker.sock")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "is closed to it" in Docker({"DOCKER_HOST": f"unix://{socket}"}, Recorded()).missing()
+
+
+@pytest.mark.sandbox
+def test_a_daemon_that_does_not_answer_is_missing():
+    reason = Docker({"DOCKER_HOST": "tcp://127.0.0.1:1"}, Recorded()).missing()
+    assert "does not answer" in reason
+
+
+def test_buildx_gets_logins_and_secrets_in_private_files(folder, paper):
+    folder.dockerfile("FROM a.test/base\nRUN x\n")
+    place = answers()
+    engine = Docker({"HOME": "/h"}, place, lambda host: Credential("u", Secret("p4ssw0rd"), host))
+    request = folder.request(build_secrets={"s": Secret("s3cr3t")})
+
+    with pytest.raises(BuildError, match="it broke"), paper(engine, Paper(CONTAINERD)).build(request):
+        pass
+
+    call = place.calls[-1]
+    assert call.argv[:3] == ("docker", "buildx", "build")
+    assert call.argv[-1] == str(folder.root)
+    assert "tar=false,compression=uncompressed,rewrite-timestamp=true" in call.argv[-2]
+    assert call.env["DOCKER_CONFIG"] == f"{FILES}/docker"
+    assert call.env["BUILDX_CONFIG"] == "/h/.docker/buildx"
+    assert call.env["SOURCE_DATE_EPOCH"] == "1700000000"
+    assert sorted(call.files) == ["docker/config.json", "secrets/0"]
+    assert "p4ssw0rd" not in repr(call.argv) + repr(call.env)
+    assert "s3cr3t" not in repr(call.argv) + repr(call.env)
+
+
+def test_without_a_credential_dockers_own_configuration_is_used(folder, paper):
+    folder.dockerfile("FROM a.test/base\n")
+    place = answers()
+    with pytest.raises(BuildError), paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request(created=None)):
+        pass
+    assert "DOCKER_CONFIG" not in place.calls[-1].env
+    assert "rewrite" not in place.calls[-1].argv[-2]
+
+
+def test_the_old_image_store_is_asked_for_the_image_and_the_name_is_removed(folder, paper):
+    folder.dockerfile("FROM scratch\n")
+    place = answers(build=Ran(0))
+    client = Paper(save=[iter([b"x"]), iter([b"x"])])
+    with pytest.raises(Exception, match=r"image\.tar"), paper(Docker({}, place), client).build(folder.request()):
+        pass
+    argv = place.calls[-1].argv
+    assert client.removed == [argv[argv.index("--tag") + 1]]
+    assert "--load" in argv
+
+
+def test_a_stream_that_breaks_is_asked_for_once_more(folder, paper):
+    def broken():
+        yield b"x"
+        raise ConnectionResetError
+
+    folder.dockerfile("FROM scratch\n")
+    client = Paper(save=[broken(), broken()])
+    engine = paper(Docker({}, answers(build=Ran(0))), client)
+    with pytest.raises(BuildError, match="went away"), engine.build(folder.request()):
+        pass
+    assert client.saves == []
+
+
+def test_several_platforms_need_a_store_for_them(folder, paper):
+    folder.dockerfile("FROM scratch\n")
+    from buildpush.images.model import Platform
+
+    request = folder.request(platforms=(Platform("linux", "amd64"), Platform("linux", "arm64")))
+    for place in (answers(), answers(buildx=False)):
+        with pytest.raises(UnsupportedError) as caught, paper(Docker({}, place), Paper()).build(request):
+            pass
+        assert caught.value.setting == "platforms"
+
+
+def test_a_builder_of_its_own_writes_layouts(folder, paper):
+    folder.dockerfile("FROM scratch\n")
+    place = answers(inspect="Name: b\nDriver:        docker-container\n")
+    with pytest.raises(BuildError), paper(Docker({}, place), Paper()).build(folder.request()):
+        pass
+    assert "type=oci" in place.calls[-1].argv[-2]
+
+
+def test_the_classic_builder_is_used_where_buildx_is_not(folder, paper):
+    folder.dockerfile("ARG B=a.test/base\nFROM $B:2\nRUN x\n")
+    events = []
+    client = Paper()
+    find = {"a.test": Credential("u", Secret("pa55word"), "x")}.get
+    engine = paper(Docker({}, answers(buildx=False), find, events.append), client)
+    with pytest.raises(BuildError, match="it broke"), engine.build(folder.request(labels={"l": "m"})):
+        pass
+    assert client.built["labels"] == {"l": "m"}
+    assert client.pulled == [("a.test/base", {"tag": "2", "auth_config": {"username": "u", "password": "pa55word"}})]
+    assert [event.line for event in events if isinstance(event, Log)] == ["pull a.test/base:2", "Step 1", "it broke"]
+    assert isinstance(events[0], Note)
+    assert client.removed == [client.built["tag"]]
+
+
+def test_the_classic_builder_refuses_build_secrets(folder, paper):
+    folder.dockerfile("FROM scratch\n")
+    request = folder.request(build_secrets={"x": Secret("s3cr3t-x")})
+    with (
+        pytest.raises(UnsupportedError, match="classic"),
+        paper(Docker({}, answers(buildx=False)), Paper()).build(request),
+    ):
+        pass
+
+
+def test_a_dockerfile_that_we_cannot_read_is_left_to_docker(folder, paper):
+    folder.dockerfile("FROM scratch\nFUTURE thing\n")
+    place = answers()
+    with (
+        pytest.raises(BuildError, match="it broke"),
+        paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request()),
+    ):
+        pass
+    (folder.root / "Dockerfile").unlink()
+    with pytest.raises(DockerfileError), paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request()):
+        pass
+
+
+# From here on, the real thing.
+
+
+@pytest.fixture
+def busybox(need) -> Path:
+    """Return a static busybox: it runs in an image without anything else."""
+    found = next((path for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")) if path.exists()), None)
+    if found is None:
+        need("busybox")
+    return found
+
+
+@pytest.fixture
+def base(need, busybox):
+    """Import a base image made of a static busybox, since no public registry may be reachable."""
+    need("docker", "buildx")
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        tar.add(busybox.resolve(), "bin/busybox")
+        for name in ("sh", "ls", "cat", "find", "false", "echo", "stat"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    subprocess.run(["docker", "import", "-", BASE], input=raw.getvalue(), check=True, capture_output=True)
+    return BASE
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def real():
+    """Return a function that makes the engine, with the events that it tells."""
+
+    def make(events=None, *, buildx=True):
+        env = dict(os.environ)
+        here = Here(env)
+        place = here if buildx else answers(buildx=False)
+        return Docker(env, place, sink=(events if events is not None else []).append)
+
+    return make
+
+
+@pytest.mark.engines
+def test_the_real_docker_runs_what_a_dockerfile_says(folder, base, real):
+    folder.write("a", "hello")
+    folder.dockerfile(
+        "ARG BASE\nFROM $BASE\nARG V\nCOPY a /a\n"
+        "RUN --mount=type=secret,id=s cat /run/secrets/s > /got; cat /run/secrets/s; echo $V >> /got\n"
+    )
+    events = []
+    request = folder.request(
+        build_args={"BASE": base, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
+    )
+    with real(events).build(request) as image:
+        found = folder.files_of(image)
+        assert all(not layer.compressed for layer in image.layers[1:])
+        assert image.manifest is None
+    assert found["got"].text == "s3cr3t-run7\n"
+    lines = [event.line for event in events if isinstance(event, Log)]
+    assert any("RUN" in line for line in lines)
+    assert not any("s3cr3t-run" in line for line in lines)
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"buildpush-{os.getpid()}-*/layout"))
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("buildx", [True, False])
+def test_the_image_also_comes_by_way_of_docker_save(folder, base, real, monkeypatch, buildx):
+    monkeypatch.setattr("buildpush.engines.docker.Build._writes_layouts", lambda *_: False)
+    folder.write("a", "hello")
+    folder.dockerfile(f"FROM {base}\nCOPY a /b\nRUN echo hi > /c\n")
+    with real(buildx=buildx).build(folder.request()) as image:
+        found = folder.files_of(image)
+    assert (found["b"].text, found["c"].text) == ("hello", "hi\n")
+    assert "buildpush.invalid" not in docker("images")
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("buildx", [True, False])
+def test_a_failing_build_tells_its_last_lines(folder, base, real, buildx):
+    folder.dockerfile(f"FROM {base}\nRUN echo the reason; false\n")
+    with pytest.raises(BuildError) as caught, real(buildx=buildx).build(folder.request(no_cache=True)):
+        pass
+    assert "the reason" in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.engines
+def test_an_unknown_instruction_is_reported_with_its_line(folder, need, real):
+    need("docker", "buildx")
+    folder.dockerfile("FROM scratch\nCOPPY a b\n")
+    with pytest.raises(BuildError) as caught, real().build(folder.request()):
+        pass
+    assert caught.value.where == "Dockerfile:2"
+    assert "unknown instruction" in str(caught.value)
+
+
+SAME = {
+    "copies": "FROM scratch\nCOPY . /all/\nCOPY d /x/y\nCOPY d/f d/l d/s /z/\nCOPY --chown=3:4 d /o\nCOPY l* /links/\n",
+    "stages": (
+        "FROM scratch AS a\nCOPY d /d\nCOPY --chown=5 d/f /d/s/g\nFROM a AS b\nCOPY d/f /d/n\n"
+        "FROM scratch\nCOPY --from=b /d /e/\nCOPY --from=a /d/f /d/l /g/\nCOPY --from=b /d/s/* /h\n"
+    ),
+    "folders": "FROM scratch\nWORKDIR /w\nUSER 7:8\nWORKDIR v/u\nCOPY d ./\nCOPY d/f ../\nWORKDIR /w\nCOPY d/s s\n",
+    "merges": "FROM scratch\nCOPY d /m\nCOPY d2 /m\nCOPY d2/s /m/s\nCOPY e /m/s/deep/er/\n",
+    "links": (
+        "FROM scratch\nCOPY t /\nCOPY d/f /to-file\nCOPY d /to-folder/\nCOPY d/f /to-folder/sub/\nCOPY d/f /dangling\n"
+    ),
+    "add": "FROM scratch\nADD a.tar.gz d/f /x/\nADD a.tar.gz d.gz /\n",
+    "heredocs": "FROM scratch\nARG V=1\nCOPY <<one <<-'two' /h/\n$V \\$V \"q\" 'r'\none\n\t$V\n\ttwo\nCOPY <<x /y\nx\n",
+}
+
+
+def fill(folder) -> None:
+    folder.write("d/f", "F")
+    folder.write("d/s/x", "X", mode=0o755)
+    (folder.root / "d/s").chmod(0o2775)
+    (folder.root / "d/l").symlink_to("f")
+    folder.write("d2/f", "2", mode=0o600)
+    folder.write("d2/s/y", "Y")
+    (folder.root / "d2/s").chmod(0o700)
+    (folder.root / "e").mkdir()
+    (folder.root / "lf").symlink_to("d/f")
+    (folder.root / "ld").symlink_to("d")
+    folder.write("t/folder/sub/old", "old")
+    folder.write("t/file", "old")
+    for name, target in {"to-file": "file", "to-folder": "/folder", "dangling": "new/place"}.items():
+        (folder.root / "t" / name).symlink_to(target)
+    folder.write("d.gz", b"\x1f\x8bnot gzip at all")
+    folder.write("hidden/a")
+    folder.write("hidden/kept")
+    folder.write(".dockerignore", "hidden\n!hidden/kept\nt\n**/*.gz\n")
+    with tarfile.open(folder.root / "a.tar.gz", "w:gz") as tar:
+        for name, mode in (("p/q", 0o640), ("p/run", 0o4755), ("../up", 0o644)):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = 1, mode, 11, 12
+            tar.addfile(member, io.BytesIO(b"z"))
+    # BuildKit's client does not send a file again whose name, size and time it has seen in another test.
+    for number, path in enumerate(sorted(folder.root.rglob("*"))):
+        if not path.is_symlink():
+            os.utime(path, (1_600_000_000 + hash(str(path)) % 10**6, 1_600_000_000 + number))
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("name", SAME)
+def test_native_and_docker_make_the_same_files(folder, need, real, name):
+    need("docker", "buildx")
+    fill(folder)
+    if name in {"links", "add"}:
+        (folder.root / ".dockerignore").unlink()
+    folder.dockerfile(SAME[name])
+    native = folder.tree()
+    with real().build(folder.request(no_cache=True)) as image:
+        theirs = folder.files_of(image)
+    assert {path: repr(thing) for path, thing in native.items()} == {
+        path: repr(thing) for path, thing in theirs.items()
+    }
+
+
+@pytest.mark.engines
+def test_native_and_docker_write_the_same_configuration(folder, need, real):
+    need("docker", "buildx")
+    folder.write("a")
+    text = (
+        'FROM scratch\nENV A=1 B="x y"\nENV C=$A\nLABEL l=$B\nEXPOSE 80 81/udp\nVOLUME /v ["w"]\nWORKDIR /x\n'
+        'USER 1\nCOPY a ./\nENTRYPOINT ["e"]\nCMD c d\nSTOPSIGNAL SIGINT\n'
+        "HEALTHCHECK --timeout=2s CMD x\nONBUILD COPY a b\n"
+    )
+    folder.dockerfile(text)
+    with real().build(folder.request(labels={"m": "n"})) as image:
+        theirs = folder.config_of(image)
+    ours = folder.config(text, labels={"m": "n"})
+    for document in (ours, theirs):
+        document.pop("rootfs")
+        for line in document["history"]:
+            line.pop("comment", None)
+    # BuildKit counts an empty layer for a folder that is there; and shows checks and ports in Go's own way.
+    shown = ("EXPOSE", "HEALTHCHECK")
+    for document in (ours, theirs):
+        document["history"] = [line for line in document["history"] if not line["created_by"].startswith(shown)]
+    assert ours == theirs
+
+
+@pytest.mark.engines
+def test_docker_runs_what_native_built(folder, need, busybox, tmp_path):
+    """Its layers are read by another program than ours, and the files are right."""
+    need("docker")
+    folder.write("bin/busybox", busybox.read_bytes(), mode=0o755)
+    folder.write("bin/list", "#!/bin/busybox sh\nexec /bin/busybox stat -c '%n %u %g %s' /site/*/*\n", mode=0o755)
+    folder.write("site/ünï/" + "long" * 40, "content")
+    text = 'FROM scratch\nCOPY bin /bin\nCOPY --chown=5:6 site /site\nUSER 5\nCMD ["/bin/list"]\n'
+    reference = Reference.parse("buildpush.test/native:1")
+    with folder.built(text) as image:
+        write_docker_archive(image, tmp_path / "image.tar", [reference])
+    docker("load", "--input", str(tmp_path / "image.tar"))
+    try:
+        assert docker("run", "--rm", str(reference)).strip() == f"/site/ünï/{'long' * 40} 5 6 7"
+    finally:
+        docker("rmi", "--force", str(reference))

@@ -1,0 +1,110 @@
+"""An engine is chosen for a reason that is told, and what it cannot honour is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from buildpush.engines import Spelling, choose, known, refuse_unspelled
+from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
+from buildpush.events import Decision, Note
+from buildpush.settings.declare import settings_of
+from buildpush.settings.model import BuildAndPush
+
+
+@dataclass
+class Stub:
+    """An engine that is here or not, and can or cannot."""
+
+    name: str
+    reason: str | None = None
+    refused: str | None = None
+    spells: dict[str, Spelling] = field(default_factory=dict)
+    places: frozenset[str] = frozenset({"here"})
+
+    def missing(self):
+        return self.reason
+
+    def refuses(self, _request):
+        if self.refused == "unreadable":
+            message = "unknown instruction"
+            raise DockerfileError(message, where="Dockerfile:1")
+        return self.refused
+
+
+ALL = {name: Spelling("itself") for engine in known() for name in engine.spells}
+
+
+def chosen(*candidates, wanted="auto", set_names=frozenset(), events=None):
+    events = [] if events is None else events
+    return choose(wanted, set_names, None, candidates, events.append).name
+
+
+def test_auto_takes_the_first_that_can_and_says_why():
+    events = []
+    native, docker = Stub("native", refused="Dockerfile:3: RUN"), Stub("docker")
+    assert chosen(native, docker, events=events) == "docker"
+    (decision,) = events
+    assert isinstance(decision, Decision)
+    assert decision.choice == "docker"
+    assert "native is passed over: Dockerfile:3: RUN" in decision.reason
+
+
+def test_auto_passes_over_an_engine_that_is_not_here():
+    assert chosen(Stub("docker", reason="no daemon"), Stub("native")) == "native"
+
+
+def test_auto_passes_over_an_engine_that_does_not_honour_a_setting():
+    events = []
+    assert chosen(Stub("native"), Stub("docker", spells=ALL), set_names={"target"}, events=events) == "docker"
+    assert "it does not honour 'target'" in events[-1].reason
+
+
+def test_settings_that_are_not_for_engines_do_not_matter():
+    assert chosen(Stub("native"), set_names={"repo", "tags", "connector_ref"}) == "native"
+
+
+def test_no_engine_at_all_is_an_error_with_the_remedies():
+    with pytest.raises(EngineMissingError) as caught:
+        chosen(Stub("native", refused="RUN"), Stub("docker", reason="no daemon\nstart it"))
+    assert caught.value.hint == "start it"
+    assert "native is passed over: RUN; docker is passed over: no daemon" in str(caught.value)
+
+
+def test_a_dockerfile_that_nobody_reads_is_an_error_of_the_dockerfile():
+    with pytest.raises(DockerfileError):
+        chosen(Stub("native", refused="unreadable"), Stub("docker", reason="no daemon"))
+    assert chosen(Stub("native", refused="unreadable"), Stub("docker")) == "docker"
+
+
+def test_an_engine_that_was_asked_for_is_taken_or_missing():
+    assert chosen(Stub("native"), Stub("docker"), wanted="docker") == "docker"
+    with pytest.raises(EngineMissingError, match="no daemon") as caught:
+        chosen(Stub("docker", reason="no daemon\nstart it"), wanted="docker")
+    assert caught.value.hint == "start it"
+
+
+def test_an_unknown_engine_names_the_known():
+    with pytest.raises(UnsupportedError) as caught:
+        chosen(Stub("native"), wanted="kanikoo")
+    assert caught.value.hint == "engines are: auto, native"
+
+
+def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
+    native, _ = known()
+    with pytest.raises(UnsupportedError) as caught:
+        refuse_unspelled(native, {"env_docker_secrets", "labels"}, [].append)
+    assert (caught.value.hint, caught.value.setting) == ("use engine: docker", "env_docker_secrets")
+
+
+def test_a_hint_that_makes_no_difference_is_noted():
+    events = []
+    for engine in known():
+        refuse_unspelled(engine, {"optimize"}, events.append)
+    assert [type(event) for event in events] == [Note, Note]
+
+
+def test_every_setting_for_engines_is_known_to_one_or_is_a_hint():
+    asked = {setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine"}
+    assert asked == {"optimize", *ALL}
