@@ -101,6 +101,9 @@ def check_tutorials() -> None:
         if not executed.exists():
             message = f"{executed.relative_to(ROOT)} is missing: run `nox -s tutorials`, which executes the notebooks"
             raise ConfigError(message)
+        if '"output_type": "error"' in executed.read_text(encoding="utf-8"):
+            message = f"{executed.relative_to(ROOT)} ended with an error: see it, and run `nox -s tutorials` again"
+            raise ConfigError(message)
         if code_of(executed) != code_of(notebook):
             message = f"{executed.relative_to(ROOT)} is of an older notebook: run `nox -s tutorials` again"
             raise ConfigError(message)

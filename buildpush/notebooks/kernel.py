@@ -181,8 +181,14 @@ def _plain(output: NotebookNode) -> str:
     if output.output_type in {"execute_result", "display_data"}:
         # Beside HTML, the plain text is hardly more than the name of a class.
         spare = "" if "text/html" in output.data else output.data.get("text/plain", "")
-        return str(output.data.get("text/markdown", spare))
+        return _without_pipes(str(output.data.get("text/markdown", spare)))
     return _ANSI.sub("", "\n".join(output.traceback)) if output.output_type == "error" else ""
+
+
+def _without_pipes(text: str) -> str:
+    """Return Markdown with the rows of its tables as plain words."""
+    rows = (line.strip("| ").replace(" | ", "  ") if line.startswith("|") else line for line in text.splitlines())
+    return "\n".join(row for row in rows if row.strip("-|: "))
 
 
 class _Lines:
