@@ -361,9 +361,9 @@ class Artifactory:
 
     def _remedy(self, status: int, path: str) -> str | None:
         if status == _FORBIDDEN and path.startswith("api/storage"):
-            return f"{self.login.words} needs the permissions Read and Annotate on the repository"
+            return f"needed are the permissions Read and Annotate on the repository, for {self.login.words}"
         if status == _FORBIDDEN:
-            return f"{self.login.words} needs the permissions Read and Deploy on builds"
+            return f"needed are the permissions Read and Deploy on builds, for {self.login.words}"
         if status == _MISSING:
             return f"is {self.url} the address of Artifactory?"
         return None
