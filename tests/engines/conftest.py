@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")
 
 
 CREATED = 1_700_000_000
+BASE = "buildpush.test/base:1"
 
 
 @dataclass
@@ -186,3 +188,27 @@ def base_image(files: dict[str, str], *, kind: str = "plain", **extra: Any) -> I
 @pytest.fixture
 def make_base():
     return base_image
+
+
+@pytest.fixture
+def busybox(need) -> Path:
+    """Return a static busybox: it runs in an image without anything else."""
+    found = next((path for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")) if path.exists()), None)
+    if found is None:
+        need("busybox")
+    return found
+
+
+@pytest.fixture
+def base(need, busybox):
+    """Import a base image made of a static busybox, since no public registry may be reachable."""
+    need("docker", "buildx")
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        tar.add(busybox.resolve(), "bin/busybox")
+        for name in ("sh", "ls", "cat", "find", "false", "echo", "stat"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    subprocess.run(["docker", "import", "-", BASE], input=raw.getvalue(), check=True, capture_output=True)
+    return BASE

@@ -20,8 +20,6 @@ from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
 
-BASE = "buildpush.test/base:1"
-
 
 class Paper:
     """A daemon's client that does nothing: it is there, and says which image store it has."""
@@ -218,30 +216,6 @@ def test_a_dockerfile_that_we_cannot_read_is_left_to_docker(folder, paper):
 
 
 # From here on, the real thing.
-
-
-@pytest.fixture
-def busybox(need) -> Path:
-    """Return a static busybox: it runs in an image without anything else."""
-    found = next((path for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")) if path.exists()), None)
-    if found is None:
-        need("busybox")
-    return found
-
-
-@pytest.fixture
-def base(need, busybox):
-    """Import a base image made of a static busybox, since no public registry may be reachable."""
-    need("docker", "buildx")
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        tar.add(busybox.resolve(), "bin/busybox")
-        for name in ("sh", "ls", "cat", "find", "false", "echo", "stat"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    subprocess.run(["docker", "import", "-", BASE], input=raw.getvalue(), check=True, capture_output=True)
-    return BASE
 
 
 def docker(*arguments: str) -> str:

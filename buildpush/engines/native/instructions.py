@@ -169,7 +169,7 @@ def expose(scene: Scene, instruction: Instruction) -> None:
         kind = (match[3] or "tcp").lower()
         ports |= {f"{port}/{kind}": {} for port in range(first, last + 1)}
     scene.draft.config["ExposedPorts"] = dict(scene.draft.config.get("ExposedPorts") or {}) | ports
-    scene.draft.note(f"EXPOSE map[{' '.join(f'{port}:{{}}' for port in sorted(ports))}]")
+    scene.draft.note(f"EXPOSE [{' '.join(sorted(ports))}]")
 
 
 def _words(scene: Scene, instruction: Instruction) -> list[str]:
@@ -250,7 +250,6 @@ def maintainer(scene: Scene, instruction: Instruction) -> None:
 def on_build(scene: Scene, instruction: Instruction) -> None:
     """ONBUILD: kept for the build that begins from this image."""
     scene.draft.config["OnBuild"] = [*(scene.draft.config.get("OnBuild") or ()), instruction.rest]
-    scene.draft.note(f"ONBUILD {instruction.rest}")
 
 
 PLAIN: Mapping[str, Doer] = {
