@@ -53,8 +53,8 @@ def waits():
 
 
 @pytest.fixture
-def http(waits):
-    with Http(sleep=waits.append) as one:
+def http(waits, events):
+    with Http(sleep=waits.append, sink=events.append) as one:
         yield one
     left = [
         thread for thread in threading.enumerate() if thread.name.startswith(("buildpush-send", "buildpush-compress"))
