@@ -108,7 +108,7 @@ def _layout_image(folder: Path, manifest: Manifest, data: bytes | None, platform
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with _reading(paths[at]), paths[at].open("rb", buffering=0) as reader:
+            with _Slice(paths[at], None) as reader:
                 yield at, cast("BinaryIO", reader)
 
     layers = describe_layers(config, manifest)
@@ -187,7 +187,7 @@ def _archived_image(path: Path, config: bytes, spans: Sequence[_Span]) -> Image:
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with _reading(path), _Slice(path, spans[at]) as reader:
+            with _Slice(path, spans[at]) as reader:
                 yield at, cast("BinaryIO", reader)
 
     return Image(config, layers, blobs, platform_of(config))
@@ -225,7 +225,7 @@ def _content(path: Path, members: Mapping[str, tarfile.TarInfo], name: str) -> b
     if span.size > _LARGEST_DOCUMENT:
         message = f"{path}: {name} is larger than a document of an image can be"
         raise PushError(message)
-    with _reading(path), _Slice(path, span) as reader:
+    with _Slice(path, span) as reader:
         return reader.read()
 
 
@@ -239,27 +239,34 @@ def _json_list(data: bytes, path: Path) -> list[Mapping[str, Any]]:
 
 
 def _type_of(path: Path, span: _Span) -> str:
-    with _reading(path), _Slice(path, span) as reader:
+    with _Slice(path, span) as reader:
         kind = _MAGIC.get(reader.read(2), "")
     return f"{OCI_LAYER}+{kind}" if kind else OCI_LAYER
 
 
 class _Slice(io.RawIOBase):
-    """A part of a file, read on its own: any number of them may be open at once."""
+    """A part of a file, or all of it, read on its own: any number of them may be open at once."""
 
-    def __init__(self, path: Path, span: _Span) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._at = span.offset
-        self._end = span.offset + span.size
+    def __init__(self, path: Path, span: _Span | None) -> None:
+        self._path = path
+        with _reading(path):
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            whole = _Span(0, os.fstat(self._file).st_size)
+        self._at = (span or whole).offset
+        self._end = self._at + (span or whole).size
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            return self.readall()
         left = self._end - self._at
-        block = os.pread(self._file, left if size < 0 else min(size, left), self._at)
+        with _reading(self._path):
+            block = os.pread(self._file, min(size, left), self._at)
         if not block and left and size:
-            raise OSError(errno.EIO, "the archive ends too early")
+            message = f"{self._path} ends too early"
+            raise PushError(message, hint="it is damaged, or was changed while it was read")
         self._at += len(block)
         return block
 

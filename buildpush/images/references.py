@@ -144,10 +144,10 @@ class Reference:
         head, colon, tag = rest.rpartition(":")
         if not colon or "/" in tag:
             head, tag = rest, ""
-        tag = tag or ("" if at else "latest")
-        if colon and not tag and "/" not in rest.rpartition(":")[2]:
+        elif not tag:
             message = f"{text!r} ends in a colon without a tag"
             raise BadNameError(message)
+        tag = tag or ("" if at else "latest")
         return cls(Repository.parse(head), Tag(tag) if tag else None, Digest(digest) if at else None)
 
     @property
