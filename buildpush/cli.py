@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +18,7 @@ from buildpush.secrets import redact
 
 if TYPE_CHECKING:
     from buildpush.results import RunResult
+    from buildpush.sandbox import Sandbox
     from buildpush.session import Session
     from buildpush.settings.declare import Setting
     from buildpush.settings.written import Loaded
@@ -386,7 +387,24 @@ def make_sandbox() -> click.Command:
 def _sandbox(port: int, data: Path | None) -> None:
     from buildpush.sandbox import serve
 
-    serve(port, data)
+    # Ctrl-C is how a server is meant to end.
+    with suppress(KeyboardInterrupt):
+        serve(port, data, announce=_welcome)
+
+
+def _welcome(box: Sandbox) -> None:
+    """Say where the sandbox is and who may enter; the only place that ever shows its credentials."""
+    rows = [
+        ("registry", f"{box.host}/{box.repository}"),
+        ("Artifactory", box.artifactory_url),
+        ("pages", f"{box.url}/ui/"),
+        ("user", box.username),
+        ("password", box.password.reveal()),
+        ("token", box.token.reveal()),
+    ]
+    click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
+    click.echo("Ctrl-C ends it", err=True)
+    sys.stdout.flush()
 
 
 @command("Run a tutorial notebook on the sandbox.")

@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from buildpush import engines
-from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, describe, publish
+from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, publish_push
 from buildpush.connection import Connection, connect
 from buildpush.errors import BuildPushError, StrictError, TimeOutError
 from buildpush.events import Note
@@ -54,7 +54,7 @@ def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -
     with story.phase("resolve", step.name or step.identifier):
         order = around.resolve(step, story)
     _refuse_notes(story, strict=strict)
-    with _limited(order), connect(order, around.session, story) as connection:
+    with _limited(order), connect(order, around.session, story) as connection, _interruptible(connection):
         with story.phase("preflight"):
             _check(order, connection)
         pushed = _build_and_push(order, connection, story)
@@ -77,7 +77,7 @@ def _build_and_push(order: Resolved, connection: Connection, story: Story) -> Pu
     if order.request is None:
         return receipt(order.references[0], connection.registry)
     engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
-    with _interruptible(connection), story.phase("build", engine.name), engine.build(order.request) as image:
+    with story.phase("build", engine.name), engine.build(order.request) as image:
         if order.push:
             return _push(image, order, connection, story)
         _drain(image)
@@ -111,12 +111,10 @@ def _publish(
     if pushed is None or connection.artifactory is None or not order.build.publish:
         return None
     with story.phase("publish", f"{order.build.name} {order.build.number}"):
-        home = connection.artifactory.locate(pushed.references[0].repository, pushed.repository_key)
-        record = _record(order, around)
-        info = describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix)
-        finish = ("buildpush", "build-info", "publish", "--artifactory-url", connection.artifactory.url)
+        server, record = connection.artifactory, _record(order, around)
+        finish = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
         folder = around.session.state.pending
-        return publish(info, connection.artifactory, folder=folder, sink=story, finish=finish)
+        return publish_push(pushed, record, server, folder=folder, sink=story, finish=finish)
 
 
 def _record(order: Resolved, around: Surroundings) -> BuildRecord:
@@ -152,9 +150,9 @@ def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> 
     if order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
         return _result(step, story)
-    with _limited(order), connect(order, around.session, story) as connection:
+    with _limited(order), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
-        with _interruptible(connection), story.phase("build", engine.name), engine.build(order.request) as image:
+        with story.phase("build", engine.name), engine.build(order.request) as image:
             if output:
                 write(image, output, order.references, around.session.cwd)
             else:
@@ -215,10 +213,12 @@ def _limited(order: Resolved) -> Iterator[None]:
         yield
         return
     reached = threading.Event()
+    main = threading.main_thread().ident or 0
 
     def stop() -> None:
+        # A signal of the system, because only that wakes a call that waits for a host.
         reached.set()
-        _thread.interrupt_main()
+        signal.pthread_kill(main, signal.SIGINT)
 
     timer = threading.Timer(limit.total_seconds(), stop)
     timer.daemon = True

@@ -130,7 +130,7 @@ _FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
 
 def _layers_words(image: PushedImage) -> str:
     fates = [blob.fate for blob in image.layers]
-    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)  # type: ignore[arg-type]
+    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)
     return f"{len(fates)} ({counts or 'none'}), {_size(image.sent)} sent, {image.platform}"
 
 

@@ -1,0 +1,384 @@
+"""The command line, as people and CI systems use it, on a sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from buildpush import http
+from buildpush.cli import run_command
+from buildpush.state import State
+
+STEP = """\
+step:
+  type: BuildAndPushDockerRegistry
+  name: Build and push
+  identifier: push
+  spec:
+    connectorRef: sandbox
+    repo: docker-local/site
+    tags:
+      - "7"
+      - latest
+    envVariables:
+      PLUGIN_ENGINE: native
+      PLUGIN_PUBLISH_BUILD_INFO: "yes"
+"""
+CONNECTORS = """\
+connectors:
+  - connector:
+      identifier: sandbox
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: {url}
+        providerType: Other
+        auth:
+          type: UsernamePassword
+          spec:
+            username: {username}
+            passwordRef: sandbox_password
+"""
+
+
+class Project:
+    """A folder with a step, a connectors file, and the password in a variable."""
+
+    def __init__(self, folder, box, monkeypatch):
+        self.folder, self.box, self.monkeypatch = folder, box, monkeypatch
+        (folder / "public").mkdir()
+        (folder / "public" / "index.html").write_text("<h1>hello</h1>\n", encoding="utf-8")
+        self.dockerfile("FROM scratch\nCOPY public/ /www/\n")
+        self.write("step.yml", STEP)
+        self.write("connectors.yml", CONNECTORS.format(url=box.url, username=box.username))
+        monkeypatch.setenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD", box.password.reveal())
+        monkeypatch.chdir(folder)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def dockerfile(self, text):
+        self.write("Dockerfile", text)
+
+    def run(self, *words):
+        return run_command(["run", "step.yml", "--connectors", "connectors.yml", *words])
+
+
+@pytest.fixture
+def project(tmp_path, box, monkeypatch):
+    return Project(tmp_path, box, monkeypatch)
+
+
+pytestmark = pytest.mark.programs  # git is asked for the revision
+
+
+def test_a_run_pushes_every_tag_and_prints_what_the_registry_has(project, capsys):
+    assert project.run() == 0
+    shown = capsys.readouterr()
+    digest = re.search(r"^digest +(\S+)$", shown.out, re.MULTILINE)[1]
+    assert project.box.tags("docker-local/site") == ["7", "latest"]
+    assert project.box.digest("docker-local/site", "7") == digest
+    assert project.box.digest("docker-local/site", "latest") == digest
+
+
+def test_a_run_publishes_a_build_that_names_the_pushed_files(project, capsys):
+    assert project.run("--build-name", "shop", "--build-number", "7") == 0
+    [build] = project.box.builds("shop")
+    assert build["number"] == "7"
+    assert {module["id"] for module in build["modules"]} == {"site:7", "site:latest"}
+    listed = {f"{artifact['path']}" for module in build["modules"] for artifact in module["artifacts"]}
+    assert listed <= set(project.box.files())
+    url = re.search(r"^build +(\S+)$", capsys.readouterr().out, re.MULTILINE)[1]
+    assert url.startswith(f"{project.box.url}/ui/builds/shop/7/")
+
+
+def test_json_is_one_document_on_stdout_and_the_story_is_on_stderr(project, capsys):
+    assert project.run("--json") == 0
+    shown = capsys.readouterr()
+    [step] = json.loads(shown.out)["steps"]
+    assert step["digest"] == project.box.digest("docker-local/site", "7")
+    assert step["build"]["name"] == "site"
+    assert "push:" in shown.err
+
+
+def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
+    assert project.run("--digest-file", "digest.txt") == 0
+    digest = project.box.digest("docker-local/site", "7")
+    assert (project.folder / "digest.txt").read_text() == f"{digest}\n"
+    assert f"digest={digest}\n" in (project.folder / "output").read_text()
+
+
+def test_a_second_run_sends_no_layer_again(project, capsys):
+    project.run()
+    before = [request for request in project.box.requests if request.method == "PATCH"]
+    assert project.run() == 0
+    after = [request for request in project.box.requests if request.method == "PATCH"]
+    assert len(after) - len(before) <= 1  # the config carries the time of the build
+    assert "already there" in capsys.readouterr().out
+
+
+def test_check_prints_the_plan_and_does_nothing(project, capsys):
+    assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert "step.yml:8" in shown
+    assert "engine" in shown
+    assert f"{project.box.username}, from connector sandbox" in shown
+    assert not project.box.requests
+    assert not State.default().folder.exists() or not list((State.default().folder).glob("counters/*"))
+
+
+def test_explain_names_the_file_and_the_line(project, capsys):
+    assert run_command(["explain", "tags", "--file", "step.yml"]) == 0
+    assert "step.yml:8" in capsys.readouterr().out
+
+
+def test_explain_names_the_variable_and_what_it_overrode(project, capsys, monkeypatch):
+    monkeypatch.setenv("PLUGIN_TAGS", "9")
+    assert run_command(["explain", "tags", "--file", "step.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert "PLUGIN_TAGS" in shown
+    assert re.search(r"overrode.*step\.yml:8", shown)
+
+
+def test_explain_without_a_name_lists_every_setting(capsys):
+    assert run_command(["explain"]) == 0
+    assert "build_args" in capsys.readouterr().out
+
+
+def test_explain_of_an_unknown_setting_names_near_ones(capsys):
+    assert run_command(["explain", "tagz"]) == 2
+    assert "tags" in capsys.readouterr().err
+
+
+def test_a_wrong_password_ends_before_the_build_and_says_where_it_came_from(project, capsys, monkeypatch):
+    monkeypatch.setenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD", "wrong-password-123")
+    assert project.run() == 5
+    shown = capsys.readouterr()
+    assert project.box.host in shown.err
+    assert "connector sandbox" in shown.err
+    assert "build:" not in shown.err
+    assert "wrong-password-123" not in shown.out + shown.err
+
+
+def test_a_missing_secret_is_named_with_who_was_asked(project, capsys, monkeypatch):
+    monkeypatch.delenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD")
+    assert project.run() == 2
+    assert "sandbox_password" in capsys.readouterr().err
+
+
+def test_a_registry_that_goes_away_in_the_middle_moves_no_tag(project, capsys):
+    fast = http.Retries(attempts=2, base=0.01, cap=0.02)
+    project.box.add_fault("PATCH", r"/v2/.*", status=500, times=1000)
+    project.box.add_fault("POST", r"/v2/.*", status=500, times=1000)
+    project.monkeypatch.setattr(http, "Retries", lambda: fast)
+    assert project.run() == 4
+    assert project.box.tags("docker-local/site") == []
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_refused_build_info_leaves_the_image_and_the_command_that_finishes_it(project, capsys, monkeypatch):
+    project.box.add_fault("PUT", r"/artifactory/api/build.*", status=400, times=1000)
+    assert project.run("--build-name", "shop", "--build-number", "7") == 6
+    shown = capsys.readouterr().err
+    assert project.box.tags("docker-local/site") == ["7", "latest"]
+    project.box.clear_faults()
+    words = re.search(r"buildpush (build-info publish .*)", shown)[1].strip().rstrip(".").split()
+    monkeypatch.setenv("JF_USER", project.box.username)
+    monkeypatch.setenv("JF_PASSWORD", project.box.password.reveal())
+    assert run_command([word.strip("'`") for word in words]) == 0
+    assert [build["number"] for build in project.box.builds("shop")] == ["7"]
+
+
+def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
+    project.run("--build-name", "shop", "--build-number", "7")
+    capsys.readouterr()
+    monkeypatch.setenv("JF_USER", project.box.username)
+    monkeypatch.setenv("JF_PASSWORD", project.box.password.reveal())
+    assert run_command(["build-info", "show", "shop", "7", "--artifactory-url", project.box.artifactory_url]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "shop"
+
+
+def test_build_writes_a_layout_and_pushes_nothing(project):
+    words = ["build", "step.yml", "--connectors", "connectors.yml", "--output", "oci:out"]
+    assert run_command(words) == 0
+    assert (project.folder / "out" / "index.json").exists()
+    assert not project.box.requests
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "said"),
+    [
+        ("missing.yml", 2, "missing.yml"),
+        ("other.yml", 2, "no step"),
+    ],
+)
+def test_a_file_without_a_step_of_ours_is_an_error(project, capsys, file, code, said):
+    project.write("other.yml", "step:\n  type: Run\n  name: tests\n  identifier: tests\n  spec:\n    command: make\n")
+    assert run_command(["run", file]) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--tags", "a b"], "is not a tag"),
+        (["--tags", "-rf"], "is not a tag"),
+        (["--repo", "docker-local/Site"], "lower case"),
+        (["--label", "a=b\nc"], "line"),
+        (["--dockerfile", "Nope"], "Nope"),
+        (["--dockerfile", "../Dockerfile"], "Dockerfile"),
+        (["--tags", "<+pipeline.sequenceIdd>"], "sequenceId"),
+        (["--engine", "podman"], "podman"),
+    ],
+)
+def test_bad_settings_are_exit_2_with_a_hint_and_touch_no_host(project, capsys, flags, said):
+    assert project.run(*flags) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "Traceback" not in shown
+    assert not project.box.requests
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("FROM scratch\nCOPPY a /a\n", "Dockerfile:2"),
+        ("FROM scratch\nCOPY nope /a\n", "nope"),
+        ("FROM scratch\nRUN make\n", "docker"),
+    ],
+)
+def test_bad_dockerfiles_are_exit_3_and_name_the_line(project, capsys, text, said):
+    project.dockerfile(text)
+    assert project.run() == 3
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert project.box.tags("docker-local/site") == []
+
+
+def test_a_copy_that_dockerignore_hides_says_so(project, capsys):
+    project.write(".dockerignore", "public\n")
+    assert project.run() == 3
+    assert ".dockerignore" in capsys.readouterr().err
+
+
+def test_a_link_that_leaves_the_context_is_refused(project, capsys):
+    (project.folder / "public" / "out").symlink_to("/etc")
+    project.dockerfile("FROM scratch\nCOPY public/out/passwd /p\n")
+    assert project.run() == 3
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_missing_docker_socket_is_exit_2_with_remedies(project, capsys, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{project.folder}/nobody.sock")
+    assert project.run("--engine", "docker") == 2
+    assert "DOCKER_HOST" in capsys.readouterr().err
+
+
+def test_a_sandbox_port_that_is_taken_is_exit_2(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run_command(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
+    assert "--port" in capsys.readouterr().err
+
+
+def test_strict_turns_a_note_into_a_refusal(project, capsys, monkeypatch):
+    monkeypatch.setenv("PLUGIN_NO_SUCH_SETTING", "1")
+    assert project.run("--strict") == 7
+    assert not project.box.tags("docker-local/site")
+
+
+def test_a_time_out_is_exit_124_and_moves_no_tag(project, capsys):
+    project.box.add_fault("POST", r"/v2/.*", delay=13, times=1)
+    project.write("step.yml", STEP.replace("identifier: push\n", "identifier: push\n  timeout: 10s\n"))
+    begun = time.monotonic()
+    assert project.run() == 124
+    assert time.monotonic() - begun < 16
+    assert project.box.tags("docker-local/site") == []
+
+
+def test_ctrl_c_ends_a_run_within_five_seconds_with_130(project):
+    project.box.add_fault("PATCH", r"/v2/.*", delay=8, times=1)
+    words = [sys.executable, "-m", "buildpush", "run", "step.yml", "--connectors", "connectors.yml"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        for line in process.stderr:
+            if b"push:" in line:
+                break
+        threading.Timer(0.3, process.send_signal, [2]).start()
+        begun = time.monotonic()
+        process.stderr.read()
+        assert process.wait(10) == 130
+        assert time.monotonic() - begun < 5
+
+
+def test_schema_is_json(capsys):
+    assert run_command(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"]
+
+
+def test_clean_says_what_it_removed(project, capsys):
+    project.run()
+    capsys.readouterr()
+    assert run_command(["clean", "--all"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not State.default().folder.exists()
+
+
+def test_an_unknown_flag_is_exit_2(capsys):
+    assert run_command(["run", "--no-such-flag"]) == 2
+    assert "no-such-flag" in capsys.readouterr().err
+
+
+def test_version_names_the_package(capsys):
+    assert run_command(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("buildpush ")
+
+
+def test_no_planted_secret_is_in_anything_that_a_run_leaves(project, capsys, monkeypatch):
+    planted = {
+        project.box.password.reveal(),
+        "planted-token-4711",
+        "planted-build-secret-0815",
+    }
+    monkeypatch.setenv("JF_ACCESS_TOKEN", "planted-token-4711")
+    monkeypatch.setenv("APP_TOKEN", "planted-build-secret-0815")
+    project.run("--json")
+    project.run("--engine", "docker", "--env-docker-secret", "app=APP_TOKEN")
+    run_command(["check", "step.yml", "--connectors", "connectors.yml"])
+    run_command(["explain", "artifactory_token", "--file", "step.yml"])
+    shown = capsys.readouterr()
+    texts = [shown.out, shown.err, json.dumps(project.box.builds()), repr(project.box.requests)]
+    texts += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    assert not [secret for secret in planted for text in texts if secret in text]
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = {"pydantic", "docker", "aiohttp", "rich", "click", "urllib3", "ruamel.yaml", "papermill", "sphinx"}
+    code = f"import sys, buildpush; print(sorted({heavy!r} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_the_first_help_builds_no_model():
+    code = "import sys\nfrom buildpush.cli import run_command as r\nr(['--help'])\nsys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_a_sandbox_serves_until_it_is_interrupted(tmp_path):
+    words = [sys.executable, "-m", "buildpush", "sandbox", "--port", "0", "--data", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("token"):
+                break
+        process.send_signal(2)
+        process.stdout.read()
+        assert process.wait(10) == 0
+    shown = [line for line in lines if not line.startswith("Ctrl-C")]
+    assert [line.split()[0] for line in shown] == ["registry", "Artifactory", "pages", "user", "password", "token"]

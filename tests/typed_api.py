@@ -1,0 +1,42 @@
+"""Calls that mypy checks and nobody runs: the types that importers see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import buildpush
+from buildpush.events import Event, Progress
+from buildpush.images.model import PushedImage
+from buildpush.sandbox import Sandbox
+
+
+def watch(event: Event) -> None:
+    if isinstance(event, Progress):
+        done: int = event.done
+        print(done, event.total)
+
+
+def main_job() -> str | None:
+    result: buildpush.RunResult = buildpush.run("step.yml", connectors=Path("connectors.yml"), tags=["1"], sink=watch)
+    images: tuple[PushedImage, ...] = result.images
+    seconds: dict[str, float] = dict(result.seconds)
+    url: str = result.published.url if result.published else ""
+    print(images, seconds, url)
+    return result.digest
+
+
+def without_a_push() -> str | None:
+    return buildpush.build(repo="acme.jfrog.io/docker-local/app", output="oci:out").output
+
+
+def plan_first() -> None:
+    loaded: buildpush.Loaded = buildpush.load("pipeline.yml", env={}, step="push")
+    plan: buildpush.Plan = buildpush.check("pipeline.yml", step=loaded.steps[0].identifier)
+    print(plan.engine, plan.reason)
+
+
+def practise() -> None:
+    with Sandbox() as box:
+        host: str = box.host
+        token: buildpush.Secret = box.token
+        print(host, token)
