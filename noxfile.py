@@ -50,7 +50,7 @@ def _run_lint(session: nox.Session) -> None:
 
 def _run_docs(session: nox.Session) -> None:
     """Build the site from the executed notebooks; a warning is an error."""
-    session.run("python", "-m", "sphinx", "-b", "html", "-W", "-n", "--keep-going", "-c", ".", ".", "docs/_build/html")
+    session.run("python", "-m", "sphinx", "-b", "html", "-W", "-n", "-q", "-c", ".", "docs", "docs/_build/html")
 
 
 def _run_tutorials(session: nox.Session) -> None:
