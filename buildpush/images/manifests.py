@@ -37,11 +37,6 @@ class Descriptor:
     size: int
     platform: Platform | None = None
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether the bytes are fetched from their maker and never pushed."""
-        return "nondistributable" in self.media_type or "foreign" in self.media_type
-
     def document(self) -> dict[str, Any]:
         """Return it as it stands in a manifest."""
         document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
@@ -112,6 +107,11 @@ def compression_of(media_type: str) -> Compression:
     if media_type.endswith("gzip"):
         return "gzip"
     return "zstd" if media_type.endswith("zstd") else "none"
+
+
+def is_elsewhere(media_type: str) -> bool:
+    """Return whether a layer's bytes are fetched from their maker and never pushed."""
+    return "nondistributable" in media_type or "foreign" in media_type
 
 
 def is_docker(media_type: str) -> bool:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import BinaryIO, Self, TypeVar
 
-from buildpush.errors import (
-    AuthenticationError,
-    BuildPushError,
-    CancelledError,
-    DigestError,
-    PushError,
-    RegistryError,
-    UnreachableError,
-)
-from buildpush.events import Note, Progress, Sink, ignore
-from buildpush.images.compression import BLOCK, Compressed, Compressing, digest_of, library
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.events import Note, Sink, ignore
+from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
     check_digests,
-    compression_of,
     diff_ids,
     image_manifest,
     index_manifest,
@@ -41,10 +26,8 @@ from buildpush.images.model import (
     OCI_INDEX,
     OCI_MANIFEST,
     Compression,
-    Fate,
     Image,
     Index,
-    Layer,
     MediaTypes,
     PushedBlob,
     PushedImage,
@@ -52,13 +35,9 @@ from buildpush.images.model import (
 )
 from buildpush.images.references import Digest, Reference, Repository
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
-from buildpush.registry.upload import Bytes, find, mount, send
+from buildpush.registry.layers import Layers, Options, Work
 
-Value = TypeVar("Value")
 _NOT_ALLOWED = 405
-# A compressed layer up to this size is made before it is sent, to ask whether the registry has it.
-_SMALL = 4 * 1024 * 1024
-_LONGEST_WORDS = 48
 
 
 def push(
@@ -92,23 +71,12 @@ def push(
         CancelledError: the push was interrupted.
     """
     layer_media_type(compression, media_types)  # refuses what does not go together, before anything is sent
-    options = _Options(compression, level, media_types, checksums)
-    with _Delivery(registry, options, sink) as delivery:
+    options = Options(compression, level, media_types, checksums)
+    with Layers(registry, options, sink) as layers:
+        delivery = _Delivery(registry, options, layers, sink)
         if isinstance(target, Index):
             return delivery.index(target, references)
         return delivery.image(target, references)
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    compression: Compression
-    level: int
-    media_types: MediaTypes
-    checksums: bool
-
-    @property
-    def docker(self) -> bool:
-        return self.media_types == "docker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,54 +94,14 @@ class _Parts:
         return digest_of(self.manifest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One image on its way into one repository."""
-
-    image: Image
-    repository: Repository
-    prefix: str
-    diff_ids: tuple[Digest, ...]
-
-    def item(self, at: int) -> str:
-        """What a layer is called in messages."""
-        said = " ".join(self.image.layers[at].created_by.split())
-        words = f" ({said[:47]}…)" if len(said) > _LONGEST_WORDS else f" ({said})" if said else ""
-        return f"{self.prefix}layer {at + 1}/{len(self.image.layers)}{words}"
-
-    def kind(self, at: int, wanted: Compression) -> Compression:
-        """How to compress a layer; not at all what is compressed, or must not change."""
-        return "none" if self.image.manifest or self.image.layers[at].compressed else wanted
-
-    def diff_id(self, at: int) -> Digest | None:
-        """The diff ID of a layer, where its source or the configuration knows it."""
-        known = self.image.layers[at].diff_id
-        return known or (self.diff_ids[at] if at < len(self.diff_ids) else None)
-
-
 class _Delivery:
-    """One call of :func:`push`: its options, its threads, and what it has learnt about the layers."""
+    """One call of :func:`push`."""
 
-    def __init__(self, registry: Registry, options: _Options, sink: Sink) -> None:
+    def __init__(self, registry: Registry, options: Options, layers: Layers, sink: Sink) -> None:
         self._registry = registry
         self._options = options
+        self._layers = layers
         self._sink = sink
-        self._stop = threading.Event()
-        self._learnt: dict[tuple[int, int], Compressed] = {}
-        self._homes: dict[Digest, Repository] = {}
-        self._compressors = ThreadPoolExecutor(_cores(), "buildpush-compress")
-        self._senders = ThreadPoolExecutor(registry.workers, "buildpush-send")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._stop.set()
-        if error is not None and not isinstance(error, BuildPushError):
-            # Ctrl-C, most likely: threads that wait for the network must not be waited for.
-            self._registry.http.cancel()
-        self._senders.shutdown(cancel_futures=True)
-        self._compressors.shutdown(cancel_futures=True)
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
         receipts = []
@@ -204,23 +132,21 @@ class _Delivery:
         key = self._name_all(manifest, media_type, names)
         return PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), tuple(images), key)
 
-    # Blobs
-
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
         """Bring all blobs of *image* into *repository*."""
-        work = _Work(image, repository, prefix, diff_ids(image.config))
-        layers = self._layers(work)
+        work = Work(image, repository, prefix, diff_ids(image.config))
+        layers = self._layers.send(work)
         if image.manifest:
             return self._unchanged(work, image.manifest, layers)
         found = [layer.diff_id for layer in layers if layer.diff_id]
         document = image.config if work.diff_ids else with_diff_ids(image.config, found)
         check_digests(work.diff_ids or found, found, "the diff IDs in the configuration")
-        config = self._config(document, DOCKER_CONFIG if self._options.docker else OCI_CONFIG, work)
+        config = self._layers.config(document, DOCKER_CONFIG if self._options.docker else OCI_CONFIG, work)
         media_type = DOCKER_MANIFEST if self._options.docker else OCI_MANIFEST
         manifest = image_manifest(_described(config), [_described(layer) for layer in layers], media_type)
         return _Parts(manifest, media_type, config, document, layers)
 
-    def _unchanged(self, work: _Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Parts:
+    def _unchanged(self, work: Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Parts:
         """Bring in the rest of an image that came with its manifest."""
         named = read_manifest(manifest, work.image.manifest_type)
         if named.config is None:
@@ -228,166 +154,8 @@ class _Delivery:
             raise DigestError(message)
         check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
         check_digests([named.config.digest], [digest_of(work.image.config)], "the configuration's digest")
-        config = self._config(work.image.config, named.config.media_type, work)
+        config = self._layers.config(work.image.config, named.config.media_type, work)
         return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers)
-
-    def _config(self, document: bytes, media_type: str, work: _Work) -> PushedBlob:
-        source = Bytes(document, checksums=self._options.checksums)
-        known = source.known
-        if self._present(work.repository, known):
-            return _pushed(known, media_type, "exists")
-        send(self._registry, work.repository, source, what=f"{work.prefix}config", promised=known.digest)
-        return _pushed(known, media_type, "sent")
-
-    def _layers(self, work: _Work) -> tuple[PushedBlob, ...]:
-        first_of: dict[object, int] = {}
-        same_as = [first_of.setdefault(_identity(layer, at), at) for at, layer in enumerate(work.image.layers)]
-        wanted = sorted(set(same_as))
-        done = self._in_parallel(wanted, work) if work.image.random_access else self._in_turn(wanted, work)
-        return tuple(done[at] for at in same_as)
-
-    def _in_parallel(self, wanted: Collection[int], work: _Work) -> dict[int, PushedBlob]:
-        return self._all({at: self._senders.submit(self._layer, work, at) for at in wanted})
-
-    def _in_turn(self, wanted: Collection[int], work: _Work) -> dict[int, PushedBlob]:
-        """Ask for all layers at once, then send the missing ones in the order in which their source gives them."""
-        there = self._all({at: self._senders.submit(self._without_bytes, work, at) for at in wanted})
-        done = {at: blob for at, blob in there.items() if blob}
-        missing = [at for at in wanted if at not in done]
-        for at, reader in work.image.blobs(missing) if missing else ():
-            done[at] = self._all({at: self._senders.submit(self._travel, work, at, reader)})[at]
-        if left := sorted(set(missing) - done.keys()):
-            message = f"the image's source gave no layer {left[0] + 1}"
-            raise DigestError(message)
-        return done
-
-    def _all(self, futures: Mapping[int, Future[Value]]) -> dict[int, Value]:
-        """Return all results; the first failure ends the others."""
-        finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-        failed = [error for future in finished if not future.cancelled() and (error := future.exception())]
-        if failed:
-            self._stop.set()
-            raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
-        return {at: future.result() for at, future in futures.items()}
-
-    def _layer(self, work: _Work, at: int) -> PushedBlob:
-        return self._without_bytes(work, at) or self._travel(work, at, None)
-
-    def _without_bytes(self, work: _Work, at: int) -> PushedBlob | None:
-        """Return a layer that need not travel: the repository has it, or another one of the same registry."""
-        known = self._known(work, at)
-        if known is None:
-            return None
-        item, media_type, diff_id = work.item(at), self._media_type(work, at), work.diff_id(at) or known.diff_id
-        if "nondistributable" in media_type or "foreign" in media_type:
-            return _pushed(known, media_type, "exists", diff_id)
-        if there := self._present(work.repository, known):
-            self._homes.setdefault(known.digest, work.repository)
-            self._sink(Progress(item, known.size, known.size, "exists"))
-            return _pushed(there, media_type, "exists", diff_id)
-        home = self._homes.get(known.digest) or work.image.layers[at].repository
-        if home is None or home.host != work.repository.host or home == work.repository:
-            return None
-        if not mount(self._registry, work.repository, known.digest, home):
-            return None
-        self._sink(Progress(item, known.size, known.size, "mounted"))
-        # Artifactory tells the checksums only when it is asked.
-        return _pushed(self._present(work.repository, known) or known, media_type, "mounted", diff_id)
-
-    def _known(self, work: _Work, at: int) -> Compressed | None:
-        """Return what a layer will be in the registry, where that is known without reading it."""
-        layer, diff_id = work.image.layers[at], work.diff_id(at)
-        if learnt := self._learnt.get((id(work.image), at)):
-            return learnt
-        kind = work.kind(at, self._options.compression)
-        if kind == "none":
-            digest = layer.digest or (None if layer.compressed else diff_id)
-            unknown = layer.compressed and diff_id is None and not work.image.manifest
-            if digest is None or layer.size is None or unknown:
-                return None
-            return self._with_checksums(Compressed(diff_id or digest, 0, digest, layer.size))
-        memory = self._registry.memory
-        return memory.find(diff_id, self._made_by(kind)) if memory and diff_id else None
-
-    def _with_checksums(self, known: Compressed) -> Compressed:
-        memory = self._registry.memory
-        found = memory.find_blob(known.digest) if memory and self._options.checksums else None
-        return replace(known, sha1=found.sha1, md5=found.md5) if found else known
-
-    def _present(self, repository: Repository, known: Compressed) -> Compressed | None:
-        """Return *known* with what the registry says about it, or ``None`` if *repository* has it not."""
-        stored = find(self._registry, repository, known.digest)
-        if stored is None or stored.size not in {known.size, None}:
-            return None
-        if not self._options.checksums:
-            return replace(known, sha1=None, md5=None)
-        return replace(known, sha1=stored.sha1 or known.sha1, md5=stored.md5 or known.md5)
-
-    def _travel(self, work: _Work, at: int, reader: BinaryIO | None) -> PushedBlob:
-        """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
-        kind = work.kind(at, self._options.compression)
-        source = _LayerSource(self, work, at, kind, reader)
-        if kind != "none" and (there := self._known_by_now(source, work, at)):
-            return there
-        promised = work.image.layers[at].digest if kind == "none" else None
-        sent = send(self._registry, work.repository, source, what=source.item, promised=promised)
-        sent = self._checked(sent, work, at)
-        self._learn(sent, work, at)
-        self._sink(Progress(source.item, sent.size, sent.size, "sent"))
-        return _pushed(sent, self._media_type(work, at), "sent", sent.diff_id)
-
-    def _learn(self, layer: Compressed, work: _Work, at: int) -> None:
-        """Remember what a layer became, for the next repository of this push and for pushes to come."""
-        self._learnt[id(work.image), at] = layer
-        self._homes[layer.digest] = work.repository
-        kind = work.kind(at, self._options.compression)
-        if kind != "none" and self._registry.memory:
-            self._registry.memory.keep(layer, self._made_by(kind))
-
-    def _known_by_now(self, source: _LayerSource, work: _Work, at: int) -> PushedBlob | None:
-        """Compress the beginning of a layer; if that was all of it, ask for it before it is sent."""
-        found = source.look_ahead(_SMALL)
-        there = self._present(work.repository, self._checked(found, work, at)) if found else None
-        if there is None:
-            return None
-        self._learn(there, work, at)
-        self._sink(Progress(source.item, there.size, there.size, "exists"))
-        return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
-
-    def _checked(self, sent: Compressed, work: _Work, at: int) -> Compressed:
-        """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
-        diff_id = work.diff_id(at)
-        if not work.image.layers[at].compressed:
-            check_digests([diff_id or sent.diff_id], [sent.diff_id], f"the diff ID of {work.item(at)}")
-            return sent
-        if diff_id is None and not work.image.manifest:
-            message = f"the diff ID of {work.item(at)} is not known"
-            raise DigestError(message, hint="the source must tell it for layers that are compressed already")
-        return replace(sent, diff_id=diff_id or sent.diff_id)
-
-    def _media_type(self, work: _Work, at: int) -> str:
-        layer = work.image.layers[at]
-        if work.image.manifest:
-            return layer.media_type
-        kind = compression_of(layer.media_type) if layer.compressed else self._options.compression
-        return layer_media_type(kind, self._options.media_types)
-
-    def _made_by(self, kind: Compression) -> str:
-        return f"{library(kind, self._options.level)}, level {self._options.level}, blocks of {BLOCK}"
-
-    def compressing(self, reader: BinaryIO, kind: Compression) -> Compressing:
-        """Return what compresses *reader* with this push's options and threads."""
-        options = self._options
-        return Compressing(reader, kind, options.level, checksums=options.checksums, pool=self._compressors)
-
-    def passed(self, item: str, done: int, total: int | None) -> None:
-        """Tell how far *item* is; raise if the push was stopped."""
-        if self._stop.is_set():
-            message = "stopped"
-            raise CancelledError(message)
-        self._sink(Progress(item, done, total))
-
-    # Names
 
     def _name_all(self, manifest: bytes, media_type: str, names: Sequence[Reference]) -> str | None:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
@@ -434,68 +202,6 @@ class _Delivery:
         return answer.headers.get(REPOSITORY_KEY_HEADER)
 
 
-class _LayerSource:
-    """A layer's bytes as they will be in the registry: read, compressed and hashed anew at each iteration."""
-
-    def __init__(self, delivery: _Delivery, work: _Work, at: int, kind: Compression, reader: BinaryIO | None) -> None:
-        self._delivery = delivery
-        self._work = work
-        self._at = at
-        self._kind = kind
-        self._reader = reader
-        self._begun: Iterator[bytes] | None = None
-        self.item = work.item(at)
-        self.length = work.image.layers[at].size if kind == "none" else None
-        self.result: Compressed | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        begun, self._begun = self._begun, None
-        return self._blocks() if begun is None else begun
-
-    def look_ahead(self, most: int) -> Compressed | None:
-        """Make up to *most* bytes, or a little more, for the next iteration; say what they are if that was all."""
-        blocks, held, size = self._blocks(), [], 0
-        for block in blocks:
-            held.append(block)
-            size += len(block)
-            if size > most:
-                break
-        self._begun = chain(held, blocks)
-        self.length = self.result.size if self.result else self.length
-        return self.result
-
-    def _blocks(self) -> Iterator[bytes]:
-        self.result = None
-        total = self._work.image.layers[self._at].size
-        with self._opened() as reader:
-            compressing = self._delivery.compressing(reader, self._kind)
-            for block in compressing:
-                self._delivery.passed(self.item, compressing.read, total)
-                yield block
-            self.result = compressing.result
-
-    @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            yield reader
-            return
-        found = self._work.image.blobs([self._at])
-        try:
-            first = next(found, None)
-            if first is None:
-                message = f"the image's source gave no {self.item}"
-                raise DigestError(message)
-            yield first[1]
-        finally:
-            if isinstance(found, Generator):
-                found.close()
-
-
-def _pushed(found: Compressed, media_type: str, fate: Fate, diff_id: Digest | None = None) -> PushedBlob:
-    return PushedBlob(found.digest, found.size, media_type, found.sha1, found.md5, diff_id, fate)
-
-
 def _described(blob: PushedBlob) -> Descriptor:
     return Descriptor(blob.media_type, blob.digest, blob.size)
 
@@ -524,12 +230,6 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
     return found
 
 
-def _identity(layer: Layer, at: int) -> object:
-    """What two layers must share to be sent once; a layer of which nothing is known is like no other."""
-    known = layer.digest or layer.diff_id
-    return (known, layer.media_type) if known else at
-
-
 def _check_answer(headers: Mapping[str, str], digest: Digest, name: Reference) -> None:
     says = headers.get("Docker-Content-Digest", str(digest))
     if says != str(digest):
@@ -551,7 +251,3 @@ def _partly(
     if isinstance(first, RegistryError):
         return RegistryError(message, status=first.status, code=first.code, hint=first.hint)
     return type(first)(message, hint=first.hint)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,6 +16,7 @@ from buildpush.images.manifests import (
     image_manifest,
     index_manifest,
     is_docker,
+    is_elsewhere,
     layer_media_type,
     platform_of,
     read_config,
@@ -136,8 +137,8 @@ def test_media_types_follow_the_family():
 
 
 def test_foreign_layers_are_elsewhere():
-    assert Descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", ONE, 1).elsewhere
-    assert not LAYER.elsewhere
+    assert is_elsewhere("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    assert not is_elsewhere(OCI_LAYER)
 
 
 def test_differing_digests_are_told():

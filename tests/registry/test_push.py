@@ -34,7 +34,7 @@ from buildpush.images.model import (
     Platform,
 )
 from buildpush.images.references import Repository
-from buildpush.registry import push as room
+from buildpush.registry import layers as room
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
