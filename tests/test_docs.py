@@ -1,0 +1,161 @@
+"""The documentation is built, and then asked questions."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from buildpush import cards
+from buildpush.cards import card_named
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("conf.py", "CHANGELOG.md", "docs", "notebooks", "tests/test_floors.py")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = pytest.mark.programs
+
+
+class Page(HTMLParser):
+    """Ids and links of one page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        said = dict(attrs)
+        self.ids |= {said[name] for name in ("id", "name") if said.get(name)}
+        self.links += [said[name] for name in ("href", "src") if said.get(name)]
+
+
+def copy_sources(folder):
+    """Copy what the site is built from; the notebooks as they are stand in for executed ones."""
+    for part in PARTS:
+        target = folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("_build", "_executed"))
+        else:
+            shutil.copy(ROOT / part, target)
+    shutil.copytree(folder / "notebooks", folder / "docs" / "_executed")
+
+
+def sphinx(folder, *options):
+    command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-j", "2", *options, "-c", ".", "docs", "html"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs")
+    copy_sources(folder)
+    built = sphinx(folder)
+    assert built.returncode == 0, built.stderr
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+
+
+def test_no_link_inside_the_site_is_dead(site, pages):
+    dead = []
+    for name, page in pages.items():
+        for link in page.links:
+            if re.match(r"[a-z]+:|//", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (site / name).parent / path.partition("?")[0] if path else site / name
+            known = pages.get(target.resolve().relative_to(site.resolve()).as_posix())
+            if not target.exists() or (known and anchor and anchor not in known.ids):
+                dead.append(f"{name}: {link}")
+    assert not dead
+
+
+def test_every_setting_has_its_card_on_the_page(pages):
+    assert {card.anchor for card in cards.cards()} <= pages["settings.html"].ids
+
+
+def test_every_command_is_on_the_page_of_the_command_line(pages):
+    from buildpush.cli import group
+
+    names = [name for name in group.list_commands(None) if name != "build-info"]
+    assert {f"command-{name}" for name in names} <= pages["command-line.html"].ids
+
+
+def test_the_architecture_page_shows_the_tables_that_the_tests_keep(site):
+    page = (site / "architecture.html").read_text(encoding="utf-8")
+    for word in ("subprocess", "ruamel", "pipeline", "sphinx_ext", "sandbox"):
+        assert f">{word}<" in page
+
+
+def test_programs_find_cards_and_schemas_beside_the_pages(site):
+    beside = json.loads((site / "settings.json").read_text(encoding="utf-8"))
+    assert beside == [json.loads(json.dumps(card.as_json())) for card in cards.cards()]
+    assert {"step.schema.json", "settings.schema.json"} <= {path.name for path in site.iterdir()}
+
+
+def test_a_card_shows_every_spelling_of_its_setting(site):
+    page = (site / "settings.html").read_text(encoding="utf-8")
+    card = page.partition('id="setting-build-args"')[2].partition("</section>")[0]
+    shown = card_named("build_args")
+    for word in (shown.yaml, *shown.variables, *shown.flags, shown.kind, *shown.engines):
+        assert word in card
+
+
+def test_the_overview_is_complete_without_javascript(site):
+    page = (site / "settings.html").read_text(encoding="utf-8")
+    table = page.partition("settings-overview")[2].partition("</table>")[0]
+    assert table.count("<tr") == len(cards.cards()) + 1
+    assert "hidden" not in table
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda path: path.unlink(), "is missing: run `nox -s tutorials`"),
+        (lambda path: path.write_text(path.read_text().replace("repository", "repo")), "is of an older notebook"),
+        (lambda path: path.write_text(path.read_text().replace('"stream"', '"error"')), "ended with an error"),
+    ],
+    ids=["missing", "stale", "failed"],
+)
+def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, complaint, tmp_path):
+    copy_sources(tmp_path)
+    executed = tmp_path / "docs" / "_executed" / "01-first-push.ipynb"
+    notebook = json.loads(executed.read_text())
+    notebook["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ""}]
+    executed.write_text(json.dumps(notebook))
+    spoil(executed)
+    stopped = sphinx(tmp_path)
+    assert stopped.returncode != 0
+    assert complaint in stopped.stderr
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium")
+def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path):
+    names = [name for name in pages if name not in {"genindex.html", "py-modindex.html", "search.html"}]
+    frames = "".join(
+        f'<iframe width="360" height="800" title="{name}" src="{(site / name).as_uri()}"></iframe>' for name in names
+    )
+    measure = """addEventListener("load", () => {
+        const measured = [...document.querySelectorAll("iframe")].map(
+            (frame) => [frame.title, frame.contentDocument.documentElement.scrollWidth]);
+        document.body.append(JSON.stringify(measured));
+    })"""
+    wrapper = tmp_path / "frames.html"
+    wrapper.write_text(f"<!doctype html><body>{frames}<script>{measure}</script>", encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+    command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", wrapper.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    widths = dict(json.loads(shown[shown.index('[["') : shown.rindex("]]") + 2]))
+    assert set(widths) == set(names)
+    assert not {name: width for name, width in widths.items() if width > 360}
