@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -508,3 +511,84 @@ def test_a_page_where_json_was_expected_is_explained():
 def test_the_text_of_an_answer_is_short_and_hides_secrets():
     Secret("geheim-44")
     assert Answer(500, {}, b"geheim-44 " + b"x" * 5000, "").text().startswith("******** xxx")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """Return a folder with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
+    folder = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make certificates")
+
+    def run(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    def sign(name, days):
+        run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x")
+        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        signer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", "names"]
+        run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signer)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
+    sign("good", "30")
+    sign("old", "-1")
+    return folder
+
+
+@contextlib.contextmanager
+def serving_tls(folder, name: str) -> Iterator[str]:
+    with serving(OK) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        yield server.url.replace("http:", "https:")
+
+
+@pytest.mark.programs
+def test_a_private_authority_is_trusted_where_it_is_given(certificates):
+    with serving_tls(certificates, "good") as url, Http(ca_file=certificates / "ca.pem") as client:
+        assert client.request("GET", url).body == b"body"
+
+
+@pytest.mark.programs
+def test_an_unknown_authority_is_refused_at_once_with_a_hint(certificates):
+    with (
+        serving_tls(certificates, "good") as url,
+        Client() as client,
+        pytest.raises(UnreachableError, match="nobody trusted") as caught,
+    ):
+        client.request("GET", url)
+    assert "SSL_CERT_FILE" in caught.value.hint
+    assert client.waits == []
+
+
+@pytest.mark.programs
+def test_an_expired_certificate_is_said_so(certificates):
+    with (
+        serving_tls(certificates, "old") as url,
+        Client(ca_file=certificates / "ca.pem") as client,
+        pytest.raises(UnreachableError, match="expired"),
+    ):
+        client.request("GET", url)
+
+
+@pytest.mark.programs
+def test_the_certificate_of_another_host_is_said_so(certificates):
+    with (
+        serving_tls(certificates, "good") as url,
+        Client(ca_file=certificates / "ca.pem") as client,
+        pytest.raises(UnreachableError, match="of another host"),
+    ):
+        client.request("GET", url.replace("127.0.0.1", "localhost"))
+
+
+@pytest.mark.programs
+def test_a_host_declared_insecure_is_not_asked_for_its_certificate(certificates):
+    with serving_tls(certificates, "old") as url, Http(insecure_hosts=frozenset({"127.0.0.1"})) as client:
+        assert client.request("GET", url).status == 200
+
+
+def test_certificates_that_are_none_are_named(tmp_path):
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    with Http(ca_file=tmp_path / "ca.pem") as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
+        client.request("GET", "https://registry.invalid/")

@@ -179,3 +179,22 @@ def test_instructions_come_from_the_history(registry, repository, source):
     push(told, [repository.tagged("1")], registry)
 
     assert pull(repository.tagged("1"), registry).layers[0].created_by == "COPY a b"
+
+
+def test_a_token_that_ends_before_a_layer_is_read_is_renewed(box, registry, repository, source):
+    push(source(DATA).image(), [repository.tagged("1")], registry)
+    image = pull(repository.tagged("1"), registry)
+    challenge = {"WWW-Authenticate": f'Bearer realm="{box.url}/v2/token",service="{box.host}"'}
+    box.add_fault("GET", "blobs", status=401, headers=challenge)
+
+    assert read_all(image) == [DATA]
+
+
+def test_an_index_in_an_index_is_refused(box, registry, repository, source):
+    pushed = push(Index((source(b"x").image(),)), [repository.tagged("1")], registry)
+    inner = {"mediaType": pushed.media_type, "digest": str(pushed.digest), "size": len(pushed.manifest)}
+    outer = {"schemaVersion": 2, "mediaType": pushed.media_type, "manifests": [inner]}
+    box.add_fault("GET", "manifests/2", status=200, body=json.dumps(outer).encode())
+
+    with pytest.raises(PushError, match="another index"):
+        pull(repository.tagged("2"), registry)

@@ -23,6 +23,7 @@ from buildpush.errors import (
 )
 from buildpush.events import Note, Progress, Retry
 from buildpush.images.compression import Compressing, digest_of
+from buildpush.images.manifests import Descriptor, image_manifest
 from buildpush.images.model import (
     DOCKER_CONFIG,
     DOCKER_INDEX,
@@ -541,3 +542,34 @@ def test_nothing_secret_is_in_an_error(box, http, repository, source):
     with pytest.raises(AuthenticationError) as caught:
         push(source(SMALL).image(), [repository.tagged("1")], registry)
     assert "planted-password-1" not in f"{caught.value!s} {caught.value!r} {caught.value.hint}"
+
+
+def test_layers_that_are_fetched_from_their_maker_are_not_sent(box, registry, repository, source):
+    """Windows base layers: their licence forbids it, and the manifest says where they are."""
+    layers = source(SMALL)
+    image, digest = layers.image(), digest_of(SMALL)
+    foreign = Descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", digest, len(SMALL))
+    config = Descriptor(DOCKER_CONFIG, digest_of(image.config), len(image.config))
+    manifest = image_manifest(config, [foreign], DOCKER_MANIFEST)
+    layer = Layer("base", foreign.media_type, diff_id=digest, digest=digest, size=len(SMALL))
+    whole = image.__class__(image.config, (layer,), layers, manifest=manifest, manifest_type=DOCKER_MANIFEST)
+    push(whole, [repository.tagged("1")], registry)
+
+    assert layers.opened == []
+    assert not box.has_blob(digest)
+
+
+def test_a_full_preflight_names_the_missing_permission(box, registry, repository):
+    box.add_fault("POST", "uploads", status=403, body=b'{"errors":[{"code":"DENIED","message":"no deploy for you"}]}')
+
+    with pytest.raises(AuthenticationError, match="no deploy for you") as caught:
+        registry.check_push(repository)
+    assert "'docker-local'" in caught.value.hint
+
+
+def test_a_commit_after_many_failures_names_the_last_reason(box, registry, repository, source):
+    box.add_fault("PUT", "uploads", status=503, body=b"under maintenance", times=99)
+    box.add_fault("HEAD", "blobs", status=404, times=99)
+
+    with pytest.raises(RegistryError, match="under maintenance"):
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
