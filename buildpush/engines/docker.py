@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from buildpush.engines import Spelling, buildkit
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
@@ -183,6 +183,10 @@ class Docker:
             yield client
 
 
+class BrokenError(BuildError):
+    """The daemon's answer broke off."""
+
+
 class Build:
     """One build: what its steps share."""
 
@@ -331,7 +335,7 @@ class Build:
             yield from parts
         except (DockerException, OSError) as error:
             message = f"the Docker daemon went away: {redact(str(error))}"
-            raise BuildError(message, hint="see its log; then run again") from error
+            raise BrokenError(message, hint="see its log; then run again") from error
 
     def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Return the daemon's answer.
@@ -352,7 +356,7 @@ class Build:
         path = self.folder / "image.tar"
         try:
             self._save(path)
-        except BuildError:
+        except BrokenError:
             self._save(path)
         return open_docker_archive(path)
 
@@ -361,19 +365,18 @@ class Build:
         parts = self._ask(image.save, chunk_size=_PART)
         with path.open("wb") as file:
             for part in self._reading(parts):
-                try:
-                    file.write(part)
-                except OSError as error:
-                    raise _full(error, self.folder) from error
+                self._write(file, part)
+
+    def _write(self, file: BinaryIO, part: bytes) -> None:
+        try:
+            file.write(part)
+        except OSError as error:
+            hint = "free some space there, or set TMPDIR to a larger disk" if error.errno == errno.ENOSPC else None
+            message = f"the image cannot be written to {self.folder}: {error.strerror}"
+            raise BuildError(message, hint=hint) from error
 
     def _remove_tag(self) -> None:
         from docker.errors import DockerException
 
         with suppress(DockerException, OSError):
             self.client.images.remove(self.tag)
-
-
-def _full(error: OSError, folder: Path) -> BuildError:
-    message = f"the image cannot be written to {folder}: {error.strerror}"
-    hint = "free some space there, or set TMPDIR to a larger disk" if error.errno == errno.ENOSPC else None
-    return BuildError(message, hint=hint)

@@ -227,4 +227,4 @@ def _error(reason: str) -> DockerfileError:
 
 
 def _malformed(operator: str) -> str:
-    return f"unsupported modifier ({operator}) in substitution" if operator else "syntax error: missing '}'"
+    return f"unsupported modifier {operator!r} in substitution" if operator else "syntax error: missing '}'"

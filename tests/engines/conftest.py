@@ -21,6 +21,7 @@ except ImportError:
     from backports import zstd
 
 from buildpush.engines.native import Native
+from buildpush.errors import UnreachableError
 from buildpush.images.model import OCI_LAYER, BuildRequest, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.tar import plain
@@ -63,9 +64,13 @@ class Folder:
 
     def engine(self) -> Native:
         here = Platform("linux", "amd64")
-        return Native(
-            lambda reference, _: self.bases[str(reference)], self.events.append, here=here, now=lambda: CREATED
-        )
+        return Native(self.pull, self.events.append, here=here, now=lambda: CREATED)
+
+    def pull(self, reference: Reference, _platform: Platform) -> Image:
+        if str(reference) in self.bases:
+            return self.bases[str(reference)]
+        message = f"there is no {reference}"
+        raise UnreachableError(message)
 
     @contextmanager
     def built(self, text: str | None = None, **changes: Any):
@@ -211,4 +216,5 @@ def base(need, busybox):
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
     subprocess.run(["docker", "import", "-", BASE], input=raw.getvalue(), check=True, capture_output=True)
-    return BASE
+    yield BASE
+    subprocess.run(["docker", "rmi", "--force", BASE], check=True, capture_output=True)

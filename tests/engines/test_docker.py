@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -391,3 +392,46 @@ def test_docker_runs_what_native_built(folder, need, busybox, tmp_path):
         assert docker("run", "--rm", str(reference)).strip() == f"/site/ünï/{'long' * 40} 5 6 7"
     finally:
         docker("rmi", "--force", str(reference))
+
+
+def test_a_full_disk_is_said_to_be_full(folder, paper, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _part):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder.dockerfile("FROM scratch\n")
+    client = Paper(save=[iter([b"x"]), iter([b"x"])])
+    engine = paper(Docker({}, answers(build=Ran(0))), client)
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *a, **k: Full() if self.name == "image.tar" else opened(self, *a, **k)
+    )
+    with pytest.raises(BuildError, match="No space left") as caught, engine.build(folder.request()):
+        pass
+    assert "TMPDIR" in caught.value.hint
+
+
+def test_a_daemon_that_refuses_is_an_error(folder, paper, monkeypatch):
+    def refuse(_self, **_):
+        raise ConnectionRefusedError
+
+    folder.dockerfile("FROM scratch\n")
+    monkeypatch.setattr(Paper, "build", refuse)
+    engine = paper(Docker({}, answers(buildx=False)), Paper())
+    with pytest.raises(BuildError, match="Docker refuses"), engine.build(folder.request()):
+        pass
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("link", ["", "--link "])
+def test_native_and_docker_lay_files_on_a_base_the_same_way(folder, base, real, tmp_path, link):
+    """The folders and links of a base stay what they are."""
+    folder.write("a", "1")
+    folder.write("d/b", "2", mode=0o755)
+    text = f"FROM {base}\nCOPY {link}a /bin/a\nCOPY {link}d /new/d\nCOPY --chown=9 {link}a /bin/more/\n"
+    folder.dockerfile(f"FROM {base}\n")
+    with real().build(folder.request()) as image:
+        folder.bases[base] = image
+        native = folder.tree(text)
+        with real().build(folder.request(no_cache=True)) as theirs:
+            assert native == folder.files_of(theirs)

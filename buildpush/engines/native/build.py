@@ -106,7 +106,7 @@ class Build:
         self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
     ) -> Draft:
         begins = origin(self.dockerfile, stage, values)
-        wanted = Platform.parse(begins.platform) if begins.platform else platform
+        wanted = self._platform(begins.platform, stage.line) if begins.platform else platform
         draft = self._begin(begins, wanted, stage.line)
         names = {**automatic, "TARGETSTAGE": stage.name or ""}
         scene = Scene(self.dockerfile, draft, values, self.request.build_args, names, self.used)
@@ -114,9 +114,16 @@ class Build:
         for trigger in triggers:
             self._do(scene, self._trigger(trigger, stage), stage)
         for instruction in stage.instructions:
-            self.around.sink(Log(f"[{stage.title}] {instruction.name} {instruction.rest}".rstrip()))
+            words = " ".join(instruction.rest.split())
+            self.around.sink(Log(f"[{stage.title}] {instruction.name} {words}".rstrip()))
             self._do(scene, instruction, stage)
         return draft
+
+    def _platform(self, text: str, line: int) -> Platform:
+        try:
+            return Platform.parse(text)
+        except BadNameError as error:
+            raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
 
     def _begin(self, begins: Origin, platform: Platform, line: int) -> Draft:
         if begins.stage:

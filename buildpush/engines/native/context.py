@@ -69,7 +69,7 @@ class Context:
         try:
             with os.scandir(self._real(self.follow(folder))) as listing:
                 return [item.name for item in sorted(listing, key=_name)]
-        except OSError:
+        except (OSError, ValueError):
             return []
 
     def follow(self, path: str) -> str:

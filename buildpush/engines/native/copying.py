@@ -70,6 +70,8 @@ def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: Fi
     origin = instruction.flags.get("from")
     tree = context if origin is None else find_tree(origin, line)
     words = [word if _HEREDOC.match(word) else scene.expand(word, line) for word in instruction.words]
+    if any("\0" in word for word in words):
+        raise scene.error(line, f"a path of {instruction.name} holds a NUL character")
     *sources, destination = words
     draft = scene.draft
     linked = instruction.flags.get("link") == "true"

@@ -73,10 +73,10 @@ class Draft:
         """
         try:
             document = json.loads(image.config)
-        except ValueError as error:
+            document["config"] = document.get("config") or {}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             message = "the configuration of the base image cannot be read"
             raise BuildError(message) from error
-        document["config"] = document.get("config") or {}
         layers: list[Own | Borrowed] = [Borrowed(layer, image, place) for place, layer in enumerate(image.layers)]
         return cls(document, layers, image.platform, created)
 

@@ -143,8 +143,11 @@ class Files:
 
     def _matches(self, folder: str, patterns: list[str]) -> list[str]:
         inside = f"{folder}/" if folder else ""
-        expression = re.escape(inside) + regular_expression("/".join(patterns), deep=False)
-        wanted = re.compile(expression, re.DOTALL)
+        try:
+            wanted = re.compile(re.escape(inside) + regular_expression("/".join(patterns), deep=False), re.DOTALL)
+        except (ValueError, re.error) as error:
+            message = f"malformed pattern {'/'.join(patterns)!r} in a source"
+            raise ContextError(message, hint="escape a bracket that means itself: [[]") from error
         return sorted(filter(wanted.match, self.entries), key=os.fsencode)
 
     def entry(self, path: str) -> Entry:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from buildpush.errors import BuildError, ContextError, DockerfileError
+from buildpush.engines.native import machine
+from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError
 from buildpush.events import Note
 from buildpush.images.model import Index, Platform
 
@@ -287,6 +291,15 @@ def test_an_archive_with_a_device_is_refused(folder):
         ("HEALTHCHECK --interval=5 CMD x", "duration"),
         ("HEALTHCHECK --retries=x CMD x", "number"),
         ("LABEL a=${b", "missing"),
+        ("EXPOSE ${b", "missing"),
+        ("COPY <<x /x\n${b\nx", "modifier"),
+        ("COPY --from=scratch a /", "no files"),
+        ("COPY --from=No:Tag a /", "repository path"),
+        ("HEALTHCHECK --interval=1us CMD x", "millisecond"),
+        ("VOLUME $nope", "empty path"),
+        ('COPY ["a", "/\\u0000"]', "NUL"),
+        ("FROM --platform=what scratch", "platform"),
+        ("FROM No/Such", "repository path"),
     ],
 )
 def test_what_cannot_be_done_is_an_error_with_its_line(folder, text, words):
@@ -294,6 +307,133 @@ def test_what_cannot_be_done_is_an_error_with_its_line(folder, text, words):
     error = refused(folder, f"FROM scratch\n\n{text}\n", DockerfileError)
     assert error.where == "Dockerfile:3"
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COPY [ /x",
+        "COPY --from=0 [ /x",
+        "COPY --from=0 nope /x",
+        'COPY ["\\u0000*", "/x"]',
+        "COPY nope*/../../x/a /x",
+        "COPY d/f/g /x",
+        "COPY around/a /x",
+        "ADD nope /x",
+        "WORKDIR /file/x",
+    ],
+)
+def test_a_source_that_cannot_be_is_an_error_with_its_line(folder, text):
+    folder.write("a")
+    folder.write("d/f")
+    (folder.root / "around").symlink_to("around")
+    error = refused(folder, f"FROM scratch\nCOPY a /file\nFROM scratch\nCOPY a /file\n{text}\n")
+    assert error.where == "Dockerfile:5"
+
+
+def test_a_link_inside_the_context_may_go_up_and_down(folder):
+    folder.write("d/e/f", "1")
+    (folder.root / "d/up").symlink_to("../d/./e")
+    assert folder.tree("FROM scratch\nCOPY d/up/f /x\n")["x"].text == "1"
+
+
+def test_opaque_folders_and_links_of_a_base_image_are_understood(folder, make_base):
+    files = {
+        "d/": "",
+        "d/a": "1",
+        "d/.wh..wh..opq": "",
+        "d/b": "2",
+        "up": "->../d/./b",
+        "loop": "->loop",
+        "x": "=>gone",
+    }
+    folder.bases["base.test/b:1"] = make_base(files)
+    text = "FROM base.test/b:1 AS b\nFROM scratch\nCOPY --from=b /d /d\nCOPY --from=b /up /u\n"
+    assert sorted(folder.tree(text)) == ["d", "d/b", "u"]
+    assert "circle" in str(refused(folder, text + "COPY --from=b /loop /l\n"))
+
+
+def test_a_file_takes_the_place_of_a_folder_only_in_an_archive(folder):
+    folder.write("d/x/y")
+    with tarfile.open(folder.root / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("x"))
+    assert folder.layers("FROM scratch\nCOPY d /\nADD a.tar /\n")[1]["x"].kind == "file"
+
+
+def test_a_user_is_also_found_in_a_file_of_the_context(folder):
+    folder.write("etc/passwd", "app:x:5:6::/:\nbad:x\n")
+    text = "FROM scratch\nCOPY etc /etc\nCOPY <<group /etc/\ng:x:7:\ngroup\n"
+    text += "COPY --chown=app:g etc /x\nUSER :7\nWORKDIR /w\n"
+    found = folder.tree(text)
+    assert found["x"].owner == (5, 7)
+    assert found["w"].owner == (0, 7)
+
+
+@pytest.mark.parametrize("config", [b"no json", b"[]", b"3"])
+def test_a_base_image_whose_configuration_is_broken_is_an_error(folder, make_base, config):
+    from dataclasses import replace
+
+    folder.bases["base.test/b:1"] = replace(make_base({}), config=config)
+    assert "configuration" in str(refused(folder, "FROM base.test/b:1\n"))
+
+
+def test_a_base_image_that_gives_no_layers_is_an_error(folder, make_base):
+    from dataclasses import replace
+
+    folder.write("a")
+    folder.bases["base.test/b:1"] = replace(make_base({}), blobs=lambda _: iter(()))
+    assert "does not give its layer" in str(refused(folder, "FROM base.test/b:1\nCOPY a /\n"))
+
+
+def test_the_machine_says_what_is_built_without_a_platform(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert str(machine()) == "linux/arm64"
+
+
+PIECES = st.sampled_from(
+    [
+        *("FROM scratch\n", "FROM scratch AS s\n", "FROM s\n", "COPY a /x\n", "COPY d/ /x/\n", "COPY --from=s /x /y\n"),
+        *(
+            "ADD d*/* ./\n",
+            "WORKDIR x/..\n",
+            "COPY . /\n",
+            "COPY l ",
+            "COPY --chown=",
+            "--chmod=777 ",
+            "1:2 ",
+            "/x ",
+            "..",
+            "\n",
+        ),
+        *(
+            "COPY ",
+            "$A",
+            "${A:-",
+            "}",
+            "[",
+            "*",
+            "ARG A=/x\n",
+            "ENV A=$A$A\n",
+            "LABEL a=",
+            '"',
+            "EXPOSE ",
+            "1-3",
+            "VOLUME ",
+        ),
+        *("USER ", "ONBUILD COPY a /\n", "HEALTHCHECK CMD ", "<<E", "\nE\n", "--link ", "x/y/../z", "\\"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=14))
+def test_whatever_a_dockerfile_says_ends_in_an_image_or_an_error_of_ours(folder, pieces):
+    folder.write("a", "1")
+    folder.write("d/e/f", "2")
+    if not (folder.root / "l").is_symlink():
+        (folder.root / "l").symlink_to("d/e")
+    with suppress(BuildPushError):
+        folder.tree("FROM scratch\n" + "".join(pieces))
 
 
 def test_a_run_names_the_engine_that_can(folder):
