@@ -48,8 +48,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
-# Other projects' inventories would need a network, so their names stay plain text.
-nitpick_ignore_regex = [(r"py:.*", r"(?!buildpush\b).*")]
+# Types in signatures: those of other projects would need a network, those of inner rooms have no page.
+INNER = "settings|engines|registry|session|connection|places|http|artifactory"
+nitpick_ignore_regex = [(r"py:.*", r"(?!buildpush\b).*"), (r"py:.*", rf"buildpush\.(?:{INNER})\b.*")]
 
 html_theme = "furo"
 html_title = "buildpush"

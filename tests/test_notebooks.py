@@ -277,3 +277,18 @@ def test_papermill_prints_the_parameters_of_a_tutorial():
     for parameter in notebooks.parameters_of(TUTORIALS[0]):
         assert f"{parameter.name}: {parameter.type}" in shown
         assert parameter.help in shown
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_every_tutorial_runs_to_its_end_on_a_sandbox(path, tmp_path):
+    executed = notebooks.execute(path, {"tags": "7", "engine": "native"}, tmp_path, env=os.environ)
+    assert "docker-local/site:7" in outputs(executed)
+    assert "sha256:" in executed.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.programs
+def test_plain_papermill_runs_a_tutorial_and_its_number_is_a_tag(tmp_path):
+    out = tmp_path / "out.ipynb"
+    subprocess.run([sys.executable, "-m", "papermill", TUTORIALS[0], out, "-p", "tags", "7"], check=True, cwd=tmp_path)
+    assert "docker-local/site:7" in out.read_text(encoding="utf-8")
