@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from email.message import Message
 
 import pytest
+import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
 
 from buildpush.errors import CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
-from buildpush.errors import DigestError, PushError, UnreachableError
+from buildpush.errors import AuthenticationError, DigestError, PushError, UnreachableError
 from buildpush.http import Answer, Interrupted, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, read_refusal, refusal
 
-_OK, _CREATED, _ACCEPTED, _FORBIDDEN, _METHOD_NOT_ALLOWED = 200, 201, 202, 403, 405
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _METHOD_NOT_ALLOWED = 400, 401, 403, 405
+_OK, _CREATED, _ACCEPTED = 200, 201, 202
 # Answers to a part of an upload after which a new upload may succeed where this one did not: the session is gone,
 # the offset is not the one expected, or the server had a bad moment.
-_WORTH_ANOTHER = frozenset({400, 401, 404, 408, 416, 425, 429, 500, 502, 503, 504, 507})
-_MEANT_WHEN_SAID_TWICE = frozenset({400, 401})
+_WORTH_ANOTHER = frozenset({400, 404, 408, 416, 425, 429, 500, 502, 503, 504, 507})
 _FINAL_CODES = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
 
 
@@ -143,7 +143,9 @@ def send(
 class _AgainError(Exception):
     """This upload has failed, another may succeed; *once* where that is worth one try only."""
 
-    def __init__(self, error: PushError, answer: Answer | None = None, *, once: bool = False) -> None:
+    def __init__(
+        self, error: PushError | AuthenticationError, answer: Answer | None = None, *, once: bool = False
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.answer = answer
@@ -191,6 +193,8 @@ def _stream(registry: Registry, repository: Repository, location: str, source: S
         answer = registry.request(repository, "PATCH", location, headers=headers, body=iter(source))
     except Interrupted as error:
         raise _AgainError(error) from error
+    if answer.status == _UNAUTHORIZED:  # there is a new token by now; the stream has to begin anew
+        raise _AgainError(registry.login(repository.host).refused(answer), answer, once=True)
     if not answer.ok:
         raise _failed(answer, f"{what} was not taken by {repository}")
     return registry.address(repository, answer.headers.get("Location", location))
@@ -220,4 +224,4 @@ def _failed(answer: Answer, what: str) -> Exception:
     if answer.status not in _WORTH_ANOTHER or code in _FINAL_CODES:
         return error
     # A proxy answers 400 when an upload stalls; when it says so twice it means it.
-    return _AgainError(error, answer, once=answer.status in _MEANT_WHEN_SAID_TWICE)
+    return _AgainError(error, answer, once=answer.status == _BAD_REQUEST)

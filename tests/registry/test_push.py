@@ -465,6 +465,15 @@ def test_a_token_that_ends_during_a_push_is_renewed(box, registry, repository, s
     assert push(source(LARGE).image(), [repository.tagged("1")], registry).layers[0].fate == "sent"
 
 
+def test_a_stream_that_is_refused_twice_is_a_matter_of_credentials(box, registry, repository, source):
+    challenge = {"WWW-Authenticate": f'Bearer realm="{box.url}/v2/token",service="{box.host}"'}
+    box.add_fault("PATCH", "uploads", status=401, headers=challenge, times=99)
+
+    with pytest.raises(AuthenticationError, match="from test"):
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
+    assert count(box, "PATCH") == 2
+
+
 def test_who_may_not_push_is_told_so(box, http, repository, source):
     reader = box.add_account("reader", ["read"])
     registry = Registry(http, Keychain({box.host: Credential("reader", reader.password, "connector jfrog")}))
