@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from buildpush.errors import AuthenticationError, BuildPushError, RegistryError, SourceError
-from buildpush.events import Note, Sink, ignore
+from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
+from buildpush.events import Sink, ignore
 from buildpush.http import Answer, Body, Http, Stream, origin, scheme_for
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
@@ -192,14 +192,6 @@ class Registry:
         key = repository.path.partition("/")[0]
         hint = f"in Artifactory the user needs the permission Deploy/Cache on the repository {key!r}"
         return AuthenticationError(message, hint=hint, setting="connector_ref")
-
-    def has_credential(self, host: str) -> bool:
-        """Return whether there is a credential for *host*; one that cannot be read counts as none."""
-        try:
-            return self.login(host).credential is not None
-        except SourceError as error:
-            self.sink(Note(str(error)))
-            return False
 
 
 def read_refusal(answer: Answer) -> tuple[str | None, str]:

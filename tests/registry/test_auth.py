@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
-from buildpush.events import Note
 from buildpush.http import Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
@@ -364,14 +363,6 @@ def test_an_unknown_repository_is_found_before_the_build(box, registry):
         registry.check_push(Repository(box.host, "no-such-key/app"))
     assert caught.value.code == "NAME_UNKNOWN"
     assert "repository key" in caught.value.hint
-
-
-def test_a_credential_that_cannot_be_read_counts_as_none():
-    events = []
-    with Http() as http:
-        registry = Registry(http, Keychain(env={"DOCKER_AUTH_CONFIG": "{"}), sink=events.append)
-        assert not registry.has_credential("a.io")
-    assert isinstance(events[0], Note)
 
 
 def _bearer(box) -> str:
