@@ -27,7 +27,8 @@ TYPERS = ("mypy==2.4.*", "types-docker", "nox", "pytest")
 
 def _build_wheel(session: nox.Session) -> Path:
     """Build the wheel and return its path: what users get is what is tested."""
-    out = Path(session.create_tmp()).resolve() / "dist"
+    # Not the session's own temporary folder: nox would make it everybody's, and tests want one outside the clone.
+    out = Path(session.virtualenv.location).resolve() / "dist"
     shutil.rmtree(out, ignore_errors=True)
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(out), ".", silent=True)

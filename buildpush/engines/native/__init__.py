@@ -47,8 +47,8 @@ class Native:
             "build_args": ITSELF,
             "target": ITSELF,
             "platforms": ITSELF,
-            "no_cache": Spelling("itself (it keeps no cache)"),
-            "base_image_connector_refs": Spelling("itself (it pulls base images)"),
+            "no_cache": Spelling("itself, keeping no cache"),
+            "base_image_connector_refs": Spelling("itself, pulling base images"),
         }
     )
 
