@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 USERNAME = "developer"
 REPOSITORY = "docker-local"
 DAY_SECONDS = 24 * 3600
+SECONDS_BETWEEN_LOOKS = 0.25
 
 
 class Sandbox:
@@ -221,7 +222,10 @@ def serve(
     """
     with Sandbox(data, port, host) as box:
         announce(box)
-        (stop or threading.Event()).wait()
+        stop = stop or threading.Event()
+        # Not one long wait: Ctrl-C may reach another thread, and is seen only when this one wakes up.
+        while not stop.wait(SECONDS_BETWEEN_LOOKS):
+            pass
 
 
 def _load_server() -> ModuleType:

@@ -60,8 +60,7 @@ def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
         RefusedError: 400, the document cannot be used.
     """
     entry = _read(repo, body, username)
-    document = json.dumps(entry.document, indent=2, ensure_ascii=False).encode()
-    checksums = store.content.add(document)
+    checksums = store.content.add(json.dumps(entry.document, indent=2).encode())
     with store.change():
         store.put_build(entry)
         store.put(repo, document_path(entry), checksums, JSON_TYPE, username)
@@ -91,11 +90,14 @@ def _text(document: Any, key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         message = f"{key!r} is missing or not a text"
         raise ValueError(message)
+    value.encode()  # half a surrogate pair can neither be stored nor shown; UnicodeEncodeError is a ValueError
     return value
 
 
 def _check_modules(document: Mapping[str, Any]) -> None:
-    modules = document.get("modules") or []
+    modules = document.get("modules")
+    if modules is None:
+        return
     if not isinstance(modules, list) or not all(isinstance(module, dict) and module.get("id") for module in modules):
         message = "'modules' is not a list of objects with an 'id'"
         raise ValueError(message)

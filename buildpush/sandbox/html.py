@@ -112,6 +112,7 @@ details{margin:.9rem 0}summary{cursor:pointer;color:var(--accent);margin-bottom:
 .tag{display:inline-block;background:var(--tint);color:var(--accent);border-radius:.4rem;
 padding:.05rem .5rem;margin:.1rem .3rem .1rem 0}
 a.tag{text-decoration:none}a.tag:hover{text-decoration:underline}
-@media(max-width:40rem){nav{font-size:.9rem;gap:.25rem .75rem}nav,main{padding-left:1rem;padding-right:1rem}dl{grid-template-columns:minmax(0,1fr);gap:.1rem}dd{margin-bottom:.6rem}
+@media(max-width:40rem){nav{font-size:.9rem;gap:.25rem .75rem}
+nav,main{padding-left:1rem;padding-right:1rem}dl{grid-template-columns:minmax(0,1fr);gap:.1rem}dd{margin-bottom:.6rem}
 main{padding-top:1.25rem}h1{font-size:1.4rem}}
 """

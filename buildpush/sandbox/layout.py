@@ -202,5 +202,10 @@ def _labels(store: Store, config: Part | None) -> dict[str, str]:
         return {}
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         document = json.loads(store.content.path(config.digest.hex).read_bytes())
-        return {str(key): str(value) for key, value in document["config"]["Labels"].items()}
+        return {_stored(key): _stored(value) for key, value in document["config"]["Labels"].items()}
     return {}
+
+
+def _stored(value: object) -> str:
+    """Return text that can be stored: JSON may hold half a surrogate pair, UTF-8 may not."""
+    return str(value).encode(errors="replace").decode()

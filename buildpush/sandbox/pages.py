@@ -267,7 +267,9 @@ async def _to_start(_request: web.Request) -> web.Response:
 
 
 def _answer(title: str, *content: object) -> web.Response:
-    return web.Response(text=page(title, *content), content_type="text/html", headers=PROTECTION)
+    # Documents may hold half a surrogate pair, which UTF-8 has no bytes for.
+    body = page(title, *content).encode(errors="replace")
+    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PROTECTION)
 
 
 def _tag_link(key: str, image: str, tag: str) -> Html:

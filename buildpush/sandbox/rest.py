@@ -211,6 +211,7 @@ class Rest:
         body = await wire.read_all(request, LARGEST_METADATA)
         try:
             given = json.loads(body)["props"]
+            json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
             changes = {str(key): None if value is None else [str(value)] for key, value in given.items()}
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise RefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
