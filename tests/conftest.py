@@ -21,6 +21,8 @@ ON_CI = os.environ.get("CI") == "true"
 # Variables of a developer's machine, or of a CI system, that would change what a test sees.
 FOREIGN_PREFIXES = ("PLUGIN_", "JF_", "JFROG_", "DRONE_", "GITHUB_", "GITLAB_", "CI_", "HARNESS_", "BUILDPUSH_", "XDG_")
 FOREIGN_PREFIXES += ("DOCKER_", "BUILDKIT_", "BUILDX_", "BUILDAH_", "REGISTRY_AUTH", "SSL_CERT_")
+# Where the engines of this machine are; only tests that need one see these.
+ENGINE_NAMES = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "XDG_RUNTIME_DIR"}
 FOREIGN_NAMES = {"CI", "SOURCE_DATE_EPOCH", "NO_COLOR", "FORCE_COLOR", "JENKINS_URL", "BUILD_NUMBER", "BUILD_URL"}
 FOREIGN_NAMES |= {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
@@ -114,15 +116,15 @@ def _is_foreign(name: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def home(_homes, monkeypatch) -> Path:
+def home(request, _homes, monkeypatch) -> Path:
     """Return a fresh, empty home; nothing of the user's own settings and credentials is seen."""
     folder = next(_homes)
     folder.mkdir()
-    for name in filter(_is_foreign, list(os.environ)):
+    kept = ENGINE_NAMES if request.node.get_closest_marker("engines") else set()
+    for name in set(filter(_is_foreign, os.environ)) - kept:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
-    monkeypatch.setenv("DOCKER_CONFIG", str(folder / ".docker"))
     for name, part in {"CONFIG": ".config", "CACHE": ".cache", "STATE": ".local/state", "DATA": ".local/share"}.items():
         monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / part))
     return folder

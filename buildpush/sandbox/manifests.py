@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from buildpush.errors import BadNameError
-from buildpush.images.model import DOCKER_MANIFEST, INDEX_TYPES, MANIFEST_TYPES
+from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RefusedError
 
@@ -76,11 +76,6 @@ def read_manifest(body: bytes, content_type: str) -> Manifest:
     if media_type in INDEX_TYPES:
         return Manifest(media_type, children=_parts(document, "manifests"))
     return Manifest(media_type, _part(document.get("config"), "config"), _parts(document, "layers"))
-
-
-def show(media_type: str, body: bytes) -> Manifest:
-    """Return what a stored manifest says, for people."""
-    return read_manifest(body, media_type or DOCKER_MANIFEST)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

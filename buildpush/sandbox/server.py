@@ -121,7 +121,8 @@ class Server:
         status = 0
         try:
             answer = await handler(request)
-            status = answer.status
+            gone = request.transport is None or request.transport.is_closing()
+            status = 0 if gone else answer.status
             return answer
         finally:
             self._journal.write(request, visit, status, time.monotonic() - begun)

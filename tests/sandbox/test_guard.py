@@ -76,11 +76,10 @@ def test_every_test_has_an_empty_home_of_its_own(home):
     assert Path.home() == home
     assert list(home.iterdir()) == []
     assert Path(os.environ["XDG_STATE_HOME"]).is_relative_to(home)
-    assert Path(os.environ["DOCKER_CONFIG"]).is_relative_to(home)
 
 
 def test_nothing_of_the_surroundings_is_seen():
-    foreign = ("PLUGIN_", "JF_", "JFROG_", "DRONE_", "GITHUB_")
+    foreign = ("PLUGIN_", "DOCKER_", "JF_", "JFROG_", "DRONE_", "GITHUB_")
     assert not [name for name in os.environ if name.startswith(foreign)]
     assert not {"CI", "SOURCE_DATE_EPOCH", "HTTPS_PROXY", "https_proxy"} & os.environ.keys()
 
