@@ -8,11 +8,13 @@ import re
 import sys
 import tempfile
 import time
+from asyncio import AbstractEventLoop
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -58,6 +60,12 @@ def _kernel_in(folder: str) -> type[AsyncKernelManager]:
     return Kernel
 
 
+def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing about the task that waited for a kernel when it was interrupted: nobody asks for it any more."""
+    if not isinstance(context.get("exception"), DeadKernelError):
+        loop.default_exception_handler(context)
+
+
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
     """Executes the cells, then asks the kernel which of them hold secrets that only it knows."""
 
@@ -100,6 +108,7 @@ class Run:
             BuildPushError: the kernel died, so nobody can say whether the outputs are free of secrets.
         """
         papermill_engines.register(_ENGINE, self._engine())
+        ensure_event_loop().set_exception_handler(_forget_dead_kernels)
         try:
             execute_notebook(str(self._notebook), None, self._values, engine_name=_ENGINE, progress_bar=False)
         except PapermillExecutionError as error:
