@@ -222,6 +222,13 @@ def test_a_secret_that_a_parameter_refers_to_is_found_before_anything_is_written
 
 
 @pytest.mark.programs
+def test_a_place_that_cannot_be_written_is_an_error_without_half_a_file(notebook, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(BuildPushError, match="cannot be written: Not a directory"):
+        notebooks.execute(notebook("1"), {}, tmp_path / "file" / "out")
+
+
+@pytest.mark.programs
 def test_a_kernel_that_dies_leaves_nothing(notebook, tmp_path):
     """Nobody is left to say whether its outputs hold secrets."""
     with pytest.raises(BuildPushError, match="the kernel died"):
