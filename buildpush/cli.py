@@ -90,8 +90,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
-    except click.exceptions.Abort:
-        return CancelledError.exit_code
+    except click.exceptions.Abort as abort:  # click's own form of an interrupt
+        return _interrupted(abort.__cause__)
     except click.ClickException as error:
         _say("error", error.format_message())
         return error.exit_code
@@ -99,12 +99,17 @@ def run_command(arguments: list[str]) -> int:
         show_error(error)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
-        return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
+        return _interrupted(interrupt)
     except BrokenPipeError:
         # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _HIDDEN_EXIT
+
+
+def _interrupted(interrupt: BaseException | None) -> int:
+    _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
+    terminated = interrupt is not None and interrupt.args == (signal.SIGTERM,)
+    return _TERMINATED if terminated else CancelledError.exit_code
 
 
 @contextmanager

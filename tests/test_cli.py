@@ -302,17 +302,18 @@ def test_a_time_out_is_exit_124_and_moves_no_tag(project, capsys):
     assert project.box.tags("docker-local/site") == []
 
 
-def test_ctrl_c_ends_a_run_within_five_seconds_with_130(project):
+@pytest.mark.parametrize(("signal", "code"), [(2, 130), (15, 143)])
+def test_an_interrupted_run_ends_within_five_seconds(project, signal, code):
     project.box.add_fault("PATCH", r"/v2/.*", delay=8, times=1)
     words = [sys.executable, "-m", "buildpush", "run", "step.yml", "--connectors", "connectors.yml"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         for line in process.stderr:
             if b"push:" in line:
                 break
-        threading.Timer(0.3, process.send_signal, [2]).start()
+        threading.Timer(0.3, process.send_signal, [signal]).start()
         begun = time.monotonic()
-        process.stderr.read()
-        assert process.wait(10) == 130
+        assert b"interrupted:" in process.stderr.read()
+        assert process.wait(10) == code
         assert time.monotonic() - begun < 5
 
 
