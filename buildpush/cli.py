@@ -90,26 +90,26 @@ def run_command(arguments: list[str]) -> int:
     try:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
-    except click.exceptions.Abort as abort:  # click's own form of an interrupt
-        return _interrupted(abort.__cause__)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         _say("error", error.format_message())
         return error.exit_code
     except BuildPushError as error:
         show_error(error)
         return error.exit_code
-    except KeyboardInterrupt as interrupt:
-        return _interrupted(interrupt)
+    except (KeyboardInterrupt, click.exceptions.Abort) as interrupt:
+        return _interrupted(interrupt.__cause__ or interrupt)  # click wraps it in its own Abort
     except BrokenPipeError:
         # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _HIDDEN_EXIT
 
 
-def _interrupted(interrupt: BaseException | None) -> int:
+def _interrupted(interrupt: BaseException) -> int:
     _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
-    terminated = interrupt is not None and interrupt.args == (signal.SIGTERM,)
-    return _TERMINATED if terminated else CancelledError.exit_code
+    return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
 
 
 @contextmanager
@@ -316,8 +316,13 @@ def _explain(**options: Any) -> None:
     if name is None:
         click.echo(explain.overview())
         return
-    loaded, _ = _load(options)
-    click.echo(explain.as_json(name, loaded) if as_json else explain.as_text(name, loaded))
+    from buildpush.plan import surroundings
+
+    loaded, session = _load(options)
+    if as_json:
+        click.echo(explain.as_json(name, loaded))
+    else:
+        click.echo(explain.as_text(name, loaded, surroundings(session, dry=True)))
 
 
 @command("Build without a push, into an archive or a folder.")

@@ -9,7 +9,9 @@ from typing import Any
 
 from buildpush.cards import Card, cards
 from buildpush.errors import SettingsError
-from buildpush.secrets import MASK, redact
+from buildpush.plan import Surroundings
+from buildpush.secrets import MASK, Secret, redact
+from buildpush.settings.resolve import answered
 from buildpush.settings.written import Loaded, Origin, Raw, Written, WrittenStep
 
 
@@ -34,10 +36,16 @@ def find(name: str) -> Card:
     raise SettingsError(message, hint=hint)
 
 
-def as_text(name: str, loaded: Loaded) -> str:
-    """Return the card of the setting *name* and, step by step, who said what."""
+def as_text(name: str, loaded: Loaded, around: Surroundings) -> str:
+    """Return the card of the setting *name* and, step by step, its value and who said it.
+
+    Args:
+        name: any of its spellings.
+        loaded: the steps.
+        around: a dry run's, for the expressions in the value.
+    """
     card = find(name)
-    said = [line for step in loaded.steps for line in _said(card, step)]
+    said = [line for step in loaded.steps for line in _said(card, step, around)]
     return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
 
 
@@ -81,11 +89,15 @@ def _default(card: Card) -> str:
     return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
-def _said(card: Card, step: WrittenStep) -> Iterator[str]:
-    written = step.settings.get(card.name.rpartition(".")[2])
+def _said(card: Card, step: WrittenStep, around: Surroundings) -> Iterator[str]:
+    name = card.name.rpartition(".")[2]
+    written = step.settings.get(name)
     if written is None:
         return
-    yield f"value     {_shown(card, written.value)}"
+    value = answered(step, name, written, around.facts.within(written=step.facts))
+    yield f"value     {_shown(card, value)}"
+    if value != written.value:
+        yield f"written   {_shown(card, written.value)}"
     yield f"said by   {_who(written.origin)}, for the step {step.name or step.identifier!r}"
     for value, origin in written.overridden:
         yield f"overrode  {_shown(card, value)}, said by {_who(origin)}"
@@ -107,5 +119,5 @@ def _who(origin: Origin) -> str:
 def _shown(card: Card, value: Raw) -> str:
     if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
         return MASK
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = str(value) if isinstance(value, str | Secret) else json.dumps(value, ensure_ascii=False, default=str)
     return redact(text)

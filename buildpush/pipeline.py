@@ -18,7 +18,7 @@ from buildpush import engines
 from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, publish_push
 from buildpush.connection import Connection, connect
 from buildpush.errors import BuildPushError, StrictError, TimeOutError
-from buildpush.events import Note
+from buildpush.events import Decision, Note
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
@@ -109,12 +109,20 @@ def _publish(
     order: Resolved, pushed: Pushed | None, connection: Connection, around: Surroundings, story: Story
 ) -> Published | None:
     if pushed is None or connection.artifactory is None or not order.build.publish:
+        if pushed is not None:
+            story(Decision("build-info", "not published", _why_not(order)))
         return None
     with story.phase("publish", f"{order.build.name} {order.build.number}"):
         server, record = connection.artifactory, _record(order, around)
         finish = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
         folder = around.session.state.pending
         return publish_push(pushed, record, server, folder=folder, sink=story, finish=finish)
+
+
+def _why_not(order: Resolved) -> str:
+    if "publish_build_info" in order.set_names:
+        return "the setting 'publish_build_info' says so"
+    return "nobody says where Artifactory is: set JF_URL, 'artifactory_url' or 'publish_build_info'"
 
 
 def _record(order: Resolved, around: Surroundings) -> BuildRecord:

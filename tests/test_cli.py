@@ -147,6 +147,27 @@ def test_explain_names_the_variable_and_what_it_overrode(project, capsys, monkey
     assert re.search(r"overrode.*step\.yml:8", shown)
 
 
+def test_explain_shows_the_value_that_a_run_would_use(project, capsys):
+    flags = ["--tags", "<+pipeline.sequenceId>-<+env.COLOUR>"]
+    project.monkeypatch.setenv("COLOUR", "blue")
+    assert run_command(["explain", "tags", "--file", "step.yml", *flags]) == 0
+    shown = capsys.readouterr().out
+    assert "1-blue" in shown
+    assert "<+env.COLOUR>" in shown
+    assert "the flag --tags" in shown
+
+
+def test_a_run_without_build_info_says_why(project, capsys):
+    project.write("step.yml", STEP.partition("      PLUGIN_PUBLISH")[0])
+    assert project.run() == 0
+    assert "build-info: not published, because" in capsys.readouterr().err
+
+
+def test_a_bare_call_shows_the_help(capsys):
+    run_command([])
+    assert "Commands:" in capsys.readouterr().err
+
+
 def test_explain_without_a_name_lists_every_setting(capsys):
     assert run_command(["explain"]) == 0
     assert "build_args" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from buildpush.settings.typed import typed
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
 
-__all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "evaluate", "resolve"]
+__all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]
 
 Wishes = BuildAndPush | PublishBuildInfo
 
@@ -76,11 +76,16 @@ def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore) -> Wishes:
         SettingsError: an expression has no answer, or a value cannot be used; with the place that said it.
     """
     around = facts.within(written=step.facts)
-    values = {name: _answered(step, name, written, around) for name, written in step.settings.items()}
+    values = {name: answered(step, name, written, around) for name, written in step.settings.items()}
     return typed(step, values, sink=sink)
 
 
-def _answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Raw:
+def answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Raw:
+    """Return the value of one setting with its expressions answered, not typed yet.
+
+    Raises:
+        SettingsError: an expression has no answer; with the place that said it.
+    """
     if name in _LATER:
         return written.value
     key = setting_named(STEP_KINDS[step.type], name).key
