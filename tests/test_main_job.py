@@ -1,0 +1,94 @@
+"""The examples, from their step files to images that the real Docker pulls and runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from buildpush.cli import run_command
+
+pytestmark = pytest.mark.engines
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+BUSYBOX = Path("/bin/busybox")
+
+
+def docker(*words, **options):
+    return subprocess.run(["docker", *words], capture_output=True, check=True, timeout=120, **options).stdout
+
+
+@pytest.fixture
+def site(box, tmp_path, monkeypatch, need):
+    """Give a folder with the examples, whose connectors lead to the sandbox, and Docker logged in there."""
+    need("docker", "buildx")
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    connectors = tmp_path / "examples" / "connectors.yml"
+    connectors.write_text(connectors.read_text().replace("http://127.0.0.1:8181", box.url))
+    monkeypatch.setenv("SANDBOX_PASSWORD", box.password.reveal())
+    monkeypatch.chdir(tmp_path)
+    docker("login", box.host, "--username", box.username, "--password-stdin", input=box.password.reveal().encode())
+    return box
+
+
+@pytest.fixture
+def base():
+    """Give the name of a local image with a shell, since no public registry may be reachable."""
+    if not BUSYBOX.exists():
+        pytest.skip("needs /bin/busybox (Debian: busybox-static)")
+    name = "buildpush-test-base:1"
+    docker("build", "--tag", name, "-", input=_base_context())
+    yield name
+    docker("rmi", "--force", name)
+
+
+def _base_context() -> bytes:
+    recipe = b'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\n'
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content, mode in (("Dockerfile", recipe, 0o644), ("busybox", BUSYBOX.read_bytes(), 0o755)):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), mode
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def pushed(capsys, *words):
+    capsys.readouterr()
+    code = run_command(["run", *words, "--connectors", "examples/connectors.yml", "--tags", "7", "--json"])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    return json.loads(shown.out)["steps"][0]
+
+
+def test_docker_pulls_what_native_pushed_and_the_files_are_right(site, capsys):
+    result = pushed(capsys, "examples/site/step.yml", "--engine", "native")
+    assert result["digest"] == site.digest("docker-local/site", "7")
+    name = f"{site.host}/docker-local/site:7"
+    docker("pull", name)
+    try:
+        container = docker("create", name, "nothing").decode().strip()
+        files = tarfile.open(fileobj=io.BytesIO(docker("export", container)))  # noqa: SIM115  closed with its buffer
+        docker("rm", container)
+    finally:
+        docker("rmi", "--force", name)
+    page = files.extractfile("srv/site/index.html").read()
+    assert page == (EXAMPLES / "site" / "public" / "index.html").read_bytes()
+
+
+def test_the_service_is_built_by_docker_and_runs_after_a_pull(site, base, capsys):
+    result = pushed(capsys, "examples/service/step.yml", "--engine", "docker", "--build-arg", f"BASE={base}")
+    assert result["digest"] == site.digest("docker-local/service", "7")
+    assert result["build"]["name"] == "service"
+    name = f"{site.host}/docker-local/service:7"
+    docker("pull", name)
+    try:
+        shown = docker("run", "--rm", "--entrypoint", "/bin/cat", name, "/srv/service/start")
+    finally:
+        docker("rmi", "--force", name)
+    assert shown == (EXAMPLES / "service" / "start").read_bytes()
