@@ -17,6 +17,7 @@ from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag
 from buildpush.secrets import Secret
 
+LONGEST = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
@@ -53,7 +54,8 @@ def duration_of(text: str) -> timedelta:
     """Return how long *text* says: ``10m``, ``1h 30m``, ``45s``; units are s, m, h, d and w.
 
     Raises:
-        ValueError: another form, or nothing but a single digit of seconds, which Harness refuses too.
+        ValueError: another form, longer than ten years, or nothing but a single digit of seconds, which Harness refuses
+            too.
     """
     if not _DURATION.match(text):
         message = f"{text!r} is not a duration"
@@ -61,6 +63,9 @@ def duration_of(text: str) -> timedelta:
     total = sum(int(number) * SECONDS[unit] for number, unit in _PAIR.findall(text))
     if total < 10:  # noqa: PLR2004 - the step wants two digits of seconds
         message = f"{text!r} is shorter than 10 seconds"
+        raise ValueError(message)
+    if total > LONGEST.total_seconds():
+        message = f"{text!r} is longer than ten years"
         raise ValueError(message)
     return timedelta(seconds=total)
 
