@@ -101,10 +101,24 @@ def run_command(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort) as interrupt:
         return _interrupted(interrupt.__cause__ or interrupt)  # click wraps it in its own Abort
-    except BrokenPipeError:
-        # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
+    except OSError as error:
+        return _unusable(error)
+
+
+def _unusable(error: OSError) -> int:
+    """Tell of a full disk or a stdout that takes nothing; places that were named have become errors of ours."""
+    if error.filename is None:
+        _drop_stdout()
+    # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
+    if not isinstance(error, BrokenPipeError):
+        _say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+    return _HIDDEN_EXIT
+
+
+def _drop_stdout() -> None:
+    """Lead stdout into nothing, so that what is still buffered fails no second time when Python ends."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _HIDDEN_EXIT
 
 
 def _interrupted(interrupt: BaseException) -> int:

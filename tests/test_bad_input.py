@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from buildpush.cli import run_command
@@ -17,3 +21,12 @@ def test_a_timeout_beyond_every_clock_is_refused(tmp_path, monkeypatch, capsys, 
     shown = capsys.readouterr().err
     assert "longer than ten years" in shown
     assert "hint:" in shown
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_takes_nothing_is_a_sentence():
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        words = [sys.executable, "-m", "buildpush", "schema"]
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.strip() == "error: the output cannot be used: No space left on device"
