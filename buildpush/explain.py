@@ -36,13 +36,13 @@ def find(name: str) -> Card:
     raise SettingsError(message, hint=hint)
 
 
-def as_text(name: str, loaded: Loaded, around: Surroundings) -> str:
+def as_text(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
     """Return the card of the setting *name* and, step by step, its value and who said it.
 
     Args:
         name: any of its spellings.
         loaded: the steps.
-        around: a dry run's, for the expressions in the value.
+        around: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
     """
     card = find(name)
     said = [line for step in loaded.steps for line in _said(card, step, around)]
@@ -89,12 +89,12 @@ def _default(card: Card) -> str:
     return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
-def _said(card: Card, step: WrittenStep, around: Surroundings) -> Iterator[str]:
+def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterator[str]:
     name = card.name.rpartition(".")[2]
     written = step.settings.get(name)
     if written is None:
         return
-    value = answered(step, name, written, around.facts.within(written=step.facts))
+    value = answered(step, name, written, around.facts.within(written=step.facts)) if around else written.value
     yield f"value     {_shown(card, value)}"
     if value != written.value:
         yield f"written   {_shown(card, written.value)}"
