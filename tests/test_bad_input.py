@@ -30,3 +30,37 @@ def test_an_output_that_takes_nothing_is_a_sentence():
         ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.strip() == "error: the output cannot be used: No space left on device"
+
+
+PUBLISH = """\
+step:
+  type: Plugin
+  name: publish
+  identifier: publish
+  spec:
+    connectorRef: hub
+    image: plugins/artifactory-publish-docker-buildinfo
+    settings:
+      url: {url}/artifactory
+      username: {username}
+      password: env:SHOP_PASSWORD
+      build_name: shop
+      build_number: "3"
+      docker_image: {host}/docker-local/site:7
+"""
+
+
+def test_the_publish_step_reads_the_image_as_the_user_it_names(tmp_path, box, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n", encoding="utf-8")
+    text = PUBLISH.format(url=box.url, username=box.username, host=box.host)
+    (tmp_path / "publish.yml").write_text(text, encoding="utf-8")
+    with monkeypatch.context() as login:
+        login.setenv("PLUGIN_USERNAME", box.username)
+        login.setenv("PLUGIN_PASSWORD", box.password.reveal())
+        words = ["run", "--repo", f"{box.host}/docker-local/site", "--tags", "7", "--engine", "native"]
+        assert run_command(words) == 0
+    monkeypatch.setenv("SHOP_PASSWORD", box.password.reveal())
+    assert run_command(["run", "publish.yml"]) == 0
+    assert [build["number"] for build in box.builds("shop")] == ["3"]
+    assert box.password.reveal() not in "".join(capsys.readouterr())

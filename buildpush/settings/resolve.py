@@ -435,9 +435,17 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
         artifactory=artifactory,
         build=build,
         push=False,
+        credentials=_same_host(reference.repository.host, artifactory),
         set_names=said(settings),
         sources=_sources(None, artifactory, build),
     )
+
+
+def _same_host(host: str, artifactory: ArtifactoryTarget) -> dict[str, Login]:
+    """Return Artifactory's user as login for reading the image, where the registry is at that very host."""
+    if artifactory.host.lower() != host.lower() or not artifactory.username or artifactory.password is None:
+        return {}
+    return {host: Login(host, artifactory.username, artifactory.password, artifactory.source)}
 
 
 def _password_ways(settings: PublishBuildInfo, work: _Work) -> list[Credential]:
