@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
-from buildpush import http
+from buildpush import http, notebooks
 from buildpush.cli import run_command
 from buildpush.state import State
 
@@ -367,16 +371,28 @@ def test_no_planted_secret_is_in_anything_that_a_run_leaves(project, capsys, mon
         "planted-token-4711",
         "planted-build-secret-0815",
     }
-    monkeypatch.setenv("JF_ACCESS_TOKEN", "planted-token-4711")
     monkeypatch.setenv("APP_TOKEN", "planted-build-secret-0815")
-    project.run("--json")
+    assert project.run("--json", "--env-include", "*") == 0
+    monkeypatch.setenv("JF_ACCESS_TOKEN", "planted-token-4711")
     project.run("--engine", "docker", "--env-docker-secret", "app=APP_TOKEN")
+    project.run("--build-arg", "TOKEN=planted-token-4711", "--engine", "podman")
+    project.run("--artifactory-token", "planted-token-4711")
     run_command(["check", "step.yml", "--connectors", "connectors.yml"])
     run_command(["explain", "artifactory_token", "--file", "step.yml"])
+    executed = notebooks.execute("01-first-push", {}, project.folder / "executed", env=os.environ)
     shown = capsys.readouterr()
     texts = [shown.out, shown.err, json.dumps(project.box.builds()), repr(project.box.requests)]
+    texts += [executed.path.read_text(), executed.page.read_text()]
     texts += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
-    assert not [secret for secret in planted for text in texts if secret in text]
+    texts += [page(project.box, path) for path in ("/ui/", "/ui/builds", "/ui/builds/site", "/ui/repositories")]
+    assert all(texts[2:6])
+    assert not [(secret, text) for secret in planted for text in texts if secret in text]
+
+
+def page(box, path):
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{box.url}{path}", timeout=5) as answer:
+        return answer.read().decode()
+    return ""
 
 
 def test_importing_the_package_loads_nothing_heavy():

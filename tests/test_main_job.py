@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.cli import run_command
+from buildpush.state import State
 
 pytestmark = pytest.mark.engines
 
@@ -92,3 +93,24 @@ def test_the_service_is_built_by_docker_and_runs_after_a_pull(site, base, capsys
     finally:
         docker("rmi", "--force", name)
     assert shown == (EXAMPLES / "service" / "start").read_bytes()
+
+
+def test_a_build_secret_reaches_the_build_and_nothing_that_is_left(site, base, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("APP_TOKEN", "planted-build-secret-0815")
+    recipe = f"FROM {base}\nRUN --mount=type=secret,id=app cat /run/secrets/app && wc -c < /run/secrets/app > /size\n"
+    (tmp_path / "Dockerfile").write_text(recipe)
+    words = ["--repo", "docker-local/app", "--connector-ref", "jfrog", "--engine", "docker", "--no-cache"]
+    words += ["--env-docker-secret", "app=APP_TOKEN", "--publish-build-info", "--connectors", "examples/connectors.yml"]
+    assert run_command(["run", *words]) == 0
+    shown = capsys.readouterr()
+    left = [shown.out, shown.err, json.dumps(site.builds()), repr(site.requests)]
+    left += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    assert "********" in shown.err  # the step printed it, so the log had it to hide
+    assert not [text for text in left if "planted-build-secret-0815" in text]
+    assert docker("run", "--rm", f"{_pulled(site)}", "cat", "/size").strip() == b"25"
+
+
+def _pulled(site) -> str:
+    name = f"{site.host}/docker-local/app:latest"
+    docker("pull", name)
+    return name
