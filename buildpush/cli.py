@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,12 +91,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return error.exit_code
     except click.ClickException as error:
-        _say("error", error.format_message())
-        return error.exit_code
+        return _misused(error)
     except BuildPushError as error:
         show_error(error)
         return error.exit_code
@@ -103,6 +100,22 @@ def run_command(arguments: list[str]) -> int:
         return _interrupted(interrupt.__cause__ or interrupt)  # click wraps it in its own Abort
     except OSError as error:
         return _unusable(error)
+    except Exception:  # noqa: BLE001  the last resort: even our own mistakes show no secret
+        return _unexpected()
+
+
+def _misused(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+    else:
+        _say("error", error.format_message())
+    return error.exit_code
+
+
+def _unexpected() -> int:
+    click.echo(redact(traceback.format_exc()), err=True)
+    _say("error", "this is a mistake of buildpush; please report it with the lines above")
+    return BuildPushError.exit_code
 
 
 def _unusable(error: OSError) -> int:
@@ -243,6 +256,8 @@ def make_run() -> click.Command:
 def _run(**options: Any) -> None:
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
     loaded, session = _load(options)
+    for path in filter(None, (digest_file, session.env.get("GITHUB_OUTPUT"))):
+        _check_writable(Path(path))
     from buildpush.pipeline import run_all
 
     with _shown(session) as session:
@@ -274,6 +289,14 @@ def _report(results: tuple[RunResult, ...], *, as_json: bool, digest_file: str |
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\nimage={last.references[0]}\n", "a")
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before the run what would fail after it."""
+    there = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
+        message = f"{path} cannot be written"
+        raise SettingsError(message, hint="name a file in a folder that is there and that you may write to")
 
 
 def _write(path: Path, text: str, mode: str) -> None:

@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.error
@@ -18,6 +19,7 @@ import pytest
 
 from buildpush import http, notebooks
 from buildpush.cli import run_command
+from buildpush.secrets import Secret
 from buildpush.state import State
 
 STEP = """\
@@ -340,6 +342,38 @@ def test_an_interrupted_run_ends_within_five_seconds(project, signal, code):
         assert b"interrupted:" in process.stderr.read()
         assert process.wait(10) == code
         assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("path", ["nowhere/digest.txt", "public"])
+def test_a_digest_file_that_cannot_be_written_is_refused_before_the_push(project, capsys, path):
+    assert project.run("--digest-file", path) == 2
+    assert path in capsys.readouterr().err
+    assert not project.box.requests
+
+
+def test_an_output_of_no_known_kind_is_refused_before_the_build(project, capsys):
+    assert run_command(["build", "step.yml", "--connectors", "connectors.yml", "--output", "zip:out"]) == 2
+    shown = capsys.readouterr().err
+    assert "oci:PATH" in shown
+    assert "build:" not in shown
+
+
+def test_a_docker_archive_is_written_for_docker_load(project):
+    words = ["build", "step.yml", "--connectors", "connectors.yml", "--output", "docker-archive:image.tar"]
+    assert run_command(words) == 0
+    with tarfile.open(project.folder / "image.tar") as archive:
+        assert "manifest.json" in archive.getnames()
+
+
+def test_a_mistake_of_ours_is_reported_without_its_secrets(capsys, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise ZeroDivisionError(Secret("planted-4711").reveal())
+
+    monkeypatch.setattr("buildpush.explain.overview", fail)
+    assert run_command(["explain"]) == 1
+    shown = capsys.readouterr().err
+    assert "please report it" in shown
+    assert "planted-4711" not in shown
 
 
 def test_schema_is_json(capsys):
