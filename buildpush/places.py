@@ -186,10 +186,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE_SECONDS)
     _signal(process, signal.SIGKILL)
     process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -221,6 +217,7 @@ class _Conversation:
         self._process = process
         self._stream = stream
         self._one_line_at_a_time = threading.Lock()
+        self._failure: Exception | None = None
         self._out, self._err = _Tail(), _Tail()
         self._threads = [
             threading.Thread(target=self._listen, args=(process.stdout, self._out), daemon=True),
@@ -239,8 +236,13 @@ class _Conversation:
             _end(self._process)
             message = f"{name} took longer than {timeout:g} seconds and was ended"
             raise TimeOutError(message, setting="timeout") from error
+        except BaseException:
+            _end(self._process)
+            raise
         finally:
             self._drain()
+        if self._failure:
+            raise self._failure
         return Ran(status, self._out.text(), redact(self._err.text()))
 
     def _drain(self) -> None:
@@ -250,8 +252,9 @@ class _Conversation:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads):
             _signal(self._process, signal.SIGKILL)
+            deadline = time.monotonic() + GRACE_SECONDS
             for thread in self._threads:
-                thread.join(GRACE_SECONDS)
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _feed(self, content: bytes) -> None:
         pipe = self._process.stdin
@@ -263,7 +266,8 @@ class _Conversation:
 
     def _listen(self, pipe: IO[bytes], kept: _Tail) -> None:
         begins = True
-        with contextlib.suppress(ValueError):  # closed under us by _end
+        # Only who reads a pipe closes it: closing waits for the reader, and what left the group may hold it open.
+        with pipe:
             while piece := pipe.readline(LONGEST_LINE):
                 kept.add(piece)
                 if begins:
@@ -271,11 +275,15 @@ class _Conversation:
                 begins = piece.endswith(b"\n")
 
     def _show(self, piece: bytes) -> None:
-        if self._stream is None:
-            return
         line = redact(piece.decode(errors="replace").rstrip("\r\n"))
         with self._one_line_at_a_time:
-            self._stream(line)
+            if self._stream is None:
+                return
+            try:
+                self._stream(line)
+            except Exception as error:  # noqa: BLE001 - whoever listens may fail; the program must not wait for it
+                self._stream = None
+                self._failure = error
 
 
 @dataclass(frozen=True, slots=True)

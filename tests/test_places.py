@@ -177,3 +177,25 @@ def _is_gone(process: int) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+@programs
+def test_what_left_the_group_and_holds_the_pipes_does_not_keep_us():
+    """A daemon that a program leaves running is none of ours, and its open pipes tell nothing more."""
+    begun = time.monotonic()
+    ran = Here(HERE).run(["sh", "-c", "setsid sleep 20 & echo done"])
+
+    assert ran == Ran(0, "done\n")
+    assert time.monotonic() - begun < 15
+
+
+@programs
+def test_a_listener_that_fails_does_not_stop_the_program_and_is_heard_of():
+    """Otherwise nobody would read the pipe, and the program would wait for ever."""
+
+    def broken(_line: str) -> None:
+        message = "nobody listens"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="nobody listens"):
+        Here(HERE).run(python("print('x\\n' * 300_000)"), stream=broken, timeout=30)
