@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ from buildpush.artifactory import Artifactory, BuildInfo, Published, publish
 from buildpush.connection import keychain_of, open_artifactory, open_http
 from buildpush.errors import SettingsError
 from buildpush.http import Http
-from buildpush.secrets import Secret
 from buildpush.session import Session
-from buildpush.settings.targets import ArtifactoryTarget, artifactory_address
+from buildpush.settings.targets import Credential, artifactory_address, environment_credential, jfrog_hosts, target_at
 from buildpush.settings.vault import Vault
 
 
@@ -77,19 +77,23 @@ def _server(
     if not address:
         message = "nobody says where Artifactory is"
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
-    vault = Vault(env, session.cwd)
-    target = ArtifactoryTarget(
-        artifactory_address(address),
-        token=_secret(vault, token, "JF_ACCESS_TOKEN", "--artifactory-token"),
-        username=username or env.get("JF_USER", ""),
-        password=_secret(vault, password, "JF_PASSWORD", "--password"),
-        source="the command line" if token or password else "JF_* variables",
-    )
+    source = "--artifactory-url" if url else "JF_URL"
+    ways = _ways(Vault(env, session.cwd), token=token, username=username, password=password)
+    target = target_at(artifactory_address(address), source, ways)
     return open_artifactory(target, http, keychain_of({}, session), session.sink)
 
 
-def _secret(vault: Vault, reference: str | None, variable: str, flag: str) -> Secret | None:
-    """Return the secret that a flag refers to, else that of a variable, else nothing."""
-    if reference:
-        return vault.reference(reference, flag)
-    return vault.reference(f"env:{variable}") if vault.env.get(variable) else None
+def _ways(vault: Vault, *, token: str | None, username: str | None, password: str | None) -> Iterator[Credential]:
+    """Yield how to be somebody: as the flags say, else as JFrog's variables say, and these for their host only."""
+    env = dict(vault.env) | ({"JF_USER": username} if username else {})
+    if token:
+        yield Credential("--artifactory-token", lambda: (vault.reference(token, "--artifactory-token"), "", None))
+    if password:
+        user = env.get("JF_USER", "")
+        yield Credential("--password", lambda: (None, user, vault.reference(password, "--password")))
+    if env.get("JF_ACCESS_TOKEN"):
+        yield Credential(
+            "JF_ACCESS_TOKEN", lambda: (vault.reference("env:JF_ACCESS_TOKEN"), "", None), jfrog_hosts(env)
+        )
+    if said := environment_credential(env):
+        yield said

@@ -1,0 +1,55 @@
+"""Build-info outside a run: whose credentials go to which host."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildpush.errors import SettingsError
+from buildpush.saved import show_build
+from buildpush.session import Session
+
+ENV = {"JF_URL": "https://acme.jfrog.io", "JF_ACCESS_TOKEN": "token-of-acme", "MINE": "my-own-secret"}
+
+
+@pytest.fixture
+def login(monkeypatch):
+    """Return a function that gives the login with which Artifactory would be asked."""
+
+    def ask(env, **flags):
+        found = []
+
+        def opened(target, *_):
+            found.append((target.token and target.token.reveal(), target.username, target.password))
+            message = "far enough"
+            raise SettingsError(message)
+
+        monkeypatch.setattr("buildpush.saved.open_artifactory", opened)
+        with pytest.raises(SettingsError, match="far enough"):
+            show_build("app", "1", "", Session.default(env=env), **flags)
+        token, username, password = found[0]
+        return token, username, password and password.reveal()
+
+    return ask
+
+
+def test_the_variables_are_for_the_host_that_they_name(login):
+    assert login(ENV) == ("token-of-acme", "", None)
+
+
+def test_a_token_of_the_variables_goes_to_no_other_host(login):
+    assert login(ENV, artifactory_url="https://elsewhere.example.com") == (None, "", None)
+
+
+def test_a_password_of_the_flags_beats_a_token_of_the_variables(login):
+    assert login(ENV, username="ann", password="env:MINE") == (None, "ann", "my-own-secret")
+
+
+def test_a_token_of_the_flags_goes_where_the_flags_say(login):
+    found = login(ENV, artifactory_url="https://elsewhere.example.com", artifactory_token="env:MINE")
+    assert found == ("my-own-secret", "", None)
+
+
+def test_somebody_must_say_where_artifactory_is():
+    with pytest.raises(SettingsError, match="nobody says where") as caught:
+        show_build("app", "1", "", Session.default(env={}))
+    assert "JF_URL" in caught.value.hint
