@@ -5,16 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from buildpush.images.model import (
-    DOCKER_CONFIG,
-    DOCKER_MANIFEST,
-    OCI_CONFIG,
-    Image,
-    Index,
-    PushedBlob,
-    PushedImage,
-    PushedIndex,
-)
+from buildpush.images.model import Image, Index, PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
@@ -43,13 +34,12 @@ def _index(index: Index, reference: Reference) -> PushedIndex:
 
 def _image(image: Image, references: tuple[Reference, ...]) -> PushedImage:
     manifest = image.manifest or b""
-    kind = DOCKER_CONFIG if image.manifest_type == DOCKER_MANIFEST else OCI_CONFIG
     written = json.loads(manifest)
     layers = tuple(
         PushedBlob(Digest(entry["digest"]), entry["size"], entry["mediaType"], diff_id=layer.diff_id, fate="exists")
         for entry, layer in zip(written["layers"], image.layers, strict=True)
     )
-    config = PushedBlob(_digest(image.config), len(image.config), kind, fate="exists")
+    config = PushedBlob(_digest(image.config), len(image.config), written["config"]["mediaType"], fate="exists")
     return PushedImage(
         manifest=manifest,
         media_type=image.manifest_type,

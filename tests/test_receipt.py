@@ -1,0 +1,77 @@
+"""Receipts of what was pushed before: the same as the push itself gave."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from buildpush.http import Http
+from buildpush.images.compression import digest_of
+from buildpush.images.model import DOCKER_CONFIG, OCI_MANIFEST, Image, Index, Layer, Platform
+from buildpush.images.references import Reference
+from buildpush.receipt import receipt
+from buildpush.registry.auth import Credential, Keychain
+from buildpush.registry.client import Registry
+from buildpush.registry.push import push
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture
+def registry(box):
+    keychain = Keychain({box.host: Credential(box.username, box.password, "the test")}, env={}, home=None, place=None)
+    with Http(insecure_hosts={box.host}) as http:
+        yield Registry(http, keychain)
+
+
+def image(architecture: str, content: bytes) -> Image:
+    diff_id = digest_of(content)
+    document = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [str(diff_id)]}}
+
+    def blobs(wanted):
+        for at in sorted(wanted):
+            yield at, io.BytesIO(content)
+
+    config = json.dumps(document).encode()
+    return Image(config, (Layer(diff_id=diff_id),), blobs, Platform("linux", architecture), True)
+
+
+def facts(one):
+    layers = [(layer.digest, layer.size, layer.media_type, layer.diff_id) for layer in one.layers]
+    config = (one.config.digest, one.config.size, one.config.media_type)
+    return one.digest, one.media_type, one.config_document, config, layers, one.platform
+
+
+def test_an_image_gets_the_receipt_of_its_push(box, registry):
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    pushed = push(image("amd64", b"one"), [name], registry)
+
+    found = receipt(name, registry)
+
+    assert facts(found) == facts(pushed)
+    assert found.references == (name,)
+
+
+def test_an_index_gets_the_receipt_of_its_push(box, registry):
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    pushed = push(Index((image("amd64", b"one"), image("arm64", b"two"))), [name], registry)
+
+    found = receipt(name, registry)
+
+    assert (found.digest, found.manifest, found.references) == (pushed.digest, pushed.manifest, (name,))
+    assert [facts(one) for one in found.images] == [facts(one) for one in pushed.images]
+
+
+def test_the_type_of_the_configuration_is_what_the_manifest_says(box, registry):
+    """Some tools put Docker's configuration into an OCI manifest."""
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    plain = push(image("amd64", b"one"), [name], registry)
+    manifest = json.loads(plain.manifest)
+    manifest["config"]["mediaType"] = DOCKER_CONFIG
+    mixed = json.dumps(manifest).encode()
+    headers = {"Content-Type": OCI_MANIFEST}
+    assert registry.request(name.repository, "PUT", "manifests/1", headers=headers, body=mixed).ok
+
+    assert receipt(name, registry).config.media_type == DOCKER_CONFIG
