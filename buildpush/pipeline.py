@@ -17,8 +17,9 @@ from dataclasses import replace
 from buildpush import engines
 from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, publish_push
 from buildpush.connection import Connection, connect
-from buildpush.errors import BuildPushError, StrictError, TimeOutError
-from buildpush.events import Decision, Note
+from buildpush.engines import Engine
+from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOutError
+from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
@@ -28,7 +29,7 @@ from buildpush.session import Session, Story
 from buildpush.settings.facts import revision_of, vcs
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
-from buildpush.sinks import write
+from buildpush.sinks import parse, write
 
 Pushed = PushedImage | PushedIndex
 
@@ -54,10 +55,12 @@ def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -
     with story.phase("resolve", step.name or step.identifier):
         order = around.resolve(step, story)
     _refuse_notes(story, strict=strict)
-    with _limited(order), connect(order, around.session, story) as connection, _interruptible(connection):
+    with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
+        engine = _engine(order, connection, story)
         with story.phase("preflight"):
             _check(order, connection)
-        pushed = _build_and_push(order, connection, story)
+        _refuse_notes(story, strict=strict)
+        pushed = _build_and_push(order, engine, connection, story)
         published = _publish(order, pushed, connection, around, story)
     result = _result(step, story, pushed=pushed, published=published)
     around.record(result)
@@ -73,10 +76,15 @@ def _check(order: Resolved, connection: Connection) -> None:
         check_publish(connection.artifactory, name, number, project=project, sink=connection.registry.sink)
 
 
-def _build_and_push(order: Resolved, connection: Connection, story: Story) -> Pushed | None:
+def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | None:
     if order.request is None:
+        return None
+    return engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+
+
+def _build_and_push(order: Resolved, engine: Engine | None, connection: Connection, story: Story) -> Pushed | None:
+    if order.request is None or engine is None:
         return receipt(order.references[0], connection.registry)
-    engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
     with story.phase("build", engine.name), engine.build(order.request) as image:
         if order.push:
             return _push(image, order, connection, story)
@@ -145,10 +153,20 @@ def _record(order: Resolved, around: Surroundings) -> BuildRecord:
 
 def build_all(loaded: Loaded, session: Session, *, output: str | None) -> tuple[RunResult, ...]:
     """Build every build step of *loaded* without a push; *output* says where the image goes, if anywhere."""
+    if output:
+        _check_output(output, loaded)
     session.state.sweep()
     around = surroundings(session, dry=True)
     _announce(loaded, session, strict=False)
     return tuple(_build_only(step, around, output) for step in loaded.steps)
+
+
+def _check_output(output: str, loaded: Loaded) -> None:
+    """Refuse an output that cannot be written, before anything is built."""
+    kind, _ = parse(output)
+    if kind == "docker-archive" and len(loaded.steps) > 1:
+        message = f"a Docker archive holds one image, and {len(loaded.steps)} steps would write theirs to it"
+        raise SettingsError(message, hint="choose one with --step, or write an oci: folder")
 
 
 def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> RunResult:
@@ -158,7 +176,7 @@ def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> 
     if order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
         return _result(step, story)
-    with _limited(order), connect(order, around.session, story) as connection, _interruptible(connection):
+    with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
         with story.phase("build", engine.name), engine.build(order.request) as image:
             if output:
@@ -214,29 +232,50 @@ def _interruptible(connection: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _limited(order: Resolved) -> Iterator[None]:
+def _limited(order: Resolved, sink: Sink) -> Iterator[None]:
     """End the step when its ``timeout`` is reached, with the clean-up of an interrupt."""
     limit = order.settings.timeout
-    if limit is None or threading.current_thread() is not threading.main_thread():
+    if limit is None:
         yield
         return
-    reached = threading.Event()
-    main = threading.main_thread().ident or 0
-
-    def stop() -> None:
-        # A signal of the system, because only that wakes a call that waits for a host.
-        reached.set()
-        signal.pthread_kill(main, signal.SIGINT)
-
-    timer = threading.Timer(limit.total_seconds(), stop)
-    timer.daemon = True
-    timer.start()
-    try:
+    if threading.current_thread() is not threading.main_thread():
+        sink(Note("the setting 'timeout' has no effect here: only a run in the main thread can be ended"))
         yield
+        return
+    watch = _Watch(limit.total_seconds())
+    try:
+        with watch:
+            yield
     except (KeyboardInterrupt, BuildPushError) as error:
-        if not reached.is_set():
+        if not watch.reached:
             raise
         message = f"the step took longer than its timeout of {limit}"
         raise TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again") from error
-    finally:
-        timer.cancel()
+
+
+class _Watch:
+    """Raises ``KeyboardInterrupt`` in the main thread, once, if its block takes longer than *seconds*."""
+
+    def __init__(self, seconds: float) -> None:
+        self.reached = False
+        self._running = False
+        # A signal of the system, because only that wakes a call that waits for a host; and not SIGINT, which a
+        # shell makes its background jobs ignore.
+        self._timer = threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM))
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGALRM, self._stop)
+        self._running = True
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._running = False
+        self._timer.cancel()
+        self._timer.join()  # a signal on its way arrives before the old handler is back
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _stop(self, *_: object) -> None:
+        if self._running:
+            self.reached, self._running = True, False
+            raise KeyboardInterrupt

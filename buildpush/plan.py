@@ -9,7 +9,8 @@ from typing import Any
 
 from buildpush.connection import connect
 from buildpush.engines import choose
-from buildpush.events import Sink
+from buildpush.errors import SettingsError
+from buildpush.events import Note, Sink
 from buildpush.places import Here
 from buildpush.results import RunResult
 from buildpush.secrets import redact
@@ -41,9 +42,12 @@ class Surroundings:
         )
 
     def record(self, result: RunResult) -> None:
-        """Keep *result* among the records of runs."""
+        """Keep *result* among the records of runs; what is done stays done where that is not possible."""
         moment = self.session.now().strftime("%Y%m%dT%H%M%S.%f")
-        self.session.state.record(f"{moment}-{result.step}", result.as_json())
+        try:
+            self.session.state.record(f"{moment}-{result.step}", result.as_json())
+        except (OSError, SettingsError) as error:
+            self.session.sink(Note(f"the run is not recorded: {error}"))
 
 
 def surroundings(session: Session, *, dry: bool = False) -> Surroundings:
@@ -67,6 +71,7 @@ class Plan:
     engine: str
     reason: str
     credential: str
+    notes: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the plan as pairs of words."""
@@ -86,6 +91,8 @@ class Plan:
             yield "build-info", f"{order.build.name} {order.build.number} at {order.artifactory.url}"
         for what, who in order.sources.items():
             yield "source", f"{what}: {who}"
+        for note in self.notes:
+            yield "note", note
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<12}{redact(value)}" for name, value in self.rows())
@@ -106,6 +113,7 @@ class Plan:
             "build": {"name": order.build.name, "number": order.build.number, "publish": order.build.publish},
             "artifactory": order.artifactory.url if order.artifactory else None,
             "sources": dict(order.sources),
+            "notes": list(self.notes),
         }
 
 
@@ -121,7 +129,7 @@ def plan(step: WrittenStep, session: Session) -> Plan:
             reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
         found = connection.keychain.find(order.references[0].repository.host)
     credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
-    return Plan(step, order, engine, reason, credential)
+    return Plan(step, order, engine, reason, credential, tuple(story.notes))
 
 
 def _shown(value: object) -> str:

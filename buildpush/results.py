@@ -62,12 +62,12 @@ class RunResult:
         """Return the facts as plain JSON types; keys are stable within ``version``."""
         return {
             "version": JSON_VERSION,
-            "step": self.step,
+            "step": redact(self.step),
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
             "build": _build_json(self.published),
-            "output": self.output,
+            "output": redact(self.output) if self.output else None,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "retries": self.retries,
             "decisions": [{"what": d.what, "choice": d.choice, "reason": redact(d.reason)} for d in self.decisions],
@@ -149,4 +149,4 @@ def _linked(value: str) -> str:
 
 
 def _cell(value: str) -> str:
-    return value.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

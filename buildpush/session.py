@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, ignore
+from buildpush.secrets import redact
 from buildpush.state import State
 
 
@@ -89,9 +90,9 @@ class Story:
                 case Retry():
                     self.retries += 1
                 case Decision():
-                    self.decisions.append(event)
+                    self.decisions.append(replace(event, reason=redact(event.reason)))
                 case Note(text):
-                    self.notes.append(text)
+                    self.notes.append(redact(text))
                 case _:
                     pass
         self._sink(event)

@@ -13,6 +13,19 @@ from buildpush.images.references import Reference
 SINKS = ("oci", "docker-archive")
 
 
+def parse(sink: str) -> tuple[str, str]:
+    """Return kind and path of *sink*.
+
+    Raises:
+        SettingsError: there is no such kind of sink, or no path.
+    """
+    kind, _, place = sink.partition(":")
+    if not place or kind not in SINKS:
+        message = f"{sink!r} is nowhere to write an image to"
+        raise SettingsError(message, hint=f"write one of {', '.join(f'{name}:PATH' for name in SINKS)}")
+    return kind, place
+
+
 def write(image: Image | Index, sink: str, references: Sequence[Reference], cwd: Path) -> None:
     """Write *image* to *sink*, named by *references*.
 
@@ -20,10 +33,7 @@ def write(image: Image | Index, sink: str, references: Sequence[Reference], cwd:
         SettingsError: there is no such kind of sink.
         BuildError: it cannot be written.
     """
-    kind, colon, place = sink.partition(":")
-    if not colon or not place or kind not in SINKS:
-        message = f"{sink!r} is nowhere to write an image to"
-        raise SettingsError(message, hint=f"write one of {', '.join(f'{name}:PATH' for name in SINKS)}")
+    kind, place = parse(sink)
     path = cwd / place
     if kind == "oci":
         archives.write_layout(image, path, references)

@@ -19,6 +19,7 @@ from buildpush.secrets import redact
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
 _TEMPORARY = re.compile(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
+_LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class State:
     def record(self, name: str, document: dict[str, Any]) -> Path:
         """Write the record of one run and return its path; the oldest of more than 200 are removed."""
         folder = self._made("runs")
-        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.json"
+        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:_LONGEST_NAME]}.json"
         write_private(path, redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
         for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
             old.unlink(missing_ok=True)

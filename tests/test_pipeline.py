@@ -1,0 +1,91 @@
+"""The story of a run, where it does not go as usual."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from buildpush.errors import PushError, SettingsError, TimeOutError
+from buildpush.pipeline import _limited, build_all
+from buildpush.plan import surroundings
+from buildpush.results import RunResult
+from buildpush.session import Session
+from buildpush.settings.written import Loaded
+from buildpush.state import State
+
+
+def order(**limit):
+    return SimpleNamespace(settings=SimpleNamespace(timeout=timedelta(**limit) if limit else None))
+
+
+def wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+@pytest.fixture
+def session(tmp_path):
+    return replace(Session.default(env={}, cwd=tmp_path), state=State(tmp_path / "state", tmp_path))
+
+
+def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
+    """A shell starts background jobs with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), _limited(order(milliseconds=50), print):
+            wait(20)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - begun < 15
+
+
+def test_what_ends_in_time_leaves_nothing_behind():
+    before = signal.getsignal(signal.SIGALRM)
+    with _limited(order(hours=1), print):
+        pass
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+def test_an_error_before_the_timeout_stays_what_it_is():
+    message = "refused"
+    with pytest.raises(PushError, match="refused"), _limited(order(hours=1), print):
+        raise PushError(message)
+
+
+def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
+    told = []
+
+    def elsewhere():
+        with _limited(order(hours=1), told.append):
+            pass
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert "'timeout' has no effect" in told[0].text
+
+
+def test_an_unknown_output_is_refused_before_anything_is_built(session):
+    with pytest.raises(SettingsError, match="nowhere to write"):
+        build_all(Loaded(steps=()), session, output="tar:out")
+
+
+def test_a_docker_archive_is_not_written_twice(session):
+    steps = (SimpleNamespace(), SimpleNamespace())
+    with pytest.raises(SettingsError, match="2 steps"):
+        build_all(Loaded(steps=steps), session, output="docker-archive:out.tar")
+
+
+def test_a_record_that_cannot_be_written_does_not_undo_a_push(session, tmp_path):
+    (tmp_path / "file").write_text("")
+    told = []
+    session = replace(session, state=State(tmp_path / "file" / "state", tmp_path), sink=told.append)
+    surroundings(session, dry=True).record(RunResult(step="push"))
+    assert "not recorded" in told[0].text

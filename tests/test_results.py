@@ -1,0 +1,37 @@
+"""How a result shows itself: escaped, and with no secret in it."""
+
+from __future__ import annotations
+
+import json
+
+from buildpush.events import Decision, Note
+from buildpush.results import RunResult
+from buildpush.secrets import MASK, Secret
+from buildpush.session import Story
+
+SECRET = "planted-in-a-result"
+
+
+def test_html_is_escaped():
+    shown = RunResult(step="<script>alert(1)</script>")._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_cell_of_markdown_stays_one_cell():
+    shown = RunResult(step="a|b\\|c\nd <b>")._repr_markdown_()
+    assert r"| step | a\|b\\\|c d &lt;b> |" in shown.splitlines()
+
+
+def test_no_form_of_a_result_tells_a_secret():
+    Secret(SECRET)
+    story = Story(lambda _: None)
+    story(Note(f"said {SECRET}"))
+    story(Decision("engine", "native", f"because {SECRET}"))
+    decisions, notes = tuple(story.decisions), tuple(story.notes)
+    result = RunResult(step=SECRET, output=SECRET, decisions=decisions, notes=notes)
+
+    forms = [str(result), result._repr_html_(), result._repr_markdown_(), json.dumps(result.as_json()), repr(notes)]
+    forms.append(repr(decisions))
+    assert not [form for form in forms if SECRET in form]
+    assert all(MASK in form for form in forms)
