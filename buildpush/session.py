@@ -72,11 +72,15 @@ class Session:
 
 
 class Story:
-    """Phases with their times, and what was retried, decided and noted on the way; itself a sink."""
+    """Phases with their times, and what was retried, decided and noted on the way; itself a sink.
+
+    Layers travel in several threads; the sink behind is called by one at a time.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._lock = threading.Lock()
+        # A signal's handler may tell something in the middle of a call.
+        self._lock = threading.RLock()
         self.seconds: dict[str, float] = {}
         self.retries = 0
         self.decisions: list[Decision] = []
@@ -95,7 +99,7 @@ class Story:
                     self.notes.append(redact(text))
                 case _:
                     pass
-        self._sink(event)
+            self._sink(event)
 
     @contextmanager
     def phase(self, name: str, about: str = "") -> Iterator[None]:
