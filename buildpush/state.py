@@ -42,11 +42,6 @@ class State:
         return cls(Path(platformdirs.user_state_dir("buildpush")), Path(tempfile.gettempdir()))
 
     @property
-    def counters(self) -> Path:
-        """Folder of the sequence counters."""
-        return self._made("counters")
-
-    @property
     def pending(self) -> Path:
         """Folder of build-infos that could not be published yet."""
         return self._made("pending")

@@ -1,0 +1,73 @@
+"""A setting explained: by any of its names, with who said it, and with no secret."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from buildpush.errors import SettingsError
+from buildpush.explain import as_json, as_text, find, overview
+from buildpush.secrets import MASK
+from buildpush.settings.sources import read
+
+STEP = """\
+step:
+  type: BuildAndPushDockerRegistry
+  identifier: push
+  name: push
+  spec:
+    repo: acme.jfrog.io/docker-local/site
+    tags: ["7"]
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """Return a function that reads the step with the variables *env*."""
+    (tmp_path / "step.yml").write_text(STEP, encoding="utf-8")
+
+    def load(**env):
+        return read(tmp_path / "step.yml", env=env, flags={}, keywords={}, cwd=tmp_path, step=None)
+
+    return load
+
+
+@pytest.mark.parametrize("name", ["build_args", "buildArgs", "PLUGIN_BUILD_ARGS", "--build-arg", "build-arg"])
+def test_a_setting_is_found_by_any_of_its_names(name):
+    assert find(name).name == "build_args"
+
+
+def test_an_unknown_setting_names_near_ones():
+    with pytest.raises(SettingsError) as caught:
+        find("tagz")
+    assert "tags" in caught.value.hint
+
+
+def test_the_overview_has_a_line_for_every_setting_and_no_markup():
+    lines = overview().splitlines()
+    assert any(line.startswith("tags ") for line in lines)
+    assert "{setting}" not in overview()
+
+
+def test_it_says_who_won_and_what_was_overridden(loaded):
+    text = as_text("tags", loaded(PLUGIN_TAGS="9"))
+    assert "said by   the variable PLUGIN_TAGS" in text
+    assert "step.yml:7" in next(line for line in text.splitlines() if line.startswith("overrode"))
+
+
+def test_what_nobody_said_has_its_default(loaded):
+    assert "value     gzip (the default)" in as_text("compression", loaded())
+
+
+def test_the_same_facts_come_as_json(loaded):
+    [step] = json.loads(as_json("tags", loaded(PLUGIN_TAGS="9")))["steps"]
+    assert step["said"]["by"] == "PLUGIN_TAGS"
+    assert "step.yml:7" in step["said"]["overrode"][0]["by"]
+
+
+def test_a_password_in_plain_text_is_not_shown(loaded):
+    both = loaded(PLUGIN_USERNAME="ann", PLUGIN_PASSWORD="planted-password")
+    for text in (as_text("password", both), as_json("password", both)):
+        assert "planted-password" not in text
+        assert MASK in text
