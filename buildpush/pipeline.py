@@ -51,6 +51,8 @@ def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -
     Raises:
         BuildPushError: the first thing that failed; its class says which phase, its hint what to do.
     """
+    # Artifactory knows a run of a build by its start: with one start, a step would replace what another published.
+    around = replace(around, started=around.session.now())
     story = Story(around.session.sink)
     with story.phase("resolve", step.name or step.identifier):
         order = around.resolve(step, story)
