@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -260,9 +261,14 @@ def _run(**options: Any) -> None:
         _check_writable(Path(path))
     from buildpush.pipeline import run_all
 
-    with _shown(session) as session:
-        results = run_all(loaded, session, strict=strict)
-    _report(results, as_json=as_json, digest_file=digest_file, env=session.env)
+    report = partial(_report, as_json=as_json, digest_file=digest_file, env=session.env)
+    try:
+        with _shown(session) as session:
+            results = run_all(loaded, session, strict=strict)
+    except BuildPushError as error:
+        report(error.results, error=error)
+        raise
+    report(results)
 
 
 @contextmanager
@@ -277,11 +283,19 @@ def _shown(session: Session) -> Iterator[Session]:
         shown.close()
 
 
-def _report(results: tuple[RunResult, ...], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
+def _report(
+    results: tuple[RunResult, ...],
+    *,
+    as_json: bool,
+    digest_file: str | None,
+    env: Mapping[str, str],
+    error: BuildPushError | None = None,
+) -> None:
     """Write the results for people or programs, and to the files that CI systems read."""
     if as_json:
-        click.echo(json.dumps({"steps": [result.as_json() for result in results]}, indent=2, ensure_ascii=False))
-    else:
+        document = {"steps": [result.as_json() for result in results]} | _error_json(error)
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif results:
         click.echo("\n\n".join(str(result) for result in results))
     digests = [result.digest for result in results if result.digest]
     if digest_file and digests:
@@ -289,6 +303,13 @@ def _report(results: tuple[RunResult, ...], *, as_json: bool, digest_file: str |
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\nimage={last.references[0]}\n", "a")
+
+
+def _error_json(error: BuildPushError | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    hint = redact(error.hint) if error.hint else None
+    return {"error": {"message": redact(str(error)), "hint": hint, "setting": error.setting, "exit": error.exit_code}}
 
 
 def _check_writable(path: Path) -> None:

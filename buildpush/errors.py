@@ -26,7 +26,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class BuildPushError(Exception):
@@ -36,9 +36,11 @@ class BuildPushError(Exception):
         hint: what to do about it, or ``None``.
         setting: name of the setting whose card explains it, or ``None``.
         where: place of the cause, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
+        results: what a run had achieved before it failed (``RunResult``), such as a push whose build-info was refused.
     """
 
     exit_code: ClassVar[int] = 1
+    results: tuple[Any, ...] = ()
 
     def __init__(
         self,

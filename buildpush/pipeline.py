@@ -35,11 +35,22 @@ Pushed = PushedImage | PushedIndex
 
 
 def run_all(loaded: Loaded, session: Session, *, strict: bool = False) -> tuple[RunResult, ...]:
-    """Run every step of *loaded* in its order and return their results; the first failure ends the run."""
+    """Run every step of *loaded* in its order and return their results; the first failure ends the run.
+
+    Raises:
+        BuildPushError: its ``results`` hold what was achieved until then.
+    """
     session.state.sweep()
     around = surroundings(session)
     _announce(loaded, session, strict=strict)
-    return tuple(run_step(step, around, strict=strict) for step in loaded.steps)
+    results: list[RunResult] = []
+    for step in loaded.steps:
+        try:
+            results.append(run_step(step, around, strict=strict))
+        except BuildPushError as error:
+            error.results = (*results, *error.results)
+            raise
+    return tuple(results)
 
 
 def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -> RunResult:
@@ -63,7 +74,12 @@ def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -
             _check(order, connection)
         _refuse_notes(story, strict=strict)
         pushed = _build_and_push(order, engine, connection, story)
-        published = _publish(order, pushed, connection, around, story)
+        try:
+            published = _publish(order, pushed, connection, around, story)
+        except BuildPushError as error:
+            error.results = (_result(step, story, pushed=pushed),)
+            around.record(error.results[0])
+            raise
     result = _result(step, story, pushed=pushed, published=published)
     around.record(result)
     return result

@@ -223,6 +223,35 @@ def test_a_refused_build_info_leaves_the_image_and_the_command_that_finishes_it(
     assert [build["number"] for build in project.box.builds("shop")] == ["7"]
 
 
+def test_a_refused_build_info_does_not_hide_what_was_pushed(project, capsys):
+    project.box.add_fault("PUT", r"/artifactory/api/build.*", status=400, times=1000)
+    assert project.run("--json", "--digest-file", "digest.txt") == 6
+    document = json.loads(capsys.readouterr().out)
+    assert document["steps"][0]["digest"] == project.box.digest("docker-local/site", "7")
+    assert document["steps"][0]["build"] is None
+    assert document["error"]["exit"] == 6
+    assert (project.folder / "digest.txt").read_text().strip() == document["steps"][0]["digest"]
+
+
+def test_a_failure_is_told_in_json_too(project, capsys, monkeypatch):
+    monkeypatch.setenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD", "wrong-password-123")
+    assert project.run("--json") == 5
+    document = json.loads(capsys.readouterr().out)
+    assert document["steps"] == []
+    assert "refuses" in document["error"]["message"]
+
+
+def test_two_steps_of_one_file_both_leave_their_build(project):
+    second = (
+        STEP.replace("step:", "- step:", 1).replace("\n  ", "\n    ").replace("identifier: push", "identifier: two")
+    )
+    first = STEP.replace("step:", "- step:", 1).replace("\n  ", "\n    ")
+    project.write("step.yml", first + second.replace("docker-local/site", "docker-local/other"))
+    assert project.run("--build-name", "shop", "--build-number", "7") == 0
+    ids = {module["id"] for build in project.box.builds("shop") for module in build["modules"]}
+    assert ids == {"site:7", "site:latest", "other:7", "other:latest"}
+
+
 def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
     project.run("--build-name", "shop", "--build-number", "7")
     capsys.readouterr()
