@@ -249,6 +249,7 @@ class _Slice(io.RawIOBase):
 
     def __init__(self, path: Path, span: _Span | None) -> None:
         self._path = path
+        self._file = -1  # closing one that could not be opened is no mistake
         with _reading(path):
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             whole = _Span(0, os.fstat(self._file).st_size)
@@ -276,7 +277,7 @@ class _Slice(io.RawIOBase):
         return len(block)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self._file >= 0:
             os.close(self._file)
         super().close()
 

@@ -284,10 +284,14 @@ def _one(found: list[Found]) -> Found | None:
 
 def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
     index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
-    # Exclusive: a second sandbox on the same folder is refused instead of mixing two truths.
-    index.execute("PRAGMA locking_mode = EXCLUSIVE")
-    index.execute("PRAGMA journal_mode = WAL")
-    index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
+    try:
+        # Exclusive: a second sandbox on the same folder is refused instead of mixing two truths.
+        index.execute("PRAGMA locking_mode = EXCLUSIVE")
+        index.execute("PRAGMA journal_mode = WAL")
+        index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
+    except sqlite3.Error:
+        index.close()
+        raise
     return index
 
 
