@@ -36,12 +36,15 @@ class Connection:
 
 
 @contextmanager
-def connect(order: Resolved, session: Session, sink: Sink) -> Iterator[Connection]:
-    """Open what *order* needs and close it at the end; nothing is sent before something is asked for."""
+def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False) -> Iterator[Connection]:
+    """Open what *order* needs and close it at the end; nothing is sent before something is asked for.
+
+    A *dry* connection has no memory of earlier pushes, so that it leaves no file behind.
+    """
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, sink, order.plain_http))
         keychain = keychain_of(order.credentials, session)
-        memory = stack.enter_context(Memory(session.state.memory))
+        memory = None if dry else stack.enter_context(Memory(session.state.memory))
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
         yield Connection(http, keychain, registry, server, _engines(registry, keychain, session, sink))

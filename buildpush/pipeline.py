@@ -140,7 +140,9 @@ def _publish(
         return None
     with story.phase("publish", f"{order.build.name} {order.build.number}"):
         server, record = connection.artifactory, _record(order, around)
-        finish = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
+        finish: tuple[str, ...] = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
+        if server.login.username:  # the password or token stays out of it: JF_PASSWORD, or --password env:NAME
+            finish += ("--username", server.login.username)
         folder = around.session.state.pending
         return publish_push(pushed, record, server, folder=folder, sink=story, finish=finish)
 

@@ -122,7 +122,7 @@ def plan(step: WrittenStep, session: Session) -> Plan:
     around = surroundings(session, dry=True)
     story = Story(session.sink)
     order = around.resolve(step, story)
-    with connect(order, session, story) as connection:
+    with connect(order, session, story, dry=True) as connection:
         engine, reason = "none", "nothing is built"
         if order.request:
             engine = choose(order.engine, order.set_names, order.request, connection.engines, story).name
