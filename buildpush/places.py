@@ -275,6 +275,8 @@ class _Conversation:
                 begins = piece.endswith(b"\n")
 
     def _show(self, piece: bytes) -> None:
+        if self._stream is None:
+            return
         line = redact(piece.decode(errors="replace").rstrip("\r\n"))
         with self._one_line_at_a_time:
             if self._stream is None:

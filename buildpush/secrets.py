@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from bisect import bisect_right
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -17,7 +18,7 @@ MASK = "********"
 SHORTEST = 4
 
 _lock = threading.Lock()
-_forms: dict[str, None] = {}
+_forms: tuple[str, ...] = ()  # the shortest first
 
 
 def _spellings(value: str) -> list[str]:
@@ -37,9 +38,11 @@ def _spellings(value: str) -> list[str]:
 
 def remember(value: str) -> None:
     """Make :func:`redact` hide *value* from now on, in this process."""
-    forms = [form for form in _spellings(value) if len(form) >= SHORTEST]
+    global _forms  # noqa: PLW0603  replaced as a whole, so that readers need no lock
+    forms = {form for form in _spellings(value) if len(form) >= SHORTEST}
     with _lock:
-        _forms.update(dict.fromkeys(forms))
+        if not forms <= set(_forms):
+            _forms = tuple(sorted({*_forms, *forms}, key=len))
 
 
 def redact(text: str) -> str:
@@ -48,9 +51,9 @@ def redact(text: str) -> str:
     Known forms are the value itself, base64, percent-encoded and JSON-escaped.
     A value that was cut, hashed or split over lines is not recognised.
     """
-    with _lock:
-        forms = sorted(_forms, key=len, reverse=True)
-    for form in forms:
+    # Longer forms first; a build prints many lines, and most are shorter than any secret.
+    forms = _forms
+    for form in reversed(forms[: bisect_right(forms, len(text), key=len)]):
         if form in text:
             text = text.replace(form, MASK)
     return text
