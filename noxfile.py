@@ -130,7 +130,9 @@ def engines(session: nox.Session) -> None:
 
 def _install_engines(session: nox.Session) -> None:
     if not _on_debian_as_root():
-        session.log("install docker with buildx, and skopeo, from your distribution; then start the docker daemon")
+        session.log(
+            "install docker with buildx, buildah and skopeo from your distribution; then start the docker daemon"
+        )
         return
     session.run("bash", ".ci/engines.sh", external=True)
 

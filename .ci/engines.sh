@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Install Docker with buildx, skopeo and a static busybox on Debian, and start the daemon. As root.
+# Install Docker with buildx, buildah, skopeo, a static busybox and chromium on Debian, and start the daemon. As root.
 # Debian 12 has no buildx: there, docker comes from Debian 13 by a source that is used for nothing else.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
-tools="skopeo busybox-static chromium"
+tools="buildah skopeo busybox-static chromium git openssl"
 started_log=${DOCKERD_LOG:-/var/log/dockerd.log}
 
 ready() { PATH=/usr/bin:$PATH docker info >/dev/null 2>&1; }
 complete() { /usr/bin/docker buildx version >/dev/null 2>&1 && [ -x /usr/sbin/dockerd ] \
-  && command -v skopeo >/dev/null && [ -x /bin/busybox ] && command -v chromium >/dev/null; }
+  && command -v buildah >/dev/null && command -v skopeo >/dev/null && [ -x /bin/busybox ] && command -v chromium >/dev/null; }
 
 add_newer_suite() {
   local suite=trixie codename mirror
