@@ -174,7 +174,8 @@ def test_a_base_layer_is_mounted_from_where_it_was_pulled(box, registry, reposit
 
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": []}}).encode()
     child = base.__class__(config, (*base.layers, added), blobs)
-    box.add_fault("HEAD", "docker-release/child/blobs", status=404)
+    # Named by its digest: the layers are asked for side by side, and the fault is meant for this one.
+    box.add_fault("HEAD", f"docker-release/child/blobs/{base.layers[0].digest}", status=404)
     pushed = push(child, [Repository(box.host, "docker-release/child").tagged("1")], registry, sink=events.append)
 
     assert [layer.fate for layer in pushed.layers] == ["mounted", "sent"]
