@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,28 @@ class Log:
     line: str
 
 
-Event = Started | Finished | Progress | Retry | Decision | Note | Log
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a push moved in all, told once at its end.
+
+    Attributes:
+        read: bytes of layers that were read from their source.
+        sent: bytes of blobs that were handed to the network, those sent again included.
+        again: those of ``sent`` that had been sent before, to no avail.
+        mounted: bytes of blobs that the registry took over from another of its repositories.
+        skipped: bytes of blobs that the repository had already.
+        seconds: of all threads together, by work: ``read``, ``compress``, ``hash``, ``wait``, ``send``.
+    """
+
+    read: int = 0
+    sent: int = 0
+    again: int = 0
+    mounted: int = 0
+    skipped: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
 Sink = Callable[[Event], None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from buildpush.events import Decision, Event, Finished, Log, Note, Progress, Retry, Started
+from buildpush.events import Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
 
 # Terminal control sequences and other control characters of engines' logs.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -33,6 +33,15 @@ def clean(line: str) -> str:
     return _CONTROL.sub("", line)[:LONGEST_LINE]
 
 
+def traffic_words(traffic: Traffic) -> str:
+    """Return what moved and what did not have to, such as ``1.00 GB read, 512.0 MB sent``."""
+    again = f" ({bytes_words(traffic.again)} of it again)" if traffic.again else ""
+    words = [f"{bytes_words(traffic.read)} read", f"{bytes_words(traffic.sent)} sent{again}"]
+    words += [f"{bytes_words(traffic.mounted)} mounted"] if traffic.mounted else []
+    words += [f"{bytes_words(traffic.skipped)} already there"] if traffic.skipped else []
+    return ", ".join(words)
+
+
 class Sentences:
     """The words for events; a layer's end is said once."""
 
@@ -56,6 +65,8 @@ class Sentences:
                 line = f"| {clean(text)}"
             case Progress(item, done, _, state):
                 line = self._end_of(item, done, state)
+            case Traffic():
+                line = f"moved: {traffic_words(event)}"
         return line
 
     def _end_of(self, item: str, done: int, state: str) -> str:
