@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from functools import cache
@@ -28,6 +29,12 @@ FOREIGN_NAMES |= {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST
 
 PROCESS_STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 SOCKET_CALLS = ("connect", "connect_ex", "bind")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean something: a shell makes its background jobs, and so all their children, ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def is_loopback(address: object) -> bool:
