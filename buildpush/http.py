@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import urllib3
 
 Authorization = str | Callable[[], str | None] | None
-Body = bytes | Iterable[bytes] | None
+Piece = bytes | memoryview
+Body = bytes | Iterable[Piece] | None
 
 MANY_REDIRECTS = 5
 LARGEST_ANSWER = 64 * 1024 * 1024
@@ -154,13 +155,13 @@ class _Broken(Exception):  # noqa: N818 - never leaves this module
 class _Counted:
     """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
 
-    def __init__(self, source: Iterable[bytes], go_on: Callable[[], None]) -> None:
+    def __init__(self, source: Iterable[Piece], go_on: Callable[[], None]) -> None:
         self._source = source
         self._go_on = go_on
         self.sent = 0
         self.failure: BaseException | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Piece]:
         try:
             for block in self._source:
                 self._go_on()

@@ -108,10 +108,11 @@ def _left_behind(path: Path) -> bool:
         ours = path.lstat().st_uid == os.getuid() and path.is_dir() and not path.is_symlink()
     except OSError:
         return False
-    return match is not None and ours and not _alive(int(match[1]))
+    return match is not None and ours and not alive(int(match[1]))
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Return whether a process of that number is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

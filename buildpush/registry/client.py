@@ -14,6 +14,7 @@ from buildpush.events import Sink, ignore
 from buildpush.http import Answer, Body, Http, Stream, origin, scheme_for
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
+from buildpush.registry.habits import Habit
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -66,6 +67,7 @@ class Registry:
         self.workers = workers
         self._keychain = keychain or Keychain()
         self._logins: dict[str, Login] = {}
+        self._habits: dict[str, Habit] = {}
         self._lock = threading.Lock()
 
     def base(self, host: str) -> str:
@@ -78,6 +80,24 @@ class Registry:
             if host not in self._logins:
                 self._logins[host] = Login(self.http, host, self.base(host), self._keychain)
             return self._logins[host]
+
+    def habit(self, host: str) -> Habit:
+        """Return how uploads to *host* are best sent, as far as this or an earlier push has learnt it."""
+        with self._lock:
+            if host not in self._habits:
+                self._habits[host] = (self.memory.find_habit(host) if self.memory else None) or Habit()
+            return self._habits[host]
+
+    def learn(self, host: str, habit: Habit) -> None:
+        """Send uploads to *host* in another way from now on."""
+        with self._lock:
+            if self._habits.get(host) == habit:
+                return
+            self._habits[host] = habit
+            if self.memory:
+                self.memory.keep_habit(host, habit)
+        if habit.fresh:
+            self.http.close()  # idle connections have carried something already
 
     def request(
         self,

@@ -8,7 +8,6 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
@@ -18,13 +17,17 @@ from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.references import Digest, Repository
+from buildpush.meter import Meter
+from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
-from buildpush.registry.upload import Bytes, find, mount, send
+from buildpush.registry.habits import LARGEST_PART
+from buildpush.registry.parts import Parts
+from buildpush.registry.upload import send
 
 Value = TypeVar("Value")
 
-# A compressed layer up to this size is made before it is sent, to ask whether the registry has it.
-_SMALL = 4 * 1024 * 1024
+# Parts that are under way, of all layers together: what memory is spent on.
+_UNDER_WAY = 32 * 1024 * 1024
 _LONGEST_WORDS = 48
 
 
@@ -71,10 +74,13 @@ class Work:
 class Layers:
     """The blobs of one push: its threads, and what it has learnt about the layers so far."""
 
-    def __init__(self, registry: Registry, options: Options, sink: Sink) -> None:
+    def __init__(self, registry: Registry, options: Options, sink: Sink, meter: Meter) -> None:
         self._registry = registry
         self._options = options
         self._sink = sink
+        self._meter = meter
+        self._part = LARGEST_PART
+        self._refused: set[tuple[Repository, Repository]] = set()
         self._stop = threading.Event()
         self._learnt: dict[tuple[int, int], Compressed] = {}
         self._homes: dict[Digest, Repository] = {}
@@ -98,28 +104,39 @@ class Layers:
         source = Bytes(document, checksums=self._options.checksums)
         known = source.known
         if self._present(work.repository, known):
+            self._meter.count("skipped", known.size)
             return _pushed(known, media_type, "exists")
-        send(self._registry, work.repository, source, what=f"{work.prefix}config", promised=known.digest)
+        what = f"{work.prefix}config"
+        send(self._registry, work.repository, Parts(source), what=what, promised=known.digest, meter=self._meter)
         return _pushed(known, media_type, "sent")
 
     def send(self, work: Work) -> tuple[PushedBlob, ...]:
-        """Bring all layers into the repository; return them in the image's order."""
+        """Bring all layers into the repository; return them in the image's order.
+
+        The registry is asked for all of them first; those that are missing travel at once where their source allows.
+        """
         first_of: dict[object, int] = {}
         same_as = [first_of.setdefault(_identity(layer, at), at) for at, layer in enumerate(work.image.layers)]
         wanted = sorted(set(same_as))
-        done = self._in_parallel(wanted, work) if work.image.random_access else self._in_turn(wanted, work)
+        asked = self._all({at: self._senders.submit(self._without_bytes, work, at) for at in wanted})
+        done = {at: blob for at, blob in asked.items() if isinstance(blob, PushedBlob)}
+        begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, Mount)}
+        missing = [at for at in wanted if at not in done]
+        self._part = _UNDER_WAY // max(2, min(len(missing), self._registry.workers))
+        travel = self._in_parallel if work.image.random_access else self._in_turn
+        done |= travel(missing, begun, work)
         return tuple(done[at] for at in same_as)
 
-    def _in_parallel(self, wanted: Collection[int], work: Work) -> dict[int, PushedBlob]:
-        return self._all({at: self._senders.submit(self._layer, work, at) for at in wanted})
+    def _in_parallel(
+        self, missing: Collection[int], begun: Mapping[int, str | None], work: Work
+    ) -> dict[int, PushedBlob]:
+        return self._all({at: self._senders.submit(self._travel, work, at, None, begun.get(at)) for at in missing})
 
-    def _in_turn(self, wanted: Collection[int], work: Work) -> dict[int, PushedBlob]:
-        """Ask for all layers at once, then send the missing ones in the order in which their source gives them."""
-        there = self._all({at: self._senders.submit(self._without_bytes, work, at) for at in wanted})
-        done = {at: blob for at, blob in there.items() if blob}
-        missing = [at for at in wanted if at not in done]
+    def _in_turn(self, missing: Collection[int], begun: Mapping[int, str | None], work: Work) -> dict[int, PushedBlob]:
+        """Send layers in the order in which their source gives them."""
+        done: dict[int, PushedBlob] = {}
         for at, reader in work.image.blobs(missing) if missing else ():
-            done[at] = self._all({at: self._senders.submit(self._travel, work, at, reader)})[at]
+            done |= self._all({at: self._senders.submit(self._travel, work, at, reader, begun.get(at))})
         if left := sorted(set(missing) - done.keys()):
             message = f"the image's source gave no layer {left[0] + 1}"
             raise DigestError(message)
@@ -139,29 +156,55 @@ class Layers:
             raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
         return {at: future.result() for at, future in futures.items()}
 
-    def _layer(self, work: Work, at: int) -> PushedBlob:
-        return self._without_bytes(work, at) or self._travel(work, at, None)
+    def _without_bytes(self, work: Work, at: int) -> PushedBlob | Mount | None:
+        """Return a layer that need not travel: the repository has it, or another one of the same registry.
 
-    def _without_bytes(self, work: Work, at: int) -> PushedBlob | None:
-        """Return a layer that need not travel: the repository has it, or another one of the same registry."""
+        Returns:
+            A mount that was not done may have begun an upload, in which the layer is to be sent.
+        """
         known = self._known(work, at)
         if known is None:
             return None
-        item, media_type, diff_id = work.item(at), self._media_type(work, at), work.diff_id(at) or known.diff_id
+        media_type, diff_id = self._media_type(work, at), work.diff_id(at) or known.diff_id
         if is_elsewhere(media_type):
             return _pushed(known, media_type, "exists", diff_id)
         if there := self._present(work.repository, known):
-            self._homes.setdefault(known.digest, work.repository)
-            self._sink(Progress(item, known.size, known.size, "exists"))
+            self._skipped(there, work, at)
             return _pushed(there, media_type, "exists", diff_id)
-        home = self._homes.get(known.digest) or work.image.layers[at].repository
-        if home is None or home.host != work.repository.host or home == work.repository:
-            return None
-        if not mount(self._registry, work.repository, known.digest, home):
-            return None
-        self._sink(Progress(item, known.size, known.size, "mounted"))
+        mounted = self._mount(known, work, at)
+        if mounted is None or not mounted.done:
+            return mounted
+        self._sink(Progress(work.item(at), known.size, known.size, "mounted"))
+        self._meter.count("mounted", known.size)
         # Artifactory tells the checksums only when it is asked.
         return _pushed(self._present(work.repository, known) or known, media_type, "mounted", diff_id)
+
+    def _skipped(self, there: Compressed, work: Work, at: int) -> None:
+        """Take note of a layer that the repository has."""
+        self._lies(there.digest, work.repository)
+        self._sink(Progress(work.item(at), there.size, there.size, "exists"))
+        self._meter.count("skipped", there.size)
+
+    def _mount(self, known: Compressed, work: Work, at: int) -> Mount | None:
+        """Ask for a blob from another repository of the same registry, where one is known to have it."""
+        host, memory = work.repository.host, self._registry.memory
+        home = self._homes.get(known.digest) or work.image.layers[at].repository
+        if home is None or home.host != host:
+            home = memory.find_home(host, known.digest) if memory else None
+        if home is None or home == work.repository or (home, work.repository) in self._refused:
+            return None
+        mounted = mount(self._registry, work.repository, known.digest, home)
+        if mounted.done:
+            self._lies(known.digest, work.repository)
+        else:  # it will not be another time either
+            self._refused.add((home, work.repository))
+        return mounted
+
+    def _lies(self, digest: Digest, repository: Repository) -> None:
+        """Remember that *repository* has the blob."""
+        self._homes.setdefault(digest, repository)
+        if self._registry.memory:
+            self._registry.memory.keep_home(repository, digest)
 
     def _known(self, work: Work, at: int) -> Compressed | None:
         """Return what a layer will be in the registry, where that is known without reading it."""
@@ -192,14 +235,23 @@ class Layers:
             return replace(known, sha1=None, md5=None)
         return replace(known, sha1=stored.sha1 or known.sha1, md5=stored.md5 or known.md5)
 
-    def _travel(self, work: Work, at: int, reader: BinaryIO | None) -> PushedBlob:
+    def _travel(self, work: Work, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
         kind = work.kind(at, self._options.compression)
         source = _LayerSource(self, work, at, kind, reader)
-        if kind != "none" and (there := self._known_by_now(source, work, at)):
+        parts = Parts(source)
+        if there := self._known_by_now(parts, work, at):
             return there
-        promised = work.image.layers[at].digest if kind == "none" else None
-        sent = send(self._registry, work.repository, source, what=source.item, promised=promised)
+        sent = send(
+            self._registry,
+            work.repository,
+            parts,
+            what=source.item,
+            promised=work.image.layers[at].digest if kind == "none" else None,
+            begun=begun,
+            most=self._part,
+            meter=self._meter,
+        )
         sent = self._checked(sent, work, at)
         self._learn(sent, work, at)
         self._sink(Progress(source.item, sent.size, sent.size, "sent"))
@@ -209,18 +261,22 @@ class Layers:
         """Remember what a layer became, for the next repository of this push and for pushes to come."""
         self._learnt[id(work.image), at] = layer
         self._homes[layer.digest] = work.repository
+        self._lies(layer.digest, work.repository)
         kind = work.kind(at, self._options.compression)
         if kind != "none" and self._registry.memory:
             self._registry.memory.keep(layer, self._made_by(kind))
 
-    def _known_by_now(self, source: _LayerSource, work: Work, at: int) -> PushedBlob | None:
-        """Compress the beginning of a layer; if that was all of it, ask for it before it is sent."""
-        found = source.look_ahead(_SMALL)
+    def _known_by_now(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
+        """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
+        if self._known(work, at):  # it was asked for already
+            return None
+        parts.fill(self._part)
+        found = parts.result
         there = self._present(work.repository, self._checked(found, work, at)) if found else None
         if there is None:
             return None
         self._learn(there, work, at)
-        self._sink(Progress(source.item, there.size, there.size, "exists"))
+        self._skipped(there, work, at)
         return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
     def _checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
@@ -266,28 +322,11 @@ class _LayerSource:
         self._at = at
         self._kind = kind
         self._reader = reader
-        self._begun: Iterator[bytes] | None = None
         self.item = work.item(at)
         self.length = work.image.layers[at].size if kind == "none" else None
         self.result: Compressed | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        begun, self._begun = self._begun, None
-        return self._blocks() if begun is None else begun
-
-    def look_ahead(self, most: int) -> Compressed | None:
-        """Make up to *most* bytes, or a little more, for the next iteration; say what they are if that was all."""
-        blocks, held, size = self._blocks(), [], 0
-        for block in blocks:
-            held.append(block)
-            size += len(block)
-            if size > most:
-                break
-        self._begun = chain(held, blocks)
-        self.length = self.result.size if self.result else self.length
-        return self.result
-
-    def _blocks(self) -> Iterator[bytes]:
         self.result = None
         total = self._work.image.layers[self._at].size
         with self._opened() as reader:

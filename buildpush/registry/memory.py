@@ -1,4 +1,4 @@
-"""What was pushed before: the digest that a known layer gets when it is compressed in a known way.
+"""What was pushed before: what known layers became, where blobs lie, uploads that have not ended, habits of hosts.
 
 It makes things faster and is never needed: what cannot be read or written is as good as not there. Nothing is believed
 that the registry does not confirm.
@@ -12,14 +12,16 @@ import sqlite3
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from buildpush.images.compression import Compressed
-from buildpush.images.references import Digest
+from buildpush.images.references import Digest, Repository
+from buildpush.registry.habits import Habit
+from buildpush.state import alive
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 1
-_TABLE = """
+_VERSION = 2
+_TABLES = """
 CREATE TABLE IF NOT EXISTS layers (
     diff_id TEXT NOT NULL,
     made_by TEXT NOT NULL,
@@ -29,7 +31,31 @@ CREATE TABLE IF NOT EXISTS layers (
     sha1 TEXT,
     md5 TEXT,
     PRIMARY KEY (diff_id, made_by)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS homes (
+    host TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    path TEXT NOT NULL,
+    PRIMARY KEY (host, digest)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (
+    host TEXT NOT NULL,
+    path TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    location TEXT NOT NULL,
+    process INTEGER NOT NULL,
+    kept INTEGER NOT NULL,
+    PRIMARY KEY (host, path, mark)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS habits (
+    host TEXT PRIMARY KEY,
+    part INTEGER NOT NULL,
+    fresh INTEGER NOT NULL,
+    whole INTEGER NOT NULL,
+    kept INTEGER NOT NULL
+) WITHOUT ROWID;
+DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
+DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
 """
 _FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
 _FIND_BLOB = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE digest = ? AND md5 IS NOT NULL"
@@ -38,6 +64,17 @@ INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET plain_size = excluded.plain_size, digest = excluded.digest, size = excluded.size,
     sha1 = COALESCE(excluded.sha1, sha1), md5 = COALESCE(excluded.md5, md5)
 """
+_KEEP_HOME = "INSERT INTO homes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET path = excluded.path"
+_FIND_HOME = "SELECT path FROM homes WHERE host = ? AND digest = ?"
+_KEEP_SESSION = """
+INSERT INTO sessions VALUES (?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
+ON CONFLICT DO UPDATE SET location = excluded.location, process = excluded.process, kept = excluded.kept
+"""
+_FIND_SESSION = "SELECT location, process FROM sessions WHERE host = ? AND path = ? AND mark = ?"
+_LEAVE_SESSION = "UPDATE sessions SET process = 0 WHERE host = ? AND path = ? AND mark = ? AND process = ?"
+_FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ?"
+_KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
+_FIND_HABIT = "SELECT part, fresh, whole FROM habits WHERE host = ?"
 
 
 class Memory:
@@ -77,16 +114,69 @@ class Memory:
     def keep(self, layer: Compressed, made_by: str) -> None:
         """Remember what a layer became; checksums that are known already stay known."""
         row = (str(layer.diff_id), made_by, layer.plain_size, str(layer.digest), layer.size, layer.sha1, layer.md5)
-        with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._database:
-                self._database.execute(_KEEP, row)
+        self._write(_KEEP, *row)
+
+    def find_home(self, host: str, digest: Digest) -> Repository | None:
+        """Return the repository of *host* that had the blob when it was last heard of."""
+        row = self._ask(_FIND_HOME, host, str(digest))
+        return Repository(host, row[0]) if row else None
+
+    def keep_home(self, repository: Repository, digest: Digest) -> None:
+        """Remember that *repository* has the blob."""
+        self._write(_KEEP_HOME, repository.host, str(digest), repository.path)
+
+    def take_session(self, repository: Repository, mark: str) -> str | None:
+        """Return the address of an upload that an earlier run began and nobody goes on with; it is ours from now on.
+
+        Args:
+            repository: that it was begun in.
+            mark: tells its blob from others.
+        """
+        row = self._ask(_FIND_SESSION, repository.host, repository.path, mark)
+        if row is None or (row[1] and alive(row[1])):
+            return None
+        self.keep_session(repository, mark, row[0])
+        return str(row[0])
+
+    def keep_session(self, repository: Repository, mark: str, location: str) -> None:
+        """Remember at which address an upload of this process goes on."""
+        self._write(_KEEP_SESSION, repository.host, repository.path, mark, location, os.getpid())
+
+    def leave_session(self, repository: Repository, mark: str) -> None:
+        """Let others, or a later push of this process, go on with an upload."""
+        self._write(_LEAVE_SESSION, repository.host, repository.path, mark, os.getpid())
+
+    def forget_session(self, repository: Repository, mark: str) -> None:
+        """Forget an upload that has ended."""
+        self._write(_FORGET_SESSION, repository.host, repository.path, mark)
+
+    def find_habit(self, host: str) -> Habit | None:
+        """Return how uploads to *host* were best sent within the last day."""
+        row = self._ask(_FIND_HABIT, host)
+        return Habit(row[0], bool(row[1]), bool(row[2])) if row else None
+
+    def keep_habit(self, host: str, habit: Habit) -> None:
+        """Remember how uploads to *host* are best sent."""
+        self._write(_KEEP_HABIT, host, habit.part, habit.fresh, habit.whole)
 
     def _first(self, question: str, *words: str) -> Compressed | None:
+        row = self._ask(question, *words)
+        if row is None:
+            return None
+        diff_id, plain_size, digest, size, sha1, md5 = row
+        return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
+
+    def _ask(self, question: str, *words: str) -> tuple[Any, ...] | None:
         with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._database and (row := self._database.execute(question, words).fetchone()):
-                diff_id, plain_size, digest, size, sha1, md5 = row
-                return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
+            if self._database:
+                row: tuple[Any, ...] | None = self._database.execute(question, words).fetchone()
+                return row
         return None
+
+    def _write(self, order: str, *words: str | int | None) -> None:
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._database:
+                self._database.execute(order, words)
 
 
 def _open(path: Path) -> sqlite3.Connection | None:
@@ -98,7 +188,7 @@ def _open(path: Path) -> sqlite3.Connection | None:
             database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
             if database.execute("PRAGMA user_version").fetchone()[0] in {0, _VERSION}:
                 database.execute("PRAGMA synchronous = OFF")
-                database.execute(_TABLE)
+                database.executescript(_TABLES)
                 database.execute(f"PRAGMA user_version = {_VERSION}")
                 return database
         except sqlite3.OperationalError:  # locked, or the disk is full: not a reason to throw it away

@@ -34,6 +34,7 @@ from buildpush.images.model import (
     PushedIndex,
 )
 from buildpush.images.references import Digest, Reference, Repository
+from buildpush.meter import Meter
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 from buildpush.registry.layers import Layers, Options, Work
 
@@ -72,11 +73,15 @@ def push(
     """
     layer_media_type(compression, media_types)  # refuses what does not go together, before anything is sent
     options = Options(compression, level, media_types, checksums)
-    with Layers(registry, options, sink) as layers:
-        delivery = _Delivery(registry, options, layers, sink)
-        if isinstance(target, Index):
-            return delivery.index(target, references)
-        return delivery.image(target, references)
+    meter = Meter()
+    try:
+        with Layers(registry, options, sink, meter) as layers:
+            delivery = _Delivery(registry, options, layers, sink)
+            if isinstance(target, Index):
+                return delivery.index(target, references)
+            return delivery.image(target, references)
+    finally:
+        sink(meter.traffic)
 
 
 @dataclass(frozen=True, slots=True)

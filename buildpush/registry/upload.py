@@ -1,227 +1,441 @@
-"""One blob on its way into a repository: is it there, can it be mounted, else send it, and ask before failing."""
+"""One blob on its way: in parts, or in one go where parts are not taken; after a break from where the registry is.
+
+Source: OCI distribution-spec 1.1, "Pushing a blob in chunks". Registries differ: docker-registry forgets an upload
+whose connection broke in the middle of a part, crane's does not tell how far it came, Artifactory's way is not
+documented.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import quote
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, UnreachableError
-from buildpush.http import Answer, Interrupted, Stream
-from buildpush.images.compression import Compressed, Hashes
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.http import Answer, Interrupted, Piece
+from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
-from buildpush.registry.client import Registry, read_refusal, refusal
+from buildpush.meter import Meter
+from buildpush.registry.blobs import find
+from buildpush.registry.client import Registry, refusal
+from buildpush.registry.habits import LARGEST_PART, Habit
+from buildpush.registry.parts import Parts
 
-_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _METHOD_NOT_ALLOWED = 400, 401, 403, 405
-_OK, _CREATED, _ACCEPTED = 200, 201, 202
-# Answers to a part of an upload after which a new upload may succeed where this one did not: the session is gone,
-# the offset is not the one expected, or the server had a bad moment.
-_WORTH_ANOTHER = frozenset({400, 404, 408, 416, 425, 429, 500, 502, 503, 504, 507})
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
+_TOO_LARGE, _WRONG_RANGE = 413, 416
+_ACCEPTED = 202
+_MOVED = frozenset({307, 308})
+_MANY_MOVES = 5
+# The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+# What registries answer that do not take a blob in parts.
+_NO_PARTS = frozenset({400, 405, 411, 415, 501})
 _FINAL_CODES = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
-
-
-class Source(Protocol):
-    """Bytes that can be sent: made anew at each iteration, described once they are through."""
-
-    @property
-    def result(self) -> Compressed | None:
-        """What went through, after the last byte."""
-        ...
-
-    @property
-    def length(self) -> int | None:
-        """Number of bytes, where it is known before."""
-        ...
-
-    def __iter__(self) -> Iterator[bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A blob as the registry has it.
-
-    Attributes:
-        size: as the registry says; some do not.
-        sha1: as Artifactory says, else ``None``.
-        md5: likewise.
-    """
-
-    digest: Digest
-    size: int | None
-    sha1: str | None = None
-    md5: str | None = None
-
-
-class Bytes:
-    """A small blob that is in memory."""
-
-    def __init__(self, data: bytes, *, checksums: bool = False) -> None:
-        self._data = data
-        hashes = Hashes(checksums=checksums)
-        hashes.update(data)
-        self.length: int | None = len(data)
-        self.known = Compressed(hashes.digest, len(data), hashes.digest, len(data), hashes.sha1, hashes.md5)
-        self.result: Compressed | None = self.known
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._data
-
-
-def find(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
-    """Return the blob if *repository* has it, else ``None``."""
-    answer = registry.request(repository, "HEAD", f"blobs/{digest}")
-    if answer.status == _METHOD_NOT_ALLOWED:
-        return _find_by_get(registry, repository, digest)
-    return _stored(answer, digest) if answer.status == _OK else None
-
-
-def _find_by_get(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
-    """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
-    with registry.open(repository, f"blobs/{digest}") as answer:
-        return _stored(answer, digest) if answer.status == _OK else None
-
-
-def _stored(answer: Answer | Stream, digest: Digest) -> Stored | None:
-    headers = answer.headers
-    says, size = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
-    if says != str(digest):
-        return None
-    return Stored(
-        digest, int(size) if size.isdecimal() else None, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5")
-    )
-
-
-def mount(registry: Registry, repository: Repository, digest: Digest, origin: Repository) -> bool:
-    """Return whether the registry took the blob over from *origin*, another repository of its own."""
-    query = f"mount={quote(str(digest))}&from={quote(origin.path, safe='')}"
-    answer = registry.request(
-        repository,
-        "POST",
-        f"blobs/uploads/?{query}",
-        also=f"repository:{origin.path}:pull",
-        body=b"",
-        repeatable=True,
-    )
-    if answer.status == _ACCEPTED and "Location" in answer.headers:
-        # It began an upload instead. The bytes are not at hand yet, so it is given up.
-        registry.give_up(repository, answer.headers["Location"])
-    return answer.status == _CREATED
+_RANGE = re.compile(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
 def send(
-    registry: Registry, repository: Repository, source: Source, *, what: str, promised: Digest | None = None
+    registry: Registry,
+    repository: Repository,
+    parts: Parts,
+    *,
+    what: str,
+    promised: Digest | None = None,
+    begun: str | None = None,
+    most: int = LARGEST_PART,
+    meter: Meter | None = None,
 ) -> Compressed:
-    """Send *source* and return what the registry confirmed; a broken line begins it anew, after asking.
+    """Send a blob and return what the registry confirmed.
 
     Args:
         registry: to send to.
         repository: to send into.
-        source: iterated once per attempt.
+        parts: the blob.
         what: the blob in words, for messages.
         promised: the digest that the bytes must have, if that is known.
+        begun: address of an upload that the registry began already.
+        most: bytes of a part, which is held in memory.
+        meter: told what was sent, and how long that took.
 
     Raises:
         DigestError: the bytes have another digest than was promised, here or there.
         RegistryError: the registry says no.
-        UnreachableError: the line broke once too often.
+        UnreachableError: the line broke too often without getting any further.
         AuthenticationError: the credentials are refused.
     """
-    for attempt in range(1, registry.http.attempts + 1):
-        try:
-            return _send_once(registry, repository, source, what, promised)
-        except _AgainError as again:
-            result = source.result
-            if result and _arrived(registry, repository, result.digest):
-                return result
-            if attempt == registry.http.attempts or (again.once and attempt > 1):
-                raise again.error from again
-            registry.http.wait(f"{what} to {repository}", str(again.error), attempt, again.answer)
-    raise AssertionError  # the last attempt returns or raises
+    return _Upload(_Task(registry, repository, what, promised, most, meter or Meter()), parts).run(begun)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one call of :func:`send` is to do."""
+
+    registry: Registry
+    repository: Repository
+    what: str
+    promised: Digest | None
+    most: int
+    meter: Meter
 
 
 class _AgainError(Exception):
-    """This upload has failed, another may succeed; *once* where that is worth one try only."""
+    """Something failed that may go well the next time.
+
+    Args:
+        error: what to raise if it does not.
+        answer: of the registry, if there was one.
+        lost: whether the upload is known to be gone.
+        tries: how often in a row, without getting any further, this is worth it.
+    """
 
     def __init__(
-        self, error: PushError | AuthenticationError, answer: Answer | None = None, *, once: bool = False
+        self,
+        error: PushError | AuthenticationError,
+        answer: Answer | None = None,
+        *,
+        lost: bool = False,
+        tries: int | None = None,
     ) -> None:
         super().__init__(str(error))
         self.error = error
         self.answer = answer
-        self.once = once
+        self.lost = lost
+        self.tries = tries
 
 
-def _arrived(registry: Registry, repository: Repository, digest: Digest) -> bool:
-    """Return whether the blob is there in spite of a failure; without an answer it is not."""
-    try:
-        return find(registry, repository, digest) is not None
-    except UnreachableError:
-        return False
+class _Upload:
+    """One call of :func:`send`."""
 
+    def __init__(self, task: _Task, parts: Parts) -> None:
+        self._task = task
+        self._registry, self._repository = task.registry, task.repository
+        self._parts = parts
+        self._mark = ""
+        self._small = False  # whether all of it is one part
+        self._whole = False  # whether this registry seems not to take parts
+        self._least = 1  # bytes of a part, as the registry wishes
+        self._location: str | None = None
+        self._unsure = False  # whether the registry must be asked how far it is
+        self._resumed = False  # whether bytes that this run has not sent are in the upload
+        self._handed = 0  # as far as bytes were ever given to the network
+        self._best = 0  # as far as the registry ever confirmed
+        self._failures = 0  # in a row, without getting any further
 
-def _send_once(
-    registry: Registry, repository: Repository, source: Source, what: str, promised: Digest | None
-) -> Compressed:
-    location = _begin(registry, repository, what)
-    location = _stream(registry, repository, location, source, what)
-    result = source.result
-    if result is None:  # a source that ended has a result
-        raise AssertionError
-    if promised and result.digest != promised:
-        registry.give_up(repository, location)
-        message = f"{what} has the digest {result.digest}, but {promised} was promised"
+    def run(self, begun: str | None) -> Compressed:
+        self._parts.fill(self._part)
+        self._small, self._mark = self._parts.ended, self._parts.mark()
+        self._location = begun or self._remembered()
+        try:
+            while True:
+                try:
+                    return self._once()
+                except _AgainError as again:
+                    if found := self._arrived():
+                        return found
+                    self._prepare(again)
+        finally:
+            self._leave()
+
+    def _once(self) -> Compressed:
+        if self._location is None:
+            self._begin()
+        if self._unsure:
+            self._find_out()
+        if self._in_one_go:
+            self._send_whole()
+        else:
+            self._send_parts()
+        return self._commit()
+
+    @property
+    def _habit(self) -> Habit:
+        return self._registry.habit(self._repository.host)
+
+    @property
+    def _in_one_go(self) -> bool:
+        return self._whole or self._habit.whole
+
+    @property
+    def _part(self) -> int:
+        return max(self._least, min(self._task.most, self._habit.part))
+
+    # Beginning, and going on after a failure
+
+    def _remembered(self) -> str | None:
+        """Return the address of an upload of this blob that an earlier run began, and which may still be alive."""
+        memory = self._registry.memory
+        if memory is None or self._small:  # one part costs no more than asking
+            return None
+        found = memory.take_session(self._repository, self._mark)
+        self._unsure = self._resumed = found is not None
+        return found
+
+    def _leave(self) -> None:
+        """Leave an upload that has not ended to later runs."""
+        if self._registry.memory:
+            self._registry.memory.leave_session(self._repository, self._mark)
+
+    def _keep(self) -> None:
+        if self._registry.memory and self._location and not self._small:
+            self._registry.memory.keep_session(self._repository, self._mark, self._location)
+
+    def _forget(self) -> None:
+        if self._registry.memory:
+            self._registry.memory.forget_session(self._repository, self._mark)
+
+    def _begin(self) -> None:
+        answer = self._registry.request(self._repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
+        if answer.status == _FORBIDDEN:
+            raise self._registry.forbidden(self._repository, answer)
+        if answer.status != _ACCEPTED or "Location" not in answer.headers:
+            raise refusal(answer, f"{self._task.what} cannot be sent to {self._repository}")
+        self._parts.move_to(0)
+        self._unsure = self._resumed = False
+        wish = answer.headers.get("OCI-Chunk-Min-Length", "")
+        self._least = min(int(wish), LARGEST_PART) if wish.isdecimal() else 1
+        self._went_to(answer)
+
+    def _went_to(self, answer: Answer) -> None:
+        """Take over the address at which the upload goes on, which may be another after each part."""
+        location = answer.headers.get("Location")
+        if location:
+            self._location = self._registry.address(self._repository, location)
+
+    def _prepare(self, again: _AgainError) -> None:
+        """Get ready for another try, or raise what stands in its way."""
+        self._failures += 1
+        if self._failures >= (again.tries or self._registry.http.attempts):
+            raise again.error from again
+        self._unsure = True
+        if again.lost or self._in_one_go:
+            self._lose()
+        what = f"{self._task.what} to {self._repository}"
+        self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures, again.answer)
+
+    def _lose(self) -> None:
+        self._location = None
+        self._forget()
+
+    def _cost(self) -> str:
+        """Say what has to be sent again, where the registry keeps nothing of it."""
+        return f"; {self._handed:,} bytes are sent again" if self._location is None and self._handed else ""
+
+    def _find_out(self) -> None:
+        """Ask the registry how much of the upload it has, and go on from there."""
+        answer = self._registry.request(self._repository, "GET", self._location or "")
+        offset = _offset(answer) if answer.ok else None
+        if offset is None or (offset > self._handed and not self._resumed):
+            self._lose()
+            self._begin()
+            return
+        self._went_to(answer)
+        self._unsure = False
+        self._confirmed(offset)
+
+    def _confirmed(self, offset: int) -> None:
+        """Go on at *offset*: what lies before it need not be sent any more."""
+        self._parts.move_to(offset)
+        if self._parts.start < offset:  # the registry has more than there is: that upload is not ours
+            error = DigestError(f"{self._task.what}: the registry has {offset} bytes of {self._parts.start}")
+            raise _AgainError(error, lost=True)
+        self._handed = max(self._handed, offset)
+        if offset > self._best:
+            self._best, self._failures = offset, 0
+
+    # Sending
+
+    def _send_parts(self) -> None:
+        while self._parts.fill(size := self._part):
+            self._send_part(self._parts.first(size))
+            self._keep()
+
+    def _send_part(self, part: list[Piece]) -> None:
+        first, size = self._parts.start, sum(map(len, part))
+        headers = {"Content-Length": str(size), "Content-Range": f"{first}-{first + size - 1}"}
+        if self._habit.fresh:
+            headers["Connection"] = "close"
+        answer = self._patched(part, headers)
+        if not answer.ok:
+            raise self._refused(answer, size)
+        self._went_to(answer)
+        offset = _offset(answer)
+        end = first + size if offset is None else offset
+        if not first < end <= first + size:
+            message = f"{self._task.what}: {first + size} bytes were sent, and {self._repository.host} has {end}"
+            raise _AgainError(PushError(message), answer, tries=3)
+        self._confirmed(end)
+
+    def _send_whole(self) -> None:
+        """Send everything in one PATCH, as Docker does; after a break it begins anew."""
+        headers = {}
+        if self._parts.source.length is not None:
+            headers["Content-Length"] = str(self._parts.source.length)
+        try:
+            self._parts.move_to(0)
+            answer = self._patched(self._parts.rest(), headers)
+        except _AgainError as again:
+            raise _AgainError(again.error, again.answer, lost=True) from again
+        if not answer.ok:
+            raise self._refused(answer, self._parts.start)
+        self._went_to(answer)
+
+    def _patched(self, blocks: Iterable[Piece], headers: dict[str, str]) -> Answer:
+        """Send *blocks* and return the answer; follow where the registry sends us on to."""
+        headers = {"Content-Type": "application/octet-stream", **headers}
+        for _ in range(_MANY_MOVES):
+            try:
+                answer = self._timed("PATCH", headers, blocks)
+            except Interrupted as error:
+                self._learn(self._habit.after_cut(error.sent))
+                raise _AgainError(error) from error
+            if answer.status not in _MOVED or not isinstance(blocks, list):
+                break
+            self._went_to(answer)
+        return answer
+
+    def _learn(self, habit: Habit) -> None:
+        self._registry.learn(self._repository.host, habit)
+
+    def _timed(self, method: str, headers: dict[str, str], blocks: Iterable[Piece]) -> Answer:
+        handing = _Handing(blocks)
+        begun = time.perf_counter()
+        try:
+            return self._registry.request(
+                self._repository, method, self._location or "", headers=headers, body=iter(handing)
+            )
+        finally:
+            self._count(handing, time.perf_counter() - begun)
+
+    def _count(self, handing: _Handing, seconds: float) -> None:
+        """Tell the meter what one request has sent; what was handed over before is sent again."""
+        first = self._parts.start if isinstance(handing.blocks, list) else 0
+        end = first + handing.size
+        self._task.meter.count("sent", handing.size)
+        self._task.meter.count("again", max(0, min(end, self._handed) - first))
+        self._handed = max(self._handed, end)
+        self._task.meter.spend("send", handing.seconds)
+        self._task.meter.spend("wait", max(0.0, seconds - handing.seconds - handing.making))
+
+    def _refused(self, answer: Answer, size: int) -> Exception:
+        """Return what to make of an answer that says no to a part of *size* bytes."""
+        error = refusal(answer, f"{self._task.what} was not taken by {self._repository}")
+        if answer.status == _UNAUTHORIZED:  # there is a new token by now
+            return _AgainError(self._registry.login(self._repository.host).refused(answer), answer, tries=2)
+        if answer.status == _TOO_LARGE:
+            return self._too_large(error, answer, size)
+        if answer.status in _NO_PARTS and not self._in_one_go and error.code not in _FINAL_CODES:
+            self._whole = True  # parts may be the reason
+            return _AgainError(error, answer, lost=True)
+        return _judged(error, answer)
+
+    def _too_large(self, error: RegistryError, answer: Answer, size: int) -> Exception:
+        """Make parts smaller where a proxy limits what passes it."""
+        habit = self._habit.after_limit(size)
+        if habit is None:
+            return error
+        self._learn(habit)
+        return _AgainError(error, answer)
+
+    # The end
+
+    def _commit(self) -> Compressed:
+        result = self._parts.result
+        if result is None or self._location is None:  # a source that ended has a result
+            raise AssertionError
+        self._check(result)
+        mark = "&" if "?" in self._location else "?"
+        url = f"{self._location}{mark}digest={quote(str(result.digest), safe='')}"
+        try:
+            with self._task.meter.timing("wait"):
+                # Not repeated blindly: after a failure it may well have been done.
+                answer = self._registry.request(self._repository, "PUT", url, body=b"", repeatable=False)
+        except UnreachableError as error:
+            raise _AgainError(error) from error
+        if not answer.ok:
+            raise self._not_confirmed(answer)
+        self._compare(answer, result.digest)
+        self._forget()
+        if self._whole and not self._small:
+            self._learn(self._habit.in_one_go())
+        return result
+
+    def _check(self, result: Compressed) -> None:
+        if self._task.promised is None or result.digest == self._task.promised:
+            return
+        self._registry.give_up(self._repository, self._location or "")
+        self._forget()
+        message = f"{self._task.what} has the digest {result.digest}, but {self._task.promised} was promised"
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
-    _commit(registry, repository, location, result.digest, what)
-    return result
 
-
-def _begin(registry: Registry, repository: Repository, what: str) -> str:
-    answer = registry.request(repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
-    if answer.status == _FORBIDDEN:
-        raise registry.forbidden(repository, answer)
-    if answer.status != _ACCEPTED or "Location" not in answer.headers:
-        raise refusal(answer, f"{what} cannot be sent to {repository}")
-    return registry.address(repository, answer.headers["Location"])
-
-
-def _stream(registry: Registry, repository: Repository, location: str, source: Source, what: str) -> str:
-    headers = {"Content-Type": "application/octet-stream"}
-    if source.length is not None:
-        headers["Content-Length"] = str(source.length)
-    try:
-        answer = registry.request(repository, "PATCH", location, headers=headers, body=iter(source))
-    except Interrupted as error:
-        raise _AgainError(error) from error
-    if answer.status == _UNAUTHORIZED:  # there is a new token by now; the stream has to begin anew
-        raise _AgainError(registry.login(repository.host).refused(answer), answer, once=True)
-    if not answer.ok:
-        raise _failed(answer, f"{what} was not taken by {repository}")
-    return registry.address(repository, answer.headers.get("Location", location))
-
-
-def _commit(registry: Registry, repository: Repository, location: str, digest: Digest, what: str) -> None:
-    mark = "&" if "?" in location else "?"
-    url = f"{location}{mark}digest={quote(str(digest), safe='')}"
-    try:
-        answer = registry.request(repository, "PUT", url, body=b"")
-    except UnreachableError as error:
-        raise _AgainError(error) from error
-    if not answer.ok:
-        raise _failed(answer, f"{what} was not confirmed by {repository}")
-    says = answer.headers.get("Docker-Content-Digest", str(digest))
-    if says != str(digest):
-        message = f"{what} was altered on its way: {digest} was sent, {repository.host} has {says}"
+    def _compare(self, answer: Answer, digest: Digest) -> None:
+        says = answer.headers.get("Docker-Content-Digest", str(digest))
+        if says == str(digest) or not says.startswith("sha256:"):  # by another algorithm it says nothing
+            return
+        message = f"{self._task.what} was altered on its way: {digest} was sent, {self._repository.host} has {says}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
 
+    def _not_confirmed(self, answer: Answer) -> Exception:
+        error = refusal(answer, f"{self._task.what} was not confirmed by {self._repository}")
+        if error.code != "DIGEST_INVALID":
+            return _judged(error, answer)
+        altered = DigestError(
+            f"{error} (the registry computed another digest)", hint="a proxy in between changes what it passes on"
+        )
+        # What another run had sent may be something else: then all of it is sent once more.
+        return _AgainError(altered, answer, lost=True) if self._resumed else altered
 
-def _failed(answer: Answer, what: str) -> Exception:
-    code, says = read_refusal(answer)
-    if code == "DIGEST_INVALID":
-        message = f"{what}: the registry computed another digest: {says}"
-        return DigestError(message, hint="a proxy in between changes what it passes on")
-    error = refusal(answer, what)
-    if answer.status not in _WORTH_ANOTHER or code in _FINAL_CODES:
+    def _arrived(self) -> Compressed | None:
+        """Return the blob if it is there in spite of a failure; without an answer it is not."""
+        result = self._parts.result
+        if result is None or self._parts.size:
+            return None
+        try:
+            there = find(self._registry, self._repository, result.digest)
+        except UnreachableError:
+            return None
+        if there:
+            self._check(result)
+            self._forget()
+        return result if there else None
+
+
+def _judged(error: RegistryError, answer: Answer) -> Exception:
+    """Return *error*, in a form that allows another try where that may go well."""
+    if answer.status in _PASSING:
+        return _AgainError(error, answer)
+    if error.code in _FINAL_CODES:
         return error
-    # A proxy answers 400 when an upload stalls; when it says so twice it means it.
-    return _AgainError(error, answer, once=answer.status == _BAD_REQUEST)
+    if answer.status == _WRONG_RANGE:
+        return _AgainError(error, answer, tries=3)
+    if answer.status in {_NOT_FOUND, _BAD_REQUEST}:
+        # A proxy answers 400 when an upload stalls; when it says so twice it means it.
+        return _AgainError(error, answer, lost=True, tries=2 if answer.status == _BAD_REQUEST else None)
+    return error
+
+
+class _Handing:
+    """Blocks on their way to the network: counts them, and tells the time to send them from that to make them."""
+
+    def __init__(self, blocks: Iterable[Piece]) -> None:
+        self.blocks = blocks
+        self.size = 0
+        self.seconds = 0.0
+        self.making = 0.0
+
+    def __iter__(self) -> Iterator[Piece]:
+        before = time.perf_counter()
+        for block in self.blocks:
+            begun = time.perf_counter()
+            self.making += begun - before
+            self.size += len(block)
+            yield block
+            before = time.perf_counter()
+            self.seconds += before - begun
+
+
+def _offset(answer: Answer) -> int | None:
+    """Return how many bytes the registry says it has, if it says so; ``0-0`` means none, as registries use it."""
+    match = _RANGE.match(answer.headers.get("Range", "").strip())
+    return None if match is None else int(match["last"]) + 1 if int(match["last"]) else 0

@@ -521,9 +521,12 @@ def test_one_failing_layer_ends_the_others(box, registry, repository, source):
 
 def test_an_interruption_ends_every_worker_soon(box, registry, repository, source, monkeypatch):
     """Ctrl-C in a terminal or a notebook: everything has stopped within seconds."""
-    begun = threading.Event()
+    begun, waits = threading.Event(), room.wait
 
-    def interrupted(*_words, **_named):
+    def interrupted(*words, **named):
+        if not begun.is_set() and not asked:
+            asked.append(True)
+            return waits(*words, **named)  # until the registry has said what it has
         begun.wait(5)
         raise KeyboardInterrupt
 
@@ -532,6 +535,7 @@ def test_an_interruption_ends_every_worker_soon(box, registry, repository, sourc
             begun.set()
             return b"x" * size
 
+    asked = []
     image = source(LARGE).image()
     endless = image.__class__(image.config, image.layers, lambda _: iter([(0, Endless())]))
     monkeypatch.setattr(room, "wait", interrupted)

@@ -1,0 +1,102 @@
+"""One blob in a repository: is it there, can it be mounted, else send it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from buildpush.errors import AuthenticationError
+from buildpush.http import Answer, Stream
+from buildpush.images.compression import Compressed, Hashes
+from buildpush.images.references import Digest, Repository
+from buildpush.registry.client import Registry
+
+_OK, _CREATED, _ACCEPTED, _METHOD_NOT_ALLOWED = 200, 201, 202, 405
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob as the registry has it.
+
+    Attributes:
+        size: as the registry says; some do not.
+        sha1: as Artifactory says, else ``None``.
+        md5: likewise.
+    """
+
+    digest: Digest
+    size: int | None
+    sha1: str | None = None
+    md5: str | None = None
+
+
+class Bytes:
+    """A small blob that is in memory."""
+
+    def __init__(self, data: bytes, *, checksums: bool = False) -> None:
+        self._data = data
+        hashes = Hashes(checksums=checksums)
+        hashes.update(data)
+        self.length: int | None = len(data)
+        self.known = Compressed(hashes.digest, len(data), hashes.digest, len(data), hashes.sha1, hashes.md5)
+        self.result: Compressed | None = self.known
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._data
+
+
+def find(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
+    """Return the blob if *repository* has it, else ``None``."""
+    answer = registry.request(repository, "HEAD", f"blobs/{digest}")
+    if answer.status == _METHOD_NOT_ALLOWED:
+        return _find_by_get(registry, repository, digest)
+    return _stored(answer, digest) if answer.status == _OK else None
+
+
+def _find_by_get(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
+    """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
+    with registry.open(repository, f"blobs/{digest}") as answer:
+        return _stored(answer, digest) if answer.status == _OK else None
+
+
+def _stored(answer: Answer | Stream, digest: Digest) -> Stored | None:
+    headers = answer.headers
+    says, size = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
+    if says != str(digest):
+        return None
+    return Stored(
+        digest, int(size) if size.isdecimal() else None, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What became of the wish to take a blob over.
+
+    Attributes:
+        done: the repository has it.
+        location: of an upload that the registry began instead.
+    """
+
+    done: bool
+    location: str | None = None
+
+
+def mount(registry: Registry, repository: Repository, digest: Digest, origin: Repository) -> Mount:
+    """Ask the registry to take the blob over from *origin*, another repository of its own; a refusal is no error."""
+    query = f"mount={quote(str(digest))}&from={quote(origin.path, safe='')}"
+    try:
+        answer = registry.request(
+            repository,
+            "POST",
+            f"blobs/uploads/?{query}",
+            also=f"repository:{origin.path}:pull",
+            body=b"",
+            repeatable=True,
+        )
+    except AuthenticationError:  # no right to read there: then the bytes are sent, with a token for here alone
+        return Mount(done=False)
+    if answer.status == _ACCEPTED and "Location" in answer.headers:
+        return Mount(done=False, location=registry.address(repository, answer.headers["Location"]))
+    return Mount(done=answer.status == _CREATED)

@@ -1,0 +1,120 @@
+"""A blob's bytes in parts: the one that is on its way stays in memory until the registry has confirmed it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from buildpush.http import Piece
+from buildpush.images.compression import Compressed
+
+_MARKED = 1024 * 1024
+
+
+class Source(Protocol):
+    """Bytes that can be sent: made anew at each iteration, described once they are through."""
+
+    @property
+    def result(self) -> Compressed | None:
+        """What went through, after the last byte."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """Number of bytes, where it is known before."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class Parts:
+    """A window that moves over a source's bytes.
+
+    Args:
+        source: iterated once, and once more whenever bytes are wanted that have left the window.
+
+    Attributes:
+        start: position of the window's first byte in the blob.
+        size: bytes in the window.
+        ended: whether the window reaches the end of the blob.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._begin()
+
+    def _begin(self) -> None:
+        self._blocks: Iterator[bytes] = iter(self.source)
+        self._held: deque[memoryview] = deque()
+        self.start = 0
+        self.size = 0
+        self.ended = False
+
+    @property
+    def end(self) -> int:
+        """Position behind the window's last byte."""
+        return self.start + self.size
+
+    @property
+    def result(self) -> Compressed | None:
+        """What the blob is, once the window has reached its end."""
+        return self.source.result if self.ended else None
+
+    def fill(self, wanted: int) -> int:
+        """Read until the window has *wanted* bytes, a block more at most, or all there are; return its size."""
+        while self.size < wanted and not self.ended:
+            block = next(self._blocks, None)
+            if block is None:
+                self.ended = True
+            elif block:
+                self._held.append(memoryview(block))
+                self.size += len(block)
+        return self.size
+
+    def first(self, most: int) -> list[Piece]:
+        """Return up to *most* bytes from the window's start; they stay in it."""
+        taken: list[Piece] = []
+        left = most
+        for block in self._held:
+            if not left:
+                break
+            taken.append(block[:left])
+            left -= len(taken[-1])
+        return taken
+
+    def move_to(self, position: int) -> None:
+        """Let the window begin at *position*; a move back makes all bytes before it anew."""
+        if position < self.start:
+            self._close()
+            self._begin()
+        while self.start < position and (self.size or self.fill(1)):
+            self._drop(min(position - self.start, len(self._held[0])))
+
+    def _drop(self, count: int) -> None:
+        """Forget *count* bytes of the first block."""
+        block = self._held.popleft()
+        if count < len(block):
+            self._held.appendleft(block[count:])
+        self.start += count
+        self.size -= count
+
+    def mark(self) -> str:
+        """Return what tells this blob from others before it is through: its beginning, and its length if known."""
+        digest = hashlib.sha256()
+        for block in self.first(_MARKED):
+            digest.update(block)
+        return f"{digest.hexdigest()} {self.source.length or ''}"
+
+    def rest(self) -> Iterator[Piece]:
+        """Give everything from the window's start to the blob's end, for a source that is sent in one go."""
+        while self.size or self.fill(1):
+            block = self._held[0]
+            self._drop(len(block))
+            yield block
+
+    def _close(self) -> None:
+        close = getattr(self._blocks, "close", None)
+        if close:
+            close()
