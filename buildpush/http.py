@@ -76,7 +76,8 @@ class Answer:
 
     def text(self) -> str:
         """Return the first 2 KiB of the body for a message, secrets hidden."""
-        return redact(self.body[:2048].decode(errors="replace")).strip()
+        # Redacted before it is cut: half a secret would not be known again.
+        return redact(self.body[:65536].decode(errors="replace")).strip()[:2048]
 
 
 class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
@@ -268,15 +269,20 @@ class Http:
             manager.clear()
 
     def cancel(self) -> None:
-        """End every request under way, in all threads, with a :class:`CancelledError`; nothing can be sent after it."""
+        """End every request under way, in all threads, with a :class:`CancelledError`, and refuse those to come."""
         self._cancelled.set()
         with self._lock:
             wires = list(self._wires)
         for wire in wires:
-            if wire.sock is not None:
-                # The plain socket's own method: that of a TLS socket would take the encryption off first.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(wire.sock, socket.SHUT_RDWR)
+            sock = wire.sock  # once: its own thread may be closing it
+            # TLS within a proxy's TLS wraps the socket; and the plain socket's own method, because that of a TLS
+            # socket would take the encryption off first.
+            with contextlib.suppress(OSError, TypeError):
+                socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
+
+    def resume(self) -> None:
+        """Allow requests again after :meth:`cancel`, once nobody waits for those that were ended."""
+        self._cancelled.clear()
 
     def stop_if_cancelled(self) -> None:
         """Raise a :class:`CancelledError` after :meth:`cancel`."""
@@ -486,9 +492,33 @@ class Http:
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of *url*: what credentials belong to."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)}"
+    """Return scheme, host and port of *url*: what credentials belong to.
+
+    Raises:
+        UnreachableError: it is no address; a server may have given it.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        message = f"{redact(url[:200])!r} is no address: {error}"
+        raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def joined(base: str, location: str) -> str:
+    """Return the full address of a *location* that a server gave.
+
+    Raises:
+        UnreachableError: it is no address.
+    """
+    try:
+        url = urljoin(base, location)
+    except ValueError as error:
+        message = f"{redact(location[:200])!r} is no address: {error}"
+        raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
+    origin(url)
+    return url
 
 
 def shown(url: str) -> str:
@@ -658,7 +688,7 @@ def _leads_on(answer: Answer) -> bool:
 
 
 def _redirected(order: _Order, answer: Answer) -> _Order:
-    url = urljoin(order.url, answer.headers["Location"])
+    url = joined(order.url, answer.headers["Location"])
     if urlsplit(url).scheme not in _DEFAULT_PORTS or (order.url.startswith("https:") and url.startswith("http:")):
         message = f"{shown(order.url)} redirects to {shown(url)}, which is not safe"
         raise UnreachableError(message, hint="the registry's external address may be set wrongly")
@@ -705,7 +735,7 @@ def _explain_tls(error: Exception, host: str) -> _Broken:
     return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True)
 
 
-_INSECURE_HINT = "name the host in the setting 'insecure' only if it is your own"
+_INSECURE_HINT = "only if the host is your own: let the connector's dockerRegistryUrl begin with http://"
 _TLS_FAULTS: Final = (
     ("certificate has expired", "shows an expired certificate", "renew it, or set this machine's clock right"),
     ("not yet valid", "shows a certificate that is not valid yet", "set this machine's clock right"),

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError, TimeOutError
+from buildpush.errors import (
+    AuthenticationError,
+    EngineMissingError,
+    RegistryError,
+    SourceError,
+    TimeOutError,
+    UnreachableError,
+)
 from buildpush.http import Answer, Http, origin, shown
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import Place
@@ -266,7 +273,7 @@ def belongs(realm: str, host: str, base: str) -> bool:
     try:
         there, here = urlsplit(realm), urlsplit(base)
         same = origin(realm) == origin(base)
-    except ValueError:
+    except (ValueError, UnreachableError):
         return False
     if same:
         return True

@@ -7,14 +7,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.events import Sink, ignore
-from buildpush.http import Answer, Body, Http, Stream, origin, scheme_for
+from buildpush.http import Answer, Body, Http, Stream, joined, origin, scheme_for
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
 from buildpush.registry.habits import Habit
+from buildpush.secrets import redact
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -167,7 +168,7 @@ class Registry:
         where only they differ, those that worked so far are kept.
         """
         base = f"{self.base(repository.host)}/v2/{repository.path}/"
-        url = urljoin(base, path)
+        url = joined(base, path)
         ours, theirs = urlsplit(base), urlsplit(url)
         if theirs.hostname == ours.hostname:
             url = urlunsplit(theirs._replace(scheme=ours.scheme, netloc=ours.netloc))
@@ -222,7 +223,8 @@ def read_refusal(answer: Answer) -> tuple[str | None, str]:
         code, message = error.get("code"), str(error.get("message") or "")
     except (RegistryError, LookupError, TypeError, AttributeError):
         return None, answer.text()
-    return (str(code) if code else None), message[:2048]
+    # Redacted before it is cut: half a secret would not be known again.
+    return (str(code) if code else None), redact(message)[:2048]
 
 
 _HINTS: Mapping[int | str, str] = {

@@ -94,10 +94,12 @@ class Layers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if error is not None and not isinstance(error, BuildPushError):
+        if error is not None:  # nobody waits for a layer of an image that will not be complete
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
         self._compressors.shutdown(cancel_futures=True)
+        if isinstance(error, BuildPushError) and not isinstance(error, CancelledError):
+            self._registry.http.resume()
 
     def config(self, document: bytes, media_type: str, work: Work) -> PushedBlob:
         """Bring the configuration into the repository."""

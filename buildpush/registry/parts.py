@@ -102,6 +102,7 @@ class Parts:
 
     def mark(self) -> str:
         """Return what tells this blob from others before it is through: its beginning, and its length if known."""
+        self.fill(_MARKED)
         digest = hashlib.sha256()
         for block in self.first(_MARKED):
             digest.update(block)

@@ -29,7 +29,7 @@ _ACCEPTED = 202
 _MOVED = frozenset({307, 308})
 _MANY_MOVES = 5
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+_PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507})
 # What registries answer that do not take a blob in parts.
 _NO_PARTS = frozenset({400, 405, 411, 415, 501})
 _FINAL_CODES = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
@@ -125,7 +125,7 @@ class _Upload:
 
     def run(self, begun: str | None) -> Compressed:
         self._parts.fill(self._part)
-        self._small, self._mark = self._parts.ended, self._parts.mark()
+        self._mark, self._small = self._parts.mark(), self._parts.ended
         self._location = begun or self._remembered()
         try:
             while True:

@@ -587,3 +587,35 @@ def test_a_commit_after_many_failures_names_the_last_reason(box, registry, repos
 
     with pytest.raises(RegistryError, match="under maintenance"):
         push(source(SMALL).image(), [repository.tagged("1")], registry)
+
+
+def test_a_secret_that_a_registry_repeats_in_its_error_is_hidden(box, http, repository, source):
+    password = Secret("planted-password-2")
+    registry = Registry(http, Keychain({box.host: Credential("u", password, "test")}))
+    body = json.dumps({"errors": [{"code": "UNKNOWN", "message": f"{'x' * 2040} planted-password-2"}]}).encode()
+    box.add_fault("GET", "token", status=401, body=body)
+    box.add_fault("POST", "uploads", status=418, body=body)
+
+    with pytest.raises((PushError, AuthenticationError)) as caught:
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
+    assert "planted" not in f"{caught.value!s} {caught.value!r} {caught.value.hint}"
+
+
+def test_a_location_that_is_no_address_is_an_error_with_a_hint(box, registry, repository, source):
+    box.add_fault("POST", "uploads", status=202, headers={"Location": "http://[bad"})
+
+    with pytest.raises(UnreachableError, match="is no address"):
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
+
+
+def test_a_failed_layer_does_not_wait_for_one_whose_host_is_silent(box, registry, repository, source):
+    """What cannot become complete must not cost minutes; and the client can be used afterwards."""
+    image = source(SMALL, LARGE).image()
+    box.add_fault("PATCH", "uploads", delay=20)
+    box.add_fault("PATCH", "uploads", status=403)
+    start = time.monotonic()
+    with pytest.raises(RegistryError, match="403"):
+        push(image, [repository.tagged("1")], registry)
+
+    assert time.monotonic() - start < 10
+    assert registry.http.request("GET", f"{box.url}/artifactory/api/system/ping").ok

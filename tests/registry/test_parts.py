@@ -1,0 +1,86 @@
+"""The window over a blob's bytes: what is in it, and that moving it anywhere loses nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.registry.parts import Parts
+
+
+class Blocks:
+    """A source of the given blocks that counts how often it was begun."""
+
+    length = None
+
+    def __init__(self, blocks: list[bytes]):
+        self.blocks = blocks
+        self.begun = 0
+        self.result = None
+
+    def __iter__(self):
+        self.begun += 1
+        self.result = None
+        yield from self.blocks
+        self.result = "done"
+
+
+def joined(pieces) -> bytes:
+    return b"".join(bytes(piece) for piece in pieces)
+
+
+@given(
+    st.lists(st.binary(max_size=9), max_size=9),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=12),
+)
+def test_wherever_the_window_moves_it_shows_the_bytes_of_that_place(blocks, moves):
+    whole = b"".join(blocks)
+    parts = Parts(Blocks(blocks))
+    for position, wanted in moves:
+        parts.move_to(position)
+        parts.fill(wanted)
+
+        assert parts.start == min(position, len(whole))
+        assert joined(parts.first(wanted)) == whole[parts.start : parts.start + wanted]
+        assert parts.end <= len(whole)
+
+
+def test_only_a_move_back_begins_the_source_anew():
+    source = Blocks([b"abc"] * 4)
+    parts = Parts(source)
+    parts.fill(6)
+    parts.move_to(4)
+    assert (source.begun, parts.start, parts.size) == (1, 4, 2)
+    parts.move_to(3)
+    assert (source.begun, parts.start) == (2, 3)
+
+
+def test_the_end_is_known_once_the_source_gave_everything():
+    parts = Parts(Blocks([b"abc", b"", b"d"]))
+    parts.fill(4)
+    assert (parts.ended, parts.result) == (False, None)
+    parts.fill(5)
+    assert (parts.ended, parts.result, parts.size) == (True, "done", 4)
+
+
+def test_an_empty_blob_has_no_part():
+    parts = Parts(Blocks([]))
+    assert (parts.fill(1), parts.ended, parts.first(1)) == (0, True, [])
+
+
+@pytest.mark.parametrize("blocks", [[b"a" * 3_000_000], [b"a" * 1000] * 3000])
+def test_a_blobs_mark_does_not_depend_on_how_it_is_cut(blocks):
+    parts, other = Parts(Blocks(blocks)), Parts(Blocks([b"a" * 1_500_000] * 2))
+    parts.fill(2_000_000)
+    other.fill(1_200_000)
+
+    assert parts.mark() == other.mark()
+
+
+def test_the_rest_goes_on_where_the_window_is():
+    parts = Parts(Blocks([b"abc", b"def", b"gh"]))
+    parts.fill(4)
+    parts.move_to(2)
+
+    assert joined(parts.rest()) == b"cdefgh"

@@ -1,0 +1,232 @@
+"""Uploads over a bad line: what is sent again, what is not, and what is learnt."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from buildpush.errors import RegistryError, UnreachableError
+from buildpush.events import Retry, Traffic
+from buildpush.images.references import Repository
+from buildpush.registry import layers as room
+from buildpush.registry.client import Registry
+from buildpush.registry.habits import Habit
+from buildpush.registry.memory import Memory
+from buildpush.registry.push import push
+
+pytestmark = pytest.mark.sandbox
+
+MEGA = 1_000_000
+LARGE = random.Random(4).randbytes(9 * MEGA)
+GONE = b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}'
+SLACK = 200_000  # configuration, headers, what compression adds
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Let four parts of 2 MiB be under way, so that a small layer is many parts."""
+    monkeypatch.setattr(room, "_UNDER_WAY", 4 * 1024 * 1024)
+
+
+@pytest.fixture
+def memory(tmp_path):
+    with Memory(tmp_path / "memory.sqlite") as one:
+        yield one
+
+
+def traffic(events) -> Traffic:
+    return [event for event in events if isinstance(event, Traffic)][-1]
+
+
+def reasons(events) -> list[str]:
+    return [event.reason for event in events if isinstance(event, Retry)]
+
+
+def patches(box):
+    return [one for one in box.requests if one.method == "PATCH"]
+
+
+def test_a_layer_travels_in_parts(box, registry, repository, source, small_parts):
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert len(patches(box)) == 5 + 1  # 9 MB in parts of 2 MiB, and the configuration
+    assert box.has_blob(pushed.layers[0].digest)
+
+
+def test_after_a_cut_only_what_did_not_arrive_is_sent_again(box, registry, repository, source, events):
+    layers = source(LARGE)
+    box.add_fault("PATCH", "uploads", after=6 * MEGA)
+    pushed = push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
+
+    moved = traffic(events)
+    assert box.has_blob(pushed.layers[0].digest)
+    assert layers.opened == [0]  # what was under way was still in memory
+    assert 0 < moved.again <= 3 * MEGA + SLACK
+    assert moved.sent - moved.again <= len(LARGE) + SLACK
+
+
+def test_a_line_that_breaks_again_and_again_gets_there_as_long_as_it_gets_further(
+    box, registry, repository, source, events, waits
+):
+    box.add_fault("PATCH", "uploads", after=MEGA, times=8)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert max(waits) < 1  # each time it got further, so patience does not run out
+
+
+def test_a_registry_that_forgot_the_upload_gets_it_anew_and_the_cost_is_told(
+    box, registry, repository, source, small_parts, events
+):
+    layers = source(LARGE)
+    box.add_fault("PATCH", "uploads", after=MEGA)
+    box.add_fault("GET", "uploads", status=404, body=GONE)
+    pushed = push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert traffic(events).again > 0
+
+
+def test_an_upload_that_has_expired_is_begun_anew(box, registry, repository, source, events):
+    layers = source(LARGE)
+    box.add_fault("PATCH", "uploads", status=404, body=GONE)
+    pushed = push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert any("sent again" in reason for reason in reasons(events))
+
+
+def test_a_part_at_the_wrong_place_makes_us_ask_for_the_right_one(box, registry, repository, source, small_parts):
+    box.add_fault("PATCH", "uploads", status=416)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+
+
+def test_a_place_that_is_wrong_three_times_in_a_row_is_an_error(box, registry, repository, source):
+    box.add_fault("PATCH", "uploads", status=416, times=99)
+
+    with pytest.raises(RegistryError, match="416"):
+        push(source(LARGE).image(), [repository.tagged("1")], registry)
+    assert len(patches(box)) == 3
+
+
+def test_after_a_cut_each_part_has_a_connection_of_its_own(box, registry, repository, source, small_parts):
+    box.add_fault("PATCH", "uploads", after=MEGA)
+    push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert registry.habit(box.host).fresh
+
+
+def test_a_limit_of_a_proxy_makes_parts_smaller(box, registry, repository, source):
+    box.add_fault("PATCH", "uploads", status=413)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert registry.habit(box.host).part == MEGA
+
+
+def test_a_registry_that_takes_no_parts_gets_the_blob_in_one_go(
+    box, registry, repository, source, small_parts, monkeypatch
+):
+    box.add_fault("PATCH", "uploads", status=405)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert registry.habit(box.host).whole
+
+
+def test_what_is_learnt_of_a_host_is_known_to_the_next_run(http, keychain, box, memory):
+    Registry(http, keychain, memory=memory).learn(box.host, Habit(MEGA, fresh=True))
+
+    assert Registry(http, keychain, memory=memory).habit(box.host) == Habit(MEGA, fresh=True)
+    assert Registry(http, keychain).habit(box.host) == Habit()
+
+
+def test_a_run_goes_on_with_the_upload_of_one_that_failed(
+    http, keychain, box, repository, source, small_parts, memory, events
+):
+    with pytest.raises(UnreachableError):
+        push(failing(source(LARGE), 8 * MEGA), [repository.tagged("1")], Registry(http, keychain, memory=memory))
+    assert len(patches(box)) >= 1
+    pushed = push(
+        source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory), sink=events.append
+    )
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert traffic(events).sent <= len(LARGE) - 2 * 1024 * 1024 + SLACK
+
+
+def failing(layers, after: int):
+    """Return the image of *layers*, whose source goes away after so many bytes."""
+    image = layers.image()
+
+    def blobs(wanted):
+        for at, reader in layers(wanted):
+            yield at, Breaking(reader, after)
+
+    return image.__class__(image.config, image.layers, blobs)
+
+
+class Breaking:
+    """A reader that fails after *most* bytes, as when its source goes away."""
+
+    def __init__(self, reader, most: int):
+        self.reader, self.left = reader, most
+
+    def read(self, size=-1):
+        if self.left <= 0:
+            message = "the source went away"
+            raise UnreachableError(message)
+        block = self.reader.read(size)
+        self.left -= len(block)
+        return block
+
+
+def test_an_upload_of_a_running_process_is_left_alone(memory, box):
+    repository = Repository(box.host, "docker-local/app")
+    memory.keep_session(repository, "mark", "/v2/x")
+    assert memory.take_session(repository, "mark") is None
+    memory.leave_session(repository, "mark")
+    assert memory.take_session(repository, "mark") == "/v2/x"
+    memory.forget_session(repository, "mark")
+    assert memory.take_session(repository, "mark") is None
+
+
+def test_an_upload_that_is_not_what_it_seemed_is_sent_once_more(
+    http, keychain, box, repository, source, small_parts, memory, events
+):
+    """Two layers may begin alike; what an earlier run left is then somebody else's beginning."""
+    other = LARGE[: 3 * MEGA] + random.Random(5).randbytes(6 * MEGA)
+    registry = Registry(http, keychain, memory=memory)
+    with pytest.raises(UnreachableError):
+        push(failing(source(LARGE), 8 * MEGA), [repository.tagged("1")], registry)
+    pushed = push(source(other).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert any("another digest" in reason for reason in reasons(events))
+
+
+def test_a_blob_is_mounted_from_where_an_earlier_run_pushed_it(http, keychain, box, repository, source, memory):
+    push(source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory))
+    other = Repository(box.host, "docker-release/app")
+    box.add_fault("HEAD", "docker-release/app/blobs", status=404, times=2)
+    layers = source(LARGE)
+    pushed = push(layers.image(), [other.tagged("1")], Registry(http, keychain, memory=memory))
+
+    assert pushed.layers[0].fate == "mounted"
+    assert layers.opened == []
+
+
+def test_a_push_tells_what_it_moved(registry, repository, source, events):
+    layers = source(LARGE, b"small " * 1000)
+    push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
+    push(layers.image(), [repository.tagged("2")], registry, sink=events.append)
+    first, second = (event for event in events if isinstance(event, Traffic))
+
+    assert len(LARGE) <= first.sent <= len(LARGE) + SLACK
+    assert (first.again, first.skipped) == (0, 0)
+    assert first.seconds["send"] > 0
+    assert second.sent == 0
+    assert second.skipped >= len(LARGE)
