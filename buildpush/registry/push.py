@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Sink, ignore
+from buildpush.http import Answer
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -22,6 +23,8 @@ from buildpush.images.model import (
     DOCKER_CONFIG,
     DOCKER_INDEX,
     DOCKER_MANIFEST,
+    INDEX_TYPES,
+    MANIFEST_TYPES,
     OCI_CONFIG,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -39,6 +42,9 @@ from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 from buildpush.registry.layers import Layers, Options, Work
 
 _NOT_ALLOWED = 405
+# What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
+# Harbor's 412.
+_IMMUTABLE = frozenset({400, 403, 409, 412})
 
 
 def push(
@@ -184,10 +190,33 @@ class _Delivery:
         digest, repository = digest_of(manifest), name.repository
         headers = {"Content-Type": media_type}
         answer = self._registry.request(repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest)
-        if not answer.ok:
-            raise refusal(answer, f"{name} was not taken")
-        _check_answer(answer.headers, digest, name)
+        if answer.ok:
+            _check_answer(answer.headers, digest, name)
+        else:
+            self._keeps(answer, digest, media_type, name)
         return self._confirmed(digest, media_type, name)
+
+    def _keeps(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> None:
+        """Accept a refusal where the name stands for the same image already, and may not be written again.
+
+        Raises:
+            RegistryError: it stands for another image, or for none.
+        """
+        no = refusal(answer, f"{name} was not taken")
+        says = self._names_now(media_type, name) if name.tag and answer.status in _IMMUTABLE else None
+        if says is None:
+            raise no
+        if says != str(digest):
+            message = f"{name} names {says}, and may not name {digest} instead: {no}"
+            hint = "the registry lets nobody overwrite this tag: choose another one"
+            raise RegistryError(message, status=no.status, code=no.code, hint=hint)
+        self._sink(Note(f"{name} was there already, the same, and may not be written again"))
+
+    def _names_now(self, media_type: str, name: Reference) -> str | None:
+        """Return the digest that *name* stands for, or ``None`` where there is none or nobody says."""
+        headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
+        answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
+        return answer.headers.get("Docker-Content-Digest") if answer.ok else None
 
     def _confirmed(self, digest: Digest, media_type: str, name: Reference) -> str | None:
         headers = {"Accept": media_type}
@@ -237,7 +266,7 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
 
 def _check_answer(headers: Mapping[str, str], digest: Digest, name: Reference) -> None:
     says = headers.get("Docker-Content-Digest", str(digest))
-    if says != str(digest):
+    if says != str(digest) and says.startswith("sha256:"):  # a digest by another algorithm cannot be compared
         message = f"{name} names {says}, but {digest} was pushed"
         raise DigestError(message, hint="a proxy in between changes what it passes on, or somebody pushed the same tag")
 

@@ -442,6 +442,27 @@ def test_some_tags_pushed_and_some_not_is_told_tag_by_tag(box, registry, reposit
         assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [400, 403, 409, 412])
+def test_an_immutable_tag_that_names_the_same_image_is_a_success(box, registry, repository, source, status, events):
+    one = push(source(SMALL).image(), [repository.tagged("1")], registry)
+    box.add_fault("PUT", "manifests/1$", status=status)
+    two = push(source(SMALL).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert one.digest == two.digest
+    assert any(isinstance(event, Note) and "was there already" in event.text for event in events)
+
+
+def test_an_immutable_tag_that_names_another_image_is_an_error_with_both_digests(box, registry, repository, source):
+    one = push(source(SMALL).image(), [repository.tagged("1")], registry)
+    box.add_fault("PUT", "manifests/1$", status=409)
+
+    with pytest.raises(RegistryError, match="409") as caught:
+        push(source(OTHER).image(), [repository.tagged("1")], registry)
+    assert str(one.digest) in str(caught.value)
+    assert str(caught.value).count("sha256:") == 2
+    assert box.digest("docker-local/app", "1") == str(one.digest)
+
+
 def test_a_registry_that_is_gone_is_not_asked_for_the_other_tags(box, registry, repository, source):
     box.add_fault("PUT", "manifests/2$", close=True, times=99)
     names = [repository.tagged(tag) for tag in ("1", "2", "3")]
