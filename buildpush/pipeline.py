@@ -26,7 +26,7 @@ from buildpush.receipt import receipt
 from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
-from buildpush.settings.facts import revision_of, vcs
+from buildpush.settings.facts import Git, revision_of, vcs
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
 from buildpush.sinks import parse, write
@@ -155,7 +155,8 @@ def _why_not(order: Resolved) -> str:
 
 def _record(order: Resolved, around: Surroundings) -> BuildRecord:
     env, build = around.session.env, order.build
-    source = vcs(around.facts.git, revision_of(env))
+    git = Git(around.facts.git.place, order.git_folder) if order.git_folder else around.facts.git
+    source = vcs(git, revision_of(env))
     duration = around.session.now() - around.started
     return BuildRecord(
         name=build.name,

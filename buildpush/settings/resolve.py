@@ -44,6 +44,7 @@ class Resolved:
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
         plain_http: hosts that a connector reaches without TLS.
+        git_folder: whose history names the revision; ``None`` for the working folder.
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
 
@@ -61,6 +62,7 @@ class Resolved:
     media_types: MediaTypes = "oci"
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
+    git_folder: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -437,8 +439,20 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
         push=False,
         credentials=_same_host(reference.repository.host, artifactory),
         set_names=said(settings),
+        git_folder=_git_folder(settings, work),
         sources=_sources(None, artifactory, build),
     )
+
+
+def _git_folder(settings: PublishBuildInfo, work: _Work) -> Path | None:
+    if settings.git_path is None:
+        return None
+    path = work.cwd / settings.git_path
+    if not path.is_dir():
+        state = "is not a folder" if path.exists() else "does not exist"
+        message = f"git_path {settings.git_path!r} {state}"
+        raise work.fail(message, "git_path", f"it counts from the working folder {work.cwd}")
+    return path.resolve()
 
 
 def _same_host(host: str, artifactory: ArtifactoryTarget) -> dict[str, Login]:

@@ -1,0 +1,115 @@
+"""Whoever is declared to honour a setting does: another value makes another order, build-info record or time limit."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from buildpush.errors import SettingsError
+from buildpush.pipeline import _record
+from buildpush.places import Ran, Recorded
+from buildpush.settings.connectors import read_connectors
+from buildpush.settings.facts import Counter, Facts, Git, ci
+from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.resolve import Resolved, evaluate, resolve
+from buildpush.settings.vault import Vault
+from buildpush.settings.written import Origin, Written, WrittenStep
+
+USUAL = {
+    BUILD_STEP: {
+        "repo": "127.0.0.1:1/docker-local/a",
+        "publish_build_info": "yes",
+        "artifactory_url": "http://127.0.0.1:1/artifactory/",
+    },
+    PUBLISH_STEP: {
+        "docker_image": "127.0.0.1:1/docker-local/a:1",
+        "url": "http://127.0.0.1:1/artifactory/",
+        "build_name": "a",
+        "build_number": "1",
+    },
+}
+# What must stand beside a setting for it to mean anything.
+BESIDE = {
+    "username": {"username": "usual", "password": "env:TOKEN"},
+    "password": {"username": "usual", "password": "env:TOKEN"},
+    "api_key": {"username": "usual", "api_key": "env:TOKEN"},
+    "push": {"publish_build_info": "auto", "artifactory_url": None},
+}
+# Other values than the examples, where a value must lead somewhere or differ from the usual one.
+VALUES = {
+    "connector_ref": "jfrog",
+    "password": "env:OTHER",
+    "artifactory_token": "env:OTHER",
+    "access_token": "env:OTHER",
+    "api_key": "env:OTHER",
+    "env_include": ["STAGE"],
+    "publish_build_info": "no",
+}
+# They are for people, for choosing the step, for saying other settings, or have a single value.
+NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "place"}
+CONNECTORS = """
+connectors:
+  - connector:
+      identifier: jfrog
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: http://127.0.0.1:1
+        auth: {type: UsernamePassword, spec: {username: ci-bot, passwordRef: token}}
+secrets: {token: env:TOKEN}
+"""
+HONOURED = [
+    pytest.param(kind, setting, id=f"{kind}-{setting.name}")
+    for kind, model in STEP_KINDS.items()
+    for setting in settings_of(model)
+    if setting.honoured_by in {"push", "publish", "run"} and setting.name not in NO_DIFFERENCE
+]
+
+
+def git(call):
+    """Answer as a repository whose revision is named by its folder would."""
+    return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0")) if "--verify" in call.argv else Ran(128)
+
+
+def effects(folder, kind, values):
+    """Return everything that a run would do, record and wait for."""
+    env = {"TOKEN": "t0ken-value", "OTHER": "0ther-value", "STAGE": "test"}
+    connectors = read_connectors(folder / "connectors.yml")
+    vault = Vault(env, folder, None, connectors.references)
+    facts = Facts(env, Git(Recorded(git), folder), Counter(folder / "state", dry=True), 0.0, vault.secret)
+    written = {
+        name: Written(value, Origin("keyword", "a test", "")) for name, value in values.items() if value is not None
+    }
+    step = WrittenStep("", "", kind, written, "a test")
+    order = resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    around = SimpleNamespace(session=SimpleNamespace(env=env, now=lambda: now), started=now, facts=facts, ci=ci(env))
+    # The wishes themselves, and who said them, differ of course.
+    names = {field.name for field in fields(Resolved)} - {"settings", "set_names", "sources"}
+    done = {name: getattr(order, name) for name in names}
+    return done, order.settings.timeout, _record(order, around) if order.build.publish else None
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (".", "service"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "connectors.yml").write_text(CONNECTORS)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("kind", "setting"), HONOURED)
+def test_another_value_makes_a_difference(folder, kind, setting):
+    usual = USUAL[kind] | BESIDE.get(setting.name, {})
+    value = VALUES.get(setting.name, setting.example)
+    value = [str(entry) for entry in value] if isinstance(value, tuple | list) else str(value)
+    assert effects(folder, kind, usual) != effects(folder, kind, usual | {setting.name: value})
+
+
+def test_a_git_path_that_is_no_folder_is_an_error_of_that_setting(folder):
+    with pytest.raises(SettingsError, match="'nowhere'") as caught:
+        effects(folder, PUBLISH_STEP, USUAL[PUBLISH_STEP] | {"git_path": "nowhere"})
+    assert caught.value.setting == "git_path"
