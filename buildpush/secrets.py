@@ -83,6 +83,15 @@ class Secret:
         """Return the value; call it only where bytes leave for the host that the secret belongs to."""
         return self._value
 
+    def basic(self, username: str) -> str:
+        """Return *username* and this password as Basic authentication writes them: hidden from now on as well.
+
+        Source: RFC 7617, 2.
+        """
+        pair = base64.b64encode(f"{username}:{self._value}".encode()).decode()
+        remember(pair)
+        return pair
+
     def __repr__(self) -> str:
         return f"Secret({MASK!r}, source={self.source!r})"
 

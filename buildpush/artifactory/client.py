@@ -5,7 +5,6 @@ Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes 
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,8 +84,7 @@ class Login:
         return f"{who} from {self.source}" if self.source else who
 
     def _basic(self, password: Secret) -> str:
-        pair = f"{self.username}:{password.reveal()}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        return f"Basic {password.basic(self.username)}"
 
 
 _BEFORE_7 = frozenset("123456")  # major versions with other pages

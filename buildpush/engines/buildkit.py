@@ -5,7 +5,6 @@ Source: docker buildx build, command line reference.
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -19,7 +18,6 @@ from buildpush.images.model import BuildRequest
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import FILES, Content
 from buildpush.registry.auth import HUB_KEY, Credential
-from buildpush.secrets import remember
 
 CONFIG = "docker"
 _LINES = 12
@@ -104,9 +102,7 @@ def _key(host: str) -> str:
 def _login(credential: Credential) -> dict[str, str]:
     if credential.identity:
         return {"identitytoken": credential.password.reveal()}
-    pair = base64.b64encode(f"{credential.username}:{credential.password.reveal()}".encode()).decode()
-    remember(pair)
-    return {"auth": pair}
+    return {"auth": credential.password.basic(credential.username)}
 
 
 def current_host(env: Mapping[str, str], home: Path) -> str | None:

@@ -63,9 +63,7 @@ class Credential:
     @property
     def basic(self) -> str:
         """Value of an ``Authorization`` header with user name and password."""
-        pair = base64.b64encode(f"{self.username}:{self.password.reveal()}".encode()).decode()
-        remember(pair)
-        return f"Basic {pair}"
+        return f"Basic {self.password.basic(self.username)}"
 
 
 class Keychain:

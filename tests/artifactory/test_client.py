@@ -165,3 +165,8 @@ def as_artifactory_reads(text: str) -> dict[str, str]:
         else:
             word += mark
     return {**pairs, name: word}
+
+
+def test_an_echoed_header_shows_no_password():
+    header = Login("bot", Secret("hush-echoed-password")).authorization()
+    assert message_of(f"cannot parse {header}".encode()) == "cannot parse Basic ********"
