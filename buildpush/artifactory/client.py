@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
-from buildpush.errors import AuthenticationError, BuildInfoError, SettingsError, SourceError
+from buildpush.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
 from buildpush.events import Decision, Sink, ignore
 from buildpush.http import Answer, Http, scheme_for
 from buildpush.images.references import Repository, check_host
@@ -283,12 +283,21 @@ class Artifactory:
     # ---- what follows from them
 
     def build_page(self, info: BuildInfo) -> str:
-        """Return the address of the page that shows the run of *info* to people."""
-        if self.version().partition(".")[0] in _BEFORE_7:
+        """Return the address of the page that shows the run of *info* to people.
+
+        A server that does not tell its version is taken for one of today: no address is worth a failure.
+        """
+        if self._told_or_asked_version().partition(".")[0] in _BEFORE_7:
             return f"{self.url}webapp/#/builds/{_segments(info.name, info.number)}"
         repository = f"{info.project or 'artifactory'}-build-info"
         query = _query(buildRepo=repository, projectKey=info.project)
         return f"{self.platform_url}ui/builds/{_segments(info.name, info.number, str(info.timestamp))}/published{query}"
+
+    def _told_or_asked_version(self) -> str:
+        try:
+            return self.version()
+        except BuildPushError:
+            return ""
 
     def locate(self, repository: Repository, told: str | None = None) -> Home:
         """Return where the images of *repository* are kept.

@@ -103,9 +103,10 @@ def publish(
     try:
         whole = complete(info, client, sleep=sleep)
         mark(whole, client, sleep=sleep)
+        page = client.build_page(whole)  # may ask the server: not once it has the document
         store(whole, client)
         compare(whole, client, sleep=sleep)
-        return Published(client.build_page(whole), whole.name, whole.number, whole.started)
+        return Published(page, whole.name, whole.number, whole.started)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
         sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
         raise
@@ -134,9 +135,9 @@ def publish_push(
     repository, told = pushed.references[0].repository, pushed.repository_key
     try:
         home = client.locate(repository, told)
-    except BuildPushError as error:
+    except (BuildPushError, KeyboardInterrupt) as error:
         info = _described(pushed, record, likely_home(repository, told))
-        if isinstance(error, CancelledError | TimeOutError):
+        if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
             sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
             raise
         raise _unpublished(error, info, folder, finish) from error

@@ -358,6 +358,32 @@ def test_a_cancelled_question_where_the_image_is_loses_nothing(desk, http):
     assert [event for event in desk.events if isinstance(event, Note)]
 
 
+def test_ctrl_c_while_asking_where_the_image_is_loses_nothing(desk, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
+    monkeypatch.setattr(Artifactory, "locate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish_push(pushed, desk.recipes.record(), desk.client(), folder=desk.folder, sink=desk.events.append)
+    [note] = desk.events
+    saved = BuildInfo.load(Path(shlex.split(note.text)[-1]))
+    assert saved.artifacts[0].path == "team/hello/1.0/manifest.json"
+
+
+def test_a_version_that_cannot_be_had_does_not_undo_a_publication(desk, monkeypatch):
+    """Only the address of the page for people depends on it."""
+
+    def refused(_client):
+        message = "answers 403"
+        raise BuildInfoError(message)
+
+    monkeypatch.setattr(Artifactory, "version", refused)
+    published = desk.publish(desk.hello())
+    assert published.url.startswith(f"{desk.box.url}/ui/builds/hello/42/")
+    assert [build["number"] for build in desk.box.builds("hello")] == ["42"]
+
+
 def test_a_lost_answer_is_no_second_run(desk):
     info = desk.hello()
     desk.box.add_fault("PUT", "api/build$", lose_answer=True)
