@@ -8,9 +8,12 @@ from typing import Any
 
 from buildpush.artifactory import Artifactory, BuildInfo, Published, publish
 from buildpush.connection import keychain_of, open_artifactory, open_http
-from buildpush.errors import SettingsError
+from buildpush.errors import SecretError, SettingsError
 from buildpush.http import Http
+from buildpush.secrets import Secret
 from buildpush.session import Session
+from buildpush.settings.decode import is_expression
+from buildpush.settings.kinds import REFERENCE_HINT, is_reference
 from buildpush.settings.targets import Credential, artifactory_address, environment_credential, jfrog_hosts, target_at
 from buildpush.settings.vault import Vault
 
@@ -87,13 +90,21 @@ def _ways(vault: Vault, *, token: str | None, username: str | None, password: st
     """Yield how to be somebody: as the flags say, else as JFrog's variables say, and these for their host only."""
     env = dict(vault.env) | ({"JF_USER": username} if username else {})
     if token:
-        yield Credential("--artifactory-token", lambda: (vault.reference(token, "--artifactory-token"), "", None))
+        yield Credential("--artifactory-token", lambda: (_followed(vault, token, "--artifactory-token"), "", None))
     if password:
         user = env.get("JF_USER", "")
-        yield Credential("--password", lambda: (None, user, vault.reference(password, "--password")))
+        yield Credential("--password", lambda: (None, user, _followed(vault, password, "--password")))
     if env.get("JF_ACCESS_TOKEN"):
         yield Credential(
             "JF_ACCESS_TOKEN", lambda: (vault.reference("env:JF_ACCESS_TOKEN"), "", None), jfrog_hosts(env)
         )
     if said := environment_credential(env):
         yield said
+
+
+def _followed(vault: Vault, text: str, flag: str) -> Secret:
+    """Return the secret that a flag leads to; a bare word may well be the secret itself, and is not looked up."""
+    if not is_reference(text) and not is_expression(text):
+        message = "a secret stands here as plain text"
+        raise SecretError(message, where=flag, hint=REFERENCE_HINT)
+    return vault.reference(text, flag)

@@ -53,6 +53,9 @@ connectors:
 """
 
 
+BUILD = {"name": "shop", "number": "7", "started": "2026-01-01T00:00:00.000+0000", "version": "1.0.1", "modules": []}
+
+
 class Project:
     """A folder with a step, a connectors file, and the password in a variable."""
 
@@ -197,7 +200,31 @@ def test_a_wrong_password_ends_before_the_build_and_says_where_it_came_from(proj
 def test_a_missing_secret_is_named_with_who_was_asked(project, capsys, monkeypatch):
     monkeypatch.delenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD")
     assert project.run() == 2
-    assert "sandbox_password" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "connectors.yml:12:26: there is no secret of the identifier that stands here" in shown
+    assert "BUILDPUSH_SECRET_<ID> is not set" in shown
+
+
+def test_a_password_in_place_of_its_identifier_is_shown_nowhere(project, capsys):
+    text = (project.folder / "connectors.yml").read_text(encoding="utf-8")
+    project.write("connectors.yml", text.replace("sandbox_password", "Hunter2plain"))
+    assert project.run("--json") == 2
+    assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 2
+    shown = capsys.readouterr()
+    assert "hunter2plain" not in (shown.out + shown.err).lower()
+    assert "connectors.yml:12:26" in shown.err
+
+
+@pytest.mark.parametrize("words", [["show", "shop", "7"], ["publish", "build.json"]])
+@pytest.mark.parametrize("flag", ["--password", "--artifactory-token"])
+def test_a_secret_typed_as_a_flag_is_refused_and_not_repeated(project, capsys, words, flag):
+    project.write("build.json", json.dumps(BUILD))
+    server = ["--artifactory-url", project.box.artifactory_url, "--username", "me"]
+    assert run_command(["build-info", *words, *server, flag, "HmFf7plain"]) == 2
+    shown = capsys.readouterr()
+    assert f"{flag}: a secret stands here as plain text" in shown.err
+    assert "hmff7plain" not in (shown.out + shown.err).lower()
+    assert not project.box.requests
 
 
 def test_a_registry_that_goes_away_in_the_middle_moves_no_tag(project, capsys):

@@ -70,12 +70,16 @@ class Auth:
     Attributes:
         anonymous: without both.
         username: text, or empty where ``username_reference`` says where it is.
+        username_where: place of that reference.
+        password_where: place of the password's.
     """
 
     anonymous: bool = False
     username: str = ""
     username_reference: str = ""
     password_reference: str = ""
+    username_where: str = ""
+    password_where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +133,10 @@ class Connector:
             hint = "set auth.type to UsernamePassword, with username and passwordRef"
             raise SettingsError(message, hint=hint, setting="connector_ref", where=self.where)
         source = f"connector {self.identifier}"
-        password = vault.reference(self.auth.password_reference, self.where, self.folder)
+        password = vault.reference(self.auth.password_reference, self.auth.password_where, self.folder)
         if not self.auth.username_reference:
             return Login(host, self.auth.username, password, source)
-        user = vault.reference(self.auth.username_reference, self.where, self.folder)
+        user = vault.reference(self.auth.username_reference, self.auth.username_where, self.folder)
         return Login(host, user.reveal(), password, source)
 
 
@@ -254,9 +258,16 @@ def _auth(node: Node) -> Auth:
     _refuse_password(spec)
     _check_keys(spec, "auth.spec")
     password = _reference(spec, "passwordRef")
-    if "usernameRef" in spec.entries:
-        return Auth(username_reference=_reference(spec, "usernameRef"), password_reference=password)
-    return Auth(username=_text(spec, "username").text, password_reference=password)
+    if "usernameRef" not in spec.entries:
+        user = _text(spec, "username").text
+        return Auth(username=user, password_reference=password.text, password_where=password.where)
+    name = _reference(spec, "usernameRef")
+    return Auth(
+        username_reference=name.text,
+        username_where=name.where,
+        password_reference=password.text,
+        password_where=password.where,
+    )
 
 
 def _refuse_password(spec: Node) -> None:
@@ -267,13 +278,13 @@ def _refuse_password(spec: Node) -> None:
             raise SecretError(message, where=spec.where_key(key), hint=hint)
 
 
-def _reference(spec: Node, key: str) -> str:
+def _reference(spec: Node, key: str) -> Node:
     node = _text(spec, key)
     if not points_to_secret(node.text):
         # The text stays out of the message: it may well be the secret.
         message = f"{key}: this is not the identifier of a secret"
         raise SecretError(message, where=node.where, hint="write ID, env:NAME or file:PATH, never the secret itself")
-    return node.text
+    return node
 
 
 def _references(root: Node, folder: Path) -> Mapping[str, Reference]:

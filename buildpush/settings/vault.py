@@ -14,6 +14,7 @@ from buildpush.secrets import Secret
 
 LARGEST: Final = 1 << 20
 _PREFIX: Final = "BUILDPUSH_SECRET_"
+_NAMED: Final = 5
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
 _EXPRESSION: Final = re.compile(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -57,10 +58,9 @@ class Vault:
             SecretError: nobody has it; the message names who was asked, the hint near identifiers.
         """
         _check_identifier(identifier)
-        for ask in (self._from_variable, self._from_folder, self._from_references):
-            if (found := ask(identifier)) is not None:
-                return found
-        message = f"there is no secret {identifier!r}: {', '.join(self._asked(identifier))}"
+        if (found := self._found(identifier)) is not None:
+            return found
+        message = f"there is no secret {identifier!r}: {', '.join(self._asked(variable_of(identifier)))}"
         near = get_close_matches(identifier, self._known(), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"set {variable_of(identifier)}"
         raise SecretError(message, hint=hint)
@@ -93,7 +93,24 @@ class Vault:
             return self.secret(rest)
         if match := _EXPRESSION.match(text.strip()):
             return self.secret(match[2])
-        return self.secret(text)
+        return self._bare(text)
+
+    def _bare(self, identifier: str) -> Secret:
+        """Return the secret of an identifier with nothing around it, which may as well be the secret itself."""
+        _check_identifier(identifier)
+        if (found := self._found(identifier)) is not None:
+            return found
+        # So it stays out of the message, and out of the name of a variable, unless somebody lists it.
+        message = f"there is no secret of the identifier that stands here: {', '.join(self._asked(f'{_PREFIX}<ID>'))}"
+        known = self._known()
+        hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
+        raise SecretError(message, hint=hint)
+
+    def _found(self, identifier: str) -> Secret | None:
+        for ask in (self._from_variable, self._from_folder, self._from_references):
+            if (found := ask(identifier)) is not None:
+                return found
+        return None
 
     def _variable(self, name: str) -> Secret:
         if self.env.get(name):
@@ -123,10 +140,10 @@ class Vault:
         reference = self.references.get(identifier)
         return self.reference(reference.text, reference.where, reference.folder) if reference else None
 
-    def _asked(self, identifier: str) -> list[str]:
+    def _asked(self, variable: str) -> list[str]:
         folder = f"{self.folder} has no file of that name" if self.folder else "no folder is given by --secrets"
         listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
-        return [f"{variable_of(identifier)} is not set", folder, listed]
+        return [f"{variable} is not set", folder, listed]
 
     def _known(self) -> list[str]:
         known = list(self.references)
