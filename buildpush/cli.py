@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _COMMANDS: dict[str, tuple[str, Callable[[], click.Command]]] = {}
 _HIDDEN_EXIT = 1
 _TERMINATED = 143
+_STDOUT = "-"
 
 
 def command(sentence: str) -> Callable[[Callable[[], click.Command]], Callable[[], click.Command]]:
@@ -248,7 +249,7 @@ def make_run() -> click.Command:
     """Return the command that does the main job."""
     more: list[click.Parameter] = [
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
         click.Option(["--strict"], is_flag=True, help="Fail where a note would be printed."),
     ]
     return Reading("run", _run, more, "Build, push, publish: the step or steps in FILE.")
@@ -257,8 +258,12 @@ def make_run() -> click.Command:
 def _run(**options: Any) -> None:
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
     loaded, session = _load(options)
+    if as_json and digest_file == _STDOUT:
+        message = "--json and --digest-file - both want stdout"
+        raise click.UsageError(message)
     for path in filter(None, (digest_file, session.env.get("GITHUB_OUTPUT"))):
-        _check_writable(Path(path))
+        if path != _STDOUT:
+            _check_writable(Path(path))
     from buildpush.pipeline import run_all
 
     report = partial(_report, as_json=as_json, digest_file=digest_file, env=session.env)
@@ -296,9 +301,12 @@ def _report(
         document = {"steps": [result.as_json() for result in results]} | _error_json(error)
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif results:
-        click.echo("\n\n".join(str(result) for result in results))
+        # With --digest-file -, stdout is for the digest alone.
+        click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
     digests = [result.digest for result in results if result.digest]
-    if digest_file and digests:
+    if digest_file == _STDOUT and digests:
+        click.echo(digests[-1])
+    elif digest_file and digests:
         _write(Path(digest_file), digests[-1] + "\n", "w")
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)

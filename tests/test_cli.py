@@ -124,6 +124,20 @@ def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch)
     assert f"digest={digest}\n" in (project.folder / "output").read_text()
 
 
+def test_a_dash_as_digest_file_leaves_the_digest_alone_on_stdout(project, capsys):
+    assert project.run("--digest-file", "-") == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{project.box.digest('docker-local/site', '7')}\n"
+    assert "Build and push" in shown.err
+    assert not (project.folder / "-").exists()
+
+
+def test_json_and_a_digest_alone_cannot_both_have_stdout(project, capsys):
+    assert project.run("--json", "--digest-file", "-") == 2
+    assert "both want stdout" in capsys.readouterr().err
+    assert not project.box.requests
+
+
 def test_a_second_run_sends_no_layer_again(project, capsys):
     project.run()
     before = [request for request in project.box.requests if request.method == "PATCH"]
