@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Install Docker with buildx, buildah, skopeo, a static busybox and chromium on Debian, and start the daemon. As root.
+# Install Docker with buildx, buildah, skopeo, a registry, a static busybox and chromium on Debian, and start the
+# daemon; build crane where there is a Go to build it with. As root.
 # Debian 12 has no buildx: there, docker comes from Debian 13 by a source that is used for nothing else.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
-tools="buildah skopeo busybox-static chromium git openssl"
+tools="buildah skopeo docker-registry busybox-static chromium git openssl"
+crane=github.com/google/go-containerregistry/cmd/crane@v0.20.2 # a later one wants a later Go
+oldest_go=1.21
 started_log=${DOCKERD_LOG:-/var/log/dockerd.log}
 
 ready() { PATH=/usr/bin:$PATH docker info >/dev/null 2>&1; }
 complete() { /usr/bin/docker buildx version >/dev/null 2>&1 && [ -x /usr/sbin/dockerd ] \
-  && command -v buildah >/dev/null && command -v skopeo >/dev/null && [ -x /bin/busybox ] && command -v chromium >/dev/null; }
+  && command -v buildah >/dev/null && command -v skopeo >/dev/null && command -v docker-registry >/dev/null \
+  && [ -x /bin/busybox ] && command -v chromium >/dev/null; }
 
 add_newer_suite() {
   local suite=trixie codename mirror
@@ -29,7 +33,8 @@ install_all() {
   local policy=/usr/sbin/policy-rc.d
   apt-get update -qq
   add_newer_suite
-  # No package script starts a daemon here: it is started below, by hand, and its log is kept.
+  # No package script starts a daemon here: docker's is started below, by hand, and its log is kept; a registry is
+  # started by whoever needs one, with a configuration of its own: Debian's listens everywhere and wants a password.
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' > $policy; chmod 755 $policy
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
@@ -47,6 +52,25 @@ start_daemon() {
   tail -20 "$started_log" >&2; exit 1
 }
 
+usable_go() {
+  local found
+  found=$(go env GOVERSION 2>/dev/null) || return 1
+  [ "$(printf '%s\n' "$oldest_go" "${found#go}" | sort -V | head -1)" = "$oldest_go" ]
+}
+
+# crane is in no Debian package. Without it, its tests say that they do not run.
+install_crane() {
+  if command -v crane >/dev/null; then return 0; fi
+  if ! usable_go; then
+    echo "no crane: building it needs Go $oldest_go or newer, and there is ${1:-none}" >&2
+    return 0
+  fi
+  if CGO_ENABLED=0 GOBIN=/usr/local/bin go install "$crane"; then return 0; fi
+  echo "no crane: go install $crane failed" >&2
+  [ "${CI:-}" != true ]
+}
+
 complete || install_all
+install_crane "$(go env GOVERSION 2>/dev/null || true)"
 ready || start_daemon
 PATH=/usr/bin:$PATH docker version --format 'docker {{.Server.Version}}'
