@@ -1,10 +1,19 @@
-"""What the registry's tests share: images made of bytes, a client that does not wait, the sandbox's repository."""
+"""What the registry's tests share: images made of bytes, a client that does not wait, the sandbox's repository.
+
+And registries that others wrote, for the tests that ask for them.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import re
+import subprocess
 import threading
+import time
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +89,66 @@ def repository(box):
 @pytest.fixture
 def source():
     return Source
+
+
+# Debian's own configuration has a password and listens everywhere.
+DOCKER_REGISTRY = """
+version: 0.1
+log: {{accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+http: {{addr: "127.0.0.1:0"}}
+"""
+LISTENS = re.compile(r"(?:listening on 127\.0\.0\.1:|serving on port )(\d+)")
+SECONDS_TO_START = 30
+
+
+def _docker_registry(folder: Path) -> list[str]:
+    config = folder / "config.yml"
+    config.write_text(DOCKER_REGISTRY.format(folder=folder))
+    return ["docker-registry", "serve", str(config)]
+
+
+def _crane(folder: Path) -> list[str]:
+    return ["crane", "registry", "serve", "--address", "127.0.0.1:0", "--disk", str(folder)]
+
+
+STARTS = {"docker-registry": _docker_registry, "crane": _crane}
+
+
+@contextmanager
+def serving(argv: list[str], log: Path):
+    """Yield the address of a registry, as it prints it; end it by its own process."""
+    with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT) as process:
+        try:
+            yield f"127.0.0.1:{_port(process, log)}"
+        finally:
+            process.terminate()
+
+
+def _port(process, log: Path) -> str:
+    end = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < end and process.poll() is None:
+        if found := LISTENS.search(log.read_text()):
+            return found[1]
+        time.sleep(0.02)
+    pytest.fail(f"{process.args[0]} does not listen:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory):
+    """Return the function that gives the address of a registry by its name; each is started once."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(name: str) -> str:
+            folder = tmp_path_factory.mktemp(name)
+            return stack.enter_context(serving(STARTS[name](folder), folder / "log"))
+
+        yield start
+
+
+@pytest.fixture(params=STARTS)
+def theirs(request, need, started) -> str:
+    """Return the address of a registry that others wrote: each of them in turn."""
+    need(request.param)
+    return started(request.param)
