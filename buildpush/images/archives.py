@@ -1,4 +1,4 @@
-"""Images in files: OCI image layouts and Docker archives, as source and as sink. Nothing is ever unpacked.
+"""Images in files: OCI image layouts, as folder and as tar, and Docker archives; each as source and as sink.
 
 Source: OCI image-spec 1.1, "Image Layout"; moby, image/spec "Combined Image JSON + Filesystem Changeset Format".
 """
@@ -6,20 +6,17 @@ Source: OCI image-spec 1.1, "Image Layout"; moby, image/spec "Combined Image JSO
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
-import posixpath
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
-from buildpush.errors import BuildError, PushError
-from buildpush.images.compression import Compressed, Compressing, digest_of
+from buildpush.errors import BadNameError, BuildError, DigestError, PushError
+from buildpush.images.compression import Compressed, Compressing, Hashes, blocks, digest_of
 from buildpush.images.manifests import (
     Descriptor,
     Manifest,
@@ -47,10 +44,15 @@ from buildpush.images.model import (
     Platform,
 )
 from buildpush.images.references import Digest, Reference
+from buildpush.images.spans import Folder, Tar
 
 REF_NAME = "org.opencontainers.image.ref.name"
-_LARGEST_DOCUMENT = 16 * 1024 * 1024
+_MARK = b'{"imageLayoutVersion":"1.0.0"}'
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+_RECORD = 512
+_END = bytes(2 * _RECORD)
+
+Name = Reference | str
 
 
 def open_layout(folder: Path, name: str | None = None, *, keep_manifest: bool = True) -> Image | Index:
@@ -63,16 +65,70 @@ def open_layout(folder: Path, name: str | None = None, *, keep_manifest: bool = 
 
     Raises:
         PushError: it is no layout, or has not exactly one image of that name.
+        DigestError: a document is not what its digest promises.
     """
-    listed = _read_json(folder / "index.json").get("manifests")
-    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    found = [one for one in entries if name is None or name in _names(one)]
-    if len(found) != 1:
-        names = ", ".join(sorted({word for one in entries for word in _names(one)})) or "none"
-        message = f"{folder} has {len(found)} images" + (f" of the name {name!r}" if name else "")
-        raise PushError(message, hint=f"name one; it has: {names}")
-    wanted = read_manifest(_index_of(found[0])).manifests[0]
-    return _from_layout(folder, wanted, keep_manifest)
+    return _Source(Folder(folder), folder, keep_manifest).named(name)
+
+
+def open_oci_archive(path: Path, name: str | None = None) -> Image | Index:
+    """Return the image or index in a tar of an OCI image layout; arguments and errors as for :func:`open_layout`."""
+    remedy = "make one with: skopeo copy SOURCE oci-archive:FILE"
+    return _Source(Tar.at(path, "OCI archive", remedy), path, keep=True).named(name)
+
+
+class _Source:
+    """A layout that is read: a folder, or a tar."""
+
+    def __init__(self, files: Folder | Tar, path: Path, keep: bool) -> None:
+        self._files = files
+        self._path = path
+        self._keep = keep
+
+    def named(self, name: str | None) -> Image | Index:
+        listed = self._listed().get("manifests")
+        entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        found = [one for one in entries if name is None or name in _names(one)]
+        if len({str(one.get("digest")) for one in found}) != 1:  # one image may be listed under several names
+            names = ", ".join(sorted({word for one in entries for word in _names(one)})) or "none"
+            message = f"{self._path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
+            raise PushError(message, hint=f"name one; it has: {names}")
+        return self._read(read_manifest(_index_of(found[0])).manifests[0])
+
+    def _listed(self) -> Mapping[str, Any]:
+        return _object(self._files.document("index.json"), f"{self._path}: index.json")
+
+    def _read(self, wanted: Descriptor) -> Image | Index:
+        data = self._document(wanted.digest)
+        manifest = read_manifest(data, wanted.media_type)
+        if manifest.media_type in INDEX_TYPES:
+            inner = [self._read(one) for one in manifest.manifests]
+            images = tuple(image for image in inner if isinstance(image, Image))
+            if len(images) != len(inner):
+                message = f"{self._path} has an index in an index, which is not supported"
+                raise PushError(message)
+            return Index(images, data if self._keep else None, manifest.media_type)
+        return self._image(manifest, data if self._keep else None, wanted.platform)
+
+    def _image(self, manifest: Manifest, data: bytes | None, platform: Platform | None) -> Image:
+        if manifest.config is None:
+            message = f"{self._path} has an image without configuration"
+            raise PushError(message)
+        config = self._document(manifest.config.digest)
+        names = [_blob(one.digest) for one in manifest.layers]
+
+        def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+            for at in sorted(wanted):
+                with self._files.open(names[at]) as reader:
+                    yield at, cast("BinaryIO", reader)
+
+        layers = describe_layers(config, manifest)
+        return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
+
+    def _document(self, digest: Digest) -> bytes:
+        data = self._files.document(_blob(digest))
+        if digest.algorithm == "sha256":
+            check_digests([digest], [digest_of(data)], f"the documents in {self._path}")
+        return data
 
 
 def _index_of(entry: Mapping[str, Any]) -> bytes:
@@ -86,70 +142,21 @@ def _names(entry: Mapping[str, Any]) -> set[str]:
     return {str(found[key]) for key in (REF_NAME, "io.containerd.image.name") if key in found}
 
 
-def _from_layout(folder: Path, wanted: Descriptor, keep: bool) -> Image | Index:
-    data = _small(folder, wanted.digest)
-    manifest = read_manifest(data, wanted.media_type)
-    if manifest.media_type in INDEX_TYPES:
-        inner = [_from_layout(folder, one, keep) for one in manifest.manifests]
-        images = tuple(image for image in inner if isinstance(image, Image))
-        if len(images) != len(inner):
-            message = f"{folder} has an index in an index, which is not supported"
-            raise PushError(message)
-        return Index(images, data if keep else None, manifest.media_type)
-    return _layout_image(folder, manifest, data if keep else None, wanted.platform)
+def _blob(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def _layout_image(folder: Path, manifest: Manifest, data: bytes | None, platform: Platform | None) -> Image:
-    if manifest.config is None:
-        message = f"{folder} has an image without configuration"
-        raise PushError(message)
-    config = _small(folder, manifest.config.digest)
-    paths = [_blob(folder, one.digest) for one in manifest.layers]
-
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at in sorted(wanted):
-            with _Slice(paths[at], None) as reader:
-                yield at, cast("BinaryIO", reader)
-
-    layers = describe_layers(config, manifest)
-    return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
-
-
-def _blob(folder: Path, digest: Digest) -> Path:
-    return folder / "blobs" / digest.algorithm / digest.hex
-
-
-def _small(folder: Path, digest: Digest) -> bytes:
-    data = _read(_blob(folder, digest))
-    if digest.algorithm == "sha256":
-        check_digests([digest], [digest_of(data)], f"the files in {folder}")
-    return data
-
-
-def _read(path: Path) -> bytes:
-    with _reading(path):
-        if path.stat().st_size > _LARGEST_DOCUMENT:
-            message = f"{path} is larger than a document of an image can be"
-            raise PushError(message)
-        return path.read_bytes()
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
+def _json(data: bytes, what: str) -> Any:
     try:
-        document = json.loads(_read(path))
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
-        message = f"{path} is not JSON"
+        message = f"{what} is not JSON"
         raise PushError(message) from error
+
+
+def _object(data: bytes, what: str) -> Mapping[str, Any]:
+    document = _json(data, what)
     return document if isinstance(document, dict) else {}
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
-        raise PushError(message) from error
 
 
 def open_docker_archive(path: Path, name: str | None = None) -> Image:
@@ -162,130 +169,64 @@ def open_docker_archive(path: Path, name: str | None = None) -> Image:
     Raises:
         PushError: it is no such archive, or has not exactly one image of that name.
     """
-    with _reading(path):
-        members = _members(path)
-    entries = _json_list(_content(path, members, "manifest.json"), path)
-    found = [one for one in entries if name is None or name in (one.get("RepoTags") or ())]
+    tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
+    document = _json(tar.document("manifest.json"), f"{path}: manifest.json")
+    entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
+    wanted = _whole(name) if name else None
+    found = [one for one in entries if wanted is None or wanted in map(_whole, _tags(one))]
     if len(found) != 1:
-        names = ", ".join(str(tag) for one in entries for tag in one.get("RepoTags") or ()) or "none"
+        names = ", ".join(tag for one in entries for tag in _tags(one)) or "none"
         message = f"{path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
         raise PushError(message, hint=f"name one; it has: {names}")
-    config = _content(path, members, str(found[0].get("Config")))
-    spans = [_span(path, members, str(layer)) for layer in found[0].get("Layers") or ()]
-    return _archived_image(path, config, spans)
+    config = tar.document(str(found[0].get("Config")))
+    listed = found[0].get("Layers")
+    return _archived_image(tar, config, [str(one) for one in listed] if isinstance(listed, list) else [])
 
 
-def _archived_image(path: Path, config: bytes, spans: Sequence[_Span]) -> Image:
+def _tags(entry: Mapping[str, Any]) -> list[str]:
+    listed = entry.get("RepoTags")
+    return [str(one) for one in listed] if isinstance(listed, list) else []
+
+
+def _whole(name: str) -> str:
+    """Return a reference with all that Docker leaves out when it writes one."""
+    try:
+        return str(Reference.parse(name))
+    except BadNameError:
+        return name
+
+
+def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
     known = diff_ids(config)
-    if len(known) != len(spans):
-        message = f"{path}: the configuration names {len(known)} layers, the archive {len(spans)}"
+    if len(known) != len(names):
+        message = f"{tar.path}: the configuration names {len(known)} layers, the archive {len(names)}"
         raise PushError(message, hint="the archive is damaged: save the image again")
     layers = tuple(
-        Layer(media_type=_type_of(path, span), diff_id=diff_id, size=span.size)
-        for span, diff_id in zip(spans, known, strict=True)
+        Layer(media_type=_type_of(tar, name), diff_id=diff_id, size=tar.span(name).size)
+        for name, diff_id in zip(names, known, strict=True)
     )
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with _Slice(path, spans[at]) as reader:
+            with tar.open(names[at]) as reader:
                 yield at, cast("BinaryIO", reader)
 
     return Image(config, layers, blobs, platform_of(config))
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Where the bytes of a member lie in its archive."""
-
-    offset: int
-    size: int
-
-
-def _members(path: Path) -> dict[str, tarfile.TarInfo]:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            return {posixpath.normpath(member.name): member for member in archive}
-    except tarfile.TarError as error:
-        message = f"{path} is no Docker archive: {error}"
-        raise PushError(message, hint="make one with: docker save IMAGE --output FILE") from error
-
-
-def _span(path: Path, members: Mapping[str, tarfile.TarInfo], name: str) -> _Span:
-    member = members.get(posixpath.normpath(name))
-    if member is not None and member.issym():  # older Dockers link equal layers
-        member = members.get(posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname)))
-    if member is None or not member.isreg():
-        message = f"{path} is no Docker archive: there is no file {name!r} in it"
-        raise PushError(message, hint="make one with: docker save IMAGE --output FILE")
-    return _Span(member.offset_data, member.size)
-
-
-def _content(path: Path, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
-    span = _span(path, members, name)
-    if span.size > _LARGEST_DOCUMENT:
-        message = f"{path}: {name} is larger than a document of an image can be"
-        raise PushError(message)
-    with _Slice(path, span) as reader:
-        return reader.read()
-
-
-def _json_list(data: bytes, path: Path) -> list[Mapping[str, Any]]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        message = f"{path}: manifest.json is not JSON"
-        raise PushError(message) from error
-    return [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
-
-
-def _type_of(path: Path, span: _Span) -> str:
-    with _Slice(path, span) as reader:
+def _type_of(tar: Tar, name: str) -> str:
+    with tar.open(name) as reader:
         kind = _MAGIC.get(reader.read(2), "")
     return f"{OCI_LAYER}+{kind}" if kind else OCI_LAYER
 
 
-class _Slice(io.RawIOBase):
-    """A part of a file, or all of it, read on its own: any number of them may be open at once."""
-
-    def __init__(self, path: Path, span: _Span | None) -> None:
-        self._path = path
-        self._file = -1  # closing one that could not be opened is no mistake
-        with _reading(path):
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            whole = _Span(0, os.fstat(self._file).st_size)
-        self._at = (span or whole).offset
-        self._end = self._at + (span or whole).size
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size < 0:
-            return self.readall()
-        left = self._end - self._at
-        with _reading(self._path):
-            block = os.pread(self._file, min(size, left), self._at)
-        if not block and left and size:
-            message = f"{self._path} ends too early"
-            raise PushError(message, hint="it is damaged, or was changed while it was read")
-        self._at += len(block)
-        return block
-
-    def readinto(self, buffer: Any, /) -> int:
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
-
-    def close(self) -> None:
-        if not self.closed and self._file >= 0:
-            os.close(self._file)
-        super().close()
+# ---- sinks
 
 
 def write_layout(
     target: Image | Index,
     folder: Path,
-    references: Sequence[Reference] = (),
+    references: Sequence[Name] = (),
     *,
     compression: Compression = "none",
     level: int = 1,
@@ -305,70 +246,171 @@ def write_layout(
     """
     with _writing(folder):
         (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        put = _Sink(folder, compression, level)
-        wanted = put.index(target) if isinstance(target, Index) else put.image(target)
-        _write_whole(folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        _write_whole(folder / "index.json", _listed(folder, wanted, references))
+        wanted = _Sink(_IntoFolder(folder), compression, level).put(target)
+        _write_whole(folder / "oci-layout", _MARK)
+        path = folder / "index.json"
+        old = _object(Folder(folder).document("index.json"), str(path)).get("manifests") if path.exists() else None
+        _write_whole(path, _listed(old, wanted, references))
     return wanted
+
+
+def write_oci_archive(
+    target: Image | Index,
+    path: Path,
+    references: Sequence[Name] = (),
+    *,
+    compression: Compression = "none",
+    level: int = 1,
+) -> Descriptor:
+    """Write *target* as a tar of an OCI image layout; the file is there whole or not at all.
+
+    Arguments and errors are those of :func:`write_layout`; what was in *path* before is replaced.
+    """
+    with _replaced(path) as file:
+        into = _IntoTar(file)
+        into.document("oci-layout", _MARK)
+        wanted = _Sink(into, compression, level).put(target)
+        into.document("index.json", _listed(None, wanted, references))
+        file.write(_END)
+    return wanted
+
+
+class _Into(Protocol):
+    """Where the files of a layout go."""
+
+    def document(self, name: str, data: bytes) -> None: ...
+
+    def layer(self, compressing: Compressing) -> Compressed: ...
+
+
+class _IntoFolder:
+    """Files in a folder, each whole or not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def document(self, name: str, data: bytes) -> None:
+        _write_whole(self._folder / name, data)
+
+    def layer(self, compressing: Compressing) -> Compressed:
+        with tempfile.NamedTemporaryFile(dir=self._folder / "blobs", delete=False) as file:
+            try:
+                found = _through(compressing, file)
+                file.flush()
+                Path(file.name).chmod(0o644)
+                Path(file.name).replace(self._folder / _blob(found.digest))
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        return found
+
+
+class _IntoTar:
+    """Members of a tar; one whose name and size turn out behind its bytes gets its header then."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._names: set[str] = set()
+
+    def document(self, name: str, data: bytes) -> None:
+        if name not in self._names:
+            self._names.add(name)
+            self._file.write(_header(name, len(data)) + data + _padding(len(data)))
+
+    def layer(self, compressing: Compressing) -> Compressed:
+        begin = self._file.tell()
+        self._file.write(bytes(_RECORD))
+        found = _through(compressing, self._file)
+        name = _blob(found.digest)
+        if name in self._names:
+            self._file.seek(begin)
+            self._file.truncate()
+            return found
+        self._names.add(name)
+        self._file.write(_padding(found.size))
+        end = self._file.tell()
+        self._file.seek(begin)
+        self._file.write(_header(name, found.size))
+        self._file.seek(end)
+        return found
+
+
+def _header(name: str, size: int) -> bytes:
+    """Return a header of one record, whatever the size; equal images make equal archives."""
+    member = tarfile.TarInfo(name)  # time 0, root, 0644
+    member.size = size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _RECORD)
 
 
 class _Sink:
     """Puts blobs into a layout, under the digests that they turn out to have."""
 
-    def __init__(self, folder: Path, compression: Compression, level: int) -> None:
-        self._folder = folder
+    def __init__(self, into: _Into, compression: Compression, level: int) -> None:
+        self._into = into
         self._compression = compression
         self._level = level
 
-    def index(self, index: Index) -> Descriptor:
-        images = [self.image(image) for image in index.images]
-        data = index.manifest or index_manifest(images, OCI_INDEX)
-        return Descriptor(index.manifest_type if index.manifest else OCI_INDEX, self._put(data), len(data))
+    def put(self, target: Image | Index) -> Descriptor:
+        return self._index(target) if isinstance(target, Index) else self._image(target)
 
-    def image(self, image: Image) -> Descriptor:
-        layers = [self._layer(image, at, reader) for at, reader in _in_order(image)]
-        found = [layer.diff_id for layer, _ in layers]
-        known = diff_ids(image.config)
-        config = image.config if image.manifest or known else with_diff_ids(image.config, found)
+    def _index(self, index: Index) -> Descriptor:
+        images = [self._image(image) for image in index.images]
+        data = index.manifest or index_manifest(images, OCI_INDEX)
+        media_type = index.manifest_type if index.manifest else OCI_INDEX
+        named = [one.digest for one in read_manifest(data, media_type).manifests]
+        check_digests(named, [one.digest for one in images], "the digests in the index")
+        return Descriptor(media_type, self._put(data), len(data))
+
+    def _image(self, image: Image) -> Descriptor:
+        same_as = _same_as(image)
+        done = {at: self._layer(image, at, reader) for at, reader in _distinct(image, same_as)}
+        layers = [done[at] for at in same_as]
+        config = _config(image.settled(), [layer.diff_id for layer, _ in layers])
         described = Descriptor(OCI_CONFIG, self._put(config), len(config))
-        data = image.manifest or image_manifest(described, [one for _, one in layers], OCI_MANIFEST)
         if image.manifest:
-            named = [one.digest for one in read_manifest(data, image.manifest_type).layers]
-            check_digests(named, [one.digest for _, one in layers], "the manifest's digests")
-        media_type = image.manifest_type if image.manifest else OCI_MANIFEST
-        return Descriptor(media_type, self._put(data), len(data), image.platform)
+            _check_manifest(image, image.manifest, described, [one for _, one in layers])
+            return Descriptor(image.manifest_type, self._put(image.manifest), len(image.manifest), image.platform)
+        data = image_manifest(described, [one for _, one in layers], OCI_MANIFEST)
+        return Descriptor(OCI_MANIFEST, self._put(data), len(data), image.platform)
 
     def _layer(self, image: Image, at: int, reader: BinaryIO) -> tuple[Compressed, Descriptor]:
         layer = image.layers[at]
         kind: Compression = "none" if image.manifest or layer.compressed else self._compression
-        with tempfile.NamedTemporaryFile(dir=self._folder / "blobs", delete=False) as file:
-            try:
-                compressed = _through(reader, kind, self._level, file)
-                _check(layer, kind, compressed)
-                file.flush()
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(_blob(self._folder, compressed.digest))
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-        own = layer.media_type if image.manifest else None
+        found = self._into.layer(Compressing(reader, kind, self._level))
+        _check(layer, kind, found)
         shown = compression_of(layer.media_type) if layer.compressed else kind
-        return compressed, Descriptor(own or layer_media_type(shown, "oci"), compressed.digest, compressed.size)
+        media_type = layer.media_type if image.manifest else layer_media_type(shown, "oci")
+        return found, Descriptor(media_type, found.digest, found.size)
 
     def _put(self, data: bytes) -> Digest:
         digest = digest_of(data)
-        _write_whole(_blob(self._folder, digest), data)
+        self._into.document(_blob(digest), data)
         return digest
 
 
-def _in_order(image: Image) -> Iterator[tuple[int, BinaryIO]]:
-    """Give the layers, base layer first; from a source with an order of its own, each by a request of its own."""
-    for at in range(len(image.layers)):
-        yield from image.blobs([at])
+def _same_as(image: Image) -> list[int]:
+    """Return for each layer the position of the first one that is equal to it."""
+    first: dict[object, int] = {}
+    known = [(layer.digest or layer.diff_id, layer.media_type) for layer in image.layers]
+    return [first.setdefault(one if one[0] else at, at) for at, one in enumerate(known)]
 
 
-def _through(reader: BinaryIO, kind: Compression, level: int, file: Any) -> Compressed:
-    compressing = Compressing(reader, kind, level)
+def _distinct(image: Image, same_as: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+    """Give each distinct layer once, in the order of the source."""
+    wanted = set(same_as)
+    for at, reader in image.blobs(sorted(wanted)):
+        yield at, reader
+        wanted.discard(at)
+    if wanted:
+        message = f"the image's source gave no layer {min(wanted) + 1}"
+        raise DigestError(message)
+
+
+def _through(compressing: Compressing, file: IO[bytes]) -> Compressed:
     for block in compressing:
         file.write(block)
     if compressing.result is None:  # it has one after the last block
@@ -377,17 +419,33 @@ def _through(reader: BinaryIO, kind: Compression, level: int, file: Any) -> Comp
 
 
 def _check(layer: Layer, kind: Compression, found: Compressed) -> None:
-    if layer.digest and kind == "none":
+    if layer.digest and kind == "none" and layer.digest.algorithm == "sha256":
         check_digests([layer.digest], [found.digest], "the source's digests")
     if layer.diff_id and not layer.compressed:
         check_digests([layer.diff_id], [found.diff_id], "the source's diff IDs")
 
 
-def _listed(folder: Path, wanted: Descriptor, references: Sequence[Reference]) -> bytes:
+def _config(image: Image, found: Sequence[Digest]) -> bytes:
+    """Return the configuration, with the diff IDs that were *found* where it names none."""
+    known = diff_ids(image.config)
+    if image.manifest or known:
+        told = [layer.diff_id for layer in image.layers if layer.diff_id]
+        if known and len(told) == len(image.layers):
+            check_digests(known, told, "the diff IDs in the configuration")
+        return image.config
+    return with_diff_ids(image.config, found)
+
+
+def _check_manifest(image: Image, manifest: bytes, config: Descriptor, layers: Sequence[Descriptor]) -> None:
+    named = read_manifest(manifest, image.manifest_type)
+    check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
+    if named.config:
+        check_digests([named.config.digest], [config.digest], "the configuration's digest")
+
+
+def _listed(old: Any, wanted: Descriptor, references: Sequence[Name]) -> bytes:
     """Return the new ``index.json``: what was there under other names, then *wanted*."""
-    names = [str(reference.tag or reference) for reference in references]
-    path = folder / "index.json"
-    old = _read_json(path).get("manifests") if path.exists() else None
+    names = [one if isinstance(one, str) else str(one.tag or one) for one in references]
     kept = [one for one in old if isinstance(one, dict)] if isinstance(old, list) else []
     kept = [one for one in kept if not _names(one) & set(names) and (names or _names(one))]
     new = [wanted.document() | {"annotations": {REF_NAME: name}} for name in names] or [wanted.document()]
@@ -407,49 +465,103 @@ def write_docker_archive(image: Image, path: Path, references: Sequence[Referenc
         BuildError: the file cannot be written, such as on a full disk.
         DigestError: the source's bytes are not those that it promised.
     """
-    with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-                _fill(archive, image, path.parent, references)
-            file.flush()
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with _replaced(path) as file:
+        for block in docker_archive(image, references, path.parent):
+            file.write(block)
 
 
-def _fill(archive: tarfile.TarFile, image: Image, folder: Path, references: Sequence[Reference]) -> None:
-    found: list[Digest] = []
-    names: list[str] = []
-    for at, reader in _in_order(image):
-        with tempfile.TemporaryFile(dir=folder) as spool:  # a tar wants to know the size before the bytes
-            compressed = _through(reader, "none", 0, spool)
-            _check(image.layers[at], "none", compressed)
+def docker_archive(image: Image, references: Sequence[Reference], scratch: Path) -> Iterator[bytes]:
+    """Give the bytes of the archive that ``docker load`` reads.
+
+    Args:
+        image: its layers are given as its source gives them.
+        references: what the image is called after loading.
+        scratch: folder that a layer waits in whose size is not known before it was read; one at a time.
+
+    Raises:
+        DigestError: the source's bytes are not those that it promised.
+    """
+    same_as = _same_as(image)
+    done: dict[int, Digest] = {}
+    there: set[Digest] = set()
+    for at, reader in _distinct(image, same_as):
+        done[at] = yield from _archived_layer(image.layers[at], reader, scratch, there)
+    found = [done[at] for at in same_as]
+    config = _config(image.settled(), found)
+    name = f"{digest_of(config).hex}.json"
+    yield from _member(name, config)
+    tags = [str(one) for one in references if one.tag]
+    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one in found]}
+    yield from _member("manifest.json", json.dumps([entry], separators=(",", ":")).encode())
+    yield _END
+
+
+def _layer_name(digest: Digest) -> str:
+    return f"{digest.hex}/layer.tar"
+
+
+def _archived_layer(
+    layer: Layer, reader: BinaryIO, scratch: Path, there: set[Digest]
+) -> Generator[bytes, None, Digest]:
+    """Give header and bytes of a layer, and return its digest: at once where size and digest are known before."""
+    promised = layer.digest or (None if layer.compressed else layer.diff_id)
+    if promised and layer.size is not None and promised.algorithm == "sha256":
+        there.add(promised)
+        yield _header(_layer_name(promised), layer.size)
+        yield from _exactly(reader, layer.size, promised)
+        return promised
+    with tempfile.TemporaryFile(dir=scratch) as spool:  # a tar wants to know the size before the bytes
+        found = _through(Compressing(reader, "none", 0), spool)
+        _check(layer, "none", found)
+        if found.digest not in there:  # equal layers are one file
+            there.add(found.digest)
             spool.seek(0)
-            name = f"{compressed.digest.hex}/layer.tar"
-            if name not in names:  # equal layers are one file
-                _add(archive, name, compressed.size, cast("BinaryIO", spool))
-            names.append(name)
-            found.append(compressed.diff_id)
-    config = image.config if diff_ids(image.config) else with_diff_ids(image.config, found)
-    config_name = f"{digest_of(config).hex}.json"
-    _add(archive, config_name, len(config), io.BytesIO(config))
-    entry = {"Config": config_name, "RepoTags": [str(one) for one in references if one.tag], "Layers": names}
-    manifest = json.dumps([entry], separators=(",", ":")).encode()
-    _add(archive, "manifest.json", len(manifest), io.BytesIO(manifest))
+            yield _header(_layer_name(found.digest), found.size)
+            yield from _exactly(cast("BinaryIO", spool), found.size, found.digest)
+    return found.digest
 
 
-def _add(archive: tarfile.TarFile, name: str, size: int, reader: BinaryIO) -> None:
-    member = tarfile.TarInfo(name)  # time 0, root, 0644: equal images make equal archives
-    member.size = size
-    archive.addfile(member, reader)
+def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
+    """Give the bytes of a member, filled up to a whole record.
+
+    Raises:
+        DigestError: they are not those that *digest* promises, or not as many as promised.
+    """
+    hashes = Hashes()
+    for block in blocks(reader):
+        hashes.update(block)
+        if hashes.size > size:
+            break
+        yield block
+    if hashes.size != size:
+        message = f"the source promised a layer of {size} bytes, and gave {'more' if hashes.size > size else 'fewer'}"
+        raise DigestError(message, hint="the image is damaged: build or fetch it again")
+    check_digests([digest], [hashes.digest], "the source's digests")
+    yield _padding(size)
+
+
+def _member(name: str, data: bytes) -> Iterator[bytes]:
+    yield _header(name, len(data)) + data + _padding(len(data))
 
 
 def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Give a new file that takes the place of *path* when all went well."""
+    with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

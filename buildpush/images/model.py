@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -92,12 +92,14 @@ class Image:
     Attributes:
         config: the configuration document's bytes.
             Where a layer's diff ID is not known yet, its ``rootfs.diff_ids`` is empty and the push fills it in.
+            Where ``late_config`` is there, it is ``{}``: see :meth:`settled`.
         layers: base layer first.
         blobs: called with the positions of wanted layers, it gives ``(position, reader)`` in the source's own
             order; it can be called again. A reader is good until the next one is asked for.
         random_access: whether ``blobs`` may be called in parallel, once per layer.
         manifest: its bytes, if the image came with one; it is then sent byte for byte.
         manifest_type: media type of ``manifest``.
+        late_config: gives the configuration, for a source that tells it only behind the layers.
     """
 
     config: bytes
@@ -107,6 +109,11 @@ class Image:
     random_access: bool = True
     manifest: bytes | None = None
     manifest_type: str = OCI_MANIFEST
+    late_config: Callable[[], bytes] | None = field(default=None, repr=False)
+
+    def settled(self) -> Image:
+        """Return the same image with its configuration; cheap when the wanted layers were read before it is asked."""
+        return self if self.late_config is None else replace(self, config=self.late_config(), late_config=None)
 
 
 @dataclass(frozen=True, slots=True)

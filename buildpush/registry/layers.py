@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, TypeVar
 from buildpush.errors import BuildPushError, CancelledError, DigestError
 from buildpush.events import Progress, Sink
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
-from buildpush.images.manifests import check_digests, compression_of, is_elsewhere, layer_media_type
+from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.references import Digest, Repository
 from buildpush.meter import Meter
@@ -54,6 +54,11 @@ class Work:
     repository: Repository
     prefix: str
     diff_ids: tuple[Digest, ...]
+
+    def settled(self) -> Work:
+        """Return it when its layers are there: some sources tell the configuration only behind them."""
+        image = self.image.settled()
+        return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
 
     def item(self, at: int) -> str:
         """What a layer is called in messages."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from buildpush.images.compression import Compressed
+from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.habits import Habit
 from buildpush.state import alive
@@ -57,6 +57,13 @@ CREATE TABLE IF NOT EXISTS habits (
 DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
 DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
 """
+_DOCUMENTS = """
+CREATE TABLE IF NOT EXISTS documents (
+    digest TEXT NOT NULL PRIMARY KEY,
+    content BLOB NOT NULL
+) WITHOUT ROWID
+"""
+_LARGEST_DOCUMENT = 1024 * 1024
 _FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
 _FIND_BLOB = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE digest = ? AND md5 IS NOT NULL"
 _KEEP = """
@@ -158,6 +165,22 @@ class Memory:
     def keep_habit(self, host: str, habit: Habit) -> None:
         """Remember how uploads to *host* are best sent."""
         self._write(_KEEP_HABIT, host, habit.part, habit.fresh, habit.whole)
+
+    def find_document(self, digest: Digest) -> bytes | None:
+        """Return a configuration or manifest that was kept, if it is still what its digest promises."""
+        question = "SELECT content FROM documents WHERE digest = ?"
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._database and (row := self._database.execute(question, (str(digest),)).fetchone()):
+                content = bytes(row[0])
+                return content if digest_of(content) == digest else None
+        return None
+
+    def keep_document(self, content: bytes) -> None:
+        """Remember a configuration or manifest that its source tells only at a price."""
+        row = (str(digest_of(content)), content)
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._database and len(content) <= _LARGEST_DOCUMENT:
+                self._database.execute("INSERT OR IGNORE INTO documents VALUES (?, ?)", row)
 
     def _first(self, question: str, *words: str) -> Compressed | None:
         row = self._ask(question, *words)

@@ -147,6 +147,8 @@ class _Delivery:
         """Bring all blobs of *image* into *repository*."""
         work = Work(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
+        work = work.settled()
+        image = work.image
         if image.manifest:
             return self._unchanged(work, image.manifest, layers)
         found = [layer.diff_id for layer in layers if layer.diff_id]
