@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
 
-from buildpush.errors import RegistryError, UnreachableError
+from buildpush.errors import AuthenticationError, RegistryError, UnreachableError
 from buildpush.events import Retry, Traffic
+from buildpush.images.compression import BLOCK, Compressing, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
 from buildpush.registry.client import Registry
 from buildpush.registry.habits import Habit
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
+from buildpush.sandbox import Sandbox
 
 pytestmark = pytest.mark.sandbox
 
@@ -217,6 +220,69 @@ def test_a_blob_is_mounted_from_where_an_earlier_run_pushed_it(http, keychain, b
 
     assert pushed.layers[0].fate == "mounted"
     assert layers.opened == []
+
+
+def remembered(memory, repository, data: bytes) -> None:
+    """Let *memory* know what a layer becomes, and that *repository* has it."""
+    compressing = Compressing(io.BytesIO(data), "gzip", 1, checksums=True)
+    for _ in compressing:
+        pass
+    memory.keep(compressing.result, f"{library('gzip', 1)}, level 1, blocks of {BLOCK}")
+    memory.keep_home(repository, compressing.result.digest)
+
+
+def test_an_upload_that_a_mount_began_is_gone_on_with(http, keychain, box, repository, source, memory):
+    """The registry answers 202 where it cannot mount; a second POST would leave its upload behind."""
+    remembered(memory, Repository(box.host, "docker-release/gone"), LARGE)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory))
+
+    posts = [one for one in box.requests if one.method == "POST" and "uploads" in one.path]
+    assert ["mount" in one.query for one in posts] == [True, False]  # the layer's and the configuration's
+    assert pushed.layers[0].fate == "sent"
+    assert box.has_blob(pushed.layers[0].digest)
+
+
+def test_after_a_mount_that_was_not_done_that_pair_is_not_tried_again(http, keychain, box, repository, source, memory):
+    other = LARGE[::-1]
+    for data in (LARGE, other):
+        remembered(memory, Repository(box.host, "docker-release/gone"), data)
+    registry = Registry(http, keychain, memory=memory, workers=1)
+    push(source(LARGE, other).image(), [repository.tagged("1")], registry)
+
+    assert sum("mount" in one.query for one in box.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_mount_that_is_refused_is_an_upload_with_the_scope_of_here_alone(
+    http, keychain, box, repository, source, memory, status
+):
+    remembered(memory, Repository(box.host, "docker-release/gone"), LARGE)
+    challenge = {"WWW-Authenticate": f'Bearer realm="{box.url}/v2/token",service="{box.host}"'}
+    box.add_fault("POST", "uploads", status=status, headers=challenge, times=2 if status == 401 else 1)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory))
+
+    assert pushed.layers[0].fate == "sent"
+
+
+def test_an_upload_address_on_another_host_sees_no_credentials(box, registry, repository, source):
+    with Sandbox() as other:
+        location = f"{other.url.replace('127.0.0.1', 'localhost')}/v2/docker-local/app/blobs/uploads/1"
+        box.add_fault("POST", "uploads", status=202, headers={"Location": location}, times=9)
+        with pytest.raises(AuthenticationError):
+            push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+        assert other.requests
+        assert {one.username for one in other.requests} == {""}
+
+
+def test_an_upload_goes_where_the_registry_sends_it_on_to(box, registry, repository, source):
+    """Some registries redirect the bytes to a store of theirs."""
+    session = registry.request(repository, "POST", "blobs/uploads/", body=b"").headers["Location"]
+    box.add_fault("PATCH", "uploads", status=307, headers={"Location": session})
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert len(patches(box)) == 3  # sent on, taken; and the configuration
 
 
 def test_a_push_tells_what_it_moved(registry, repository, source, events):
