@@ -13,7 +13,7 @@ from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink
 from buildpush.places import Here
 from buildpush.results import RunResult
-from buildpush.secrets import redact
+from buildpush.secrets import redact, redacted
 from buildpush.session import Session, Story
 from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
@@ -24,7 +24,7 @@ from buildpush.settings.written import WrittenStep
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all steps of one run share: its number, its secrets, its start."""
+    """What all steps of one run share: its number, its secrets, its start, and what their file gave notes about."""
 
     session: Session
     started: datetime
@@ -32,6 +32,7 @@ class Surroundings:
     vault: Vault
     facts: Facts
     ci: Ci
+    notes: tuple[str, ...] = ()
 
     def resolve(self, step: WrittenStep, sink: Sink) -> Resolved:
         """Return the order that *step* amounts to."""
@@ -50,7 +51,7 @@ class Surroundings:
             self.session.sink(Note(f"the run is not recorded: {error}"))
 
 
-def surroundings(session: Session, *, dry: bool = False) -> Surroundings:
+def surroundings(session: Session, *, dry: bool = False, notes: tuple[str, ...] = ()) -> Surroundings:
     """Return the surroundings of one run; a *dry* one moves no counter and leaves no trace."""
     connectors = read_connectors(session.connectors) if session.connectors else Connectors()
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
@@ -59,7 +60,7 @@ def surroundings(session: Session, *, dry: bool = False) -> Surroundings:
     git = Git(Here(session.env), session.cwd)
     variables = dict(session.variables)
     facts = Facts(session.env, git, counter, started.timestamp(), vault.secret, written=variables, inputs=variables)
-    return Surroundings(session, started, connectors, vault, facts, ci(session.env))
+    return Surroundings(session, started, connectors, vault, facts, ci(session.env), notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,14 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
         order = self.order
-        return {
+        document = {
             "step": self.step.identifier,
             "where": self.step.where,
             "settings": {
-                name: {"value": redact(_shown(getattr(order.settings, name, ""))), "by": written.origin.where}
+                name: {"value": _shown(getattr(order.settings, name, "")), "by": written.origin.where}
                 for name, written in sorted(self.step.settings.items())
             },
-            "engine": {"name": self.engine, "reason": redact(self.reason)},
+            "engine": {"name": self.engine, "reason": self.reason},
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "build": {"name": order.build.name, "number": order.build.number, "publish": order.build.publish},
@@ -115,6 +116,7 @@ class Plan:
             "sources": dict(order.sources),
             "notes": list(self.notes),
         }
+        return dict(redacted(document))
 
 
 def plan(step: WrittenStep, session: Session) -> Plan:

@@ -10,7 +10,7 @@ from typing import Any
 from buildpush.artifactory import Published
 from buildpush.events import Decision
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
-from buildpush.secrets import redact
+from buildpush.secrets import redact, redacted
 
 # Raised when a key is renamed or leaves; new keys may come without a new number.
 JSON_VERSION = 1
@@ -60,19 +60,20 @@ class RunResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON types; keys are stable within ``version``."""
-        return {
+        document = {
             "version": JSON_VERSION,
-            "step": redact(self.step),
+            "step": self.step,
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
             "build": _build_json(self.published),
-            "output": redact(self.output) if self.output else None,
+            "output": self.output,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "retries": self.retries,
-            "decisions": [{"what": d.what, "choice": d.choice, "reason": redact(d.reason)} for d in self.decisions],
-            "notes": [redact(note) for note in self.notes],
+            "decisions": [{"what": d.what, "choice": d.choice, "reason": d.reason} for d in self.decisions],
+            "notes": list(self.notes),
         }
+        return dict(redacted(document))
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the facts as pairs of words, in the order in which people want them."""

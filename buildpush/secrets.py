@@ -10,7 +10,8 @@ import base64
 import json
 import threading
 from bisect import bisect_right
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
 MASK = "********"
@@ -57,6 +58,17 @@ def redact(text: str) -> str:
         if form in text:
             text = text.replace(form, MASK)
     return text
+
+
+def redacted(value: Any) -> Any:
+    """Return *value*, made of plain JSON types, with :func:`redact` done to every text in it, names included."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {redact(name): redacted(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(entry) for entry in value]
+    return value
 
 
 def known_in(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -77,14 +77,14 @@ class Story:
     Layers travel in several threads; the sink behind is called by one at a time.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, notes: Iterable[str] = ()) -> None:
         self._sink = sink
         # A signal's handler may tell something in the middle of a call.
         self._lock = threading.RLock()
         self.seconds: dict[str, float] = {}
         self.retries = 0
         self.decisions: list[Decision] = []
-        self.notes: list[str] = []
+        self.notes = [redact(note) for note in notes]  # told before the story begins
         self._inner = [0.0]
 
     def __call__(self, event: Event) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from buildpush.errors import SettingsError
-from buildpush.secrets import redact
+from buildpush.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
 _TEMPORARY = re.compile(r"buildpush-(\d+)-")
@@ -55,7 +55,7 @@ class State:
         """Write the record of one run and return its path; the oldest of more than 200 are removed."""
         folder = self._made("runs")
         path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:_LONGEST_NAME]}.json"
-        write_private(path, redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n")
+        write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
         for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
             old.unlink(missing_ok=True)
         return path

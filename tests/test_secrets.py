@@ -9,9 +9,16 @@ from urllib.parse import quote
 
 import pytest
 
-from buildpush.secrets import MASK, Secret, known_in, redact
+from buildpush.secrets import MASK, Secret, known_in, redact, redacted
 
 VALUE = 'p@ss "wörd"/+1'
+
+
+def test_secrets_are_hidden_in_every_text_of_a_document():
+    """A number stays one, so that the document stays what it is."""
+    Secret("1234567")
+    document = {"a 1234567": ["1234567", {"b": ("x1234567", 1234567, None, True)}]}
+    assert redacted(document) == {f"a {MASK}": [MASK, {"b": [f"x{MASK}", 1234567, None, True]}]}
 
 
 def test_basic_authentication_is_hidden_from_then_on():
