@@ -9,14 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from buildpush.errors import BuildPushError, CancelledError, SettingsError
-from buildpush.secrets import redact
+from buildpush.secrets import redact, redacted
 
 if TYPE_CHECKING:
     from buildpush.results import RunResult
@@ -138,6 +137,10 @@ def _drop_stdout() -> None:
 
 def _interrupted(interrupt: BaseException) -> int:
     _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
+    return _interrupt_code(interrupt)
+
+
+def _interrupt_code(interrupt: BaseException) -> int:
     return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
 
 
@@ -250,30 +253,59 @@ def make_run() -> click.Command:
     more: list[click.Parameter] = [
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
         click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
-        click.Option(["--strict"], is_flag=True, help="Fail where a note would be printed."),
+        click.Option(["--strict"], is_flag=True, help="Fail before the push where a note would be printed."),
     ]
     return Reading("run", _run, more, "Build, push, publish: the step or steps in FILE.")
 
 
 def _run(**options: Any) -> None:
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
-    loaded, session = _load(options)
     if as_json and digest_file == _STDOUT:
         message = "--json and --digest-file - both want stdout"
         raise click.UsageError(message)
-    for path in filter(None, (digest_file, session.env.get("GITHUB_OUTPUT"))):
-        if path != _STDOUT:
-            _check_writable(Path(path))
-    from buildpush.pipeline import run_all
+    with _document(as_json) as document:
+        loaded, session = _load(options)
+        document.update(_around_json(loaded))
+        for path in filter(None, (digest_file, session.env.get("GITHUB_OUTPUT"))):
+            if path != _STDOUT:
+                _check_writable(Path(path))
+        from buildpush.pipeline import run_all
 
-    report = partial(_report, as_json=as_json, digest_file=digest_file, env=session.env)
+        reported = _reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
+        with reported as achieved, _shown(session) as session:
+            run_all(loaded, session, strict=strict, achieved=achieved)
+
+
+@contextmanager
+def _document(wanted: bool) -> Iterator[dict[str, Any]]:
+    """Give the document of a command to fill; if it is *wanted* it is printed however the block ends."""
+    document: dict[str, Any] = {"steps": []}
     try:
-        with _shown(session) as session:
-            results = run_all(loaded, session, strict=strict)
-    except BuildPushError as error:
-        report(error.results, error=error)
+        yield document
+    except BaseException as error:
+        document["error"] = _error_json(error)
         raise
-    report(results)
+    finally:
+        if wanted:
+            click.echo(json.dumps(redacted(document), indent=2, ensure_ascii=False))
+
+
+def _around_json(loaded: Loaded) -> dict[str, Any]:
+    """Return what a file says besides the steps that are run."""
+    return {"notRun": list(loaded.others), "notes": list(loaded.notes)}
+
+
+@contextmanager
+def _reported(
+    document: dict[str, Any], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]
+) -> Iterator[list[RunResult]]:
+    """Give a list for results; what is in it at the end is reported, also after an error or Ctrl-C."""
+    achieved: list[RunResult] = []
+    try:
+        yield achieved
+    finally:
+        document["steps"] = [result.as_json() for result in achieved]
+        _report(achieved, as_json=as_json, digest_file=digest_file, env=env)
 
 
 @contextmanager
@@ -288,19 +320,9 @@ def _shown(session: Session) -> Iterator[Session]:
         shown.close()
 
 
-def _report(
-    results: tuple[RunResult, ...],
-    *,
-    as_json: bool,
-    digest_file: str | None,
-    env: Mapping[str, str],
-    error: BuildPushError | None = None,
-) -> None:
-    """Write the results for people or programs, and to the files that CI systems read."""
-    if as_json:
-        document = {"steps": [result.as_json() for result in results]} | _error_json(error)
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    elif results:
+def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
+    """Write the results for people, if they want no document, and to the files that CI systems read."""
+    if results and not as_json:
         # With --digest-file -, stdout is for the digest alone.
         click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
     digests = [result.digest for result in results if result.digest]
@@ -313,11 +335,12 @@ def _report(
         _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\nimage={last.references[0]}\n", "a")
 
 
-def _error_json(error: BuildPushError | None) -> dict[str, Any]:
-    if error is None:
-        return {}
-    hint = redact(error.hint) if error.hint else None
-    return {"error": {"message": redact(str(error)), "hint": hint, "setting": error.setting, "exit": error.exit_code}}
+def _error_json(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, BuildPushError):
+        return {"message": str(error), "hint": error.hint, "setting": error.setting, "exit": error.exit_code}
+    if isinstance(error, KeyboardInterrupt):
+        return {"message": "interrupted", "hint": None, "setting": None, "exit": _interrupt_code(error)}
+    return {"message": f"{type(error).__name__}: {error}", "hint": None, "setting": None, "exit": _HIDDEN_EXIT}
 
 
 def _check_writable(path: Path) -> None:
@@ -348,14 +371,15 @@ def make_check() -> click.Command:
 
 def _check(**options: Any) -> None:
     as_json = options.pop("as_json")
-    loaded, session = _load(options)
-    from buildpush.plan import plan
+    with _document(as_json) as document:
+        loaded, session = _load(options)
+        document.update(_around_json(loaded))
+        from buildpush.plan import plan
 
-    plans = [plan(step, session) for step in loaded.steps]
-    if as_json:
-        click.echo(json.dumps({"steps": [each.as_json() for each in plans]}, indent=2, ensure_ascii=False))
-        return
-    click.echo("\n\n".join(str(each) for each in plans))
+        plans = [plan(step, session) for step in loaded.steps]
+        document["steps"] = [each.as_json() for each in plans]
+    if not as_json:
+        click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
         click.echo(f"not run: {other}", err=True)
     for note in loaded.notes:
@@ -403,12 +427,13 @@ def make_build() -> click.Command:
 
 def _build(**options: Any) -> None:
     output, as_json = options.pop("output"), options.pop("as_json")
-    loaded, session = _load(options)
-    from buildpush.pipeline import build_all
+    with _document(as_json) as document:
+        loaded, session = _load(options)
+        document.update(_around_json(loaded))
+        from buildpush.pipeline import build_all
 
-    with _shown(session) as session:
-        results = build_all(loaded, session, output=output)
-    _report(results, as_json=as_json, digest_file=None, env={})
+        with _reported(document, as_json=as_json, digest_file=None, env={}) as achieved, _shown(session) as session:
+            build_all(loaded, session, output=output, achieved=achieved)
 
 
 @command("Publish a saved build-info, or show a published one.")

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from buildpush import engines
 from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, publish_push
@@ -34,55 +34,58 @@ from buildpush.sinks import parse, write
 Pushed = PushedImage | PushedIndex
 
 
-def run_all(loaded: Loaded, session: Session, *, strict: bool = False) -> tuple[RunResult, ...]:
+def run_all(
+    loaded: Loaded, session: Session, *, strict: bool = False, achieved: list[RunResult] | None = None
+) -> tuple[RunResult, ...]:
     """Run every step of *loaded* in its order and return their results; the first failure ends the run.
+
+    Args:
+        loaded: the steps.
+        session: what they may touch.
+        strict: refuse a step that gives a note.
+        achieved: gets each result as soon as there is one, so that its owner has them however the run ends.
 
     Raises:
         BuildPushError: its ``results`` hold what was achieved until then.
     """
+    results = [] if achieved is None else achieved
     session.state.sweep()
-    around = surroundings(session)
+    around = surroundings(session, notes=loaded.notes)
     _announce(loaded, session, strict=strict)
-    results: list[RunResult] = []
-    for step in loaded.steps:
-        try:
-            results.append(run_step(step, around, strict=strict))
-        except BuildPushError as error:
-            error.results = (*results, *error.results)
-            raise
+    with _told(results):
+        for step in loaded.steps:
+            run_step(step, around, results, strict=strict)
     return tuple(results)
 
 
-def run_step(step: WrittenStep, around: Surroundings, *, strict: bool = False) -> RunResult:
+def run_step(step: WrittenStep, around: Surroundings, achieved: list[RunResult], *, strict: bool = False) -> None:
     """Resolve, check, build, push, publish: one step.
 
-    Returns:
-        The receipt: what the registry confirmed, where the build-info is, how long each phase took.
+    Its receipt goes to *achieved* and into the record of runs: what the registry confirmed, where the build-info is,
+    how long each phase took. A step that fails after its push leaves one as well.
 
     Raises:
         BuildPushError: the first thing that failed; its class says which phase, its hint what to do.
     """
     # Artifactory knows a run of a build by its start: with one start, a step would replace what another published.
     around = replace(around, started=around.session.now())
-    story = Story(around.session.sink)
+    story = Story(around.session.sink, around.notes)
+    progress = _Progress(step, story)
     with story.phase("resolve", step.name or step.identifier):
         order = around.resolve(step, story)
     _refuse_notes(story, strict=strict)
-    with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
+    with (
+        _kept(progress, around, achieved),
+        _limited(order, story),
+        connect(order, around.session, story) as connection,
+        _interruptible(connection),
+    ):
         engine = _engine(order, connection, story)
         with story.phase("preflight"):
             _check(order, connection)
         _refuse_notes(story, strict=strict)
-        pushed = _build_and_push(order, engine, connection, story)
-        try:
-            published = _publish(order, pushed, connection, around, story)
-        except BuildPushError as error:
-            error.results = (_result(step, story, pushed=pushed),)
-            around.record(error.results[0])
-            raise
-    result = _result(step, story, pushed=pushed, published=published)
-    around.record(result)
-    return result
+        _build_and_push(order, engine, connection, progress, strict=strict)
+        progress.published = _publish(order, progress.pushed, connection, around, story)
 
 
 def _check(order: Resolved, connection: Connection) -> None:
@@ -100,14 +103,20 @@ def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | N
     return engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
 
 
-def _build_and_push(order: Resolved, engine: Engine | None, connection: Connection, story: Story) -> Pushed | None:
+def _build_and_push(
+    order: Resolved, engine: Engine | None, connection: Connection, progress: _Progress, *, strict: bool
+) -> None:
+    """Build and push, or look at what was pushed earlier; *progress* knows the receipt from the moment it is there."""
+    story = progress.story
     if order.request is None or engine is None:
-        return receipt(order.references[0], connection.registry)
+        progress.pushed = receipt(order.references[0], connection.registry)
+        return
     with story.phase("build", engine.name), engine.build(order.request) as image:
+        _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
         if order.push:
-            return _push(image, order, connection, story)
-        _drain(image)
-    return None
+            progress.pushed = _push(image, order, connection, story)
+        else:
+            _drain(image)
 
 
 def _push(image: Image | Index, order: Resolved, connection: Connection, story: Story) -> Pushed:
@@ -172,14 +181,27 @@ def _record(order: Resolved, around: Surroundings) -> BuildRecord:
     )
 
 
-def build_all(loaded: Loaded, session: Session, *, output: str | None) -> tuple[RunResult, ...]:
-    """Build every build step of *loaded* without a push; *output* says where the image goes, if anywhere."""
+def build_all(
+    loaded: Loaded, session: Session, *, output: str | None, achieved: list[RunResult] | None = None
+) -> tuple[RunResult, ...]:
+    """Build every build step of *loaded* without a push.
+
+    Args:
+        loaded: the steps.
+        session: what they may touch.
+        output: where the image goes, if anywhere.
+        achieved: as for :func:`run_all`.
+    """
     if output:
         _check_output(output, loaded)
     session.state.sweep()
-    around = surroundings(session, dry=True)
+    around = surroundings(session, dry=True, notes=loaded.notes)
     _announce(loaded, session, strict=False)
-    return tuple(_build_only(step, around, output) for step in loaded.steps)
+    results = [] if achieved is None else achieved
+    with _told(results):
+        for step in loaded.steps:
+            results.append(_build_only(step, around, output))
+    return tuple(results)
 
 
 def _check_output(output: str, loaded: Loaded) -> None:
@@ -191,12 +213,13 @@ def _check_output(output: str, loaded: Loaded) -> None:
 
 
 def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> RunResult:
-    story = Story(around.session.sink)
+    story = Story(around.session.sink, around.notes)
+    progress = _Progress(step, story, output=output)
     with story.phase("resolve", step.name or step.identifier):
         order = replace(around.resolve(step, story), push=False)
     if order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
-        return _result(step, story)
+        return replace(progress.result(), output=None)
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
         with story.phase("build", engine.name), engine.build(order.request) as image:
@@ -204,27 +227,59 @@ def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> 
                 write(image, output, order.references, around.session.cwd)
             else:
                 _drain(image)
-    return _result(step, story, output=output)
+    return progress.result()
 
 
-def _result(
-    step: WrittenStep,
-    story: Story,
-    *,
-    pushed: Pushed | None = None,
-    published: Published | None = None,
-    output: str | None = None,
-) -> RunResult:
-    return RunResult(
-        step=step.name or step.identifier,
-        pushed=pushed,
-        published=published,
-        output=output,
-        seconds=story.seconds,
-        retries=story.retries,
-        decisions=tuple(story.decisions),
-        notes=tuple(story.notes),
-    )
+@dataclass(slots=True)
+class _Progress:
+    """What one step has achieved so far."""
+
+    step: WrittenStep
+    story: Story
+    pushed: Pushed | None = None
+    published: Published | None = None
+    output: str | None = None
+
+    def result(self) -> RunResult:
+        """Return it as the receipt of the step."""
+        return RunResult(
+            step=self.step.name or self.step.identifier,
+            pushed=self.pushed,
+            published=self.published,
+            output=self.output,
+            seconds=self.story.seconds,
+            retries=self.story.retries,
+            decisions=tuple(self.story.decisions),
+            notes=tuple(self.story.notes),
+        )
+
+
+@contextmanager
+def _kept(progress: _Progress, around: Surroundings, achieved: list[RunResult]) -> Iterator[None]:
+    """Keep the receipt however the block ends: an image that is pushed stays pushed after a time-out or Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        if progress.pushed:
+            _keep(progress, around, achieved)
+        raise
+    _keep(progress, around, achieved)
+
+
+def _keep(progress: _Progress, around: Surroundings, achieved: list[RunResult]) -> None:
+    result = progress.result()
+    achieved.append(result)
+    around.record(result)
+
+
+@contextmanager
+def _told(results: list[RunResult]) -> Iterator[None]:
+    """Let an error that ends the block tell *results*."""
+    try:
+        yield
+    except BuildPushError as error:
+        error.results = tuple(results)
+        raise
 
 
 def _announce(loaded: Loaded, session: Session, *, strict: bool) -> None:
