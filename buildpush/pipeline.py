@@ -249,6 +249,7 @@ class _Progress:
             output=self.output,
             seconds=self.story.seconds,
             retries=self.story.retries,
+            traffic=self.story.traffic,
             decisions=tuple(self.story.decisions),
             notes=tuple(self.story.notes),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildpush.artifactory import Published
-from buildpush.events import Decision
+from buildpush.events import Decision, Traffic
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.secrets import redact, redacted
 
@@ -28,6 +28,7 @@ class RunResult:
         output: file or folder that was written instead of a push, or ``None``.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
+        traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
         decisions: what buildpush chose by itself, and why.
         notes: what the user should know.
     """
@@ -38,6 +39,7 @@ class RunResult:
     output: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
+    traffic: Traffic | None = None
     decisions: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -70,6 +72,7 @@ class RunResult:
             "output": self.output,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "retries": self.retries,
+            "traffic": _traffic_json(self.traffic),
             "decisions": [{"what": d.what, "choice": d.choice, "reason": d.reason} for d in self.decisions],
             "notes": list(self.notes),
         }
@@ -87,6 +90,9 @@ class RunResult:
         if self.published:
             rows.append(("build", self.published.url))
         rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
+        if self.traffic:
+            rows.append(("moved", _moved_words(self.traffic)))
+            rows.append(("spent", _spent_words(self.traffic)))
         if self.retries:
             rows.append(("retries", str(self.retries)))
         return [(name, redact(value)) for name, value in rows]
@@ -124,6 +130,29 @@ def _build_json(published: Published | None) -> dict[str, str] | None:
 
 def _size(count: int) -> str:
     return f"{count} B" if count < _KILO else f"{count / _KILO:,.1f} kB"
+
+
+def _traffic_json(traffic: Traffic | None) -> dict[str, Any] | None:
+    if traffic is None:
+        return None
+    counts = {name: getattr(traffic, name) for name in ("read", "sent", "again", "mounted", "skipped")}
+    return {**counts, "seconds": {work: round(seconds, 3) for work, seconds in traffic.seconds.items()}}
+
+
+def _moved_words(traffic: Traffic) -> str:
+    counts = {
+        "read": traffic.read,
+        "sent": traffic.sent,
+        "of it again": traffic.again,
+        "mounted": traffic.mounted,
+        "already there": traffic.skipped,
+    }
+    return ", ".join(f"{_size(count)} {what}" for what, count in counts.items() if count) or "nothing"
+
+
+def _spent_words(traffic: Traffic) -> str:
+    """Return on what the threads of a push spent their time; several at once spend more than the clock shows."""
+    return ", ".join(f"{work} {seconds:.1f} s" for work, seconds in traffic.seconds.items()) + " (all threads)"
 
 
 _FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}

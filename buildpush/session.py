@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, ignore
+from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, Traffic, ignore
 from buildpush.secrets import redact
 from buildpush.state import State
 
@@ -83,6 +83,7 @@ class Story:
         self._lock = threading.RLock()
         self.seconds: dict[str, float] = {}
         self.retries = 0
+        self.traffic: Traffic | None = None
         self.decisions: list[Decision] = []
         self.notes = [redact(note) for note in notes]  # told before the story begins
         self._inner = [0.0]
@@ -97,6 +98,8 @@ class Story:
                     self.decisions.append(replace(event, reason=redact(event.reason)))
                 case Note(text):
                     self.notes.append(redact(text))
+                case Traffic():
+                    self.traffic = event
                 case _:
                     pass
             self._sink(event)

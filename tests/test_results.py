@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from buildpush.events import Decision, Note
+from buildpush.events import Decision, Note, Traffic
 from buildpush.results import RunResult
 from buildpush.secrets import MASK, Secret
 from buildpush.session import Story
@@ -21,6 +21,22 @@ def test_html_is_escaped():
 def test_a_cell_of_markdown_stays_one_cell():
     shown = RunResult(step="a|b\\|c\nd <b>")._repr_markdown_()
     assert r"| step | a\|b\\\|c d &lt;b> |" in shown.splitlines()
+
+
+def test_what_a_push_moved_and_spent_is_told_to_people_and_programs():
+    traffic = Traffic(2_000_000, 1_500_000, 500_000, 0, 7_000, {"compress": 1.26, "send": 0.5})
+    story = Story(lambda _: None)
+    story(traffic)
+    result = RunResult(step="s", traffic=story.traffic)
+
+    rows = dict(result.rows())
+    for words in ("read", "sent", "of it again", "already there"):
+        assert words in rows["moved"]
+    assert "mounted" not in rows["moved"]
+    assert rows["spent"] == "compress 1.3 s, send 0.5 s (all threads)"
+    assert result.as_json()["traffic"]["again"] == 500_000
+    assert result.as_json()["traffic"]["seconds"] == {"compress": 1.26, "send": 0.5}
+    assert RunResult(step="s").as_json()["traffic"] is None
 
 
 def test_no_form_of_a_result_tells_a_secret():

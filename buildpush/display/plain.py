@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from buildpush.display.words import Sentences, bytes_words
+from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.events import Event, Progress
 from buildpush.secrets import redact
 
@@ -24,7 +24,7 @@ class Plain:
         self._start = clock()
         self._lock = threading.Lock()
         self._sentences = Sentences()
-        self._spoken: dict[str, float] = {}
+        self._last: dict[str, tuple[float, int]] = {}
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, if it has one."""
@@ -41,8 +41,18 @@ class Plain:
         if event.state not in {"sending", "pulling"}:
             return self._sentences.of(event)
         now = self._clock()
-        if now - self._spoken.setdefault(event.item, now) < SECONDS_BETWEEN_PROGRESS:
+        before = self._last.setdefault(event.item, (now, event.done))
+        if now - before[0] < SECONDS_BETWEEN_PROGRESS:
             return ""
-        self._spoken[event.item] = now
+        self._last[event.item] = (now, event.done)
         of = f" of {bytes_words(event.total)}" if event.total else ""
-        return f"{event.state} {event.item}: {bytes_words(event.done)}{of}"
+        rate = (event.done - before[1]) / (now - before[0])
+        return f"{event.state} {event.item}: {bytes_words(event.done)}{of}{_pace(event, rate)}"
+
+
+def _pace(event: Progress, rate: float) -> str:
+    """Return bytes per second and, where the end is known, the time until then; nothing while nothing moves on."""
+    if rate <= 0:
+        return ""
+    left = f", {seconds_words((event.total - event.done) / rate)} left" if event.total else ""
+    return f", {bytes_words(int(rate))}/s{left}"

@@ -70,8 +70,8 @@ def test_plain_says_where_a_long_layer_is_every_ten_seconds():
         now = float(second)
         plain(Progress("layer 1", second * 1_000_000, 30_000_000))
     assert stream.getvalue().splitlines() == [
-        "   10.0s  sending layer 1: 10.0 MB of 30.0 MB",
-        "   20.0s  sending layer 1: 20.0 MB of 30.0 MB",
+        "   10.0s  sending layer 1: 10.0 MB of 30.0 MB, 1.0 MB/s, 20.0 s left",
+        "   20.0s  sending layer 1: 20.0 MB of 30.0 MB, 1.0 MB/s, 10.0 s left",
     ]
 
 
