@@ -63,7 +63,7 @@ def _find_by_get(registry: Registry, repository: Repository, digest: Digest) -> 
 def _stored(answer: Answer | Stream, digest: Digest) -> Stored | None:
     headers = answer.headers
     says, size = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
-    if says != str(digest):
+    if says != str(digest) and says.startswith("sha256:"):  # one by another algorithm cannot be compared
         return None
     return Stored(
         digest, int(size) if size.isdecimal() else None, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -119,9 +120,10 @@ class _Upload:
         self._location: str | None = None
         self._unsure = False  # whether the registry must be asked how far it is
         self._resumed = False  # whether bytes that this run has not sent are in the upload
+        self._doubted = False  # whether it went on at an offset that the registry told
         self._handed = 0  # as far as bytes were ever given to the network
         self._best = 0  # as far as the registry ever confirmed
-        self._failures = 0  # in a row, without getting any further
+        self._failures: Counter[int] = Counter()  # by status, 0 for none, since it last got any further
 
     def run(self, begun: str | None) -> Compressed:
         self._parts.fill(self._part)
@@ -192,7 +194,7 @@ class _Upload:
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
             raise refusal(answer, f"{self._task.what} cannot be sent to {self._repository}")
         self._parts.move_to(0)
-        self._unsure = self._resumed = False
+        self._unsure = self._resumed = self._doubted = False
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
         self._least = min(int(wish), LARGEST_PART) if wish.isdecimal() else 1
         self._went_to(answer)
@@ -205,14 +207,15 @@ class _Upload:
 
     def _prepare(self, again: _AgainError) -> None:
         """Get ready for another try, or raise what stands in its way."""
-        self._failures += 1
-        if self._failures >= (again.tries or self._registry.http.attempts):
+        attempts, status = self._registry.http.attempts, again.answer.status if again.answer else 0
+        self._failures[status] += 1
+        if self._failures[status] >= (again.tries or attempts) or self._failures.total() >= attempts:
             raise again.error from again
         self._unsure = True
         if again.lost or self._in_one_go:
             self._lose()
         what = f"{self._task.what} to {self._repository}"
-        self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures, again.answer)
+        self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures.total(), again.answer)
 
     def _lose(self) -> None:
         self._location = None
@@ -231,7 +234,7 @@ class _Upload:
             self._begin()
             return
         self._went_to(answer)
-        self._unsure = False
+        self._unsure, self._doubted = False, True
         self._confirmed(offset)
 
     def _confirmed(self, offset: int) -> None:
@@ -242,7 +245,8 @@ class _Upload:
             raise _AgainError(error, lost=True)
         self._handed = max(self._handed, offset)
         if offset > self._best:
-            self._best, self._failures = offset, 0
+            self._best = offset
+            self._failures.clear()
 
     # Sending
 
@@ -383,8 +387,8 @@ class _Upload:
         altered = DigestError(
             f"{error} (the registry computed another digest)", hint="a proxy in between changes what it passes on"
         )
-        # What another run had sent may be something else: then all of it is sent once more.
-        return _AgainError(altered, answer, lost=True) if self._resumed else altered
+        # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
+        return _AgainError(altered, answer, lost=True) if self._resumed or self._doubted else altered
 
     def _arrived(self) -> Compressed | None:
         """Return the blob if it is there in spite of a failure; without an answer it is not."""

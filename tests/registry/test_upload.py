@@ -115,6 +115,32 @@ def test_a_place_that_is_wrong_three_times_in_a_row_is_an_error(box, registry, r
     assert len(patches(box)) == 3
 
 
+def test_an_offset_that_is_not_true_costs_the_blob_once_more(box, registry, repository, source, events):
+    """The digest at the end tells; what is wrong is not tagged, and what can be mended is."""
+    box.add_fault("PATCH", "uploads", after=6 * MEGA)
+    box.add_fault("GET", "uploads", status=204, headers={"Range": "0-1999999"})
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+
+
+def test_a_token_that_ends_right_after_a_cut_is_renewed_all_the_same(box, registry, repository, source):
+    challenge = {"WWW-Authenticate": f'Bearer realm="{box.url}/v2/token",service="{box.host}"'}
+    box.add_fault("PATCH", "uploads", close=True)
+    box.add_fault("PATCH", "uploads", status=401, headers=challenge)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+
+
+def test_a_digest_by_another_algorithm_is_no_contradiction(box, registry, repository, source):
+    other = {"Docker-Content-Digest": f"sha512:{'0' * 128}"}
+    box.add_fault("PUT", "manifests/1$", status=201, headers=other)
+    push(source(LARGE).image(), [repository.tagged("0")], registry)
+    with pytest.raises(RegistryError, match="is not there"):  # the fault stored nothing, and that is found out
+        push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+
 def test_after_a_cut_each_part_has_a_connection_of_its_own(box, registry, repository, source, small_parts):
     box.add_fault("PATCH", "uploads", after=MEGA)
     push(source(LARGE).image(), [repository.tagged("1")], registry)
