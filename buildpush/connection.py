@@ -86,5 +86,12 @@ def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sin
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
-    docker = Docker(session.env, Here(session.env), keychain.find, sink, scratch=session.state.scratch)
+    docker = Docker(
+        session.env,
+        Here(session.env),
+        keychain.find,
+        sink,
+        scratch=session.state.scratch,
+        memory=registry.memory,
+    )
     return (Native(base, sink), docker)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import tempfile
@@ -11,32 +10,29 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from buildpush.engines import Spelling, buildkit
+from buildpush.engines import Spelling, buildkit, daemon
+from buildpush.engines.daemon import Daemon, connect, failures
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.images import dockerfile
-from buildpush.images.archives import open_docker_archive, open_layout
+from buildpush.images.archives import open_layout
+from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
 from buildpush.images.stages import base_images
 from buildpush.places import FILES, Content, Place, Ran
 from buildpush.registry.auth import Credential
+from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 SOCKET = "/var/run/docker.sock"
-REMEDIES = (
-    "start Docker (sudo systemctl start docker, or Docker Desktop); or let your user reach it "
-    "(sudo usermod -aG docker $USER, then log in again, or set DOCKER_HOST); "
-    "or use engine: native, which needs none but does no RUN"
-)
+REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
 _PROGRAMS = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
-_PART = 1024 * 1024
-_CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
 
 Find = Callable[[str], "Credential | None"]
 
@@ -51,12 +47,14 @@ class Surroundings:
 
     Attributes:
         home: the user's Docker configuration folder.
+        memory: of documents that the daemon tells only in an export.
     """
 
     env: Mapping[str, str]
     home: Path
     place: Place
     sink: Sink
+    memory: Memory | None = None
 
 
 class Docker:
@@ -68,6 +66,7 @@ class Docker:
         find: gives the credential of a base image's host.
         sink: gets each line of the build's log.
         scratch: folder for temporary folders; the system's by default.
+        memory: of what was pushed before.
     """
 
     name: ClassVar[str] = "docker"
@@ -95,9 +94,9 @@ class Docker:
         sink: Sink = ignore,
         *,
         scratch: Path | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        home = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or "/") / ".docker")
-        self._around = Surroundings(env, home, place, sink)
+        self._around = Surroundings(env, daemon.home_of(env), place, sink, memory)
         self._find = find
         self._scratch = scratch
 
@@ -169,22 +168,8 @@ class Docker:
         Raises:
             EngineMissingError: it does not answer.
         """
-        import docker
-        from docker.errors import DockerException
-
-        host = buildkit.current_host(self._around.env, self._around.home)
-        environment = {**self._around.env, **({"DOCKER_HOST": host} if host else {})}
-        try:
-            client = docker.from_env(environment=environment, timeout=600)
-        except (DockerException, OSError, ValueError) as error:
-            message = f"the Docker daemon does not answer: {redact(str(error))}"
-            raise EngineMissingError(message, hint=REMEDIES, setting="engine") from error
-        with closing(client):
+        with closing(connect(self._around.env, self._around.home)) as client:
             yield client
-
-
-class BrokenError(BuildError):
-    """The daemon's answer broke off."""
 
 
 class Build:
@@ -217,7 +202,8 @@ class Build:
                 self._loaded(program)
             else:
                 self._classic()
-            yield self._saved()
+            with self._daemon.image(self.tag) as image:
+                yield without_manifest(image)
         finally:
             self._remove_tag()
 
@@ -226,7 +212,7 @@ class Build:
         said = self.around.place.run([*program, "inspect"], env=self._variables()).stdout
         if "Driver:" in said and "docker" not in said.partition("Driver:")[2].partition("\n")[0].split():
             return True
-        return _CONTAINERD in (self._ask(self.client.info).get("DriverStatus") or [])
+        return self._daemon.keeps_manifests
 
     def _as_layout(self, program: tuple[str, ...]) -> Image | Index:
         """Build into an OCI layout: no second copy in the daemon, layers not compressed twice."""
@@ -329,13 +315,11 @@ class Build:
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
         """Give *parts*; a daemon that goes away in the middle is an error of the build."""
-        from docker.errors import DockerException
-
         try:
             yield from parts
-        except (DockerException, OSError) as error:
+        except failures() as error:
             message = f"the Docker daemon went away: {redact(str(error))}"
-            raise BrokenError(message, hint="see its log; then run again") from error
+            raise BuildError(message, hint="see its log; then run again") from error
 
     def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Return the daemon's answer.
@@ -343,40 +327,16 @@ class Build:
         Raises:
             BuildError: it refuses, or does not answer.
         """
-        from docker.errors import DockerException
-
         try:
             return question(*arguments, **named)
-        except (DockerException, OSError) as error:
+        except failures() as error:
             message = f"Docker refuses: {redact(str(error))}"
             raise BuildError(message) from error
 
-    def _saved(self) -> Image | Index:
-        """Return the image as the daemon gives it out; a broken stream is asked for once more."""
-        path = self.folder / "image.tar"
-        try:
-            self._save(path)
-        except BrokenError:
-            self._save(path)
-        return open_docker_archive(path)
-
-    def _save(self, path: Path) -> None:
-        image = self._ask(self.client.images.get, self.tag)
-        parts = self._ask(image.save, chunk_size=_PART)
-        with path.open("wb") as file:
-            for part in self._reading(parts):
-                self._write(file, part)
-
-    def _write(self, file: BinaryIO, part: bytes) -> None:
-        try:
-            file.write(part)
-        except OSError as error:
-            hint = "free some space there, or set TMPDIR to a larger disk" if error.errno == errno.ENOSPC else None
-            message = f"the image cannot be written to {self.folder}: {error.strerror}"
-            raise BuildError(message, hint=hint) from error
+    @property
+    def _daemon(self) -> Daemon:
+        return Daemon(self.client, self.folder, self.around.memory, self.around.sink)
 
     def _remove_tag(self) -> None:
-        from docker.errors import DockerException
-
-        with suppress(DockerException, OSError):
+        with suppress(*failures()):
             self.client.images.remove(self.tag)

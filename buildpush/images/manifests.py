@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from buildpush.errors import BadNameError, DigestError, PushError, UnsupportedError
@@ -18,7 +18,10 @@ from buildpush.images.model import (
     INDEX_TYPES,
     MANIFEST_TYPES,
     OCI_LAYER,
+    OCI_MANIFEST,
     Compression,
+    Image,
+    Index,
     Layer,
     MediaTypes,
     Platform,
@@ -184,6 +187,32 @@ def _steps(config: bytes) -> list[str]:
         return [str(one.get("created_by", "")) for one in entries if not one.get("empty_layer")]
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return []
+
+
+def without_manifest(target: Image | Index) -> Image | Index:
+    """Return *target* as if it had come without manifests: a push writes them, and compresses what is not yet."""
+    if isinstance(target, Image):
+        return replace(target, manifest=None, manifest_type=OCI_MANIFEST)
+    images = tuple(replace(image, manifest=None, manifest_type=OCI_MANIFEST) for image in target.images)
+    return Index(images)
+
+
+def choose(there: Sequence[Platform | None], wanted: Platform) -> int | None:
+    """Return which of *there* is for *wanted*: the same variant, else one without, else any of the architecture."""
+    fitting = {
+        at: one.variant
+        for at, one in enumerate(there)
+        if one and (one.os, one.architecture) == (wanted.os, wanted.architecture)
+    }
+    for variant in (wanted.variant, _COMMON_VARIANTS.get(wanted.architecture, ""), ""):
+        for at, found in fitting.items():
+            if found == variant:
+                return at
+    return next(iter(fitting), None)
+
+
+# Source: containerd/platforms, "Normalization": arm64 means v8, arm means v7.
+_COMMON_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
 def platform_of(config: bytes) -> Platform:

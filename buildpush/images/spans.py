@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from buildpush.errors import PushError
 from buildpush.images.tar import HEAD, compression_of
@@ -177,3 +177,91 @@ def _refuse_compressed(path: Path) -> None:
     if kind:
         message = f"{path} is compressed with {kind}, and its layers could only be read one after the other"
         raise PushError(message, hint=f"unpack it first: {_UNPACKERS[kind]} < {path} > FILE.tar")
+
+
+def members_of(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
+    """Give the regular files of a tar that can only be read forward, each with a reader of its bytes.
+
+    A reader is good until the next file is asked for; nothing is kept of what was passed by.
+
+    Args:
+        pieces: the tar's bytes, in pieces of any size.
+        what: the tar's name, for messages.
+
+    Raises:
+        PushError: it is no tar, or breaks off.
+    """
+    stream = _Forward(pieces)
+    try:
+        with tarfile.open(fileobj=cast("Any", stream), mode="r:") as tar:
+            for member in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+                if member.isreg() and not member.issparse():
+                    yield member, cast("BinaryIO", _Part(stream, member.size, what))
+    except tarfile.TarError as error:
+        message = f"{what} cannot be read as a tar: {error}"
+        raise PushError(message) from error
+
+
+class _Forward:
+    """Pieces as a file that goes forward only."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+        self._at = 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        """Return the next *size* bytes, fewer only at the end."""
+        parts = list(self._take(size))
+        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+
+    def seek(self, position: int) -> None:
+        if position < self._at:
+            message = "a stream was to be read backwards"
+            raise tarfile.StreamError(message)
+        for _ in self._take(position - self._at):
+            pass
+
+    def _take(self, size: int) -> Iterator[memoryview]:
+        while size > 0 and (self._rest or self._next()):
+            part, self._rest = self._rest[:size], self._rest[size:]
+            size -= len(part)
+            self._at += len(part)
+            yield part
+
+    def _next(self) -> bool:
+        self._rest = memoryview(next(filter(None, self._pieces), b""))
+        return bool(self._rest)
+
+
+class _Part(io.RawIOBase):
+    """A member of a tar that is read forward."""
+
+    def __init__(self, stream: _Forward, size: int, what: str) -> None:
+        self._stream = stream
+        self._end = stream.tell() + size
+        self._what = what
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = self._end - self._stream.tell()
+        if left < 0:
+            message = "a member of a stream was to be read when it had passed by"
+            raise ValueError(message)
+        wanted = left if size < 0 else min(size, left)
+        block = self._stream.read(wanted)
+        if len(block) < wanted:
+            message = f"{self._what} ends too early"
+            raise PushError(message, hint="run again")
+        return block
+
+    def readinto(self, buffer: Any, /) -> int:
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)

@@ -54,14 +54,12 @@ CREATE TABLE IF NOT EXISTS habits (
     whole INTEGER NOT NULL,
     kept INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS documents (
+    digest TEXT PRIMARY KEY,
+    content BLOB NOT NULL
+) WITHOUT ROWID;
 DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
 DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
-"""
-_DOCUMENTS = """
-CREATE TABLE IF NOT EXISTS documents (
-    digest TEXT NOT NULL PRIMARY KEY,
-    content BLOB NOT NULL
-) WITHOUT ROWID
 """
 _LARGEST_DOCUMENT = 1024 * 1024
 _FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
@@ -168,19 +166,13 @@ class Memory:
 
     def find_document(self, digest: Digest) -> bytes | None:
         """Return a configuration or manifest that was kept, if it is still what its digest promises."""
-        question = "SELECT content FROM documents WHERE digest = ?"
-        with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._database and (row := self._database.execute(question, (str(digest),)).fetchone()):
-                content = bytes(row[0])
-                return content if digest_of(content) == digest else None
-        return None
+        row = self._ask("SELECT content FROM documents WHERE digest = ?", str(digest))
+        return row[0] if row and digest_of(row[0]) == digest else None
 
     def keep_document(self, content: bytes) -> None:
         """Remember a configuration or manifest that its source tells only at a price."""
-        row = (str(digest_of(content)), content)
-        with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._database and len(content) <= _LARGEST_DOCUMENT:
-                self._database.execute("INSERT OR IGNORE INTO documents VALUES (?, ?)", row)
+        if len(content) <= _LARGEST_DOCUMENT:
+            self._write("INSERT OR IGNORE INTO documents VALUES (?, ?)", str(digest_of(content)), content)
 
     def _first(self, question: str, *words: str) -> Compressed | None:
         row = self._ask(question, *words)

@@ -10,7 +10,15 @@ from typing import Any, BinaryIO, cast
 from buildpush.errors import DigestError, PushError, UnreachableError
 from buildpush.http import Answer, Stream
 from buildpush.images.compression import Hashes, digest_of
-from buildpush.images.manifests import Descriptor, Manifest, check_digests, describe_layers, platform_of, read_manifest
+from buildpush.images.manifests import (
+    Descriptor,
+    Manifest,
+    check_digests,
+    choose,
+    describe_layers,
+    platform_of,
+    read_manifest,
+)
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Image, Index, Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.registry.client import Registry, refusal
@@ -67,25 +75,13 @@ def _manifest(reference: Reference, registry: Registry) -> tuple[bytes, Manifest
 
 
 def _choose(index: Manifest, platform: Platform, reference: Reference) -> Descriptor:
-    """Return the image for *platform*: the same variant, else one without, else any of the architecture."""
-    fitting = [
-        one
-        for one in index.manifests
-        if one.platform and (one.platform.os, one.platform.architecture) == (platform.os, platform.architecture)
-    ]
-    for variant in (platform.variant, _COMMON_VARIANTS.get(platform.architecture, ""), ""):
-        for one in fitting:
-            if one.platform and one.platform.variant == variant:
-                return one
-    if fitting:
-        return fitting[0]
-    there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "none"
-    message = f"{reference} has no image for {platform}"
-    raise PushError(message, hint=f"it has: {there}", setting="platforms")
-
-
-# Source: containerd/platforms, "Normalization": arm64 means v8, arm means v7.
-_COMMON_VARIANTS = {"arm64": "v8", "arm": "v7"}
+    """Return the image for *platform*."""
+    at = choose([one.platform for one in index.manifests], platform)
+    if at is None:
+        there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "none"
+        message = f"{reference} has no image for {platform}"
+        raise PushError(message, hint=f"it has: {there}", setting="platforms")
+    return index.manifests[at]
 
 
 def _image(
