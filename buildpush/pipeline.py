@@ -27,6 +27,8 @@ from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
 from buildpush.settings.facts import Git, revision_of, vcs
+from buildpush.settings.kinds import TRUE
+from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
 from buildpush.sinks import parse, write
@@ -194,6 +196,7 @@ def build_all(
     """
     if output:
         _check_output(output, loaded)
+    _refuse_push(loaded)
     session.state.sweep()
     around = surroundings(session, dry=True, notes=loaded.notes)
     _announce(loaded, session, strict=False)
@@ -212,12 +215,20 @@ def _check_output(output: str, loaded: Loaded) -> None:
         raise SettingsError(message, hint="choose one with --step, or write an oci: folder")
 
 
+def _refuse_push(loaded: Loaded) -> None:
+    """Refuse a push that was asked for just now; one that the file or a variable wants is for a run."""
+    for said in (step.settings.get("push") for step in loaded.steps):
+        if said and said.origin.kind in {"flag", "keyword"} and str(said.value).strip().lower() in TRUE:
+            message = "a build pushes nothing"
+            raise SettingsError(message, where=said.origin.where, hint="use run, which builds and pushes")
+
+
 def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> RunResult:
     story = Story(around.session.sink, around.notes)
     progress = _Progress(step, story, output=output)
     with story.phase("resolve", step.name or step.identifier):
-        order = replace(around.resolve(step, story), push=False)
-    if order.request is None:
+        order = around.resolve(step, story, push=False) if step.type == BUILD_STEP else None
+    if order is None or order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
         return replace(progress.result(), output=None)
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):

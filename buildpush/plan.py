@@ -34,10 +34,10 @@ class Surroundings:
     ci: Ci
     notes: tuple[str, ...] = ()
 
-    def resolve(self, step: WrittenStep, sink: Sink) -> Resolved:
-        """Return the order that *step* amounts to."""
+    def resolve(self, step: WrittenStep, sink: Sink, *, push: bool = True) -> Resolved:
+        """Return the order that *step* amounts to; without *push*, nobody has to say where the image would go."""
         facts = self.facts.within(written=step.facts)
-        settings = evaluate(step, facts, sink=sink)
+        settings = evaluate(step, facts, sink=sink, push=push)
         return resolve(
             settings, cwd=self.session.cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step
         )

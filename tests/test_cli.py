@@ -507,6 +507,25 @@ def test_a_digest_file_that_cannot_be_written_is_refused_before_the_push(project
     assert not project.box.requests
 
 
+@pytest.mark.parametrize("words", [[], ["--no-push"]])
+def test_a_build_needs_no_login_and_no_connectors_file(project, monkeypatch, words):
+    monkeypatch.delenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD")
+    assert run_command(["build", "step.yml", "--output", "oci:out", *words]) == 0
+    assert (project.folder / "out" / "index.json").exists()
+
+
+def test_a_build_needs_no_repo(project):
+    assert run_command(["build", "--engine", "native", "--output", "docker-archive:out.tar"]) == 0
+    assert (project.folder / "out.tar").exists()
+
+
+def test_a_build_that_is_told_to_push_is_refused(project, capsys):
+    assert run_command(["build", "step.yml", "--connectors", "connectors.yml", "--push"]) == 2
+    shown = capsys.readouterr().err
+    assert "--push: a build pushes nothing" in shown
+    assert "use run" in shown
+
+
 def test_an_output_of_no_known_kind_is_refused_before_the_build(project, capsys):
     assert run_command(["build", "step.yml", "--connectors", "connectors.yml", "--output", "zip:out"]) == 2
     shown = capsys.readouterr().err

@@ -18,7 +18,7 @@ from buildpush.settings.connectors import Connector, Connectors, Login, reposito
 from buildpush.settings.expressions import Value
 from buildpush.settings.expressions import evaluate as answer
 from buildpush.settings.facts import Facts, ci
-from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named
+from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
 from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
 from buildpush.settings.typed import typed
 from buildpush.settings.vault import Vault
@@ -30,6 +30,11 @@ Wishes = BuildAndPush | PublishBuildInfo
 
 # These are kept as written: what they say is for the time while the step runs.
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
+# These say where an image goes and what is recorded about it: a build that stays here asks for none of them.
+_FOR_A_PUSH: Final = frozenset({"username", "password", "push"}) | {
+    setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
+}
+_UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
 
 
@@ -66,20 +71,22 @@ class Resolved:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore) -> Wishes:
+def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
     """Return the settings of *step*, expressions answered and values typed.
 
     Args:
         step: as written.
         facts: of the run; what the file says around the step is added here.
         sink: hears about settings without effect.
+        push: whether the image may go anywhere; if not, nobody has to say where and as whom.
 
     Raises:
         SettingsError: an expression has no answer, or a value cannot be used; with the place that said it.
     """
     around = facts.within(written=step.facts)
-    values = {name: answered(step, name, written, around) for name, written in step.settings.items()}
-    return typed(step, values, sink=sink)
+    wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
+    values = {name: answered(step, name, written, around) for name, written in wanted.items()}
+    return typed(step, values if push else {"repo": _UNNAMED} | values | {"push": "false"}, sink=sink)
 
 
 def answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Raw:
@@ -207,9 +214,10 @@ class _Work:
 
 
 def _building(settings: BuildAndPush, work: _Work) -> Resolved:
-    connector = work.connectors.find(settings.connector_ref) if settings.connector_ref else None
+    connector = _connector(settings, work)
     repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
-    references = tuple(repository.tagged(tag) for tag in settings.tags)
+    named = settings.push or "repo" in work.written or settings.repo != _UNNAMED
+    references = tuple(repository.tagged(tag) for tag in settings.tags if named)
     push_login = _push_login(settings, repository, connector, work) if settings.push else None
     logins = _logins(settings, push_login, work)
     artifactory, build = _build_info(settings, repository, connector, push_login, work)
@@ -313,9 +321,17 @@ def _created(env: Mapping[str, str]) -> int | None:
 # ---- credentials
 
 
+def _connector(settings: BuildAndPush, work: _Work) -> Connector | None:
+    """Return the connector of the registry; without a push nobody needs a connectors file for it."""
+    if not settings.connector_ref or (not settings.push and work.connectors.file is None):
+        return None
+    return work.connectors.find(settings.connector_ref)
+
+
 def _used(settings: BuildAndPush, work: _Work) -> tuple[Connector, ...]:
-    names = (*((settings.connector_ref,) if settings.connector_ref else ()), *settings.base_image_connector_refs)
-    return tuple(work.connectors.find(name) for name in names)
+    bases = tuple(work.connectors.find(name) for name in settings.base_image_connector_refs)
+    connector = _connector(settings, work)
+    return (connector, *bases) if connector else bases
 
 
 def _push_login(

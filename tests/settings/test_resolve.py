@@ -10,7 +10,7 @@ import pytest
 from buildpush.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
 from buildpush.images.model import Platform
 from buildpush.places import Ran, Recorded
-from buildpush.settings.connectors import read_connectors
+from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Counter, Facts, Git
 from buildpush.settings.resolve import evaluate, resolve
 from buildpush.settings.sources import read
@@ -110,6 +110,13 @@ class House:
         connectors, vault, facts = self.parts()
         step = self.step(text, **keywords)
         return resolve(evaluate(step, facts), cwd=self.cwd, facts=facts, vault=vault, connectors=connectors, step=step)
+
+    def build(self, text, **keywords):
+        _, vault, facts = self.parts()
+        step = self.step(text, **keywords)
+        connectors = self.parts()[0] if "baseImage" in text else Connectors()
+        wishes = evaluate(step, facts, push=False)
+        return resolve(wishes, cwd=self.cwd, facts=facts, vault=vault, connectors=connectors, step=step)
 
     def refused(self, text=STEP, **keywords):
         with pytest.raises(SettingsError) as caught:
@@ -293,6 +300,30 @@ class TestCredentials:
         del house.env["TOKEN"]
         assert house.resolve(connector_ref="jfrog", push=False).credentials == {}
         assert isinstance(house.refused(connector_ref="jfrog"), SecretError)
+
+    def test_a_build_asks_for_nothing_that_only_a_push_needs(self, house):
+        """Not even for a repo, for the secret behind an expression, or for a connectors file."""
+        said = {
+            "connector_ref": "jfrog",
+            "publish_build_info": True,
+            "artifactory_token": '<+secrets.getValue("missing")>',
+            "username": "me",
+        }
+        order = house.build(STEP, **said)
+        assert {str(reference.repository) for reference in order.references} == {"acme.jfrog.io/docker-local/site"}
+        assert (order.push, order.credentials, order.artifactory, order.build.publish) == (False, {}, None, False)
+        assert (
+            house.build(
+                STEP.replace("repo: acme.jfrog.io/docker-local/site", "dockerfile: Dockerfile"), **said
+            ).references
+            == ()
+        )
+
+    def test_a_build_needs_the_connectors_of_its_bases(self, house):
+        order = house.build(spec("baseImageConnectorRefs: [jfrog]"))
+        assert list(order.credentials) == ["acme.jfrog.io"]
+        with pytest.raises(SettingsError, match="no connector 'nowhere'"):
+            house.build(spec("baseImageConnectorRefs: [nowhere]"))
 
     def test_user_and_password_are_next(self, house):
         house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
