@@ -487,7 +487,9 @@ def make_sandbox() -> click.Command:
 
 def _sandbox(port: int, data: Path | None) -> None:
     from buildpush.sandbox import serve
+    from buildpush.state import State
 
+    State.default().sweep()
     # Ctrl-C is how a server is meant to end.
     with suppress(KeyboardInterrupt):
         serve(port, data, announce=_welcome)
@@ -532,6 +534,7 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
 
     parameters = dict(_pair(text, "--parameter") for text in parameter)
     with _shown(Session.default()) as session:
+        session.state.sweep()
         executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")

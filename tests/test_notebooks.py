@@ -263,6 +263,22 @@ def test_an_interrupted_kernel_tidies_up_within_five_seconds(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.programs
+def test_a_kernel_that_is_interrupted_while_it_begins_leaves_no_file(tmp_path):
+    path = write(tmp_path / "try.ipynb", new_code_cell("1"))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    arguments = [sys.executable, "-c", SCRIPT, str(path), str(tmp_path / "out")]
+    env = os.environ | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=env) as process:
+        while not list(scratch.glob(f"buildpush-{process.pid}-*/kernel.json")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read().strip().endswith("interrupted")
+    assert list(scratch.glob("buildpush-*")) == []
+
+
 TUTORIALS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 

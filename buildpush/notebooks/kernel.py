@@ -85,6 +85,14 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self.run.leaks = json.loads(answer["data"]["text/plain"])
 
 
+    def bury(self) -> None:
+        """See to it that the kernel is dead: one that was interrupted while it began would go on writing its files."""
+        process = getattr(getattr(self.km, "provisioner", None), "process", None)
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Run:
     """One execution of one notebook.
 
@@ -139,8 +147,14 @@ class Run:
             @classmethod
             def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> None:
                 run.executed = nb_man.nb
-                with tempfile.TemporaryDirectory(prefix="buildpush-", ignore_cleanup_errors=True) as folder:
-                    run.client(nb_man, kernel_name, folder).execute()
+                # With the process in its name, a later run sweeps it should this one be killed.
+                name = f"buildpush-{os.getpid()}-"
+                with tempfile.TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder:
+                    client = run.client(nb_man, kernel_name, folder)
+                    try:
+                        client.execute()
+                    finally:
+                        client.bury()
 
         return Engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -81,7 +82,7 @@ class Sandbox:
     def _folder(self) -> Path:
         if self._data is not None:
             return self._data
-        folder = tempfile.mkdtemp(prefix="buildpush-sandbox-")
+        folder = tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-sandbox-")
         self._stops.append(lambda: shutil.rmtree(folder, ignore_errors=True))
         return Path(folder)
 

@@ -1,6 +1,7 @@
 """The sandbox as Python code sees it: it starts, stops, survives and says clearly why it cannot."""
 
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -49,6 +50,12 @@ def test_it_leaves_no_thread_and_no_folder():
         assert folder.exists()
     assert threading.active_count() == before
     assert not folder.exists()
+
+
+def test_its_folder_names_the_process_that_a_sweep_asks_about():
+    with Sandbox() as box:
+        names = [part for part in box._store.content.path("00").parts if part.startswith("buildpush-")]
+        assert names[0].startswith(f"buildpush-{os.getpid()}-")
 
 
 def test_it_stops_at_once_although_a_client_stays_connected(client, box):
