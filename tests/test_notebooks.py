@@ -188,12 +188,35 @@ def test_the_kernel_is_of_the_running_python_whatever_the_user_has_named_python3
 @pytest.mark.programs
 def test_a_failed_cell_is_an_error_and_the_notebook_up_to_there_is_kept(notebook, tmp_path):
     path = notebook('print("before")', "1 / 0", 'print("after")')
-    with pytest.raises(BuildPushError, match="failed: ZeroDivisionError: division by zero") as caught:
+    with pytest.raises(BuildPushError, match=r"In\[3\] failed: ZeroDivisionError: division by zero") as caught:
         notebooks.execute(path, {}, tmp_path / "out")
     kept = tmp_path / "out" / "try.ipynb"
     assert str(kept) in caught.value.hint
     assert "before" in kept.read_text(encoding="utf-8")
     assert "after\\n" not in kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize(
+    ("given", "said", "read"),
+    [
+        ({"tags": "UPPER:bad"}, "tags: 'UPPER:bad' is not a tag", "tags"),
+        ({"engine": "docker"}, "no Docker daemon is here: /nowhere does not exist", "engine"),
+        ({"connectors": "nosuch.yml"}, "nosuch.yml cannot be used: No such file", None),
+    ],
+)
+def test_a_mistake_in_a_parameter_is_told_as_a_command_tells_it(given, said, read, tmp_path, monkeypatch):
+    """A traceback stands in the notebook only; people want the sentence, the hint and what to read."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    heard = []
+    with pytest.raises(BuildPushError) as caught:
+        notebooks.execute("01-first-push", given, tmp_path, env=os.environ, sink=heard.append)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (caught.value.exit_code, caught.value.setting) == (2, read)
+    assert str(tmp_path / "01-first-push.ipynb") in caught.value.hint
+    assert "Traceback" not in str(heard)
+    assert "Traceback" in (tmp_path / "01-first-push.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.mark.programs

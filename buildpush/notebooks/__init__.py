@@ -81,7 +81,8 @@ def execute(
     Raises:
         SettingsError: there is no such notebook, or no such parameter.
         SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
-        BuildPushError: a cell failed; the notebook up to there was written.
+        BuildPushError: a cell failed, with its own error where that is one of ours; the notebook up to there was
+            written.
         KeyboardInterrupt: the kernel was interrupted, had its time to tidy up, and is stopped; nothing was written.
     """
     from buildpush.notebooks.kernel import Run
@@ -94,8 +95,9 @@ def execute(
     _search(run)
     executed = _write(run.executed, target)
     if failure:
-        hint = f"the notebook up to there: {executed.path}"
-        raise BuildPushError(failure, hint=hint)
+        kept = f"the notebook up to there: {executed.path}"
+        failure.hint = f"{failure.hint}; {kept}" if failure.hint else kept
+        raise failure
     return executed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from papermill.execute import execute_notebook
 
 from buildpush.errors import BuildPushError
 from buildpush.events import Finished, Log, Sink, Started
+from buildpush.notebooks import mistakes
 from buildpush.secrets import redact
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ SECONDS_TO_TIDY = 4.0
 _ENGINE = "buildpush"
 _PARAMETERS = {"parameters", "injected-parameters"}
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def _kernel_in(folder: str) -> type[AsyncKernelManager]:
@@ -67,22 +68,26 @@ def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Executes the cells, then asks the kernel which of them hold secrets that only it knows."""
+    """Executes the cells, then asks the kernel which of them hold secrets that only it knows, and what ended them."""
 
     def papermill_execute_cells(self) -> None:
         super().papermill_execute_cells()
         cells = repr(json.dumps([json.dumps(cell) for cell in self.nb.cells]))
         # Without the module the kernel's Python never made a Secret.
-        asked = (
+        leaks = (
             f"[i for i, cell in enumerate(__import__('json').loads({cells})) "
             "if __import__('sys').modules['buildpush.secrets'].known_in(cell)] "
             "if 'buildpush.secrets' in __import__('sys').modules else []"
         )
-        reply = self.wait_for_reply(
-            self.kc.execute("", silent=True, store_history=False, user_expressions={"leaks": asked})
-        )
-        answer = reply["content"]["user_expressions"]["leaks"]
-        self.run.leaks = json.loads(answer["data"]["text/plain"])
+        mistake = f"__import__('{mistakes.__name__}', fromlist=['last']).last()"
+        self.run.leaks = self._asked(leaks)
+        self.run.mistake = self._asked(mistake)
+
+    def _asked(self, expression: str) -> Any:
+        """Return what the kernel says to *expression*, in plain types."""
+        asked = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
+        answer = self.wait_for_reply(asked)["content"]["user_expressions"]["it"]
+        return ast.literal_eval(answer["data"]["text/plain"])
 
 
     def bury(self) -> None:
@@ -99,6 +104,7 @@ class Run:
     Attributes:
         executed: the notebook with its outputs, as far as it came.
         leaks: positions of cells that hold a secret known to the kernel.
+        mistake: the user's mistake that ended a cell, in words of the kernel.
     """
 
     def __init__(self, notebook: Path, values: dict[str, Any], sink: Sink) -> None:
@@ -108,8 +114,9 @@ class Run:
         self._began = 0.0
         self.executed: NotebookNode
         self.leaks: list[int] = []
+        self.mistake: dict[str, Any] | None = None
 
-    def execute(self) -> str | None:
+    def execute(self) -> BuildPushError | None:
         """Execute the notebook; return why a cell failed, or ``None``.
 
         Raises:
@@ -120,7 +127,9 @@ class Run:
         try:
             execute_notebook(str(self._notebook), None, self._values, engine_name=_ENGINE, progress_bar=False)
         except PapermillExecutionError as error:
-            return redact(f"cell {error.cell_index + 1} failed: {error.ename}: {error.evalue}")
+            if self.mistake:
+                return mistakes.made_of(self.mistake)
+            return BuildPushError(redact(f"In[{error.exec_count}] failed: {error.ename}: {error.evalue}"))
         except DeadKernelError as error:
             message = "the kernel died; nothing was written"
             raise BuildPushError(message, hint="memory is the usual reason") from error
@@ -200,12 +209,12 @@ class Run:
 
 
 def _plain(output: NotebookNode) -> str:
-    """Return a result as text; what was printed has been told while it was printed."""
+    """Return a result as text; what was printed has been told while it was printed, a traceback stays where it is."""
     if output.output_type in {"execute_result", "display_data"}:
         # Beside HTML, the plain text is hardly more than the name of a class.
         spare = "" if "text/html" in output.data else output.data.get("text/plain", "")
         return _without_pipes(str(output.data.get("text/markdown", spare)))
-    return _ANSI.sub("", "\n".join(output.traceback)) if output.output_type == "error" else ""
+    return ""
 
 
 def _without_pipes(text: str) -> str:

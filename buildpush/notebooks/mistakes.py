@@ -1,0 +1,30 @@
+"""What ended a notebook, as its kernel knows it: a mistake of the user keeps its sentence, hint and exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from buildpush.errors import BuildPushError, SettingsError
+from buildpush.secrets import redact
+
+# Some classes of the tree take more than words; those just below its root have all the exit codes.
+_KINDS: tuple[type[BuildPushError], ...] = (BuildPushError, *BuildPushError.__subclasses__())
+
+
+def last() -> dict[str, Any] | None:
+    """Return the error that ended the last cell of this process as plain types; ``None`` if it is no user's mistake."""
+    error = getattr(sys, "last_value", None)
+    if isinstance(error, BuildPushError):
+        said = {"message": str(error), "hint": error.hint, "setting": error.setting}
+        return {name: redact(text) if text else None for name, text in said.items()} | {"exit_code": error.exit_code}
+    if isinstance(error, OSError) and error.filename:
+        message = redact(f"{error.filename} cannot be used: {error.strerror}")
+        return {"message": message, "hint": None, "setting": None, "exit_code": SettingsError.exit_code}
+    return None
+
+
+def made_of(said: dict[str, Any]) -> BuildPushError:
+    """Return the error that :func:`last` told of."""
+    kind = next((kind for kind in _KINDS if kind.exit_code == said["exit_code"]), BuildPushError)
+    return kind(said["message"] or "", hint=said["hint"], setting=said["setting"])
