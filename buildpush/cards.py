@@ -179,6 +179,9 @@ _KINDS = {
 
 def words(setting: Setting) -> str:
     """Return the type of *setting* as a person says it, such as ``list of tags``."""
+    if setting.name == "engine":
+        here, later = engines.offered(setting.choices)
+        return "one of " + ", ".join(here) + (f" (not yet: {', '.join(later)})" if later else "")
     if setting.choices:
         return "one of " + ", ".join(setting.choices) if len(setting.choices) > 1 else f"only {setting.choices[0]}"
     asked = _without_none(setting.annotation)

@@ -179,6 +179,22 @@ class Reading(click.Command):
     def __init__(self, name: str, act: Callable[..., None], more: list[click.Parameter], text: str) -> None:
         super().__init__(name, callback=act, params=[*_common(), *more, *_setting_options()], help=text)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then the settings by their groups."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+class SettingOption(click.Option):
+    """The flag of one setting."""
+
+    group: str
+
 
 def _common() -> list[click.Parameter]:
     """Return the parameters of every command that reads a step."""
@@ -187,7 +203,9 @@ def _common() -> list[click.Parameter]:
         click.Option(["--step"], metavar="ID", help="Only the step of this identifier."),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
         click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
-        click.Option(["--var"], metavar="NAME=VALUE", multiple=True, help="A variable that expressions ask for."),
+        click.Option(
+            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable that expressions ask for; may be repeated."
+        ),
     ]
 
 
@@ -199,13 +217,45 @@ def _setting_options() -> list[click.Parameter]:
 
 
 def _setting_option(setting: Setting) -> click.Option:
-    name = f"setting_{setting.name}"
-    words = setting.sentence.replace("{setting}", "").replace("`", "")
+    name, words = f"setting_{setting.name}", _help(setting)
     if setting.kind == "switch":
-        return click.Option([f"{setting.flags[0]}/{setting.negative_flag}", name], default=None, help=words)
-    metavar = {"map": "KEY=VALUE", "choice": "|".join(setting.choices)}.get(setting.kind, setting.kind.upper())
-    many = setting.kind in {"list", "map"}
-    return click.Option([*setting.flags, name], metavar=metavar, multiple=many, default=None, help=words)
+        flags = [f"{setting.flags[0]}/{setting.negative_flag}", name]
+        option = SettingOption(flags, default=None, help=words)
+    else:
+        many = setting.kind in {"list", "map"}
+        option = SettingOption(
+            [*setting.flags, name], metavar=_metavar(setting), multiple=many, default=None, help=words
+        )
+    option.group = setting.group
+    return option
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.kind != "choice":
+        return {"map": "KEY=VALUE", "list": "TEXT", "duration": "10m", "secret": "REFERENCE"}.get(
+            setting.kind, setting.kind.upper()
+        )
+    from buildpush.engines import offered
+
+    return "|".join(offered(setting.choices)[0] if setting.name == "engine" else setting.choices)
+
+
+def _help(setting: Setting) -> str:
+    """Return the sentence of a setting, and in brackets what else a person asks before using its flag."""
+    words = setting.sentence.replace("{setting}", "").replace("`", "")
+    facts = [setting.spelled_variables[0].name]
+    if setting.kind in {"list", "map"}:
+        facts.append("may be repeated")
+    if setting.default:
+        facts.append(f"default: {_default_words(setting.default)}")
+    mark = "" if setting.honoured_by or setting.hint else "(not yet) "
+    return f"{mark}{words}  [{'; '.join(facts)}]"
+
+
+def _default_words(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "yes" if value is True else str(value)
 
 
 def _load(options: dict[str, Any]) -> tuple[Loaded, Session]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from buildpush.cards import Card, cards
+from buildpush.cards import HONOURED, Card, cards
 from buildpush.errors import SettingsError
 from buildpush.plan import Surroundings
 from buildpush.secrets import MASK, Secret, redact
@@ -18,7 +18,11 @@ from buildpush.settings.written import Loaded, Origin, Raw, Written, WrittenStep
 def overview() -> str:
     """Return one line per setting: its name and its sentence."""
     width = max(len(card.name) for card in cards())
-    return "\n".join(f"{card.name:<{width}}  {_plain(card.sentence)}" for card in cards())
+    return "\n".join(f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards())
+
+
+def _mark(card: Card) -> str:
+    return "(not yet) " if card.honoured_by == HONOURED[""] else ""
 
 
 def find(name: str) -> Card:

@@ -128,10 +128,10 @@ def test_defaults_are_said_as_a_step_file_says_them():
 
 
 def test_types_are_said_in_words():
-    kinds = {name: ALL[name].kind for name in ("tags", "engine", "publish_build_info", "password", "place")}
+    kinds = {name: ALL[name].kind for name in ("tags", "compression", "publish_build_info", "password", "place")}
     assert kinds == {
         "tags": "list of tags",
-        "engine": "one of auto, native, docker, buildx, buildah, kaniko",
+        "compression": "one of gzip, none, zstd",
         "publish_build_info": "yes, no or auto",
         "password": "reference to a secret",
         "place": "only here",

@@ -18,7 +18,7 @@ import urllib.request
 
 import pytest
 
-from buildpush import http, notebooks
+from buildpush import engines, http, notebooks
 from buildpush.cli import run_command
 from buildpush.pipeline import _Watch
 from buildpush.secrets import Secret
@@ -602,6 +602,22 @@ def page(box, path):
     with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{box.url}{path}", timeout=5) as answer:
         return answer.read().decode()
     return ""
+
+
+def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(capsys):
+    run_command(["run", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for engine in ("buildah", "kaniko", "buildx"):
+        assert (f"|{engine}" in shown) == (engine in {known.name for known in engines.known()})
+    assert "(not yet) Numeric user" in shown
+    assert "[PLUGIN_TAGS; may be repeated; default: latest]" in shown
+    assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
+
+
+@pytest.mark.parametrize(("setting", "said"), [("engine", "not yet: "), ("caching", "nobody yet: setting it is")])
+def test_explain_says_what_is_not_there_yet(capsys, setting, said):
+    run_command(["explain", setting])
+    assert said in capsys.readouterr().out
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -72,6 +72,12 @@ def known() -> tuple[type[Engine], ...]:
     return (Native, Docker)
 
 
+def offered(choices: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words of *choices* that ``engine`` may be today, and those that no engine answers to yet."""
+    names = {AUTO, *(engine.name for engine in known())}
+    return tuple(word for word in choices if word in names), tuple(word for word in choices if word not in names)
+
+
 def choose(
     wanted: str, set_names: Collection[str], request: BuildRequest, candidates: Sequence[Engine], sink: Sink
 ) -> Engine:
