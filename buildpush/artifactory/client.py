@@ -159,7 +159,7 @@ def base_url(text: str, http: Http) -> str:
     host = check_host(parts.netloc)
     if parts.scheme == "http" and scheme_for(host, http) != "http":
         message = f"credentials do not travel to {host} without TLS"
-        hint = "write https://, or name the host in the setting 'insecure' if it is your own"
+        hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
     return f"{parts.scheme}://{host}{_path_before_artifactory(parts.path)}/artifactory/"
 

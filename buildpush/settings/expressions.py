@@ -174,7 +174,7 @@ class _Evaluation:
         if "default" not in suffixes:
             what = f" for {self.field!r}" if self.field else ""
             message = f"<+input>{what} needs a value"
-            raise AbsentError(message, hint=f"give --input {self.field or 'NAME'}=VALUE, or write .default(VALUE)")
+            raise AbsentError(message, hint=f"give --var {self.field or 'NAME'}=VALUE, or write .default(VALUE)")
         raw = suffixes["default"].strip()
         if raw.startswith("*"):
             message = "the default of <+input> cannot begin with an asterisk"
