@@ -93,12 +93,13 @@ def choose(
     Raises:
         UnsupportedError: there is no such engine, or it cannot honour a setting that was set.
         EngineMissingError: the engine that was asked for, or each that could do it, is not here.
-        DockerfileError: the Dockerfile cannot be read.
+        DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
     """
     if wanted != AUTO:
         engine = _named(wanted, candidates)
         refuse_unspelled(engine, set_names, sink)
         _require(engine)
+        _require_done(engine, request, candidates)
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     passed: list[str] = []
@@ -139,6 +140,18 @@ def _require(engine: Engine) -> None:
         return
     message, _, hint = reason.partition("\n")
     raise EngineMissingError(message, hint=hint or None, setting="engine")
+
+
+def _require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Engine]) -> None:
+    """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights."""
+    refused = engine.refuses(request)
+    if not refused:
+        return
+    where, _, words = refused.partition(": ")
+    able = [other.name for other in candidates if other is not engine and not other.refuses(request)]
+    message = f"the engine {engine.name} does not do this: {words}"
+    hint = f"use engine: {' or '.join(able)}" if able else None
+    raise DockerfileError(message, hint=hint, where=where, setting="engine")
 
 
 def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:

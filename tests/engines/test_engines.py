@@ -85,6 +85,14 @@ def test_an_engine_that_was_asked_for_is_taken_or_missing():
     assert caught.value.hint == "start it"
 
 
+def test_an_engine_that_was_asked_for_and_cannot_is_an_error_with_line_and_remedy():
+    """A plan that says yes where the run says no is worse than none."""
+    with pytest.raises(DockerfileError) as caught:
+        chosen(Stub("native", refused="Dockerfile:3: RUN"), Stub("docker"), wanted="native")
+    assert (caught.value.where, caught.value.hint) == ("Dockerfile:3", "use engine: docker")
+    assert "does not do this: RUN" in str(caught.value)
+
+
 def test_an_unknown_engine_names_the_known():
     with pytest.raises(UnsupportedError) as caught:
         chosen(Stub("native"), wanted="kanikoo")
