@@ -2,5 +2,6 @@
 
 from buildpush.sandbox.box import Sandbox, serve
 from buildpush.sandbox.journal import Request
+from buildpush.sandbox.line import Line
 
-__all__ = ["Request", "Sandbox", "serve"]
+__all__ = ["Line", "Request", "Sandbox", "serve"]

@@ -1,0 +1,381 @@
+"""A line that breaks on request: a TCP proxy between a client and any server, to rehearse what networks do."""
+
+# ruff: noqa: SLF001 - a line, its connections and their ends are one thing in three classes
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from buildpush.errors import SettingsError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+Number = TypeVar("Number", int, float)
+
+BLOCK = 256 * 1024
+# What a slow line passes on in one go: the twentieth part of a second's bytes.
+BURSTS_PER_SECOND = 20
+HIGHEST_PORT = 65535
+SECONDS_BETWEEN_SAMPLES = 0.02
+# Linger for no time: closing the socket sends RST, and what is still on its way is lost.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Line:
+    """A TCP proxy on this machine that passes everything on, and breaks where it is told to.
+
+    All byte counts are per connection and start with its first byte, HTTP headers included.
+    Several misfortunes may be combined, and may be changed while the line is open: set the attribute of the same name.
+
+    Args:
+        upstream: ``HOST:PORT`` of the server it leads to.
+        port: to listen on, on loopback; 0 takes a free one.
+        reset_after: once so many bytes went to the server, the client's connection is reset (RST).
+            The server has received exactly these, and sees its connection end.
+        stall_after: once so many bytes went to the server, nothing passes any more in either direction;
+            both connections stay open until the line is closed.
+        truncate_after: once so many bytes of the server's answers went to the client, both connections end.
+        flip_at: position, from 0, of a byte on its way to the server in which the lowest bit is turned over.
+        bytes_per_second: of each connection, in each direction.
+        times: how many connections are hit by a reset, stall, truncation or flipped bit; ``None`` for all of them.
+
+    Attributes:
+        connections: how many were made so far.
+        sent: bytes passed on to the server so far, all connections together.
+        received: bytes passed on to clients so far.
+        history: pairs of seconds since the line was opened and ``sent`` at that moment, fifty a second at most.
+        hits: pairs of seconds since the line was opened and what happened:
+            ``reset``, ``stalled``, ``truncated``, ``flipped``.
+
+    Raises:
+        SettingsError: a number is negative, *upstream* is no address, or the port is taken.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        port: int = 0,
+        reset_after: int | None = None,
+        stall_after: int | None = None,
+        truncate_after: int | None = None,
+        flip_at: int | None = None,
+        bytes_per_second: float | None = None,
+        times: int | None = None,
+    ) -> None:
+        self._upstream = _address(upstream)
+        self._port = port
+        self.reset_after = _checked("reset_after", reset_after)
+        self.stall_after = _checked("stall_after", stall_after)
+        self.truncate_after = _checked("truncate_after", truncate_after)
+        self.flip_at = _checked("flip_at", flip_at, least=0)
+        self.bytes_per_second = _checked("bytes_per_second", bytes_per_second)
+        self.times = _checked("times", times, least=0)
+        self.connections = self.sent = self.received = 0
+        self.history: list[tuple[float, int]] = []
+        self.hits: list[tuple[float, str]] = []
+        self._hit: set[_Connection] = set()
+        self._open: set[_Connection] = set()
+        self._accepting: set[asyncio.Task[object]] = set()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        listening = _listen(self._port)
+        self.host = f"127.0.0.1:{listening.getsockname()[1]}"
+        self._opened = time.monotonic()
+        self._sample(0.0)
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listening, ready)), name="buildpush-line", daemon=True
+        )
+        self._thread.start()
+        ready.result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection and the thread; a second call does nothing."""
+        if self._thread:
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join()
+            self._thread = None
+
+    async def _serve(self, listening: socket.socket, ready: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing, self._empty = asyncio.Event(), asyncio.Event()
+        # asyncio's own server loses connections that come while it is being closed.
+        self._loop.add_reader(listening, self._accept, listening)
+        ready.set_result(None)
+        await self._closing.wait()
+        self._loop.remove_reader(listening)
+        listening.close()
+        self._sample(self._seconds())
+        await self._end()
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            client, _address = listening.accept()
+        except OSError:
+            return  # gone again
+        client.setblocking(False)
+        begun = self._loop.connect_accepted_socket(lambda: _Connection(self).client, client)
+        accepting = self._loop.create_task(begun)
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+
+    async def _end(self) -> None:
+        """Close all connections, those included that are just being accepted."""
+        if self._accepting:
+            await asyncio.wait(self._accepting)
+        for connection in list(self._open):
+            connection.close()
+        while self._open:
+            self._empty.clear()
+            await self._empty.wait()
+
+    # What connections ask and tell
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._opened
+
+    def _sample(self, seconds: float) -> None:
+        self.history.append((seconds, self.sent))
+
+    def _count(self, size: int, *, upwards: bool) -> None:
+        if not upwards:
+            self.received += size
+            return
+        self.sent += size
+        seconds = self._seconds()
+        if seconds - self.history[-1][0] >= SECONDS_BETWEEN_SAMPLES:
+            self._sample(seconds)
+
+    def _strikes(self, connection: _Connection, what: str) -> bool:
+        """Return whether this may happen to the connection, and count it if so."""
+        if self.times is not None and connection not in self._hit and len(self._hit) >= self.times:
+            return False
+        self._hit.add(connection)
+        seconds = self._seconds()
+        self.hits.append((seconds, what))
+        self._sample(seconds)
+        return True
+
+
+class _Connection:
+    """A client's connection to the line, and the line's own to the server."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.client = _End(self, upwards=True)
+        self.server = _End(self, upwards=False)
+        self.client.other, self.server.other = self.server, self.client
+
+    def opened(self) -> None:
+        """Connect to the server; until then the client is not read from."""
+        self.line._open.add(self)
+        self.line.connections += 1
+        self.client.hold("connecting")
+        self.connecting = asyncio.create_task(self._connect())
+        self.connecting.add_done_callback(lambda _task: self.ended())
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(lambda: self.server, *self.line._upstream)
+        except OSError:
+            self.client.reset()
+        else:
+            self.client.release("connecting")
+            if not self.client.is_open:
+                self.server.abort()
+
+    def close(self) -> None:
+        """End both at once."""
+        self.connecting.cancel()
+        for end in (self.client, self.server):
+            end.abort()
+
+    def ended(self) -> None:
+        """One of both is closed; the line forgets the connection when both are."""
+        if self.connecting.done() and not (self.client.is_open or self.server.is_open):
+            self.line._open.discard(self)
+            if not self.line._open:
+                self.line._empty.set()
+
+    def passed(self, end: _End) -> None:
+        """Let happen what is due after so many bytes in this direction."""
+        line = self.line
+        if end is self.server:
+            if end.count == line.truncate_after and line._strikes(self, "truncated"):
+                self._truncate()
+        elif end.count == line.stall_after and line._strikes(self, "stalled"):
+            self.client.hold("stalled")
+            self.server.hold("stalled")
+        elif end.count == line.reset_after and line._strikes(self, "reset"):
+            self.client.reset()
+
+    def _truncate(self) -> None:
+        # Not closed while the client still sends: that would be a reset, and might take the answer's beginning away.
+        self.server.abort()
+        self.client.deaf = True
+        self.client.release("full")
+        self.client.finish()
+
+
+class _End(asyncio.BufferedProtocol):
+    """One end of a connection; what arrives here leaves at the other."""
+
+    other: _End
+
+    def __init__(self, connection: _Connection, *, upwards: bool) -> None:
+        self.connection = connection
+        self.upwards = upwards
+        self.count = 0
+        self.is_open = self.deaf = self.ended = False
+        self._held: set[str] = set()
+        self._buffer = memoryview(bytearray(BLOCK))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
+        self.transport = transport
+        self.is_open = True
+        transport.set_write_buffer_limits(high=BLOCK)
+        if self.upwards:
+            self.connection.opened()
+
+    # What arrives
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return room for no more bytes than may pass before something is due."""
+        del sizehint
+        line = self.connection.line
+        limits = (line.reset_after, line.stall_after) if self.upwards else (line.truncate_after,)
+        room = [limit - self.count for limit in limits if limit is not None and limit > self.count]
+        if line.bytes_per_second:
+            room.append(max(int(line.bytes_per_second / BURSTS_PER_SECOND), 1))
+        return self._buffer[: min([BLOCK, *room])]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.deaf:
+            return
+        line = self.connection.line
+        data = self._buffer[:nbytes]
+        if self.upwards and line.flip_at is not None:
+            self._flip(data, line.flip_at - self.count)
+        if not self.other.transport.is_closing():
+            self.other.transport.write(bytes(data))
+        self.count += nbytes
+        line._count(nbytes, upwards=self.upwards)
+        if line.bytes_per_second:
+            self._rest(nbytes / line.bytes_per_second)
+        self.connection.passed(self)
+
+    def _flip(self, data: memoryview, at: int) -> None:
+        if 0 <= at < len(data) and self.connection.line._strikes(self.connection, "flipped"):
+            data[at] ^= 1
+
+    def _rest(self, seconds: float) -> None:
+        self.hold("slow")
+        asyncio.get_running_loop().call_later(seconds, self.release, "slow")
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        self.other.finish()
+        if self.deaf or self.other.ended:
+            self.transport.close()
+            self.other.close()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        if exc:
+            self.other.reset()
+        else:
+            self.other.close()
+        self.connection.ended()
+
+    # What leaves
+
+    def pause_writing(self) -> None:
+        self.other.hold("full")
+
+    def resume_writing(self) -> None:
+        self.other.release("full")
+
+    # Reading rests while there is any reason for it
+
+    def hold(self, reason: str) -> None:
+        self._held.add(reason)
+        if self.is_open:
+            self.transport.pause_reading()
+
+    def release(self, reason: str) -> None:
+        self._held.discard(reason)
+        if self.is_open and not self._held:
+            self.transport.resume_reading()
+
+    # Ways to end
+
+    def finish(self) -> None:
+        """Say that nothing more will come; the other direction stays open."""
+        if self.is_open:
+            self.transport.write_eof()
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        if self.is_open and not self.deaf:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.is_open:
+            self.transport.abort()
+
+    def reset(self) -> None:
+        """Close at once, and with RST instead of FIN."""
+        if self.is_open:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self.transport.abort()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+        message = f"a line leads to HOST:PORT, not to {text!r}"
+        raise SettingsError(message, hint="write it as in 127.0.0.1:5000")
+    return host.strip("[]"), int(port)
+
+
+def _checked(name: str, value: Number | None, *, least: int = 1) -> Number | None:
+    if value is not None and value < least:
+        message = f"{name} of a line is at least {least}, not {value}"
+        raise SettingsError(message)
+    return value
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Small, as between two machines: what the line has not passed on has hardly been sent.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(128)
+        listening.setblocking(False)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        message = f"the line cannot listen on 127.0.0.1:{port}: {getattr(error, 'strerror', None) or error}"
+        raise SettingsError(message, hint="name another port, or 0 for any free one") from error
+    return listening
