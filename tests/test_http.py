@@ -353,6 +353,17 @@ def test_a_body_that_ends_too_early_is_a_broken_connection(client):
 
 
 @sandbox
+def test_headers_that_break_off_are_a_broken_connection_and_no_answer(client):
+    def breaking(request):
+        request.wfile.write(b"HTTP/1.1 201 Created\r\nDocker-Content-Digest: sha256:2514e7")
+        request.close_connection = True
+
+    with serving(in_turn(breaking, OK)) as server:
+        assert client.request("GET", server.url).status == 200
+    assert len(client.waits) == 1
+
+
+@sandbox
 def test_a_host_that_never_answered_is_given_up_soon(client):
     with serving(OK) as server:
         pass

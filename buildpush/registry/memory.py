@@ -188,7 +188,7 @@ class Memory:
                 return row
         return None
 
-    def _write(self, order: str, *words: str | int | None) -> None:
+    def _write(self, order: str, *words: str | int | bytes | None) -> None:
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:
                 self._database.execute(order, words)

@@ -472,6 +472,8 @@ class Http:
     def _new_manager(self, scheme: str, proxy: str | None, insecure: bool) -> urllib3.PoolManager:
         import urllib3
 
+        from buildpush.http.wires import pools
+
         more: dict[str, Any] = {
             "maxsize": 16,
             "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
@@ -482,7 +484,7 @@ class Http:
             manager = urllib3.PoolManager(**more)
         else:
             manager = urllib3.ProxyManager(proxy, proxy_headers=_proxy_headers(proxy), **more)
-        manager.pool_classes_by_scheme = _pools(self._wired, self._patience.silence)
+        manager.pool_classes_by_scheme = pools(self._wired, self._patience.silence)
         return manager
 
     def _wired(self, wire: Any) -> None:
@@ -626,46 +628,6 @@ def _tls(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
             message = f"the certificates in {ca_file} cannot be read: {error.strerror or error}"
             raise SettingsError(message, hint="SSL_CERT_FILE names a file of PEM certificates") from error
     return context
-
-
-def _pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
-    """Return urllib3's pools with connections that report themselves to *wired* once they are made."""
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    def made(wire: HTTPConnection) -> None:
-        # The time limit for connecting must not be the one for sending: a slow line is no broken line.
-        if wire.sock is not None:
-            wire.sock.settimeout(silence)
-        wired(wire)
-
-    class Wire(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            made(self)
-
-        def request(self, *words: Any, **named: Any) -> None:
-            if self.sock is not None:
-                self.timeout = silence
-            super().request(*words, **named)
-
-    class SecureWire(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            made(self)
-
-        def request(self, *words: Any, **named: Any) -> None:
-            if self.sock is not None:
-                self.timeout = silence
-            super().request(*words, **named)
-
-    class Pool(HTTPConnectionPool):
-        ConnectionCls = Wire
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureWire
-
-    return {"http": Pool, "https": SecurePool}
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
