@@ -13,7 +13,6 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args
 
 from buildpush import engines
-from buildpush.engines import Spelling
 from buildpush.errors import SettingsError
 from buildpush.settings import encoders, kinds
 from buildpush.settings.encoders import AnyStep
@@ -114,7 +113,7 @@ def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]
 
 
 @cache
-def spellings() -> Mapping[str, Mapping[str, Spelling]]:
+def spellings() -> Mapping[str, Mapping[str, str]]:
     """Return what each engine spells: engine name to setting name to words."""
     return MappingProxyType({engine.name: engine.spells for engine in engines.known()})
 
@@ -135,7 +134,7 @@ def _card(step: str, setting: Setting) -> Card:
         since=setting.since,
         changed=(),
         honoured_by=_HINT if setting.hint and not setting.honoured_by else HONOURED[setting.honoured_by],
-        engines={engine: spells[setting.name].words for engine, spells in spellings().items() if setting.name in spells}
+        engines={engine: spells[setting.name] for engine, spells in spellings().items() if setting.name in spells}
         if setting.honoured_by == "engine"
         else {},
         examples=_examples(STEPS[step], setting),

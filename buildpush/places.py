@@ -50,11 +50,6 @@ class Ran:
 class Place(Protocol):
     """Somewhere a command can run."""
 
-    @property
-    def kind(self) -> str:
-        """``here``, ``recorded``."""
-        ...
-
     def run(
         self,
         argv: Sequence[str],
@@ -92,8 +87,6 @@ class Here:
         env: the whole environment of the commands.
         private: folder under which private files are put; the system's temporary folder if not given.
     """
-
-    kind = "here"
 
     def __init__(self, env: Mapping[str, str], *, private: Path | None = None) -> None:
         self._env = dict(env)
@@ -306,8 +299,6 @@ class Recorded:
         answers: results in the order of the calls, the last one for all further calls; or a function of the call.
             With none, every command ends with status 0 and prints nothing.
     """
-
-    kind = "recorded"
 
     def __init__(self, answers: Callable[[Call], Ran] | Iterable[Ran] = ()) -> None:
         self.calls: list[Call] = []

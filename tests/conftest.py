@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import urllib3  # noqa: F401  at its first import it binds a socket to look for IPv6, which no fast test may
 
 from buildpush.sandbox import Sandbox
 

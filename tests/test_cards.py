@@ -147,7 +147,7 @@ def test_the_engines_of_a_card_are_those_that_spell_it():
     for engine in engines.known():
         shown = {name: card.engines[engine.name] for name, card in ALL.items() if engine.name in card.engines}
         honoured = {name for name in engine.spells if setting_of(ALL[name])[1].honoured_by == "engine"}
-        assert shown == {name: engine.spells[name].words for name in honoured}
+        assert shown == {name: engine.spells[name] for name in honoured}
 
 
 def test_the_matrix_has_a_row_for_every_setting_that_engines_are_to_honour():

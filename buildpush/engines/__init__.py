@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
@@ -16,31 +15,16 @@ AUTO = "auto"
 HINTS = frozenset({"optimize"})
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
-    """How an engine says a setting.
-
-    Attributes:
-        words: as shown to people: ``--label``, ``itself``.
-        argument: what stands on its command line, where there is one.
-    """
-
-    words: str
-    argument: str | None = None
-
-
 class Engine(Protocol):
     """Something that builds images.
 
     Attributes:
         name: as in the setting ``engine``.
-        spells: the settings it honours, by name.
-        places: kinds of places it can run in.
+        spells: the settings it honours, by name, in its own words: ``--label``, ``itself``.
     """
 
     name: ClassVar[str]
-    spells: ClassVar[Mapping[str, Spelling]]
-    places: ClassVar[frozenset[str]]
+    spells: ClassVar[Mapping[str, str]]
 
     def missing(self) -> str | None:
         """Return why it cannot be used on this machine, and on a second line what to do; ``None`` where it can."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from buildpush.engines import Spelling, buildkit, daemon
+from buildpush.engines import buildkit, daemon
 from buildpush.engines.daemon import Daemon, connect, failures
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
@@ -70,19 +70,18 @@ class Docker:
     """
 
     name: ClassVar[str] = "docker"
-    places: ClassVar[frozenset[str]] = frozenset({"here"})
-    spells: ClassVar[Mapping[str, Spelling]] = MappingProxyType(
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "dockerfile": Spelling("--file", "--file"),
-            "context": Spelling("PATH", ""),
-            "labels": Spelling("--label", "--label"),
-            "build_args": Spelling("--build-arg", "--build-arg"),
-            "target": Spelling("--target", "--target"),
-            "platforms": Spelling("--platform", "--platform"),
-            "no_cache": Spelling("--no-cache", "--no-cache"),
-            "env_docker_secrets": Spelling("--secret", "--secret"),
-            "file_docker_secrets": Spelling("--secret", "--secret"),
-            "base_image_connector_refs": Spelling("config.json, private"),
+            "dockerfile": "--file",
+            "context": "PATH",
+            "labels": "--label",
+            "build_args": "--build-arg",
+            "target": "--target",
+            "platforms": "--platform",
+            "no_cache": "--no-cache",
+            "env_docker_secrets": "--secret",
+            "file_docker_secrets": "--secret",
+            "base_image_connector_refs": "config.json, private",
         }
     )
 

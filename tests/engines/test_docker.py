@@ -16,6 +16,7 @@ from buildpush.engines.docker import Docker
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note
 from buildpush.images.archives import write_docker_archive
+from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.auth import Credential
@@ -126,6 +127,56 @@ def test_buildx_gets_logins_and_secrets_in_private_files(folder, paper):
     assert "s3cr3t" not in repr(call.argv) + repr(call.env)
 
 
+# What another value of each setting that Docker spells makes of a request; secrets of either kind are one.
+ANOTHER = {
+    "build_args": {"build_args": {"A": "b"}},
+    "context": {"context": ".."},
+    "dockerfile": {"dockerfile": "other/Dockerfile"},
+    "env_docker_secrets": {"build_secrets": {"x": Secret("s3cret-x")}},
+    "file_docker_secrets": {"build_secrets": {"x": Secret("s3cret-x")}},
+    "labels": {"labels": {"l": "m"}},
+    "no_cache": {"no_cache": True},
+    "platforms": {"platforms": (Platform("linux", "arm64"),)},
+    "target": {"target": "base"},
+}
+
+
+def told(folder, paper, *, buildx, find=lambda _host: None, **changes):
+    """Return what Docker is told: arguments, private files and variables, or the call of the daemon's SDK."""
+    folder.dockerfile("FROM a.test/base AS base\nFROM base\n")
+    folder.write("other/Dockerfile", "FROM a.test/base AS base\n")
+    changes |= {name: (folder.root / changes[name]).resolve() for name in ("context", "dockerfile") if name in changes}
+    place, client = answers(buildx=buildx), Paper()
+    with pytest.raises(BuildError), paper(Docker({}, place, find), client).build(folder.request(**changes)):
+        pass
+    if not buildx:
+        return {**client.built, "tag": None, "pulled": client.pulled}
+    call = place.calls[-1]
+    return [word for word in call.argv if "buildpush.invalid" not in word], sorted(call.files), call.env
+
+
+@pytest.mark.parametrize("name", sorted(ANOTHER))
+def test_every_setting_that_docker_spells_is_told_to_buildx(folder, paper, name):
+    usual, changed = told(folder, paper, buildx=True), told(folder, paper, buildx=True, **ANOTHER[name])
+    assert changed != usual
+    assert Docker.spells[name] in [*changed[0], "PATH"]
+
+
+@pytest.mark.parametrize("name", sorted(ANOTHER.keys() - {"env_docker_secrets", "file_docker_secrets"}))
+def test_every_setting_that_the_classic_builder_knows_is_told_to_it(folder, paper, name):
+    assert told(folder, paper, buildx=False, **ANOTHER[name]) != told(folder, paper, buildx=False)
+
+
+@pytest.mark.parametrize("buildx", [True, False])
+def test_a_login_for_a_base_image_is_told_too(folder, paper, buildx):
+    find = {"a.test": Credential("u", Secret("pa55word"), "x")}.get
+    assert told(folder, paper, buildx=buildx, find=find) != told(folder, paper, buildx=buildx)
+
+
+def test_nothing_else_is_spelled():
+    assert ANOTHER.keys() | {"base_image_connector_refs"} == Docker.spells.keys()
+
+
 def test_without_a_credential_dockers_own_configuration_is_used(folder, paper):
     folder.dockerfile("FROM a.test/base\n")
     place = answers()
@@ -161,8 +212,6 @@ def test_a_stream_that_breaks_is_asked_for_once_more(folder, paper):
 
 def test_several_platforms_need_a_store_for_them(folder, paper):
     folder.dockerfile("FROM scratch\n")
-    from buildpush.images.model import Platform
-
     request = folder.request(platforms=(Platform("linux", "amd64"), Platform("linux", "arm64")))
     for place in (answers(), answers(buildx=False)):
         with pytest.raises(UnsupportedError) as caught, paper(Docker({}, place), Paper()).build(request):

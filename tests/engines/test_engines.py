@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from buildpush.engines import Spelling, choose, known, refuse_unspelled
+from buildpush.engines import choose, known, refuse_unspelled
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note
 from buildpush.settings.declare import settings_of
@@ -20,8 +20,7 @@ class Stub:
     name: str
     reason: str | None = None
     refused: str | None = None
-    spells: dict[str, Spelling] = field(default_factory=dict)
-    places: frozenset[str] = frozenset({"here"})
+    spells: dict[str, str] = field(default_factory=dict)
 
     def missing(self):
         return self.reason
@@ -33,7 +32,7 @@ class Stub:
         return self.refused
 
 
-ALL = {name: Spelling("itself") for engine in known() for name in engine.spells}
+ALL = {name: "itself" for engine in known() for name in engine.spells}
 
 
 def chosen(*candidates, wanted="auto", set_names=frozenset(), events=None):

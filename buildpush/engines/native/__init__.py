@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import ClassVar
 
-from buildpush.engines import Spelling
 from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
 from buildpush.engines.native.context import Context
 from buildpush.errors import ContextError, DockerfileError
@@ -17,7 +16,7 @@ from buildpush.events import Sink, ignore
 from buildpush.images import dockerfile, dockerignore
 from buildpush.images.model import BuildRequest, Image, Index, Platform
 
-ITSELF = Spelling("itself")
+ITSELF = "itself"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -38,8 +37,7 @@ class Native:
     """
 
     name: ClassVar[str] = "native"
-    places: ClassVar[frozenset[str]] = frozenset({"here"})
-    spells: ClassVar[Mapping[str, Spelling]] = MappingProxyType(
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "dockerfile": ITSELF,
             "context": ITSELF,
@@ -47,8 +45,8 @@ class Native:
             "build_args": ITSELF,
             "target": ITSELF,
             "platforms": ITSELF,
-            "no_cache": Spelling("itself, keeping no cache"),
-            "base_image_connector_refs": Spelling("itself, pulling base images"),
+            "no_cache": "itself, keeping no cache",
+            "base_image_connector_refs": "itself, pulling base images",
         }
     )
 
