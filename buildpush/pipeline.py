@@ -21,6 +21,7 @@ from buildpush.engines import Engine
 from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOutError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
+from buildpush.images.references import Digest
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
 from buildpush.registry.push import push
@@ -87,7 +88,7 @@ def run_step(step: WrittenStep, around: Surroundings, achieved: list[RunResult],
             _check(order, connection)
         _refuse_notes(story, strict=strict)
         _build_and_push(order, engine, connection, progress, strict=strict)
-        progress.published = _publish(order, progress.pushed, connection, around, story)
+        progress.published = _publish(order, progress, connection, around)
 
 
 def _check(order: Resolved, connection: Connection) -> None:
@@ -117,6 +118,7 @@ def _build_and_push(
         _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
         if order.push:
             progress.pushed = _push(image, order, connection, story)
+            progress.base = frozenset(_base(image, progress.pushed))
         else:
             _drain(image)
 
@@ -134,17 +136,29 @@ def _push(image: Image | Index, order: Resolved, connection: Connection, story: 
         )
 
 
+def _base(image: Image | Index, pushed: Pushed) -> Iterator[Digest]:
+    """Yield the digests of layers that came out of a registry as they are: those of base images."""
+    sources, receipts = _images(image), pushed.images if isinstance(pushed, PushedIndex) else (pushed,)
+    for source, receipt_of_it in zip(sources, receipts, strict=True):
+        for layer, blob in zip(source.layers, receipt_of_it.layers, strict=True):
+            if layer.repository:
+                yield blob.digest
+
+
+def _images(image: Image | Index) -> tuple[Image, ...]:
+    return image.images if isinstance(image, Index) else (image,)
+
+
 def _drain(image: Image | Index) -> None:
     """Read every layer once: only then has an engine that makes them on the way really built them."""
-    for each in image.images if isinstance(image, Index) else (image,):
+    for each in _images(image):
         for _, reader in each.blobs(range(len(each.layers))):
             while reader.read(1 << 20):
                 pass
 
 
-def _publish(
-    order: Resolved, pushed: Pushed | None, connection: Connection, around: Surroundings, story: Story
-) -> Published | None:
+def _publish(order: Resolved, progress: _Progress, connection: Connection, around: Surroundings) -> Published | None:
+    pushed, story = progress.pushed, progress.story
     if pushed is None or connection.artifactory is None or not order.build.publish:
         if pushed is not None:
             story(Decision("build-info", "not published", _why_not(order)))
@@ -155,7 +169,7 @@ def _publish(
         if server.login.username:  # the password or token stays out of it: JF_PASSWORD, or --password env:NAME
             finish += ("--username", server.login.username)
         folder = around.session.state.pending
-        return publish_push(pushed, record, server, folder=folder, sink=story, finish=finish)
+        return publish_push(pushed, record, server, folder=folder, base=progress.base, sink=story, finish=finish)
 
 
 def _why_not(order: Resolved) -> str:
@@ -248,6 +262,7 @@ class _Progress:
     step: WrittenStep
     story: Story
     pushed: Pushed | None = None
+    base: frozenset[Digest] = frozenset()
     published: Published | None = None
     output: str | None = None
 

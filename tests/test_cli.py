@@ -109,6 +109,21 @@ def test_a_run_publishes_a_build_that_names_the_pushed_files(project, capsys):
     assert url.startswith(f"{project.box.url}/ui/builds/shop/7/")
 
 
+def test_layers_of_the_base_image_are_dependencies_of_the_build(project):
+    assert project.run("--build-name", "base", "--build-number", "1") == 0
+    project.dockerfile(f"FROM {project.box.host}/docker-local/site:7\nCOPY step.yml /\n")
+    words = ["--build-name", "shop", "--build-number", "7", "--repo", f"{project.box.host}/docker-local/shop"]
+    assert project.run(*words, "--tags", "1") == 0
+    [module] = project.box.builds("shop")[0]["modules"]
+    [base] = project.box.builds("base")[0]["modules"][:1]
+    layers = {artifact["sha256"] for artifact in base["artifacts"]} & {file["sha256"] for file in module["artifacts"]}
+    assert {file["sha256"] for file in module["dependencies"]} == layers
+    [dependency] = module["dependencies"]
+    assert dependency["id"] == f"sha256__{dependency['sha256']}"
+    assert dependency["sha1"]
+    assert "dependencies" not in base
+
+
 def test_json_is_one_document_on_stdout_and_the_story_is_on_stderr(project, capsys):
     assert project.run("--json") == 0
     shown = capsys.readouterr()

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dep
 from buildpush.errors import BuildInfoError, BuildPushError, CancelledError, TimeOutError
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
+from buildpush.images.references import Digest
 from buildpush.secrets import redact
 from buildpush.state import write_private
 
@@ -120,6 +121,7 @@ def publish_push(
     client: Artifactory,
     *,
     folder: Path,
+    base: Collection[Digest] = (),
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
@@ -128,6 +130,7 @@ def publish_push(
 
     Where the server cannot even be asked for the repository, the document is saved with the repository key that the
     registry named, or else the first part of the path.
+    *base* is as for :func:`describe`; the other arguments are as for :func:`publish`.
 
     Raises:
         BuildInfoError, CancelledError, TimeOutError: as :func:`publish` does.
@@ -136,17 +139,19 @@ def publish_push(
     try:
         home = client.locate(repository, told)
     except (BuildPushError, KeyboardInterrupt) as error:
-        info = _described(pushed, record, likely_home(repository, told))
+        info = _described(pushed, record, likely_home(repository, told), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
             sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
             raise
         raise _unpublished(error, info, folder, finish) from error
-    info = _described(pushed, record, home)
+    info = _described(pushed, record, home, base)
     return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
 
 
-def _described(pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home) -> BuildInfo:
-    return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix)
+def _described(
+    pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home, base: Collection[Digest]
+) -> BuildInfo:
+    return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix, base=base)
 
 
 # ---- the four acts
