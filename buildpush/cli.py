@@ -452,14 +452,12 @@ def make_explain() -> click.Command:
 def _explain(**options: Any) -> None:
     name, as_json = options.pop("setting"), options.pop("as_json")
     from buildpush import explain
-
-    if name is None:
-        click.echo(explain.overview())
-        return
     from buildpush.plan import surroundings
 
     loaded, session = _load(options)
-    if as_json:
+    if name is None:
+        click.echo(explain.overview_json(loaded) if as_json else explain.overview(loaded))
+    elif as_json:
         click.echo(explain.as_json(name, loaded))
     else:
         click.echo(explain.as_text(name, loaded, surroundings(session, dry=True)))

@@ -4,21 +4,56 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
-from buildpush.cards import HONOURED, Card, cards
+from buildpush.cards import HONOURED, STEPS, Card, cards
 from buildpush.errors import SettingsError
 from buildpush.plan import Surroundings
-from buildpush.secrets import MASK, Secret, redact
+from buildpush.secrets import MASK, redact
+from buildpush.settings.decode import decode
+from buildpush.settings.model import STEP_KINDS, Step, setting_named
 from buildpush.settings.resolve import answered
 from buildpush.settings.written import Loaded, Origin, Raw, Written, WrittenStep
 
 
-def overview() -> str:
-    """Return one line per setting: its name and its sentence."""
+def overview(loaded: Loaded | None = None) -> str:
+    """Return one line per setting, its name and its sentence; then what the steps of *loaded* say, and who said it."""
     width = max(len(card.name) for card in cards())
-    return "\n".join(f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards())
+    lines = [f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards()]
+    for step in loaded.steps if loaded else ():
+        said = [(card, step.settings[_short(card)]) for card in cards() if _says(step, card)]
+        lines += ["", f"said for the step {step.name or step.identifier!r}:"] if said else []
+        for card, written in said:
+            lines.append(
+                f"{_short(card):<{width}}  {_shown(card, written.value, written.origin)}, by {_who(written.origin)}"
+            )
+    return "\n".join(lines)
+
+
+def overview_json(loaded: Loaded) -> str:
+    """Return the same facts as one JSON document."""
+    steps = [
+        _step_json(step) | {"said": {_short(card): _said_json(card, step) for card in cards() if _says(step, card)}}
+        for step in loaded.steps
+    ]
+    document = {"cards": [card.as_json() for card in cards()], "steps": steps}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _says(step: WrittenStep, card: Card) -> bool:
+    """Return whether *step* is of the card's kind and says its setting."""
+    model = STEP_KINDS[step.type]
+    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in Step.model_fields)
+
+
+def _short(card: Card) -> str:
+    return card.name.rpartition(".")[2]
+
+
+def _step_json(step: WrittenStep) -> dict[str, str]:
+    return {"step": step.name or step.identifier, "identifier": step.identifier}
 
 
 def _mark(card: Card) -> str:
@@ -56,7 +91,7 @@ def as_text(name: str, loaded: Loaded, around: Surroundings | None = None) -> st
 def as_json(name: str, loaded: Loaded) -> str:
     """Return the same facts as one JSON document."""
     card = find(name)
-    steps = [{"step": step.identifier, "said": _said_json(card, step)} for step in loaded.steps]
+    steps = [_step_json(step) | {"said": _said_json(card, step)} for step in loaded.steps]
     return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
 
 
@@ -94,25 +129,25 @@ def _default(card: Card) -> str:
 
 
 def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterator[str]:
-    name = card.name.rpartition(".")[2]
+    name = _short(card)
     written = step.settings.get(name)
     if written is None:
         return
     value = answered(step, name, written, around.facts.within(written=step.facts)) if around else written.value
-    yield f"value     {_shown(card, value)}"
+    yield f"value     {_shown(card, value, written.origin)}"
     if value != written.value:
-        yield f"written   {_shown(card, written.value)}"
+        yield f"written   {_shown(card, written.value, written.origin)}"
     yield f"said by   {_who(written.origin)}, for the step {step.name or step.identifier!r}"
     for value, origin in written.overridden:
-        yield f"overrode  {_shown(card, value)}, said by {_who(origin)}"
+        yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
 
 
 def _said_json(card: Card, step: WrittenStep) -> dict[str, Any] | None:
-    written: Written | None = step.settings.get(card.name.rpartition(".")[2])
+    written: Written | None = step.settings.get(_short(card))
     if written is None:
         return None
-    overridden = [{"value": _shown(card, value), "by": origin.where} for value, origin in written.overridden]
-    return {"value": _shown(card, written.value), "by": written.origin.where, "overrode": overridden}
+    overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]
+    return {"value": _shown(card, written.value, written.origin), "by": written.origin.where, "overrode": overridden}
 
 
 def _who(origin: Origin) -> str:
@@ -120,8 +155,16 @@ def _who(origin: Origin) -> str:
     return f"{kinds.get(origin.kind, '')}{origin.where}"
 
 
-def _shown(card: Card, value: Raw) -> str:
+def _shown(card: Card, value: Raw, origin: Origin) -> str:
+    """Return *value* in one form, whoever said it: a variable writes ``1,2`` where a file has a list."""
     if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
         return MASK
-    text = str(value) if isinstance(value, str | Secret) else json.dumps(value, ensure_ascii=False, default=str)
-    return redact(text)
+    setting = setting_named(STEPS[card.step], _short(card))
+    if setting.kind in {"list", "map"} and isinstance(value, str) and "<+" not in value:
+        with suppress(SettingsError):
+            value = decode(setting, value, origin) or value
+    if isinstance(value, list):
+        return redact(", ".join(map(str, value)))
+    if isinstance(value, dict):
+        return redact(", ".join(f"{name}={part}" for name, part in value.items()))
+    return redact(str(value))

@@ -102,7 +102,8 @@ class Plan:
         """Return the plan as plain JSON types."""
         order = self.order
         document = {
-            "step": self.step.identifier,
+            "step": self.step.name or self.step.identifier,
+            "identifier": self.step.identifier,
             "where": self.step.where,
             "settings": {
                 name: {"value": _shown(getattr(order.settings, name, "")), "by": written.origin.where}

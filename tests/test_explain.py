@@ -7,7 +7,7 @@ import json
 import pytest
 
 from buildpush.errors import SettingsError
-from buildpush.explain import as_json, as_text, find, overview
+from buildpush.explain import as_json, as_text, find, overview, overview_json
 from buildpush.secrets import MASK
 from buildpush.settings.sources import read
 
@@ -15,10 +15,10 @@ STEP = """\
 step:
   type: BuildAndPushDockerRegistry
   identifier: push
-  name: push
+  name: Push it
   spec:
     repo: acme.jfrog.io/docker-local/site
-    tags: ["7"]
+    tags: ["7", latest]
 """
 
 
@@ -48,6 +48,22 @@ def test_the_overview_has_a_line_for_every_setting_and_no_markup():
     lines = overview().splitlines()
     assert any(line.startswith("tags ") for line in lines)
     assert "{setting}" not in overview()
+
+
+def test_the_overview_of_a_file_says_what_the_file_says(loaded):
+    both = loaded(PLUGIN_TAGS="9")
+    assert "the variable PLUGIN_TAGS" in next(line for line in reversed(overview(both).splitlines()) if "tags" in line)
+    document = json.loads(overview_json(both))
+    [step] = document["steps"]
+    assert (step["step"], step["identifier"]) == ("Push it", "push")
+    assert step["said"]["tags"]["by"] == "PLUGIN_TAGS"
+    assert {"tags", "publish.url"} < {card["name"] for card in document["cards"]}
+
+
+def test_a_list_reads_the_same_whoever_said_it(loaded):
+    text = as_text("tags", loaded(PLUGIN_TAGS="8,9"))
+    assert "value     8, 9\n" in text
+    assert "overrode  7, latest, said by" in text
 
 
 def test_it_says_who_won_and_what_was_overridden(loaded):
