@@ -81,9 +81,10 @@ def page(title: str, *content: object) -> str:
 
 
 STYLE = """
-:root{--ink:#1b2430;--soft:#5b6777;--line:#dfe4ea;--paper:#fff;--ground:#f5f7f9;--accent:#0b6e4f;--tint:#e6f3ee}
+:root{--ink:#1b2430;--soft:#5b6777;--line:#dfe4ea;--paper:#fff;--ground:#f5f7f9;--accent:#0b6e4f;--tint:#e6f3ee;
+--shade:#0003}
 @media(prefers-color-scheme:dark){:root{--ink:#e6eaef;--soft:#9aa6b5;--line:#2b3440;--paper:#171d25;--ground:#10151b;
---accent:#5fd0a5;--tint:#18352b}}
+--accent:#5fd0a5;--tint:#18352b;--shade:#fff3}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
 header{background:var(--paper);border-bottom:1px solid var(--line)}
@@ -97,22 +98,27 @@ h2{font-size:1.15rem;margin:2.25rem 0 .75rem}h3{font-size:1rem;margin:1.5rem 0 .
 p{margin:.25rem 0 1rem}.lead,.empty{color:var(--soft)}
 a{color:var(--accent);text-underline-offset:.2em}
 .card{background:var(--paper);border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.25rem;margin:0 0 1rem}
-.scroll{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:.6rem}
+.scroll{overflow-x:auto;border:1px solid var(--line);border-radius:.6rem;background:
+linear-gradient(90deg,var(--paper) 40%,transparent) left/3rem 100% no-repeat local,
+linear-gradient(270deg,var(--paper) 40%,transparent) right/3rem 100% no-repeat local,
+linear-gradient(90deg,var(--shade),transparent) left/.9rem 100% no-repeat,
+linear-gradient(270deg,var(--shade),transparent) right/.9rem 100% no-repeat,var(--paper)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.55rem .9rem;vertical-align:top}
 th{font-size:.8rem;font-weight:600;color:var(--soft);white-space:nowrap}
 tbody tr{border-top:1px solid var(--line)}
 code,pre{font:.86em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-code{overflow-wrap:anywhere}td code{overflow-wrap:normal;white-space:nowrap}td{min-width:4.5rem;max-width:34rem}
+code{overflow-wrap:anywhere}td{min-width:4.5rem}td:has(code){min-width:9.5rem}
+@media(min-width:40.01rem){td{overflow-wrap:anywhere}}
 .card>h3:first-child{margin-top:0}.card dl{margin:.2rem 0}
 pre{margin:0;padding:.9rem 1.1rem;overflow-x:auto;background:var(--tint);border-radius:.6rem}
 dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:.4rem 1.5rem;margin:0}
-dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}
+dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere;white-space:pre-line}
 details{margin:.9rem 0}summary{cursor:pointer;color:var(--accent);margin-bottom:.5rem}
 .tag{display:inline-block;background:var(--tint);color:var(--accent);border-radius:.4rem;
 padding:.05rem .5rem;margin:.1rem .3rem .1rem 0}
 a.tag{text-decoration:none}a.tag:hover{text-decoration:underline}
-@media(max-width:40rem){nav{font-size:.9rem;gap:.25rem .75rem}
+@media(max-width:40rem){td code{overflow-wrap:normal;white-space:nowrap}nav{font-size:.9rem;gap:.25rem .75rem}
 nav,main{padding-left:1rem;padding-right:1rem}dl{grid-template-columns:minmax(0,1fr);gap:.1rem}dd{margin-bottom:.6rem}
 main{padding-top:1.25rem}h1{font-size:1.4rem}}
 """
