@@ -136,7 +136,8 @@ def _drop_stdout() -> None:
 
 
 def _interrupted(interrupt: BaseException) -> int:
-    _say("interrupted", "nothing was tagged after this point; what was confirmed will not be sent again")
+    words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
+    _say("interrupted", (getattr(interrupt, "__notes__", None) or words)[0])
     return _interrupt_code(interrupt)
 
 
@@ -569,7 +570,11 @@ def make_tutorial() -> click.Command:
         click.Option(["--output"], type=click.Path(path_type=Path), help="Where the executed notebook goes."),
         click.Option(["--list", "listed"], is_flag=True, help="Name the tutorials."),
     ]
-    return click.Command("tutorial", callback=_tutorial, params=options, help=_COMMANDS["tutorial"][0])
+    from buildpush import notebooks
+
+    names = "\n".join(notebooks.names())
+    text = f"{_COMMANDS['tutorial'][0]}\n\nNAME is one of these, or its beginning:\n\n\b\n{names}"
+    return click.Command("tutorial", callback=_tutorial, params=options, help=text)
 
 
 def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
@@ -581,11 +586,24 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     from buildpush.session import Session
 
     parameters = dict(_pair(text, "--parameter") for text in parameter)
-    with _shown(Session.default()) as session:
-        session.state.sweep()
-        executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
+    try:
+        with _shown(Session.default()) as session:
+            session.state.sweep()
+            executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("the notebook is stopped with all that it started, and nothing was written")
+        raise
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")
+    if not parameters.get("connectors") and notebooks.find(name).stem in notebooks.names():
+        _say("note", "the sandbox is gone, and with it what its links lead to; for one that stays:")
+        click.echo(_KEEPING.format(connectors=notebooks.connectors_file()), err=True)
+
+
+_KEEPING = """\
+  buildpush sandbox                                       shows a password, and pages to look at
+  export SANDBOX_PASSWORD=…                               in another terminal
+  buildpush tutorial -p connectors={connectors}"""
 
 
 @command("Print the JSON schema of buildpush.yaml, for editors.")

@@ -641,6 +641,30 @@ def test_explain_says_what_is_not_there_yet(capsys, setting, said):
     assert said in capsys.readouterr().out
 
 
+def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_path, capsys, monkeypatch):
+    done = notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
+    monkeypatch.setattr(notebooks, "execute", lambda *_, **__: done)
+    assert run_command(["tutorial"]) == 0
+    assert "buildpush tutorial -p connectors=" in capsys.readouterr().err
+    assert run_command(["tutorial", "-p", "connectors=mine.yml"]) == 0
+    assert "sandbox" not in capsys.readouterr().err
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebooks, "execute", interrupted)
+    assert run_command(["tutorial"]) == 130
+    shown = capsys.readouterr().err
+    assert "nothing was written" in shown
+    assert "sent again" not in shown
+
+
+def test_the_help_of_tutorial_names_them(capsys):
+    assert run_command(["tutorial", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in notebooks.names())
+
+
 def test_importing_the_package_loads_nothing_heavy():
     heavy = {"pydantic", "docker", "aiohttp", "rich", "click", "urllib3", "ruamel.yaml", "papermill", "sphinx"}
     code = f"import sys, buildpush; print(sorted({heavy!r} & set(sys.modules)))"

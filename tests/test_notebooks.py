@@ -46,6 +46,7 @@ def test_tutorials_are_found_by_name_by_name_without_number_and_by_path(notebook
     path = notebook("1")
     assert notebooks.find(path) == path
     for name in notebooks.names():
+        assert notebooks.find(name[:2]) == notebooks.find(name)
         assert notebooks.find(name) == notebooks.find(name.partition("-")[2]) == notebooks.find(f"{name}.ipynb")
 
 
@@ -174,6 +175,23 @@ def test_a_notebook_is_executed_told_live_and_left_with_its_page(notebook, tmp_p
     assert isinstance(heard[4], Finished)
     assert str(tmp_path) not in executed.path.read_text(encoding="utf-8")
     assert sorted(left.name for left in executed.path.parent.iterdir()) == ["done.html", "done.ipynb"]
+
+
+@pytest.mark.programs
+def test_an_updating_line_that_ended_empty_leaves_no_gap_and_a_table_is_told_in_columns(notebook, tmp_path):
+    path = notebook(
+        "from IPython.display import HTML, Markdown, display\n"
+        "print('before')\nline = display(HTML('<b>moving</b>'), display_id=True)\nprint('after')\n"
+        "class Nothing:\n    _repr_html_ = __repr__ = lambda self: ''\n"
+        "line.update(Nothing())\n"
+        "Markdown('| | |\\n|---|---|\\n| step | Build it |\\n| digest | sha256:1 |')"
+    )
+    heard = []
+    executed = notebooks.execute(path, {}, tmp_path / "out", sink=heard.append)
+    cell = json.loads(executed.path.read_text(encoding="utf-8"))["cells"][-1]
+    assert [output["output_type"] for output in cell["outputs"]] == ["stream", "execute_result"]
+    assert "".join(cell["outputs"][0]["text"]) == "before\nafter\n"
+    assert heard[-2:] == [Log("step    Build it"), Log("digest  sha256:1")]
 
 
 @pytest.mark.programs

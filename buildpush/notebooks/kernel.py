@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +148,9 @@ class Run:
         return json.dumps(self.executed, ensure_ascii=False)
 
     def _tidy(self) -> None:
+        for cell in self.executed.cells:
+            if cell.cell_type == "code":
+                cell.outputs = list(_without_gaps(cell.outputs))
         # A record one can keep says which notebook, not where this machine keeps it.
         self.executed.metadata.papermill.update(input_path=self._notebook.name, output_path=None)
 
@@ -208,6 +213,19 @@ class Run:
         return found[1].strip() if found else ""
 
 
+def _without_gaps(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
+    """Yield *outputs* without the updating line, which is empty at the end, and what was printed around it as one."""
+    before: NotebookNode | None = None
+    for output in outputs:
+        if output.output_type == "display_data" and not any(map(str, output.data.values())):
+            continue
+        if before is not None and output.output_type == "stream" and output.name == before.get("name"):
+            before.text += output.text
+            continue
+        before = output
+        yield output
+
+
 def _plain(output: NotebookNode) -> str:
     """Return a result as text; what was printed has been told while it was printed, a traceback stays where it is."""
     if output.output_type in {"execute_result", "display_data"}:
@@ -218,9 +236,12 @@ def _plain(output: NotebookNode) -> str:
 
 
 def _without_pipes(text: str) -> str:
-    """Return Markdown with the rows of its tables as plain words."""
-    rows = (line.strip("| ").replace(" | ", "  ") if line.startswith("|") else line for line in text.splitlines())
-    return "\n".join(row for row in rows if row.strip("-|: "))
+    """Return Markdown with the rows of its tables as plain words, one column below the other."""
+    lines = [line for line in text.splitlines() if line.strip("-|: ")]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line.startswith("|")]
+    widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows)
+    return "\n".join(next(padded) if line.startswith("|") else line for line in lines)
 
 
 class _Lines:
