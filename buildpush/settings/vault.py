@@ -117,7 +117,7 @@ class Vault:
             return Secret(self.env[name], f"env:{name}")
         state = "empty" if name in self.env else "not set"
         message = f"the variable {name} is {state}"
-        near = get_close_matches(name, list(self.env), n=3, cutoff=0.8)
+        near = get_close_matches(name, [other for other in self.env if other != name], n=3, cutoff=0.8)
         raise SecretError(message, hint=f"did you mean {' or '.join(near)}?" if near else f"set {name}")
 
     def _from_variable(self, identifier: str) -> Secret | None:

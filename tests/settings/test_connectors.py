@@ -227,6 +227,11 @@ class TestSecrets:
             vault(tmp_path, {"EMPTY": ""}).reference(reference, "step.yml:7:3")
         assert caught.value.where == "step.yml:7:3"
 
+    def test_a_variable_that_is_empty_is_not_offered_in_its_own_place(self, tmp_path):
+        with pytest.raises(SecretError, match="SANDBOX_PASSWORD is empty") as caught:
+            vault(tmp_path, {"SANDBOX_PASSWORD": ""}).reference("env:SANDBOX_PASSWORD")
+        assert caught.value.hint == "set SANDBOX_PASSWORD"
+
     def test_every_form_of_reference_is_followed(self, tmp_path):
         (tmp_path / "token").write_text("x1")
         known = vault(tmp_path, {"TOKEN": "x2", "BUILDPUSH_SECRET_T": "x3"})
