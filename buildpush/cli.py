@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,6 +55,17 @@ class Commands(click.Group):
         entry = _COMMANDS.get(cmd_name)
         return entry[1]() if entry else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant; an unknown one is an error that names near ones."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=2)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without making a single command."""
         del ctx
@@ -82,13 +93,8 @@ def group() -> None:
     """
 
 
-def main() -> NoReturn:
-    """Run the command line; every error becomes a sentence, a hint and an exit code."""
-    sys.exit(run_command(sys.argv[1:]))
-
-
 def run_command(arguments: list[str]) -> int:
-    """Run one command line and return its exit code (design: 0 ok … 143 terminated)."""
+    """Run one command line and return its exit code, 0 to 143; every error becomes a sentence and a hint."""
     try:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
@@ -631,8 +637,11 @@ def _clean(*, everything: bool) -> None:
     from buildpush.state import State
 
     state = State.default()
-    for path in state.sweep():
+    removed = state.sweep()
+    for path in removed:
         click.echo(f"removed {path}")
+    if not removed and not everything:
+        click.echo("nothing was left; --all removes records, counters and saved build-infos too", err=True)
     if everything:
         state.clear()
         click.echo(f"removed {state.folder}")
