@@ -21,7 +21,7 @@
     ├─ BuildInfoError                  6   the image is pushed, its build-info is not published
     ├─ StrictError                     7   refused because of --strict
     ├─ TimeOutError                  124   a time limit was reached
-    └─ CancelledError               130   Ctrl-C (143: SIGTERM)
+    └─ CancelledError                130   Ctrl-C (143: SIGTERM)
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 
 from buildpush import cards
 from buildpush.cards import card_named
@@ -138,6 +141,17 @@ def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, 
     stopped = sphinx(tmp_path)
     assert stopped.returncode != 0
     assert complaint in stopped.stderr
+
+
+def test_links_to_a_sandbox_that_is_gone_are_text():
+    document = new_document("try")
+    link = '<td><a href="{0}">{0}</a></td>'
+    for address in ("http://127.0.0.1:4711/ui/builds/a/1", "https://acme.jfrog.io/ui/builds/a/1"):
+        document += nodes.raw("", link.format(address), format="html")
+    runpy.run_path(str(ROOT / "conf.py"))["unlink_loopback"](None, document)
+    shown = [raw.astext() for raw in document.findall(nodes.raw)]
+    assert shown[0] == "<td><code>http://127.0.0.1:4711/ui/builds/a/1</code></td>"
+    assert shown[1] == link.format("https://acme.jfrog.io/ui/builds/a/1")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium")

@@ -144,3 +144,11 @@ def test_a_planted_upward_import_is_seen(tmp_path):
     planted.write_text("def f():\n    from buildpush import registry\n", encoding="utf-8")
     assert imports_of(planted) == {"buildpush.registry"}
     assert not may_import("http", "registry")
+
+
+def test_the_architecture_page_has_a_line_for_every_room():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = page.partition("## Rooms")[2].partition("## Floors")[0]
+    rooms = {room(module) for module in MODULES} - {"__main__"}
+    names = {f"{name}/" if (ROOT / name).is_dir() else f"{name}.py" for name in rooms}
+    assert not {name for name in names if name not in listed.split()}
