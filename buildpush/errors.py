@@ -28,9 +28,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from buildpush.secrets import redact
+
 
 class BuildPushError(Exception):
-    """Something went wrong; ``str()`` is one sentence for a person.
+    """Something went wrong; ``str()`` is one sentence for a person, without the secrets that are known.
 
     Attributes:
         hint: what to do about it, or ``None``.
@@ -50,8 +52,9 @@ class BuildPushError(Exception):
         setting: str | None = None,
         where: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.hint = hint
+        # Here and not only where it is shown: in Python, an error shows itself.
+        super().__init__(redact(message))
+        self.hint = redact(hint) if hint else hint
         self.setting = setting
         self.where = where
 

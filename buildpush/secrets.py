@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NoReturn
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "********"
 # Shorter values would blacken ordinary words; they are masked in their Secret only.
 SHORTEST = 4
+
+# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
+# password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
+_USER_INFO = re.compile(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
+# The same before a registry host; NAME:TAG@sha256:... is a reference.
+_BARE_USER_INFO = re.compile(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
 
 _lock = threading.Lock()
 _forms: tuple[str, ...] = ()  # the shortest first
@@ -46,18 +53,24 @@ def remember(value: str) -> None:
             _forms = tuple(sorted({*_forms, *forms}, key=len))
 
 
+def remember_user_info(text: str) -> None:
+    """Make :func:`redact` hide the passwords of the URLs in *text*, wherever else they turn up."""
+    if "@" not in text:
+        return
+    for found in (*_USER_INFO.findall(text), *_BARE_USER_INFO.findall(text)):
+        password = found.removesuffix("@").partition(":")[2]
+        remember(password)
+        remember(unquote(password))
+
+
 def redact(text: str) -> str:
-    """Return *text* with every secret known to this process replaced by stars.
+    """Return *text* with every secret known to this process, and the user part of every URL, replaced by stars.
 
     Known forms are the value itself, base64, percent-encoded and JSON-escaped.
     A value that was cut, hashed or split over lines is not recognised.
     """
-    # Longer forms first; a build prints many lines, and most are shorter than any secret.
-    forms = _forms
-    for form in reversed(forms[: bisect_right(forms, len(text), key=len)]):
-        if form in text:
-            text = text.replace(form, MASK)
-    return text
+    text = _without_known(text)
+    return _USER_INFO.sub(f"{MASK}@", text) if "://" in text and "@" in text else text
 
 
 def redacted(value: Any) -> Any:
@@ -73,7 +86,16 @@ def redacted(value: Any) -> Any:
 
 def known_in(text: str) -> bool:
     """Return whether *text* holds a secret known to this process."""
-    return redact(text) != text
+    return _without_known(text) != text
+
+
+def _without_known(text: str) -> str:
+    # Longer forms first; a build prints many lines, and most are shorter than any secret.
+    forms = _forms
+    for form in reversed(forms[: bisect_right(forms, len(text), key=len)]):
+        if form in text:
+            text = text.replace(form, MASK)
+    return text
 
 
 class Secret:

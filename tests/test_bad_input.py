@@ -64,3 +64,44 @@ def test_the_publish_step_reads_the_image_as_the_user_it_names(tmp_path, box, mo
     assert run_command(["run", "publish.yml"]) == 0
     assert [build["number"] for build in box.builds("shop")] == ["3"]
     assert box.password.reveal() not in "".join(capsys.readouterr())
+
+
+ADDRESS = "https://somebody:pw-in-a-url@127.0.0.1:1"
+
+
+@pytest.mark.parametrize("command", ["run", "check", "explain"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--repo", f"{ADDRESS}/a/b"],
+        ["--repo", "somebody:pw-in-a-url@127.0.0.1:1/a/b"],
+        ["--repo", "somebody:pw-in-a/url@127.0.0.1:1/a/b"],
+        ["--artifactory-url", f"{ADDRESS}/artifactory"],
+        ["--build-url", f"{ADDRESS}/job/1"],
+        ["--context", f"{ADDRESS}/a.git"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_password_in_an_address_is_shown_nowhere(tmp_path, monkeypatch, capsys, command, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JF_URL", f"{ADDRESS}/artifactory")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n", encoding="utf-8")
+    usual = [] if words[0] == "--repo" else ["--repo", "127.0.0.1:1/a/b"]
+    about = [words[0].removeprefix("--")] if command == "explain" else []
+    run_command([command, *about, *words, *usual])
+    shown = "".join(capsys.readouterr())
+    assert "127.0.0.1" in shown
+    assert "pw-in-a" not in shown
+
+
+def test_a_password_in_the_address_of_jfrogs_own_variable_is_shown_nowhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JF_URL", f"{ADDRESS}/artifactory")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n", encoding="utf-8")
+    assert run_command(["run", "--repo", "127.0.0.1:1/a/b"]) == 2
+    assert run_command(["explain", "artifactory_url", "--repo", "127.0.0.1:1/a/b"]) == 0
+    assert run_command(["explain", "artifactory_url", "--json", "--repo", "127.0.0.1:1/a/b"]) == 0
+    assert run_command(["build-info", "show", "shop", "1"]) != 0
+    shown = "".join(capsys.readouterr())
+    assert "********@127.0.0.1" in shown
+    assert "pw-in-a-url" not in shown

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from buildpush.secrets import MASK, Secret, known_in, redact, redacted
+from buildpush.errors import SettingsError
+from buildpush.secrets import MASK, Secret, known_in, redact, redacted, remember_user_info
 
 VALUE = 'p@ss "wörd"/+1'
 
@@ -74,3 +75,49 @@ def test_equal_secrets_are_equal_and_only_secrets_are():
 
 def test_reveal_gives_the_value():
     assert Secret("hunter22").reveal() == "hunter22"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:word@host/path", "https://********@host/path"),
+        ("https://token@host", "https://********@host"),
+        ("https://user:p@ss@host/", "https://********@host/"),
+        ("https://user:sla/sh@host/", "https://********@host/"),
+        ("ssh://git@host/a.git", "ssh://********@host/a.git"),
+        ("see https://a:b@h/1 and https://c:d@h/2", "see https://********@h/1 and https://********@h/2"),
+        ("https://host:8443/@scope/name", "https://host:8443/@scope/name"),
+        ("https://host/name@1.2", "https://host/name@1.2"),
+        ("git@host:a/b.git", "git@host:a/b.git"),
+        ("mail me@example.com", "mail me@example.com"),
+        ('{"url":"https://host","mail":"me@host"}', '{"url":"https://host","mail":"me@host"}'),
+        ("oci://host:5000/a@sha256:0f", "oci://host:5000/a@sha256:0f"),
+    ],
+)
+def test_the_user_part_of_a_url_is_stars(text, shown):
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("text", ["see https://user:pass%2Fword@host/", "user:pass%2Fword@h.io/a/b"])
+def test_the_password_of_a_url_is_hidden_wherever_else_it_turns_up(text):
+    remember_user_info(text)
+    assert redact("pass%2Fword and pass/word") == f"{MASK} and {MASK}"
+
+
+@pytest.mark.parametrize("text", ["alpine:3.19@sha256:0f/a", "registry:5000/a@sha256:0f", "me@host/a", "a:b"])
+def test_tags_and_ports_are_no_passwords(text):
+    remember_user_info(text)
+    assert redact(text) == text
+
+
+def test_redacting_a_document_keeps_its_numbers():
+    """A password of digits alone must not tear holes into sizes."""
+    Secret("31415")
+    assert redacted({"size": 31415, "a": ["31415", None, True]}) == {"size": 31415, "a": [MASK, None, True]}
+
+
+def test_an_error_shows_no_secret_of_its_own_accord():
+    """In Python and in notebooks it is shown by others."""
+    Secret("planted-in-error")
+    error = SettingsError("planted-in-error is wrong", hint="leave planted-in-error out")
+    assert "planted" not in f"{error!r} {error} {error.hint}"

@@ -25,9 +25,9 @@ from buildpush.artifactory.document import (
     Module,
     Vcs,
 )
-from buildpush.artifactory.environment import hide_user_info
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
+from buildpush.secrets import redact
 
 __all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "Vcs", "describe"]
 
@@ -76,8 +76,8 @@ def describe(
         duration_ms=record.duration_ms,
         properties=_environment(record.environment),
         artifactory_principal=record.artifactory_principal,
-        principal=hide_user_info(record.principal),
-        url=hide_user_info(record.url),
+        principal=redact(record.principal),
+        url=redact(record.url),
         vcs=tuple(_clean(vcs) for vcs in record.vcs),
         project=record.project,
     )
@@ -207,8 +207,8 @@ def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     # Masked where it was collected already; a caller of the library may hand in something else.
-    return {f"{ENVIRONMENT_PREFIX}{name}": hide_user_info(value) for name, value in sorted(environment.items())}
+    return {f"{ENVIRONMENT_PREFIX}{name}": redact(value) for name, value in sorted(environment.items())}
 
 
 def _clean(vcs: Vcs) -> Vcs:
-    return Vcs(hide_user_info(vcs.url), vcs.revision, hide_user_info(vcs.branch), hide_user_info(vcs.message))
+    return Vcs(redact(vcs.url), vcs.revision, redact(vcs.branch), redact(vcs.message))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from buildpush.secrets import MASK, redact
+from buildpush.secrets import redact
 
 # Facts about the run that every CI system offers in words of its own; none of them is a credential by design.
 ALLOWED = (
@@ -45,13 +45,6 @@ ALLOWED = (
 _SECRET_PART = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
 # As whole parts only: MONKEY and AUTHOR are no secrets.
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "AUTH", "PASS", "PSW", "PWD", "PAT", "JWT", "COOKIE", "NETRC"})
-# The second form finds a password that itself holds a slash; a port is no password.
-_USER_INFO = re.compile(r"(?<=://)(?:[^\s/?#]*|[^\s/?#@:]+:(?![0-9]+(?:[/?#]|$))\S{0,1000})@")
-
-
-def hide_user_info(text: str) -> str:
-    """Return *text* with the user and password of every URL in it, and every known secret, as stars."""
-    return _USER_INFO.sub(f"{MASK}@", redact(text))
 
 
 def names_a_secret(name: str) -> bool:
@@ -68,7 +61,7 @@ def allowed_environment(env: Mapping[str, str], patterns: Iterable[str] = ALLOWE
     In every value, known secrets and the user part of URLs are stars.
     """
     wanted = tuple(patterns)
-    return {name: hide_user_info(env[name]) for name in sorted(env) if _allowed(name, wanted)}
+    return {name: redact(env[name]) for name in sorted(env) if _allowed(name, wanted)}
 
 
 def _allowed(name: str, patterns: tuple[str, ...]) -> bool:

@@ -103,6 +103,10 @@ class Repository:
         if "://" in text:
             message = f"{text!r} is an address, not a repository"
             raise BadNameError(message, hint="leave out the part up to ://", setting="repo")
+        if "@" in text and not text.rpartition("@")[2].startswith(("sha256:", "sha512:")):
+            # What stands before it stays out of the message: it may be a password.
+            message = f"before {text.rpartition('@')[2]!r} stands a user or password, which a repository has not"
+            raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
         host, slash, path = text.partition("/")
         if not slash or not _looks_like_host(host):
             host, path = DOCKER_HUB, text if slash else f"library/{text}"
@@ -140,7 +144,8 @@ class Reference:
         Raises:
             BadNameError: *text* breaks the grammar.
         """
-        rest, at, digest = text.partition("@")
+        rest, at, hexes = text.partition("@")
+        digest = Digest(hexes) if at else None
         head, colon, tag = rest.rpartition(":")
         if not colon or "/" in tag:
             head, tag = rest, ""
@@ -148,7 +153,7 @@ class Reference:
             message = f"{text!r} ends in a colon without a tag"
             raise BadNameError(message)
         tag = tag or ("" if at else "latest")
-        return cls(Repository.parse(head), Tag(tag) if tag else None, Digest(digest) if at else None)
+        return cls(Repository.parse(head), Tag(tag) if tag else None, digest)
 
     @property
     def target(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from buildpush.errors import SourceError
+from buildpush.secrets import remember_user_info
 from buildpush.settings.declare import Setting
 from buildpush.settings.decode import check_secret, equal
 from buildpush.settings.written import Origin, Raw, Written
@@ -24,11 +25,24 @@ class Layer:
             SourceError: this source says something else in another place.
         """
         check_secret(setting, raw, origin)
+        remember_passwords(setting, raw)
         earlier = self.said.setdefault(setting.name, (raw, origin))
         if earlier[1] is origin or equal(setting, earlier, (raw, origin)):
             return
         message = f"{setting.key} is said here and in {earlier[1].where}, with different values"
         raise SourceError(message, where=origin.where, setting=setting.name, hint="keep one of them")
+
+
+def remember_passwords(setting: Setting, raw: Raw) -> None:
+    """Hide, from now on, the password of an address in *raw*: it may come back in a message, or in parts.
+
+    The values of a map go to the build or into the image, and what they hold there is the user's own.
+    """
+    if setting.kind == "map":
+        return
+    for part in raw if isinstance(raw, list) else [raw]:
+        if isinstance(part, str):
+            remember_user_info(part)
 
 
 def merge(layers: Sequence[Layer], names: frozenset[str]) -> dict[str, Written]:

@@ -18,6 +18,7 @@ from buildpush.settings.connectors import Connector, Connectors, Login, reposito
 from buildpush.settings.expressions import Value
 from buildpush.settings.expressions import evaluate as answer
 from buildpush.settings.facts import Facts, ci
+from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
 from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
 from buildpush.settings.typed import typed
@@ -97,8 +98,10 @@ def answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Ra
     """
     if name in _LATER:
         return written.value
-    key = setting_named(STEP_KINDS[step.type], name).key
-    return _Answers(name, key, written.origin, facts).of(written.value)
+    setting = setting_named(STEP_KINDS[step.type], name)
+    value = _Answers(name, setting.key, written.origin, facts).of(written.value)
+    remember_passwords(setting, value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from buildpush.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.decode import is_expression, shown
 from buildpush.settings.kinds import TRUE, is_reference
-from buildpush.settings.layers import Layer
+from buildpush.settings.layers import Layer, remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, settings_of
 from buildpush.settings.written import Origin, Raw
 
@@ -61,6 +61,7 @@ def ambient_layer(model: StepModel, env: Mapping[str, str]) -> Layer:
     for setting in settings_of(model):
         for name in reversed(setting.ambient):
             if env.get(name):
+                remember_passwords(setting, env[name])
                 layer.said[setting.name] = _said(setting, name, env[name])
     return layer
 
