@@ -381,7 +381,7 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     """Write the results for people, if they want no document, and to the files that CI systems read."""
     if results and not as_json:
         # With --digest-file -, stdout is for the digest alone.
-        click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
+        click.echo(redact("\n\n".join(str(result) for result in results)), err=digest_file == _STDOUT)
     digests = [result.digest for result in results if result.digest]
     if digest_file == _STDOUT and digests:
         click.echo(digests[-1])
@@ -438,7 +438,7 @@ def _check(**options: Any) -> None:
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
-        click.echo(f"not run: {other}", err=True)
+        click.echo(f"not run: {redact(other)}", err=True)
     for note in loaded.notes:
         click.echo(f"note: {redact(note)}", err=True)
 
@@ -527,7 +527,7 @@ def _show_build(name: str, number: str, project: str, **server: str | None) -> N
     from buildpush.session import Session
 
     document = show_build(name, number, project, Session.default(), **server)
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(redacted(document), indent=2, ensure_ascii=False))
 
 
 @command("Run an Artifactory to practise on.")

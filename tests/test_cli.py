@@ -133,6 +133,17 @@ def test_json_is_one_document_on_stdout_and_the_story_is_on_stderr(project, caps
     assert "push:" in shown.err
 
 
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_what_goes_to_stdout_shows_no_secret_either(project, capsys, words):
+    """Somebody may use a secret as a tag."""
+    Secret("planted-as-tag")
+    assert project.run(*words, "--tags", "planted-as-tag") == 0
+    assert run_command(["check", "step.yml", "--connectors", "connectors.yml", *words, "--tags", "planted-as-tag"]) == 0
+    shown = capsys.readouterr()
+    assert "planted" not in shown.out + shown.err
+    assert "docker-local/site:********" in shown.out
+
+
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
     assert project.run("--digest-file", "digest.txt") == 0
