@@ -144,6 +144,20 @@ def test_what_goes_to_stdout_shows_no_secret_either(project, capsys, words):
     assert "docker-local/site:********" in shown.out
 
 
+@pytest.mark.parametrize("flag", ["--build-arg", "--label"])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_known_secret_does_not_go_into_the_image(project, monkeypatch, capsys, command, flag):
+    """A shell has put it there; it is as readable as one that an expression gives."""
+    monkeypatch.setenv("PLUGIN_PASSWORD", "planted-in-image")
+    monkeypatch.setenv("PLUGIN_USERNAME", "somebody")
+    words = ["--repo", f"{project.box.host}/docker-local/site", flag, "T=planted-in-image"]
+    assert run_command([command, *words]) == 2
+    shown = capsys.readouterr().err
+    assert "T holds a secret, which would be readable" in shown
+    assert "planted" not in shown
+    assert not project.box.requests
+
+
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
     assert project.run("--digest-file", "digest.txt") == 0

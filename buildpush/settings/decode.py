@@ -14,6 +14,7 @@ from buildpush.settings.kinds import FALSE, REFERENCE_HINT, TRUE, duration_text,
 from buildpush.settings.written import Origin, Raw
 
 SCALARS = frozenset({"text", "path", "switch", "number", "choice", "duration", "secret"})
+READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
 
 
 def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
@@ -132,8 +133,7 @@ def _open_secret(setting: Setting, secret: Secret, origin: Origin) -> str:
     if setting.name == "username":
         return secret.reveal()
     message = f"{setting.key}: the secret from {secret.source} would be readable here"
-    hint = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
-    raise SecretError(message, where=origin.where, setting=setting.name, hint=hint)
+    raise SecretError(message, where=origin.where, setting=setting.name, hint=READABLE_HINT)
 
 
 def _list(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> list[str] | None:

@@ -12,9 +12,10 @@ from buildpush.errors import ExpressionError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform
 from buildpush.images.references import Reference, Repository
-from buildpush.secrets import Secret
+from buildpush.secrets import Secret, known_in
 from buildpush.settings import methods, targets
 from buildpush.settings.connectors import Connector, Connectors, Login, repository_at
+from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.expressions import Value
 from buildpush.settings.expressions import evaluate as answer
 from buildpush.settings.facts import Facts, ci
@@ -224,11 +225,13 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
     push_login = _push_login(settings, repository, connector, work) if settings.push else None
     logins = _logins(settings, push_login, work)
     artifactory, build = _build_info(settings, repository, connector, push_login, work)
+    request = _request(settings, references, work)
+    _refuse_readable(settings, work)
     return Resolved(
         kind="build",
         settings=settings,
         references=references,
-        request=_request(settings, references, work),
+        request=request,
         credentials=logins,
         artifactory=artifactory,
         build=build,
@@ -257,6 +260,16 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _W
         no_cache=settings.no_cache,
         created=_created(work.env),
     )
+
+
+def _refuse_readable(settings: BuildAndPush, work: _Work) -> None:
+    """Refuse a secret that would stand in the image, whoever put it there; by now, every secret was read."""
+    for name, entries in (("build_args", settings.build_args), ("labels", settings.labels)):
+        for key, value in entries.items():
+            if known_in(value):
+                where = work.where(name, key)
+                message = f"{setting_named(BuildAndPush, name).key}: {key} holds a secret, which would be readable here"
+                raise SecretError(message, hint=READABLE_HINT, setting=name, where=where)
 
 
 def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
