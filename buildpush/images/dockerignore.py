@@ -14,7 +14,8 @@ from pathlib import Path
 from buildpush.errors import ContextError
 
 LARGEST = 1024 * 1024
-_LOOPS = frozenset({"[^/]*", "(?:.*/)?", ".*"})
+_STAR, _FOLDERS, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
+_LOOPS = frozenset({_STAR, _FOLDERS, _ANYTHING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,43 @@ def regular_expression(pattern: str, *, deep: bool) -> str:
     while at < len(pattern):
         piece, at = _piece(pattern, at, deep=deep)
         if not (out and piece == out[-1] and piece in _LOOPS):
-            out.append(piece)  # stars in a row mean one; repeated loops would take exponential time
-    return "".join(out) + r"\Z"
+            out.append(piece)  # stars in a row mean one
+    return _through_folders(out) + r"\Z"
+
+
+# A plain backtracking expression takes exponential time for *a*a*a*b. As in Go, the first place where what follows a
+# star fits is as good as any later one, as long as another star comes after it; an atomic group keeps that place.
+
+
+def _through_folders(pieces: Sequence[str]) -> str:
+    """Return the expression of *pieces*; ``**/`` takes the first folder in which the parts up to the next one fit."""
+    first, *others = _split(pieces, _FOLDERS)
+    found = _within_folder(first)
+    for number, part in enumerate(others, 1):
+        inner = _within_folder(part)
+        whole = number < len(others) and part[-1:] == ["/"]
+        found += f"(?>(?:.*?/)??{inner})" if whole else f"{_FOLDERS}{inner}"
+    return found
+
+
+def _within_folder(pieces: Sequence[str]) -> str:
+    """Return the expression of *pieces* without ``**/``; the last star of a name must reach the name's end."""
+    first, *others = _split(pieces, _STAR)
+    found = "".join(first)
+    for number, part in enumerate(others, 1):
+        inner = "".join(part)
+        found += f"(?>[^/]*?{inner})" if number < len(others) and "/" not in part else f"{_STAR}{inner}"
+    return found
+
+
+def _split(pieces: Sequence[str], at: str) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for piece in pieces:
+        if piece == at:
+            parts.append([])
+        else:
+            parts[-1].append(piece)
+    return parts
 
 
 def _piece(pattern: str, at: int, *, deep: bool) -> tuple[str, int]:
@@ -148,11 +184,11 @@ def _piece(pattern: str, at: int, *, deep: bool) -> tuple[str, int]:
     char = pattern[at]
     if deep and pattern.startswith("**", at):
         at += 3 if pattern.startswith("/", at + 2) else 2
-        return "(?:.*/)?" if at < len(pattern) else ".*", at
+        return _FOLDERS if at < len(pattern) else _ANYTHING, at
     if char == "[":
         return _class(pattern, at + 1)
     if char != "\\":
-        return {"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char), at + 1
+        return {"*": _STAR, "?": "[^/]"}.get(char) or re.escape(char), at + 1
     if at + 1 < len(pattern):
         return re.escape(pattern[at + 1]), at + 2
     message = "it ends in a backslash"
@@ -166,7 +202,8 @@ def _class(pattern: str, at: int) -> tuple[str, int]:
     ranges: list[str] = []
     while True:
         if pattern.startswith("]", at) and ranges:
-            return f"[{'^/' if negated else ''}{''.join(ranges)}]", at + 1
+            # No class holds the slash, although a range such as [+-0] has it in the middle.
+            return f"[^/{''.join(ranges)}]" if negated else f"(?!/)[{''.join(ranges)}]", at + 1
         low, at = _class_char(pattern, at)
         high = low
         if pattern.startswith("-", at):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from buildpush.errors import ContextError
 from buildpush.images import dockerignore
-from buildpush.images.dockerignore import parse
+from buildpush.images.dockerignore import parse, regular_expression
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,45 @@ def test_an_unreadable_file_is_an_error(tmp_path):
 def test_patterns_raise_nothing_but_their_own_error(lines, path):
     with suppress(ContextError):
         parse(lines.encode()).hides(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("*a" * 8 + "b", "a" * 60),
+        ("**/a*/" * 8 + "b", "a/" * 60 + "c"),
+        ("**/" + "*a*" * 12 + "b", "a/" * 10 + "a" * 60),
+        ("*[ab]" * 12 + "c", "ab" * 40),
+    ],
+)
+def test_a_pattern_of_many_stars_does_not_take_for_ever(line, path):
+    """It once took exponential time."""
+    assert not parse(line.encode()).hides(path)
+
+
+def fits(pattern: str, path: str) -> bool:
+    """Return whether *path* fits, by trying every way."""
+    if not pattern:
+        return not path
+    if pattern.startswith("**"):
+        rest = pattern[3:] if pattern.startswith("**/") else pattern[2:]
+        folders = [at + 1 for at, character in enumerate(path) if character == "/"]
+        return not rest or any(fits(rest, path[at:]) for at in (0, *folders))
+    if pattern[0] == "*":
+        name = path.partition("/")[0]
+        return any(fits(pattern[1:], path[at:]) for at in range(len(name) + 1))
+    if pattern.startswith("[ab]"):
+        return path[:1] in {"a", "b"} and fits(pattern[4:], path[1:])
+    if pattern[0] == "?":
+        return path[:1] not in {"", "/"} and fits(pattern[1:], path[1:])
+    return path[:1] == pattern[0] and fits(pattern[1:], path[1:])
+
+
+tokens = st.sampled_from(["a", "b", "/", "*", "**", "**/", "?", "[ab]"])
+
+
+@settings(max_examples=400)
+@given(st.lists(tokens, max_size=9).map("".join), st.text("abc/", max_size=9))
+def test_patterns_fit_what_trying_every_way_finds(pattern, path):
+    found = re.compile(regular_expression(pattern, deep=True), re.DOTALL).match(path)
+    assert bool(found) == fits(pattern, path)
