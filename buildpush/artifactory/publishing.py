@@ -15,7 +15,15 @@ from typing import TypeVar
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, FileFacts, Home, RefusedError, likely_home
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
-from buildpush.errors import BuildInfoError, BuildPushError, CancelledError, TimeOutError
+from buildpush.errors import (
+    AuthenticationError,
+    BuildInfoError,
+    BuildPushError,
+    CancelledError,
+    SettingsError,
+    TimeOutError,
+    UnreachableError,
+)
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
@@ -23,6 +31,7 @@ from buildpush.secrets import redact
 from buildpush.state import write_private
 
 WORKERS = 4
+_FORBIDDEN, _SERVER_ERROR = 403, 500
 FINISH = ("buildpush", "build-info", "publish")
 # What was just pushed may take a moment to be found: 16 s in all.
 PATIENCE = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
@@ -55,20 +64,35 @@ def check_publish(
     credentials, lets us read builds, and whether this name and number is there already.
 
     Raises:
-        SettingsError: Artifactory would refuse the name or number.
-        AuthenticationError: the credentials are refused.
-        BuildInfoError: builds may not be read, or *again* is false and this number was published before.
+        SettingsError: Artifactory would refuse the name or number, *again* is false and this number was published
+            before, or what answers there is no Artifactory.
+        AuthenticationError: the credentials are refused, or may not read builds.
+        UnreachableError: there is no answer, or one that says the server is out of order.
     """
     check_identity("name", name)
     check_identity("number", number)
-    earlier = [run.started for run in client.runs(name, project=project) if run.number == number]
+    try:
+        runs = client.runs(name, project=project)
+    except BuildInfoError as error:
+        raise _beforehand(error) from error
+    earlier = [run.started for run in runs if run.number == number]
     if earlier and not again:
         message = f"build {name} {number} was published before, at {earlier[0]}"
-        raise BuildInfoError(message, hint="give this build another number", setting="build_number")
+        raise SettingsError(message, hint="give this build another number", setting="build_number")
     if earlier:
         times = f"{len(earlier)} times, last" if len(earlier) > 1 else "once,"
         text = f"build {name} {number} was published before ({times} at {earlier[0]}); this becomes one more run of it"
         sink(Note(text))
+
+
+def _beforehand(error: BuildInfoError) -> BuildPushError:
+    """Return *error* as what it is before anything is pushed, since its own class says that the image is there."""
+    status = error.status if isinstance(error, RefusedError) else 0
+    if status == _FORBIDDEN:
+        return AuthenticationError(str(error), hint=error.hint, setting="artifactory_url")
+    kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
+    hint = error.hint or "check the address of Artifactory; without build-info: publish_build_info: no"
+    return kind(str(error), hint=hint, setting="artifactory_url")
 
 
 def publish(

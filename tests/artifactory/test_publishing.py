@@ -12,7 +12,7 @@ import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
 from buildpush.artifactory.publishing import PATIENCE, first_difference, side_by_side
-from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError
+from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError, UnreachableError
 from buildpush.events import Decision, Note
 from buildpush.http import Http, Retries
 from buildpush.images.references import Repository
@@ -209,7 +209,7 @@ def test_a_number_that_was_published_before_is_noted(desk):
 
 def test_a_number_that_was_published_before_is_refused_on_request(desk):
     desk.publish(desk.hello())
-    with pytest.raises(BuildInfoError, match="hello 42 was published before"):
+    with pytest.raises(SettingsError, match="hello 42 was published before"):
         check_publish(desk.client(), "hello", "42", again=False)
 
 
@@ -221,9 +221,20 @@ def test_another_number_of_a_known_build_is_no_news(desk):
 
 def test_a_page_of_a_proxy_is_not_taken_for_an_answer(desk):
     desk.box.add_fault("GET", "api/build", status=200, body=b"<html>please log in</html>")
-    with pytest.raises(BuildInfoError, match="no JSON object") as caught:
+    with pytest.raises(SettingsError, match="no JSON object") as caught:
         check_publish(desk.client(), "hello", "42")
     assert "proxy" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(403, AuthenticationError), (400, SettingsError), (501, UnreachableError)]
+)
+def test_what_fails_before_the_build_does_not_say_that_the_image_is_pushed(desk, status, kind):
+    """The exit code 6 means: the image is there, and only its build-info is missing."""
+    desk.box.add_fault("GET", "api/build", status=status, body=b"no")
+    with pytest.raises(kind) as caught:
+        check_publish(desk.client(), "hello", "42")
+    assert caught.value.exit_code != BuildInfoError.exit_code
 
 
 # ---- where the files are
