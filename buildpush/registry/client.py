@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HUB_HOST = "registry-1.docker.io"
 REPOSITORY_KEY_HEADER = "X-Artifactory-Docker-Registry"
 
+_ACCEPTED = 202
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
 
 
@@ -187,8 +188,11 @@ class Registry:
             raise self.forbidden(repository, answer)
         if not answer.ok:
             raise refusal(answer, f"{repository} cannot be pushed to")
-        if "Location" in answer.headers:
-            self.give_up(repository, answer.headers["Location"])
+        if answer.status != _ACCEPTED or "Location" not in answer.headers:
+            message = f"{repository.host} answers as no registry does: status {answer.status} to the begin of an upload"
+            hint = "check the host: a proxy or a web page answers there"
+            raise RegistryError(message, status=answer.status, hint=hint, setting="repo")
+        self.give_up(repository, answer.headers["Location"])
         login = self.login(repository.host)
         credential = login.credential if login.scheme != "anonymous" else None
         return Access(

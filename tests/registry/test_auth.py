@@ -306,7 +306,8 @@ def test_a_registry_that_wants_a_password_gets_it_each_time(box, http, keychain,
 @sandbox
 def test_a_registry_that_asks_nobody_is_told_nothing(box, http, keychain, repository):
     box.add_fault("GET", "^/v2/$", status=200)
-    box.add_fault("POST", "uploads", status=202)
+    box.add_fault("POST", "uploads", status=202, headers={"Location": "/v2/upload/1"})
+    box.add_fault("DELETE", "upload", status=204)
     access = Registry(http, keychain).check_push(repository)
 
     assert (access.scheme, access.username, access.source) == ("anonymous", None, None)
@@ -363,6 +364,16 @@ def test_an_unknown_repository_is_found_before_the_build(box, registry):
         registry.check_push(Repository(box.host, "no-such-key/app"))
     assert caught.value.code == "NAME_UNKNOWN"
     assert "repository key" in caught.value.hint
+
+
+@sandbox
+@pytest.mark.parametrize("answer", [{"status": 200, "body": b"<html>welcome</html>"}, {"status": 202}])
+def test_a_host_that_is_no_registry_is_found_before_the_build(box, registry, repository, answer):
+    """Some pages answer 200 to everything."""
+    box.add_fault("POST", "blobs/uploads", **answer)
+    with pytest.raises(RegistryError, match="as no registry does") as caught:
+        registry.check_push(repository)
+    assert "check the host" in caught.value.hint
 
 
 def _bearer(box) -> str:
