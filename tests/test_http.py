@@ -494,6 +494,16 @@ def test_no_proxy_exempts_hosts_domains_and_networks(exempt, url, direct):
     assert proxies.find(url) == (None if direct else "http://proxy:3128")
 
 
+@pytest.mark.parametrize("address", ["socks5://", "http://", ""])
+@pytest.mark.parametrize(
+    "rest", ["me:geheim-44@proxy:99999", "me:geheim-44@pro xy:3128", "me:geheim-44@[proxy", "me:g@"]
+)
+def test_an_address_that_no_proxy_has_is_refused_without_its_password(address, rest):
+    with pytest.raises(SettingsError, match="no http or https address") as caught:
+        Proxies({"HTTPS_PROXY": address + rest})
+    assert "geheim" not in str(caught.value)
+
+
 def test_a_proxy_of_an_unknown_kind_is_refused():
     with pytest.raises(SettingsError, match="socks5"):
         Proxies({"HTTPS_PROXY": "socks5://proxy:1080"})

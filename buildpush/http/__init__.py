@@ -469,6 +469,10 @@ class Http:
         """Return whether *host*, with or without its port, was declared insecure."""
         return bool({host, host.rpartition(":")[0]} & self.insecure_hosts)
 
+    def proxy_for(self, url: str) -> str | None:
+        """Return the address of the proxy through which *url* is reached, user and password included, if any."""
+        return self._proxies.find(url)
+
     def _new_manager(self, scheme: str, proxy: str | None, insecure: bool) -> urllib3.PoolManager:
         import urllib3
 
@@ -575,9 +579,13 @@ def _proxy_address(text: str) -> str | None:
     if not text:
         return None
     address = text if "://" in text else f"http://{text}"
-    parts = urlsplit(address)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        message = f"the proxy {shown(address)} is no http or https address"
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0 and len(address.split()) == 1
+    except ValueError:  # a port beyond all ports, a bracket that is not closed
+        fits = False
+    if not fits:
+        message = f"the proxy {redact(address)} is no http or https address"
         raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT")
     if parts.password:
         remember(unquote(parts.password))
