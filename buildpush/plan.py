@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from buildpush.connection import connect
+from buildpush.connection import Connection, connect
 from buildpush.engines import choose
-from buildpush.errors import SettingsError
+from buildpush.errors import BadNameError, DockerfileError, SettingsError
 from buildpush.events import Note, Sink
+from buildpush.images import dockerfile
+from buildpush.images.model import BuildRequest
+from buildpush.images.references import Reference
+from buildpush.images.stages import base_images
 from buildpush.places import Here
 from buildpush.results import RunResult
 from buildpush.secrets import redact, redacted
@@ -19,7 +23,7 @@ from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
 from buildpush.settings.resolve import Resolved, evaluate, resolve
 from buildpush.settings.vault import Vault
-from buildpush.settings.written import WrittenStep
+from buildpush.settings.written import Written, WrittenStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,23 @@ def surroundings(session: Session, *, dry: bool = False, notes: tuple[str, ...] 
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A host that a run would talk to; a registry may send us to a token server and a store of its own.
+
+    Attributes:
+        proxy: through which it is reached, or ``None``.
+    """
+
+    address: str
+    what: str
+    proxy: str | None = None
+
+    def __str__(self) -> str:
+        through = f", through the proxy {self.proxy}" if self.proxy else ""
+        return f"{self.address} {self.what}{through}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run of one step would do; nothing of it is done."""
 
@@ -72,6 +93,7 @@ class Plan:
     engine: str
     reason: str
     credential: str
+    hosts: tuple[Host, ...] = ()
     notes: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -79,8 +101,7 @@ class Plan:
         order = self.order
         yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
         for name, written in sorted(self.step.settings.items()):
-            value = getattr(order.settings, name, written.value)
-            yield "setting", f"{name} = {_shown(value)}  [{written.origin.where}]"
+            yield "setting", f"{name} = {self._value(name, written)}  [{written.origin.where}]"
         if order.request:
             yield "engine", f"{self.engine}, because {self.reason}"
             yield "context", str(order.request.context)
@@ -88,12 +109,19 @@ class Plan:
         for reference in order.references:
             yield "push" if order.push and order.request else "image", str(reference)
         yield "credential", self.credential
+        for host in self.hosts:
+            yield "host", str(host)
         if order.build.publish and order.artifactory:
             yield "build-info", f"{order.build.name} {order.build.number} at {order.artifactory.url}"
         for what, who in order.sources.items():
             yield "source", f"{what}: {who}"
         for note in self.notes:
             yield "note", note
+
+    def _value(self, name: str, written: Written) -> str:
+        """Return the value that counts; one that changes nothing has become ``None``, and is shown as written."""
+        value = getattr(self.order.settings, name, None)
+        return _shown(written.value if value is None else value)
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<12}{redact(value)}" for name, value in self.rows())
@@ -106,12 +134,13 @@ class Plan:
             "identifier": self.step.identifier,
             "where": self.step.where,
             "settings": {
-                name: {"value": _shown(getattr(order.settings, name, "")), "by": written.origin.where}
+                name: {"value": self._value(name, written), "by": written.origin.where}
                 for name, written in sorted(self.step.settings.items())
             },
             "engine": {"name": self.engine, "reason": self.reason},
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
+            "hosts": [asdict(host) for host in self.hosts],
             "build": {"name": order.build.name, "number": order.build.number, "publish": order.build.publish},
             "artifactory": order.artifactory.url if order.artifactory else None,
             "sources": dict(order.sources),
@@ -131,8 +160,39 @@ def plan(step: WrittenStep, session: Session) -> Plan:
             engine = choose(order.engine, order.set_names, order.request, connection.engines, story).name
             reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
         found = connection.keychain.find(order.references[0].repository.host)
+        hosts = tuple(_hosts(order, connection, engine))
     credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
-    return Plan(step, order, engine, reason, credential, tuple(story.notes))
+    return Plan(step, order, engine, reason, credential, hosts, tuple(story.notes))
+
+
+def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Host]:
+    """Yield every host that a run would talk to, in the order in which it is asked first."""
+    addresses = {}
+    if order.push or order.request is None:
+        addresses[connection.registry.base(order.references[0].repository.host)] = "the registry"
+    if order.build.publish and connection.artifactory:
+        addresses.setdefault(connection.artifactory.url, "Artifactory")
+    for address, what in addresses.items():
+        yield Host(address, what, connection.http.proxy_for(address))
+    if order.request is None:
+        return
+    for image in _images(order.request, engine):
+        address = connection.registry.base(image.repository.host)
+        # The daemon has connections and proxies of its own, as its own configuration says.
+        direct = engine == "native"
+        what = f"gives {image}" if direct else f"gives {image} to the engine {engine}, by connections of its own"
+        yield Host(address, what, connection.http.proxy_for(address) if direct else None)
+
+
+def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
+    """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
+    try:
+        file = dockerfile.read(request.dockerfile, request.context)
+        found = base_images(file, request.target, request.build_args)
+        syntax = (Reference.parse(file.syntax),) if file.syntax and engine != "native" else ()
+    except (DockerfileError, BadNameError):
+        return ()  # the engine can read what we cannot, or it says so
+    return (*syntax, *found)
 
 
 def _shown(value: object) -> str:

@@ -158,6 +158,42 @@ def test_a_known_secret_does_not_go_into_the_image(project, monkeypatch, capsys,
     assert not project.box.requests
 
 
+BASES = """\
+FROM base.example/team/base:1 AS built
+FROM scratch
+COPY --from=built /a /
+COPY --from=tools.example/tool:2 /b /
+"""
+
+
+def test_check_names_every_host_and_the_proxy_that_leads_there(project, monkeypatch, capsys):
+    """No other address is ever asked, so a firewall can be opened for these."""
+    project.dockerfile(BASES)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:planted-in-proxy@proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "tools.example")
+    words = ["step.yml", "--connectors", "connectors.yml", "--engine", "native"]
+    assert run_command(["check", *words]) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[1] for line in shown.out.splitlines() if line.startswith("host ")] == [
+        f"http://{project.box.host}",
+        f"{project.box.url}/artifactory/",
+        "https://base.example",
+        "https://tools.example",
+    ]
+    assert (
+        "base.example gives base.example/team/base:1, through the proxy http://********@proxy.example:3128" in shown.out
+    )
+    assert run_command(["check", *words, "--json"]) == 0
+    [step] = json.loads(capsys.readouterr().out)["steps"]
+    assert [host["proxy"] for host in step["hosts"]] == [None, None, "http://********@proxy.example:3128", None]
+
+
+def test_check_shows_a_condition_that_holds_anyway_as_it_is_written(project, capsys):
+    project.write("step.yml", STEP + "  when:\n    stageStatus: Success\n")
+    assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 0
+    assert "when = stageStatus=Success" in capsys.readouterr().out
+
+
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
     assert project.run("--digest-file", "digest.txt") == 0
