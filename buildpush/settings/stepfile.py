@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from buildpush.errors import SourceError, UnsupportedError
@@ -228,8 +228,10 @@ def _unwrapped(wrapper: str, node: Node, around: Around) -> Iterator[Found]:
         yield from _around("pipeline", inner, around, inner.at("stages"))
     elif wrapper == "stage":
         yield from _around("stage", inner, around, inner.at("spec", "execution", "steps"))
+        yield from _rollback(inner.at("spec", "execution", "rollbackSteps"), around)
     elif wrapper == "stepGroup":
         yield from _around("stepGroup", inner, around, inner.at("steps"))
+        yield from _rollback(inner.at("rollbackSteps"), around)
     elif wrapper == "template":
         reference = inner.at("templateRef")
         yield Found(node, "template", None, "", reference.text if reference else "", around)
@@ -260,6 +262,25 @@ def _around(kind: str, node: Node, around: Around, steps: Node | None) -> Iterat
         notes.append(f"{node.where_key('failureStrategies')}: failureStrategies have no effect here")
     if steps is not None and steps.value is not None:
         yield from _steps(steps, Around(facts, tuple(rulers), tuple(notes)))
+    else:
+        yield _closed(kind, node, around)
+
+
+def _closed(kind: str, node: Node, around: Around) -> Found:
+    """Return a pipeline, stage or group whose steps stand elsewhere, as in a template; none of them is run."""
+    reference, own = node.at("template", "templateRef"), node.at("type")
+    words = (
+        f"{kind} of the template {reference.text}" if reference else " ".join(filter(None, (own and own.text, kind)))
+    )
+    name = node.at("name") or node.at("identifier")
+    return Found(node, words, None, "", name.text if name else "", around)
+
+
+def _rollback(steps: Node | None, around: Around) -> Iterator[Found]:
+    """Yield steps that undo a stage: nothing here ever runs them, also where buildpush knows their kind."""
+    if steps is not None and steps.value:
+        for found in _steps(steps, around):
+            yield replace(found, kind=f"rollback {found.kind}", model=None)
 
 
 def _found(node: Node, around: Around) -> Found:

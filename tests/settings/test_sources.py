@@ -118,6 +118,39 @@ def test_the_known_steps_of_a_pipeline_are_found_in_order_and_the_others_listed(
     )
 
 
+ELSEWHERE = """\
+pipeline:
+  stages:
+    - stage: {name: Shared, identifier: shared, template: {templateRef: org.build, versionLabel: "1"}}
+    - stage: {name: Other, type: Pipeline, spec: {pipeline: other}}
+    - stage:
+        name: Roll out
+        type: Deployment
+        spec:
+          execution:
+            steps:
+              - step: {type: BuildAndPushDockerRegistry, identifier: api, spec: {repo: acme.example/docker/api}}
+              - stepGroup:
+                  name: Canary
+                  steps: [step: {type: K8sCanaryDeploy, name: Canary}]
+                  rollbackSteps: [step: {type: K8sCanaryDelete, name: Gone}]
+            rollbackSteps:
+              - step: {type: BuildAndPushDockerRegistry, name: Back, spec: {repo: acme.example/docker/api}}
+"""
+
+
+def test_steps_that_stand_elsewhere_or_roll_back_are_listed_as_not_run(load):
+    loaded = load(ELSEWHERE)
+    assert [step.identifier for step in loaded.steps] == ["api"]
+    assert loaded.others == (
+        "stage of the template org.build 'Shared' (step.yml:3:14)",
+        "Pipeline stage 'Other' (step.yml:4:14)",
+        "K8sCanaryDeploy 'Canary' (step.yml:14:33)",
+        "rollback K8sCanaryDelete 'Gone' (step.yml:15:41)",
+        "rollback BuildAndPushDockerRegistry 'Back' (step.yml:17:23)",
+    )
+
+
 def test_expressions_may_ask_what_stands_around_a_step(load):
     step = load(PIPELINE).step("build_web")
     assert step.facts["pipeline.name"] == "Shop"
