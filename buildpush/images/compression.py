@@ -1,7 +1,8 @@
-"""Compression of layers, hashed on the way: gzip in blocks, whose bytes do not depend on the number of threads; zstd.
+"""Compression of layers in blocks, hashed on the way; the bytes do not depend on the number of threads.
 
-A gzip layer is one member. Its deflate blocks are made from 1 MiB of tar each by a fresh compressor and end on a byte,
-so that any thread can make any of them. Same bytes in, same library, version and level: same bytes out.
+Each MiB of tar is compressed by itself, so that any thread can do any of them. A gzip layer is one member, whose
+deflate blocks end on a byte after each MiB; a zstd layer is one frame per MiB.
+Same bytes in, same library, version and level: same bytes out.
 """
 
 from __future__ import annotations
@@ -10,23 +11,22 @@ import hashlib
 import struct
 import sys
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from buildpush.errors import UnsupportedError
 from buildpush.images.model import Compression
+from buildpush.images.pool import InOrder, Pool, work_ahead
 from buildpush.images.references import Digest
+from buildpush.meter import Meter, Work
 
-BLOCK = 1024 * 1024
+BLOCK: Final = 1024 * 1024
 # No name, no time, no system: nothing that differs from run to run.  Source: RFC 1952, 2.3.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _LAST_DEFLATE_BLOCK = b"\x03\0"
 _HIGHEST_OF_ISAL = 3
-# Blocks under way per layer: enough to keep a few cores busy, few enough to stay small.
-_AHEAD = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,17 @@ class Hashes:
 
     def update(self, block: bytes) -> None:
         """Take the next *block* in."""
+        for take in self.each:
+            take(block)
+
+    @property
+    def each(self) -> tuple[Callable[[bytes], None], ...]:
+        """What takes the next block in, one function per hash: so that threads can share the work."""
+        return (self._count, *(found.update for found in (self._sha1, self._md5) if found))
+
+    def _count(self, block: bytes) -> None:
         self.size += len(block)
         self._sha256.update(block)
-        if self._sha1 and self._md5:
-            self._sha1.update(block)
-            self._md5.update(block)
 
     @property
     def digest(self) -> Digest:
@@ -89,11 +95,7 @@ def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
 
 def library(kind: Compression, level: int) -> str:
     """Return name and version of what compresses: one of the things that decide about a layer's digest."""
-    if kind == "none":
-        return "none"
-    if kind == "zstd":
-        return f"zstd {_zstd().zstd_version}"
-    return _deflate(level)[0]
+    return _coding(kind, level).name
 
 
 def compress(reader: BinaryIO, kind: Compression, level: int = 1) -> Iterator[bytes]:
@@ -102,14 +104,15 @@ def compress(reader: BinaryIO, kind: Compression, level: int = 1) -> Iterator[by
 
 
 class Compressing:
-    """The compressed bytes of one layer, made as they are asked for; *result* says in the end what went through.
+    """The compressed bytes of one layer, made ahead of who takes them; *result* says in the end what went through.
 
     Args:
-        reader: gives the plain tar; it is read once, in the thread that iterates.
+        reader: gives the plain tar; it is read once, with a *pool* by a thread of its own.
         kind: ``gzip``, ``zstd`` or ``none``.
-        level: 0 to 3 is done by isal where it is there; higher ones, and all without it, by zlib.
+        level: of gzip, 0 to 3 is done by isal where it is there; higher ones, and all without it, by zlib-ng or zlib.
         checksums: whether sha1 and md5 are wanted.
         pool: threads for compressing and hashing; without it all is done in line, with the same bytes.
+        meter: told the bytes read, and the seconds of reading, compressing and hashing.
     """
 
     def __init__(
@@ -119,132 +122,171 @@ class Compressing:
         level: int = 1,
         *,
         checksums: bool = False,
-        pool: Executor | None = None,
+        pool: Pool | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._reader = reader
         self._kind = kind
-        self._level = level
+        self._coding = _coding(kind, level)
         self._pool = pool
+        self._meter = meter
+        self._check = 0
         self._plain = Hashes()
         self._packed = Hashes(checksums=checksums)
+        # What is sent as it is has one digest only.
+        self._hashing_plain = () if kind == "none" else (self._in_order(self._take_plain),)
+        self._hashing_packed = tuple(self._in_order(take) for take in self._packed.each)
+        self.read = 0
         self.result: Compressed | None = None
 
-    @property
-    def read(self) -> int:
-        """Bytes of the plain tar that were taken in so far."""
-        return self._plain.size
-
     def __iter__(self) -> Iterator[bytes]:
-        hashing = _InOrder(self._pool, self._packed.update)
-        for block in self._compressed():
-            hashing(block)
-            yield block
-        hashing.finish()
+        self._packed.update(self._coding.head)
+        yield from filter(None, [self._coding.head])
+        with closing(work_ahead(self._pool, self._work, self._blocks())) as made:
+            for number, block in enumerate(made):
+                for hashing in self._hashing_packed:
+                    hashing.catch_up(number)
+                yield block
+        for hashing in (*self._hashing_plain, *self._hashing_packed):
+            hashing.finish()
+        tail = self._coding.tail(self._check, self.read)
+        self._packed.update(tail)
+        yield from filter(None, [tail])
+        self.result = self._described()
+
+    def _described(self) -> Compressed:
         packed = self._packed
         diff_id = packed.digest if self._kind == "none" else self._plain.digest
-        self.result = Compressed(diff_id, self._plain.size, packed.digest, packed.size, packed.sha1, packed.md5)
+        return Compressed(diff_id, self.read, packed.digest, packed.size, packed.sha1, packed.md5)
 
-    def _compressed(self) -> Iterator[bytes]:
-        if self._kind == "gzip":
-            return self._gzip()
-        return self._counted() if self._kind == "none" else self._zstd()
-
-    def _counted(self) -> Iterator[bytes]:
-        for block in blocks(self._reader):
-            self._plain.size += len(block)
+    def _blocks(self) -> Iterator[bytes]:
+        """Read; in one thread."""
+        source = blocks(self._reader)
+        number = 0
+        while True:
+            with self._timing("read"):
+                block = next(source, None)
+            if block is None:
+                return
+            self._count(len(block))
+            for hashing in self._hashing_plain:
+                hashing.put(number, block)
+                hashing.catch_up(number)
             yield block
+            number += 1
 
-    def _gzip(self) -> Iterator[bytes]:
-        _, deflate, crc32 = _deflate(self._level)
-        hashing = _InOrder(self._pool, self._plain.update)
-        check = 0
+    def _count(self, size: int) -> None:
+        self.read += size
+        if self._meter:
+            self._meter.count("read", size)
 
-        def plain() -> Iterator[bytes]:
-            nonlocal check
-            for block in blocks(self._reader):
-                hashing(block)
-                check = crc32(block, check)
-                yield block
+    def _work(self, number: int, block: bytes) -> bytes:
+        """Compress a block, and hash what is there to be hashed; in any thread."""
+        for hashing in self._hashing_plain:
+            hashing.help()
+        with self._timing("compress"):
+            packed = self._coding.code(block)
+        for hashing in self._hashing_packed:
+            hashing.put(number, packed)
+            hashing.help()
+        return packed
 
-        yield _GZIP_HEADER
-        yield from _mapped(self._pool, deflate, plain())
-        hashing.finish()
-        yield _LAST_DEFLATE_BLOCK + struct.pack("<II", check, self._plain.size & 0xFFFFFFFF)
+    def _take_plain(self, block: bytes) -> None:
+        self._plain.update(block)
+        self._check = self._coding.crc32(block, self._check)
 
-    def _zstd(self) -> Iterator[bytes]:
-        # zstd's own threads would give other bytes than none: one stream, one thread.
-        compressor = _zstd().ZstdCompressor(level=self._level)
-        hashing = _InOrder(self._pool, self._plain.update)
-        for block in blocks(self._reader):
-            hashing(block)
-            if packed := compressor.compress(block):
-                yield packed
-        hashing.finish()
-        yield compressor.flush()
+    def _in_order(self, take: Callable[[bytes], None]) -> InOrder:
+        def hashed(block: bytes) -> None:
+            with self._timing("hash"):
+                take(block)
 
+        return InOrder(hashed)
 
-class _InOrder:
-    """Calls *act* with one thing after the other, beside the caller: it is never more than one behind."""
-
-    def __init__(self, pool: Executor | None, act: Callable[[bytes], None]) -> None:
-        self._pool = pool
-        self._act = act
-        self._last: Future[None] | None = None
-
-    def __call__(self, block: bytes) -> None:
-        if self._pool is None:
-            self._act(block)
-            return
-        self.finish()
-        self._last = self._pool.submit(self._act, block)
-
-    def finish(self) -> None:
-        """Wait until the last one is done."""
-        if self._last is not None:
-            self._last.result()
+    def _timing(self, work: Work) -> AbstractContextManager[None]:
+        return self._meter.timing(work) if self._meter else nullcontext()
 
 
-def _mapped(pool: Executor | None, act: Callable[[bytes], bytes], source: Iterable[bytes]) -> Iterator[bytes]:
-    """Give ``act(block)`` for each block in order, a few of them made ahead by *pool*."""
-    if pool is None:
-        yield from map(act, source)
-        return
-    waiting: deque[Future[bytes]] = deque()
-    try:
-        for block in source:
-            waiting.append(pool.submit(act, block))
-            if len(waiting) > _AHEAD or waiting[0].done():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """How blocks become a layer.
+
+    Attributes:
+        name: of the library, with its version.
+        head: what comes first.
+        code: makes of one block what stands for it.
+        crc32: of the plain bytes, for the tail.
+        tail: made of the plain bytes' CRC-32 and size.
+    """
+
+    name: str
+    head: bytes
+    code: Callable[[bytes], bytes]
+    crc32: Callable[[bytes, int], int]
+    tail: Callable[[int, int], bytes]
 
 
-def _deflate(level: int) -> tuple[str, Callable[[bytes], bytes], Callable[[bytes, int], int]]:
-    """Return the library's name, a function that makes a run of deflate blocks ending on a byte, and its crc32."""
-    module, name = _isal() if 0 <= level <= _HIGHEST_OF_ISAL else (None, "")
-    if module is None:
-        module, name = zlib, f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+def _coding(kind: Compression, level: int) -> _Coding:
+    if kind == "gzip":
+        return _gzip(level)
+    return _zstd_frames(level) if kind == "zstd" else _Coding("none", b"", _same, _no_check, _no_tail)
 
-    def deflate(block: bytes) -> bytes:
-        compressor = module.compressobj(level, module.DEFLATED, -15)
+
+def _same(block: bytes) -> bytes:
+    return block
+
+
+def _no_check(_block: bytes, _check: int) -> int:
+    return 0
+
+
+def _no_tail(_check: int, _size: int) -> bytes:
+    return b""
+
+
+def _gzip(level: int) -> _Coding:
+    name, module = _deflater(level)
+    strength = level if name.startswith("isal") else max(level, 1)  # for the others, 0 is no compression at all
+
+    def code(block: bytes) -> bytes:
+        compressor = module.compressobj(strength, module.DEFLATED, -15)
         packed: bytes = compressor.compress(block)
         rest: bytes = compressor.flush(module.Z_SYNC_FLUSH)
         return packed + rest
 
-    return name, deflate, module.crc32
+    return _Coding(name, _GZIP_HEADER, code, module.crc32, _gzip_tail)
 
 
-def _isal() -> tuple[Any, str]:
-    try:
-        from importlib.metadata import version
+def _gzip_tail(check: int, size: int) -> bytes:
+    return _LAST_DEFLATE_BLOCK + struct.pack("<II", check, size & 0xFFFFFFFF)
 
-        from isal import isal_zlib
-    except ImportError:  # no wheel for this machine
-        return None, ""
-    return isal_zlib, f"isal {version('isal')}"
+
+def _deflater(level: int) -> tuple[str, Any]:
+    """Return the fastest library for *level* that is here, with its name and version."""
+    if 0 <= level <= _HIGHEST_OF_ISAL:
+        with suppress(ImportError):  # there is no wheel for every machine
+            import isal
+            from isal import isal_zlib
+
+            return f"isal {isal.__version__}", isal_zlib
+    with suppress(ImportError):
+        from zlib_ng import zlib_ng
+
+        return f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}", zlib_ng
+    return f"zlib {zlib.ZLIB_RUNTIME_VERSION}", zlib
+
+
+def _zstd_frames(level: int) -> _Coding:
+    # One frame per block, as pzstd makes them: zstd's own threads would give other bytes than none.
+    zstd = _zstd()
+
+    def code(block: bytes) -> bytes:
+        packed: bytes = zstd.compress(block, level)
+        return packed
+
+    def tail(_check: int, size: int) -> bytes:
+        return b"" if size else code(b"")
+
+    return _Coding(f"zstd {zstd.zstd_version}", b"", code, _no_check, tail)
 
 
 def _zstd() -> Any:

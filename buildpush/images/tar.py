@@ -6,6 +6,7 @@ Source: POSIX ustar and pax; pax records only where ustar cannot say it.
 from __future__ import annotations
 
 import bz2
+import gzip
 import io
 import lzma
 import os
@@ -14,7 +15,7 @@ import struct
 import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -350,9 +351,11 @@ def unreadable() -> tuple[type[Exception], ...]:
     """Return what the standard library and the codecs raise for bytes that are no tar."""
     import zlib
 
-    from isal import isal_zlib
+    own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
+    with suppress(ImportError):
+        from isal import isal_zlib
 
-    own: list[type[Exception]] = [zlib.error, cast("type[Exception]", isal_zlib.error), _zstandard().ZstdError]
+        own.append(cast("type[Exception]", isal_zlib.error))
     return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, ValueError, *own)
 
 
@@ -378,15 +381,20 @@ def plain(raw: BinaryIO) -> BinaryIO:
     whole = io.BufferedReader(_Prefixed(head, raw), BLOCK)
     kind = compression_of(head)
     if kind == "gzip":
-        from isal import igzip
-
-        unpacked: Any = igzip.IGzipFile
-        return cast("BinaryIO", unpacked(fileobj=whole, mode="rb"))
+        return cast("BinaryIO", _gzip_file()(fileobj=whole, mode="rb"))
     if kind == "zstd":
         return cast("BinaryIO", _zstandard().ZstdFile(whole))
     if kind == "bzip2":
         return cast("BinaryIO", bz2.BZ2File(whole))
     return cast("BinaryIO", lzma.LZMAFile(whole) if kind == "xz" else whole)
+
+
+def _gzip_file() -> Any:
+    try:
+        from isal import igzip
+    except ImportError:  # there is no wheel for every machine
+        return gzip.GzipFile
+    return igzip.IGzipFile
 
 
 class _Prefixed(io.RawIOBase):

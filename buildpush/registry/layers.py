@@ -16,6 +16,7 @@ from buildpush.events import Progress, Sink
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
+from buildpush.images.pool import Pool
 from buildpush.images.references import Digest, Repository
 from buildpush.meter import Meter
 from buildpush.registry.blobs import Bytes, Mount, find, mount
@@ -89,7 +90,7 @@ class Layers:
         self._stop = threading.Event()
         self._learnt: dict[tuple[int, int], Compressed] = {}
         self._homes: dict[Digest, Repository] = {}
-        self._compressors = ThreadPoolExecutor(_cores(), "buildpush-compress")
+        self._compressors = Pool(_cores())
         self._senders = ThreadPoolExecutor(registry.workers, "buildpush-send")
 
     def __enter__(self) -> Self:
@@ -102,7 +103,7 @@ class Layers:
         if error is not None:  # nobody waits for a layer of an image that will not be complete
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
-        self._compressors.shutdown(cancel_futures=True)
+        self._compressors.close()
         if isinstance(error, BuildPushError) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 

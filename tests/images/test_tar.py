@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import sys
 import tarfile
 from contextlib import closing
 
@@ -122,6 +124,16 @@ def test_a_tar_that_is_not_what_it_was_is_an_error():
 def test_what_is_no_tar_is_an_error(raw):
     archive = Archive("a layer", lambda: closing(io.BytesIO(raw)))
     with pytest.raises(BuildError, match="a layer cannot be read"), members(archive) as found:
+        list(found)
+
+
+def test_a_compressed_tar_is_read_without_isal_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal", None)
+    raw = gzip.compress(whole(Entry("one", "file", size=1, content=b"1")))
+    with members(Archive("a layer", lambda: closing(io.BytesIO(raw)))) as found:
+        assert [member.name for _, member, _ in found] == ["one"]
+    broken = Archive("a layer", lambda: closing(io.BytesIO(raw[:40])))
+    with pytest.raises(BuildError, match="a layer cannot be read"), members(broken) as found:
         list(found)
 
 

@@ -1,0 +1,195 @@
+"""Threads that work ahead of who takes the results, in bounded room; and work that many may do, but only in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import starmap
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Final, Generic, Self, TypeVar
+
+Value = TypeVar("Value")
+
+# Blocks of 1 MiB on their way at once, over all layers. Two cores make as many while a part of 16 MiB is sent;
+# together with what is worked on and hashed they stay below 64 MiB.
+ROOM: Final = 48
+# What each layer may have on its way however many there are: one to work on, one to be taken.
+_LEAST: Final = 2
+# How many blocks the work in order may be late.
+_BEHIND: Final = 4
+
+
+class Pool:
+    """Threads, and room for what they work on; shared by many streams. Close it, or use it in a ``with``.
+
+    Args:
+        threads: how many blocks are worked on at once.
+        room: how many blocks of all streams are in memory at once; each stream may have two in any case.
+    """
+
+    def __init__(self, threads: int, room: int = ROOM) -> None:
+        self._threads = ThreadPoolExecutor(threads, "buildpush-compress")
+        self._room = _Room(room)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; what was not begun is not done any more."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def stream(self, act: Callable[[int, bytes], Value], source: Iterator[bytes]) -> _Stream[Value]:
+        """Return what :func:`work_ahead` runs on."""
+        return _Stream(self._threads, self._room, act, source)
+
+
+def work_ahead(
+    pool: Pool | None, act: Callable[[int, bytes], Value], source: Iterator[bytes]
+) -> Generator[Value, None, None]:
+    """Give ``act(number, block)`` for each block of *source* in order, numbered from 0.
+
+    With a pool, *source* is read by a thread of its own, and so it goes on while nobody takes anything, until the room
+    is full; errors of *source* and of *act* come where their block would have come. Without, all is done in line.
+    """
+    if pool is None:
+        yield from starmap(act, enumerate(source))
+        return
+    stream = pool.stream(act, source)
+    try:
+        yield from stream
+    finally:
+        stream.close()
+
+
+class _Room:
+    """Counts blocks: no more than *most* at once, in equal shares; but each stream may have a few in any case."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[object, int] = {}
+        self._changed = threading.Condition()
+
+    def enter(self, who: object) -> None:
+        with self._changed:
+            self._held[who] = 0
+
+    def leave(self, who: object) -> None:
+        with self._changed:
+            self._held.pop(who, None)
+            self._changed.notify_all()
+
+    def take(self, who: object) -> bool:
+        """Wait until *who* may have one block more; return false if it has left."""
+        with self._changed:
+            self._changed.wait_for(lambda: who not in self._held or self._has_room(self._held[who]))
+            if who not in self._held:
+                return False
+            self._held[who] += 1
+            return True
+
+    def give(self, who: object) -> None:
+        with self._changed:
+            if who in self._held:
+                self._held[who] -= 1
+                self._changed.notify_all()
+
+    def _has_room(self, held: int) -> bool:
+        if held < _LEAST:
+            return True
+        return sum(self._held.values()) < self._most and held < self._most // len(self._held)
+
+
+class _Stream(Generic[Value]):
+    """The blocks of one source on their way through the threads."""
+
+    def __init__(
+        self, threads: ThreadPoolExecutor, room: _Room, act: Callable[[int, bytes], Value], source: Iterator[bytes]
+    ) -> None:
+        self._threads = threads
+        self._room = room
+        self._act = act
+        self._source = source
+        self._futures: SimpleQueue[Future[Value] | None] = SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="buildpush-read", daemon=True)
+
+    def __iter__(self) -> Iterator[Value]:
+        self._room.enter(self)
+        self._reader.start()
+        while (future := self._futures.get()) is not None:
+            value = future.result()
+            self._room.give(self)
+            yield value
+
+    def close(self) -> None:
+        """Let the reader end, and wait for it: afterwards its source may be closed."""
+        self._room.leave(self)
+        if self._reader.is_alive():
+            self._reader.join()
+        with suppress(Empty):
+            while True:
+                if future := self._futures.get_nowait():
+                    future.cancel()
+
+    def _read(self) -> None:
+        number = 0
+        try:
+            while self._room.take(self):
+                block = next(self._source, None)
+                if block is None:
+                    break
+                self._futures.put(self._threads.submit(self._act, number, block))
+                number += 1
+            self._futures.put(None)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the block would have come
+            failed: Future[Value] = Future()
+            failed.set_exception(error)
+            self._futures.put(failed)
+
+
+class InOrder:
+    """Gives numbered blocks to *act* one after the other, in whichever thread comes by.
+
+    Args:
+        act: never called by two threads at once.
+    """
+
+    def __init__(self, act: Callable[[bytes], None]) -> None:
+        self._act = act
+        self._ready: dict[int, bytes] = {}
+        self._next = 0
+        self._at_it = threading.Lock()
+
+    def put(self, number: int, block: bytes) -> None:
+        """Hand in the block *number*, before or after others."""
+        self._ready[number] = block
+
+    def help(self) -> None:
+        """Do what can be done, unless another thread is at it."""
+        if self._next in self._ready and self._at_it.acquire(blocking=False):
+            try:
+                self._do()
+            finally:
+                self._at_it.release()
+
+    def catch_up(self, number: int) -> None:
+        """See to it that the work is not far behind block *number*, which is there like all before it."""
+        if number - self._next >= _BEHIND:
+            self.finish()
+
+    def finish(self) -> None:
+        """Do all that is there."""
+        with self._at_it:
+            self._do()
+
+    def _do(self) -> None:
+        while (block := self._ready.pop(self._next, None)) is not None:
+            self._act(block)
+            self._next += 1
