@@ -65,6 +65,12 @@ class Ignore:
         """Return whether *path* is left out."""
         return bool(self.patterns) and self.by(path) is not None
 
+    def names(self) -> re.Pattern[str] | None:
+        """Return what matches a path that one of the lines matches; a path that none matches is as its folder is."""
+        if not self.patterns:
+            return None
+        return re.compile("|".join(f"(?:{pattern.matches.pattern})" for pattern in self.patterns), re.DOTALL)
+
 
 def _ancestors(path: str) -> list[str]:
     """Return *path* and every folder above it: a pattern for a folder holds for all that is in it."""

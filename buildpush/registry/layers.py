@@ -311,7 +311,14 @@ class Layers:
     def compressing(self, reader: BinaryIO, kind: Compression) -> Compressing:
         """Return what compresses *reader* with this push's options and threads."""
         options = self._options
-        return Compressing(reader, kind, options.level, checksums=options.checksums, pool=self._compressors)
+        return Compressing(
+            reader,
+            kind,
+            options.level,
+            checksums=options.checksums,
+            pool=self._compressors,
+            meter=self._meter,
+        )
 
     def passed(self, item: str, done: int, total: int | None) -> None:
         """Tell how far *item* is; raise if the push was stopped."""

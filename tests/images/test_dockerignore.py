@@ -122,3 +122,17 @@ tokens = st.sampled_from(["a", "b", "/", "*", "**", "**/", "?", "[ab]"])
 def test_patterns_fit_what_trying_every_way_finds(pattern, path):
     found = re.compile(regular_expression(pattern, deep=True), re.DOTALL).match(path)
     assert bool(found) == fits(pattern, path)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.text(alphabet="ab*?!/", min_size=1, max_size=6), max_size=5),
+    st.lists(st.sampled_from("ab"), min_size=2, max_size=4),
+)
+def test_a_path_that_no_line_names_is_as_its_folder_is(lines, parts):
+    """So that a walk through a large context need not look at every folder above every file."""
+    ignore = parse("\n".join(lines).encode())
+    folder, path = "/".join(parts[:-1]), "/".join(parts)
+    named = ignore.names()
+    if named is None or not named.match(path):
+        assert ignore.hides(path) == ignore.hides(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import sys
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.errors import BuildError
-from buildpush.images.tar import BLOCK, Archive, Entry, InTar, Reader, members, write
+from buildpush.images.tar import BLOCK, Archive, Entry, InTar, Reader, in_order, members, write
 
 
 def read(raw: bytes) -> list[tarfile.TarInfo]:
@@ -145,3 +146,29 @@ def test_a_reader_gives_as_many_bytes_as_asked(size):
             parts.append(part)
     assert b"".join(parts) == b"abcdefghi"
     assert all(len(part) == size for part in parts[:-1])
+
+
+def test_fixed_entries_give_the_bytes_they_always_gave():
+    """Other bytes are other diff IDs, and every layer is sent again."""
+    names = ["a", "a.d", "a.d/x", "n" * 120, "d" * 90 + "/" + "e" * 60, "ünï", "caf\udce9"]
+    raw = whole(
+        Entry("folder", "folder", 0o1755, 1, 2, 3),
+        *(Entry(name, "file", 0o4644, 0, 2**22, -at, 3, content=b"abc") for at, name in enumerate(names)),
+        Entry("link", "link", 0o777, target="t" * 101),
+        Entry("hard", "hard", target="a"),
+        Entry("large", "file", size=BLOCK, content=bytes(range(256)) * 4096),
+    )
+    assert hashlib.sha256(raw).hexdigest() == "8fb37ee65254e73eb15d6e335d2999ebcd3e0d991d1cce9a5573660c49c56963"
+
+
+def test_a_file_that_fills_a_block_exactly_and_its_neighbours_are_all_there():
+    for size in range(BLOCK - 1537, BLOCK + 1025, 511):
+        contents = [os.urandom(size), b"x", os.urandom(511)]
+        raw = whole(*(Entry(str(at), "file", size=len(text), content=text) for at, text in enumerate(contents)))
+        with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+            assert [tar.extractfile(member).read() for member in tar] == contents
+
+
+def test_paths_are_ordered_by_their_bytes():
+    assert in_order(["é", "caf\udce9", "b", "a.b", "a/b"]) == ["a.b", "a/b", "b", "caf\udce9", "é"]
+    assert in_order(["b", "a/b", "a.b"]) == ["a.b", "a/b", "b"]

@@ -5,14 +5,13 @@ Source: what BuildKit does; each rule was seen there.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from buildpush.engines.native.files import Files, rooted, unpacked
 from buildpush.errors import BuildError
-from buildpush.images.tar import Archive, Entry
+from buildpush.images.tar import Archive, Entry, in_order
 
 NEW_FOLDER = 0o755
 
@@ -28,11 +27,11 @@ class Tree(Protocol):
         """Return what *path* is."""
         ...
 
-    def hard_link(self, path: str) -> object:
-        """Return the same thing for two paths that are one file, or ``None``."""
+    def hard_link(self, entry: Entry) -> object:
+        """Return the same thing for two of its files that are one file, or ``None``."""
         ...
 
-    def below(self, path: str) -> Iterator[Entry]:
+    def below(self, path: str) -> Iterable[Entry]:
         """Give what is below a folder."""
         ...
 
@@ -50,7 +49,7 @@ class Looks:
         uid, gid = self.owner or (entry.uid, entry.gid)
         mode = entry.mode if self.mode is None or entry.kind == "link" else self.mode
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
-        return replace(entry, path=path, uid=uid, gid=gid, mode=mode, modified=modified)
+        return Entry(path, entry.kind, mode, uid, gid, modified, entry.size, entry.target, entry.content)
 
 
 class Addition:
@@ -104,7 +103,7 @@ class Addition:
         for entry in tree.below(path):
             landing = f"{target}/{entry.path[cut:]}" if target else entry.path[cut:]
             self._place(entry, landing)
-            link = tree.hard_link(entry.path) if entry.kind == "file" else None
+            link = tree.hard_link(entry) if entry.kind == "file" else None
             if link is not None:
                 self._links[landing] = (path, link)
 
@@ -181,17 +180,17 @@ class Addition:
             while (path := path.rpartition("/")[0]) and path not in whole:
                 whole[path] = self.files.get(path) or Entry(path, "folder", NEW_FOLDER)
         firsts: dict[object, str] = {}
-        return tuple(self._linked(whole[path], firsts) for path in sorted(whole, key=os.fsencode))
+        return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
 
     def _date_implied(self) -> None:
         """Give folders that nobody wrote the newest time of what was added: the same files, the same layer."""
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)
         for path in self._implied & self._added.keys():
-            self._put(replace(self._added[path], modified=newest))
+            self._put(self._added[path]._replace(modified=newest))
 
     def _linked(self, entry: Entry, firsts: dict[object, str]) -> Entry:
         link = self._links.get(entry.path)
         if link is None or entry.kind != "file":
             return entry
         first = firsts.setdefault(link, entry.path)
-        return entry if first == entry.path else replace(entry, kind="hard", target=first, size=0, content=b"")
+        return entry if first == entry.path else entry._replace(kind="hard", target=first, size=0, content=b"")

@@ -6,13 +6,12 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from buildpush.errors import ContextError
 from buildpush.images.dockerignore import Ignore, regular_expression, split_at_wildcard
-from buildpush.images.tar import Entry, OnDisk, is_special
+from buildpush.images.tar import Entry, OnDisk, in_order, is_special
 
 MOST_LINKS = 40
 _SPECIAL = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -31,6 +30,7 @@ class Context:
         self.root = os.fspath(root)
         self.ignore = ignore
         self.created = created
+        self._named = ignore.names()
 
     def find(self, source: str) -> list[tuple[str, str]]:
         """Return what *source* of a COPY names, in order: each one's own name, and its path with links resolved.
@@ -68,7 +68,7 @@ class Context:
     def _names(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._real(self.follow(folder))) as listing:
-                return [item.name for item in sorted(listing, key=_name)]
+                return in_order(item.name for item in listing)
         except (OSError, ValueError):
             return []
 
@@ -117,51 +117,58 @@ class Context:
             raise ContextError(message, setting="context")
         return self._entry(path, found)
 
-    def hard_link(self, path: str) -> object:
-        """Return the same thing for two paths that are one file, and ``None`` for a file with one name."""
-        found = self._stat(path)
-        return (found.st_dev, found.st_ino) if found and found.st_nlink > 1 and stat.S_ISREG(found.st_mode) else None
+    def hard_link(self, entry: Entry) -> object:
+        """Return the same thing for two entries that are one file, and ``None`` for a file with one name."""
+        content = entry.content
+        return (content.device, content.inode) if isinstance(content, OnDisk) and content.names > 1 else None
 
-    def below(self, path: str) -> Iterator[Entry]:
-        """Give everything below the folder *path* that is not left out, folders before what is in them."""
+    def below(self, path: str) -> list[Entry]:
+        """Return everything below the folder *path* that is not left out, folders before what is in them."""
+        found: list[Entry] = []
+        self._scan(path, self.ignore.hides(path), found)
+        return found
+
+    def _scan(self, path: str, hidden: bool, found: list[Entry]) -> None:
+        """Add what is below *path*, which is *hidden* or not."""
         try:
             with os.scandir(self._real(path)) as listing:
-                found = sorted(listing, key=_name)
+                items = {item.name: item for item in listing}
         except OSError as error:
             message = f"{path or self.root} cannot be read: {error.strerror}"
             raise ContextError(message, setting="context") from error
-        for item in found:
-            inner = f"{path}/{item.name}" if path else item.name
-            yield from self._item(inner, item)
+        for name in in_order(items):
+            inner = f"{path}/{name}" if path else name
+            self._item(inner, items[name], self._hides(inner, hidden), found)
 
-    def _item(self, path: str, item: os.DirEntry[str]) -> Iterator[Entry]:
-        hidden = bool(self.ignore.patterns) and self.ignore.hides(path)
+    def _hides(self, path: str, above: bool) -> bool:
+        """Return whether *path* is left out; *above* says it of its folder, which decides for what no line names."""
+        return self.ignore.hides(path) if self._named and self._named.match(path) else above
+
+    def _item(self, path: str, item: os.DirEntry[str], hidden: bool, found: list[Entry]) -> None:
         if not item.is_dir(follow_symlinks=False):
             if not hidden:
-                yield self._entry(path, item.stat(follow_symlinks=False))
-            return
-        if hidden and not self.ignore.keeps_some:
-            return
-        inner = self.below(path)
-        first = next(inner, None) if hidden else None
-        if not hidden or first:
-            yield self._entry(path, item.stat(follow_symlinks=False))
-        if first:
-            yield first
-        yield from inner
+                found.append(self._entry(path, item.stat(follow_symlinks=False)))
+        elif not hidden or self.ignore.keeps_some:
+            place = len(found)
+            found.append(self._entry(path, item.stat(follow_symlinks=False)))
+            self._scan(path, hidden, found)
+            if hidden and len(found) == place + 1:
+                found.pop()
 
     def _keeps_below(self, path: str) -> bool:
         """Return whether something in the hidden folder *path* is kept all the same."""
         found = self._stat(path)
         is_folder = found is not None and stat.S_ISDIR(found.st_mode)
-        return is_folder and self.ignore.keeps_some and next(self.below(path), None) is not None
+        return is_folder and self.ignore.keeps_some and bool(self.below(path))
 
     def _entry(self, path: str, found: os.stat_result) -> Entry:
         mode = found.st_mode
         modified = found.st_mtime_ns // 1_000_000_000 if self.created is None else self.created
         if stat.S_ISREG(mode):
-            content = OnDisk(self._real(path), found.st_mtime_ns, found.st_ino)
-            return Entry(path, "file", mode & 0o7777, modified=modified, size=found.st_size, content=content)
+            content = OnDisk(
+                self._real(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink
+            )
+            return Entry(path, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", content)
         if stat.S_ISDIR(mode):
             return Entry(path, "folder", mode & 0o7777, modified=modified)
         if is_special(mode):
@@ -199,10 +206,6 @@ class Context:
         hint = f"near it{places}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
         raise ContextError(message, hint=hint, setting="context")
-
-
-def _name(item: os.DirEntry[str]) -> bytes:
-    return os.fsencode(item.name)
 
 
 def _inside(path: str) -> str:

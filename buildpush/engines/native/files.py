@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 import tarfile
@@ -11,7 +10,7 @@ from typing import Final
 
 from buildpush.errors import BuildError, ContextError
 from buildpush.images.dockerignore import regular_expression, split_at_wildcard
-from buildpush.images.tar import Archive, Content, Entry, InTar, Kind, members
+from buildpush.images.tar import Archive, Content, Entry, InTar, Kind, in_order, members
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
@@ -148,21 +147,20 @@ class Files:
         except (ValueError, re.error) as error:
             message = f"malformed pattern {'/'.join(patterns)!r} in a source"
             raise ContextError(message, hint="escape a bracket that means itself: [[]") from error
-        return sorted(filter(wanted.match, self.entries), key=os.fsencode)
+        return in_order(filter(wanted.match, self.entries))
 
     def entry(self, path: str) -> Entry:
         """Return what *path* is."""
         return self.get(path) or ROOT
 
-    def hard_link(self, path: str) -> object:
-        """Return the same thing for two paths that are one file."""
-        content = self.entry(path).content
-        return content if isinstance(content, InTar) else None
+    def hard_link(self, entry: Entry) -> object:
+        """Return the same thing for two entries that are one file."""
+        return entry.content if isinstance(entry.content, InTar) else None
 
     def below(self, path: str) -> Iterator[Entry]:
         """Give everything below the folder *path*, folders before what is in them."""
         inside = f"{path}/" if path else ""
-        for name in sorted((name for name in self.entries if name.startswith(inside)), key=os.fsencode):
+        for name in in_order(name for name in self.entries if name.startswith(inside)):
             yield self.entries[name]
 
     def text(self, path: str) -> str | None:
