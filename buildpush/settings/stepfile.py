@@ -269,9 +269,9 @@ def _around(kind: str, node: Node, around: Around, steps: Node | None) -> Iterat
 def _closed(kind: str, node: Node, around: Around) -> Found:
     """Return a pipeline, stage or group whose steps stand elsewhere, as in a template; none of them is run."""
     reference, own = node.at("template", "templateRef"), node.at("type")
-    words = (
-        f"{kind} of the template {reference.text}" if reference else " ".join(filter(None, (own and own.text, kind)))
-    )
+    words = f"{own.text} {kind}" if own and own.text else kind
+    if reference:
+        words = f"{kind} of the template {reference.text}"
     name = node.at("name") or node.at("identifier")
     return Found(node, words, None, "", name.text if name else "", around)
 
