@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from buildpush.api import build as build
     from buildpush.api import check as check
+    from buildpush.api import copy as copy
     from buildpush.api import load as load
+    from buildpush.api import push as push
     from buildpush.api import run as run
+    from buildpush.api import tag as tag
     from buildpush.errors import BuildPushError as BuildPushError
     from buildpush.plan import Plan as Plan
     from buildpush.results import RunResult as RunResult
@@ -35,6 +38,9 @@ _HOMES = {
     "build": "buildpush.api",
     "check": "buildpush.api",
     "load": "buildpush.api",
+    "copy": "buildpush.api",
+    "push": "buildpush.api",
+    "tag": "buildpush.api",
     "run": "buildpush.api",
 }
 __all__ = [
@@ -48,8 +54,11 @@ __all__ = [
     "__version__",
     "build",
     "check",
+    "copy",
     "load",
+    "push",
     "run",
+    "tag",
 ]
 
 

@@ -1,18 +1,21 @@
-"""What importers and notebooks call: a step file, keywords, or both in; a result out."""
+"""What importers and notebooks call: a step file, keywords, or both in, or an image that is there; a result out."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from buildpush import moving
 from buildpush.errors import SettingsError
 from buildpush.events import Sink, ignore
+from buildpush.moving import Wishes
 from buildpush.pipeline import build_all, run_all
 from buildpush.plan import Plan, plan
 from buildpush.results import RunResult
+from buildpush.secrets import Secret
 from buildpush.session import Session
 from buildpush.settings.sources import read
 from buildpush.settings.written import Loaded, WrittenStep
@@ -94,7 +97,7 @@ def build(
     sink: Sink | None = None,
     **settings: Any,
 ) -> RunResult:
-    """Build one step without a push, into *output* (``oci:FOLDER``, ``docker-archive:FILE``) if it is given.
+    """Build one step without a push, into *output* (any sink of :func:`copy`) if it is given.
 
     Arguments and errors are those of :func:`run`.
     """
@@ -102,6 +105,117 @@ def build(
     _one(loaded)
     with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
         return build_all(loaded, session, output=output)[0]
+
+
+def push(
+    source: str,
+    *references: str,
+    compression: str | None = None,
+    media_types: str | None = None,
+    platform: str | None = None,
+    connectors: Name = None,
+    connector_ref: str | None = None,
+    secrets: Name = None,
+    username: str | None = None,
+    password: Secret | str | None = None,
+    insecure: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    sink: Sink | None = None,
+) -> RunResult:
+    """Push the image or index at *source*, and let every one of *references* name it.
+
+    What came with a manifest arrives byte for byte, unless *compression* or *media_types* changes it.
+
+    Args:
+        source: such as ``docker-daemon:app:1``; see :func:`copy`.
+        references: ``HOST/REPOSITORY:TAG``; all tags of a repository come from one upload.
+        compression: ``gzip``, ``zstd`` or ``none``, for layers that are not compressed yet.
+        media_types: ``oci`` or ``docker``, of the manifest.
+        platform: ``OS/ARCHITECTURE`` of the only image of an index that is wanted.
+        connectors: file of connectors; each counts for its own host.
+        connector_ref: the only connector to use.
+        secrets: folder with one file per secret.
+        username: at the registry that is written to.
+        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
+        insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+        env: variables to read instead of the process's own.
+        cwd: folder that files and folders count from.
+        sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
+
+    Raises:
+        BuildPushError: the first thing that failed; the message says which references stand.
+        KeyboardInterrupt: the cell or program was interrupted.
+    """
+    wishes = Wishes(
+        compression=compression,
+        media_types=media_types,
+        platform=platform,
+        connector_ref=connector_ref,
+        username=username,
+        password=password,
+        insecure=insecure,
+    )
+    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
+        return moving.push(source, references, wishes, session)
+
+
+def copy(
+    source: str,
+    goal: str,
+    *,
+    compression: str | None = None,
+    media_types: str | None = None,
+    platform: str | None = None,
+    connectors: Name = None,
+    connector_ref: str | None = None,
+    secrets: Name = None,
+    username: str | None = None,
+    password: Secret | str | None = None,
+    insecure: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    sink: Sink | None = None,
+) -> RunResult:
+    """Copy the image or index at *source* to *goal*.
+
+    Both are one of ``docker://HOST/REPOSITORY:TAG``, ``docker-daemon:IMAGE``, ``docker-archive:FILE[:REFERENCE]``,
+    ``oci:FOLDER[:TAG]`` and ``oci-archive:FILE[:TAG]``.
+    The other arguments and the errors are those of :func:`push`.
+    """
+    wishes = Wishes(
+        compression=compression,
+        media_types=media_types,
+        platform=platform,
+        connector_ref=connector_ref,
+        username=username,
+        password=password,
+        insecure=insecure,
+    )
+    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
+        return moving.copy(source, goal, wishes, session)
+
+
+def tag(
+    reference: str,
+    *tags: str,
+    connectors: Name = None,
+    connector_ref: str | None = None,
+    secrets: Name = None,
+    username: str | None = None,
+    password: Secret | str | None = None,
+    insecure: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    sink: Sink | None = None,
+) -> RunResult:
+    """Give the image or index that *reference* names more *tags* in its repository; no blob moves.
+
+    The other arguments and the errors are those of :func:`push`.
+    """
+    wishes = Wishes(connector_ref=connector_ref, username=username, password=password, insecure=insecure)
+    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
+        return moving.tag(reference, tags, wishes, session)
 
 
 def check(

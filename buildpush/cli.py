@@ -18,6 +18,7 @@ from buildpush.errors import BuildPushError, CancelledError, SettingsError
 from buildpush.secrets import redact, redacted
 
 if TYPE_CHECKING:
+    from buildpush.moving import Wishes
     from buildpush.results import RunResult
     from buildpush.sandbox import Sandbox
     from buildpush.session import Session
@@ -317,15 +318,11 @@ def make_run() -> click.Command:
 
 def _run(**options: Any) -> None:
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
-    if as_json and digest_file == _STDOUT:
-        message = "--json and --digest-file - both want stdout"
-        raise click.UsageError(message)
+    _check_stdout(as_json=as_json, digest_file=digest_file)
     with _document(as_json) as document:
         loaded, session = _load(options)
         document.update(_around_json(loaded))
-        for path in filter(None, (digest_file, session.env.get("GITHUB_OUTPUT"))):
-            if path != _STDOUT:
-                _check_writable(Path(path))
+        _check_receipts(digest_file, session.env)
         from buildpush.pipeline import run_all
 
         reported = _reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
@@ -389,7 +386,8 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
         _write(Path(digest_file), digests[-1] + "\n", "w")
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
-        _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\nimage={last.references[0]}\n", "a")
+        image = f"image={last.references[0]}\n" if last.references else ""
+        _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}", "a")
 
 
 def _error_json(error: BaseException) -> dict[str, Any]:
@@ -398,6 +396,19 @@ def _error_json(error: BaseException) -> dict[str, Any]:
     if isinstance(error, KeyboardInterrupt):
         return {"message": "interrupted", "hint": None, "setting": None, "exit": _interrupt_code(error)}
     return {"message": f"{type(error).__name__}: {error}", "hint": None, "setting": None, "exit": _HIDDEN_EXIT}
+
+
+def _check_stdout(*, as_json: bool, digest_file: str | None) -> None:
+    if as_json and digest_file == _STDOUT:
+        message = "--json and --digest-file - both want stdout"
+        raise click.UsageError(message)
+
+
+def _check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
+    """Refuse, before anything is done, receipts that could not be written."""
+    for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
+        if path != _STDOUT:
+            _check_writable(Path(path))
 
 
 def _check_writable(path: Path) -> None:
@@ -474,7 +485,7 @@ def _explain(**options: Any) -> None:
 def make_build() -> click.Command:
     """Return the command that builds only."""
     more: list[click.Parameter] = [
-        click.Option(["--output"], metavar="SINK", help="oci:FOLDER or docker-archive:FILE."),
+        click.Option(["--output"], metavar="SINK", help="Where it goes, such as oci:FOLDER or docker-daemon:NAME:TAG."),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
     return Reading("build", _build, more, "Build without a push; without --output only to see whether it builds.")
@@ -489,6 +500,115 @@ def _build(**options: Any) -> None:
 
         with _reported(document, as_json=as_json, digest_file=None, env={}) as achieved, _shown(session) as session:
             build_all(loaded, session, output=output, achieved=achieved)
+
+
+@command("Push an image that is there already.")
+def make_push() -> click.Command:
+    """Return the command that pushes from any source."""
+    names: list[click.Parameter] = [
+        click.Argument(["source"]),
+        click.Argument(["references"], metavar="REF...", nargs=-1, required=True),
+    ]
+    text = """Push the image or index at SOURCE, and let every REF (HOST/REPOSITORY:TAG) name it.
+
+    SOURCE is written as for copy, such as docker-daemon:app:1 or oci:build.
+    What came with a manifest arrives byte for byte, unless a flag changes it.
+    """
+    return click.Command("push", callback=_push, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
+
+
+def _push(source: str, references: tuple[str, ...], **options: Any) -> None:
+    from buildpush import moving
+
+    _moved(lambda wishes, session: moving.push(source, references, wishes, session), options)
+
+
+@command("Copy an image from any source to any sink.")
+def make_copy() -> click.Command:
+    """Return the command that copies."""
+    names: list[click.Parameter] = [click.Argument(["source"]), click.Argument(["sink"])]
+    text = """Copy the image or index at SOURCE to SINK.
+
+    \b
+    Both are one of
+      docker://HOST/REPOSITORY:TAG       a registry; @DIGEST in a source
+      docker-daemon:IMAGE                the Docker daemon
+      docker-archive:FILE[:REFERENCE]    what docker save writes
+      oci:FOLDER[:TAG]                   an OCI image layout
+      oci-archive:FILE[:TAG]             the same in a tar
+    """
+    return click.Command("copy", callback=_copy, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
+
+
+def _copy(source: str, sink: str, **options: Any) -> None:
+    from buildpush import moving
+
+    _moved(lambda wishes, session: moving.copy(source, sink, wishes, session), options)
+
+
+@command("Give an image in a registry more tags.")
+def make_tag() -> click.Command:
+    """Return the command that names."""
+    names: list[click.Parameter] = [
+        click.Argument(["reference"], metavar="REF"),
+        click.Argument(["tags"], metavar="NEWTAG...", nargs=-1, required=True),
+    ]
+    text = "Give the image or index that REF names more tags in its repository; no blob moves."
+    return click.Command("tag", callback=_tag, params=[*names, *_hosts(), *_receipts()], help=text)
+
+
+def _tag(reference: str, tags: tuple[str, ...], **options: Any) -> None:
+    from buildpush import moving
+
+    _moved(lambda wishes, session: moving.tag(reference, tags, wishes, session), options)
+
+
+def _packing() -> list[click.Parameter]:
+    """Return the flags that say how an image is packed."""
+    anew = "saying it writes the manifest anew."
+    compressions, types = "gzip|none|zstd", "oci|docker"
+    return [
+        click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
+        click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
+        click.Option(["--media-types"], metavar=types, help=f"Of the manifest; {anew}"),
+    ]
+
+
+def _hosts() -> list[click.Parameter]:
+    """Return the flags that say how registries are reached."""
+    return [
+        click.Option(["--connectors"], metavar="FILE", help="File of connectors; each counts for its own host."),
+        click.Option(["--connector-ref"], metavar="ID", help="Only this connector."),
+        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
+        click.Option(["--username"], metavar="NAME", help="User at the registry that is written to."),
+        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+        click.Option(["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST without TLS, or unchecked."),
+    ]
+
+
+def _receipts() -> list[click.Parameter]:
+    """Return the flags that say where results go."""
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
+    ]
+
+
+def _moved(act: Callable[[Wishes, Session], RunResult], options: dict[str, Any]) -> None:
+    """Do it with the display, the credentials and the receipts that the flags ask for."""
+    from buildpush.moving import Wishes
+    from buildpush.session import Session
+
+    as_json, digest_file = options.pop("as_json"), options.pop("digest_file")
+    _check_stdout(as_json=as_json, digest_file=digest_file)
+    with _document(as_json) as document:
+        session = Session.default(connectors=_path(options.pop("connectors")), secrets=_path(options.pop("secrets")))
+        _check_receipts(digest_file, session.env)
+        reported = _reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
+        with reported as achieved, _shown(session) as session:
+            achieved.append(act(Wishes(**options), session))
+    if digest_file and not achieved[0].digest:
+        _say("note", f"{digest_file} is not written: where the image is now, there are no manifests and no digests")
 
 
 @command("Publish a saved build-info, or show a published one.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildpush import artifactory as art
 from buildpush.artifactory import Artifactory
 from buildpush.engines import Engine
+from buildpush.engines.daemon import Daemon, open_daemon
 from buildpush.errors import SettingsError
 from buildpush.events import Sink
 from buildpush.http import Http
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
+from buildpush.locations import Reach
 from buildpush.places import Here
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
@@ -33,6 +35,7 @@ class Connection:
     registry: Registry
     artifactory: Artifactory | None
     engines: tuple[Engine, ...]
+    reach: Reach
 
 
 @contextmanager
@@ -47,7 +50,8 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
         memory = None if dry else stack.enter_context(Memory(session.state.memory))
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
-        yield Connection(http, keychain, registry, server, _engines(registry, keychain, session, sink))
+        made = _engines(registry, keychain, session, sink)
+        yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
 
 
 def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset()) -> Http:
@@ -60,6 +64,15 @@ def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
     """Return the keychain that knows *logins* first, and then what people keep in their own files."""
     given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
     return Keychain(given, env=session.env, home=session.home, place=Here(session.env))
+
+
+def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
+    """Return what sources and sinks are reached with; the daemon is connected to when it is needed."""
+
+    def daemon() -> AbstractContextManager[Daemon]:
+        return open_daemon(session.env, session.state.scratch, registry.memory, sink)
+
+    return Reach(registry, daemon, session.cwd)
 
 
 def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychain, sink: Sink) -> Artifactory | None:

@@ -22,6 +22,7 @@ from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOut
 from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
+from buildpush.locations import Location, Packing, check_sink, parse, write
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
 from buildpush.registry.push import push
@@ -32,7 +33,6 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
-from buildpush.sinks import parse, write
 
 Pushed = PushedImage | PushedIndex
 
@@ -208,8 +208,7 @@ def build_all(
         output: where the image goes, if anywhere.
         achieved: as for :func:`run_all`.
     """
-    if output:
-        _check_output(output, loaded)
+    sink = _sink(output, loaded) if output else None
     _refuse_push(loaded)
     session.state.sweep()
     around = surroundings(session, dry=True, notes=loaded.notes)
@@ -217,16 +216,18 @@ def build_all(
     results = [] if achieved is None else achieved
     with _told(results):
         for step in loaded.steps:
-            results.append(_build_only(step, around, output))
+            results.append(_build_only(step, around, sink))
     return tuple(results)
 
 
-def _check_output(output: str, loaded: Loaded) -> None:
-    """Refuse an output that cannot be written, before anything is built."""
-    kind, _ = parse(output)
-    if kind == "docker-archive" and len(loaded.steps) > 1:
-        message = f"a Docker archive holds one image, and {len(loaded.steps)} steps would write theirs to it"
+def _sink(output: str, loaded: Loaded) -> Location:
+    """Return where the image goes; what cannot be written is refused before anything is built."""
+    sink = parse(output)
+    check_sink(sink)
+    if len(loaded.steps) > 1 and not sink.holds_several:
+        message = f"{sink} holds one image, and {len(loaded.steps)} steps would write theirs to it"
         raise SettingsError(message, hint="choose one with --step, or write an oci: folder")
+    return sink
 
 
 def _refuse_push(loaded: Loaded) -> None:
@@ -237,22 +238,35 @@ def _refuse_push(loaded: Loaded) -> None:
             raise SettingsError(message, where=said.origin.where, hint="use run, which builds and pushes")
 
 
-def _build_only(step: WrittenStep, around: Surroundings, output: str | None) -> RunResult:
+def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) -> RunResult:
     story = Story(around.session.sink, around.notes)
-    progress = _Progress(step, story, output=output)
+    progress = _Progress(step, story)
     with story.phase("resolve", step.name or step.identifier):
         order = around.resolve(step, story, push=False) if step.type == BUILD_STEP else None
     if order is None or order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
-        return replace(progress.result(), output=None)
+        return progress.result()
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
         with story.phase("build", engine.name), engine.build(order.request) as image:
-            if output:
-                write(image, output, order.references, around.session.cwd)
-            else:
+            if sink is None:
                 _drain(image)
+                return progress.result()
+            with story.phase("write", str(sink)):
+                reach, packing = connection.reach, _packing(order, sink)
+                written = write(image, sink, order.references, reach, packing=packing, tell=story)
+    if isinstance(written, PushedImage | PushedIndex):
+        progress.pushed = written
+    else:
+        progress.output, progress.written = str(sink), written
     return progress.result()
+
+
+def _packing(order: Resolved, sink: Location) -> Packing:
+    """Return how to pack for *sink*: as for a push, or as the step says it where a plain layer is as good."""
+    if sink.kind == "docker":
+        return Packing(order.compression, order.media_types)
+    return Packing(order.compression if "compression" in order.set_names else None)
 
 
 @dataclass(slots=True)
@@ -265,6 +279,7 @@ class _Progress:
     base: frozenset[Digest] = frozenset()
     published: Published | None = None
     output: str | None = None
+    written: Digest | None = None
 
     def result(self) -> RunResult:
         """Return it as the receipt of the step."""
@@ -273,6 +288,7 @@ class _Progress:
             pushed=self.pushed,
             published=self.published,
             output=self.output,
+            written=self.written,
             seconds=self.story.seconds,
             retries=self.story.retries,
             traffic=self.story.traffic,

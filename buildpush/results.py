@@ -10,6 +10,7 @@ from typing import Any
 from buildpush.artifactory import Published
 from buildpush.events import Decision, Traffic
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
+from buildpush.images.references import Digest
 from buildpush.secrets import redact, redacted
 
 # Raised when a key is renamed or leaves; new keys may come without a new number.
@@ -25,7 +26,8 @@ class RunResult:
         step: the step's name.
         pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
         published: where the build-info is, or ``None`` where none was asked for.
-        output: file or folder that was written instead of a push, or ``None``.
+        output: where the image was written to instead of a push, or ``None``.
+        written: digest of the manifest that was written there; ``None`` where none is kept.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
         traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
@@ -37,6 +39,7 @@ class RunResult:
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
     output: str | None = None
+    written: Digest | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
     traffic: Traffic | None = None
@@ -45,8 +48,10 @@ class RunResult:
 
     @property
     def digest(self) -> str | None:
-        """Digest of the manifest or index that the registry now has."""
-        return str(self.pushed.digest) if self.pushed else None
+        """Digest of the manifest or index that the registry now has, or that was written."""
+        if self.pushed:
+            return str(self.pushed.digest)
+        return str(self.written) if self.written else None
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -78,6 +78,13 @@ def connect(env: Mapping[str, str], home: Path) -> DockerClient:
         raise EngineMissingError(message, hint=REMEDIES) from error
 
 
+@contextmanager
+def open_daemon(env: Mapping[str, str], scratch: Path, memory: Memory | None, sink: Sink) -> Iterator[Daemon]:
+    """Give the daemon that *env* names; errors are those of :func:`connect`."""
+    with closing(connect(env, home_of(env))) as client:
+        yield Daemon(client, scratch, memory, sink)
+
+
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """What the daemon has, and what it can be given.

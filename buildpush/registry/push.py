@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Sink, ignore
@@ -40,6 +41,8 @@ from buildpush.images.references import Digest, Reference, Repository
 from buildpush.meter import Meter
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 from buildpush.registry.layers import Layers, Options, Work
+
+Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
 
 _NOT_ALLOWED = 405
 # What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
@@ -90,6 +93,21 @@ def push(
         sink(meter.traffic)
 
 
+def name(
+    manifest: bytes, media_type: str, names: Sequence[Reference], registry: Registry, sink: Sink = ignore
+) -> str | None:
+    """Let *names* stand for a *manifest* whose blobs their repository has; return Artifactory's repository key.
+
+    Raises:
+        RegistryError: the registry says no; the message says which names stand for it now.
+        UnreachableError: there is no answer any more.
+        AuthenticationError: the credentials are refused.
+    """
+    options = Options("none", 1, "oci", checksums=False)
+    with Layers(registry, options, sink, Meter()) as layers:
+        return _Delivery(registry, options, layers, sink).names(manifest, media_type, names)
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """An image whose blobs are all in one repository."""
@@ -115,32 +133,31 @@ class _Delivery:
         self._sink = sink
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
-        receipts = []
-        for repository, names in _by_repository(references).items():
-            parts = self._parts(image, repository)
-            key = self._name_all(parts.manifest, parts.media_type, names)
-            receipts.append(_receipt(image, parts, names, key))
+        receipts = _everywhere(references, lambda repository, names: self._image_in(image, repository, names))
         return replace(receipts[0], references=tuple(references))
 
     def index(self, index: Index, references: Sequence[Reference]) -> PushedIndex:
-        receipts = [
-            self._index_in(index, repository, names) for repository, names in _by_repository(references).items()
-        ]
+        receipts = _everywhere(references, lambda repository, names: self._index_in(index, repository, names))
         return replace(receipts[0], references=tuple(references))
+
+    def _image_in(self, image: Image, repository: Repository, names: list[Reference]) -> PushedImage:
+        parts = self._parts(image, repository)
+        key = self.names(parts.manifest, parts.media_type, names)
+        return _receipt(image, parts, names, key)
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference]) -> PushedIndex:
         images = []
         for image in index.images:
             parts = self._parts(image, repository, f"{image.platform} ")
             name = repository.at(parts.digest)
-            key = self._name_all(parts.manifest, parts.media_type, [name])
+            key = self.names(parts.manifest, parts.media_type, [name])
             images.append(_receipt(image, parts, [name], key))
         media_type = index.manifest_type if index.manifest else DOCKER_INDEX if self._options.docker else OCI_INDEX
         found = [Descriptor(one.media_type, one.digest, len(one.manifest), one.platform) for one in images]
         manifest = index.manifest or index_manifest(found, media_type)
         named = [one.digest for one in read_manifest(manifest, media_type).manifests]
         check_digests(named, [one.digest for one in images], "the digests in the index")
-        key = self._name_all(manifest, media_type, names)
+        key = self.names(manifest, media_type, names)
         return PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), tuple(images), key)
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
@@ -170,7 +187,7 @@ class _Delivery:
         config = self._layers.config(work.image.config, named.config.media_type, work)
         return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers)
 
-    def _name_all(self, manifest: bytes, media_type: str, names: Sequence[Reference]) -> str | None:
+    def names(self, manifest: bytes, media_type: str, names: Sequence[Reference]) -> str | None:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
         key: str | None = None
         named: list[Reference] = []
@@ -266,6 +283,31 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
     return found
 
 
+def _everywhere(
+    references: Sequence[Reference], deliver: Callable[[Repository, list[Reference]], Receipt]
+) -> list[Receipt]:
+    """Deliver to one repository after the other; where one fails, the error says what became of all names."""
+    receipts: list[Receipt] = []
+    done: list[Reference] = []
+    for repository, names in _by_repository(references).items():
+        try:
+            receipts.append(deliver(repository, names))
+        except (PushError, AuthenticationError) as error:
+            left = [name for name in references if name not in done and name not in names]
+            if done or left:
+                raise _also(error, done, left) from error
+            raise
+        done += names
+    return receipts
+
+
+def _also(
+    error: PushError | AuthenticationError, done: Sequence[Reference], left: Sequence[Reference]
+) -> PushError | AuthenticationError:
+    words = [str(error), *(f"{name} is pushed" for name in done), *(f"{name} was not tried" for name in left)]
+    return _saying("; ".join(words), error)
+
+
 def _check_answer(headers: Mapping[str, str], digest: Digest, name: Reference) -> None:
     says = headers.get("Docker-Content-Digest", str(digest))
     if says != str(digest) and says.startswith("sha256:"):  # a digest by another algorithm cannot be compared
@@ -283,7 +325,11 @@ def _partly(
     words = [f"{name} failed: {error}" for name, error in failed.items()]
     words += [f"{name} is pushed" for name in named] + [f"{name} was not tried" for name in left]
     message = "; ".join(words)
-    first = errors[0]
-    if isinstance(first, RegistryError):
-        return RegistryError(message, status=first.status, code=first.code, hint=first.hint)
-    return type(first)(message, hint=first.hint)
+    return _saying(message, errors[0])
+
+
+def _saying(message: str, error: PushError | AuthenticationError) -> PushError | AuthenticationError:
+    """Return the same error with other words."""
+    if isinstance(error, RegistryError):
+        return RegistryError(message, status=error.status, code=error.code, hint=error.hint)
+    return type(error)(message, hint=error.hint)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from buildpush.sinks import parse, write
 
 from buildpush.errors import SettingsError
 from buildpush.images.model import Index
-from buildpush.sinks import parse, write
 
 
 def test_a_sink_is_a_kind_and_a_path():

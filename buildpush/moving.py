@@ -1,0 +1,293 @@
+"""Images that are there already: pushed, copied, given more names. Nothing is built, and nothing is changed unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from buildpush.connection import keychain_of, open_http, reach_of
+from buildpush.errors import SecretError, SettingsError, UnsupportedError
+from buildpush.events import Note, Sink
+from buildpush.images.manifests import compression_of, without_manifest
+from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
+from buildpush.images.references import Digest, Reference, Tag
+from buildpush.locations import Location, Packing, Reach, check_sink, opened, parse, reference_of, write
+from buildpush.receipt import receipt
+from buildpush.registry import push as registry
+from buildpush.registry.client import Registry
+from buildpush.registry.memory import Memory
+from buildpush.results import RunResult
+from buildpush.secrets import Secret
+from buildpush.session import Session, Story
+from buildpush.settings.connectors import Connector, Connectors, Login, read_connectors
+from buildpush.settings.decode import is_expression
+from buildpush.settings.kinds import REFERENCE_HINT, is_reference
+from buildpush.settings.vault import Vault
+
+_UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What may be said about a push or a copy; by default an image arrives as it is.
+
+    Attributes:
+        compression: of layers that are not compressed yet; saying it writes the manifest anew.
+        media_types: of the manifest; likewise.
+        platform: which image of an index; ``None`` for all.
+        username: for the registry that is written to, or read from where none is written to.
+        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
+        connector_ref: the only connector to use; without it each counts for its own host.
+        insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+    """
+
+    compression: str | None = None
+    media_types: str | None = None
+    platform: str | None = None
+    username: str | None = None
+    password: Secret | str | None = None
+    connector_ref: str | None = None
+    insecure: Sequence[str] = ()
+
+    def packing(self) -> Packing:
+        """Return how to pack.
+
+        Raises:
+            SettingsError: there is no such compression, or no such media types.
+        """
+        _check_choice("compression", self.compression, get_args(Compression))
+        _check_choice("media_types", self.media_types, get_args(MediaTypes))
+        if self.compression == "zstd" and self.media_types == "docker":
+            message = "Docker's media types know no zstd"
+            raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
+        return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
+
+
+def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:
+    if value is not None and value not in choices:
+        message = f"{setting} is {value!r}"
+        raise SettingsError(message, hint=f"write one of {', '.join(choices)}", setting=setting)
+
+
+def push(source: str, references: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+    """Push what is at *source*, and let every one of *references* name it.
+
+    Raises:
+        SettingsError: something is not written as it must be.
+        PushError: the source cannot be read, or a registry does not take it; the message says which names stand.
+        AuthenticationError: a registry refuses the credentials.
+    """
+    origin, names = parse(source), [reference_of(text) for text in references]
+    if not names:
+        message = "nobody says where the image goes"
+        raise SettingsError(message, hint="name at least one HOST/REPOSITORY:TAG after the source")
+    packing, platform = wishes.packing(), _platform(wishes)
+    story = Story(session.sink)
+    with _reached(wishes, _hosts(origin), names, session, story) as reach:
+        _check_rights(reach.registry, names, story)
+        with story.phase("push", ", ".join(map(str, names))), opened(origin, reach, platform) as found:
+            target = _as_wished(found, packing, story)
+            pushed = registry.push(
+                target,
+                names,
+                reach.registry,
+                compression=packing.compression or "gzip",
+                media_types=packing.media_types or "oci",
+                checksums=False,
+                sink=story,
+            )
+    return _result(f"push {origin}", story, pushed=pushed)
+
+
+def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
+    """Bring what is at *source* to *sink*.
+
+    Raises:
+        SettingsError: something is not written as it must be, or the sink cannot hold the image.
+        BuildError: a file cannot be written.
+        PushError: the source cannot be read, or the sink does not take it.
+        AuthenticationError: a registry refuses the credentials.
+    """
+    origin, goal = parse(source), parse(sink)
+    packing, platform = wishes.packing(), _platform(wishes)
+    check_sink(goal)
+    _check_honoured(packing, goal)
+    names = [goal.reference] if goal.kind == "docker" and goal.reference else []
+    story = Story(session.sink)
+    with _reached(wishes, _hosts(origin), names, session, story) as reach:
+        _check_rights(reach.registry, names, story)
+        with story.phase("copy", f"{origin} to {goal}"), opened(origin, reach, platform) as found:
+            target = _as_wished(found, packing, story)
+            written = write(target, goal, origin.names, reach, packing=packing, tell=story)
+    if isinstance(written, PushedImage | PushedIndex):
+        return _result(f"copy {origin}", story, pushed=written)
+    return _result(f"copy {origin}", story, output=str(goal), digest=written)
+
+
+def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+    """Give the image that *reference* names more *tags* in its repository; no blob moves.
+
+    Raises:
+        SettingsError: something is not written as it must be.
+        PushError: it is not there, or a tag is not taken; the message says which were.
+        AuthenticationError: the registry refuses the credentials.
+    """
+    old = reference_of(reference)
+    names = [old.repository.tagged(Tag(text)) for text in tags]
+    if not names:
+        message = f"nobody says what else {old} is to be called"
+        raise SettingsError(message, hint="name at least one tag after the reference")
+    story = Story(session.sink)
+    with _reached(wishes, (), [old], session, story) as reach, story.phase("tag", ", ".join(map(str, names))):
+        found = receipt(old, reach.registry)
+        registry.name(found.manifest, found.media_type, names, reach.registry, story)
+    return _result(f"tag {old}", story, pushed=replace(found, references=tuple(names)))
+
+
+def _platform(wishes: Wishes) -> Platform | None:
+    return Platform.parse(wishes.platform) if wishes.platform else None
+
+
+def _hosts(location: Location) -> tuple[str, ...]:
+    return (location.reference.repository.host,) if location.kind == "docker" and location.reference else ()
+
+
+def _check_honoured(packing: Packing, sink: Location) -> None:
+    """Refuse a wish that this sink has no room for.
+
+    Raises:
+        UnsupportedError: naming it.
+    """
+    wished = {"compression": packing.compression, "media_types": packing.media_types}
+    honoured = {"docker": {"compression", "media_types"}, "oci": {"compression"}, "oci-archive": {"compression"}}
+    for setting, value in wished.items():
+        if value is not None and setting not in honoured.get(sink.kind, ()):
+            message = f"{sink.kind}: has no room for the setting {setting!r}"
+            raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
+
+
+def _check_rights(registry: Registry, names: Sequence[Reference], story: Story) -> None:
+    """Ask for the right to push before anything is read: a wrong password then costs no export."""
+    if names:
+        with story.phase("preflight"):
+            for repository in dict.fromkeys(name.repository for name in names):
+                registry.check_push(repository)
+
+
+def _as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
+    """Return the image without its manifest where a wish changes it, and say what that means."""
+    if packing.compression is None and packing.media_types is None:
+        return found
+    images = found.images if isinstance(found, Index) else (found,)
+    if isinstance(found, Index) and any(image.platform.os == _UNKNOWN for image in images):
+        message = "the index holds attestations, which name its images by their digests: it cannot be changed"
+        hint = "leave out compression and media types, or choose one image with --platform"
+        raise UnsupportedError(message, hint=hint, setting="compression" if packing.compression else "media_types")
+    if any(image.manifest for image in images):
+        sink(Note("the manifest is written anew: the digest is not the source's, and annotations are left out"))
+    packed = {layer.media_type for image in images for layer in image.layers if layer.compressed}
+    if packing.compression and any(compression_of(kind) != packing.compression for kind in packed):
+        sink(Note("layers that are compressed already are sent as they are"))
+    return without_manifest(found)
+
+
+@contextmanager
+def _reached(
+    wishes: Wishes, sources: Sequence[str], names: Sequence[Reference], session: Session, story: Story
+) -> Iterator[Reach]:
+    """Open what the locations need, and close it at the end; Ctrl-C breaks the connections first."""
+    session.state.sweep()
+    connectors = read_connectors(session.connectors) if session.connectors else Connectors()
+    sinks = tuple(dict.fromkeys(name.repository.host for name in names))
+    chosen = _chosen(wishes, connectors, {*sources, *sinks})
+    logins = _logins(wishes, chosen, sinks or tuple(sources), session, connectors)
+    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | frozenset(wishes.insecure)
+    with ExitStack() as stack:
+        http = stack.enter_context(open_http(session, story, plain))
+        memory = stack.enter_context(Memory(session.state.memory))
+        client = Registry(http, keychain_of(logins, session), sink=story, memory=memory)
+        try:
+            yield reach_of(session, client, story)
+        except KeyboardInterrupt:
+            http.cancel()
+            raise
+
+
+def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str, Connector]:
+    """Return the connector of each host.
+
+    Raises:
+        SettingsError: it is not clear which, or the one that was named is for another host.
+    """
+    entries = (connectors.find(wishes.connector_ref),) if wishes.connector_ref else connectors.entries
+    found: dict[str, Connector] = {}
+    for host in sorted(hosts):
+        fitting = [entry for entry in entries if host.lower() == entry.host or host.lower().endswith(f".{entry.host}")]
+        if len(fitting) > 1:
+            names = ", ".join(entry.identifier for entry in fitting)
+            message = f"several connectors are for {host}: {names}"
+            raise SettingsError(message, hint="choose one with --connector-ref", setting="connector_ref")
+        if fitting:
+            found[host] = fitting[0]
+    if wishes.connector_ref and not found:
+        message = f"the connector {wishes.connector_ref!r} is for {entries[0].host}, and nothing here is there"
+        raise SettingsError(message, setting="connector_ref", where=entries[0].where)
+    return found
+
+
+def _logins(
+    wishes: Wishes, chosen: dict[str, Connector], ours: Sequence[str], session: Session, connectors: Connectors
+) -> dict[str, Login]:
+    """Return who we are, by host; what is not here is looked up in Docker's own files."""
+    vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
+    logins = {host: connector.login(host, vault) for host, connector in chosen.items() if not connector.auth.anonymous}
+    said = _said(wishes, vault)
+    if said is None:
+        return logins
+    username, password, source = said
+    if len(ours) > 1:
+        message = f"one user and password would go to several hosts: {', '.join(ours)}"
+        raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
+    return logins | {host: Login(host, username, password, source) for host in ours}
+
+
+def _said(wishes: Wishes, vault: Vault) -> tuple[str, Secret, str] | None:
+    """Return user, password and who said them: flags, else the variables that a step would read."""
+    if wishes.username is None and wishes.password is None:
+        username, password = vault.env.get("PLUGIN_USERNAME"), vault.env.get("PLUGIN_PASSWORD")
+        if username and password:
+            return username, Secret(password, "PLUGIN_PASSWORD"), "PLUGIN_PASSWORD"
+        return None
+    if not wishes.username or wishes.password is None:
+        missing, there = ("password", "username") if wishes.username else ("username", "password")
+        message = f"{there} is set, and {missing} is not"
+        raise SettingsError(message, hint="set both, or neither", setting=there)
+    if isinstance(wishes.password, Secret):
+        return wishes.username, wishes.password, "password"
+    if not is_reference(wishes.password) and not is_expression(wishes.password):
+        message = "a secret stands here as plain text"
+        raise SecretError(message, where="--password", hint=REFERENCE_HINT)
+    return wishes.username, vault.reference(wishes.password, "--password"), "--password"
+
+
+def _result(
+    step: str,
+    story: Story,
+    *,
+    pushed: PushedImage | PushedIndex | None = None,
+    output: str | None = None,
+    digest: Digest | None = None,
+) -> RunResult:
+    return RunResult(
+        step=step,
+        pushed=pushed,
+        output=output,
+        written=digest,
+        seconds=story.seconds,
+        retries=story.retries,
+        traffic=story.traffic,
+        decisions=tuple(story.decisions),
+        notes=tuple(story.notes),
+    )
