@@ -113,13 +113,19 @@ def _no_location(text: str, word: str) -> SettingsError:
     shown = f"the text before the @ of {text.rpartition('@')[2]!r}" if "@" in text and "//" in text else repr(text)
     near = get_close_matches(word.lower(), FORMS, n=1, cutoff=0.8)
     hint = f"did you mean {FORMS[cast('Kind', near[0])]}?" if near else _HINT
-    try:
-        if not near and reference_of(text):
-            hint = f"write docker://{text} for a registry, docker-daemon:{text} for an image of Docker"
-    except BadNameError:
-        pass
+    if not near and text.endswith(".tar"):
+        hint = f"write docker-archive:{text}, or oci-archive:{text}"
+    elif not near and _is_reference(text):
+        hint = f"write docker://{text} for a registry, docker-daemon:{text} for an image of Docker; or {_HINT}"
     message = f"{shown} does not say where an image is"
     return SettingsError(message, hint=hint)
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        return bool(reference_of(text))
+    except BadNameError:
+        return False
 
 
 def _malformed(text: str, kind: Kind) -> SettingsError:

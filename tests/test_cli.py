@@ -611,7 +611,7 @@ def test_a_build_that_is_told_to_push_is_refused(project, capsys):
 def test_an_output_of_no_known_kind_is_refused_before_the_build(project, capsys):
     assert run_command(["build", "step.yml", "--connectors", "connectors.yml", "--output", "zip:out"]) == 2
     shown = capsys.readouterr().err
-    assert "oci:PATH" in shown
+    assert "oci:FOLDER" in shown
     assert "build:" not in shown
 
 

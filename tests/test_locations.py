@@ -1,27 +1,114 @@
-"""Where an image goes if not to a registry."""
+"""Where images are and where they go: how it is written, and what is refused."""
 
 from __future__ import annotations
 
 import pytest
-from buildpush.sinks import parse, write
 
-from buildpush.errors import SettingsError
+from buildpush.errors import BadNameError, PushError, SettingsError
 from buildpush.images.model import Index
+from buildpush.locations import FORMS, Location, check_sink, opened, parse, reference_of, write
+
+DIGEST = "sha256:" + "a" * 64
 
 
-def test_a_sink_is_a_kind_and_a_path():
-    assert parse("docker-archive:a:b.tar") == ("docker-archive", "a:b.tar")
+@pytest.mark.parametrize(
+    ("text", "kind", "place", "name"),
+    [
+        ("docker://acme.io/local/app:1", "docker", "", ""),
+        (f"docker://acme.io/local/app@{DIGEST}", "docker", "", ""),
+        ("docker-daemon:app:1", "docker-daemon", "app:1", ""),
+        (f"docker-daemon:{DIGEST}", "docker-daemon", DIGEST, ""),
+        ("docker-archive:out/a.tar", "docker-archive", "out/a.tar", ""),
+        ("docker-archive:a.tar:acme.io:5000/app:1", "docker-archive", "a.tar", "acme.io:5000/app:1"),
+        ("oci:build", "oci", "build", ""),
+        ("oci:/a/build:1.4", "oci", "/a/build", "1.4"),
+        ("oci-archive:b.tar:v1", "oci-archive", "b.tar", "v1"),
+    ],
+)
+def test_a_location_is_a_kind_a_place_and_a_name(text, kind, place, name):
+    found = parse(text)
+    assert (found.kind, found.place, found.name) == (kind, place, name)
+    assert str(found) == text
 
 
-@pytest.mark.parametrize("text", ["", "oci", "oci:", ":out", "tar:out", "out"])
-def test_anything_else_is_refused_with_what_there_is(text):
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "oci", "oci:", "oci::1", "oci:a:", "docker:", "docker:a", "docker-daemon:", "docker-archive::a", "tar:a"],
+)
+def test_what_is_no_location_is_refused_with_how_they_are_written(text):
     with pytest.raises(SettingsError) as caught:
         parse(text)
-    assert caught.value.hint == "write one of oci:PATH, docker-archive:PATH"
+    assert any(form in caught.value.hint for form in FORMS.values())
+    assert caught.value.exit_code == 2
 
 
-def test_a_docker_archive_takes_no_index(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Docker://a/b", "did you mean docker://"),
+        ("dockerdaemon:a", "did you mean docker-daemon:"),
+        ("OCI:a", "did you mean oci:"),
+        ("acme.io/local/app:1", "docker://acme.io/local/app:1 for a registry"),
+        ("app", "docker-daemon:app for an image of Docker"),
+        ("out/image.tar", "docker-archive:out/image.tar"),
+    ],
+)
+def test_a_near_miss_is_told_what_was_meant(text, hint):
     with pytest.raises(SettingsError) as caught:
-        write(Index(()), "docker-archive:out.tar", (), tmp_path)
-    assert caught.value.hint == "write oci:out.tar"
+        parse(text)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["docker://acme.io/App:1", "docker-daemon:App", "docker-daemon:sha256:12", "docker://"]
+)
+def test_names_keep_to_the_grammar(text):
+    with pytest.raises(BadNameError):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["docker://bot:hunter2@acme.io/app:1", "https://bot:hunter2@acme.io/app:1"])
+def test_a_password_in_an_address_is_refused_and_not_shown(text):
+    with pytest.raises(SettingsError) as caught:
+        parse(text)
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+    with pytest.raises(BadNameError) as caught:
+        reference_of(text.removeprefix("https://"))
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_reference_may_have_docker_in_front():
+    assert reference_of("docker://acme.io/app:1") == reference_of("acme.io/app:1")
+
+
+@pytest.mark.parametrize(
+    "text", [f"docker-daemon:{DIGEST}", f"docker-daemon:a@{DIGEST}", f"docker-archive:a:b@{DIGEST}"]
+)
+def test_a_digest_is_no_name_that_can_be_given(text):
+    with pytest.raises(SettingsError, match=r"no name that|knows tags only"):
+        check_sink(parse(text))
+
+
+@pytest.mark.parametrize("text", ["docker-archive:out.tar", "docker-daemon:app:1"])
+def test_what_holds_one_image_takes_no_index(tmp_path, text):
+    with pytest.raises(SettingsError) as caught:
+        write(Index(()), parse(text), (), _Nowhere(tmp_path))
+    assert "--platform" in caught.value.hint
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive", "docker-archive"])
+def test_a_source_that_is_not_there_is_named(tmp_path, kind):
+    with pytest.raises(PushError, match="cannot be read"), _open(kind, tmp_path):
+        pass
+
+
+def _open(kind, folder):
+    return opened(Location(kind, "none"), _Nowhere(folder))
+
+
+class _Nowhere:
+    """Reaches files only."""
+
+    def __init__(self, cwd):
+        self.cwd = cwd

@@ -73,7 +73,7 @@ def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
 
 
 def test_an_unknown_output_is_refused_before_anything_is_built(session):
-    with pytest.raises(SettingsError, match="nowhere to write"):
+    with pytest.raises(SettingsError, match="does not say where"):
         build_all(Loaded(steps=()), session, output="tar:out")
 
 

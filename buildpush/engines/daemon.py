@@ -32,6 +32,7 @@ from buildpush.secrets import redact
 if TYPE_CHECKING:
     from docker import DockerClient
 
+SOCKET = "/var/run/docker.sock"
 REMEDIES = (
     "start Docker (sudo systemctl start docker, or Docker Desktop); or let your user reach it "
     "(sudo usermod -aG docker $USER, then log in again, or set DOCKER_HOST)"
@@ -70,6 +71,10 @@ def connect(env: Mapping[str, str], home: Path) -> DockerClient:
     from docker.errors import DockerException
 
     host = buildkit.current_host(env, home)
+    path = (host or f"unix://{SOCKET}").removeprefix("unix://")
+    if path.startswith("/") and not Path(path).exists():
+        message = f"no Docker daemon is here: {path} does not exist"
+        raise EngineMissingError(message, hint=REMEDIES)
     environment = {**env, **({"DOCKER_HOST": host} if host else {})}
     try:
         return docker.from_env(environment=environment, timeout=600)

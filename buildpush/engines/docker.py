@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from buildpush.engines import buildkit, daemon
-from buildpush.engines.daemon import Daemon, connect, failures
+from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.images import dockerfile
@@ -30,7 +30,6 @@ from buildpush.secrets import redact
 if TYPE_CHECKING:
     from docker import DockerClient
 
-SOCKET = "/var/run/docker.sock"
 REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
 _PROGRAMS = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
 

@@ -13,8 +13,17 @@ import pytest
 
 from buildpush.errors import BuildError, DigestError, PushError
 from buildpush.images import spans
-from buildpush.images.archives import open_docker_archive, open_layout, write_docker_archive, write_layout
+from buildpush.images.archives import (
+    docker_archive,
+    open_docker_archive,
+    open_layout,
+    open_oci_archive,
+    write_docker_archive,
+    write_layout,
+    write_oci_archive,
+)
 from buildpush.images.compression import digest_of
+from buildpush.images.manifests import without_manifest
 from buildpush.images.model import OCI_LAYER, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Reference
 
@@ -266,3 +275,163 @@ def test_an_image_that_came_with_its_manifest_keeps_it(tmp_path):
 
     with pytest.raises((DigestError, PushError)):
         write_layout(wrong, tmp_path / "b")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_oci_archive_reads_back_without_being_unpacked(tmp_path, told):
+    path = tmp_path / "a.tar"
+    written = write_oci_archive(image(FIRST, SECOND, FIRST, told=told), path, [NAME])
+    found = open_oci_archive(path, "1")
+
+    assert read_all(found) == [FIRST, SECOND, FIRST]
+    assert digest_of(found.manifest) == written.digest
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tar"]
+    with tarfile.open(path) as archive:
+        assert len(set(archive.getnames())) == len(archive.getnames()) == 6  # equal layers are one file
+
+
+def test_a_layout_and_its_archive_hold_the_same_image(tmp_path):
+    index = Index((image(FIRST), image(SECOND, platform=Platform("linux", "arm64"))))
+    one = write_layout(index, tmp_path / "l", compression="gzip")
+    two = write_oci_archive(open_layout(tmp_path / "l"), tmp_path / "a.tar")
+
+    assert one == two
+    assert open_oci_archive(tmp_path / "a.tar").manifest == open_layout(tmp_path / "l").manifest
+
+
+def test_equal_images_make_equal_oci_archives(tmp_path):
+    for name in ("a.tar", "b.tar"):
+        write_oci_archive(image(FIRST, told=False), tmp_path / name, ["x"], compression="gzip")
+
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_an_oci_archive_that_fails_leaves_the_older_one(tmp_path):
+    path = tmp_path / "a.tar"
+    path.write_text("older")
+    with pytest.raises(DigestError):
+        write_oci_archive(Image(image(FIRST).config, (Layer(diff_id=digest_of(SECOND)),), image(FIRST).blobs), path)
+
+    assert path.read_text() == "older"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tar"]
+
+
+def layout_members(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("lost", ["index.json", "blobs/manifest", "blobs/config", "blobs/layer"])
+def test_an_oci_archive_with_something_missing_says_what(tmp_path, lost):
+    written = write_layout(image(FIRST), tmp_path / "l")
+    members = layout_members(tmp_path / "l")
+    manifest = json.loads(members[f"blobs/sha256/{written.digest.hex}"])
+    names = {
+        "blobs/manifest": str(written.digest),
+        "blobs/config": manifest["config"]["digest"],
+        "blobs/layer": manifest["layers"][0]["digest"],
+    }
+    members.pop(f"blobs/{names[lost].replace(':', '/')}" if lost in names else lost)
+    archive(tmp_path / "a.tar", members)
+
+    with pytest.raises(PushError, match="there is no file"):
+        read_all(open_oci_archive(tmp_path / "a.tar"))
+
+
+def test_a_document_of_an_oci_archive_that_was_changed_is_noticed(tmp_path):
+    written = write_layout(image(FIRST), tmp_path / "l")
+    members = layout_members(tmp_path / "l")
+    members[f"blobs/sha256/{written.digest.hex}"] += b" "
+    archive(tmp_path / "a.tar", members)
+
+    with pytest.raises(DigestError):
+        open_oci_archive(tmp_path / "a.tar")
+
+
+def test_a_link_in_an_oci_archive_reads_no_file_of_this_machine(tmp_path):
+    written = write_layout(image(FIRST), tmp_path / "l")
+    members = layout_members(tmp_path / "l")
+    name = f"blobs/sha256/{digest_of(FIRST).hex}"
+    (tmp_path / "outside").write_bytes(members.pop(name))
+    archive(tmp_path / "a.tar", members, {name: str(tmp_path / "outside")})
+
+    assert written
+    with pytest.raises(PushError, match="there is no file"):
+        read_all(open_oci_archive(tmp_path / "a.tar"))
+
+
+def test_names_in_an_archive_lead_nowhere(tmp_path):
+    """Nothing is unpacked, so a path that leads out of the archive is only a name that nobody asks for."""
+    listed = [{"Config": "../../c.json", "Layers": ["/etc/x"]}]
+    members = {"manifest.json": json.dumps(listed).encode(), "../../c.json": image(FIRST).config, "/etc/x": FIRST}
+    archive(tmp_path / "a.tar", members)
+
+    assert read_all(open_docker_archive(tmp_path / "a.tar")) == [FIRST]
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tar"]
+
+
+@pytest.mark.parametrize("name", ["app:1", "docker.io/library/app:1", "library/app:1"])
+def test_docker_leaves_out_parts_of_names_and_so_may_people(tmp_path, name):
+    write_docker_archive(image(FIRST), tmp_path / "a.tar", [Reference.parse("app:1"), Reference.parse("app:2")])
+
+    assert read_all(open_docker_archive(tmp_path / "a.tar", name)) == [FIRST]
+    with pytest.raises(PushError, match="0 images"):
+        open_docker_archive(tmp_path / "a.tar", "app:3")
+
+
+class Forward:
+    """An image whose layers come in an order of its own, and its configuration behind them."""
+
+    def __init__(self, *layers: bytes):
+        self.known = image(*layers)
+        self.asked = []
+
+    def image(self) -> Image:
+        return Image(b"{}", self.known.layers, self.blobs, random_access=False, late_config=self.config)
+
+    def blobs(self, wanted):
+        self.asked.append(sorted(wanted))
+        for at in sorted(wanted, reverse=True):
+            yield from self.known.blobs([at])
+
+    def config(self) -> bytes:
+        self.asked.append("config")
+        return self.known.config
+
+
+@pytest.mark.parametrize("write", [write_layout, write_oci_archive, write_docker_archive])
+def test_a_source_that_is_read_forward_is_asked_once(tmp_path, write):
+    source = Forward(FIRST, SECOND, FIRST)
+    write(source.image(), tmp_path / "out", [NAME])
+
+    assert source.asked == [[0, 1], "config"]
+    read = {write_layout: open_layout, write_oci_archive: open_oci_archive, write_docker_archive: open_docker_archive}
+    assert read_all(read[write](tmp_path / "out")) == [FIRST, SECOND, FIRST]
+
+
+def test_a_source_that_gives_too_little_is_refused(tmp_path):
+    one = image(FIRST, SECOND)
+    lacking = Image(one.config, one.layers, lambda wanted: one.blobs([0]))
+    short = Image(one.config, (Layer(diff_id=digest_of(FIRST), size=9), *one.layers[1:]), one.blobs)
+
+    for write in (write_layout, write_oci_archive, write_docker_archive):
+        with pytest.raises(DigestError, match="gave no layer 2"):
+            write(lacking, tmp_path / "out")
+    with pytest.raises(DigestError, match="gave more"):
+        write_docker_archive(short, tmp_path / "out")
+
+
+def test_an_archive_is_streamed_where_sizes_are_known(tmp_path):
+    write_layout(image(FIRST, SECOND), tmp_path / "l", compression="gzip")
+    found = open_layout(tmp_path / "l")
+    nowhere = tmp_path / "none"  # a folder that is not there cannot hold anything for later
+
+    (tmp_path / "a.tar").write_bytes(b"".join(docker_archive(found, [NAME], nowhere)))
+    assert [gzip.decompress(data) for data in read_all(open_docker_archive(tmp_path / "a.tar"))] == [FIRST, SECOND]
+
+
+def test_without_their_manifests_images_of_an_index_may_be_changed(tmp_path):
+    write_layout(Index((image(FIRST),)), tmp_path)
+    found = without_manifest(open_layout(tmp_path))
+
+    assert found.manifest is None
+    assert [one.manifest for one in found.images] == [None]

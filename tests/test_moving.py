@@ -1,0 +1,484 @@
+"""Push, copy and tag: every source to every sink, by the command line and from Python, on a sandbox."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import tarfile
+
+import pytest
+
+import buildpush
+from buildpush.cli import run_command
+from buildpush.errors import AuthenticationError, RegistryError, SettingsError, UnsupportedError
+from buildpush.events import Progress
+from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive, write_layout
+from buildpush.images.compression import digest_of
+from buildpush.images.model import DOCKER_MANIFEST, Image, Index, Layer, Platform
+from buildpush.secrets import Secret
+
+pytestmark = pytest.mark.sandbox
+
+FIRST, SECOND = b"first " * 1000, b"second " * 10
+
+
+def image(*layers: bytes, architecture="amd64") -> Image:
+    ids = [digest_of(data) for data in layers]
+    rootfs = {"type": "layers", "diff_ids": [str(one) for one in ids]}
+    config = json.dumps({"os": "linux", "architecture": architecture, "rootfs": rootfs}).encode()
+
+    def blobs(wanted):
+        for at in wanted:
+            yield at, io.BytesIO(layers[at])
+
+    parts = tuple(Layer(diff_id=one, size=len(data)) for one, data in zip(ids, layers, strict=True))
+    return Image(config, parts, blobs, Platform("linux", architecture))
+
+
+def plain(found: Image) -> list[bytes]:
+    """Return the layers, whatever they are compressed with."""
+    raw = [reader.read() for _, reader in found.blobs(range(len(found.layers)))]
+    return [gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data for data in raw]
+
+
+@pytest.fixture
+def place(tmp_path, box, monkeypatch):
+    """Work in an empty folder, logged in to the sandbox by Docker's own file."""
+    login = {"username": box.username, "password": box.password.reveal()}
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {box.host: login}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def registry(box):
+    """Return the function that names a tag in the sandbox."""
+    return lambda tag, path="docker-local/app": f"{box.host}/{path}:{tag}"
+
+
+KINDS = ["docker", "docker-archive", "oci", "oci-archive"]
+
+
+@pytest.fixture
+def at(registry):
+    """Return the function that writes a location of a kind."""
+
+    def at(kind: str, name: str) -> str:
+        inside = {"docker-archive": ":app:1", "docker": ""}.get(kind, ":1")
+        return f"docker://{registry(name)}" if kind == "docker" else f"{kind}:{name}.{kind}{inside}"
+
+    return at
+
+
+@pytest.mark.parametrize("sink", KINDS)
+@pytest.mark.parametrize("source", KINDS)
+def test_every_source_goes_to_every_sink(place, at, source, sink):
+    write_layout(image(FIRST, SECOND), place / "begin", compression="gzip")
+    begin = open_layout(place / "begin")
+    one = buildpush.copy("oci:begin", at(source, "one"))
+    two = buildpush.copy(at(source, "one"), at(sink, "two"))
+    buildpush.copy(at(sink, "two"), "oci:end")
+
+    assert open_layout(place / "end").config == begin.config
+    assert plain(open_layout(place / "end")) == [FIRST, SECOND]
+    if "docker-archive" not in {source, sink}:  # it keeps no manifest
+        assert one.digest == two.digest == str(digest_of(begin.manifest))
+        assert open_layout(place / "end").manifest == begin.manifest
+
+
+@pytest.mark.parametrize("sink", ["docker", "oci", "oci-archive"])
+@pytest.mark.parametrize("source", ["docker", "oci", "oci-archive"])
+def test_an_index_goes_with_its_images(place, at, source, sink):
+    write_layout(Index((image(FIRST), image(SECOND, architecture="arm64"))), place / "begin")
+    buildpush.copy("oci:begin", at(source, "one"))
+    result = buildpush.copy(at(source, "one"), at(sink, "two"))
+
+    assert result.digest == str(digest_of(open_layout(place / "begin").manifest))
+    buildpush.copy(at(sink, "two"), "docker-archive:arm.tar", platform="linux/arm64")
+    assert plain(open_docker_archive(place / "arm.tar")) == [SECOND]
+
+
+def test_one_push_gives_several_names_in_several_repositories(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    names = [registry("1"), registry("2"), registry("1", "docker-release/app")]
+    result = buildpush.push("oci:l", *names)
+
+    assert result.references == tuple(names)
+    assert {box.digest(path, tag) for path, tag in (("docker-local/app", "1"), ("docker-local/app", "2"))} == {
+        result.digest
+    }
+    assert box.digest("docker-release/app", "1") == result.digest
+    assert names[0] in str(result)
+    assert names[0] in result._repr_html_()
+    assert "push oci:l" in result._repr_markdown_()
+
+
+def test_names_that_were_pushed_are_told_from_those_that_were_not(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    box.add_fault("PUT", r"manifests/2$", status=403)
+    with pytest.raises(RegistryError) as caught:
+        buildpush.push("oci:l", registry("1"), registry("2"), registry("3"))
+    said = str(caught.value)
+    assert f"{registry('2')} failed" in said
+    assert f"{registry('1')} is pushed" in said
+    assert f"{registry('3')} is pushed" in said
+
+
+def test_a_repository_that_fails_does_not_hide_what_was_pushed_before(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    box.add_fault("PUT", r"docker-release/.*manifests/1$", status=403)
+    names = [registry("1"), registry("1", "docker-release/app"), registry("1", "docker-local/other")]
+    with pytest.raises(RegistryError) as caught:
+        buildpush.push("oci:l", *names)
+    said = str(caught.value)
+    assert f"{names[0]} is pushed" in said
+    assert f"{names[2]} was not tried" in said
+    assert caught.value.exit_code == 4
+
+
+def test_a_tag_moves_no_blob(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    pushed = buildpush.push("oci:l", registry("1"))
+    before = len(box.requests)
+    result = buildpush.tag(registry("1"), "2", "latest")
+
+    assert result.digest == pushed.digest
+    assert result.references == (registry("2"), registry("latest"))
+    assert box.tags("docker-local/app") == ["1", "2", "latest"]
+    assert not [one for one in box.requests[before:] if one.method in {"POST", "PATCH"}]
+
+
+def test_an_index_gets_another_tag(place, box, registry):
+    write_layout(Index((image(FIRST), image(SECOND, architecture="arm64"))), place / "l")
+    pushed = buildpush.push("oci:l", registry("1"))
+
+    assert buildpush.tag(f"docker://{registry('1')}", "2").digest == pushed.digest
+    assert box.digest("docker-local/app", "2") == pushed.digest
+
+
+def test_tags_that_fail_are_told_from_those_that_stand(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    buildpush.push("oci:l", registry("1"))
+    box.add_fault("PUT", r"manifests/3$", status=403)
+    with pytest.raises(RegistryError) as caught:
+        buildpush.tag(registry("1"), "2", "3")
+    assert f"{registry('2')} is pushed" in str(caught.value)
+
+
+# What changes an image, and what does not.
+
+
+def test_plain_layers_with_a_manifest_stay_plain_unless_something_is_said(place, box, registry):
+    written = write_layout(image(FIRST), place / "l")
+
+    assert buildpush.push("oci:l", registry("1")).digest == str(written.digest)
+    packed = buildpush.push("oci:l", registry("2"), compression="gzip")
+    assert packed.digest != str(written.digest)
+    assert packed.images[0].layers[0].media_type.endswith("+gzip")
+    assert any("written anew" in note for note in packed.notes)
+
+
+def test_docker_media_types_are_written_on_request(place, registry):
+    write_layout(image(FIRST), place / "l")
+    result = buildpush.push("oci:l", registry("1"), media_types="docker")
+
+    assert result.images[0].media_type == DOCKER_MANIFEST
+
+
+def test_layers_that_are_compressed_already_are_sent_as_they_are_and_that_is_said(place, registry):
+    write_layout(image(FIRST), place / "l", compression="gzip")
+    result = buildpush.push("oci:l", registry("1"), compression="zstd")
+
+    assert result.images[0].layers[0].media_type.endswith("+gzip")
+    assert any("sent as they are" in note for note in result.notes)
+
+
+def test_attestations_forbid_changing_an_index(place, registry):
+    about = Image(b"{}", (), lambda _: iter(()), Platform("unknown", "unknown"))
+    write_layout(Index((image(FIRST), about)), place / "l")
+
+    with pytest.raises(UnsupportedError, match="attestations") as caught:
+        buildpush.push("oci:l", registry("1"), compression="gzip")
+    assert "--platform" in caught.value.hint
+    assert buildpush.push("oci:l", registry("1"), compression="gzip", platform="linux/amd64").digest
+
+
+@pytest.mark.parametrize("wish", [{"compression": "gzip"}, {"media_types": "docker"}])
+def test_a_wish_that_a_sink_has_no_room_for_is_refused(place, wish):
+    with pytest.raises(UnsupportedError, match="no room"):
+        buildpush.copy("oci:l", "docker-archive:a.tar", **wish)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"compression": "lzma"},
+        {"media_types": "new"},
+        {"platform": "x"},
+        {"compression": "zstd", "media_types": "docker"},
+    ],
+)
+def test_wishes_that_mean_nothing_are_refused(place, wish):
+    with pytest.raises(SettingsError):
+        buildpush.push("oci:l", "acme.io/app:1", **wish)
+
+
+def test_a_platform_that_is_not_there_is_refused_with_those_that_are(place):
+    write_layout(image(FIRST), place / "l")
+    with pytest.raises(SettingsError, match="no image for linux/arm64") as caught:
+        buildpush.copy("oci:l", "oci:m", platform="linux/arm64")
+    assert "linux/amd64" in caught.value.hint
+
+
+def test_layers_can_be_compressed_on_the_way_into_a_file(place):
+    write_layout(image(FIRST), place / "l")
+    buildpush.copy("oci:l", "oci-archive:a.tar:x", compression="gzip")
+
+    assert open_oci_archive(place / "a.tar", "x").layers[0].compressed
+
+
+def test_a_copy_is_called_what_it_was_called(place, registry):
+    write_layout(image(FIRST), place / "l")
+    buildpush.push("oci:l", registry("7"))
+    buildpush.copy(f"docker://{registry('7')}", "docker-archive:a.tar")
+    buildpush.copy(f"docker://{registry('7')}", "oci:m")
+
+    assert open_docker_archive(place / "a.tar", registry("7"))
+    assert open_layout(place / "m", "7")
+
+
+def test_a_copy_tells_how_far_it_is(place):
+    write_layout(image(FIRST), place / "l")
+    told = []
+    buildpush.copy("oci:l", "oci:m", sink=told.append)
+    progress = [event for event in told if isinstance(event, Progress)]
+    assert progress[-1] == Progress("layer 1/1", len(FIRST), len(FIRST), "written")
+
+
+# Who we are.
+
+
+def test_the_flags_log_in_where_the_image_goes(place, box, registry, monkeypatch):
+    monkeypatch.delenv("DOCKER_CONFIG")
+    write_layout(image(FIRST), place / "l")
+
+    assert buildpush.push("oci:l", registry("1"), username=box.username, password=box.password).digest
+    monkeypatch.setenv("MINE", box.password.reveal())
+    assert buildpush.tag(registry("1"), "2", username=box.username, password="env:MINE").digest
+    monkeypatch.setenv("PLUGIN_USERNAME", box.username)
+    monkeypatch.setenv("PLUGIN_PASSWORD", box.password.reveal())
+    assert buildpush.copy(f"docker://{registry('2')}", "oci:m").digest
+
+
+CONNECTORS = """\
+connectors:
+  - connector:
+      identifier: {name}
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: {url}
+        providerType: Other
+        auth:
+          type: UsernamePassword
+          spec: {{username: {user}, passwordRef: mine}}
+"""
+
+
+def test_a_connector_counts_for_its_own_host(place, box, registry, monkeypatch):
+    monkeypatch.delenv("DOCKER_CONFIG")
+    monkeypatch.setenv("BUILDPUSH_SECRET_MINE", box.password.reveal())
+    write_layout(image(FIRST), place / "l")
+    (place / "c.yml").write_text(CONNECTORS.format(name="box", url=box.url, user=box.username))
+
+    assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest
+    assert buildpush.push("oci:l", registry("1"), connectors="c.yml", connector_ref="box").digest
+    with pytest.raises(SettingsError, match="nothing here is there"):
+        buildpush.push("oci:l", "acme.io/app:1", connectors="c.yml", connector_ref="box")
+
+
+def test_two_connectors_for_one_host_are_not_guessed_between(place, box, registry):
+    one, two = (CONNECTORS.format(name=name, url=box.url, user="x") for name in ("one", "two"))
+    (place / "c.yml").write_text(one + two.partition("\n")[2])
+    with pytest.raises(SettingsError, match="several connectors are for") as caught:
+        buildpush.push("oci:l", registry("1"), connectors="c.yml")
+    assert "--connector-ref" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"username": "bot"}, "password is not"),
+        ({"password": "env:X"}, "username is not"),
+        ({"username": "bot", "password": "hunter2"}, "plain text"),
+    ],
+)
+def test_half_a_login_and_a_password_in_plain_text_are_refused(place, said, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        buildpush.push("oci:l", "acme.io/app:1", **said)
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_one_password_is_not_sent_to_several_hosts(place):
+    with pytest.raises(SettingsError, match="several hosts"):
+        buildpush.push("oci:l", "acme.io/app:1", "other.io/app:1", username="bot", password=Secret("x", "test"))
+
+
+def test_a_wrong_password_is_found_before_the_source_is_read(place, box, registry):
+    with pytest.raises(AuthenticationError):
+        buildpush.push("oci:nowhere", registry("1"), username="bot", password=Secret("wrong-password-123", "test"))
+
+
+# By the command line.
+
+
+def test_push_prints_what_the_registry_has(place, box, registry, capsys, monkeypatch):
+    write_layout(image(FIRST), place / "l")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(place / "output"))
+    assert run_command(["push", "oci:l", registry("1"), registry("2"), "--digest-file", "digest"]) == 0
+    shown = capsys.readouterr()
+    digest = box.digest("docker-local/app", "1")
+    assert digest in shown.out
+    assert "layer 1/1" in shown.err
+    assert (place / "digest").read_text() == f"{digest}\n"
+    assert (place / "output").read_text() == f"digest={digest}\nimage={registry('1')}\n"
+
+
+def test_json_is_one_document(place, registry, capsys):
+    write_layout(image(FIRST), place / "l")
+    assert run_command(["copy", "oci:l", "oci-archive:a.tar", "--json"]) == 0
+    [step] = json.loads(capsys.readouterr().out)["steps"]
+    assert step["step"] == "copy oci:l"
+    assert step["output"] == "oci-archive:a.tar"
+    assert step["digest"] == str(digest_of(open_oci_archive(place / "a.tar").manifest))
+
+
+def test_an_archive_without_manifests_has_no_digest_to_write_and_says_so(place, capsys, monkeypatch):
+    write_layout(image(FIRST), place / "l")
+    monkeypatch.setenv("GITHUB_OUTPUT", str(place / "output"))
+    assert run_command(["copy", "oci:l", "docker-archive:a.tar", "--digest-file", "digest"]) == 0
+    assert "digest is not written" in capsys.readouterr().err
+
+
+def test_tag_by_the_command_line(place, box, registry):
+    write_layout(image(FIRST), place / "l")
+    assert run_command(["push", "oci:l", f"docker://{registry('1')}"]) == 0
+    assert run_command(["tag", registry("1"), "2"]) == 0
+    assert box.tags("docker-local/app") == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["push", "nowhere:1", "a.io/b:1"], 2, "write docker://nowhere:1"),
+        (["push", "oci:none", "a.io/B:1"], 2, "lower case"),
+        (["push", "oci:none"], 2, "REF"),
+        (["copy", "oci:none", "oci:out"], 4, "cannot be read"),
+        (["copy", "docker-archive:none", "oci:out"], 4, "cannot be read"),
+        (["copy", "docker-daemon:app", "oci:out"], 2, "no Docker daemon is here"),
+        (["copy", "oci:none", "docker-daemon:"], 2, "docker-daemon:IMAGE"),
+        (["tag", "a.io/b:1", "no tag"], 2, "is not a tag"),
+        (["tag", "a.io/b:1"], 2, "NEWTAG"),
+        (["push", "oci:none", "a.io/b:1", "--password", "hunter2", "--username", "u"], 2, "plain text"),
+        (["push", "docker://u:hunter2@a.io/b:1", "a.io/b:1"], 2, "password stands in a reference"),
+    ],
+)
+def test_mistakes_have_their_exit_codes_and_show_no_secret(place, capsys, monkeypatch, words, code, says):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/none.sock")
+    assert run_command(words) == code
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert "hunter2" not in shown.out + shown.err
+
+
+def test_what_the_registry_has_not_is_an_error_of_the_push(place, box, registry, capsys):
+    assert run_command(["copy", f"docker://{registry('none')}", "oci:out"]) == 4
+    assert run_command(["tag", registry("none"), "2"]) == 4
+    assert "MANIFEST_UNKNOWN" in capsys.readouterr().err
+
+
+def test_a_failed_push_leaves_its_reason_in_the_json(place, box, registry, capsys):
+    write_layout(image(FIRST), place / "l")
+    assert run_command(["push", "oci:l", registry("1", "nowhere/app"), "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["exit"] == 4
+
+
+# Build, and where it goes.
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("sink", KINDS)
+def test_a_build_goes_to_every_sink(place, at, capsys, sink):
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    (place / "a").write_text("a")
+    goal = at(sink, "built")
+    words = ["build", "--engine", "native", "--repo", "acme.io/app", "--tags", "1", "--output", goal]
+    assert run_command(words) == 0
+    buildpush.copy(goal, "oci:end")
+
+    [layer] = plain(open_layout(place / "end"))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        assert tar.getnames() == ["a"]
+    assert (goal if sink != "docker" else "digest") in capsys.readouterr().out
+
+
+# With the programs of other people.
+
+
+def run(*argv, **more):
+    answer = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, **more)
+    assert answer.returncode == 0, f"{argv}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("kind", KINDS)
+def test_skopeo_reads_what_we_write_and_we_read_what_it_writes(place, at, need, box, kind):
+    need("skopeo")
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        member = tarfile.TarInfo("hello")
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"hello"))
+    write_layout(image(layer.getvalue(), SECOND), place / "l", compression="gzip")
+    buildpush.copy("oci:l", at(kind, "ours"))
+    skopeo = ("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false")
+    access = ("--authfile", str(place.parent / "docker" / "skopeo.json"))
+    pair = {"auths": {box.host: {"auth": _pair(box)}}}
+    (place.parent / "docker" / "skopeo.json").write_text(json.dumps(pair))
+    run(*skopeo, *access, at(kind, "ours"), at(kind, "theirs"))
+    buildpush.copy(at(kind, "theirs"), "oci:end")
+
+    assert plain(open_layout(place / "end")) == [layer.getvalue(), SECOND]
+    assert open_layout(place / "end").config == open_layout(place / "l").config
+
+
+def _pair(box) -> str:
+    import base64
+
+    return base64.b64encode(f"{box.username}:{box.password.reveal()}".encode()).decode()
+
+
+@pytest.mark.engines
+def test_the_docker_daemon_is_a_source_and_a_sink(place, registry, need, box):
+    need("docker")
+    (place / "a").write_bytes(os.urandom(100_000))
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    name, copied = f"buildpush.test/moved:{os.getpid()}", f"buildpush.test/copied:{os.getpid()}"
+    run("docker", "build", "--quiet", "--provenance=false", "--tag", name, ".")
+    try:
+        pushed = buildpush.push(f"docker-daemon:{name}", registry("1"))
+        again = buildpush.push(f"docker-daemon:{name}", registry("1"))
+        assert again.digest == pushed.digest == box.digest("docker-local/app", "1")
+        assert {layer.fate for layer in again.images[0].layers} == {"exists"}
+        buildpush.copy(f"docker://{registry('1')}", f"docker-daemon:{copied}")
+        layers = [run("docker", "inspect", "--format", "{{json .RootFS.Layers}}", one) for one in (name, copied)]
+        assert layers[0] == layers[1]
+    finally:
+        run("docker", "rmi", "--force", name, copied)
