@@ -351,7 +351,8 @@ def old_store(tmp_path_factory):
         return
     folder = Path(tmp_path_factory.mktemp("dockerd"))
     (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}')
-    argv = ["dockerd", "--config-file", f"{folder}/daemon.json", "--storage-driver", "vfs"]
+    # In a network of its own: a daemon takes the other one's bridge and rules away.
+    argv = ["unshare", "--net", "dockerd", "--config-file", f"{folder}/daemon.json", "--storage-driver", "vfs"]
     argv += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
     argv += ["--host", f"unix://{folder}/docker.sock", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
     with (folder / "log").open("wb") as log:
@@ -377,7 +378,7 @@ def _ready(process, folder) -> bool:
 @pytest.fixture(params=["containerd", "graphdriver"])
 def host(request, need):
     """Return the address of a daemon of each image store."""
-    need("docker", "dockerd")
+    need("docker", "dockerd", "unshare")
     if request.param == "containerd":
         said = subprocess.run(["docker", "info"], capture_output=True, text=True, check=True).stdout
         if CONTAINERD[1] not in said:
