@@ -20,7 +20,7 @@ from buildpush.secrets import redact, redacted
 if TYPE_CHECKING:
     from buildpush.moving import Wishes
     from buildpush.results import RunResult
-    from buildpush.sandbox import Sandbox
+    from buildpush.sandbox import Line, Sandbox
     from buildpush.session import Session
     from buildpush.settings.declare import Setting
     from buildpush.settings.written import Loaded
@@ -656,24 +656,46 @@ def make_sandbox() -> click.Command:
     options: list[click.Parameter] = [
         click.Option(["--port"], type=click.IntRange(0, 65535), default=8181, show_default=True, help="0: any free."),
         click.Option(["--data"], type=click.Path(path_type=Path), help="Folder to keep everything in; else forgotten."),
+        click.Option(
+            ["--uploads"], default="artifactory", show_default=True, help="Whose uploads: docker-registry, crane, ..."
+        ),
+        click.Option(
+            ["--immutable"], multiple=True, metavar="KEY", help="Repository in which tags stay; may be repeated."
+        ),
+        click.Option(
+            ["--fault", "faults"],
+            multiple=True,
+            metavar="FAULT",
+            help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2'; may be repeated.",
+        ),
+        click.Option(["--line"], metavar="LINE", help="Also listen behind a line that breaks, as in reset-after=50MB."),
     ]
     return click.Command("sandbox", callback=_sandbox, params=options, help=_COMMANDS["sandbox"][0])
 
 
-def _sandbox(port: int, data: Path | None) -> None:
-    from buildpush.sandbox import serve
+def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, **rules: Any) -> None:
+    from buildpush.sandbox import read_fault, read_line, serve
     from buildpush.state import State
+
+    planned = [read_fault(fault) for fault in faults]
+    settings = None if line is None else read_line(line)
+
+    def announce(box: Sandbox) -> None:
+        for fault in planned:
+            box.add_fault(fault)
+        _welcome(box, None if settings is None else box.add_line(**settings))
 
     State.default().sweep()
     # Ctrl-C is how a server is meant to end.
     with suppress(KeyboardInterrupt):
-        serve(port, data, announce=_welcome)
+        serve(port, data, announce=announce, **rules)
 
 
-def _welcome(box: Sandbox) -> None:
+def _welcome(box: Sandbox, line: Line | None) -> None:
     """Say where the sandbox is and who may enter; the only place that ever shows its credentials."""
     rows = [
         ("registry", f"{box.host}/{box.repository}"),
+        *([("by the line", f"{line.host}/{box.repository}")] if line else []),
         ("Artifactory", box.artifactory_url),
         ("pages", f"{box.url}/ui/"),
         ("user", box.username),

@@ -61,6 +61,7 @@ class Accounts:
         self._store = store
         # Registry tokens live an hour, so their key need not survive the process.
         self._key = secrets.token_bytes(32)
+        self._withdrawn: set[str] = set()
 
     def make(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
         """Return a new password and access token of an account; those made before go on working."""
@@ -71,6 +72,12 @@ class Accounts:
             self._store.put_credential(_hash(password), username, "password")
             self._store.put_credential(_hash(token), username, "token")
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
+
+    def withdraw(self, authorization: str | None) -> None:
+        """Let a registry token end before its time; passwords and access tokens go on working."""
+        kind, _, token = (authorization or "").partition(" ")
+        if kind.lower() == "bearer":
+            self._withdrawn.add(_hash(token.strip()))
 
     def sent_password(self, authorization: str | None) -> str:
         """Return the password in a Basic header that was checked before, or nothing."""
@@ -129,7 +136,7 @@ class Accounts:
         found = self._store.credential(_hash(text))
         if found and found[1] == "token":
             return self._caller(found[0])
-        claims = self._verified(text)
+        claims = None if _hash(text) in self._withdrawn else self._verified(text)
         if claims is None or claims["exp"] < self._store.clock():
             return None
         return self._caller(claims["sub"].rpartition("/")[2], claims.get("access"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,9 @@ from buildpush.sandbox import layout
 from buildpush.sandbox.accounts import RIGHTS, Accounts, NewAccount
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
+from buildpush.sandbox.line import Line
 from buildpush.sandbox.store import Store
+from buildpush.sandbox.written import make_fault
 from buildpush.secrets import Secret
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 USERNAME = "developer"
 REPOSITORY = "docker-local"
+# How they do it is in uploads.py, which needs aiohttp.
+UPLOADS = ("artifactory", "docker-registry", "crane")
 DAY_SECONDS = 24 * 3600
 SECONDS_BETWEEN_LOOKS = 0.25
 
@@ -39,11 +42,33 @@ class Sandbox:
         port: 0 takes a free one.
         host: address to listen on; the pages need no login on loopback only.
         clock: gives seconds since 1970.
+        uploads: deal with uploads that broke as this server does: ``artifactory``, ``docker-registry`` or ``crane``.
+        least_piece: bytes that every piece of an upload but the last must have (``OCI-Chunk-Min-Length``).
+        immutable: keys of repositories in which a tag that exists cannot be moved; 409 for another digest.
+
+    Raises:
+        SettingsError: there is no such way to deal with uploads, or no such repository.
     """
 
     def __init__(
-        self, data: Path | None = None, port: int = 0, host: str = "127.0.0.1", clock: Callable[[], float] = time.time
+        self,
+        data: Path | None = None,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        clock: Callable[[], float] = time.time,
+        *,
+        uploads: str = "artifactory",
+        least_piece: int = 0,
+        immutable: Collection[str] = (),
     ) -> None:
+        if uploads not in UPLOADS:
+            message = f"the sandbox does not know how {uploads!r} deals with uploads"
+            raise SettingsError(message, hint=f"it knows: {', '.join(UPLOADS)}")
+        self._rules: dict[str, Any] = {
+            "uploads": uploads,
+            "least_piece": least_piece,
+            "immutable": frozenset(immutable),
+        }
         self._data = data
         self._address = (host, port)
         self._clock = clock
@@ -71,13 +96,22 @@ class Sandbox:
         self._host = f"{_bracketed(self._address[0])}:{listening.getsockname()[1]}"
         self._store = Store(self._folder(), self._clock, lasting=self._data is not None)
         self._stops.append(self._store.close)
+        self._check_immutable()
         layout.forget_uploads(self._store, before=self._clock() - DAY_SECONDS)
         self._store.sweep()
         self._accounts = Accounts(self._store)
         self._account = self._accounts.make(USERNAME)
-        running = server.Server(listening, self._store, self._accounts, self._faults, self._journal)
+        rules = server.Rules(**self._rules)
+        running = server.Server(listening, self._store, self._accounts, self._faults, self._journal, rules=rules)
         self._stops.append(running.stop)
         running.start()
+
+    def _check_immutable(self) -> None:
+        keys = [repository.key for repository in self._store.repositories()]
+        for key in self._rules["immutable"]:
+            if key not in keys:
+                message = f"the sandbox has no repository {key!r} that could be immutable"
+                raise SettingsError(message, hint=f"it has: {', '.join(keys)}")
 
     def _folder(self) -> Path:
         if self._data is not None:
@@ -185,16 +219,24 @@ class Sandbox:
 
     # Misbehaving
 
-    def add_fault(self, method: str, path: str, *, times: int = 1, **what: Any) -> None:
+    def add_fault(self, method: str | Fault, path: str = "", **what: Any) -> None:
         """Let the next requests fail that have this method (``*``: any) and a path in which *path* is found.
 
         Args:
-            method: such as ``PATCH``.
+            method: such as ``PATCH``; or a fault that is made already, and nothing else.
             path: regular expression.
-            times: how many requests it hits.
-            what: how they fail, see :class:`buildpush.sandbox.faults.Fault`.
+            what: how they fail, and how many: attributes of :class:`buildpush.sandbox.Fault`.
+
+        Raises:
+            SettingsError: one of them means nothing.
         """
-        self._faults.add(Fault(method, re.compile(path), times=times, **what))
+        self._faults.add(method if isinstance(method, Fault) else make_fault(method, path, **what))
+
+    def add_line(self, **settings: Any) -> Line:
+        """Return a line that leads here and is closed with the sandbox; *settings* as for :class:`Line`."""
+        line = Line(self.host, **settings).__enter__()
+        self._stops.append(line.close)
+        return line
 
     def clear_faults(self) -> None:
         """Behave well from now on."""
@@ -208,6 +250,7 @@ def serve(
     host: str = "127.0.0.1",
     announce: Callable[[Sandbox], None] = lambda _box: None,
     stop: threading.Event | None = None,
+    **rules: Any,
 ) -> None:
     """Run a sandbox until Ctrl-C, or until *stop* is set.
 
@@ -217,11 +260,12 @@ def serve(
         host: address to listen on.
         announce: called once it answers; the place to show address and credentials.
         stop: ends it from another thread.
+        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``.
 
     Raises:
         SettingsError: port, host or folder cannot be used.
     """
-    with Sandbox(data, port, host) as box:
+    with Sandbox(data, port, host, **rules) as box:
         announce(box)
         stop = stop or threading.Event()
         # Not one long wait: Ctrl-C may reach another thread, and is seen only when this one wakes up.

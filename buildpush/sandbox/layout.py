@@ -141,7 +141,8 @@ def _set_aside(store: Store, target: Target, folder: str, coming: str) -> None:
 
 
 def forget_uploads(store: Store, before: float) -> None:
-    """Delete what was uploaded before that moment, in seconds since 1970, and is named by nothing."""
+    """Delete what was uploaded before that moment, in seconds since 1970, and is named by nothing or not whole."""
+    store.forget_uploads(before)
     for repository in store.repositories():
         uploaded = [entry for entry in store.files(repository.key) if entry.folder.endswith(f"/{UPLOADS}")]
         store.remove([entry for entry in uploaded if entry.modified < before])

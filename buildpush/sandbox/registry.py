@@ -5,8 +5,11 @@ The same handlers answer ``/artifactory/api/docker/KEY/v2/``, where the key is n
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from email.utils import formatdate
 from urllib.parse import quote
 
@@ -17,14 +20,32 @@ from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.accounts import ACTION_RIGHTS, TOKEN_SECONDS, Accounts
 from buildpush.sandbox.answers import RefusedError, forbidden
+from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
-from buildpush.sandbox.uploads import Upload, Uploads, check_range
+from buildpush.sandbox.uploads import HABITS, STATE, Upload, Uploads
 
 REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
 PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
 _PAGE = 1000
+# A thread costs about 0.1 ms; for less than this, hashing in place is cheaper.
+WORTH_A_THREAD = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this registry does differently from others.
+
+    Attributes:
+        uploads: whose way of dealing with uploads it has, see :data:`buildpush.sandbox.uploads.HABITS`.
+        least_piece: bytes that every piece of an upload but the last must have.
+        immutable: keys of repositories in which no tag can be moved.
+    """
+
+    uploads: str = "artifactory"
+    least_piece: int = 0
+    immutable: Collection[str] = ()
 
 
 def checksum_headers(entry: FileEntry) -> dict[str, str]:
@@ -40,10 +61,11 @@ def checksum_headers(entry: FileEntry) -> dict[str, str]:
 class Registry:
     """Handlers for blobs, manifests, tags and tokens."""
 
-    def __init__(self, store: Store, accounts: Accounts) -> None:
+    def __init__(self, store: Store, accounts: Accounts, rules: Rules) -> None:
         self._store = store
         self._accounts = accounts
-        self.uploads = Uploads(store.content)
+        self._rules = rules
+        self.uploads = Uploads(store, HABITS[rules.uploads])
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route, HEAD included in GET; what matches none is answered by the server."""
@@ -128,38 +150,42 @@ class Registry:
     async def begin(self, request: web.Request) -> web.Response:
         """Begin an upload; or have a blob from elsewhere at once, or one that is sent with this request."""
         target = self._target(request, "push")
-        mounted = request.query.get("mount")
+        mounted = wire.query(request, "mount")
         if mounted and (entry := layout.find_blob(self._store, _digest(mounted))):
             layout.keep_blob(self._store, target, entry.checksums, wire.caller().username)
             return _created(request, "blobs", mounted)
-        wanted = _digest(request.query["digest"]) if "digest" in request.query else None
-        upload = self.uploads.begin(target)
+        promised = wire.query(request, "digest")
+        wanted = None if promised is None else _digest(promised)
+        upload = self.uploads.begin(target, wire.caller())
         if wanted:
             await self._receive(request, upload)
-            return self._finish(request, upload, wanted)
-        return _accepted(request, upload, 202)
+            return await self._finish(request, upload, wanted)
+        answer = self._accepted(request, upload, 202)
+        if self._rules.least_piece:
+            answer.headers["OCI-Chunk-Min-Length"] = str(self._rules.least_piece)
+        return answer
 
     async def progress(self, request: web.Request) -> web.Response:
         """Say how much of an upload has arrived."""
+        if not self.uploads.habits.tells_offset:
+            raise RefusedError(400, "NAME_INVALID", "the last part of the path is no digest")
         upload = self._upload(request)
-        return _accepted(request, upload, 204)
+        return self._accepted(request, upload, 204)
 
     async def append(self, request: web.Request) -> web.Response:
         """Take a further piece of an upload."""
-        upload = self._upload(request)
-        async with upload.lock:
-            self._check_range(request, upload)
+        async with self._piece(request) as upload:
+            before = upload.incoming.size
             await self._receive(request, upload)
-        return _accepted(request, upload, 202)
+            upload.short = upload.incoming.size - before < self._rules.least_piece
+            return self._accepted(request, upload, self.uploads.habits.piece_status)
 
     async def commit(self, request: web.Request) -> web.Response:
         """Take the last piece, if there is one, and end an upload."""
-        upload = self._upload(request)
         wanted = _digest(request.query.get("digest", ""))
-        async with upload.lock:
-            self._check_range(request, upload)
+        async with self._piece(request) as upload:
             await self._receive(request, upload)
-            return self._finish(request, upload, wanted)
+            return await self._finish(request, upload, wanted)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Throw an upload away."""
@@ -167,30 +193,67 @@ class Registry:
         return web.Response(status=204)
 
     def _upload(self, request: web.Request) -> Upload:
-        return self.uploads.find(request.match_info["upload"], self._target(request, "push"))
+        state = request.query.get(STATE)
+        return self.uploads.find(request.match_info["upload"], self._target(request, "push"), state)
 
-    def _check_range(self, request: web.Request, upload: Upload) -> None:
+    @asynccontextmanager
+    async def _piece(self, request: web.Request) -> AsyncIterator[Upload]:
+        """Give the upload that the request's body is a piece of, once nobody else writes to it."""
+        upload = self._upload(request)
+        await upload.take_over(request)
         try:
-            check_range(upload, request.headers.get("Content-Range"), request.content_length)
+            self._upload(request)  # it may have ended meanwhile
+            self._check(request, upload)
+            yield upload
+        finally:
+            upload.let_go()
+
+    def _check(self, request: web.Request, upload: Upload) -> None:
+        length = request.content_length if request.body_exists else 0
+        try:
+            self.uploads.check(upload, request.headers.get("Content-Range"), length)
         except RefusedError as refused:
-            refused.headers = _upload_headers(request, upload)
+            refused.headers = self._upload_headers(request, upload)
             raise
 
     async def _receive(self, request: web.Request, upload: Upload) -> None:
-        async for piece in wire.pieces(request):
-            await wire.take_in(upload.incoming.write, piece)
+        incoming = upload.incoming
+        if incoming.is_behind:
+            await asyncio.to_thread(incoming.catch_up)
+        try:
+            async for piece in wire.pieces(request):
+                if not incoming.is_open:
+                    wire.break_connection(request)  # the upload was ended meanwhile
+                await _take_in(incoming, piece)
+        except ConnectionError:
+            raise
+        except OSError:
+            self.uploads.end(upload)  # nobody knows what the file has
+            raise
 
-    def _finish(self, request: web.Request, upload: Upload, wanted: Digest) -> web.Response:
+    async def _finish(self, request: web.Request, upload: Upload, wanted: Digest) -> web.Response:
         try:
             arrived = upload.incoming.close()
             if arrived.digest != str(wanted):
                 detail = {"promised": str(wanted), "arrived": arrived.digest, "size": arrived.size}
                 raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
-            kept = self._store.content.keep(upload.incoming)
-            layout.keep_blob(self._store, upload.target, kept, wire.caller().username)
+            if wire.keeps():
+                kept = self._store.content.keep(upload.incoming)
+                layout.keep_blob(self._store, upload.target, kept, wire.caller().username)
         finally:
             self.uploads.end(upload)
         return _created(request, "blobs", str(wanted))
+
+    def _upload_headers(self, request: web.Request, upload: Upload) -> Mapping[str, str]:
+        location = _location(request, "blobs/uploads", upload.identifier)
+        if self.uploads.habits.relative:
+            location = location.removeprefix(wire.origin(request))
+        if self.uploads.habits.state:
+            location += f"?{STATE}={upload.state}"
+        return {"Location": location, "Range": upload.range, "Docker-Upload-UUID": upload.identifier}
+
+    def _accepted(self, request: web.Request, upload: Upload, status: int) -> web.Response:
+        return web.Response(status=status, headers=self._upload_headers(request, upload))
 
     # Manifests
 
@@ -223,9 +286,24 @@ class Registry:
         if ":" in reference and reference != checksums.digest:
             detail = {"promised": reference, "arrived": checksums.digest}
             raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+        self._check_immutable(target, reference, checksums.digest)
         push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
-        layout.keep_manifest(self._store, target, push)
+        if wire.keeps():
+            layout.keep_manifest(self._store, target, push)
         return _created(request, "manifests", checksums.digest)
+
+    def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
+        """Refuse to move a tag where tags stay, and to those who may not delete what it names now."""
+        found = layout.find_manifests(self._store, target, reference)
+        if not found or found[0].checksums.digest == digest:
+            return
+        name, who = f"{target.deploy_to}:{target.image}/{reference}", wire.caller()
+        if target.deploy_to in self._rules.immutable:
+            detail = {"tag": reference, "digest": found[0].checksums.digest}
+            raise RefusedError(409, "TAG_INVALID", f"{name} exists and may not be replaced", detail)
+        if not who.may("delete"):
+            message = f"Not enough permissions to overwrite artifact '{name}' (user '{who.username}' needs DELETE)."
+            raise RefusedError(403, "DENIED", message)
 
     async def delete_manifest(self, request: web.Request) -> web.Response:
         """Delete a tag, or a digest with every tag that names it."""
@@ -309,16 +387,14 @@ def _location(request: web.Request, kind: str, last: str) -> str:
     return f"{wire.origin(request)}{quote(base)}/{kind}/{last}"
 
 
-def _upload_headers(request: web.Request, upload: Upload) -> Mapping[str, str]:
-    return {
-        "Location": _location(request, "blobs/uploads", upload.identifier),
-        "Range": upload.range,
-        "Docker-Upload-UUID": upload.identifier,
-    }
-
-
-def _accepted(request: web.Request, upload: Upload, status: int) -> web.Response:
-    return web.Response(status=status, headers=_upload_headers(request, upload))
+async def _take_in(incoming: Incoming, piece: bytes) -> None:
+    """Keep a piece; hashing lets other threads run, and MD5 takes as long as everything else."""
+    incoming.write(piece)
+    if len(piece) < WORTH_A_THREAD:
+        incoming.add_up(piece)
+        incoming.add_up_md5(piece)
+    else:
+        await asyncio.gather(*(asyncio.to_thread(act, piece) for act in (incoming.add_up, incoming.add_up_md5)))
 
 
 def _created(request: web.Request, kind: str, digest: str) -> web.Response:

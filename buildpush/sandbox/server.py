@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import ipaddress
 import logging
 import socket
@@ -11,8 +12,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 
 from aiohttp import web
+from yarl import URL
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
@@ -20,9 +23,10 @@ from buildpush.sandbox.answers import REVISION, VERSION, RefusedError
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.pages import Pages, error_page
-from buildpush.sandbox.registry import Registry, challenge
+from buildpush.sandbox.registry import Registry, Rules, challenge
 from buildpush.sandbox.rest import Rest
 from buildpush.sandbox.store import Store
+from buildpush.sandbox.uploads import SIGNATURE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,13 +46,21 @@ class Server:
     """
 
     def __init__(
-        self, listening: socket.socket, store: Store, accounts: Accounts, faults: Faults, journal: Journal
+        self,
+        listening: socket.socket,
+        store: Store,
+        accounts: Accounts,
+        faults: Faults,
+        journal: Journal,
+        *,
+        rules: Rules,
     ) -> None:
         self._socket = listening
+        self._store = store
         self._accounts = accounts
         self._faults = faults
         self._journal = journal
-        self._registry = Registry(store, accounts)
+        self._registry = Registry(store, accounts, rules)
         self._rest = Rest(store, accounts)
         self._pages = Pages(store)
         self._application = self._make_application()
@@ -163,27 +175,71 @@ class Server:
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = self._faults.take(request.method, request.path)
+        fault = self._faults.take(request.method, request.path, request.query_string, request.content_length)
         if fault is None:
             return await handler(request)
+        wire.visit.get().fault = fault
         await asyncio.sleep(fault.delay)
         if fault.close:
             wire.break_connection(request)
+        self._expire(request, fault)
+        answer = await self._answer_to(request, handler, fault)
+        await self._falsify(request, answer, fault)
+        return answer if fault.status is not None else await _spoil(request, answer, fault)
+
+    def _expire(self, request: web.Request, fault: Fault) -> None:
+        if fault.expire == "token":
+            self._accounts.withdraw(request.headers.get("Authorization"))
+        if fault.expire == "upload":
+            self._registry.uploads.expire(_last_part(request.path))
+
+    async def _answer_to(self, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
         if fault.status is not None:
-            return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
-        if fault.after is not None and request.method != "GET":
-            wire.visit.get().break_after = fault.after
-        return await _spoil(request, await handler(request), fault)
+            headers = {"Location": request.path_qs} if fault.elsewhere else {}
+            return web.Response(status=fault.status, headers=headers, body=fault.body)
+        if fault.largest is not None and (request.content_length or 0) > fault.largest:
+            raise wire.too_large(fault.largest)
+        return await self._explain(request, handler)
+
+    async def _falsify(self, request: web.Request, answer: web.StreamResponse, fault: Fault) -> None:
+        headers = answer.headers
+        digest = headers.get("Docker-Content-Digest", "")
+        if fault.sha512 and digest.startswith("sha256:"):
+            content = self._store.content.path(digest.partition(":")[2])
+            headers["Docker-Content-Digest"] = f"sha512:{await asyncio.to_thread(_sha512, content)}"
+        if fault.offset and "Range" in headers:
+            headers["Range"] = f"0-{max(int(headers['Range'].partition('-')[2]) + fault.offset, 0)}"
+        if fault.elsewhere and "Location" in headers:
+            headers["Location"] = self._elsewhere(request, headers["Location"], fault.elsewhere)
+        headers.update(fault.more_headers(self._store.clock()))
+
+    def _elsewhere(self, request: web.Request, location: str, host: str) -> str:
+        """Return the same address on another host, good without credentials if it is that of an upload."""
+        url = URL(wire.origin(request)).join(URL(location))
+        signature = self._registry.uploads.signature(_last_part(url.path))
+        url = url.update_query({SIGNATURE: signature}) if signature else url
+        return f"http://{host}{url.raw_path_qs}"
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let known callers in; without credentials only to what is public, and to pages on this machine."""
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
+        if who is None and SIGNATURE in request.query:
+            who = self._registry.uploads.signed(_last_part(request.path), request.query[SIGNATURE])
         wire.visit.get().caller = who
         if who is None and not _is_open(request):
             message = "authentication required" if _is_registry(request) else "Authentication is required"
             raise RefusedError(401, "UNAUTHORIZED", message)
         return await handler(request)
+
+
+def _last_part(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _sha512(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha512").hexdigest()
 
 
 async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS builds (
   repo TEXT NOT NULL, name TEXT NOT NULL, number TEXT NOT NULL, started_ms INTEGER NOT NULL,
   document TEXT NOT NULL, PRIMARY KEY (repo, name, number, started_ms)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uploads (identifier TEXT PRIMARY KEY, name TEXT NOT NULL, begun REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY, rights TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS credentials (
   hash TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL
@@ -139,8 +140,9 @@ class Store:
             raise
 
     def sweep(self) -> None:
-        """Delete every content that no file has any more."""
-        self.content.sweep({row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")})
+        """Delete every content that no file has any more, and what no upload goes on with."""
+        contents = {row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")}
+        self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -240,6 +242,25 @@ class Store:
                 if values is not None:
                     row = (repo, path, key, json.dumps(list(values)))
                     self._rows("INSERT INTO properties VALUES (?, ?, ?, ?)", *row)
+
+    # Uploads
+
+    def put_upload(self, identifier: str, name: str) -> None:
+        """Remember that an upload was begun for the image *name*."""
+        self._rows("INSERT INTO uploads VALUES (?, ?, ?)", identifier, name, self.clock())
+
+    def upload(self, identifier: str) -> str | None:
+        """Return the image for which an upload was begun that has not ended."""
+        row = _one(self._rows("SELECT name FROM uploads WHERE identifier = ?", identifier))
+        return str(row[0]) if row else None
+
+    def remove_upload(self, identifier: str) -> None:
+        """Forget an upload."""
+        self._rows("DELETE FROM uploads WHERE identifier = ?", identifier)
+
+    def forget_uploads(self, before: float) -> None:
+        """Forget the uploads that were begun before that moment, in seconds since 1970."""
+        self._rows("DELETE FROM uploads WHERE begun < ?", before)
 
     # Builds
 

@@ -1,88 +1,207 @@
-"""Uploads that are on their way: what arrived so far outlives a broken connection, not a restart."""
+"""Uploads that are on their way: what arrived so far outlives a broken connection, and a restart on the same data."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import uuid
 from dataclasses import dataclass, field
 
-from buildpush.sandbox.answers import RefusedError
-from buildpush.sandbox.content import Content, Incoming
-from buildpush.sandbox.layout import Target
+from aiohttp import web
 
+from buildpush.sandbox.accounts import Caller
+from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.content import Incoming
+from buildpush.sandbox.layout import Target
+from buildpush.sandbox.store import Store
+
+STATE = "_state"
+SIGNATURE = "signature"
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(?P<first>\d{1,18})-(?P<last>\d{1,18})(?:/(?:\*|\d+))?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a registry deals with uploads; the names are in :data:`HABITS`.
+
+    Attributes:
+        tells_offset: answers GET of an upload; otherwise with 400, and one has to try.
+        checks_range: answers 416 to a piece that does not begin where the last one ended.
+        one_stream: takes a piece without Content-Range only as the first.
+        state: puts the offset into the address, and gives an upload up that is asked for under an older one:
+            so a piece that broke in the middle is the end of its upload.
+        relative: its ``Location`` has no host.
+        piece_status: answers a piece with this.
+    """
+
+    tells_offset: bool = True
+    checks_range: bool = True
+    one_stream: bool = False
+    state: bool = False
+    relative: bool = False
+    piece_status: int = 202
+
+
+HABITS = {
+    "artifactory": Habits(),
+    # Source: distribution 2.8, registry/handlers/blobupload.go, ResumeBlobUpload.
+    "docker-registry": Habits(checks_range=False, state=True),
+    # Source: go-containerregistry, pkg/registry/blobs.go.
+    "crane": Habits(tells_offset=False, one_stream=True, relative=True, piece_status=204),
+}
 
 
 @dataclass(slots=True)
 class Upload:
-    """One blob on its way into a repository."""
+    """One blob on its way into a repository.
+
+    Attributes:
+        signature: whoever knows it may go on with the upload without credentials.
+        begun_by: who began it; ``None`` for one that outlived a restart.
+        writing: the connection that brings a piece just now.
+        short: a piece was shorter than the server wants; only the last may be.
+    """
 
     identifier: str
     target: Target
     incoming: Incoming
+    begun_by: Caller | None = None
+    signature: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writing: asyncio.BaseTransport | None = None
+    short: bool = False
 
     @property
     def range(self) -> str:
         """What arrived so far, as the registry writes it; nothing and one byte look the same there."""
         return f"0-{max(self.incoming.size - 1, 0)}"
 
+    @property
+    def state(self) -> str:
+        """The offset, as it stands in the address of registries that put it there."""
+        return f"{self.incoming.size:x}"
+
+    async def take_over(self, request: web.Request) -> None:
+        """Break the connection that still brings an earlier piece: its client has given it up."""
+        if isinstance(self.writing, asyncio.Transport):
+            self.writing.abort()
+        await self.lock.acquire()
+        self.writing = request.transport
+
+    def let_go(self) -> None:
+        """Let the next piece come."""
+        self.writing = None
+        self.lock.release()
+
 
 class Uploads:
-    """All uploads that are on their way."""
+    """All uploads that are on their way.
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
+    Args:
+        store: remembers them over a restart.
+        habits: how they are dealt with.
+    """
+
+    def __init__(self, store: Store, habits: Habits) -> None:
+        self._store = store
+        self.habits = habits
         self._open: dict[str, Upload] = {}
 
-    def begin(self, target: Target) -> Upload:
+    def begin(self, target: Target, caller: Caller) -> Upload:
         """Return a new upload."""
-        upload = Upload(uuid.uuid4().hex, target, self._content.receive())
-        self._open[upload.identifier] = upload
+        identifier = uuid.uuid4().hex
+        upload = Upload(identifier, target, self._store.content.receive(identifier), caller)
+        self._store.put_upload(identifier, target.name)
+        self._open[identifier] = upload
         return upload
 
-    def find(self, identifier: str, target: Target) -> Upload:
+    def find(self, identifier: str, target: Target, state: str | None = None) -> Upload:
         """Return an upload that was begun for the same image.
+
+        Args:
+            identifier: from its address.
+            target: the image of the address.
+            state: from the query of its address.
 
         Raises:
             RefusedError: 404, there is none, or it has ended.
         """
-        upload = self._open.get(identifier)
+        upload = self._open.get(identifier) or self._revive(identifier, target)
         if upload is None or upload.target.name != target.name:
             raise RefusedError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        if self.habits.state and state != upload.state:
+            self.end(upload)
+            raise RefusedError(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
         return upload
+
+    def _revive(self, identifier: str, target: Target) -> Upload | None:
+        """Return an upload of before the last restart."""
+        if self._store.upload(identifier) != target.name:
+            return None
+        upload = self._open[identifier] = Upload(identifier, target, self._store.content.receive(identifier))
+        return upload
+
+    def signed(self, identifier: str, signature: str) -> Caller | None:
+        """Return who began the upload, if the signature is its own."""
+        upload = self._open.get(identifier)
+        known = upload is not None and secrets.compare_digest(upload.signature.encode(), signature.encode())
+        return upload.begun_by if upload and known else None
+
+    def signature(self, identifier: str) -> str:
+        """Return what lets anybody go on with an upload; nothing where there is none."""
+        upload = self._open.get(identifier)
+        return upload.signature if upload else ""
+
+    def expire(self, identifier: str) -> None:
+        """Forget an upload as if it had waited too long."""
+        if upload := self._open.get(identifier):
+            self.end(upload)
+        self._store.remove_upload(identifier)
 
     def end(self, upload: Upload) -> None:
         """Forget an upload, and its bytes unless they were kept."""
         self._open.pop(upload.identifier, None)
+        self._store.remove_upload(upload.identifier)
         upload.incoming.discard()
 
     def close(self) -> None:
-        """Forget them all."""
-        for upload in list(self._open.values()):
-            self.end(upload)
+        """Let go of them all; they can go on after a restart."""
+        for upload in self._open.values():
+            upload.incoming.let_go()
+        self._open.clear()
+
+    # What a piece must be like
+
+    def check(self, upload: Upload, content_range: str | None, length: int | None) -> None:
+        """Check that a piece continues what arrived before.
+
+        Args:
+            upload: what arrived before.
+            content_range: header of the piece, such as ``1024-2047``; without it the piece simply goes on.
+            length: its ``Content-Length``, where it has one.
+
+        Raises:
+            RefusedError: 416, it begins somewhere else; 400, the header cannot be read or contradicts the length,
+                or it follows a piece that was too short, or it should have the header.
+        """
+        if upload.short and length != 0:
+            raise RefusedError(400, "SIZE_INVALID", "the piece before this one was too short")
+        if content_range is None:
+            if self.habits.one_stream and upload.incoming.size and length != 0:
+                raise RefusedError(400, "BLOB_UPLOAD_INVALID", "Stream uploads after first write are not allowed")
+            return
+        if self.habits.checks_range:
+            _check_range(upload.incoming.size, content_range, length)
 
 
-def check_range(upload: Upload, content_range: str | None, length: int | None) -> None:
-    """Check that a piece continues what arrived before.
-
-    Args:
-        upload: what arrived before.
-        content_range: header of the piece, such as ``1024-2047``; without it the piece simply goes on.
-        length: its ``Content-Length``, where it has one.
-
-    Raises:
-        RefusedError: 416, it begins somewhere else; 400, the header cannot be read or contradicts the length.
-    """
-    if content_range is None:
-        return
+def _check_range(size: int, content_range: str, length: int | None) -> None:
     match = _CONTENT_RANGE.match(content_range)
     if not match or int(match["last"]) < int(match["first"]):
         raise RefusedError(400, "BLOB_UPLOAD_INVALID", "the Content-Range cannot be read")
     first, last = int(match["first"]), int(match["last"])
-    if first != upload.incoming.size:
-        message = f"the piece begins at {first}, but {upload.incoming.size} bytes arrived so far"
+    if first != size:
+        message = f"the piece begins at {first}, but {size} bytes arrived so far"
         raise RefusedError(416, "BLOB_UPLOAD_INVALID", message)
     if length is not None and length != last - first + 1:
         raise RefusedError(400, "SIZE_INVALID", "Content-Range and Content-Length contradict each other")

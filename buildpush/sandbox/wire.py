@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RefusedError, forbidden
+from buildpush.sandbox.faults import Fault
 
 
 @dataclass(slots=True)
@@ -20,19 +20,16 @@ class Visit:
     Attributes:
         caller: who sends it.
         received: bytes of its body so far.
-        break_after: a planned fault: break the connection once so many bytes of the body were taken.
+        fault: what goes wrong with it, where that is planned.
     """
 
     caller: Caller | None = None
     received: int = 0
-    break_after: int | None = None
+    fault: Fault | None = None
 
 
 # Each connection is a task of its own, so this is one visit at a time.
 visit: ContextVar[Visit] = ContextVar("visit")
-
-# A thread costs about 0.1 ms; for less than this, hashing in place is cheaper.
-WORTH_A_THREAD = 128 * 1024
 
 
 def origin(request: web.Request) -> str:
@@ -73,17 +70,38 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
     Raises:
         ConnectionError: the body ended too early.
+        RefusedError: 413, a planned fault allows no body of this size.
     """
     this = visit.get()
-    left = this.break_after
+    left = this.fault.after if this.fault else None
+    largest = this.fault.largest if this.fault else None
     async for piece in request.content.iter_any():
         wanted = piece if left is None else piece[:left]
         this.received += len(wanted)
+        if largest is not None and this.received > largest:
+            raise too_large(largest)
         yield wanted
         if left is not None:
             left -= len(wanted)
             if not left:
                 break_connection(request)
+
+
+def query(request: web.Request, name: str) -> str | None:
+    """Return a parameter of the query, unless a planned fault overlooks it."""
+    fault = visit.get().fault
+    return None if fault and fault.overlook == name else request.query.get(name)
+
+
+def keeps() -> bool:
+    """Return whether the content of the request is kept; a planned fault forgets it."""
+    fault = visit.get().fault
+    return not (fault and fault.forget)
+
+
+def too_large(largest: int) -> RefusedError:
+    """Return the answer to a body of more bytes."""
+    return RefusedError(413, "SIZE_INVALID", f"The body has more than {largest} bytes.")
 
 
 def break_connection(request: web.Request) -> None:
@@ -107,13 +125,5 @@ async def read_all(request: web.Request, largest: int) -> bytes:
     async for piece in pieces(request):
         body += piece
         if len(body) > largest:
-            raise RefusedError(413, "SIZE_INVALID", f"The body has more than {largest} bytes.")
+            raise too_large(largest)
     return bytes(body)
-
-
-async def take_in(work: Callable[[bytes], None], data: bytes) -> None:
-    """Call *work* with *data*, in a thread where that is worth it; hashing lets other threads run."""
-    if len(data) < WORTH_A_THREAD:
-        work(data)
-    else:
-        await asyncio.to_thread(work, data)

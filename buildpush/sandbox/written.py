@@ -1,0 +1,139 @@
+"""Faults and lines as they are written in a shell: words with ``NAME=VALUE``, named like the Python arguments."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from buildpush.errors import SettingsError
+from buildpush.sandbox.faults import Fault
+from buildpush.sandbox.line import Line
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_SIZE = re.compile(rf"(?P<number>-?\d+(?:\.\d+)?)(?P<unit>{'|'.join(_UNITS)})B?\Z", re.IGNORECASE)
+_FAULT = "METHOD PATH NAME=VALUE ..., such as 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2'"
+
+
+def read_fault(text: str) -> Fault:
+    """Return the fault that *text* describes: method, pattern of the path, and what goes wrong.
+
+    Raises:
+        SettingsError: it cannot be read so; the message says which word.
+    """
+    words = _split(text)
+    if len(words) < 3:  # noqa: PLR2004 - method, path, and at least one misfortune
+        message = f"a fault is not written as {text!r}"
+        raise SettingsError(message, hint=f"write {_FAULT}")
+    method, path, *rest = words
+    headers = dict(_header(word) for word in rest if word.lower().startswith("header."))
+    plain = [word for word in rest if not word.lower().startswith("header.")]
+    hints = get_type_hints(Fault)
+    names = {one.name: hints[one.name] for one in fields(Fault) if one.init}
+    settings = _settings(plain, {name: names[name] for name in names if name not in {"method", "path", "headers"}})
+    return make_fault(method, path, headers=headers, **settings)
+
+
+def make_fault(method: str, path: str, **what: Any) -> Fault:
+    """Return a fault of which path, method and words are sure to mean something.
+
+    Raises:
+        SettingsError: one does not.
+    """
+    try:
+        pattern = re.compile(path)
+    except re.error as error:
+        message = f"the path of a fault is a pattern, and {path!r} is none: {error}"
+        raise SettingsError(message) from error
+    fault = Fault(method.upper(), pattern, **what)
+    if fault.expire not in {None, "token", "upload"}:
+        message = f"what a fault lets expire is 'token' or 'upload', not {fault.expire!r}"
+        raise SettingsError(message)
+    if fault.every < 1 or fault.times == 0:
+        message = "'every' and 'times' of a fault are at least 1"
+        raise SettingsError(message)
+    return fault
+
+
+def read_line(text: str) -> dict[str, Any]:
+    """Return the keywords of :class:`Line` that *text* describes, such as ``reset-after=50MB times=3``.
+
+    Raises:
+        SettingsError: it cannot be read so; the message says which word.
+    """
+    hints = get_type_hints(Line.__init__)
+    names = {name: hint for name, hint in hints.items() if name not in {"upstream", "return"}}
+    return _settings(_split(text), names)
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        message = f"{text!r} cannot be read as words: {error}"
+        raise SettingsError(message) from error
+
+
+def _settings(words: list[str], names: Mapping[str, object]) -> dict[str, Any]:
+    found = {}
+    for word in words:
+        spelled, separator, value = word.partition("=")
+        name = spelled.replace("-", "_")
+        if name not in names:
+            message = f"there is no {spelled!r} to set"
+            raise SettingsError(message, hint=f"there are: {', '.join(sorted(names)).replace('_', '-')}")
+        found[name] = _read(spelled, value if separator else None, names[name])
+    return found
+
+
+def _read(name: str, value: str | None, kind: object) -> Any:
+    if kind is bool and value is None:
+        return True
+    reader = next((reader for of, reader in _READERS if of == kind), None)
+    try:
+        if value is None or reader is None:
+            raise ValueError  # noqa: TRY301 - told below, like every other mistake
+        return reader(value)
+    except ValueError as error:
+        message = f"{name!r} cannot be {value!r}" if value is not None else f"{name!r} needs a value"
+        hint = f"write it as in {name}=5; bytes may have a unit, as in 50MB, and times=all has no end"
+        raise SettingsError(message, hint=f"{name} stands alone" if kind is bool else hint) from error
+
+
+def _size(text: str) -> int:
+    match = _SIZE.match(text)
+    if not match:
+        raise ValueError(text)
+    units = {unit.lower(): size for unit, size in _UNITS.items()}
+    return int(float(match["number"]) * units[match["unit"].lower()])
+
+
+def _size_or_all(text: str) -> int | None:
+    return None if text == "all" else _size(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float(_size(text))
+
+
+def _header(word: str) -> tuple[str, str]:
+    name, separator, value = word.partition(".")[2].partition("=")
+    if not name or not separator:
+        message = f"a header is not written as {word!r}"
+        raise SettingsError(message, hint="write header.NAME=VALUE")
+    return name, value
+
+
+_READERS: tuple[tuple[object, Callable[[str], Any]], ...] = (
+    (int, _size),
+    (int | None, _size_or_all),
+    (float, _rate),
+    (float | None, _rate),
+    (str | None, str),
+    (bytes, str.encode),
+)
