@@ -225,7 +225,7 @@ class Sandbox:
         Args:
             method: such as ``PATCH``; or a fault that is made already, and nothing else.
             path: regular expression.
-            what: how they fail, and how many: attributes of :class:`buildpush.sandbox.Fault`.
+            what: how they fail, and how many: attributes of :class:`buildpush.sandbox.faults.Fault`.
 
         Raises:
             SettingsError: one of them means nothing.

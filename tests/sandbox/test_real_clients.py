@@ -8,6 +8,8 @@ import tarfile
 
 import pytest
 
+from buildpush.sandbox import Sandbox
+
 pytestmark = pytest.mark.engines
 
 DOCKERFILE = 'FROM scratch\nCOPY hello /hello\nLABEL team=web\nCMD ["/hello"]\n'
@@ -186,3 +188,17 @@ def test_buildah_pulls_and_pushes(box, layout, tmp_path, need):
     assert box.tags("docker-local/hello") == ["1", "2"]
     run("buildah", *storage, "rmi", "--all", "--force")
     shutil.rmtree(tmp_path / "root", ignore_errors=True)
+
+
+@pytest.mark.parametrize("uploads", ["artifactory", "docker-registry", "crane"])
+def test_skopeo_pushes_by_a_line_whatever_the_way_to_deal_with_uploads(uploads, layout):
+    folder, digest = layout
+    with Sandbox(uploads=uploads) as box:
+        line = box.add_line(bytes_per_second=1_000_000)
+        credentials = f"{box.username}:{box.password.reveal()}"
+        put = ("--dest-tls-verify=false", "--dest-creds", credentials)
+        image = f"docker://{line.host}/docker-local/hello:1"
+        run("skopeo", "--insecure-policy", "copy", *put, f"oci:{folder}:1", image)
+        assert box.digest("docker-local/hello", "1") == digest
+        assert line.sent > 0
+        assert not box.failures
