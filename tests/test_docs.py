@@ -143,6 +143,13 @@ def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, 
     assert complaint in stopped.stderr
 
 
+def test_the_readme_shows_the_step_as_the_example_has_it():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    step = (ROOT / "examples" / "site" / "step.yml").read_text(encoding="utf-8")
+    shown = readme.partition("```yaml\n")[2].partition("```")[0]
+    assert shown in step
+
+
 def test_links_to_a_sandbox_that_is_gone_are_text():
     document = new_document("try")
     link = '<td><a href="{0}">{0}</a></td>'
