@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from buildpush import engines
@@ -114,13 +114,15 @@ def _build_and_push(
     if order.request is None or engine is None:
         progress.pushed = receipt(order.references[0], connection.registry)
         return
-    with story.phase("build", engine.name), engine.build(order.request) as image:
-        _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
-        if order.push:
+    with ExitStack() as stack:
+        with story.phase("build", engine.name):
+            image = stack.enter_context(engine.build(order.request))
+            _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
+            if not order.push:
+                _drain(image)
+        if order.push:  # this reads the image, and so makes the layers of an engine that makes them on the way
             progress.pushed = _push(image, order, connection, story)
             progress.base = frozenset(_base(image, progress.pushed))
-        else:
-            _drain(image)
 
 
 def _push(image: Image | Index, order: Resolved, connection: Connection, story: Story) -> Pushed:

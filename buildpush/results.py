@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildpush.artifactory import Published
+from buildpush.display.words import bytes_words
 from buildpush.events import Decision, Traffic
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest
@@ -15,7 +16,6 @@ from buildpush.secrets import redact, redacted
 
 # Raised when a key is renamed or leaves; new keys may come without a new number.
 JSON_VERSION = 1
-_KILO = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +133,6 @@ def _build_json(published: Published | None) -> dict[str, str] | None:
     return {"name": published.name, "number": published.number, "url": published.url}
 
 
-def _size(count: int) -> str:
-    return f"{count} B" if count < _KILO else f"{count / _KILO:,.1f} kB"
-
-
 def _traffic_json(traffic: Traffic | None) -> dict[str, Any] | None:
     if traffic is None:
         return None
@@ -152,7 +148,7 @@ def _moved_words(traffic: Traffic) -> str:
         "mounted": traffic.mounted,
         "already there": traffic.skipped,
     }
-    return ", ".join(f"{_size(count)} {what}" for what, count in counts.items() if count) or "nothing"
+    return ", ".join(f"{bytes_words(count)} {what}" for what, count in counts.items() if count) or "nothing"
 
 
 def _spent_words(traffic: Traffic) -> str:
@@ -166,12 +162,12 @@ _FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
 def _layers_words(image: PushedImage) -> str:
     fates = [blob.fate for blob in image.layers]
     counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)
-    return f"{len(fates)} ({counts or 'none'}), {_size(image.sent)} sent, {image.platform}"
+    return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform}"
 
 
 def _layers_html(image: PushedImage) -> str:
     rows = "".join(
-        f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{_size(layer.size)}</td>"
+        f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{bytes_words(layer.size)}</td>"
         f"<td>{html.escape(_FATES[layer.fate])}</td></tr>"
         for layer in image.layers
     )

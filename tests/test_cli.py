@@ -18,7 +18,7 @@ import urllib.request
 
 import pytest
 
-from buildpush import engines, http, notebooks
+from buildpush import engines, http, notebooks, run
 from buildpush.cli import run_command
 from buildpush.pipeline import _Watch
 from buildpush.secrets import Secret
@@ -464,11 +464,27 @@ def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["name"] == "shop"
 
 
-def test_build_writes_a_layout_and_pushes_nothing(project):
+def test_build_writes_a_layout_and_pushes_nothing(project, capsys):
     words = ["build", "step.yml", "--connectors", "connectors.yml", "--output", "oci:out"]
     assert run_command(words) == 0
-    assert (project.folder / "out" / "index.json").exists()
+    index = json.loads((project.folder / "out" / "index.json").read_text())
+    assert f"digest  {index['manifests'][0]['digest']}\n" in capsys.readouterr().out
     assert not project.box.requests
+
+
+def test_a_result_in_python_is_no_wall_of_bytes(project):
+    """The receipt holds manifest and configuration; who prints it wants neither."""
+    result = run("step.yml", connectors="connectors.yml")
+    assert b"schemaVersion" in result.images[0].manifest
+    assert "schemaVersion" not in repr(result)
+    assert "rootfs" not in repr(result)
+
+
+def test_a_build_ends_before_its_push_begins(project, capsys):
+    assert project.run() == 0
+    shown = capsys.readouterr().err
+    assert "| [stage 0] COPY" in shown
+    assert shown.index("build: done") < shown.index("push: ") < shown.index("push: done")
 
 
 @pytest.mark.parametrize(

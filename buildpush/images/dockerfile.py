@@ -106,8 +106,8 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """Its name, else its number."""
-        return self.name or str(self.number)
+        """Its name, else its number with a word that says of what."""
+        return self.name or f"stage {self.number}"
 
 
 @dataclass(frozen=True, slots=True)

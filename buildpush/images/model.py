@@ -184,12 +184,12 @@ class PushedImage:
         layers: in manifest order; equal digests may repeat.
     """
 
-    manifest: bytes
+    manifest: bytes = field(repr=False)
     media_type: str
     digest: Digest
     references: tuple[Reference, ...]
     config: PushedBlob
-    config_document: bytes
+    config_document: bytes = field(repr=False)
     layers: tuple[PushedBlob, ...]
     platform: Platform
     repository_key: str | None = None
@@ -204,7 +204,7 @@ class PushedImage:
 class PushedIndex:
     """A receipt for an index: its own manifest, and one receipt per image in it."""
 
-    manifest: bytes
+    manifest: bytes = field(repr=False)
     media_type: str
     digest: Digest
     references: tuple[Reference, ...]
