@@ -29,6 +29,13 @@ def without_a_push() -> str | None:
     return buildpush.build(repo="acme.jfrog.io/docker-local/app", output="oci:out").output
 
 
+def without_a_build() -> tuple[str | None, tuple[str, ...]]:
+    pushed = buildpush.push("docker-daemon:app:1", "acme.jfrog.io/docker-local/app:1", compression="zstd", sink=watch)
+    copied: buildpush.RunResult = buildpush.copy("oci:out", "oci-archive:out.tar:1", platform="linux/arm64")
+    named = buildpush.tag("acme.jfrog.io/docker-local/app:1", "2", password=buildpush.Secret("x", "here"))
+    return pushed.digest or copied.digest, named.references
+
+
 def plan_first() -> None:
     loaded: buildpush.Loaded = buildpush.load("pipeline.yml", env={}, step="push")
     plan: buildpush.Plan = buildpush.check("pipeline.yml", step=loaded.steps[0].identifier)
