@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -179,15 +180,17 @@ class Daemon:
     @contextmanager
     def _saved(self, export: _Export) -> Iterator[Image]:
         """Give an image of a Docker whose export does not say which layer is which before its end."""
-        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".tar") as file:
+        # Named so that a later run sweeps it, should this one be killed.
+        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self.scratch) as folder:
+            path = Path(folder, "image.tar")
             try:
-                for piece in self.pieces(export):
-                    file.write(piece)
-                file.flush()
+                with path.open("wb") as file:
+                    for piece in self.pieces(export):
+                        file.write(piece)
             except OSError as error:
-                message = f"the image cannot be written to {self.scratch}: {error.strerror}"
+                message = f"the image cannot be written to {folder}: {error.strerror}"
                 raise PushError(message, hint="free some space there, or set TMPDIR to a larger disk") from error
-            yield open_docker_archive(Path(file.name))
+            yield open_docker_archive(path)
 
     def _ask(self, what: str, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -223,6 +224,20 @@ def test_an_older_docker_is_asked_for_the_whole_archive(tmp_path, daemon):
         assert image.random_access
         assert read_all(image) == {0: FIRST}
     assert client.exports == 1
+
+
+def test_a_full_disk_is_said_to_be_full(daemon, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _part):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *a, **k: Full() if self.name == "image.tar" else opened(self, *a, **k)
+    )
+    with pytest.raises(PushError, match="No space left") as caught, daemon(overlay(FIRST, version="1.41")).image(NAME):
+        pass
+    assert "TMPDIR" in caught.value.hint
 
 
 # containerd's store keeps what a registry would have: manifests.
