@@ -42,9 +42,12 @@ class Surroundings:
         """Return the order that *step* amounts to; without *push*, nobody has to say where the image would go."""
         facts = self.facts.within(written=step.facts)
         settings = evaluate(step, facts, sink=sink, push=push)
-        return resolve(
+        order = resolve(
             settings, cwd=self.session.cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step
         )
+        for note in order.notes:
+            sink(Note(note))
+        return order
 
     def record(self, result: RunResult) -> None:
         """Keep *result* among the records of runs; what is done stays done where that is not possible."""

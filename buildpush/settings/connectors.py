@@ -20,7 +20,7 @@ Source: Harness documentation, "Docker connector settings reference"; the key ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,15 +35,13 @@ from buildpush.settings.vault import Reference, Vault, is_identifier, is_locatio
 
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")
 _DOCKER_HUB_HOSTS: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+_ELSEWHERE: Final = frozenset({"delegateSelectors", "executeOnDelegate", "proxy"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "the connector": frozenset(
         {"type", "name", "identifier", "description", "orgIdentifier", "projectIdentifier", "tags", "spec"}
         | {"accountIdentifier"}
     ),
-    "spec": frozenset(
-        {"dockerRegistryUrl", "providerType", "auth", "delegateSelectors", "executeOnDelegate", "proxy"}
-        | {"ignoreTestConnection"}
-    ),
+    "spec": frozenset({"dockerRegistryUrl", "providerType", "auth", "ignoreTestConnection"} | _ELSEWHERE),
     "auth": frozenset({"type", "spec"}),
     "auth.spec": frozenset({"username", "usernameRef", "passwordRef"}),
 }
@@ -91,6 +89,7 @@ class Connector:
         where: place in the connectors file.
         folder: what relative paths of its secrets count from.
         scope: ``account``, ``org``, or empty for a project's.
+        notes: sentences about what has no effect.
     """
 
     identifier: str
@@ -100,6 +99,7 @@ class Connector:
     scope: str = ""
     provider: str = "Other"
     auth: Auth = Auth()
+    notes: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -227,7 +227,15 @@ def _connector(node: Node, folder: Path) -> Connector:
         scope=_scope(entry),
         provider=_provider(spec),
         auth=_auth(_entry(spec, "auth")),
+        notes=tuple(_notes(spec)),
     )
+
+
+def _notes(spec: Node) -> Iterator[str]:
+    """Yield a sentence for each key that says where Harness would run; ``false`` is what it exports by default."""
+    for key, node in spec.entries.items():
+        if key in _ELSEWHERE and (node.items or node.text not in ("", "false")):
+            yield f"{spec.where_key(key)}: {key} has no effect here"
 
 
 def _scope(entry: Node) -> str:

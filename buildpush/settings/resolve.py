@@ -52,6 +52,7 @@ class Resolved:
         set_names: settings that were set to something else than their default.
         plain_http: hosts that a connector reaches without TLS.
         git_folder: whose history names the revision; ``None`` for the working folder.
+        notes: what of the connectors has no effect.
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
 
@@ -70,6 +71,7 @@ class Resolved:
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     git_folder: Path | None = None
+    notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -243,6 +245,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
         sources=_sources(push_login, artifactory, build),
+        notes=tuple(note for entry in _used(settings, work) for note in entry.notes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -29,6 +29,11 @@ _CONTAINER = (
     "reports",
     "entrypoint",
 )
+# What is acted on around a step, and what only names and sorts it.
+_ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy")
+_INSIDE = {"pipeline": "stages", "stage": "spec", "stepGroup": "steps"}
+_LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier")
+_LISTED = ("template", "rollbackSteps")  # among the steps that are not run
 _USUAL_WHEN = {"stageStatus": "Success", "pipelineStatus": "Success", "condition": "true"}
 
 
@@ -224,6 +229,9 @@ def _steps(node: Node, around: Around) -> Iterator[Found]:
 
 def _unwrapped(wrapper: str, node: Node, around: Around) -> Iterator[Found]:
     inner = node.entries[wrapper]
+    if wrapper == "parallel":
+        note = f"{node.where_key(wrapper)}: parallel has no effect here: steps run one after the other"
+        around = replace(around, notes=(*around.notes, note))
     if wrapper == "pipeline":
         yield from _around("pipeline", inner, around, inner.at("stages"))
     elif wrapper == "stage":
@@ -257,9 +265,9 @@ def _around(kind: str, node: Node, around: Around, steps: Node | None) -> Iterat
         rulers.append(("when", node.where_key("when")))
     if node.at("strategy"):
         rulers.append(("strategy", node.where_key("strategy")))
-    strategies = node.at("failureStrategies")
-    if strategies and strategies.value:
-        notes.append(f"{node.where_key('failureStrategies')}: failureStrategies have no effect here")
+    notes += _without_effect(node, {*_ACTED_ON, *_LABELS, *_LISTED, _INSIDE[kind]})
+    if kind == "stage" and (spec := node.at("spec")):
+        notes += _without_effect(spec, {"execution"})
     if steps is not None and steps.value is not None:
         yield from _steps(steps, Around(facts, tuple(rulers), tuple(notes)))
     else:
@@ -281,6 +289,13 @@ def _rollback(steps: Node | None, around: Around) -> Iterator[Found]:
     if steps is not None and steps.value:
         for found in _steps(steps, around):
             yield replace(found, kind=f"rollback {found.kind}", model=None)
+
+
+def _without_effect(node: Node, known: Collection[str]) -> Iterator[str]:
+    for key, entry in node.entries.items():
+        if key not in known and entry.value:
+            near = nearest(key, known)
+            yield f"{node.where_key(key)}: {key} has no effect here{f'; did you mean {near!r}?' if near else ''}"
 
 
 def _found(node: Node, around: Around) -> Found:

@@ -71,6 +71,17 @@ class TestReading:
         listed = textwrap.dedent(JFROG.split("secrets:", maxsplit=1)[0].replace("connectors:\n", ""))
         assert read(listed).find("account.jfrog").host == "acme.jfrog.io"
 
+    def test_what_a_connector_says_about_delegates_is_a_note(self, read):
+        """It says where Harness runs, and nothing runs there; what Harness exports by default is no news."""
+        assert read(JFROG).find("jfrog").notes == ()
+        said = JFROG.replace("executeOnDelegate: false", "executeOnDelegate: true\n        delegateSelectors: [eu]")
+        said = said.replace("        providerType: Other", "        providerType: Other\n        proxy: true")
+        assert read(said).find("jfrog").notes == (
+            "connectors.yml:12:9: proxy has no effect here",
+            "connectors.yml:18:9: executeOnDelegate has no effect here",
+            "connectors.yml:19:9: delegateSelectors has no effect here",
+        )
+
     def test_user_names_may_be_secrets(self, read, tmp_path):
         connectors = read(JFROG.replace("username: ci-bot", "usernameRef: env:JFROG_USER"))
         known = vault(tmp_path, {"JFROG_TOKEN": "s3cret", "JFROG_USER": "robot"}, connectors)

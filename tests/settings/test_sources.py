@@ -163,8 +163,36 @@ def test_expressions_may_ask_what_stands_around_a_step(load):
 
 def test_what_a_pipeline_says_without_effect_is_a_note(load):
     notes = load(PIPELINE).notes
-    assert "step.yml:10:9: failureStrategies have no effect here" in notes
+    assert "step.yml:10:9: failureStrategies has no effect here" in notes
     assert any("connectorRef is about the plugin's container" in note for note in notes)
+
+
+def test_every_key_around_a_step_that_has_no_effect_is_a_note(load):
+    text = PIPELINE.replace("        identifier: build\n", "        identifier: build\n        timeout: 1h\n", 1)
+    text = text.replace(
+        "  identifier: shop\n",
+        "  identifier: shop\n  tags: {a: b}\n  notificationRules: []\n  flowControl: {barriers: [a]}\n  colour: red\n",
+    )
+    text = text.replace(
+        "        spec:\n          execution", "        spec:\n          cloneCodebase: true\n          execution"
+    )
+    notes = load(text).notes
+    for said in (
+        "step.yml:6:3: flowControl has no effect here",
+        "step.yml:7:3: colour has no effect here",
+        "step.yml:14:9: timeout has no effect here",
+        "step.yml:19:11: cloneCodebase has no effect here",
+        "step.yml:23:17: parallel has no effect here: steps run one after the other",
+    ):
+        assert said in notes
+    assert not [note for note in notes if "tags" in note or "notificationRules" in note]
+
+
+def test_a_mistyped_key_around_a_step_is_a_note_with_the_nearest(load):
+    text = PIPELINE.replace(
+        "        failureStrategies:", "        strateggy: {repeat: {times: 2}}\n        failureStrategies:"
+    )
+    assert "step.yml:10:9: strateggy has no effect here; did you mean 'strategy'?" in load(text).notes
 
 
 def test_one_step_is_chosen_by_identifier_or_name(load):
