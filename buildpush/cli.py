@@ -473,12 +473,12 @@ def _explain(**options: Any) -> None:
     from buildpush.plan import surroundings
 
     loaded, session = _load(options)
+    around = surroundings(session, dry=True)
     if name is None:
-        click.echo(explain.overview_json(loaded) if as_json else explain.overview(loaded))
-    elif as_json:
-        click.echo(explain.as_json(name, loaded))
+        click.echo(explain.overview_json(loaded, around) if as_json else explain.overview(loaded))
     else:
-        click.echo(explain.as_text(name, loaded, surroundings(session, dry=True)))
+        told = explain.as_json if as_json else explain.as_text
+        click.echo(told(name, loaded, around))
 
 
 @command("Build without a push, into an archive or a folder.")

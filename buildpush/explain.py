@@ -32,10 +32,11 @@ def overview(loaded: Loaded | None = None) -> str:
     return "\n".join(lines)
 
 
-def overview_json(loaded: Loaded) -> str:
+def overview_json(loaded: Loaded, around: Surroundings | None = None) -> str:
     """Return the same facts as one JSON document."""
     steps = [
-        _step_json(step) | {"said": {_short(card): _said_json(card, step) for card in cards() if _says(step, card)}}
+        _step_json(step)
+        | {"said": {_short(card): _said_json(card, step, around) for card in cards() if _says(step, card)}}
         for step in loaded.steps
     ]
     document = {"cards": [card.as_json() for card in cards()], "steps": steps}
@@ -88,10 +89,10 @@ def as_text(name: str, loaded: Loaded, around: Surroundings | None = None) -> st
     return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
 
 
-def as_json(name: str, loaded: Loaded) -> str:
-    """Return the same facts as one JSON document."""
+def as_json(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
+    """Return the same facts as one JSON document; arguments are those of :func:`as_text`."""
     card = find(name)
-    steps = [_step_json(step) | {"said": _said_json(card, step)} for step in loaded.steps]
+    steps = [_step_json(step) | {"said": _said_json(card, step, around)} for step in loaded.steps]
     return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
 
 
@@ -133,21 +134,41 @@ def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterato
     written = step.settings.get(name)
     if written is None:
         return
-    value = answered(step, name, written, around.facts.within(written=step.facts)) if around else written.value
-    yield f"value     {_shown(card, value, written.origin)}"
-    if value != written.value:
+    value, reason = _answered(card, step, written, around)
+    if reason:
+        yield f"value     not to be had here: {reason}"
+    else:
+        yield f"value     {_shown(card, value, written.origin)}"
+    if reason or value != written.value:
         yield f"written   {_shown(card, written.value, written.origin)}"
     yield f"said by   {_who(written.origin)}, for the step {step.name or step.identifier!r}"
     for value, origin in written.overridden:
         yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
 
 
-def _said_json(card: Card, step: WrittenStep) -> dict[str, Any] | None:
+def _answered(card: Card, step: WrittenStep, written: Written, around: Surroundings | None) -> tuple[Raw, str]:
+    """Return the value that a run would use, or why it cannot be had here; nobody asks for a secret to explain it."""
+    if around is None or card.secret:
+        return written.value, ""
+    try:
+        return answered(step, _short(card), written, around.facts.within(written=step.facts)), ""
+    except SettingsError as error:
+        return "", redact(str(error))
+
+
+def _said_json(card: Card, step: WrittenStep, around: Surroundings | None) -> dict[str, Any] | None:
     written: Written | None = step.settings.get(_short(card))
     if written is None:
         return None
     overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]
-    return {"value": _shown(card, written.value, written.origin), "by": written.origin.where, "overrode": overridden}
+    value, reason = _answered(card, step, written, around)
+    return {
+        "value": None if reason else _shown(card, value, written.origin),
+        "reason": reason or None,
+        "written": _shown(card, written.value, written.origin),
+        "by": written.origin.where,
+        "overrode": overridden,
+    }
 
 
 def _who(origin: Origin) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from buildpush.errors import SettingsError
 from buildpush.explain import as_json, as_text, find, overview, overview_json
+from buildpush.plan import surroundings
 from buildpush.secrets import MASK
+from buildpush.session import Session
 from buildpush.settings.sources import read
+from buildpush.state import State
 
 STEP = """\
 step:
@@ -80,6 +84,38 @@ def test_the_same_facts_come_as_json(loaded):
     [step] = json.loads(as_json("tags", loaded(PLUGIN_TAGS="9")))["steps"]
     assert step["said"]["by"] == "PLUGIN_TAGS"
     assert "step.yml:7" in step["said"]["overrode"][0]["by"]
+
+
+def around(tmp_path, **env):
+    session = Session.default(env=env, cwd=tmp_path)
+    return surroundings(replace(session, state=State(tmp_path / "state", tmp_path)), dry=True)
+
+
+def test_the_answer_to_an_expression_is_shown_beside_what_was_written(loaded, tmp_path):
+    step, here = loaded(PLUGIN_TAGS="<+env.COLOUR>"), around(tmp_path, COLOUR="blue")
+    assert "value     blue" in as_text("tags", step, here)
+    assert "written   <+env.COLOUR>" in as_text("tags", step, here)
+    said = json.loads(as_json("tags", step, here))["steps"][0]["said"]
+    assert (said["value"], said["written"], said["reason"]) == ("blue", "<+env.COLOUR>", None)
+
+
+def test_an_answer_that_cannot_be_had_here_is_said_with_its_reason(loaded, tmp_path):
+    """Explaining is for when things do not work."""
+    step, here = loaded(PLUGIN_TAGS='<+secrets.getValue("not_here")>'), around(tmp_path)
+    text = as_text("tags", step, here)
+    assert "value     not to be had here:" in text
+    assert "not_here" in text
+    assert "said by   the variable PLUGIN_TAGS" in text
+    said = json.loads(as_json("tags", step, here))["steps"][0]["said"]
+    assert said["value"] is None
+    assert "not_here" in said["reason"]
+
+
+def test_nobody_asks_for_a_secret_to_explain_it(loaded, tmp_path):
+    step = loaded(PLUGIN_USERNAME="ann", PLUGIN_PASSWORD='<+secrets.getValue("not_here")>')
+    text = as_text("password", step, around(tmp_path))
+    assert 'value     <+secrets.getValue("not_here")>' in text
+    assert "not to be had" not in text
 
 
 def test_a_password_in_plain_text_is_not_shown(loaded):
