@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -114,14 +115,14 @@ def run_command(arguments: list[str]) -> int:
 
 def _misused(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
+        _tell(error.format_message())
     else:
         _say("error", error.format_message())
     return error.exit_code
 
 
 def _unexpected() -> int:
-    click.echo(redact(traceback.format_exc()), err=True)
+    _tell(redact(traceback.format_exc()))
     _say("error", "this is a mistake of buildpush; please report it with the lines above")
     return BuildPushError.exit_code
 
@@ -129,17 +130,17 @@ def _unexpected() -> int:
 def _unusable(error: OSError) -> int:
     """Tell of a full disk or a stdout that takes nothing; places that were named have become errors of ours."""
     if error.filename is None:
-        _drop_stdout()
+        _drop(sys.stdout)
     # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
     if not isinstance(error, BrokenPipeError):
         _say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
     return _HIDDEN_EXIT
 
 
-def _drop_stdout() -> None:
-    """Lead stdout into nothing, so that what is still buffered fails no second time when Python ends."""
+def _drop(stream: TextIO) -> None:
+    """Lead *stream* into nothing, so that what is still buffered fails no second time when Python ends."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _interrupted(interrupt: BaseException) -> int:
@@ -178,7 +179,16 @@ def show_error(error: BuildPushError) -> None:
 def _say(kind: str, text: str) -> None:
     colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
     head = click.style(f"{kind}:", fg=colour, bold=True)
-    click.echo(f"{head} {redact(text)}", err=True, color=None if "NO_COLOR" not in os.environ else False)
+    _tell(f"{head} {redact(text)}")
+
+
+def _tell(text: str) -> None:
+    """Write to stderr; where that takes nothing, what was to be done goes on in silence."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    try:
+        click.echo(text, err=True, color=False if plain else None)
+    except OSError:
+        _drop(sys.stderr)
 
 
 class Reading(click.Command):
@@ -367,7 +377,7 @@ def _shown(session: Session) -> Iterator[Session]:
     """Give *session* a display on stderr for as long as the block lasts."""
     from buildpush import display
 
-    shown = display.choose(sys.stderr, session.env)
+    shown = display.Unfailing(display.choose(sys.stderr, session.env), partial(_drop, sys.stderr))
     try:
         yield session.watched(shown)
     finally:
@@ -449,9 +459,9 @@ def _check(**options: Any) -> None:
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
-        click.echo(f"not run: {redact(other)}", err=True)
+        _tell(f"not run: {redact(other)}")
     for note in loaded.notes:
-        click.echo(f"note: {redact(note)}", err=True)
+        _tell(f"note: {redact(note)}")
 
 
 @command("Show a setting's card, its value, and who said it.")
@@ -703,7 +713,7 @@ def _welcome(box: Sandbox, line: Line | None) -> None:
         ("token", box.token.reveal()),
     ]
     click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
-    click.echo("Ctrl-C ends it", err=True)
+    _tell("Ctrl-C ends it")
     sys.stdout.flush()
 
 

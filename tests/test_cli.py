@@ -194,6 +194,16 @@ def test_check_shows_a_condition_that_holds_anyway_as_it_is_written(project, cap
     assert "when = stageStatus=Success" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("stderr", ["&-", "/dev/full"])
+def test_a_stderr_that_takes_nothing_changes_nothing(project, stderr):
+    command = f'exec "$0" -m buildpush run step.yml --connectors "$1" 2>{stderr}'
+    for connectors, status in (("connectors.yml", 0), ("missing.yml", 2)):
+        words = ["sh", "-c", command, sys.executable, connectors]
+        ended = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+        assert ended.returncode == status
+        assert ("digest" in ended.stdout) is (status == 0)
+
+
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
     assert project.run("--digest-file", "digest.txt") == 0
