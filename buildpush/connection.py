@@ -12,7 +12,7 @@ from buildpush.artifactory import Artifactory
 from buildpush.engines import Engine
 from buildpush.engines.daemon import Daemon, open_daemon
 from buildpush.errors import SettingsError
-from buildpush.events import Sink
+from buildpush.events import Note, Sink
 from buildpush.http import Http
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
@@ -47,11 +47,22 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, sink, order.plain_http))
         keychain = keychain_of(order.credentials, session)
-        memory = None if dry else stack.enter_context(Memory(session.state.memory))
+        memory = None if dry else _memory(session, sink)
+        if memory:
+            stack.enter_context(memory)
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
         made = _engines(registry, keychain, session, sink)
         yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
+
+
+def _memory(session: Session, sink: Sink) -> Memory | None:
+    """Return the memory of earlier pushes, without which all goes well, if it has a place."""
+    try:
+        return Memory(session.state.memory)
+    except SettingsError as error:
+        sink(Note(f"nothing is remembered from push to push: {error}"))
+        return None
 
 
 def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset()) -> Http:

@@ -170,7 +170,7 @@ def _publish(order: Resolved, progress: _Progress, connection: Connection, aroun
         finish: tuple[str, ...] = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
         if server.login.username:  # the password or token stays out of it: JF_PASSWORD, or --password env:NAME
             finish += ("--username", server.login.username)
-        folder = around.session.state.pending
+        folder = around.session.pending
         return publish_push(pushed, record, server, folder=folder, base=progress.base, sink=story, finish=finish)
 
 

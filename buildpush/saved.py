@@ -37,7 +37,7 @@ def publish_saved(
     info = BuildInfo.load(file)
     with open_http(session, session.sink) as http:
         server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
-        return publish(info, server, folder=session.state.pending, sink=session.sink)
+        return publish(info, server, folder=session.pending, sink=session.sink)
 
 
 def show_build(

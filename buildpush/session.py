@@ -6,14 +6,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from buildpush.errors import SettingsError
 from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, Traffic, ignore
 from buildpush.secrets import redact
 from buildpush.state import State
+
+
+def _home() -> Path | None:
+    with suppress(RuntimeError):  # no HOME, and a user that the system does not know, as in many clusters
+        return Path.home()
+    return None
 
 
 def _now() -> datetime:
@@ -27,7 +34,7 @@ class Session:
     Attributes:
         env: the environment; nothing below the command line reads another one.
         cwd: folder that relative paths start from.
-        home: the user's folder, where registry logins are looked for.
+        home: the user's folder, where registry logins are looked for; ``None`` for a user without one.
         connectors: file of connectors and secret references.
         secrets: folder with a file per secret.
         variables: what expressions may ask for, by name.
@@ -37,7 +44,7 @@ class Session:
 
     env: Mapping[str, str]
     cwd: Path
-    home: Path
+    home: Path | None
     state: State
     connectors: Path | None = None
     secrets: Path | None = None
@@ -59,12 +66,20 @@ class Session:
         return cls(
             env=dict(os.environ if env is None else env),
             cwd=cwd or Path.cwd(),
-            home=Path.home(),
+            home=_home(),
             state=State.default(),
             connectors=connectors,
             secrets=secrets,
             variables=variables or {},
         )
+
+    @property
+    def pending(self) -> Path:
+        """Folder for build-infos that could not be published: the working folder where there is no other."""
+        try:
+            return self.state.pending
+        except SettingsError:
+            return self.cwd
 
     def watched(self, sink: Sink) -> Session:
         """Return the same surroundings with another sink."""

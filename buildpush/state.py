@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from buildpush.secrets import redacted
 _TEMPORARY = re.compile(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
 _LONGEST_NAME = 120
+_STATE_HINT = "set XDG_STATE_HOME to a folder that you may write to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,18 @@ class State:
 
     @classmethod
     def default(cls) -> State:
-        """Return the folders that the platform's conventions name (``XDG_STATE_HOME`` on Linux)."""
+        """Return the folders that the platform's conventions name (``XDG_STATE_HOME`` on Linux).
+
+        A user without a home has a state folder among the temporary ones.
+        """
         import platformdirs
 
-        return cls(Path(platformdirs.user_state_dir("buildpush")), Path(tempfile.gettempdir()))
+        scratch = Path(tempfile.gettempdir())
+        folder = scratch / f"buildpush-state-{os.getuid()}"
+        with suppress(RuntimeError):  # there is no home
+            found = Path(platformdirs.user_state_dir("buildpush"))
+            folder = found if found.is_absolute() else folder  # older ones give ~ as it is
+        return cls(folder, scratch)
 
     @property
     def pending(self) -> Path:
@@ -84,9 +93,14 @@ class State:
         folder = self.folder / part
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Among the temporary folders, another user may have been there before us.
+            ours = self.folder.lstat().st_uid == os.getuid() or self.folder.parent != self.scratch
         except OSError as error:
             message = f"the state folder {folder} cannot be made: {error.strerror}"
-            raise SettingsError(message, hint="set XDG_STATE_HOME to a folder that you may write to") from error
+            raise SettingsError(message, hint=_STATE_HINT) from error
+        if not ours:
+            message = f"the state folder {self.folder} belongs to somebody else"
+            raise SettingsError(message, hint=_STATE_HINT)
         return folder
 
 

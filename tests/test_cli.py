@@ -204,6 +204,32 @@ def test_a_stderr_that_takes_nothing_changes_nothing(project, stderr):
         assert ("digest" in ended.stdout) is (status == 0)
 
 
+def test_a_user_without_a_home_can_push(project, monkeypatch, tmp_path, capsys):
+    """In clusters a container often runs as a number that no file knows."""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    assert project.run() == 0
+    assert "remembered" not in capsys.readouterr().err
+    assert not (tmp_path / "~").exists()
+    assert (tmp_path / "scratch" / f"buildpush-state-{os.getuid()}").is_dir()
+
+
+def test_a_state_folder_that_cannot_be_made_costs_a_note_only(project, monkeypatch, capsys):
+    project.write("file", "")
+    monkeypatch.setenv("XDG_STATE_HOME", str(project.folder / "file"))
+    assert project.run("--build-number", "7") == 0
+    shown = capsys.readouterr()
+    assert "note: nothing is remembered from push to push" in shown.err
+    assert "note: the run is not recorded" in shown.err
+
+
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
     assert project.run("--digest-file", "digest.txt") == 0

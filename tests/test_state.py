@@ -73,3 +73,12 @@ def test_a_state_folder_that_cannot_be_made_is_a_settings_error(tmp_path):
     with pytest.raises(SettingsError) as caught:
         State(tmp_path / "file" / "state", tmp_path).record("a", {})
     assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_a_folder_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_path, monkeypatch):
+    """What lies there is believed, so another user must not have put it there."""
+    there = tmp_path / f"buildpush-state-{os.getuid()}"
+    there.mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: there.stat().st_uid + 1)
+    with pytest.raises(SettingsError, match="belongs to somebody else"):
+        _ = State(there, tmp_path).memory
