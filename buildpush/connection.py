@@ -118,4 +118,4 @@ def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sin
         scratch=session.state.scratch,
         memory=registry.memory,
     )
-    return (Native(base, sink), docker)
+    return (Native(base, sink, diff_ids=registry.memory), docker)

@@ -67,6 +67,7 @@ class Layer:
         digest: digest of the bytes that the reader gives.
         size: number of bytes that the reader gives.
         repository: where these very bytes lie already; a push to the same registry takes them over from there.
+        learn: told the diff ID when all bytes were read, so that the source need not read them the next time.
     """
 
     created_by: str = ""
@@ -75,6 +76,7 @@ class Layer:
     digest: Digest | None = None
     size: int | None = None
     repository: Repository | None = None
+    learn: Callable[[Digest], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def compressed(self) -> bool:

@@ -24,6 +24,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from buildpush.errors import BuildError, ContextError
 
 BLOCK = 1024 * 1024
+# Raised when the same entries give other bytes than before: what was remembered about them is void then.
+FORMAT = 1
 _RECORD = 512
 # Behind the target: magic, version, no names of user and group, device 0:0.
 _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
@@ -116,6 +118,18 @@ def header(entry: Entry) -> bytes:
     if _is_plain(whole, target) and _fit(*numbers):
         return _ustar(whole.encode(), numbers, _KINDS[kind], target.encode())
     return _long_header(os.fsencode(whole), numbers, _KINDS[kind], os.fsencode(target))
+
+
+def size_of(entries: Iterable[Entry]) -> int:
+    """Return how many bytes :func:`write` gives."""
+    return sum(map(_size_of, entries)) + 2 * _RECORD
+
+
+def _size_of(entry: Entry) -> int:
+    size = entry.size
+    path, target = entry.path, entry.target
+    plain = _is_plain(path, target) and len(path) < _NAME and _fit(0, entry.uid, entry.gid, size, entry.modified)
+    return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and entry.kind != "hard" else 0)
 
 
 def _is_plain(path: str, target: str) -> bool:

@@ -289,8 +289,10 @@ class Layers:
 
     def _checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
-        diff_id = work.diff_id(at)
-        if not work.image.layers[at].compressed:
+        diff_id, layer = work.diff_id(at), work.image.layers[at]
+        if not layer.compressed:
+            if layer.learn:
+                layer.learn(sent.diff_id)
             check_digests([diff_id or sent.diff_id], [sent.diff_id], f"the diff ID of {work.item(at)}")
             return sent
         if diff_id is None and not work.image.manifest:

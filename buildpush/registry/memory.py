@@ -20,7 +20,7 @@ from buildpush.registry.habits import Habit
 from buildpush.state import alive
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS layers (
     diff_id TEXT NOT NULL,
@@ -58,6 +58,12 @@ CREATE TABLE IF NOT EXISTS documents (
     digest TEXT PRIMARY KEY,
     content BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scans (
+    seen TEXT PRIMARY KEY,
+    diff_id TEXT NOT NULL,
+    kept INTEGER NOT NULL
+) WITHOUT ROWID;
+DELETE FROM scans WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000;
 DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
 DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
 """
@@ -80,6 +86,7 @@ _LEAVE_SESSION = "UPDATE sessions SET process = 0 WHERE host = ? AND path = ? AN
 _FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ?"
 _KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 _FIND_HABIT = "SELECT part, fresh, whole FROM habits WHERE host = ?"
+_KEEP_DIFF_ID = "INSERT OR REPLACE INTO scans VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 
 
 class Memory:
@@ -163,6 +170,15 @@ class Memory:
     def keep_habit(self, host: str, habit: Habit) -> None:
         """Remember how uploads to *host* are best sent."""
         self._write(_KEEP_HABIT, host, habit.part, habit.fresh, habit.whole)
+
+    def find_diff_id(self, seen: str) -> Digest | None:
+        """Return what a layer was when its files looked as *seen* and were read, within the last 90 days."""
+        row = self._ask("SELECT diff_id FROM scans WHERE seen = ?", seen)
+        return Digest(row[0]) if row else None
+
+    def keep_diff_id(self, seen: str, diff_id: Digest) -> None:
+        """Remember what a layer was whose files look as *seen*."""
+        self._write(_KEEP_DIFF_ID, seen, str(diff_id))
 
     def find_document(self, digest: Digest) -> bytes | None:
         """Return a configuration or manifest that was kept, if it is still what its digest promises."""

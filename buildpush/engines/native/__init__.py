@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.known import DiffIds
 from buildpush.errors import ContextError, DockerfileError
 from buildpush.events import Sink, ignore
 from buildpush.images import dockerfile, dockerignore
@@ -34,6 +35,7 @@ class Native:
         sink: told what happens.
         here: platform to build for where the request names none.
         now: seconds since 1970, stamped on images whose request says no time.
+        diff_ids: what layers were when their files were last read; without it, all is read each time.
     """
 
     name: ClassVar[str] = "native"
@@ -45,7 +47,7 @@ class Native:
             "build_args": ITSELF,
             "target": ITSELF,
             "platforms": ITSELF,
-            "no_cache": "itself, keeping no cache",
+            "no_cache": "itself, reading every file again",
             "base_image_connector_refs": "itself, pulling base images",
         }
     )
@@ -57,8 +59,9 @@ class Native:
         *,
         here: Platform | None = None,
         now: Callable[[], float] = time.time,
+        diff_ids: DiffIds | None = None,
     ) -> None:
-        self._around = Surroundings(pull, sink, here or machine(), now)
+        self._around = Surroundings(pull, sink, here or machine(), now, diff_ids)
 
     def missing(self) -> str | None:
         """Return ``None``: it is always here."""

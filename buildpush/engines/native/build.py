@@ -12,6 +12,7 @@ from buildpush.engines.native.context import Context
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import PLAIN, Scene
+from buildpush.engines.native.known import DiffIds, Known
 from buildpush.errors import BadNameError, BuildError, DockerfileError
 from buildpush.events import Log, Note, Sink
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
@@ -30,12 +31,13 @@ QUIET = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a build takes from outside: where base images come from, the machine's platform, the time."""
+    """What a build takes from outside: where base images come from, the platform, the time, what is known."""
 
     pull: Pull
     sink: Sink
     machine: Platform
     now: Callable[[], float] = time.time
+    diff_ids: DiffIds | None = None
 
 
 def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | None:
@@ -69,7 +71,8 @@ class Build:
         self.request = request
         self.context = context
         self.around = around
-        self.created = int(around.now()) if request.created is None else request.created
+        self.known = Known(around.diff_ids, around.now(), believed=not request.no_cache)
+        self.created = int(self.known.begun) if request.created is None else request.created
         self.drafts: dict[int, Draft] = {}
         self.images: dict[tuple[str, Platform], Draft] = {}
         self.used: set[str] = set()
@@ -88,7 +91,7 @@ class Build:
         for stage in stages:
             self.drafts[stage.number] = self._stage(stage, platform, values, automatic)
         self._warn()
-        return self.drafts[self.dockerfile.target(self.request.target).number].finish(self.request.labels)
+        return self.drafts[self.dockerfile.target(self.request.target).number].finish(self.request.labels, self.known)
 
     def _automatic(self, platform: Platform) -> dict[str, str]:
         found: dict[str, str] = {}

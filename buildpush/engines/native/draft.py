@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, BinaryIO, cast
 
 from buildpush.engines.native.files import Files
+from buildpush.engines.native.known import Known
 from buildpush.errors import BuildError
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.tar import Archive, Entry, Reader, write
@@ -120,7 +121,8 @@ class Draft:
     def _look_into(source: Own | Borrowed, files: Files) -> None:
         if isinstance(source, Borrowed):
             about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
-            files.apply(Archive(about, partial(_opened, source)))
+            identity = str(source.layer.digest or source.layer.diff_id or "")
+            files.apply(Archive(about, partial(_opened, source), identity))
         else:
             for entry in source.entries:
                 files.put(entry)
@@ -137,12 +139,16 @@ class Draft:
         self.layers.append(Own(Layer(created_by=created_by), entries))
         self.note(created_by, layer=True)
 
-    def finish(self, labels: Mapping[str, str]) -> Image:
-        """Return the image, with *labels* on top of its own."""
+    def finish(self, labels: Mapping[str, str], known: Known) -> Image:
+        """Return the image, with *labels* on top of its own, and what is *known* about its layers."""
         config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
         config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
-        known = [source.layer.diff_id for source in self.layers]
-        diff_ids = [str(diff_id) for diff_id in known] if None not in known else []
+        layers = tuple(
+            known.about(source.layer, source.entries) if isinstance(source, Own) else source.layer
+            for source in self.layers
+        )
+        found = [layer.diff_id for layer in layers]
+        diff_ids = [str(diff_id) for diff_id in found] if None not in found else []
         document = self.document | {
             "created": self.created,
             "config": config,
@@ -151,7 +157,7 @@ class Draft:
         }
         return Image(
             config=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"),
-            layers=tuple(source.layer for source in self.layers),
+            layers=layers,
             blobs=partial(_blobs, tuple(self.layers)),
             platform=self.platform,
             random_access=all(source.image.random_access for source in self.layers if isinstance(source, Borrowed)),
