@@ -152,4 +152,4 @@ def test_the_architecture_page_has_a_line_for_every_room():
     listed = page.partition("## Rooms")[2].partition("## Floors")[0]
     rooms = {room(module) for module in MODULES} - {"__main__"}
     names = {f"{name}/" if (ROOT / name).is_dir() else f"{name}.py" for name in rooms}
-    assert not {name for name in names if name not in listed.split()}
+    assert names == {word for word in listed.split() if word.endswith((".py", "/"))} - {"buildpush/"}

@@ -11,6 +11,8 @@ from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import BuildRequest, Image, Index
 
 AUTO = "auto"
+# What known() gives, for those who want no more than names: to load the engines takes longer than help may.
+NAMES = ("native", "docker")
 # Settings that change how an engine works but not what comes out; without them the image is the same.
 HINTS = frozenset({"optimize"})
 
@@ -58,7 +60,7 @@ def known() -> tuple[type[Engine], ...]:
 
 def offered(choices: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the words of *choices* that ``engine`` may be today, and those that no engine answers to yet."""
-    names = {AUTO, *(engine.name for engine in known())}
+    names = {AUTO, *NAMES}
     return tuple(word for word in choices if word in names), tuple(word for word in choices if word not in names)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from buildpush.engines import choose, known, refuse_unspelled
+from buildpush.engines import NAMES, choose, known, refuse_unspelled
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note
 from buildpush.settings.declare import settings_of
@@ -90,6 +90,10 @@ def test_an_engine_that_was_asked_for_and_cannot_is_an_error_with_line_and_remed
         chosen(Stub("native", refused="Dockerfile:3: RUN"), Stub("docker"), wanted="native")
     assert (caught.value.where, caught.value.hint) == ("Dockerfile:3", "use engine: docker")
     assert "does not do this: RUN" in str(caught.value)
+
+
+def test_the_names_are_those_of_the_known():
+    assert tuple(engine.name for engine in known()) == NAMES
 
 
 def test_an_unknown_engine_names_the_known():
