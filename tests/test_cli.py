@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import html
 import json
 import os
 import re
@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 
 import pytest
 
@@ -730,33 +731,60 @@ def test_version_names_the_package(capsys):
 
 
 def test_no_planted_secret_is_in_anything_that_a_run_leaves(project, capsys, monkeypatch):
-    planted = {
-        project.box.password.reveal(),
-        "planted-token-4711",
-        "planted-build-secret-0815",
-    }
-    monkeypatch.setenv("APP_TOKEN", "planted-build-secret-0815")
-    assert project.run("--json", "--env-include", "*") == 0
-    monkeypatch.setenv("JF_ACCESS_TOKEN", "planted-token-4711")
-    project.run("--engine", "docker", "--env-docker-secret", "app=APP_TOKEN")
-    project.run("--build-arg", "TOKEN=planted-token-4711", "--engine", "podman")
-    project.run("--artifactory-token", "planted-token-4711")
-    run_command(["check", "step.yml", "--connectors", "connectors.yml"])
-    run_command(["explain", "artifactory_token", "--file", "step.yml"])
+    """Password, token and build secret, in runs that succeed, that fail, and that only tell."""
+    box, secret = project.box, "planted-build-secret-0815"
+    planted = {box.password.reveal(), box.token.reveal(), secret}
+    for name, value in {
+        "JF_URL": box.artifactory_url,
+        "JF_ACCESS_TOKEN": box.token.reveal(),
+        "APP_TOKEN": secret,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HARMLESS", f"told {box.token.reveal()} by mistake")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    secretly = ["--engine", "docker", "--env-docker-secret", "app=APP_TOKEN"]
+    file = ["step.yml", "--connectors", "connectors.yml"]
+    published = ["build-info", "show", "site", "1"]
+    for code, words in (
+        (0, ["run", *file, "--json", "--env-include", "*"]),
+        (0, ["run", *file]),
+        (2, ["run", *file, *secretly]),
+        (2, ["run", *file, *secretly, "--json"]),
+        (2, ["run", *file, "--engine", "podman", "--build-arg", f"TOKEN={box.token.reveal()}"]),
+        (2, ["run", *file, "--artifactory-token", box.token.reveal()]),
+        (0, ["check", *file]),
+        (0, ["check", *file, "--json"]),
+        (0, ["explain", "artifactory_token", "--file", "step.yml", "--connectors", "connectors.yml"]),
+        (0, ["explain", "artifactory_token", "--file", "step.yml", "--json"]),
+        (0, published),
+    ):
+        assert run_command(words) == code, words
+    box.add_fault("PUT", r"/artifactory/api/build.*", status=400, body=box.token.reveal().encode(), times=99)
+    assert project.run() == 6
     executed = notebooks.execute("01-first-push", {}, project.folder / "executed", env=os.environ)
     shown = capsys.readouterr()
-    texts = [shown.out, shown.err, json.dumps(project.box.builds()), repr(project.box.requests)]
+    pages = pages_of(box)
+    kept = [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    texts = [shown.out, shown.err, json.dumps(box.builds()), repr(box.requests), *kept, *pages.values()]
     texts += [executed.path.read_text(), executed.page.read_text()]
-    texts += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
-    texts += [page(project.box, path) for path in ("/ui/", "/ui/builds", "/ui/builds/site", "/ui/repositories")]
-    assert all(texts[2:6])
-    assert not [(secret, text) for secret in planted for text in texts if secret in text]
+    assert all([shown.out, shown.err, *pages.values()])
+    assert any(box.digest("docker-local/site", "7") in text for text in kept)
+    assert any("told ********" in text for text in texts)
+    assert {path.split("/")[2] for path in pages} >= {"repositories", "images", "builds"}
+    assert any(path.partition("?")[0].endswith("/published") for path in pages)
+    hidden = planted | {b64encode(f"{box.username}:{each}".encode()).decode() for each in planted}
+    assert not [(each, text) for each in hidden for text in texts if each in text]
 
 
-def page(box, path):
-    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{box.url}{path}", timeout=5) as answer:
-        return answer.read().decode()
-    return ""
+def pages_of(box):
+    """Return every page for people that can be reached from the first one, by its address."""
+    found, wanted = {}, ["/ui/"]
+    while wanted:
+        path = wanted.pop()
+        found[path] = page(f"{box.url}{path}")
+        links = (html.unescape(link) for link in re.findall(r'href="(/ui/[^"]*)"', found[path]))
+        wanted += {link for link in links if link not in found} - set(wanted)
+    return found
 
 
 def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(capsys):
@@ -797,6 +825,16 @@ def test_the_help_of_tutorial_names_them(capsys):
     assert run_command(["tutorial", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in notebooks.names())
+
+
+def page(address):
+    """Return a page; one that says that a build is not there, as after a refused build-info, is one too."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
 
 
 def test_importing_the_package_loads_nothing_heavy():
