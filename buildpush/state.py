@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +68,6 @@ class State:
             old.unlink(missing_ok=True)
         return path
 
-    @contextmanager
-    def temporary(self) -> Iterator[Path]:
-        """Give a private folder that is gone afterwards; after ``kill -9`` the next run sweeps it."""
-        folder = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-", dir=self.scratch))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
     def sweep(self) -> list[Path]:
         """Remove the temporary folders of processes that are gone, and return them."""
         left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
@@ -92,7 +82,7 @@ class State:
     def _made(self, part: str) -> Path:
         folder = self.folder / part
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(folder)
             # Among the temporary folders, another user may have been there before us.
             ours = self.folder.lstat().st_uid == os.getuid() or self.folder.parent != self.scratch
         except OSError as error:
@@ -102,6 +92,13 @@ class State:
             message = f"the state folder {self.folder} belongs to somebody else"
             raise SettingsError(message, hint=_STATE_HINT)
         return folder
+
+
+def private_folder(path: Path) -> None:
+    """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:

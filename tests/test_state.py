@@ -10,6 +10,7 @@ import pytest
 
 from buildpush.errors import SettingsError
 from buildpush.secrets import Secret
+from buildpush.settings.counter import Counter
 from buildpush.state import State, write_private
 
 
@@ -17,12 +18,6 @@ from buildpush.state import State, write_private
 def state(tmp_path):
     (tmp_path / "scratch").mkdir()
     return State(tmp_path / "state", tmp_path / "scratch")
-
-
-def test_a_temporary_folder_is_private_and_gone_afterwards(state):
-    with state.temporary() as folder:
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert not folder.exists()
 
 
 def test_the_sweep_removes_what_a_dead_process_left_and_nothing_else(state):
@@ -60,6 +55,18 @@ def test_a_file_is_written_whole_or_not_at_all(state, monkeypatch):
         write_private(target, "new")
     assert target.read_text(encoding="utf-8") == "old"
     assert [path.name for path in state.pending.iterdir()] == ["build.json"]
+
+
+@pytest.mark.parametrize("part", ["counters", "runs", "pending"])
+def test_the_state_folder_is_private_whatever_is_written_first(state, part):
+    if part == "counters":
+        Counter(state.folder / part).take("a")
+    elif part == "runs":
+        state.record("a", {})
+    else:
+        assert state.pending.is_dir()
+    for folder in (state.folder, state.folder / part):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_clear_removes_everything(state):

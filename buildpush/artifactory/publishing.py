@@ -28,7 +28,7 @@ from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.secrets import redact
-from buildpush.state import write_private
+from buildpush.state import private_folder, write_private
 
 WORKERS = 4
 _FORBIDDEN, _SERVER_ERROR = 403, 500
@@ -341,7 +341,7 @@ def save(info: BuildInfo, folder: Path) -> Path:
 
     The same run always has the same file.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     words = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.project or 'default'}-{info.name}-{info.number}")[:120]
     path = folder / f"{words}-{info.timestamp}.json"
     write_private(path, json.dumps(info.document(), indent=2) + "\n")

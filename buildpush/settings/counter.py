@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from buildpush.errors import SettingsError
+from buildpush.state import private_folder
 
 
 class Counter:
@@ -36,7 +37,7 @@ class Counter:
         try:
             if self.dry:
                 return _read(path) + 1
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.folder)
             with _locked(path):
                 number = _read(path) + 1
                 _write(path, number)
