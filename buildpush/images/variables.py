@@ -13,6 +13,7 @@ from buildpush.errors import DockerfileError
 Lookup = Callable[[str], str | None]
 
 DEEPEST = 32
+LONGEST = 1 << 20
 _SPECIAL = frozenset("@*#?-$!")
 _NAME = re.compile(r"[0-9]+|[^\W\d]\w*")
 _BLANKS = frozenset(" \t\n\r\v\f")
@@ -52,6 +53,7 @@ class _Scanner:
         self.depth = depth
         self.at = 0
         self.pieces: list[tuple[str, bool]] = []
+        self.size = 0
 
     def whole(self) -> str:
         self.until("")
@@ -83,6 +85,8 @@ class _Scanner:
         return char
 
     def add(self, text: str, *, separates: bool = False) -> None:
+        self.size += len(text)
+        _check_size(self.size)
         self.pieces.append((text, separates))
 
     def until(self, stop: str, *, keep_escapes: bool = False) -> None:
@@ -193,7 +197,15 @@ class _Scanner:
         pattern = re.compile(_shell_pattern(self.nested("/", keep_escapes=True)), re.DOTALL)
         replacement = self.nested()
         value = self.lookup(name) or ""
+        _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
         return pattern.sub(lambda _match: replacement, value, count=0 if everywhere else 1)
+
+
+def _check_size(size: int) -> None:
+    """Refuse what doubles with every line, as in ``ENV A=$A$A``, before it fills the memory."""
+    if size > LONGEST:
+        message = f"a value is longer than {LONGEST} characters when its variables are replaced"
+        raise DockerfileError(message, hint="look for a variable that is put into itself")
 
 
 def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:

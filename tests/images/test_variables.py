@@ -86,3 +86,10 @@ def test_expansion_raises_nothing_but_its_own_error(text):
     with suppress(DockerfileError):
         expand(text, VALUES.get)
         expand_words(text, VALUES.get)
+
+
+@pytest.mark.parametrize("text", ["$A$A", "${A//a/bb}", "${B:-$A$A}"])
+def test_a_value_does_not_grow_without_limit(text):
+    """ENV A=$A$A, written thirty times, once filled the memory."""
+    with pytest.raises(DockerfileError, match="longer than"):
+        expand(text, {"A": "a" * 600_000}.get)
