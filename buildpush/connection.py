@@ -52,7 +52,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
             stack.enter_context(memory)
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
-        made = _engines(registry, keychain, session, sink)
+        made = _engines(registry, keychain, session, sink, _for_the_build(order))
         yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
 
 
@@ -74,7 +74,7 @@ def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset())
 def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
     """Return the keychain that knows *logins* first, and then what people keep in their own files."""
     given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
-    return Keychain(given, env=session.env, home=session.home, place=Here(session.env))
+    return Keychain(given, env=session.env, home=session.home, place=Here(session.env, trusted=None))
 
 
 def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
@@ -99,7 +99,15 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return Artifactory(target.url, http, login, sink=sink)
 
 
-def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sink) -> tuple[Engine, ...]:
+def _for_the_build(order: Resolved) -> frozenset[str]:
+    """Return the variables that hold secrets of the build: its programs may need them as well."""
+    secrets = order.request.build_secrets.values() if order.request else ()
+    return frozenset(secret.source.removeprefix("env:") for secret in secrets)
+
+
+def _engines(
+    registry: Registry, keychain: Keychain, session: Session, sink: Sink, trusted: frozenset[str]
+) -> tuple[Engine, ...]:
     from buildpush.engines.docker import Docker
     from buildpush.engines.native import Native
 
@@ -112,7 +120,7 @@ def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sin
 
     docker = Docker(
         session.env,
-        Here(session.env),
+        Here(session.env, trusted=trusted),
         keychain.find,
         sink,
         scratch=session.state.scratch,

@@ -11,13 +11,13 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.secrets import Secret, redact
+from buildpush.secrets import Secret, is_known, redact
 
 # Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
 # It cannot be meant otherwise, since no argument can hold a NUL.
@@ -84,12 +84,16 @@ class Here:
     """This machine: every command is a process group of its own, so that nothing it started outlives it.
 
     Args:
-        env: the whole environment of the commands.
+        env: the environment of the commands; variables that are a known secret are left out.
+        trusted: variables that stay, as they are meant for the commands; ``None`` for all of them.
         private: folder under which private files are put; the system's temporary folder if not given.
     """
 
-    def __init__(self, env: Mapping[str, str], *, private: Path | None = None) -> None:
+    def __init__(
+        self, env: Mapping[str, str], *, trusted: Collection[str] | None = (), private: Path | None = None
+    ) -> None:
         self._env = dict(env)
+        self._trusted = env.keys() if trusted is None else trusted
         self._private = private
 
     def run(
@@ -107,8 +111,12 @@ class Here:
         with _private_files(files or {}, self._private) as folder:
             words = [word.replace(FILES, folder) for word in argv]
             variables = {name: value.replace(FILES, folder) for name, value in (env or {}).items()}
-            with _started(words, cwd, {**self._env, **variables}, reads=stdin is not None) as process:
+            with _started(words, cwd, {**self._open(), **variables}, reads=stdin is not None) as process:
                 return _Conversation(process, stdin, stream).finish(words[0], timeout)
+
+    def _open(self) -> dict[str, str]:
+        """Return what the commands may know; asked each time, since secrets become known on the way."""
+        return {name: value for name, value in self._env.items() if name in self._trusted or not is_known(value)}
 
     def find(self, program: str) -> str | None:
         """Return the path of *program*, or ``None`` where it is not on this machine."""

@@ -89,6 +89,11 @@ def known_in(text: str) -> bool:
     return _without_known(text) != text
 
 
+def is_known(text: str) -> bool:
+    """Return whether *text* as a whole is a secret known to this process."""
+    return text in _forms
+
+
 def _without_known(text: str) -> str:
     # Longer forms first; a build prints many lines, and most are shorter than any secret.
     forms = _forms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -199,3 +200,14 @@ def test_a_listener_that_fails_does_not_stop_the_program_and_is_heard_of():
 
     with pytest.raises(ValueError, match="nobody listens"):
         Here(HERE).run(python("print('x\\n' * 300_000)"), stream=broken, timeout=30)
+
+
+@pytest.mark.programs
+def test_a_command_does_not_get_secrets_that_were_not_meant_for_it():
+    env = {"PATH": os.environ["PATH"], "OURS": "planted-in-variable", "THEIRS": "planted-for-build", "PLAIN": "plain"}
+    here, open_to_all = Here(env, trusted={"THEIRS"}), Here(env, trusted=None)
+    Secret("planted-in-variable")  # known later than the place
+    Secret("planted-for-build")
+    names = {line.partition("=")[0] for line in here.run(["env"]).stdout.splitlines()}
+    assert names & env.keys() == {"PATH", "THEIRS", "PLAIN"}
+    assert "OURS=" in open_to_all.run(["env"]).stdout
