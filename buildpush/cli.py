@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from buildpush.display.words import clean
 from buildpush.errors import BuildPushError, CancelledError, SettingsError
 from buildpush.secrets import redact, redacted
 
@@ -179,7 +180,7 @@ def show_error(error: BuildPushError) -> None:
 def _say(kind: str, text: str) -> None:
     colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
     head = click.style(f"{kind}:", fg=colour, bold=True)
-    _tell(f"{head} {redact(text)}")
+    _tell(f"{head} {clean(redact(text))}")
 
 
 def _tell(text: str) -> None:

@@ -7,7 +7,7 @@ import re
 from buildpush.events import Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
 
 # Terminal control sequences and other control characters of engines' logs.
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LONGEST_LINE = 16 * 1024
 _KILO = 1000
 
@@ -56,18 +56,18 @@ class Sentences:
             case Finished(phase, seconds, about):
                 line = f"{phase}: done in {seconds_words(seconds)}" + (f", {about}" if about else "")
             case Retry(what, reason, seconds, attempt):
-                line = f"retry {attempt} of {what} in {seconds_words(seconds)}: {clean(reason)}"
+                line = f"retry {attempt} of {what} in {seconds_words(seconds)}: {reason}"
             case Decision(what, choice, reason):
                 line = f"{what}: {choice}, because {reason}"
             case Note(text):
-                line = f"note: {clean(text)}"
+                line = f"note: {text}"
             case Log(text):
-                line = f"| {clean(text)}"
+                line = f"| {text}"
             case Progress(item, done, _, state):
                 line = self._end_of(item, done, state)
             case Traffic():
                 line = f"moved: {traffic_words(event)}"
-        return line
+        return clean(line)
 
     def _end_of(self, item: str, done: int, state: str) -> str:
         if state in {"sending", "pulling"} or (item, state) in self._said:

@@ -129,3 +129,9 @@ def test_a_terminal_gets_bars_and_everything_else_gets_lines(stream, env, kind):
     shown = display.choose(stream, env)
     shown.close()
     assert isinstance(shown, kind)
+
+
+def test_no_name_or_reason_reaches_the_terminal_as_a_control_sequence():
+    for event in (Decision("engine", "a\x1b[2J", "b\x9b31m"), Started("build", "c\r\x07"), Progress("d\x1b]0;e", 1)):
+        said = Sentences().of(event)
+        assert said.isprintable() or said == ""
