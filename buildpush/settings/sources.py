@@ -7,10 +7,12 @@ project file beat other tools' variables beat the defaults.
 from __future__ import annotations
 
 import os
+import select
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from buildpush.errors import SourceError
 from buildpush.settings.declare import Setting, camel_case, settings_of
@@ -44,6 +46,7 @@ __all__ = [
 
 LARGEST_FILE = 1 << 20
 DEEPEST = 64
+PIPE_SECONDS = 60.0
 MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
@@ -237,7 +240,7 @@ def read_text(path: Path, name: str | None = None) -> str:
     """
     name = name or str(path)
     try:
-        with path.open("rb") as file:
+        with _opened(path, name) as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
         message = f"it cannot be read: {error.strerror}"
@@ -246,6 +249,20 @@ def read_text(path: Path, name: str | None = None) -> str:
         message = "it is larger than 1 MiB"
         raise SourceError(message, where=name, hint="is this a step file?")
     return _decoded(data, name)
+
+
+def _opened(path: Path, name: str) -> BinaryIO:
+    """Return the file to read; a pipe, as of ``<(command)``, must begin to speak within a minute."""
+    if not stat.S_ISFIFO(path.stat().st_mode):
+        return path.open("rb")
+    # Opened so, a pipe does not wait for somebody who writes into it.
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115 - the caller closes it
+    if select.select([file], [], [], PIPE_SECONDS)[0]:
+        os.set_blocking(file.fileno(), True)
+        return file
+    file.close()
+    message = f"it is a pipe, and nobody has written into it for {PIPE_SECONDS:g} seconds"
+    raise SourceError(message, where=name, hint="name a file, or start what writes into it")
 
 
 def parse_yaml(text: str, name: str) -> Node:

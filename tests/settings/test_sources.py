@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as some
 from buildpush.errors import BadNameError, SecretError, SettingsError, SourceError, UnsupportedError
 from buildpush.secrets import MASK, Secret
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.sources import parse_yaml, read, read_yaml, typed
+from buildpush.settings.sources import parse_yaml, read, read_text, read_yaml, typed
 
 STEP = """\
 type: BuildAndPushDockerRegistry
@@ -768,3 +770,27 @@ def test_evaluated_values_may_have_types_and_nothing_is_not_set(load):
     (step,) = load(STEP).steps
     settings = typed(step, {"repo": "a.example/b", "tags": [7], "target": None, "push": False})
     assert (settings.tags, settings.target, settings.push) == (("7",), None, False)
+
+
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("buildpush.settings.sources.PIPE_SECONDS", 0.05)
+    with pytest.raises(SourceError, match="it is a pipe, and nobody has written"):
+        read_text(tmp_path / "pipe")
+
+
+def test_a_pipe_is_read_to_its_end_as_from_a_command(tmp_path):
+    """It is what a shell makes of ``<(command)``."""
+    os.mkfifo(tmp_path / "pipe")
+
+    def write():
+        with (tmp_path / "pipe").open("w") as pipe:
+            for part in ("step", ": {}"):
+                pipe.write(part)
+                pipe.flush()
+                threading.Event().wait(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read_text(tmp_path / "pipe") == "step: {}"
+    writer.join()
