@@ -61,6 +61,9 @@ class Surroundings:
 def surroundings(session: Session, *, dry: bool = False, notes: tuple[str, ...] = ()) -> Surroundings:
     """Return the surroundings of one run; a *dry* one moves no counter and leaves no trace."""
     connectors = read_connectors(session.connectors) if session.connectors else Connectors()
+    if session.secrets and not session.secrets.is_dir():
+        message = f"the folder of secrets {session.secrets} is not there"
+        raise SettingsError(message, hint="name a folder that holds one file per secret", where="--secrets")
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
     started = session.now()
     counter = Counter(session.state.folder / "counters", dry=dry)

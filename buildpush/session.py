@@ -23,6 +23,14 @@ def _home() -> Path | None:
     return None
 
 
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        message = "the working folder was removed"
+        raise SettingsError(message, hint="change to a folder that is there") from error
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -65,7 +73,7 @@ class Session:
         """Return the surroundings of this process, but for what is given."""
         return cls(
             env=dict(os.environ if env is None else env),
-            cwd=cwd or Path.cwd(),
+            cwd=cwd or _working_folder(),
             home=_home(),
             state=State.default(),
             connectors=connectors,

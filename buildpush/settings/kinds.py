@@ -167,6 +167,14 @@ def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _variable_name(text: str) -> str:
+    if not _ARGUMENT.match(text):
+        # It stays out of the message: somebody may have put the secret itself there.
+        message = "what stands here is not the name of a variable"
+        raise refuse(message, "name the variable that holds the secret")
+    return text
+
+
 def _printable(text: str) -> str:
     if "\0" in text:
         message = f"{text!r} holds a NUL character"
@@ -271,5 +279,5 @@ Tags = Annotated[tuple[TagText, ...], AfterValidator(_once), AfterValidator(_som
 Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]
 Labels = Mapping[LabelName, Line]
-EnvSecrets = Mapping[ArgumentName, ArgumentName]
+EnvSecrets = Mapping[ArgumentName, Annotated[str, AfterValidator(_variable_name)]]
 FileSecrets = Mapping[ArgumentName, FileText]
