@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,66 @@ def test_a_password_in_the_address_of_jfrogs_own_variable_is_shown_nowhere(tmp_p
     shown = "".join(capsys.readouterr())
     assert "********@127.0.0.1" in shown
     assert "pw-in-a-url" not in shown
+
+
+def _dockerfile(tmp_path, monkeypatch, text="FROM scratch\nCOPY Dockerfile /\n"):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path, monkeypatch, capsys):
+    _dockerfile(tmp_path, monkeypatch)
+    assert run_command(["check", "--repo", "127.0.0.1:1/a/b", "--secrets", "nope"]) == 2
+    assert "the folder of secrets nope is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "check", "build"])
+def test_a_target_that_is_not_there_is_found_before_an_engine_is_chosen(tmp_path, monkeypatch, capsys, command):
+    _dockerfile(tmp_path, monkeypatch)
+    assert run_command([command, "--repo", "127.0.0.1:1/a/b", "--target", "nope"]) == 3
+    assert "the target stage 'nope' is not in Dockerfile" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("COPY --from=own Dockerfile /", "Dockerfile:2: the stage own copies from itself"),
+        ("COPY --chown=99999999999 Dockerfile /", "99999999999 is higher than any number of a user"),
+        ("STOPSIGNAL FOO", "'FOO' is not a signal"),
+        ("STOPSIGNAL 65", "'65' is not a signal"),
+        ("ENV A=aaaaaaaa\n" + "ENV A=$A$A\n" * 27, "a value is longer than"),
+    ],
+)
+def test_a_line_that_no_engine_can_do_is_an_error_with_its_number(tmp_path, monkeypatch, capsys, line, says):
+    _dockerfile(tmp_path, monkeypatch, f"FROM scratch AS own\n{line}\n")
+    assert run_command(["build", "--repo", "127.0.0.1:1/a/b", "--engine", "native"]) == 3
+    shown = capsys.readouterr().err
+    assert says in shown
+    assert "Dockerfile:" in shown
+
+
+def test_a_secret_in_place_of_the_variable_that_holds_it_is_not_shown(tmp_path, monkeypatch, capsys):
+    _dockerfile(tmp_path, monkeypatch)
+    assert run_command(["check", "--repo", "127.0.0.1:1/a/b", "--env-docker-secrets", "id=planted-s3cret!!"]) == 2
+    shown = "".join(capsys.readouterr())
+    assert "not the name of a variable" in shown
+    assert "planted" not in shown
+
+
+def test_a_working_folder_that_was_removed_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    try:
+        assert run_command(["check", "--repo", "127.0.0.1:1/a/b"]) == 2
+    finally:
+        monkeypatch.undo()
+    assert "the working folder was removed" in capsys.readouterr().err
+
+
+def test_a_name_that_the_locale_cannot_write_is_copied_all_the_same(tmp_path, monkeypatch):
+    _dockerfile(tmp_path, monkeypatch, "FROM scratch\nCOPY Dockerfile /ü\n")
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "buildpush", "build", "--repo", "h.example/a/b", "--engine", "native"]
+    ended = subprocess.run(words, env=env, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
+from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest, Image, Index
 
 AUTO = "auto"
@@ -81,6 +82,7 @@ def choose(
         EngineMissingError: the engine that was asked for, or each that could do it, is not here.
         DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
     """
+    _require_target(request)
     if wanted != AUTO:
         engine = _named(wanted, candidates)
         refuse_unspelled(engine, set_names, sink)
@@ -104,6 +106,18 @@ def choose(
         raise unreadable
     message = f"no engine can build this: {'; '.join(passed)}"
     raise EngineMissingError(message, hint=_remedies(candidates), setting="engine")
+
+
+def _require_target(request: BuildRequest) -> None:
+    """Refuse a target that the Dockerfile has not, whichever engine would build it; numbers are left to the engine."""
+    if request.target is None or request.target.isdecimal():
+        return
+    try:
+        file = dockerfile.read(request.dockerfile, request.context)
+    except DockerfileError:
+        return  # each engine says so itself, or can read it
+    if file.stages:
+        file.target(request.target)
 
 
 def _remedies(candidates: Iterable[Engine]) -> str | None:

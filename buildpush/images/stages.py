@@ -79,7 +79,7 @@ def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int) -> Origin
     """Return what ``--from=NAME`` in *stage* means: an earlier stage by name or number, else an image.
 
     Raises:
-        DockerfileError: the number is not that of an earlier stage.
+        DockerfileError: the number is not that of an earlier stage, or it is the stage itself.
     """
     if _NUMBER.match(name):
         if int(name) < stage.number:
@@ -87,6 +87,9 @@ def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int) -> Origin
         message = f"--from={name} is not the number of an earlier stage"
         raise DockerfileError(message, where=dockerfile.where(line))
     earlier = dockerfile.stage(name, before=stage.number)
+    if not earlier and name.lower() == stage.name:
+        message = f"the stage {stage.name} copies from itself"
+        raise DockerfileError(message, hint="name an earlier stage, or an image", where=dockerfile.where(line))
     return Origin(stage=earlier) if earlier else Origin(image=None if name == "scratch" else name)
 
 

@@ -117,7 +117,12 @@ def header(entry: Entry) -> bytes:
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
     if _is_plain(whole, target) and _fit(*numbers):
         return _ustar(whole.encode(), numbers, _KINDS[kind], target.encode())
-    return _long_header(os.fsencode(whole), numbers, _KINDS[kind], os.fsencode(target))
+    return _long_header(_encoded(whole), numbers, _KINDS[kind], _encoded(target))
+
+
+def _encoded(path: str) -> bytes:
+    # Not as the locale says: the same names give the same bytes on every machine.
+    return path.encode("utf-8", "surrogateescape")
 
 
 def size_of(entries: Iterable[Entry]) -> int:
@@ -538,7 +543,7 @@ class Reader(io.BufferedIOBase):
 def in_order(paths: Iterable[str]) -> list[str]:
     """Return *paths* sorted by their bytes."""
     found = list(paths)
-    return sorted(found) if all(map(str.isascii, found)) else sorted(found, key=os.fsencode)
+    return sorted(found) if all(map(str.isascii, found)) else sorted(found, key=_encoded)
 
 
 def is_special(mode: int) -> bool:

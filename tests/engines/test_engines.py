@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +38,7 @@ ALL = {name: "itself" for engine in known() for name in engine.spells}
 
 def chosen(*candidates, wanted="auto", set_names=frozenset(), events=None):
     events = [] if events is None else events
-    return choose(wanted, set_names, None, candidates, events.append).name
+    return choose(wanted, set_names, SimpleNamespace(target=None), candidates, events.append).name
 
 
 def test_auto_takes_the_first_that_can_and_says_why():

@@ -129,6 +129,8 @@ def _owner(scene: Scene, name: str, line: int) -> tuple[int, int] | None:
 def _identity(scene: Scene, name: str, file: str, line: int) -> tuple[int, int]:
     if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
         return int(name), int(name)
+    if re.fullmatch(r"[0-9]+", name):
+        raise scene.error(line, f"{name[:60]} is higher than any number of a user or group", f"at most {_HIGHEST_ID}")
     found = scene.draft.files.identity(name, file)
     if found:
         return found

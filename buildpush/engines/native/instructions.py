@@ -21,6 +21,15 @@ OWN_SHELL = ["/bin/sh", "-c"]
 _PORT = re.compile(r"(?:.*:)?(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _NANOSECONDS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
+# Of Linux, whatever machine this is: its containers know no others.
+_SIGNALS = (
+    "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
+    " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
+)
+_SIGNAL = re.compile(
+    rf"(?:(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+\d{{1,2}})?|RTMAX(?:-\d{{1,2}})?)|[1-9]|[1-5]\d|6[0-4])\Z",
+    re.IGNORECASE,
+)
 _SHORTEST = 1_000_000
 _HIGHEST_PORT = 65535
 
@@ -193,6 +202,9 @@ def volume(scene: Scene, instruction: Instruction) -> None:
 def stop_signal(scene: Scene, instruction: Instruction) -> None:
     """STOPSIGNAL, as written."""
     name = scene.expand(instruction.rest, instruction.line)
+    if not _SIGNAL.match(name):
+        hint = "write its name, such as SIGTERM, or its number"
+        raise scene.error(instruction.line, f"STOPSIGNAL: {name[:40]!r} is not a signal", hint)
     scene.draft.config["StopSignal"] = name
     scene.draft.note(f"STOPSIGNAL {name}")
 
