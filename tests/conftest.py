@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import urllib3  # noqa: F401  at its first import it binds a socket to look for IPv6, which no fast test may
 
+from buildpush import secrets
 from buildpush.sandbox import Sandbox
 
 # Read once, before any test changes the environment.
@@ -111,6 +112,12 @@ def _guard(request, monkeypatch) -> None:
         allow_loopback_only(monkeypatch)
     else:
         forbid_sockets(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch) -> None:
+    """Forget the secrets of a test after it: they would be stars in the messages that others look at."""
+    monkeypatch.setattr(secrets, "_forms", secrets._forms)
 
 
 @pytest.fixture(scope="session")

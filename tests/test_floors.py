@@ -40,7 +40,7 @@ FLOORS = {
     "state": 3,
     "meter": 2,
     "errors": 1,
-    "secrets": 1,
+    "secrets": 0,
     "events": 1,
 }
 
