@@ -9,10 +9,16 @@ from dataclasses import replace
 import pytest
 
 from buildpush.engines.native import Native
+from buildpush.events import Event, Traffic
+from buildpush.http import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Platform
+from buildpush.images.references import Repository
 from buildpush.images.tar import BLOCK, Entry, size_of, write
+from buildpush.registry.auth import Credential, Keychain
+from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
+from buildpush.registry.push import push
 
 LATER = 3600  # files of a test are young; the build of an hour later trusts their times
 
@@ -179,3 +185,22 @@ def test_the_size_of_a_layer_is_known_before_it_is_read(path, size):
         Entry(f"{path}/l", "link", target="t" * 120),
     ]
     assert size_of(entries) == sum(map(len, write(entries)))
+
+
+@pytest.mark.sandbox
+def test_what_did_not_change_is_pushed_without_reading_a_file(folder, box, memory):
+    folder.dockerfile("FROM scratch\nCOPY d /d\n")
+    repository = Repository(box.host, "docker-local/known")
+    keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
+    engine = Native(folder.pull, now=lambda: time.time() + LATER, diff_ids=memory)
+    events: list[Event] = []
+    with Http() as http:
+        registry = Registry(http, keychain, memory=memory)
+        for tag in ("1", "2"):
+            with engine.build(folder.request()) as image:
+                push(image, [repository.tagged(tag)], registry, sink=events.append)
+
+    first, second = (event for event in events if isinstance(event, Traffic))
+    assert first.read
+    assert second.read == 0
+    assert box.digest(repository.path, "1") == box.digest(repository.path, "2")
