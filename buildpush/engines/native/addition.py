@@ -31,8 +31,8 @@ class Tree(Protocol):
         """Return the same thing for two of its files that are one file, or ``None``."""
         ...
 
-    def below(self, path: str) -> Iterable[Entry]:
-        """Give what is below a folder."""
+    def below(self, path: str, target: str = "") -> Iterable[Entry]:
+        """Give what is below a folder, as it is called when the folder is called *target*."""
         ...
 
 
@@ -49,6 +49,8 @@ class Looks:
         uid, gid = self.owner or (entry.uid, entry.gid)
         mode = entry.mode if self.mode is None or entry.kind == "link" else self.mode
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
+        if (path, uid, gid, mode, modified) == (entry.path, entry.uid, entry.gid, entry.mode, entry.modified):
+            return entry
         return Entry(path, entry.kind, mode, uid, gid, modified, entry.size, entry.target, entry.content)
 
 
@@ -99,13 +101,11 @@ class Addition:
 
     def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str) -> None:
         self.folder(target, modified=folder.modified)
-        cut = len(path) + 1 if path else 0
-        for entry in tree.below(path):
-            landing = f"{target}/{entry.path[cut:]}" if target else entry.path[cut:]
-            self._place(entry, landing)
+        for entry in tree.below(path, target):
+            self._place(entry, entry.path)
             link = tree.hard_link(entry) if entry.kind == "file" else None
             if link is not None:
-                self._links[landing] = (path, link)
+                self._links[entry.path] = (path, link)
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
         """Write a file of its own: a heredoc."""
@@ -176,14 +176,20 @@ class Addition:
         """Return the layer: what was added and the folders above it, sorted by path."""
         self._date_implied()
         whole = dict(self._added)
-        for path in self._added:
-            while (path := path.rpartition("/")[0]) and path not in whole:
-                whole[path] = self.files.get(path) or Entry(path, "folder", NEW_FOLDER)
+        for folder in {path.rpartition("/")[0] for path in self._added}:
+            above = folder
+            while above and above not in whole:
+                whole[above] = self.files.get(above) or Entry(above, "folder", NEW_FOLDER)
+                above = above.rpartition("/")[0]
+        if not self._links:
+            return tuple(whole[path] for path in in_order(whole))
         firsts: dict[object, str] = {}
         return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
 
     def _date_implied(self) -> None:
         """Give folders that nobody wrote the newest time of what was added: the same files, the same layer."""
+        if not self._implied:
+            return
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)
         for path in self._implied & self._added.keys():
             self._put(self._added[path]._replace(modified=newest))

@@ -115,20 +115,25 @@ class Context:
         if found is None:
             message = f"{path or self.root} is gone"
             raise ContextError(message, setting="context")
-        return self._entry(path, found)
+        return self._entry(path, path, found)
 
     def hard_link(self, entry: Entry) -> object:
         """Return the same thing for two entries that are one file, and ``None`` for a file with one name."""
         content = entry.content
         return (content.device, content.inode) if isinstance(content, OnDisk) and content.names > 1 else None
 
-    def below(self, path: str) -> list[Entry]:
-        """Return everything below the folder *path* that is not left out, folders before what is in them."""
+    def below(self, path: str, target: str = "") -> list[Entry]:
+        """Return everything below the folder *path* that is not left out, folders before what is in them.
+
+        Args:
+            path: in the context.
+            target: what *path* is called in the entries.
+        """
         found: list[Entry] = []
-        self._scan(path, self.ignore.hides(path), found)
+        self._scan(path, target, self.ignore.hides(path), found)
         return found
 
-    def _scan(self, path: str, hidden: bool, found: list[Entry]) -> None:
+    def _scan(self, path: str, target: str, hidden: bool, found: list[Entry]) -> None:
         """Add what is below *path*, which is *hidden* or not."""
         try:
             with os.scandir(self._real(path)) as listing:
@@ -136,24 +141,23 @@ class Context:
         except OSError as error:
             message = f"{path or self.root} cannot be read: {error.strerror}"
             raise ContextError(message, setting="context") from error
+        inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         for name in in_order(items):
-            inner = f"{path}/{name}" if path else name
-            self._item(inner, items[name], self._hides(inner, hidden), found)
+            item, inner = items[name], inside + name
+            left_out = self.ignore.hides(inner) if self._named and self._named.match(inner) else hidden
+            if item.is_dir(follow_symlinks=False):
+                self._folder(inner, below + name, item, left_out, found)
+            elif not left_out:
+                found.append(self._entry(inner, below + name, item.stat(follow_symlinks=False)))
 
-    def _hides(self, path: str, above: bool) -> bool:
-        """Return whether *path* is left out; *above* says it of its folder, which decides for what no line names."""
-        return self.ignore.hides(path) if self._named and self._named.match(path) else above
-
-    def _item(self, path: str, item: os.DirEntry[str], hidden: bool, found: list[Entry]) -> None:
-        if not item.is_dir(follow_symlinks=False):
-            if not hidden:
-                found.append(self._entry(path, item.stat(follow_symlinks=False)))
-        elif not hidden or self.ignore.keeps_some:
-            place = len(found)
-            found.append(self._entry(path, item.stat(follow_symlinks=False)))
-            self._scan(path, hidden, found)
-            if hidden and len(found) == place + 1:
-                found.pop()
+    def _folder(self, path: str, target: str, item: os.DirEntry[str], hidden: bool, found: list[Entry]) -> None:
+        if hidden and not self.ignore.keeps_some:
+            return
+        place = len(found)
+        found.append(self._entry(path, target, item.stat(follow_symlinks=False)))
+        self._scan(path, target, hidden, found)
+        if hidden and len(found) == place + 1:
+            found.pop()
 
     def _keeps_below(self, path: str) -> bool:
         """Return whether something in the hidden folder *path* is kept all the same."""
@@ -161,22 +165,23 @@ class Context:
         is_folder = found is not None and stat.S_ISDIR(found.st_mode)
         return is_folder and self.ignore.keeps_some and bool(self.below(path))
 
-    def _entry(self, path: str, found: os.stat_result) -> Entry:
+    def _entry(self, path: str, target: str, found: os.stat_result) -> Entry:
+        """Return what *path* is, called *target*."""
         mode = found.st_mode
-        modified = found.st_mtime_ns // 1_000_000_000 if self.created is None else self.created
+        when = found.st_mtime_ns
+        modified = when // 1_000_000_000 if self.created is None else self.created
         if stat.S_ISREG(mode):
-            content = OnDisk(
-                self._real(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink
-            )
-            return Entry(path, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", content)
+            real = self._real(path)
+            seen = OnDisk(real, when, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink)
+            return Entry(target, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", seen)
         if stat.S_ISDIR(mode):
-            return Entry(path, "folder", mode & 0o7777, modified=modified)
+            return Entry(target, "folder", mode & 0o7777, modified=modified)
         if is_special(mode):
             message = (
                 f"{path} is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}, which an image cannot take from a context"
             )
             raise ContextError(message, hint=f"remove it, or list it in {self.ignore.path}", setting="context")
-        return Entry(path, "link", 0o777, modified=modified, target=self._link(path) or "")
+        return Entry(target, "link", 0o777, modified=modified, target=self._link(path) or "")
 
     def _stat(self, path: str) -> os.stat_result | None:
         try:

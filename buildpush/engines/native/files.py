@@ -157,11 +157,11 @@ class Files:
         """Return the same thing for two entries that are one file."""
         return entry.content if isinstance(entry.content, InTar) else None
 
-    def below(self, path: str) -> Iterator[Entry]:
-        """Give everything below the folder *path*, folders before what is in them."""
-        inside = f"{path}/" if path else ""
+    def below(self, path: str, target: str = "") -> Iterator[Entry]:
+        """Give everything below the folder *path*, which the entries call *target*, folders before what is in them."""
+        inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         for name in in_order(name for name in self.entries if name.startswith(inside)):
-            yield self.entries[name]
+            yield self.entries[name]._replace(path=below + name[len(inside) :])
 
     def text(self, path: str) -> str | None:
         """Return the text of the file *path*, up to 1 MiB, or ``None`` where there is none."""
