@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent
 TUTORIALS = ROOT / "notebooks"
 EXECUTED = ROOT / "docs" / "_executed"
 FLOORS = ROOT / "tests" / "test_floors.py"
+FIGURES = ROOT / "docs" / "performance.jsonl"
 
 project = "buildpush"
 author = "the buildpush authors"
@@ -147,11 +148,20 @@ def doors() -> nodes.table:
 
 def table(head: tuple[str, str], rows: Iterable[tuple[list[str], list[str]]]) -> nodes.table:
     """Return a table of two columns whose cells hold code words."""
-    body = nodes.tbody("", *(row(*(words(cell) for cell in cells)) for cells in rows))
-    group = nodes.tgroup("", nodes.colspec(colwidth=1), nodes.colspec(colwidth=3), cols=2)
-    group += nodes.thead("", row(*(nodes.paragraph(word, word) for word in head)))
-    group += body
+    return table_of(head, [[words(cell) for cell in cells] for cells in rows], (1, 3))
+
+
+def table_of(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], widths: Sequence[int]) -> nodes.table:
+    """Return a table of any cells."""
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(widths))
+    group += nodes.thead("", row(*map(text, head)))
+    group += nodes.tbody("", *(row(*cells) for cells in rows))
     return nodes.table("", group)
+
+
+def text(words: str) -> nodes.paragraph:
+    """Return a paragraph of plain words."""
+    return nodes.paragraph(words, words)
 
 
 def row(*cells: nodes.Node) -> nodes.row:
@@ -167,6 +177,67 @@ def words(names: list[str]) -> nodes.paragraph:
     return paragraph
 
 
+class FiguresDirective(SphinxDirective):
+    """``{figures} ROW``: what the benchmarks measured for a row; without one, where that was."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table, or the words that there is nothing to show yet."""
+        self.env.note_dependency(str(FIGURES))
+        lines = [json.loads(line) for line in FIGURES.read_text(encoding="utf-8").splitlines()]
+        if not self.arguments:
+            found = [line for line in lines if "machine" in line]
+            return [machine_table(found[0])] if found else [text("Not measured yet.")]
+        found = [line for line in lines if line.get("row") == self.arguments[0]]
+        return [figures_table(found)] if found else [text("Not measured here.")]
+
+
+def machine_table(line: dict[str, Any]) -> nodes.table:
+    """Return where it was measured, with what, and how often."""
+    facts = line["machine"] | {"size": f"{line['megabytes']} MB", "rounds": str(line["rounds"])}
+    return table_of(("What", "Which"), [[text(name), text(said)] for name, said in facts.items()], (1, 3))
+
+
+def figures_table(lines: list[dict[str, Any]]) -> nodes.table:
+    """Return a line for each thing that was done, a column for each registry."""
+    registries = list(dict.fromkeys(line["registry"] for line in lines))
+    by_name: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in lines:
+        by_name.setdefault(line["name"], {})[line["registry"]] = line
+    rows = [
+        [text(name), *(figure(found.get(one)) for one in registries), text(next(iter(found.values())).get("aim", ""))]
+        for name, found in by_name.items()
+    ]
+    return table_of(("What", *(f"to {one}" for one in registries), "Aim"), rows, (3, *(3 for _ in registries), 2))
+
+
+def figure(line: dict[str, Any] | None) -> nodes.paragraph:
+    """Return a figure, the ratio to ours, and what else is known of it."""
+    if line is None:
+        return text("")
+    rest = [f"{line['ratio']:.1f} times as long"] if "ratio" in line else []
+    rest += [] if line.get("kept", True) else ["aim missed"]
+    rest += [told(name, value) for name, value in line.get("more", {}).items()]
+    main = worded(line["value"], line["unit"])
+    return nodes.paragraph("", "", nodes.strong(main, main), nodes.Text("".join(f", {words}" for words in rest)))
+
+
+def told(name: str, value: float) -> str:
+    """Return a fact in words; its name begins with its unit."""
+    unit, _, about = name.partition(" ")
+    return f"{worded(value, unit)} {about}".strip()
+
+
+def worded(value: float, unit: str) -> str:
+    """Return a figure for people."""
+    if unit == "seconds":
+        return f"{value:.1f} s" if abs(value) >= 1 else f"{value * 1000:.0f} ms"
+    if unit == "bytes":
+        return f"{value / 1e6:.1f} MB"
+    return f"{value:.2f} times" if unit == "times" else f"{value:.0f} {unit}"
+
+
 def unlink_loopback(app: Sphinx, document: nodes.document) -> None:
     """Show the addresses of a sandbox that is gone as text: nobody can follow them."""
     del app
@@ -177,8 +248,9 @@ def unlink_loopback(app: Sphinx, document: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Check that there is something to show, register the two tables, and unlink what is gone."""
+    """Check that there is something to show, register the tables, and unlink what is gone."""
     check_tutorials()
     app.connect("doctree-read", unlink_loopback)
     app.add_directive("floors", HouseDirective)
     app.add_directive("doors", HouseDirective)
+    app.add_directive("figures", FiguresDirective)

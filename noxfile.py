@@ -139,7 +139,7 @@ def _install_engines(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Figures, paired in one run; nothing is asserted."""
+    """Figures, paired in one run; nothing is asserted. ``-- push`` prints the long table of the push."""
     session.install(f".[{EXTRAS}]")
     session.run("python", "-m", "benchmarks", *session.posargs)
 

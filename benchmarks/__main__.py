@@ -1,30 +1,46 @@
-"""``python -m benchmarks [start] [push] [docs]``: print figures; nothing is asserted."""
+"""``python -m benchmarks [start] [small] [docs] [push]``: print figures; nothing is asserted."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+from pathlib import Path
 
-from benchmarks import docs, push, startup
+from benchmarks import docs, small, startup
+from benchmarks.pushing import registries, table
+
+USUAL = ("start", "small", "docs")  # a few minutes; the table of the push takes half an hour
+PARTS = (*USUAL, "push")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="start, push or docs; all if none is named")
-    parser.add_argument("--rounds", type=int, default=15, help="of the starts; a third as many pushes")
-    parser.add_argument("--megabytes", type=int, default=100, help="to build and push")
-    wanted = parser.parse_args()
-    parts = wanted.parts or ["start", "push", "docs"]
-    if unknown := set(parts) - {"start", "push", "docs"}:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    wanted = _parser().parse_args()
+    parts = wanted.parts or USUAL
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors\n")
     if "start" in parts:
-        startup.measure(wanted.rounds)
-    if "push" in parts:
-        push.measure(max(1, wanted.rounds // 3), wanted.megabytes)
+        startup.measure(wanted.rounds or 15)
+    if "small" in parts:
+        small.measure(wanted.rounds or 5, wanted.size or 100)
     if "docs" in parts:
         docs.measure()
+    if "push" in parts:
+        rows, kinds = wanted.only or list(table.ROWS), wanted.registry or list(registries.KINDS)
+        table.measure(table.Wish(rows, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    words = f"{', '.join(PARTS)}; if none is named, {', '.join(USUAL)}"
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=words)
+    parser.add_argument("--rounds", type=int, help="turns; 15 starts, 5 small pushes and 3 large ones if not given")
+    parser.add_argument(
+        "--size", type=int, metavar="MB", help="of the image; 100 for small, 1000 for push if not given"
+    )
+    parser.add_argument("--only", action="append", choices=list(table.ROWS), help="row of push; may be repeated")
+    parser.add_argument("--registry", action="append", choices=list(registries.KINDS), help="of push; may be repeated")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the JSON lines of push, for the documentation")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""The table of the push: its rows, and what is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.pushing import again, against, breaks, growth, registries
+from benchmarks.pushing.figures import Entry, Figures
+from benchmarks.pushing.ground import Ground, Missing, need
+
+Measure = Callable[[Ground], list[Entry]]
+
+ROWS: dict[str, tuple[str, Measure]] = {
+    "ceiling": ("what the registry takes at most", growth.ceilings),
+    "daemon": ("image of a Docker daemon, overlay2 store", against.of_a_daemon),
+    "plain": ("OCI layout of uncompressed layers, gzip on the way", against.of_a_plain_layout),
+    "packed": ("OCI layout of compressed layers", against.of_a_packed_layout),
+    "build": ("build and push of a context that is only copied", against.of_a_build),
+    "unchanged": ("nothing changed", again.unchanged),
+    "changed": ("one small layer of 20 changed", again.one_of_twenty),
+    "memory": ("peak memory", growth.memory),
+    "size": ("growth with size", growth.by_size),
+    "layers": ("growth with the number of layers", growth.by_layers),
+    "line": ("a line that resets", breaks.bad_line),
+    "killed": ("kill -9 in the middle, and the same command again", breaks.killed),
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is measured: rows and registries by name, megabytes, rounds, and where the lines of JSON are kept."""
+
+    rows: Sequence[str]
+    kinds: Sequence[str]
+    megabytes: int = 1000
+    rounds: int = 3
+    save: Path | None = None
+
+
+def measure(wish: Wish) -> None:
+    """Print every row as it comes, and one line of JSON per figure at the end."""
+    print(
+        f"{wish.megabytes} MB of this machine's files into registries on loopback, in turns, medians of {wish.rounds}"
+    )
+    figures = Figures()
+    with ExitStack() as stack:
+        ground = Ground(wish.megabytes, wish.rounds, _cache(), stack)
+        for name in wish.rows:
+            for kind in wish.kinds:
+                _row(ground, name, kind, figures)
+    lines = figures.lines(wish.megabytes, wish.rounds)
+    print("\n" + "\n".join(lines))
+    if wish.save:
+        wish.save.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
+    title, act = ROWS[name]
+    print(f"\n{title}, to {kind}")
+    ground.kind = kind
+    try:
+        need(registries.missing(kind))
+        figures.add(name, kind, act(ground))
+    except Missing as missing:
+        print(f"  not measured: there is no {missing}")
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(home) / "buildpush-benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
