@@ -96,9 +96,10 @@ class State:
 
 def private_folder(path: Path) -> None:
     """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody."""
-    for folder in (*reversed(path.parents), path):
-        if not folder.is_dir():
+    for folder in reversed(path.parents):
+        if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
