@@ -141,7 +141,7 @@ class RegistryError(PushError):
 
 
 class DigestError(PushError):
-    """Bytes are not those that were promised; nothing was tagged."""
+    """Bytes are not those that were promised."""
 
 
 class AuthenticationError(BuildPushError):

@@ -118,10 +118,6 @@ class Here:
         """Return what the commands may know; asked each time, since secrets become known on the way."""
         return {name: value for name, value in self._env.items() if name in self._trusted or not is_known(value)}
 
-    def find(self, program: str) -> str | None:
-        """Return the path of *program*, or ``None`` where it is not on this machine."""
-        return shutil.which(program, path=self._env.get("PATH", os.defpath))
-
 
 @contextlib.contextmanager
 def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[str]:

@@ -143,14 +143,6 @@ def test_what_a_program_leaves_running_does_not_hold_us_up(tmp_path, monkeypatch
     assert _is_gone(int(note.read_text()))
 
 
-def test_find_says_where_a_program_is(tmp_path):
-    (tmp_path / "tool").write_text("")
-    (tmp_path / "tool").chmod(0o755)
-
-    assert Here({"PATH": str(tmp_path)}).find("tool") == str(tmp_path / "tool")
-    assert Here({"PATH": str(tmp_path)}).find("other") is None
-
-
 def test_a_recorded_place_remembers_and_answers_in_order():
     place = Recorded([Ran(1, "first"), Ran(0, "then")])
 

@@ -11,37 +11,6 @@ from fnmatch import fnmatchcase
 
 from buildpush.secrets import redact
 
-# Facts about the run that every CI system offers in words of its own; none of them is a credential by design.
-ALLOWED = (
-    "CI",
-    "BUILD_*",  # Jenkins, Azure
-    "JOB_NAME",
-    "BRANCH_NAME",
-    "CHANGE_ID",
-    "GIT_BRANCH",
-    "GIT_COMMIT",
-    "GIT_URL",
-    "CI_COMMIT_*",  # GitLab, Woodpecker
-    "CI_JOB_*",
-    "CI_PIPELINE_*",
-    "CI_PROJECT_*",
-    "DRONE_BRANCH",
-    "DRONE_BUILD_*",
-    "DRONE_COMMIT*",
-    "DRONE_REPO*",
-    "DRONE_STAGE_*",
-    "DRONE_STEP_*",
-    "DRONE_TAG",
-    "GITHUB_ACTOR",
-    "GITHUB_REF*",
-    "GITHUB_REPOSITORY",
-    "GITHUB_RUN_*",
-    "GITHUB_SHA",
-    "GITHUB_WORKFLOW",
-    "HARNESS_*_ID",
-    "SOURCE_DATE_EPOCH",
-)
-
 _SECRET_PART = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
 # As whole parts only: MONKEY and AUTHOR are no secrets.
 _SECRET_WORDS = frozenset({"KEY", "APIKEY", "AUTH", "PASS", "PSW", "PWD", "PAT", "JWT", "COOKIE", "NETRC"})
@@ -52,7 +21,7 @@ def names_a_secret(name: str) -> bool:
     return bool(_SECRET_PART.search(name)) or bool(_SECRET_WORDS & set(name.upper().split("_")))
 
 
-def allowed_environment(env: Mapping[str, str], patterns: Iterable[str] = ALLOWED) -> dict[str, str]:
+def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
     """Return the variables of *env* that a build-info may show, sorted by name.
 
     A name must fit one of *patterns* (``*`` stands for anything, case counts).

@@ -55,9 +55,7 @@ class Published:
     started: datetime
 
 
-def check_publish(
-    client: Artifactory, name: str, number: str, *, project: str = "", again: bool = True, sink: Sink = ignore
-) -> None:
+def check_publish(client: Artifactory, name: str, number: str, *, project: str = "", sink: Sink = ignore) -> None:
     """Check before building what can be checked of a later :func:`publish`.
 
     Artifactory offers no way to ask an ordinary account for its right to publish; what is seen is that it takes the
@@ -76,9 +74,6 @@ def check_publish(
     except BuildInfoError as error:
         raise _beforehand(error) from error
     earlier = [run.started for run in runs if run.number == number]
-    if earlier and not again:
-        message = f"build {name} {number} was published before, at {earlier[0]}"
-        raise SettingsError(message, hint="give this build another number", setting="build_number")
     if earlier:
         times = f"{len(earlier)} times, last" if len(earlier) > 1 else "once,"
         text = f"build {name} {number} was published before ({times} at {earlier[0]}); this becomes one more run of it"

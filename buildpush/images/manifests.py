@@ -12,9 +12,7 @@ from typing import Any
 
 from buildpush.errors import BadNameError, DigestError, PushError, UnsupportedError
 from buildpush.images.model import (
-    DOCKER_INDEX,
     DOCKER_LAYER,
-    DOCKER_MANIFEST,
     INDEX_TYPES,
     MANIFEST_TYPES,
     OCI_LAYER,
@@ -115,11 +113,6 @@ def compression_of(media_type: str) -> Compression:
 def is_elsewhere(media_type: str) -> bool:
     """Return whether a layer's bytes are fetched from their maker and never pushed."""
     return "nondistributable" in media_type or "foreign" in media_type
-
-
-def is_docker(media_type: str) -> bool:
-    """Return whether a manifest's type is Docker's own."""
-    return media_type in {DOCKER_INDEX, DOCKER_MANIFEST}
 
 
 def read_config(data: bytes) -> Mapping[str, Any]:

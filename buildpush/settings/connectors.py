@@ -97,7 +97,6 @@ class Connector:
     where: str
     folder: Path
     scope: str = ""
-    provider: str = "Other"
     auth: Auth = Auth()
     notes: tuple[str, ...] = ()
 
@@ -219,13 +218,13 @@ def _connector(node: Node, folder: Path) -> Connector:
         message = f"{identifier.text!r} is not an identifier"
         raise SourceError(message, where=identifier.where, hint="use letters, digits and underscores")
     url = _text(spec, "dockerRegistryUrl")
+    _check_provider(spec)
     return Connector(
         identifier=identifier.text,
         url=_address(url),
         where=identifier.where,
         folder=folder,
         scope=_scope(entry),
-        provider=_provider(spec),
         auth=_auth(_entry(spec, "auth")),
         notes=tuple(_notes(spec)),
     )
@@ -244,14 +243,12 @@ def _scope(entry: Node) -> str:
     return "org" if entry.entries.get("orgIdentifier") else "account"
 
 
-def _provider(spec: Node) -> str:
+def _check_provider(spec: Node) -> None:
+    """Refuse a provider that Harness does not have; which one it is makes no difference here."""
     node = spec.entries.get("providerType")
-    if node is None or node.value is None:
-        return "Other"
-    if node.text not in PROVIDERS:
+    if node and node.value is not None and node.text not in PROVIDERS:
         message = f"{node.text!r} is no provider"
         raise SourceError(message, where=node.where, hint=f"one of {', '.join(PROVIDERS)}; for JFrog it is Other")
-    return node.text
 
 
 def _auth(node: Node) -> Auth:

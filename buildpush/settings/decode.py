@@ -13,7 +13,6 @@ from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.kinds import FALSE, REFERENCE_HINT, TRUE, duration_text, is_reference, switch_of
 from buildpush.settings.written import Origin, Raw
 
-SCALARS = frozenset({"text", "path", "switch", "number", "choice", "duration", "secret"})
 READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from buildpush.errors import ExpressionError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
+from buildpush.http import is_loopback
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.secrets import Secret, known_in
@@ -399,7 +400,7 @@ def _build_info(
     if settings.artifactory_url:
         url, source = targets.artifactory_address(settings.artifactory_url), work.who("artifactory_url")
     else:
-        plain_http = bool(connector and connector.plain_http) or _on_this_machine(repository.host)
+        plain_http = bool(connector and connector.plain_http) or is_loopback(repository.host)
         url, source = targets.derived_address(repository, connector, plain_http=plain_http), "the registry's host"
     ways = _ways(settings.artifactory_token, "artifactory_token", work)
     if login:
@@ -444,12 +445,6 @@ def _identity(settings: BuildAndPush, repository: Repository, work: _Work) -> Bu
         publish=True,
         sources={"name": name_source, "number": number_source},
     )
-
-
-def _on_this_machine(host: str) -> bool:
-    """Return whether *host* is the loopback, where registries speak plain HTTP."""
-    name = targets.host_name(host)
-    return name in ("localhost", "::1") or name.startswith("127.")
 
 
 def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
