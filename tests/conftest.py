@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import urllib3  # noqa: F401  at its first import it binds a socket to look for IPv6, which no fast test may
+from hypothesis import HealthCheck, settings
 
 from buildpush import secrets
 from buildpush.sandbox import Sandbox
@@ -31,6 +32,11 @@ FOREIGN_NAMES |= {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST
 
 PROCESS_STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 SOCKET_CALLS = ("connect", "connect_ex", "bind")
+
+
+# How fast this machine is at the moment says nothing about what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
