@@ -161,6 +161,8 @@ def box():
 
 QUESTIONS = {
     "docker": ("docker", "info"),  # the program alone is no use without its daemon
+    "busybox": ("/bin/busybox", "true"),
+    "openssl": ("openssl", "version"),
     "buildx": ("docker", "buildx", "version"),
     "crane": ("crane", "version"),
 }
@@ -178,7 +180,7 @@ def missing(program: str) -> str | None:
     return f"{' '.join(question)} ends with {answer.returncode}" if answer.returncode else None
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need():
     """Return a function that skips the test where a program is missing; with ``CI=true`` it mostly fails it."""
 

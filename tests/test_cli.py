@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import os
@@ -23,6 +24,7 @@ from buildpush import engines, http, notebooks, run
 from buildpush.cli import run_command
 from buildpush.pipeline import _Watch
 from buildpush.secrets import Secret
+from buildpush.settings import sources
 from buildpush.state import State
 
 STEP = """\
@@ -584,7 +586,30 @@ def test_a_link_that_leaves_the_context_is_refused(project, capsys):
     (project.folder / "public" / "out").symlink_to("/etc")
     project.dockerfile("FROM scratch\nCOPY public/out/passwd /p\n")
     assert project.run() == 3
-    assert "error:" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "Dockerfile:2" in shown
+    assert "public/out" in shown
+    assert not project.box.tags("docker-local/site")
+
+
+def test_a_dockerfile_outside_the_context_is_refused(project, capsys):
+    (project.folder.parent / "Elsewhere").write_text("FROM scratch\n", encoding="utf-8")
+    assert project.run("--dockerfile", "../Elsewhere") == 2
+    assert "lies outside the context" in capsys.readouterr().err
+    assert not project.box.requests
+
+
+def test_a_step_file_that_may_not_be_read_is_an_error(project, capsys, monkeypatch):
+    """Root may read every file, so the system's answer is played."""
+
+    def refused(path, _name):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(sources, "_opened", refused)
+    assert project.run() == 2
+    shown = capsys.readouterr().err
+    assert "step.yml" in shown
+    assert "Permission denied" in shown
 
 
 def test_a_missing_docker_socket_is_exit_2_with_remedies(project, capsys, monkeypatch):

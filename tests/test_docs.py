@@ -161,8 +161,8 @@ def test_links_to_a_sandbox_that_is_gone_are_text():
     assert shown[1] == link.format("https://acme.jfrog.io/ui/builds/a/1")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium")
-def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path):
+def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path, need):
+    need(BROWSER or "chromium")
     names = [name for name in pages if name not in {"genindex.html", "py-modindex.html", "search.html"}]
     frames = "".join(
         f'<iframe width="360" height="800" title="{name}" src="{(site / name).as_uri()}"></iframe>' for name in names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import shutil
 import socket
 import ssl
 import struct
@@ -536,11 +535,10 @@ def test_the_text_of_an_answer_is_short_and_hides_secrets():
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
+def certificates(tmp_path_factory, need):
     """Return a folder with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
     folder = tmp_path_factory.mktemp("tls")
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl to make certificates")
+    need("openssl")
 
     def run(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)

@@ -38,10 +38,9 @@ def site(box, tmp_path, monkeypatch, need):
 
 
 @pytest.fixture
-def base():
+def base(need):
     """Give the name of a local image with a shell, since no public registry may be reachable."""
-    if not BUSYBOX.exists():
-        pytest.skip("needs /bin/busybox (Debian: busybox-static)")
+    need("busybox")
     name = "buildpush-test-base:1"
     docker("build", "--tag", name, "-", input=_base_context())
     yield name
@@ -107,10 +106,9 @@ def test_a_build_secret_reaches_the_build_and_nothing_that_is_left(site, base, c
     left += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
     assert "********" in shown.err  # the step printed it, so the log had it to hide
     assert not [text for text in left if "planted-build-secret-0815" in text]
-    assert docker("run", "--rm", f"{_pulled(site)}", "cat", "/size").strip() == b"25"
-
-
-def _pulled(site) -> str:
     name = f"{site.host}/docker-local/app:latest"
     docker("pull", name)
-    return name
+    try:
+        assert docker("run", "--rm", name, "cat", "/size").strip() == b"25"
+    finally:
+        docker("rmi", "--force", name)

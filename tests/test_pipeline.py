@@ -47,10 +47,11 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
 
 def test_what_ends_in_time_leaves_nothing_behind():
     before = signal.getsignal(signal.SIGALRM)
+    there = set(threading.enumerate())
     with _limited(order(hours=1), print):
         pass
     assert signal.getsignal(signal.SIGALRM) is before
-    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    assert not [each for each in set(threading.enumerate()) - there if isinstance(each, threading.Timer)]
 
 
 def test_an_error_before_the_timeout_stays_what_it_is():
