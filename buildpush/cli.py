@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
@@ -765,16 +765,18 @@ _KEEPING = """\
   buildpush tutorial -p connectors={connectors}"""
 
 
-@command("Print the JSON schema of buildpush.yaml, for editors.")
+@command("Print the JSON schema of buildpush.yaml or of step files, for editors.")
 def make_schema() -> click.Command:
     """Return the command that prints the schema."""
-    return click.Command("schema", callback=_schema, help=_COMMANDS["schema"][0])
+    document = click.Argument(["document"], type=click.Choice(["project", "step"]), default="project")
+    text = "Print the JSON schema of buildpush.yaml (project), or of a file with a step (step), for editors."
+    return click.Command("schema", callback=_schema, params=[document], help=text)
 
 
-def _schema() -> None:
+def _schema(document: Literal["project", "step"]) -> None:
     from buildpush.settings.schema import schema
 
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(schema(document), indent=2, ensure_ascii=False))
 
 
 @command("Remove what runs left on this machine.")

@@ -711,9 +711,12 @@ def test_a_mistake_of_ours_is_reported_without_its_secrets(capsys, monkeypatch):
     assert "planted-4711" not in shown
 
 
-def test_schema_is_json(capsys):
-    assert run_command(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out)["$schema"]
+@pytest.mark.parametrize(
+    ("words", "title"), [([], "buildpush.yaml"), (["project"], "buildpush.yaml"), (["step"], "step file")]
+)
+def test_schema_is_json_of_the_file_that_is_asked_for(capsys, words, title):
+    assert run_command(["schema", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == title
 
 
 def test_clean_says_what_it_removed(project, capsys):
