@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SECONDS_TO_START = 60
-SWITCHED_OFF = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
+# Not --bridge=none: that makes a daemon remove the bridge of the one that is running already.
+SWITCHED_OFF = ("--iptables=false", "--ip6tables=false", "--ip-masq=false")
 CONFIGURATION = '{"features": {"containerd-snapshotter": false}}'
 
 
