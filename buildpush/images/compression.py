@@ -98,11 +98,6 @@ def library(kind: Compression, level: int) -> str:
     return _coding(kind, level).name
 
 
-def compress(reader: BinaryIO, kind: Compression, level: int = 1) -> Iterator[bytes]:
-    """Give the compressed bytes of *reader*; see :class:`Compressing` for their hashes."""
-    return iter(Compressing(reader, kind, level))
-
-
 class Compressing:
     """The compressed bytes of one layer, made ahead of who takes them; *result* says in the end what went through.
 

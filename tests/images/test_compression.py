@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from buildpush.errors import UnsupportedError
 from buildpush.images import compression
-from buildpush.images.compression import BLOCK, Compressing, Hashes, blocks, compress, digest_of, library
+from buildpush.images.compression import BLOCK, Compressing, Hashes, blocks, digest_of, library
 from buildpush.images.pool import ROOM, Pool
 from buildpush.meter import Meter
 
@@ -37,7 +37,7 @@ class Dripping(io.BytesIO):
 @pytest.mark.parametrize("data", [b"", b"x", b"x" * BLOCK, MIXED], ids=["empty", "one", "block", "mixed"])
 @pytest.mark.parametrize("level", [0, 1, 2, 3, 6])
 def test_gzip_reads_back(data, level):
-    packed = b"".join(compress(io.BytesIO(data), "gzip", level))
+    packed = b"".join(Compressing(io.BytesIO(data), "gzip", level))
 
     assert gzip.decompress(packed) == data
     assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -101,7 +101,7 @@ def test_without_checksums_only_sha256_is_computed():
 def test_zstd_reads_back():
     zstd = compression._zstd()
 
-    assert zstd.decompress(b"".join(compress(io.BytesIO(MIXED), "zstd", 3))) == MIXED
+    assert zstd.decompress(b"".join(Compressing(io.BytesIO(MIXED), "zstd", 3))) == MIXED
     assert library("zstd", 3).startswith("zstd ")
 
 
@@ -110,7 +110,7 @@ def test_fixed_input_gives_the_bytes_it_always_gave():
     """When this fails a library changed: layers get other digests, and memory must not mix the versions."""
     if library("gzip", 1) != "isal 1.9.1":
         pytest.skip("recorded with isal 1.9.1")
-    packed = b"".join(compress(io.BytesIO(MIXED), "gzip", 1))
+    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", 1))
 
     assert digest_of(packed).hex == "3401d9aed0bcc0e574c3655cf6851781f92c0f0b5d6653b404f636abead9ea3c"
 
@@ -120,7 +120,7 @@ def test_without_isal_zlib_ng_does_it(monkeypatch, level):
     pytest.importorskip("zlib_ng")
     monkeypatch.setitem(sys.modules, "isal", None)
 
-    packed = b"".join(compress(io.BytesIO(MIXED), "gzip", level))
+    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", level))
 
     assert gzip.decompress(packed) == MIXED
     assert len(packed) < BLOCK * 1.1
@@ -132,7 +132,7 @@ def test_without_both_zlib_does_it(monkeypatch, level):
     monkeypatch.setitem(sys.modules, "isal", None)
     monkeypatch.setitem(sys.modules, "zlib_ng", None)
 
-    packed = b"".join(compress(io.BytesIO(MIXED), "gzip", level))
+    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", level))
 
     assert gzip.decompress(packed) == MIXED
     assert len(packed) < BLOCK * 1.1
@@ -149,7 +149,7 @@ def test_without_zstd_there_is_a_hint(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
 
     with pytest.raises(UnsupportedError, match="zstd"):
-        list(compress(io.BytesIO(b"x"), "zstd", 3))
+        list(Compressing(io.BytesIO(b"x"), "zstd", 3))
 
 
 def test_a_failing_source_stops_it():
