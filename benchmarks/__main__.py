@@ -15,8 +15,11 @@ PARTS = (*USUAL, "push")
 
 
 def main() -> None:
-    wanted = _parser().parse_args()
+    parser = _parser()
+    wanted = parser.parse_args()
     parts = wanted.parts or USUAL
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors\n")
     if "start" in parts:
         startup.measure(wanted.rounds or 15)
@@ -32,7 +35,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     words = f"{', '.join(PARTS)}; if none is named, {', '.join(USUAL)}"
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=words)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=words)
     parser.add_argument("--rounds", type=int, help="turns; 15 starts, 5 small pushes and 3 large ones if not given")
     parser.add_argument(
         "--size", type=int, metavar="MB", help="of the image; 100 for small, 1000 for push if not given"
