@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from buildpush import artifactory as art
-from buildpush.artifactory import Artifactory
-from buildpush.engines import Engine
-from buildpush.engines.daemon import Daemon, open_daemon
 from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink
 from buildpush.http import Http
@@ -23,7 +20,13 @@ from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.pull import pull
 from buildpush.session import Session
-from buildpush.settings.resolve import ArtifactoryTarget, Login, Resolved
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Artifactory
+    from buildpush.engines import Engine
+    from buildpush.engines.daemon import Daemon
+    from buildpush.settings.resolve import ArtifactoryTarget, Resolved
+    from buildpush.settings.vault import Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
     """Return what sources and sinks are reached with; the daemon is connected to when it is needed."""
 
     def daemon() -> AbstractContextManager[Daemon]:
+        from buildpush.engines.daemon import open_daemon
+
         return open_daemon(session.env, session.state.scratch, registry.memory, sink)
 
     return Reach(registry, daemon, session.cwd)
@@ -92,11 +97,13 @@ def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychai
 
 def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
     """Return the client of *target*; who has said no credential for it is who pushes to its host."""
+    from buildpush import artifactory as art
+
     login = art.Login(target.username, target.password, target.token, target.source)
     if target.token is None and target.password is None:
         found = keychain.find(target.host)
         login = art.Login(found.username, found.password, source=found.source) if found else login
-    return Artifactory(target.url, http, login, sink=sink)
+    return art.Artifactory(target.url, http, login, sink=sink)
 
 
 def _for_the_build(order: Resolved) -> frozenset[str]:

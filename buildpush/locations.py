@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
-from buildpush.engines.daemon import Daemon
 from buildpush.errors import BadNameError, SettingsError
 from buildpush.events import Progress, Sink, ignore
 from buildpush.images import archives
@@ -19,6 +18,9 @@ from buildpush.images.references import Digest, Reference
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
+
+if TYPE_CHECKING:
+    from buildpush.engines.daemon import Daemon
 
 Kind = Literal["docker", "docker-daemon", "docker-archive", "oci", "oci-archive"]
 

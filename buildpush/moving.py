@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from buildpush.connection import keychain_of, open_http, reach_of
 from buildpush.errors import SecretError, SettingsError, UnsupportedError
@@ -21,10 +21,10 @@ from buildpush.registry.memory import Memory
 from buildpush.results import RunResult
 from buildpush.secrets import Secret
 from buildpush.session import Session, Story
-from buildpush.settings.connectors import Connector, Connectors, Login, read_connectors
-from buildpush.settings.decode import is_expression
-from buildpush.settings.kinds import REFERENCE_HINT, is_reference
-from buildpush.settings.vault import Vault
+from buildpush.settings.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
+
+if TYPE_CHECKING:
+    from buildpush.settings.connectors import Connector, Connectors
 
 _UNKNOWN: Final = "unknown"
 
@@ -199,9 +199,9 @@ def _reached(
 ) -> Iterator[Reach]:
     """Open what the locations need, and close it at the end; Ctrl-C breaks the connections first."""
     session.state.sweep()
-    connectors = read_connectors(session.connectors) if session.connectors else Connectors()
+    connectors = _connectors(session, wishes)
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))
-    chosen = _chosen(wishes, connectors, {*sources, *sinks})
+    chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
     logins = _logins(wishes, chosen, sinks or tuple(sources), session, connectors)
     plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | frozenset(wishes.insecure)
     with ExitStack() as stack:
@@ -213,6 +213,15 @@ def _reached(
         except KeyboardInterrupt:
             http.cancel()
             raise
+
+
+def _connectors(session: Session, wishes: Wishes) -> Connectors | None:
+    """Return the connectors, or ``None`` where nobody speaks of any: reading YAML takes longer than many a push."""
+    if session.connectors is None and wishes.connector_ref is None:
+        return None
+    from buildpush.settings.connectors import Connectors, read_connectors
+
+    return read_connectors(session.connectors) if session.connectors else Connectors()
 
 
 def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str, Connector]:
@@ -238,10 +247,10 @@ def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str
 
 
 def _logins(
-    wishes: Wishes, chosen: dict[str, Connector], ours: Sequence[str], session: Session, connectors: Connectors
+    wishes: Wishes, chosen: dict[str, Connector], ours: Sequence[str], session: Session, connectors: Connectors | None
 ) -> dict[str, Login]:
     """Return who we are, by host; what is not here is looked up in Docker's own files."""
-    vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
+    vault = Vault(session.env, session.cwd, session.secrets, connectors.references if connectors else {})
     logins = {host: connector.login(host, vault) for host, connector in chosen.items() if not connector.auth.anonymous}
     said = _said(wishes, vault)
     if said is None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from buildpush.artifactory import Published
 from buildpush.display.words import bytes_words
 from buildpush.events import Decision, Traffic
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.secrets import redact, redacted
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Published
 
 # Raised when a key is renamed or leaves; new keys may come without a new number.
 JSON_VERSION = 1

@@ -12,10 +12,8 @@ from buildpush.errors import SecretError, SettingsError
 from buildpush.http import Http
 from buildpush.secrets import Secret
 from buildpush.session import Session
-from buildpush.settings.decode import is_expression
-from buildpush.settings.kinds import REFERENCE_HINT, is_reference
 from buildpush.settings.targets import Credential, artifactory_address, environment_credential, jfrog_hosts, target_at
-from buildpush.settings.vault import Vault
+from buildpush.settings.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 
 
 def publish_saved(

@@ -877,6 +877,15 @@ def test_the_first_help_builds_no_model():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.programs
+def test_pushing_what_is_there_loads_no_models_and_no_yaml():
+    """Most pushes of a layout take less time than these would."""
+    heavy = ("pydantic", "ruamel", "docker", "rich")
+    code = f"import sys, buildpush.moving; print(sorted(set({heavy!r}) & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
 def test_a_sandbox_serves_until_it_is_interrupted(tmp_path):
     words = [sys.executable, "-m", "buildpush", "sandbox", "--port", "0", "--data", str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

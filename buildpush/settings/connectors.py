@@ -29,9 +29,8 @@ from urllib.parse import urlsplit
 
 from buildpush.errors import BadNameError, SecretError, SettingsError, SourceError
 from buildpush.images.references import DOCKER_HUB, Repository, check_host
-from buildpush.secrets import Secret
 from buildpush.settings.sources import Node, read_yaml
-from buildpush.settings.vault import Reference, Vault, is_identifier, is_location, points_to_secret
+from buildpush.settings.vault import Login, Reference, Vault, is_identifier, is_location, points_to_secret
 
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")
 _DOCKER_HUB_HOSTS: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
@@ -45,20 +44,6 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "auth": frozenset({"type", "spec"}),
     "auth.spec": frozenset({"username", "usernameRef", "passwordRef"}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who we are at a registry host.
-
-    Attributes:
-        source: who said so, for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``.
-    """
-
-    host: str
-    username: str
-    password: Secret
-    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any
 from buildpush.errors import SecretError, SettingsError
 from buildpush.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
-from buildpush.settings.kinds import FALSE, REFERENCE_HINT, TRUE, duration_text, is_reference, switch_of
+from buildpush.settings.kinds import FALSE, TRUE, duration_text, switch_of
+from buildpush.settings.vault import REFERENCE_HINT, is_expression, is_reference
 from buildpush.settings.written import Origin, Raw
 
 READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
@@ -79,17 +80,6 @@ def shown_as(setting: Setting, raw: Raw) -> str:
     if setting.secret and isinstance(raw, str) and not is_reference(raw) and not is_expression(raw):
         return MASK
     return shown(raw)
-
-
-def is_expression(text: str) -> bool:
-    """Return whether *text* is one expression from end to end."""
-    depth = 0
-    for position, character in enumerate(text):
-        depth += text.startswith("<+", position)
-        depth -= character == ">"
-        if depth <= 0:
-            return position > 0 and position == len(text) - 1
-    return False
 
 
 def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:

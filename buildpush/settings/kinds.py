@@ -16,6 +16,7 @@ from buildpush.errors import BadNameError
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag
 from buildpush.secrets import Secret
+from buildpush.settings.vault import REFERENCE_HINT, is_reference
 
 LONGEST = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -28,7 +29,6 @@ _MEMORY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|k|M|G|T)?\Z")
 _MEMORY_UNITS = {"": 1, "K": 10**3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MEMORY_UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _CORES = re.compile(r"(\d+m|\d+(?:\.\d+)?)\Z")
-_REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}\Z")
 _STEP_NAME = re.compile(r"[A-Za-z0-9_. -]{1,128}\Z")
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -116,11 +116,6 @@ def switch_of(text: str) -> bool:
         message = f"{text!r} is neither true nor false"
         raise ValueError(message)
     return word in TRUE
-
-
-def is_reference(text: str) -> bool:
-    """Return whether *text* says where a secret is, instead of being one."""
-    return bool(_REFERENCE.match(text))
 
 
 Read = TypeVar("Read")
@@ -235,8 +230,6 @@ def _unless_default(value: Any) -> Any:
         return None
     return value or None
 
-
-REFERENCE_HINT = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
 
 AnyText = Annotated[str, AfterValidator(_printable)]
 Text = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line), AfterValidator(_not_empty)]

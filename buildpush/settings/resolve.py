@@ -15,7 +15,7 @@ from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platfo
 from buildpush.images.references import Reference, Repository
 from buildpush.secrets import Secret, known_in
 from buildpush.settings import methods, targets
-from buildpush.settings.connectors import Connector, Connectors, Login, repository_at
+from buildpush.settings.connectors import Connector, Connectors, repository_at
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.expressions import Value
 from buildpush.settings.expressions import evaluate as answer
@@ -24,7 +24,7 @@ from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
 from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
 from buildpush.settings.typed import typed
-from buildpush.settings.vault import Vault
+from buildpush.settings.vault import Login, Vault
 from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
 
 __all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]

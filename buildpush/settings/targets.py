@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from buildpush.errors import SettingsError
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.secrets import Secret
-from buildpush.settings.connectors import Connector, Login, shape_of
+from buildpush.settings.connectors import Connector, shape_of
 from buildpush.settings.facts import Facts, ci
+from buildpush.settings.vault import Login
 
 _PART: Final = "/artifactory"
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from buildpush.errors import SourceError
 from buildpush.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
-from buildpush.settings.decode import is_expression, shown
-from buildpush.settings.kinds import TRUE, is_reference
+from buildpush.settings.decode import shown
+from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import Layer, remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, settings_of
+from buildpush.settings.vault import is_expression, is_reference
 from buildpush.settings.written import Origin, Raw
 
 StepModel = type[BuildAndPush | PublishBuildInfo]

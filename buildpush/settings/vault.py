@@ -17,7 +17,23 @@ _PREFIX: Final = "BUILDPUSH_SECRET_"
 _NAMED: Final = 5
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
 _EXPRESSION: Final = re.compile(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
+_REFERENCE: Final = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
+REFERENCE_HINT: Final = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are at a registry host.
+
+    Attributes:
+        source: who said so, for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``.
+    """
+
+    host: str
+    username: str
+    password: Secret
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +230,19 @@ def _check_identifier(identifier: str) -> None:
         message = "this is not the identifier of a secret"
         hint = "an identifier has letters, digits, _ and $, with org. or account. in front where it belongs there"
         raise SecretError(message, hint=hint)
+
+
+def is_reference(text: str) -> bool:
+    """Return whether *text* says where a secret is, instead of being one."""
+    return bool(_REFERENCE.match(text))
+
+
+def is_expression(text: str) -> bool:
+    """Return whether *text* is one expression from end to end."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += text.startswith("<+", position)
+        depth -= character == ">"
+        if depth <= 0:
+            return position > 0 and position == len(text) - 1
+    return False
