@@ -6,11 +6,14 @@ import ast
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 # Interrupted kernels have this long to tidy up; together with the rest it stays below five seconds.
 SECONDS_TO_TIDY = 4.0
 _ENGINE = "buildpush"
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+# Bytes of a folder's name that leave room for ours and for the sockets' in it.
+_LONGEST = 60
 _PARAMETERS = {"parameters", "injected-parameters"}
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 
@@ -53,6 +59,10 @@ def _kernel_in(folder: str) -> type[AsyncKernelManager]:
             if os.name == "posix":
                 self.transport = "ipc"
 
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+            with _uninterrupted():
+                await super()._async_launch_kernel(kernel_cmd, **kw)
+
         @property
         def kernel_spec(self) -> KernelSpec:
             # Without frozen modules the kernel's debugger has nothing to warn about; 50 leaves our stderr to us.
@@ -61,6 +71,31 @@ def _kernel_in(folder: str) -> type[AsyncKernelManager]:
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     return Kernel
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let signals wait: one between a kernel's birth and the note of who it is would leave it to go on for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: seen.append(number)) for one in _ENDING}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in seen[:1]:
+            signal.raise_signal(number)
+
+
+def _folder_for_sockets() -> str | None:
+    """Return the folder to make folders for sockets in; ``None`` for the usual one, unless its name is too long.
+
+    Source: unix(7), the path of a socket has at most 108 bytes, on some systems 104.
+    """
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST or not Path("/tmp").is_dir() else "/tmp"  # noqa: S108
 
 
 def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -90,7 +125,6 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         asked = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
         answer = self.wait_for_reply(asked)["content"]["user_expressions"]["it"]
         return ast.literal_eval(answer["data"]["text/plain"])
-
 
     def bury(self) -> None:
         """See to it that the kernel is dead: one that was interrupted while it began would go on writing its files."""
@@ -163,7 +197,8 @@ class Run:
                 run.executed = nb_man.nb
                 # With the process in its name, a later run sweeps it should this one be killed.
                 name = f"buildpush-{os.getpid()}-"
-                with tempfile.TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder:
+                where = _folder_for_sockets()
+                with tempfile.TemporaryDirectory(prefix=name, dir=where, ignore_cleanup_errors=True) as folder:
                     client = run.client(nb_man, kernel_name, folder)
                     try:
                         client.execute()
