@@ -384,9 +384,8 @@ class _Upload:
         error = refusal(answer, f"{self._task.what} was not confirmed by {self._repository}")
         if error.code != "DIGEST_INVALID":
             return _judged(error, answer)
-        altered = DigestError(
-            f"{error} (the registry computed another digest)", hint="a proxy in between changes what it passes on"
-        )
+        hint = "the source is damaged, or a proxy in between changes what it passes on"
+        altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
         return _AgainError(altered, answer, lost=True) if self._resumed or self._doubted else altered
 
