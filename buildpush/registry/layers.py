@@ -27,8 +27,8 @@ from buildpush.registry.upload import send
 
 Value = TypeVar("Value")
 
-# Parts that are under way, of all layers together: what memory is spent on.
-_UNDER_WAY = 32 * 1024 * 1024
+# Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
+_UNDER_WAY = 16 * 1024 * 1024
 _LONGEST_WORDS = 48
 
 
@@ -85,7 +85,7 @@ class Layers:
         self._options = options
         self._sink = sink
         self._meter = meter
-        self._part = LARGEST_PART
+        self._at_once = 2
         self._refused: set[tuple[Repository, Repository]] = set()
         self._stop = threading.Event()
         self._learnt: dict[tuple[int, int], Compressed] = {}
@@ -130,7 +130,7 @@ class Layers:
         done = {at: blob for at, blob in asked.items() if isinstance(blob, PushedBlob)}
         begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, Mount)}
         missing = [at for at in wanted if at not in done]
-        self._part = _UNDER_WAY // max(2, min(len(missing), self._registry.workers))
+        self._at_once = max(2, min(len(missing), self._registry.workers))
         travel = self._in_parallel if work.image.random_access else self._in_turn
         done |= travel(missing, begun, work)
         return tuple(done[at] for at in same_as)
@@ -257,13 +257,17 @@ class Layers:
             what=source.item,
             promised=work.image.layers[at].digest if kind == "none" else None,
             begun=begun,
-            most=self._part,
+            most=self._part(kind),
             meter=self._meter,
         )
         sent = self._checked(sent, work, at)
         self._learn(sent, work, at)
         self._sink(Progress(source.item, sent.size, sent.size, "sent"))
         return _pushed(sent, self._media_type(work, at), "sent", sent.diff_id)
+
+    def _part(self, kind: Compression) -> int:
+        """Return how large a part may be: larger where nothing is compressed ahead."""
+        return min(LARGEST_PART, (_UNDER_WAY if kind != "none" else 2 * _UNDER_WAY) // self._at_once)
 
     def _learn(self, layer: Compressed, work: Work, at: int) -> None:
         """Remember what a layer became, for the next repository of this push and for pushes to come."""
@@ -278,7 +282,7 @@ class Layers:
         """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
         if self._known(work, at):  # it was asked for already
             return None
-        parts.fill(self._part)
+        parts.fill(self._part(work.kind(at, self._options.compression)))
         found = parts.result
         there = self._present(work.repository, self._checked(found, work, at)) if found else None
         if there is None:

@@ -308,10 +308,11 @@ def test_an_upload_goes_where_the_registry_sends_it_on_to(box, registry, reposit
     pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
 
     assert box.has_blob(pushed.layers[0].digest)
-    assert len(patches(box)) == 3  # sent on, taken; and the configuration
+    assert len(patches(box)) == 4  # sent on, taken, the layer's second part; and the configuration
 
 
-def test_a_push_tells_what_it_moved(registry, repository, source, events):
+def test_a_push_tells_what_it_moved(http, keychain, repository, source, memory, events):
+    registry = Registry(http, keychain, memory=memory)
     layers = source(LARGE, b"small " * 1000)
     push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
     push(layers.image(), [repository.tagged("2")], registry, sink=events.append)
