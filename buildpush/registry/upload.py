@@ -198,6 +198,7 @@ class _Upload:
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
         self._least = min(int(wish), LARGEST_PART) if wish.isdecimal() else 1
         self._went_to(answer)
+        self._keep()  # some registries keep what they have of a part as well
 
     def _went_to(self, answer: Answer) -> None:
         """Take over the address at which the upload goes on, which may be another after each part."""
