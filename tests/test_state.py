@@ -11,7 +11,7 @@ import pytest
 from buildpush.errors import SettingsError
 from buildpush.secrets import Secret
 from buildpush.settings.counter import Counter
-from buildpush.state import State, write_private
+from buildpush.state import State, is_at_work, process_mark, write_private
 
 
 @pytest.fixture
@@ -89,3 +89,13 @@ def test_a_folder_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_path
     monkeypatch.setattr(os, "getuid", lambda: there.stat().st_uid + 1)
     with pytest.raises(SettingsError, match="belongs to somebody else"):
         _ = State(there, tmp_path).memory
+
+
+def test_a_process_is_told_from_a_later_one_of_the_same_number():
+    """In containers, programs have the same small numbers in every run."""
+    mark = process_mark()
+    assert is_at_work(mark)
+    assert not is_at_work("")
+    number, _, rest = mark.partition(" ")
+    if rest:  # where the system says when a process began
+        assert not is_at_work(f"{number} 1 another-machine")

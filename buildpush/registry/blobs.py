@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from buildpush.errors import AuthenticationError
+from buildpush.errors import AuthenticationError, RegistryError
 from buildpush.http import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
@@ -95,7 +95,7 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
             body=b"",
             repeatable=True,
         )
-    except AuthenticationError:  # no right to read there: then the bytes are sent, with a token for here alone
+    except (AuthenticationError, RegistryError):  # no right to read there: the bytes are sent, with a token for here
         return Mount(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
         return Mount(done=False, location=registry.address(repository, answer.headers["Location"]))

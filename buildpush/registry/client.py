@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -90,15 +90,14 @@ class Registry:
                 self._habits[host] = (self.memory.find_habit(host) if self.memory else None) or Habit()
             return self._habits[host]
 
-    def learn(self, host: str, habit: Habit) -> None:
-        """Send uploads to *host* in another way from now on."""
+    def learn(self, host: str, lesson: Callable[[Habit], Habit]) -> None:
+        """Send uploads to *host* in another way from now on: the one that *lesson* makes of the present one."""
+        before = self.habit(host)
         with self._lock:
-            if self._habits.get(host) == habit:
-                return
-            self._habits[host] = habit
-            if self.memory:
+            habit = self._habits[host] = lesson(self._habits[host])
+            if habit != before and self.memory:
                 self.memory.keep_habit(host, habit)
-        if habit.fresh:
+        if habit.fresh and not before.fresh:
             self.http.close()  # idle connections have carried something already
 
     def request(

@@ -21,23 +21,31 @@ class Habit:
         part: bytes of a part at most.
         fresh: whether each part travels on a connection of its own, because connections do not last.
         whole: whether a blob is sent in one PATCH, because the registry does not take parts.
+        takes_parts: whether a second part was ever taken; then a refusal has other reasons.
     """
 
     part: int = LARGEST_PART
     fresh: bool = False
     whole: bool = False
+    takes_parts: bool = False
 
-    def after_cut(self, sent: int) -> Habit:
+    def after_cut(self, sent: int, *, fresh: bool) -> Habit:
         """Return what to do after a connection broke that had taken *sent* bytes of a part.
 
-        Where it was a connection of its own, parts become much smaller than what it bore; else it may have carried
-        others before, and the next part gets a connection of its own first.
+        Where it was a *fresh* one, parts become much smaller than what it bore; else it may have carried others
+        before, and the next part gets a connection of its own first. A host that takes nothing at all says nothing.
         """
-        if not self.fresh:
-            return replace(self, fresh=True)
-        if sent < SMALLEST_PART:  # the size was not what broke it
+        if sent == 0:
             return self
-        return replace(self, part=max(SMALLEST_PART, min(self.part, sent // 4)))
+        if not (fresh and self.fresh):
+            return replace(self, fresh=True, whole=False)
+        if sent < SMALLEST_PART:  # the size was not what broke it
+            return replace(self, whole=False)
+        return replace(self, part=max(SMALLEST_PART, min(self.part, sent // 4)), whole=False)
+
+    def after_second_part(self) -> Habit:
+        """Return what to do where parts are known to be taken."""
+        return replace(self, takes_parts=True)
 
     def in_one_go(self) -> Habit:
         """Return what to do where parts are not taken."""
@@ -48,4 +56,4 @@ class Habit:
         if refused <= SMALLEST_PART:
             return None
         smaller = _USUAL_LIMIT if refused > _USUAL_LIMIT else refused // 2
-        return replace(self, part=max(SMALLEST_PART, smaller), whole=False)
+        return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), whole=False)

@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
-from buildpush.errors import BuildPushError, CancelledError, DigestError
+from buildpush.errors import CancelledError, DigestError
 from buildpush.events import Progress, Sink
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
@@ -104,7 +104,7 @@ class Layers:
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
         self._compressors.close()
-        if isinstance(error, BuildPushError) and not isinstance(error, CancelledError):
+        if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 
     def config(self, document: bytes, media_type: str, work: Work) -> PushedBlob:
@@ -182,10 +182,14 @@ class Layers:
         mounted = self._mount(known, work, at)
         if mounted is None or not mounted.done:
             return mounted
+        # Artifactory tells the checksums only when it is asked; and what it says it has must be there.
+        there = self._present(work.repository, known)
+        if there is None:
+            return None
         self._sink(Progress(work.item(at), known.size, known.size, "mounted"))
         self._meter.count("mounted", known.size)
-        # Artifactory tells the checksums only when it is asked.
-        return _pushed(self._present(work.repository, known) or known, media_type, "mounted", diff_id)
+        self._lies(known.digest, work.repository)
+        return _pushed(there, media_type, "mounted", diff_id)
 
     def _skipped(self, there: Compressed, work: Work, at: int) -> None:
         """Take note of a layer that the repository has."""
@@ -202,9 +206,7 @@ class Layers:
         if home is None or home == work.repository or (home, work.repository) in self._refused:
             return None
         mounted = mount(self._registry, work.repository, known.digest, home)
-        if mounted.done:
-            self._lies(known.digest, work.repository)
-        else:  # it will not be another time either
+        if not mounted.done:  # it will not be another time either
             self._refused.add((home, work.repository))
         return mounted
 
@@ -223,6 +225,8 @@ class Layers:
         if kind == "none":
             digest = layer.digest or (None if layer.compressed else diff_id)
             unknown = layer.compressed and diff_id is None and not work.image.manifest
+            if digest and diff_id and not layer.compressed:
+                check_digests([diff_id], [digest], f"the diff ID of {work.item(at)}")
             if digest is None or layer.size is None or unknown:
                 return None
             return self._with_checksums(Compressed(diff_id or digest, 0, digest, layer.size))
@@ -245,11 +249,12 @@ class Layers:
 
     def _travel(self, work: Work, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
-        kind = work.kind(at, self._options.compression)
-        source = _LayerSource(self, work, at, kind, reader)
-        parts = Parts(source)
-        if there := self._known_by_now(parts, work, at):
-            return there
+        source = _LayerSource(self, work, at, work.kind(at, self._options.compression), reader)
+        with closing(Parts(source)) as parts:
+            return self._known_by_now(parts, work, at) or self._sent(source, parts, work, at, begun)
+
+    def _sent(self, source: _LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
+        kind = source.kind
         sent = send(
             self._registry,
             work.repository,
@@ -328,9 +333,11 @@ class Layers:
 
     def as_promised(self, work: Work, at: int) -> Compressed | None:
         """Return what a layer that is sent as it is will be, where its source says so and nobody wants checksums."""
-        layer = work.image.layers[at]
+        layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
             return None
+        if not layer.compressed:  # then both are digests of the same bytes
+            check_digests([diff_id or layer.digest], [layer.digest], f"the diff ID of {work.item(at)}")
         return Compressed(work.diff_id(at) or layer.digest, 0, layer.digest, layer.size)
 
     def read(self, reader: BinaryIO) -> bytes:
@@ -355,7 +362,7 @@ class _LayerSource:
         self._layers = layers
         self._work = work
         self._at = at
-        self._kind = kind
+        self.kind = kind
         self._reader = reader
         self.item = work.item(at)
         self.length = work.image.layers[at].size if kind == "none" else None
@@ -363,12 +370,12 @@ class _LayerSource:
 
     def __iter__(self) -> Iterator[bytes]:
         self.result = None
-        if self._kind == "none" and (as_promised := self._layers.as_promised(self._work, self._at)):
+        if self.kind == "none" and (as_promised := self._layers.as_promised(self._work, self._at)):
             yield from self._as_it_is(as_promised)
             return
         total = self._work.image.layers[self._at].size
         with self._opened() as reader:
-            compressing = self._layers.compressing(reader, self._kind)
+            compressing = self._layers.compressing(reader, self.kind)
             for block in compressing:
                 self._layers.passed(self.item, compressing.read, total)
                 yield block

@@ -17,10 +17,10 @@ from typing import Any, Self
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.habits import Habit
-from buildpush.state import alive
+from buildpush.state import is_at_work, process_mark
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 3
+_VERSION = 4
 _TABLES = """
 CREATE TABLE IF NOT EXISTS layers (
     diff_id TEXT NOT NULL,
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     path TEXT NOT NULL,
     mark TEXT NOT NULL,
     location TEXT NOT NULL,
-    process INTEGER NOT NULL,
+    owner TEXT NOT NULL,
     kept INTEGER NOT NULL,
     PRIMARY KEY (host, path, mark)
 ) WITHOUT ROWID;
@@ -79,11 +79,12 @@ _KEEP_HOME = "INSERT INTO homes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET path 
 _FIND_HOME = "SELECT path FROM homes WHERE host = ? AND digest = ?"
 _KEEP_SESSION = """
 INSERT INTO sessions VALUES (?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
-ON CONFLICT DO UPDATE SET location = excluded.location, process = excluded.process, kept = excluded.kept
+ON CONFLICT DO UPDATE SET location = excluded.location, owner = excluded.owner, kept = excluded.kept
 """
-_FIND_SESSION = "SELECT location, process FROM sessions WHERE host = ? AND path = ? AND mark = ?"
-_LEAVE_SESSION = "UPDATE sessions SET process = 0 WHERE host = ? AND path = ? AND mark = ? AND process = ?"
-_FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ?"
+_FIND_SESSION = "SELECT location, owner FROM sessions WHERE host = ? AND path = ? AND mark = ?"
+_LEAVE_SESSION = "UPDATE sessions SET owner = '' WHERE host = ? AND path = ? AND mark = ? AND location = ?"
+_TAKE_SESSION = "UPDATE sessions SET owner = ? WHERE host = ? AND path = ? AND mark = ? AND owner = ?"
+_FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ? AND location = ?"
 _KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 _FIND_HABIT = "SELECT part, fresh, whole FROM habits WHERE host = ?"
 _KEEP_DIFF_ID = "INSERT OR REPLACE INTO scans VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
@@ -145,22 +146,22 @@ class Memory:
             mark: tells its blob from others.
         """
         row = self._ask(_FIND_SESSION, repository.host, repository.path, mark)
-        if row is None or (row[1] and alive(row[1])):
+        if row is None or is_at_work(row[1]):
             return None
-        self.keep_session(repository, mark, row[0])
-        return str(row[0])
+        taken = self._write(_TAKE_SESSION, process_mark(), repository.host, repository.path, mark, row[1])
+        return str(row[0]) if taken == 1 else None
 
     def keep_session(self, repository: Repository, mark: str, location: str) -> None:
         """Remember at which address an upload of this process goes on."""
-        self._write(_KEEP_SESSION, repository.host, repository.path, mark, location, os.getpid())
+        self._write(_KEEP_SESSION, repository.host, repository.path, mark, location, process_mark())
 
-    def leave_session(self, repository: Repository, mark: str) -> None:
+    def leave_session(self, repository: Repository, mark: str, location: str) -> None:
         """Let others, or a later push of this process, go on with an upload."""
-        self._write(_LEAVE_SESSION, repository.host, repository.path, mark, os.getpid())
+        self._write(_LEAVE_SESSION, repository.host, repository.path, mark, location)
 
-    def forget_session(self, repository: Repository, mark: str) -> None:
+    def forget_session(self, repository: Repository, mark: str, location: str) -> None:
         """Forget an upload that has ended."""
-        self._write(_FORGET_SESSION, repository.host, repository.path, mark)
+        self._write(_FORGET_SESSION, repository.host, repository.path, mark, location)
 
     def find_habit(self, host: str) -> Habit | None:
         """Return how uploads to *host* were best sent within the last day."""
@@ -204,10 +205,12 @@ class Memory:
                 return row
         return None
 
-    def _write(self, order: str, *words: str | int | bytes | None) -> None:
+    def _write(self, order: str, *words: str | int | bytes | None) -> int:
+        """Return how many rows were changed; none where that is not possible."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:
-                self._database.execute(order, words)
+                return self._database.execute(order, words).rowcount
+        return 0
 
 
 def _open(path: Path) -> sqlite3.Connection | None:

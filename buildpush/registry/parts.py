@@ -87,7 +87,7 @@ class Parts:
     def move_to(self, position: int) -> None:
         """Let the window begin at *position*; a move back makes all bytes before it anew."""
         if position < self.start:
-            self._close()
+            self.close()
             self._begin()
         while self.start < position and (self.size or self.fill(1)):
             self._drop(min(position - self.start, len(self._held[0])))
@@ -115,7 +115,10 @@ class Parts:
             self._drop(len(block))
             yield block
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of the source, which may have threads and files of its own."""
+        self._held.clear()
+        self.size = 0
         close = getattr(self._blocks, "close", None)
         if close:
             close()

@@ -151,6 +151,7 @@ class _Blob(io.RawIOBase):
             self._hashes.update(block)
             if not block:
                 self._check()
+            self._breaks = 0  # it got further
             return block
 
     def _begin(self) -> Stream:

@@ -222,7 +222,8 @@ class _Delivery:
             RegistryError: it stands for another image, or for none.
         """
         no = refusal(answer, f"{name} was not taken")
-        says = self._names_now(media_type, name) if name.tag and answer.status in _IMMUTABLE else None
+        about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
+        says = self._names_now(media_type, name) if about_tag else None
         if says is None:
             raise no
         if says != str(digest):

@@ -25,10 +25,12 @@ from buildpush.registry.habits import LARGEST_PART, Habit
 from buildpush.registry.parts import Parts
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
-_TOO_LARGE, _WRONG_RANGE = 413, 416
+_TOO_LARGE, _WRONG_RANGE, _TOO_MANY = 413, 416, 429
 _ACCEPTED = 202
 _MOVED = frozenset({307, 308})
 _MANY_MOVES = 5
+# How often a registry that answered before is looked for in vain: for about a minute.
+_LONG_OUTAGE = 9
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
 _PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507})
 # What registries answer that do not take a blob in parts.
@@ -89,6 +91,7 @@ class _AgainError(Exception):
         answer: of the registry, if there was one.
         lost: whether the upload is known to be gone.
         tries: how often in a row, without getting any further, this is worth it.
+        sure: whether it is known that the registry took nothing of what was sent.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class _AgainError(Exception):
         *,
         lost: bool = False,
         tries: int | None = None,
+        sure: bool = False,
     ) -> None:
         super().__init__(str(error))
         self.error = error
         self.answer = answer
         self.lost = lost
         self.tries = tries
+        self.sure = sure
 
 
 class _Upload:
@@ -116,6 +121,8 @@ class _Upload:
         self._mark = ""
         self._small = False  # whether all of it is one part
         self._whole = False  # whether this registry seems not to take parts
+        self._in_one_go = False  # whether this upload is one PATCH
+        self._all_handed = True  # whether an answer came after all that it is about
         self._least = 1  # bytes of a part, as the registry wishes
         self._location: str | None = None
         self._unsure = False  # whether the registry must be asked how far it is
@@ -128,7 +135,7 @@ class _Upload:
     def run(self, begun: str | None) -> Compressed:
         self._parts.fill(self._part)
         self._mark, self._small = self._parts.mark(), self._parts.ended
-        self._location = begun or self._remembered()
+        self._location = self._first_address(begun)
         try:
             while True:
                 try:
@@ -145,25 +152,34 @@ class _Upload:
             self._begin()
         if self._unsure:
             self._find_out()
-        if self._in_one_go:
-            self._send_whole()
-        else:
+        if not self._in_one_go:
             self._send_parts()
+        elif not self._complete:
+            self._send_whole()
         return self._commit()
+
+    @property
+    def _complete(self) -> bool:
+        """Whether the registry has confirmed all there is."""
+        return self._parts.ended and not self._parts.size and self._best == self._parts.start
 
     @property
     def _habit(self) -> Habit:
         return self._registry.habit(self._repository.host)
 
     @property
-    def _in_one_go(self) -> bool:
-        return self._whole or self._habit.whole
-
-    @property
     def _part(self) -> int:
         return max(self._least, min(self._task.most, self._habit.part))
 
     # Beginning, and going on after a failure
+
+    def _first_address(self, begun: str | None) -> str | None:
+        """Return where to go on: with what an earlier run has sent, or with the upload that a mount began."""
+        self._in_one_go = self._habit.whole
+        found = None if self._in_one_go else self._remembered()
+        if found and begun:
+            self._registry.give_up(self._repository, begun)
+        return found or begun
 
     def _remembered(self) -> str | None:
         """Return the address of an upload of this blob that an earlier run began, and which may still be alive."""
@@ -176,25 +192,31 @@ class _Upload:
 
     def _leave(self) -> None:
         """Leave an upload that has not ended to later runs."""
-        if self._registry.memory:
-            self._registry.memory.leave_session(self._repository, self._mark)
+        if self._registry.memory and self._location:
+            self._registry.memory.leave_session(self._repository, self._mark, self._location)
 
     def _keep(self) -> None:
         if self._registry.memory and self._location and not self._small:
             self._registry.memory.keep_session(self._repository, self._mark, self._location)
 
     def _forget(self) -> None:
-        if self._registry.memory:
-            self._registry.memory.forget_session(self._repository, self._mark)
+        if self._registry.memory and self._location:
+            self._registry.memory.forget_session(self._repository, self._mark, self._location)
 
     def _begin(self) -> None:
-        answer = self._registry.request(self._repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
+        try:
+            answer = self._registry.request(self._repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
+        except UnreachableError as error:
+            if not self._handed:
+                raise
+            raise _AgainError(error, tries=_LONG_OUTAGE) from error
         if answer.status == _FORBIDDEN:
             raise self._registry.forbidden(self._repository, answer)
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
             raise refusal(answer, f"{self._task.what} cannot be sent to {self._repository}")
         self._parts.move_to(0)
         self._unsure = self._resumed = self._doubted = False
+        self._in_one_go = self._whole or self._habit.whole
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
         self._least = min(int(wish), LARGEST_PART) if wish.isdecimal() else 1
         self._went_to(answer)
@@ -210,17 +232,17 @@ class _Upload:
         """Get ready for another try, or raise what stands in its way."""
         attempts, status = self._registry.http.attempts, again.answer.status if again.answer else 0
         self._failures[status] += 1
-        if self._failures[status] >= (again.tries or attempts) or self._failures.total() >= attempts:
+        if self._failures[status] >= (again.tries or attempts) or self._failures.total() >= 2 * attempts:
             raise again.error from again
-        self._unsure = True
-        if again.lost or self._in_one_go:
+        self._unsure = not again.sure
+        if again.lost:
             self._lose()
         what = f"{self._task.what} to {self._repository}"
         self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures.total(), again.answer)
 
     def _lose(self) -> None:
-        self._location = None
         self._forget()
+        self._location = None
 
     def _cost(self) -> str:
         """Say what has to be sent again, where the registry keeps nothing of it."""
@@ -228,7 +250,12 @@ class _Upload:
 
     def _find_out(self) -> None:
         """Ask the registry how much of the upload it has, and go on from there."""
-        answer = self._registry.request(self._repository, "GET", self._location or "")
+        try:
+            answer = self._registry.request(self._repository, "GET", self._location or "", repeatable=False)
+        except UnreachableError as error:
+            raise _AgainError(error, tries=_LONG_OUTAGE) from error
+        if answer.status in _PASSING:
+            raise _AgainError(refusal(answer, f"nothing is known of {self._task.what}"), answer)
         offset = _offset(answer) if answer.ok else None
         if offset is None or (offset > self._handed and not self._resumed):
             self._lose()
@@ -266,11 +293,19 @@ class _Upload:
             raise self._refused(answer, size)
         self._went_to(answer)
         offset = _offset(answer)
+        if offset is None and not self._all_handed:
+            raise self._too_early(answer)
         end = first + size if offset is None else offset
         if not first < end <= first + size:
             message = f"{self._task.what}: {first + size} bytes were sent, and {self._repository.host} has {end}"
             raise _AgainError(PushError(message), answer, tries=3)
         self._confirmed(end)
+        if first and not self._habit.takes_parts:
+            self._registry.learn(self._repository.host, Habit.after_second_part)
+
+    def _too_early(self, answer: Answer) -> _AgainError:
+        message = f"{self._repository.host} has answered before all of {self._task.what} was sent"
+        return _AgainError(PushError(message), answer, tries=3)
 
     def _send_whole(self) -> None:
         """Send everything in one PATCH, as Docker does; after a break it begins anew."""
@@ -280,11 +315,15 @@ class _Upload:
         try:
             self._parts.move_to(0)
             answer = self._patched(self._parts.rest(), headers)
+            if not self._all_handed:
+                raise self._too_early(answer)
+            if not answer.ok:
+                raise self._refused(answer, self._parts.start)
         except _AgainError as again:
-            raise _AgainError(again.error, again.answer, lost=True) from again
-        if not answer.ok:
-            raise self._refused(answer, self._parts.start)
+            again.lost = True
+            raise
         self._went_to(answer)
+        self._confirmed(self._parts.start)
 
     def _patched(self, blocks: Iterable[Piece], headers: dict[str, str]) -> Answer:
         """Send *blocks* and return the answer; follow where the registry sends us on to."""
@@ -293,15 +332,15 @@ class _Upload:
             try:
                 answer = self._timed("PATCH", headers, blocks)
             except Interrupted as error:
-                self._learn(self._habit.after_cut(error.sent))
-                raise _AgainError(error) from error
+                self._broke_after(error.sent, fresh=headers.get("Connection") == "close")
+                raise _AgainError(UnreachableError(str(error), hint=error.hint)) from error
             if answer.status not in _MOVED or not isinstance(blocks, list):
                 break
             self._went_to(answer)
         return answer
 
-    def _learn(self, habit: Habit) -> None:
-        self._registry.learn(self._repository.host, habit)
+    def _broke_after(self, sent: int, *, fresh: bool) -> None:
+        self._registry.learn(self._repository.host, lambda habit: habit.after_cut(sent, fresh=fresh))
 
     def _timed(self, method: str, headers: dict[str, str], blocks: Iterable[Piece]) -> Answer:
         handing = _Handing(blocks)
@@ -311,6 +350,7 @@ class _Upload:
                 self._repository, method, self._location or "", headers=headers, body=iter(handing)
             )
         finally:
+            self._all_handed = handing.ended
             self._count(handing, time.perf_counter() - begun)
 
     def _count(self, handing: _Handing, seconds: float) -> None:
@@ -327,21 +367,26 @@ class _Upload:
         """Return what to make of an answer that says no to a part of *size* bytes."""
         error = refusal(answer, f"{self._task.what} was not taken by {self._repository}")
         if answer.status == _UNAUTHORIZED:  # there is a new token by now
-            return _AgainError(self._registry.login(self._repository.host).refused(answer), answer, tries=2)
+            refused = self._registry.login(self._repository.host).refused(answer)
+            return _AgainError(refused, answer, tries=2, sure=self._all_handed)
         if answer.status == _TOO_LARGE:
             return self._too_large(error, answer, size)
-        if answer.status in _NO_PARTS and not self._in_one_go and error.code not in _FINAL_CODES:
-            self._whole = True  # parts may be the reason
+        if answer.status in _NO_PARTS and error.code not in _FINAL_CODES and self._may_dislike_parts:
+            self._whole = True
             return _AgainError(error, answer, lost=True)
-        return _judged(error, answer)
+        return _judged(error, answer, begun=self._best > 0)
+
+    @property
+    def _may_dislike_parts(self) -> bool:
+        """Whether parts may be the reason of a refusal: some registries take none, others one only."""
+        return not self._in_one_go and not self._habit.takes_parts
 
     def _too_large(self, error: RegistryError, answer: Answer, size: int) -> Exception:
         """Make parts smaller where a proxy limits what passes it."""
-        habit = self._habit.after_limit(size)
-        if habit is None:
+        if self._habit.after_limit(size) is None:
             return error
-        self._learn(habit)
-        return _AgainError(error, answer)
+        self._registry.learn(self._repository.host, lambda habit: habit.after_limit(size) or habit)
+        return _AgainError(error, answer, lost=self._in_one_go)
 
     # The end
 
@@ -363,7 +408,7 @@ class _Upload:
         self._compare(answer, result.digest)
         self._forget()
         if self._whole and not self._small:
-            self._learn(self._habit.in_one_go())
+            self._registry.learn(self._repository.host, Habit.in_one_go)
         return result
 
     def _check(self, result: Compressed) -> None:
@@ -384,7 +429,7 @@ class _Upload:
     def _not_confirmed(self, answer: Answer) -> Exception:
         error = refusal(answer, f"{self._task.what} was not confirmed by {self._repository}")
         if error.code != "DIGEST_INVALID":
-            return _judged(error, answer)
+            return _judged(error, answer, begun=self._best > 0)
         hint = "the source is damaged, or a proxy in between changes what it passes on"
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
@@ -405,17 +450,25 @@ class _Upload:
         return result if there else None
 
 
-def _judged(error: RegistryError, answer: Answer) -> Exception:
-    """Return *error*, in a form that allows another try where that may go well."""
+def _judged(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
+    """Return *error*, in a form that allows another try where that may go well.
+
+    Args:
+        error: what the answer says.
+        answer: of the registry.
+        begun: whether the registry has confirmed something of the upload.
+    """
     if answer.status in _PASSING:
-        return _AgainError(error, answer)
+        return _AgainError(error, answer, sure=answer.status == _TOO_MANY)
     if error.code in _FINAL_CODES:
         return error
     if answer.status == _WRONG_RANGE:
         return _AgainError(error, answer, tries=3)
-    if answer.status in {_NOT_FOUND, _BAD_REQUEST}:
+    if answer.status == _NOT_FOUND:
+        return _AgainError(error, answer, lost=True)
+    if answer.status == _BAD_REQUEST:
         # A proxy answers 400 when an upload stalls; when it says so twice it means it.
-        return _AgainError(error, answer, lost=True, tries=2 if answer.status == _BAD_REQUEST else None)
+        return _AgainError(error, answer, lost=not begun, tries=2)
     return error
 
 
@@ -427,6 +480,7 @@ class _Handing:
         self.size = 0
         self.seconds = 0.0
         self.making = 0.0
+        self.ended = False
 
     def __iter__(self) -> Iterator[Piece]:
         before = time.perf_counter()
@@ -437,6 +491,7 @@ class _Handing:
             yield block
             before = time.perf_counter()
             self.seconds += before - begun
+        self.ended = True
 
 
 def _offset(answer: Answer) -> int | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import random
 
 import pytest
 
-from buildpush.errors import AuthenticationError, RegistryError, UnreachableError
+from buildpush.errors import AuthenticationError, DigestError, RegistryError, UnreachableError
 from buildpush.events import Retry, Traffic
-from buildpush.images.compression import BLOCK, Compressing, library
+from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
 from buildpush.registry.client import Registry
 from buildpush.registry.habits import Habit
 from buildpush.registry.memory import Memory
+from buildpush.registry.pull import pull
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
 
@@ -166,8 +168,59 @@ def test_a_registry_that_takes_no_parts_gets_the_blob_in_one_go(
     assert registry.habit(box.host).whole
 
 
+def test_a_proxys_400_in_the_middle_does_not_turn_parts_off(box, registry, repository, source, small_parts):
+    """It says nothing about parts when one was taken already; and what was confirmed is not sent again."""
+    push(source(LARGE).image(), [repository.tagged("1")], registry)
+    before = len(patches(box))
+    box.add_fault("PATCH", "uploads", status=400)
+    other = LARGE[::-1]
+    pushed = push(source(other).image(), [repository.tagged("2")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert not registry.habit(box.host).whole
+    assert len(patches(box)) - before <= 5 + 1 + 1
+
+
+def test_a_busy_commit_of_a_blob_in_one_go_costs_no_second_sending(box, registry, repository, source, events):
+    registry.learn(box.host, Habit.in_one_go)
+    box.add_fault("PUT", "uploads", status=503)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert traffic(events).again == 0
+
+
+def test_a_registry_that_is_busy_when_asked_for_the_offset_keeps_the_upload(
+    box, registry, repository, source, small_parts, events
+):
+    box.add_fault("PATCH", "uploads", after=MEGA)
+    box.add_fault("GET", "uploads", status=503, times=2)
+    push(source(LARGE).image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert traffic(events).again <= 2 * 2 * 1024 * 1024
+
+
+def test_a_line_that_stays_broken_is_told_repository_by_repository(box, registry, repository, source):
+    box.add_fault("PATCH", "uploads", close=True, times=99)
+    names = [repository.tagged("1"), Repository(box.host, "docker-release/other").tagged("1")]
+
+    with pytest.raises(UnreachableError, match="was not tried"):
+        push(source(LARGE).image(), names, registry)
+
+
+def test_plain_layers_must_be_what_the_configuration_says(box, registry, repository, source):
+    """Their digest and their diff ID are of the same bytes, whoever computes them."""
+    push(source(LARGE).image(), [repository.tagged("1")], registry, compression="none", checksums=False)
+    image = pull(repository.tagged("1"), registry)
+    wrong = dataclasses.replace(image.layers[0], diff_id=digest_of(b"else"))
+    other = Repository(box.host, "docker-release/copy").tagged("1")
+
+    with pytest.raises(DigestError, match="diff ID"):
+        push(dataclasses.replace(image, layers=(wrong,)), [other], registry, checksums=False)
+
+
 def test_what_is_learnt_of_a_host_is_known_to_the_next_run(http, keychain, box, memory):
-    Registry(http, keychain, memory=memory).learn(box.host, Habit(MEGA, fresh=True))
+    Registry(http, keychain, memory=memory).learn(box.host, lambda _: Habit(MEGA, fresh=True))
 
     assert Registry(http, keychain, memory=memory).habit(box.host) == Habit(MEGA, fresh=True)
     assert Registry(http, keychain).habit(box.host) == Habit()
@@ -217,9 +270,9 @@ def test_an_upload_of_a_running_process_is_left_alone(memory, box):
     repository = Repository(box.host, "docker-local/app")
     memory.keep_session(repository, "mark", "/v2/x")
     assert memory.take_session(repository, "mark") is None
-    memory.leave_session(repository, "mark")
+    memory.leave_session(repository, "mark", "/v2/x")
     assert memory.take_session(repository, "mark") == "/v2/x"
-    memory.forget_session(repository, "mark")
+    memory.forget_session(repository, "mark", "/v2/x")
     assert memory.take_session(repository, "mark") is None
 
 
@@ -240,7 +293,7 @@ def test_an_upload_that_is_not_what_it_seemed_is_sent_once_more(
 def test_a_blob_is_mounted_from_where_an_earlier_run_pushed_it(http, keychain, box, repository, source, memory):
     push(source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory))
     other = Repository(box.host, "docker-release/app")
-    box.add_fault("HEAD", "docker-release/app/blobs", status=404, times=2)
+    box.add_fault("HEAD", "docker-release/app/blobs", status=404)
     layers = source(LARGE)
     pushed = push(layers.image(), [other.tagged("1")], Registry(http, keychain, memory=memory))
 
