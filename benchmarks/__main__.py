@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
+import sys
 from pathlib import Path
 
 from benchmarks import docs, small, startup
@@ -15,6 +17,8 @@ PARTS = (*USUAL, "push")
 
 
 def main() -> None:
+    # Registries and daemons that were started are ended in any case.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = _parser()
     wanted = parser.parse_args()
     parts = wanted.parts or USUAL
