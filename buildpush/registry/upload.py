@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.events import Retry
 from buildpush.http import Answer, Interrupted, Piece
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
@@ -259,6 +260,9 @@ class _Upload:
         offset = _offset(answer) if answer.ok else None
         if offset is None or (offset > self._handed and not self._resumed):
             self._lose()
+            if cost := self._cost():
+                reason = f"the registry has forgotten the upload{cost}"
+                self._registry.sink(Retry(self._task.what, reason, 0.0, self._failures.total()))
             self._begin()
             return
         self._went_to(answer)

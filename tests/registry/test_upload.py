@@ -91,6 +91,7 @@ def test_a_registry_that_forgot_the_upload_gets_it_anew_and_the_cost_is_told(
 
     assert box.has_blob(pushed.layers[0].digest)
     assert traffic(events).again > 0
+    assert any("forgotten the upload" in reason and "sent again" in reason for reason in reasons(events))
 
 
 def test_an_upload_that_has_expired_is_begun_anew(box, registry, repository, source, events):
