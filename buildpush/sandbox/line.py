@@ -187,6 +187,8 @@ class _Connection:
         self.line._open.add(self)
         self.line.connections += 1
         self.client.hold("connecting")
+        # Python 3.11.2, of Debian 12, lets a transport begin to read right after this, even if it was told not to.
+        asyncio.get_running_loop().call_soon(self.client.hold_again)
         self.connecting = asyncio.create_task(self._connect())
         self.connecting.add_done_callback(lambda _task: self.ended())
 
@@ -319,6 +321,12 @@ class _End(asyncio.BufferedProtocol):
     def hold(self, reason: str) -> None:
         self._held.add(reason)
         if self.is_open:
+            self.transport.pause_reading()
+
+    def hold_again(self) -> None:
+        """Stop reading where the transport has forgotten that it should not read."""
+        if self.is_open and self._held:
+            self.transport.resume_reading()
             self.transport.pause_reading()
 
     def release(self, reason: str) -> None:
