@@ -336,9 +336,14 @@ class _IntoTar:
 
 
 def _header(name: str, size: int) -> bytes:
-    """Return a header of one record, whatever the size; equal images make equal archives."""
-    member = tarfile.TarInfo(name)  # time 0, root, 0644
+    """Return a header of one record, whatever the size; equal images of one user make equal archives.
+
+    The owner is who writes it: skopeo unpacks an OCI archive, and an ordinary user may not make files of root.
+    """
+    member = tarfile.TarInfo(name)  # time 0, 0644
     member.size = size
+    if hasattr(os, "getuid"):
+        member.uid, member.gid = os.getuid(), os.getgid()
     return member.tobuf(tarfile.GNU_FORMAT)
 
 
