@@ -311,6 +311,9 @@ class _IntoTar:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._names: set[str] = set()
+        # skopeo makes folders that are not named root's, which an ordinary user may not.
+        for folder in ("blobs/", "blobs/sha256/"):
+            file.write(_header(folder, 0, tarfile.DIRTYPE, 0o755))
 
     def document(self, name: str, data: bytes) -> None:
         if name not in self._names:
@@ -335,13 +338,13 @@ class _IntoTar:
         return found
 
 
-def _header(name: str, size: int) -> bytes:
+def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> bytes:
     """Return a header of one record, whatever the size; equal images of one user make equal archives.
 
     The owner is who writes it: skopeo unpacks an OCI archive, and an ordinary user may not make files of root.
     """
-    member = tarfile.TarInfo(name)  # time 0, 0644
-    member.size = size
+    member = tarfile.TarInfo(name)  # time 0
+    member.size, member.type, member.mode = size, kind, mode
     if hasattr(os, "getuid"):
         member.uid, member.gid = os.getuid(), os.getgid()
     return member.tobuf(tarfile.GNU_FORMAT)
