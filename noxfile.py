@@ -131,7 +131,7 @@ def engines(session: nox.Session) -> None:
 def _install_engines(session: nox.Session) -> None:
     if not _on_debian_as_root():
         session.log(
-            "install docker with buildx, buildah and skopeo from your distribution; then start the docker daemon"
+            "install docker with buildx, buildah, skopeo and docker-registry from your distribution; then start docker"
         )
         return
     session.run("bash", ".ci/engines.sh", external=True)
