@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import stat
+from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
 
@@ -135,20 +136,26 @@ class Context:
 
     def _scan(self, path: str, target: str, hidden: bool, found: list[Entry]) -> None:
         """Add what is below *path*, which is *hidden* or not."""
+        inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
+        named = self._named.match if self._named else None
+        for item in self._listed(path):
+            inner = inside + item.name
+            left_out = self.ignore.hides(inner) if named and named(inner) else hidden
+            if item.is_dir(follow_symlinks=False):
+                self._folder(inner, below + item.name, item, left_out, found)
+            elif not left_out:
+                found.append(self._entry(inner, below + item.name, item.stat(follow_symlinks=False)))
+
+    def _listed(self, path: str) -> list[os.DirEntry[str]]:
+        """Return what is in the folder *path*, sorted by the bytes of names."""
         try:
             with os.scandir(self._real(path)) as listing:
-                items = {item.name: item for item in listing}
+                found = list(listing)
         except OSError as error:
             message = f"{path or self.root} cannot be read: {error.strerror}"
             raise ContextError(message, setting="context") from error
-        inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
-        for name in in_order(items):
-            item, inner = items[name], inside + name
-            left_out = self.ignore.hides(inner) if self._named and self._named.match(inner) else hidden
-            if item.is_dir(follow_symlinks=False):
-                self._folder(inner, below + name, item, left_out, found)
-            elif not left_out:
-                found.append(self._entry(inner, below + name, item.stat(follow_symlinks=False)))
+        plain = all(item.name.isascii() for item in found)
+        return sorted(found, key=_name if plain else _encoded_name)
 
     def _folder(self, path: str, target: str, item: os.DirEntry[str], hidden: bool, found: list[Entry]) -> None:
         if hidden and not self.ignore.keeps_some:
@@ -211,6 +218,13 @@ class Context:
         hint = f"near it{places}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
         raise ContextError(message, hint=hint, setting="context")
+
+
+_name = attrgetter("name")
+
+
+def _encoded_name(item: os.DirEntry[str]) -> bytes:
+    return os.fsencode(item.name)
 
 
 def _inside(path: str) -> str:

@@ -38,6 +38,11 @@ class Files:
         """Return what *path* is, a link as itself; the root is always there."""
         return self.entries.get(path) or (None if path else ROOT)
 
+    def is_free(self, path: str) -> bool:
+        """Return whether neither *path* is there nor anything below it."""
+        inside = f"{path}/" if path else ""
+        return path not in self.entries and not any(name.startswith(inside) for name in self.entries)
+
     def put(self, entry: Entry) -> None:
         """Add *entry* in place of what was there; a folder keeps what is in it."""
         there = self.entries.get(entry.path)

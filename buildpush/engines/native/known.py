@@ -80,8 +80,7 @@ def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
 def _row(entry: Entry, before: int) -> tuple[object, ...] | None:
     content = entry.content
     if isinstance(content, OnDisk):
-        _, modified, inode, device, changed, _ = content
-        return (*entry[:-1], modified, inode, device, changed) if changed < before else None
+        return (*entry[:-1], *content[1:-1]) if content.changed < before else None
     if isinstance(content, InTar):
         return (*entry[:-1], content.archive.identity, content.ordinal) if content.archive.identity else None
     return (*entry[:-1], hashlib.sha256(content).digest() if content else b"")
