@@ -1,7 +1,7 @@
 """What was pushed before: what known layers became, where blobs lie, uploads that have not ended, habits of hosts.
 
 It makes things faster and is never needed: what cannot be read or written is as good as not there. Nothing is believed
-that the registry does not confirm.
+that the registry does not confirm. So it does not grow for ever: once a day the oldest of it is forgotten.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildpush.registry.habits import Habit
 from buildpush.state import is_at_work, process_mark
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 4
+_VERSION = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS layers (
     diff_id TEXT NOT NULL,
@@ -30,12 +30,14 @@ CREATE TABLE IF NOT EXISTS layers (
     size INTEGER NOT NULL,
     sha1 TEXT,
     md5 TEXT,
+    kept INTEGER NOT NULL,
     PRIMARY KEY (diff_id, made_by)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS homes (
     host TEXT NOT NULL,
     digest TEXT NOT NULL,
     path TEXT NOT NULL,
+    kept INTEGER NOT NULL,
     PRIMARY KEY (host, digest)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sessions (
@@ -56,26 +58,57 @@ CREATE TABLE IF NOT EXISTS habits (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     digest TEXT PRIMARY KEY,
-    content BLOB NOT NULL
+    content BLOB NOT NULL,
+    kept INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scans (
     seen TEXT PRIMARY KEY,
     diff_id TEXT NOT NULL,
     kept INTEGER NOT NULL
 ) WITHOUT ROWID;
-DELETE FROM scans WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000;
+CREATE TABLE IF NOT EXISTS prunings (
+    one INTEGER PRIMARY KEY,
+    day INTEGER NOT NULL
+);
 DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
 DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
 """
 _LARGEST_DOCUMENT = 1024 * 1024
+_DOCUMENTS = 32 * 1024 * 1024
+# Rows of a table at most, after a pruning: about 12 MB of layers, and less of the others.
+_MANY = 40_000
+_BEGIN_PRUNING = """
+INSERT INTO prunings VALUES (1, CAST(strftime('%s', 'now') AS INTEGER) / 86400)
+ON CONFLICT DO UPDATE SET day = excluded.day WHERE day <> excluded.day
+"""
+_PRUNE_OLD = (
+    "DELETE FROM layers WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
+    "DELETE FROM homes WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
+    "DELETE FROM documents WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
+    "DELETE FROM scans WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
+)
+_PRUNE_MANY = (
+    """DELETE FROM layers WHERE (diff_id, made_by) IN
+        (SELECT diff_id, made_by FROM layers ORDER BY kept DESC LIMIT -1 OFFSET ?)""",
+    "DELETE FROM homes WHERE (host, digest) IN (SELECT host, digest FROM homes ORDER BY kept DESC LIMIT -1 OFFSET ?)",
+    "DELETE FROM scans WHERE seen IN (SELECT seen FROM scans ORDER BY kept DESC LIMIT -1 OFFSET ?)",
+)
+_PRUNE_LARGE = """
+DELETE FROM documents WHERE digest IN (SELECT digest FROM (
+    SELECT digest, SUM(LENGTH(content)) OVER (ORDER BY kept DESC, digest) AS so_far FROM documents
+) WHERE so_far > ?)
+"""
 _FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
 _FIND_BLOB = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE digest = ? AND md5 IS NOT NULL"
 _KEEP = """
-INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
 ON CONFLICT DO UPDATE SET plain_size = excluded.plain_size, digest = excluded.digest, size = excluded.size,
-    sha1 = COALESCE(excluded.sha1, sha1), md5 = COALESCE(excluded.md5, md5)
+    kept = excluded.kept, sha1 = COALESCE(excluded.sha1, sha1), md5 = COALESCE(excluded.md5, md5)
 """
-_KEEP_HOME = "INSERT INTO homes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET path = excluded.path"
+_KEEP_HOME = """
+INSERT INTO homes VALUES (?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
+ON CONFLICT DO UPDATE SET path = excluded.path, kept = excluded.kept
+"""
 _FIND_HOME = "SELECT path FROM homes WHERE host = ? AND digest = ?"
 _KEEP_SESSION = """
 INSERT INTO sessions VALUES (?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
@@ -87,6 +120,10 @@ _TAKE_SESSION = "UPDATE sessions SET owner = ? WHERE host = ? AND path = ? AND m
 _FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ? AND location = ?"
 _KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 _FIND_HABIT = "SELECT part, fresh, whole FROM habits WHERE host = ?"
+_KEEP_DOCUMENT = """
+INSERT INTO documents VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))
+ON CONFLICT DO UPDATE SET kept = excluded.kept
+"""
 _KEEP_DIFF_ID = "INSERT OR REPLACE INTO scans VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 
 
@@ -189,7 +226,7 @@ class Memory:
     def keep_document(self, content: bytes) -> None:
         """Remember a configuration or manifest that its source tells only at a price."""
         if len(content) <= _LARGEST_DOCUMENT:
-            self._write("INSERT OR IGNORE INTO documents VALUES (?, ?)", str(digest_of(content)), content)
+            self._write(_KEEP_DOCUMENT, str(digest_of(content)), content)
 
     def _first(self, question: str, *words: str) -> Compressed | None:
         row = self._ask(question, *words)
@@ -224,6 +261,7 @@ def _open(path: Path) -> sqlite3.Connection | None:
                 database.execute("PRAGMA synchronous = OFF")
                 database.executescript(_TABLES)
                 database.execute(f"PRAGMA user_version = {_VERSION}")
+                _prune(database)
                 return database
         except sqlite3.OperationalError:  # locked, or the disk is full: not a reason to throw it away
             _close(database)
@@ -236,6 +274,21 @@ def _open(path: Path) -> sqlite3.Connection | None:
         with contextlib.suppress(OSError):
             path.unlink()
     return None
+
+
+def _prune(database: sqlite3.Connection) -> None:
+    """Forget, once a day, what was not kept for 90 days, and the oldest of what is too much.
+
+    The first process of a day does it; what it does not get to, because another one writes, is left for tomorrow.
+    """
+    with contextlib.suppress(sqlite3.Error):
+        if database.execute(_BEGIN_PRUNING).rowcount != 1:
+            return
+        for order in _PRUNE_OLD:
+            database.execute(order)
+        for order in _PRUNE_MANY:
+            database.execute(order, (_MANY,))
+        database.execute(_PRUNE_LARGE, (_DOCUMENTS,))
 
 
 def _close(database: sqlite3.Connection | None) -> None:
