@@ -27,6 +27,7 @@ from buildpush.http import (
     Proxies,
     Retries,
     Stream,
+    check_redirect,
     is_loopback,
     origin,
     scheme_for,
@@ -303,6 +304,12 @@ def test_a_redirected_put_stays_a_put_and_a_see_other_becomes_a_get(client):
 def test_a_redirect_out_of_the_web_is_refused(client, target):
     with serving(status(302, Location=target)) as server, pytest.raises(UnreachableError, match="not safe"):
         client.request("GET", server.url)
+
+
+def test_a_redirect_out_of_tls_is_refused():
+    check_redirect("https://one.example/a", "https://other.example/a")
+    with pytest.raises(UnreachableError, match="not safe"):
+        check_redirect("https://one.example/a", "http://other.example/a")
 
 
 @sandbox

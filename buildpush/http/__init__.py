@@ -527,6 +527,17 @@ def joined(base: str, location: str) -> str:
     return url
 
 
+def check_redirect(before: str, url: str) -> None:
+    """Check that a server at *before* may send us on to *url*.
+
+    Raises:
+        UnreachableError: it leads out of the web, or out of TLS.
+    """
+    if urlsplit(url).scheme not in _DEFAULT_PORTS or (before.startswith("https:") and url.startswith("http:")):
+        message = f"{shown(before)} redirects to {shown(url)}, which is not safe"
+        raise UnreachableError(message, hint="the registry's external address may be set wrongly")
+
+
 def shown(url: str) -> str:
     """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
     parts = urlsplit(url)
@@ -659,9 +670,7 @@ def _leads_on(answer: Answer) -> bool:
 
 def _redirected(order: _Order, answer: Answer) -> _Order:
     url = joined(order.url, answer.headers["Location"])
-    if urlsplit(url).scheme not in _DEFAULT_PORTS or (order.url.startswith("https:") and url.startswith("http:")):
-        message = f"{shown(order.url)} redirects to {shown(url)}, which is not safe"
-        raise UnreachableError(message, hint="the registry's external address may be set wrongly")
+    check_redirect(order.url, url)
     same = origin(url) == origin(order.url)
     read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
     return _Order(

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Retry
-from buildpush.http import Answer, Interrupted, Piece
+from buildpush.http import Answer, Interrupted, Piece, check_redirect
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
 from buildpush.meter import Meter
@@ -292,7 +292,7 @@ class _Upload:
         headers = {"Content-Length": str(size), "Content-Range": f"{first}-{first + size - 1}"}
         if self._habit.fresh:
             headers["Connection"] = "close"
-        answer = self._patched(part, headers)
+        answer = self._patched(lambda: part, headers)
         if not answer.ok:
             raise self._refused(answer, size)
         self._went_to(answer)
@@ -317,8 +317,7 @@ class _Upload:
         if self._parts.source.length is not None:
             headers["Content-Length"] = str(self._parts.source.length)
         try:
-            self._parts.move_to(0)
-            answer = self._patched(self._parts.rest(), headers)
+            answer = self._patched(self._everything, headers)
             if not self._all_handed:
                 raise self._too_early(answer)
             if not answer.ok:
@@ -329,18 +328,25 @@ class _Upload:
         self._went_to(answer)
         self._confirmed(self._parts.start)
 
-    def _patched(self, blocks: Iterable[Piece], headers: dict[str, str]) -> Answer:
-        """Send *blocks* and return the answer; follow where the registry sends us on to."""
+    def _everything(self) -> Iterator[Piece]:
+        """Give the blob from its first byte on; what has left the memory is made anew."""
+        self._parts.move_to(0)
+        return self._parts.rest()
+
+    def _patched(self, blocks: Callable[[], Iterable[Piece]], headers: dict[str, str]) -> Answer:
+        """Send *blocks* and return the answer; send them once more where the registry sends us on to."""
         headers = {"Content-Type": "application/octet-stream", **headers}
         for _ in range(_MANY_MOVES):
             try:
-                answer = self._timed("PATCH", headers, blocks)
+                answer = self._timed("PATCH", headers, blocks())
             except Interrupted as error:
                 self._broke_after(error.sent, fresh=headers.get("Connection") == "close")
                 raise _AgainError(UnreachableError(str(error), hint=error.hint)) from error
-            if answer.status not in _MOVED or not isinstance(blocks, list):
+            if answer.status not in _MOVED or "Location" not in answer.headers:
                 break
+            before = self._location or ""
             self._went_to(answer)
+            check_redirect(before, self._location or "")
         return answer
 
     def _broke_after(self, sent: int, *, fresh: bool) -> None:

@@ -365,6 +365,57 @@ def test_an_upload_goes_where_the_registry_sends_it_on_to(box, registry, reposit
     assert len(patches(box)) == 4  # sent on, taken, the layer's second part; and the configuration
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_blob_in_one_go_is_read_once_more_for_where_the_registry_sends_it_on_to(
+    box, registry, repository, source, events, status
+):
+    registry.learn(box.host, Habit.in_one_go)
+    session = registry.request(repository, "POST", "blobs/uploads/", body=b"").headers["Location"]
+    box.add_fault("PATCH", "uploads", status=status, headers={"Location": session})
+    layers = source(LARGE)
+    pushed = push(layers.image(), [repository.tagged("1")], registry, sink=events.append)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert layers.opened == [0, 0]
+    assert traffic(events).again >= len(LARGE)
+
+
+def test_a_blob_in_one_go_that_is_sent_on_to_another_host_shows_it_no_credentials(box, registry, repository, source):
+    registry.learn(box.host, Habit.in_one_go)
+    with Sandbox() as other:
+        address = other.host.replace("127.0.0.1", "localhost")
+        box.add_fault("PATCH", "uploads", status=307, elsewhere=address, times=9)
+        with pytest.raises(AuthenticationError):
+            push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+        assert [one.method for one in other.requests] == ["PATCH"]
+        assert {one.username for one in other.requests} == {""}
+    assert not box.has_blob(digest_of(LARGE))
+
+
+def test_a_blob_that_cannot_be_read_once_more_is_an_error_that_says_so(box, registry, repository, source):
+    registry.learn(box.host, Habit.in_one_go)
+    session = registry.request(repository, "POST", "blobs/uploads/", body=b"").headers["Location"]
+    box.add_fault("PATCH", "uploads", status=307, headers={"Location": session})
+    layers = source(LARGE)
+    image = layers.image()
+    once = dataclasses.replace(image, blobs=lambda wanted: iter(()) if layers.opened else layers(wanted))
+
+    with pytest.raises(DigestError, match="the image's source gave no layer 1/1"):
+        push(once, [repository.tagged("1")], registry)
+    assert box.digest("docker-local/app", "1") is None
+
+
+def test_a_registry_that_sends_a_blob_round_in_circles_is_an_error(box, registry, repository, source):
+    registry.learn(box.host, Habit.in_one_go)
+    session = registry.request(repository, "POST", "blobs/uploads/", body=b"").headers["Location"]
+    box.add_fault("PATCH", "uploads", status=307, headers={"Location": session}, times=99)
+
+    with pytest.raises(RegistryError, match="status 307"):
+        push(source(LARGE).image(), [repository.tagged("1")], registry)
+    assert len(patches(box)) == 5
+
+
 def test_a_push_tells_what_it_moved(http, keychain, repository, source, memory, events):
     registry = Registry(http, keychain, memory=memory)
     layers = source(LARGE, b"small " * 1000)
