@@ -379,6 +379,7 @@ class _LayerSource:
             for block in compressing:
                 self._layers.passed(self.item, compressing.read, total)
                 yield block
+            self._check_size(compressing.read)
             self.result = compressing.result
 
     def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
@@ -389,10 +390,14 @@ class _LayerSource:
                 done += len(block)
                 self._layers.passed(self.item, done, promised.size)
                 yield block
-        if done != promised.size:
-            message = f"{self.item} has {done} bytes, but {promised.size} were promised"
-            raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
+        self._check_size(done)
         self.result = promised
+
+    def _check_size(self, done: int) -> None:
+        """Refuse a source that ends too early: the registry would wait for the rest until one of us gives up."""
+        if self.length is not None and done != self.length:
+            message = f"{self.item} has {done} bytes, but {self.length} were promised"
+            raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

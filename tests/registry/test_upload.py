@@ -416,6 +416,27 @@ def test_a_registry_that_sends_a_blob_round_in_circles_is_an_error(box, registry
     assert len(patches(box)) == 5
 
 
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_source_that_is_shorter_than_it_promised_is_an_error_at_once(
+    box, registry, repository, source, waits, checksums
+):
+    """In one go, the registry would wait for bytes that never come."""
+    registry.learn(box.host, Habit.in_one_go)
+    image = source(LARGE).image()
+    longer = dataclasses.replace(image.layers[0], size=len(LARGE) + 1)
+
+    with pytest.raises(DigestError, match="9000000 bytes, but 9000001 were promised"):
+        push(
+            dataclasses.replace(image, layers=(longer,)),
+            [repository.tagged("1")],
+            registry,
+            compression="none",
+            checksums=checksums,
+        )
+    assert waits == []
+    assert box.digest("docker-local/app", "1") is None
+
+
 def test_a_push_tells_what_it_moved(http, keychain, repository, source, memory, events):
     registry = Registry(http, keychain, memory=memory)
     layers = source(LARGE, b"small " * 1000)
