@@ -124,6 +124,7 @@ class _Blob(io.RawIOBase):
         self._open = ExitStack()
         self._stream: Stream | None = None
         self._breaks = 0
+        self._behind = 0  # bytes that the stream gives once more, because its server knows no ranges
 
     def readable(self) -> bool:
         return True
@@ -144,6 +145,7 @@ class _Blob(io.RawIOBase):
         while True:
             try:
                 stream = self._stream = self._stream or self._begin()
+                self._catch_up(stream)
                 block = stream.read(size)
             except UnreachableError as error:
                 self._go_on_after(error)
@@ -161,10 +163,13 @@ class _Blob(io.RawIOBase):
         answer = self._open.enter_context(self._registry.open(self._repository, path, headers=headers))
         if isinstance(answer, Answer):
             raise refusal(answer, f"the layer {self._wanted.digest} of {self._repository} cannot be had")
-        skip = 0 if answer.status == _PARTIAL else done
-        while skip > 0 and (passed := answer.read(min(skip, 1024 * 1024))):
-            skip -= len(passed)
+        self._behind = 0 if answer.status == _PARTIAL else done
         return answer
+
+    def _catch_up(self, stream: Stream) -> None:
+        """Pass over what was read before; the line may break here too."""
+        while self._behind and (passed := stream.read(min(self._behind, 1024 * 1024))):
+            self._behind -= len(passed)
 
     def _go_on_after(self, error: UnreachableError) -> None:
         self._breaks += 1

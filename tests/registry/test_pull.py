@@ -11,6 +11,7 @@ import pytest
 from buildpush.errors import DigestError, PushError, RegistryError, UnreachableError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Index, Platform
+from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
 
@@ -71,6 +72,37 @@ def test_a_line_that_stays_broken_is_given_up(box, registry, repository, source,
 
     with pytest.raises(UnreachableError):
         read_all(image)
+    assert len(waits) == 5
+
+
+class WithoutRanges(Registry):
+    """Speaks to a server that does not know ranges, and so gives everything from the beginning."""
+
+    def open(self, repository, path, *, headers=None):
+        return super().open(repository, path)
+
+
+def test_a_line_that_breaks_while_bytes_are_passed_over_is_gone_on_with(
+    box, http, keychain, registry, repository, source
+):
+    push(source(DATA).image(), [repository.tagged("1")], registry)
+    image = pull(repository.tagged("1"), WithoutRanges(http, keychain))
+    for after in (2_000_000, 500_000, 1_500_000):
+        box.add_fault("GET", "blobs", after=after)
+
+    assert read_all(image) == [DATA]
+
+
+def test_bytes_are_not_passed_over_for_ever(box, http, keychain, registry, repository, source, waits):
+    push(source(DATA).image(), [repository.tagged("1")], registry)
+    image = pull(repository.tagged("1"), WithoutRanges(http, keychain))
+    box.add_fault("GET", "blobs", after=2_000_000)
+    box.add_fault("GET", "blobs", after=500_000, times=99)
+    before = len(box.requests)
+
+    with pytest.raises(UnreachableError):
+        read_all(image)
+    assert len(box.requests) - before == 6
     assert len(waits) == 5
 
 
