@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import tarfile
-import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -359,35 +358,9 @@ def test_a_daemon_that_is_not_there_is_said_to_be_missing(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def old_store(tmp_path_factory):
-    """Start a daemon with the store that Docker had by default until 29; yield its address, or why there is none."""
-    if os.geteuid() != 0:
-        yield "a daemon needs root"
-        return
-    folder = Path(tmp_path_factory.mktemp("dockerd"))
-    (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}')
-    # In a network of its own: a daemon takes the other one's bridge and rules away.
-    argv = ["unshare", "--net", "dockerd", "--config-file", f"{folder}/daemon.json", "--storage-driver", "vfs"]
-    argv += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
-    argv += ["--host", f"unix://{folder}/docker.sock", "--bridge", "none", "--iptables=false", "--ip6tables=false"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        ready = _ready(process, folder)
-        yield f"unix://{folder}/docker.sock" if ready else (folder / "log").read_text()[-2000:]
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _ready(process, folder) -> bool:
-    for _ in range(300):
-        if process.poll() is not None:
-            return False
-        if "API listen on" in (folder / "log").read_text():
-            return True
-        time.sleep(0.2)
-    return False
+def old_store(tmp_path_factory, start_daemon):
+    with start_daemon(Path(tmp_path_factory.mktemp("dockerd")), "vfs") as host:
+        yield host
 
 
 @pytest.fixture(params=["containerd", "graphdriver"])
