@@ -1,7 +1,8 @@
 """The Docker daemon as a place for images: one of them as a source, loading as a sink; the only door to ``docker``.
 
 A daemon gives an image out as a tar that can only be read forward, and every asking costs it the whole image: with the
-overlay2 store it first puts all layers together. So layers are taken as they come by, and documents are remembered.
+overlay2 store it first puts all layers together. So layers are taken as they come by, and documents are remembered;
+and an overlay2 store that may be read here is read where it lies.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
-from buildpush.engines import buildkit
+from buildpush.engines import buildkit, overlay
 from buildpush.errors import EngineMissingError, PushError
 from buildpush.events import Note, Retry, Sink, ignore
 from buildpush.images.archives import docker_archive, open_docker_archive
-from buildpush.images.compression import digest_of
+from buildpush.images.compression import blocks, digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
+from buildpush.images.tar import Reader
 from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
 
@@ -39,6 +41,8 @@ REMEDIES = (
     "(sudo usermod -aG docker $USER, then log in again, or set DOCKER_HOST)"
 )
 CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
+# What the SDK calls a daemon behind a socket of this machine.
+_HERE = "http+docker://localhost"
 _PIECE = 1024 * 1024
 _HEX = re.compile(r"[0-9a-f]{64}")
 _NOT_FOUND, _REFUSED = 404, 400
@@ -110,7 +114,7 @@ class Daemon:
     @property
     def keeps_manifests(self) -> bool:
         """Whether its image store is containerd's, which keeps images as they are in a registry."""
-        return CONTAINERD in (self._ask("what it is", self.client.info).get("DriverStatus") or [])
+        return _keeps_manifests(self._info())
 
     @contextmanager
     def image(self, name: str) -> Iterator[Image | Index]:
@@ -122,11 +126,14 @@ class Daemon:
         said = self._ask(f"the image {name}", self.client.api.inspect_image, name)
         identity = str(said["Id"])
         export = _Export(self, name, Digest(identity if ":" in identity else f"sha256:{identity}"))
-        if self._api_version < _NAMES_DIGESTS:
+        info = self._info()
+        if _keeps_manifests(info) and self._api_version >= _NAMES_DIGESTS:
+            yield _Stored(export).target()
+        elif image := self._in_place(export, said, info):
+            yield image
+        elif self._api_version < _NAMES_DIGESTS:
             with self._saved(export) as image:
                 yield image
-        elif self.keeps_manifests:
-            yield _Stored(export).target()
         else:
             yield _put_together(export, said)
 
@@ -173,6 +180,23 @@ class Daemon:
                     yield piece[skip:]
                 skip = max(0, skip - len(piece))
 
+    def _info(self) -> Mapping[str, Any]:
+        said: Mapping[str, Any] = self._ask("what it is", self.client.info)
+        return said
+
+    def _in_place(self, export: _Export, said: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
+        """Return an image whose layers are read from the daemon's store, if that lies here and may be read."""
+        root = overlay.root_of(info) if self.client.api.base_url == _HERE else None
+        if root is None:
+            return None
+        try:
+            found = overlay.find(root, export.identity, _listed(said))
+        except overlay.StoreError as error:
+            self.sink(Note(f"the layers of {export.name} are read from the daemon's export: {error}"))
+            return None
+        self.sink(Note(f"the layers of {export.name} are read from the daemon's own store, {root}"))
+        return _where_it_lies(export, found, said)
+
     @property
     def _api_version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in str(self.client.api.api_version).split("."))
@@ -214,6 +238,20 @@ class _BrokenError(PushError):
     """The daemon's answer broke off."""
 
 
+def _keeps_manifests(info: Mapping[str, Any]) -> bool:
+    return CONTAINERD in (info.get("DriverStatus") or [])
+
+
+def _listed(said: Mapping[str, Any]) -> tuple[Digest, ...]:
+    """Return the diff IDs of an image's layers, as the daemon says."""
+    return tuple(Digest(str(one)) for one in (said.get("RootFS") or {}).get("Layers") or ())
+
+
+def _platform(said: Mapping[str, Any]) -> Platform:
+    words = [str(said.get(key) or "") for key in ("Os", "Architecture", "Variant")]
+    return Platform(words[0] or "linux", words[1] or "amd64", words[2])
+
+
 def _reason(text: str) -> str:
     try:
         said = json.loads(text)["message"]
@@ -244,7 +282,7 @@ class _Export:
             if match := _HEX.search(member.name):
                 yield Digest(f"sha256:{match[0]}"), member.size, reader
 
-    def layers(self, wanted: Mapping[Digest, int]) -> Iterator[tuple[int, BinaryIO]]:
+    def layers(self, wanted: Mapping[Digest, int]) -> Generator[tuple[int, BinaryIO], None, None]:
         """Give the wanted layers in the export's own order; then read on until every awaited document is there."""
         left = dict(wanted)
         with closing(self.files()) as files:
@@ -287,8 +325,7 @@ class _Export:
 
 def _put_together(export: _Export, said: Mapping[str, Any]) -> Image:
     """Return an image of the overlay2 store, whose ID is the digest of its configuration."""
-    listed = (said.get("RootFS") or {}).get("Layers") or ()
-    known = tuple(Digest(str(one)) for one in listed)
+    known = _listed(said)
     config = export.documents[export.identity] if export.remembered(export.identity) else None
     if config is None:
         export.awaited.add(export.identity)
@@ -303,11 +340,44 @@ def _put_together(export: _Export, said: Mapping[str, Any]) -> Image:
         return export.documents[export.identity]
 
     layers = tuple(Layer(diff_id=digest) for digest in known)
-    words = [str(said.get(key) or "") for key in ("Os", "Architecture", "Variant")]
-    platform = Platform(words[0] or "linux", words[1] or "amd64", words[2])
+    platform = _platform(said)
     if config is not None and diff_ids(config) == known:
         return Image(config, layers, blobs, platform, random_access=False)
     return Image(b"{}", layers, blobs, platform, random_access=False, late_config=late_config)
+
+
+def _where_it_lies(export: _Export, found: overlay.StoredImage, said: Mapping[str, Any]) -> Image:
+    """Return an image of the overlay2 store whose layers are read in that store."""
+    layers = tuple(Layer(diff_id=digest) for digest in _listed(said))
+
+    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(wanted):
+            with closing(Reader(_blocks(export, found.layers[at], _listed(said)[at]))) as reader:
+                yield at, cast("BinaryIO", reader)
+
+    return Image(found.config, layers, blobs, _platform(said))
+
+
+def _blocks(export: _Export, layer: overlay.StoredLayer, digest: Digest) -> Iterator[bytes]:
+    """Give a layer from the store; should a file not be there, or not be ours to read, go on with the export."""
+    done = 0
+    try:
+        for block in layer.blocks():
+            yield block
+            done += len(block)
+    except overlay.StoreError as error:
+        export.daemon.sink(Note(f"the rest of a layer of {export.name} is read from the daemon's export: {error}"))
+        yield from _behind(done, export, digest)
+
+
+def _behind(done: int, export: _Export, digest: Digest) -> Iterator[bytes]:
+    """Give what the export has of a layer behind its first *done* bytes."""
+    with closing(export.layers({digest: 0})) as found:
+        for _, reader in found:
+            for block in blocks(reader):
+                if done < len(block):
+                    yield block[done:]
+                done = max(0, done - len(block))
 
 
 def _passing(export: _Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
