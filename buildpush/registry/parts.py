@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
@@ -73,16 +74,25 @@ class Parts:
                 self.size += len(block)
         return self.size
 
-    def first(self, most: int) -> list[Piece]:
-        """Return up to *most* bytes from the window's start; they stay in it."""
-        taken: list[Piece] = []
-        left = most
-        for block in self._held:
-            if not left:
-                break
-            taken.append(block[:left])
-            left -= len(taken[-1])
-        return taken
+    def is_within(self, most: int) -> bool:
+        """Return whether the blob has at most *most* bytes."""
+        length = self.source.length
+        return length <= most if length is not None else self.fill(most + 1) <= most
+
+    def next_part(self, most: int) -> int:
+        """Return how many bytes the next part has; a source that tells its length need not be read for that."""
+        length = self.source.length
+        return min(most, length - self.start if length and length > self.start else self.fill(most))
+
+    def first(self, most: int) -> Iterator[Piece]:
+        """Give up to *most* bytes from the window's start, and read while they are given; they stay in the window."""
+        given = 0
+        for at in itertools.count():
+            if given == most or self.fill(given + 1) == given:
+                return
+            piece = self._held[at][: most - given]
+            given += len(piece)
+            yield piece
 
     def move_to(self, position: int) -> None:
         """Let the window begin at *position*; a move back makes all bytes before it anew."""
@@ -102,7 +112,6 @@ class Parts:
 
     def mark(self) -> str:
         """Return what tells this blob from others before it is through: its beginning, and its length if known."""
-        self.fill(_MARKED)
         digest = hashlib.sha256()
         for block in self.first(_MARKED):
             digest.update(block)

@@ -134,8 +134,8 @@ class _Upload:
         self._failures: Counter[int] = Counter()  # by status, 0 for none, since it last got any further
 
     def run(self, begun: str | None) -> Compressed:
-        self._parts.fill(self._part)
-        self._mark, self._small = self._parts.mark(), self._parts.ended
+        self._small = self._parts.is_within(self._part)
+        self._mark = self._parts.mark()
         self._location = self._first_address(begun)
         try:
             while True:
@@ -283,16 +283,16 @@ class _Upload:
     # Sending
 
     def _send_parts(self) -> None:
-        while self._parts.fill(size := self._part):
-            self._send_part(self._parts.first(size))
+        while size := self._parts.next_part(self._part):
+            self._send_part(size)
             self._keep()
 
-    def _send_part(self, part: list[Piece]) -> None:
-        first, size = self._parts.start, sum(map(len, part))
+    def _send_part(self, size: int) -> None:
+        first = self._parts.start
         headers = {"Content-Length": str(size), "Content-Range": f"{first}-{first + size - 1}"}
         if self._habit.fresh:
             headers["Connection"] = "close"
-        answer = self._patched(lambda: part, headers)
+        answer = self._patched(lambda: self._parts.first(size), headers)
         if not answer.ok:
             raise self._refused(answer, size)
         self._went_to(answer)
@@ -353,7 +353,7 @@ class _Upload:
         self._registry.learn(self._repository.host, lambda habit: habit.after_cut(sent, fresh=fresh))
 
     def _timed(self, method: str, headers: dict[str, str], blocks: Iterable[Piece]) -> Answer:
-        handing = _Handing(blocks)
+        handing = _Handing(blocks, self._parts.start)
         begun = time.perf_counter()
         try:
             return self._registry.request(
@@ -365,10 +365,9 @@ class _Upload:
 
     def _count(self, handing: _Handing, seconds: float) -> None:
         """Tell the meter what one request has sent; what was handed over before is sent again."""
-        first = self._parts.start if isinstance(handing.blocks, list) else 0
-        end = first + handing.size
+        end = handing.first + handing.size
         self._task.meter.count("sent", handing.size)
-        self._task.meter.count("again", max(0, min(end, self._handed) - first))
+        self._task.meter.count("again", max(0, min(end, self._handed) - handing.first))
         self._handed = max(self._handed, end)
         self._task.meter.spend("send", handing.seconds)
         self._task.meter.spend("wait", max(0.0, seconds - handing.seconds - handing.making))
@@ -483,10 +482,16 @@ def _judged(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
 
 
 class _Handing:
-    """Blocks on their way to the network: counts them, and tells the time to send them from that to make them."""
+    """Blocks on their way to the network: counts them, and tells the time to send them from that to make them.
 
-    def __init__(self, blocks: Iterable[Piece]) -> None:
-        self.blocks = blocks
+    Args:
+        blocks: to be sent.
+        first: position of their first byte in the blob.
+    """
+
+    def __init__(self, blocks: Iterable[Piece], first: int) -> None:
+        self._blocks = blocks
+        self.first = first
         self.size = 0
         self.seconds = 0.0
         self.making = 0.0
@@ -494,7 +499,7 @@ class _Handing:
 
     def __iter__(self) -> Iterator[Piece]:
         before = time.perf_counter()
-        for block in self.blocks:
+        for block in self._blocks:
             begun = time.perf_counter()
             self.making += begun - before
             self.size += len(block)

@@ -56,6 +56,38 @@ def test_only_a_move_back_begins_the_source_anew():
     assert (source.begun, parts.start) == (2, 3)
 
 
+def test_a_source_that_tells_its_length_is_read_while_its_part_travels():
+    source = Blocks([b"abc"] * 4)
+    source.length = 12
+    parts = Parts(source)
+    assert (parts.next_part(7), parts.size) == (7, 0)
+
+    part = parts.first(7)
+    assert (bytes(next(part)), parts.size) == (b"abc", 3)
+    assert (joined(part), parts.size) == (b"abca", 9)
+
+    parts.move_to(7)
+    assert (parts.next_part(7), joined(parts.first(5))) == (5, b"bcabc")
+    parts.move_to(12)
+    assert (parts.next_part(7), parts.ended) == (0, True)
+
+
+def test_a_source_that_is_longer_than_it_told_is_read_to_its_end():
+    source = Blocks([b"abc"] * 2)
+    source.length = 3
+    parts = Parts(source)
+    parts.move_to(3)
+    assert (parts.next_part(7), joined(parts.first(3)), parts.ended) == (3, b"abc", True)
+
+
+@pytest.mark.parametrize("length", [None, 6])
+def test_whether_a_blob_is_one_part_is_known_before_it_is_sent(length):
+    source = Blocks([b"abc"] * 2)
+    source.length = length
+    assert Parts(source).is_within(6)
+    assert not Parts(source).is_within(5)
+
+
 def test_the_end_is_known_once_the_source_gave_everything():
     parts = Parts(Blocks([b"abc", b"", b"d"]))
     parts.fill(4)
@@ -66,7 +98,7 @@ def test_the_end_is_known_once_the_source_gave_everything():
 
 def test_an_empty_blob_has_no_part():
     parts = Parts(Blocks([]))
-    assert (parts.fill(1), parts.ended, parts.first(1)) == (0, True, [])
+    assert (parts.fill(1), parts.ended, list(parts.first(1))) == (0, True, [])
 
 
 @pytest.mark.parametrize("blocks", [[b"a" * 3_000_000], [b"a" * 1000] * 3000])
