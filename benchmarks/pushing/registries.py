@@ -28,11 +28,16 @@ SECONDS_TO_START = 30
 
 @dataclass(frozen=True)
 class Target:
-    """A repository, and the folder in which clients find their credentials and keep what they remember."""
+    """A repository, and the folder in which clients find their credentials and keep what they remember.
+
+    Attributes:
+        process: number of the registry's process.
+    """
 
     host: str
     path: str
     folder: Path
+    process: int
 
     @property
     def reference(self) -> str:
@@ -67,7 +72,7 @@ def _sandbox() -> Iterator[Target]:
     with running_sandbox() as facts, _folder() as folder:
         words = f"{facts['username']}:{facts['password']}".encode()
         _write_login(folder, {facts["host"]: {"auth": base64.b64encode(words).decode()}})
-        yield Target(facts["host"], "docker-local/bench", folder)
+        yield Target(facts["host"], "docker-local/bench", folder, facts["process"])
 
 
 @contextmanager
@@ -79,7 +84,7 @@ def _docker_registry() -> Iterator[Target]:
             try:
                 host = _address(process, log)
                 _write_login(folder, {})
-                yield Target(host, "bench", folder)
+                yield Target(host, "bench", folder, process.pid)
             finally:
                 process.terminate()
 
