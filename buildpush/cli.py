@@ -20,12 +20,12 @@ from buildpush.errors import BuildPushError, CancelledError, SettingsError
 from buildpush.secrets import redact, redacted
 
 if TYPE_CHECKING:
-    from buildpush.moving import Wishes
     from buildpush.results import RunResult
     from buildpush.sandbox import Line, Sandbox
     from buildpush.session import Session
     from buildpush.settings.declare import Setting
     from buildpush.settings.written import Loaded
+    from buildpush.verbs import Act
 
 # name -> (sentence for the first --help, maker of the command)
 _COMMANDS: dict[str, tuple[str, Callable[[], click.Command]]] = {}
@@ -516,96 +516,28 @@ def _build(**options: Any) -> None:
 @command("Push an image that is there already.")
 def make_push() -> click.Command:
     """Return the command that pushes from any source."""
-    names: list[click.Parameter] = [
-        click.Argument(["source"]),
-        click.Argument(["references"], metavar="REF...", nargs=-1, required=True),
-    ]
-    text = """Push the image or index at SOURCE, and let every REF (HOST/REPOSITORY:TAG) name it.
+    from buildpush import verbs
 
-    SOURCE is written as for copy, such as docker-daemon:app:1 or oci:build.
-    What came with a manifest arrives byte for byte, unless a flag changes it.
-    """
-    return click.Command("push", callback=_push, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
-
-
-def _push(source: str, references: tuple[str, ...], **options: Any) -> None:
-    from buildpush import moving
-
-    _moved(lambda wishes, session: moving.push(source, references, wishes, session), options)
+    return verbs.push(_moved)
 
 
 @command("Copy an image from any source to any sink.")
 def make_copy() -> click.Command:
     """Return the command that copies."""
-    names: list[click.Parameter] = [click.Argument(["source"]), click.Argument(["sink"])]
-    text = """Copy the image or index at SOURCE to SINK.
+    from buildpush import verbs
 
-    \b
-    Both are one of
-      docker://HOST/REPOSITORY:TAG       a registry; @DIGEST in a source
-      docker-daemon:IMAGE                the Docker daemon
-      docker-archive:FILE[:REFERENCE]    what docker save writes
-      oci:FOLDER[:TAG]                   an OCI image layout
-      oci-archive:FILE[:TAG]             the same in a tar
-    """
-    return click.Command("copy", callback=_copy, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
-
-
-def _copy(source: str, sink: str, **options: Any) -> None:
-    from buildpush import moving
-
-    _moved(lambda wishes, session: moving.copy(source, sink, wishes, session), options)
+    return verbs.copy(_moved)
 
 
 @command("Give an image in a registry more tags.")
 def make_tag() -> click.Command:
     """Return the command that names."""
-    names: list[click.Parameter] = [
-        click.Argument(["reference"], metavar="REF"),
-        click.Argument(["tags"], metavar="NEWTAG...", nargs=-1, required=True),
-    ]
-    text = "Give the image or index that REF names more tags in its repository; no blob moves."
-    return click.Command("tag", callback=_tag, params=[*names, *_hosts(), *_receipts()], help=text)
+    from buildpush import verbs
+
+    return verbs.tag(_moved)
 
 
-def _tag(reference: str, tags: tuple[str, ...], **options: Any) -> None:
-    from buildpush import moving
-
-    _moved(lambda wishes, session: moving.tag(reference, tags, wishes, session), options)
-
-
-def _packing() -> list[click.Parameter]:
-    """Return the flags that say how an image is packed."""
-    anew = "saying it writes the manifest anew."
-    compressions, types = "gzip|none|zstd", "oci|docker"
-    return [
-        click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
-        click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
-        click.Option(["--media-types"], metavar=types, help=f"Of the manifest; {anew}"),
-    ]
-
-
-def _hosts() -> list[click.Parameter]:
-    """Return the flags that say how registries are reached."""
-    return [
-        click.Option(["--connectors"], metavar="FILE", help="File of connectors; each counts for its own host."),
-        click.Option(["--connector-ref"], metavar="ID", help="Only this connector."),
-        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
-        click.Option(["--username"], metavar="NAME", help="User at the registry that is written to."),
-        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
-        click.Option(["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST without TLS, or unchecked."),
-    ]
-
-
-def _receipts() -> list[click.Parameter]:
-    """Return the flags that say where results go."""
-    return [
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
-    ]
-
-
-def _moved(act: Callable[[Wishes, Session], RunResult], options: dict[str, Any]) -> None:
+def _moved(act: Act, options: dict[str, Any]) -> None:
     """Do it with the display, the credentials and the receipts that the flags ask for."""
     from buildpush.moving import Wishes
     from buildpush.session import Session

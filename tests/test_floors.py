@@ -18,6 +18,7 @@ FLOORS = {
     "sphinx_ext": 10,
     "pipeline": 9,
     "explain": 9,
+    "verbs": 9,
     "plan": 8,
     "saved": 8,
     "moving": 8,

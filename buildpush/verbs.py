@@ -1,0 +1,106 @@
+"""The commands that build nothing, as people type them: push, copy, tag; what they do is in ``moving.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from buildpush.moving import Wishes
+    from buildpush.results import RunResult
+    from buildpush.session import Session
+
+    Act = Callable[[Wishes, Session], RunResult]
+    # Does it with the display, the credentials and the receipts that the flags ask for.
+    Moved = Callable[[Act, dict[str, Any]], None]
+
+
+def push(moved: Moved) -> click.Command:
+    """Return the command that pushes from any source."""
+    names: list[click.Parameter] = [
+        click.Argument(["source"]),
+        click.Argument(["references"], metavar="REF...", nargs=-1, required=True),
+    ]
+    text = """Push the image or index at SOURCE, and let every REF (HOST/REPOSITORY:TAG) name it.
+
+    SOURCE is written as for copy, such as docker-daemon:app:1 or oci:build.
+    What came with a manifest arrives byte for byte, unless a flag changes it.
+    """
+
+    def act(source: str, references: tuple[str, ...], **options: Any) -> None:
+        from buildpush import moving
+
+        moved(lambda wishes, session: moving.push(source, references, wishes, session), options)
+
+    return click.Command("push", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
+
+
+def copy(moved: Moved) -> click.Command:
+    """Return the command that copies."""
+    names: list[click.Parameter] = [click.Argument(["source"]), click.Argument(["sink"])]
+    text = """Copy the image or index at SOURCE to SINK.
+
+    \b
+    Both are one of
+      docker://HOST/REPOSITORY:TAG       a registry; @DIGEST in a source
+      docker-daemon:IMAGE                the Docker daemon
+      docker-archive:FILE[:REFERENCE]    what docker save writes
+      oci:FOLDER[:TAG]                   an OCI image layout
+      oci-archive:FILE[:TAG]             the same in a tar
+    """
+
+    def act(source: str, sink: str, **options: Any) -> None:
+        from buildpush import moving
+
+        moved(lambda wishes, session: moving.copy(source, sink, wishes, session), options)
+
+    return click.Command("copy", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
+
+
+def tag(moved: Moved) -> click.Command:
+    """Return the command that names."""
+    names: list[click.Parameter] = [
+        click.Argument(["reference"], metavar="REF"),
+        click.Argument(["tags"], metavar="NEWTAG...", nargs=-1, required=True),
+    ]
+    text = "Give the image or index that REF names more tags in its repository; no blob moves."
+
+    def act(reference: str, tags: tuple[str, ...], **options: Any) -> None:
+        from buildpush import moving
+
+        moved(lambda wishes, session: moving.tag(reference, tags, wishes, session), options)
+
+    return click.Command("tag", callback=act, params=[*names, *_hosts(), *_receipts()], help=text)
+
+
+def _packing() -> list[click.Parameter]:
+    """Return the flags that say how an image is packed."""
+    anew = "saying it writes the manifest anew."
+    compressions, types = "gzip|none|zstd", "oci|docker"
+    return [
+        click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
+        click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
+        click.Option(["--media-types"], metavar=types, help=f"Of the manifest; {anew}"),
+    ]
+
+
+def _hosts() -> list[click.Parameter]:
+    """Return the flags that say how registries are reached."""
+    return [
+        click.Option(["--connectors"], metavar="FILE", help="File of connectors; each counts for its own host."),
+        click.Option(["--connector-ref"], metavar="ID", help="Only this connector."),
+        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
+        click.Option(["--username"], metavar="NAME", help="User at the registry that is written to."),
+        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+        click.Option(["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST without TLS, or unchecked."),
+    ]
+
+
+def _receipts() -> list[click.Parameter]:
+    """Return the flags that say where results go."""
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
+    ]
