@@ -113,6 +113,7 @@ def push(
     compression: str | None = None,
     media_types: str | None = None,
     platform: str | None = None,
+    referrers: bool = False,
     connectors: Name = None,
     connector_ref: str | None = None,
     secrets: Name = None,
@@ -133,6 +134,7 @@ def push(
         compression: ``gzip``, ``zstd`` or ``none``, for layers that are not compressed yet.
         media_types: ``oci`` or ``docker``, of the manifest.
         platform: ``OS/ARCHITECTURE`` of the only image of an index that is wanted.
+        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
         connectors: file of connectors; each counts for its own host.
         connector_ref: the only connector to use.
         secrets: folder with one file per secret.
@@ -151,6 +153,7 @@ def push(
         compression=compression,
         media_types=media_types,
         platform=platform,
+        referrers=referrers,
         connector_ref=connector_ref,
         username=username,
         password=password,
@@ -167,6 +170,7 @@ def copy(
     compression: str | None = None,
     media_types: str | None = None,
     platform: str | None = None,
+    referrers: bool = False,
     connectors: Name = None,
     connector_ref: str | None = None,
     secrets: Name = None,
@@ -187,6 +191,7 @@ def copy(
         compression=compression,
         media_types=media_types,
         platform=platform,
+        referrers=referrers,
         connector_ref=connector_ref,
         username=username,
         password=password,

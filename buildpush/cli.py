@@ -611,6 +611,9 @@ def make_sandbox() -> click.Command:
             metavar="FAULT",
             help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2'; may be repeated.",
         ),
+        click.Option(
+            ["--referrers/--no-referrers"], default=True, help="List what refers to a manifest, or answer 404."
+        ),
         click.Option(["--line"], metavar="LINE", help="Also listen behind a line that breaks, as in reset-after=50MB."),
     ]
     return click.Command("sandbox", callback=_sandbox, params=options, help=_COMMANDS["sandbox"][0])

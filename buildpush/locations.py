@@ -15,9 +15,11 @@ from buildpush.images import archives
 from buildpush.images.manifests import choose
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
+from buildpush.images.referrers import Referrer
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
+from buildpush.registry.referrers import find_referrers
 
 if TYPE_CHECKING:
     from buildpush.engines.daemon import Daemon
@@ -182,6 +184,23 @@ def _read(source: Location, reach: Reach, platform: Platform | None) -> Image | 
     return archives.open_layout(path, name)
 
 
+KEEP_REFERRERS: Final[frozenset[Kind]] = frozenset({"docker", "oci", "oci-archive"})
+
+
+def referrers_of(target: Image | Index, source: Location, reach: Reach) -> tuple[Referrer, ...]:
+    """Return what *source*, one of those that keep referrers, has about *target*, at any depth.
+
+    Raises:
+        PushError: a list cannot be read, or one of the listed is not there.
+    """
+    path = reach.cwd / source.place
+    if source.kind == "docker" and source.reference:
+        return find_referrers(target, source.reference.repository, reach.registry)
+    if source.kind == "oci-archive":
+        return archives.oci_archive_referrers(path, target)
+    return archives.layout_referrers(path, target)
+
+
 def _picked(found: Image | Index, source: Location, platform: Platform | None) -> Image | Index:
     if platform is None:
         return found
@@ -213,6 +232,7 @@ def write(
     reach: Reach,
     *,
     packing: Packing | None = None,
+    referrers: Sequence[Referrer] = (),
     tell: Sink = ignore,
 ) -> Written:
     """Bring *target* to *sink*; return the receipt of a registry, or the digest of the manifest that was written.
@@ -223,6 +243,7 @@ def write(
         names: what it is called there, where *sink* does not say it.
         reach: to get there.
         packing: of layers and manifests that are not packed yet.
+        referrers: what goes with *target*, to a sink that keeps referrers.
         tell: told how far each layer is.
 
     Raises:
@@ -232,10 +253,11 @@ def write(
     """
     packing = packing or Packing()
     if sink.kind == "docker" and sink.reference:
-        return _pushed(target, sink.reference, reach, packing, tell)
+        return _pushed(target, sink.reference, reach, packing=packing, referrers=referrers, tell=tell)
     target = _told(target, tell)
     if sink.kind in {"oci", "oci-archive"}:
-        return _laid_out(target, sink, names, reach, packing)
+        told = _referrers_told(referrers, tell)
+        return _laid_out(target, sink, names, reach, packing=packing, referrers=told)
     image = _single(target, sink)
     if sink.kind == "docker-archive":
         archives.write_docker_archive(image, reach.cwd / sink.place, sink.names or names)
@@ -246,7 +268,13 @@ def write(
 
 
 def _pushed(
-    target: Image | Index, reference: Reference, reach: Reach, packing: Packing, tell: Sink
+    target: Image | Index,
+    reference: Reference,
+    reach: Reach,
+    *,
+    packing: Packing,
+    referrers: Sequence[Referrer],
+    tell: Sink,
 ) -> PushedImage | PushedIndex:
     return push(
         target,
@@ -255,17 +283,25 @@ def _pushed(
         compression=packing.compression or "gzip",
         media_types=packing.media_types or "oci",
         checksums=packing.checksums,
+        referrers=referrers,
         sink=tell,
     )
 
 
 def _laid_out(
-    target: Image | Index, sink: Location, names: Sequence[Reference], reach: Reach, packing: Packing
+    target: Image | Index,
+    sink: Location,
+    names: Sequence[Reference],
+    reach: Reach,
+    *,
+    packing: Packing,
+    referrers: Sequence[Referrer],
 ) -> Digest:
     write_there = archives.write_layout if sink.kind == "oci" else archives.write_oci_archive
     called = [sink.name] if sink.name else list(names)
     compression = packing.compression or "none"
-    return write_there(target, reach.cwd / sink.place, called, compression=compression).digest
+    path = reach.cwd / sink.place
+    return write_there(target, path, called, compression=compression, referrers=referrers).digest
 
 
 def check_sink(sink: Location) -> None:
@@ -291,11 +327,17 @@ def _single(target: Image | Index, sink: Location) -> Image:
     raise SettingsError(message, hint="choose one with --platform, or write an oci-archive:FILE", setting="platforms")
 
 
-def _told(target: Image | Index, tell: Sink) -> Image | Index:
+def _referrers_told(referrers: Sequence[Referrer], tell: Sink) -> list[Referrer]:
+    of = len(referrers)
+    return [replace(one, image=_told(one.image, tell, f"referrer {at}/{of} ")) for at, one in enumerate(referrers, 1)]
+
+
+def _told(target: Image | Index, tell: Sink, prefix: str = "") -> Image | Index:
     """Return *target*, whose layers tell how far they are read."""
     if isinstance(target, Index):
-        return replace(target, images=tuple(_image_told(image, f"{image.platform} ", tell) for image in target.images))
-    return _image_told(target, "", tell)
+        images = (_image_told(image, f"{prefix}{image.platform} ", tell) for image in target.images)
+        return replace(target, images=tuple(images))
+    return _image_told(target, prefix, tell)
 
 
 def _image_told(image: Image, prefix: str, tell: Sink) -> Image:

@@ -13,7 +13,19 @@ from buildpush.events import Note, Sink
 from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference, Tag
-from buildpush.locations import Location, Packing, Reach, check_sink, opened, parse, reference_of, write
+from buildpush.images.referrers import Referrer
+from buildpush.locations import (
+    KEEP_REFERRERS,
+    Location,
+    Packing,
+    Reach,
+    check_sink,
+    opened,
+    parse,
+    reference_of,
+    referrers_of,
+    write,
+)
 from buildpush.receipt import receipt
 from buildpush.registry import push as registry
 from buildpush.registry.client import Registry
@@ -37,6 +49,7 @@ class Wishes:
         compression: of layers that are not compressed yet; saying it writes the manifest anew.
         media_types: of the manifest; likewise.
         platform: which image of an index; ``None`` for all.
+        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
         username: for the registry that is written to, or read from where none is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it each counts for its own host.
@@ -46,6 +59,7 @@ class Wishes:
     compression: str | None = None
     media_types: str | None = None
     platform: str | None = None
+    referrers: bool = False
     username: str | None = None
     password: Secret | str | None = None
     connector_ref: str | None = None
@@ -84,11 +98,14 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
         message = "nobody says where the image goes"
         raise SettingsError(message, hint="name at least one HOST/REPOSITORY:TAG after the source")
     packing, platform = wishes.packing(), _platform(wishes)
+    if wishes.referrers:
+        _check_referrers(packing, origin)
     story = Story(session.sink)
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
         with story.phase("push", ", ".join(map(str, names))), opened(origin, reach, platform) as found:
             target = _as_wished(found, packing, story)
+            referrers = referrers_of(target, origin, reach) if wishes.referrers else None
             pushed = registry.push(
                 target,
                 names,
@@ -96,9 +113,10 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
                 compression=packing.compression or "gzip",
                 media_types=packing.media_types or "oci",
                 checksums=False,
+                referrers=referrers or (),
                 sink=story,
             )
-    return _result(f"push {origin}", story, pushed=pushed)
+    return _result(f"push {origin}", story, pushed=pushed, referrers=referrers)
 
 
 def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
@@ -114,16 +132,19 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     packing, platform = wishes.packing(), _platform(wishes)
     check_sink(goal)
     _check_honoured(packing, goal)
+    if wishes.referrers:
+        _check_referrers(packing, origin, goal)
     names = [goal.reference] if goal.kind == "docker" and goal.reference else []
     story = Story(session.sink)
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
         with story.phase("copy", f"{origin} to {goal}"), opened(origin, reach, platform) as found:
             target = _as_wished(found, packing, story)
-            written = write(target, goal, origin.names, reach, packing=packing, tell=story)
+            referrers = referrers_of(target, origin, reach) if wishes.referrers else None
+            written = write(target, goal, origin.names, reach, packing=packing, referrers=referrers or (), tell=story)
     if isinstance(written, PushedImage | PushedIndex):
-        return _result(f"copy {origin}", story, pushed=written)
-    return _result(f"copy {origin}", story, output=str(goal), digest=written)
+        return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
+    return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
 
 
 def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
@@ -166,6 +187,23 @@ def _check_honoured(packing: Packing, sink: Location) -> None:
         if value is not None and setting not in honoured.get(sink.kind, ()):
             message = f"{sink.kind}: has no room for the setting {setting!r}"
             raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
+
+
+def _check_referrers(packing: Packing, *places: Location) -> None:
+    """Refuse to take referrers along where there can be none, or where they would be about another image.
+
+    Raises:
+        UnsupportedError: naming the place, or what would change the image.
+    """
+    for place in places:
+        if place.kind not in KEEP_REFERRERS:
+            message = f"{place.kind}: keeps no referrers"
+            hint = "leave out --referrers, or take a registry, an oci: folder or an oci-archive: file"
+            raise UnsupportedError(message, hint=hint)
+    for setting in ("compression", "media_types"):
+        if getattr(packing, setting) is not None:
+            message = f"referrers name the image by its digest, which {setting} changes"
+            raise UnsupportedError(message, hint="leave out one of the two", setting=setting)
 
 
 def _check_rights(registry: Registry, names: Sequence[Reference], story: Story) -> None:
@@ -288,12 +326,14 @@ def _result(
     pushed: PushedImage | PushedIndex | None = None,
     output: str | None = None,
     digest: Digest | None = None,
+    referrers: Sequence[Referrer] | None = None,
 ) -> RunResult:
     return RunResult(
         step=step,
         pushed=pushed,
         output=output,
         written=digest,
+        referrers=None if referrers is None else len(referrers),
         seconds=story.seconds,
         retries=story.retries,
         traffic=story.traffic,

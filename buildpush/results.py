@@ -30,6 +30,7 @@ class RunResult:
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
         written: digest of the manifest that was written there; ``None`` where none is kept.
+        referrers: how many referrers went with the image; ``None`` where nobody asked for them.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
         traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
@@ -42,6 +43,7 @@ class RunResult:
     published: Published | None = None
     output: str | None = None
     written: Digest | None = None
+    referrers: int | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
     traffic: Traffic | None = None
@@ -77,6 +79,7 @@ class RunResult:
             "images": [_image_json(image) for image in self.images],
             "build": _build_json(self.published),
             "output": self.output,
+            "referrers": self.referrers,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "retries": self.retries,
             "traffic": _traffic_json(self.traffic),
@@ -94,6 +97,8 @@ class RunResult:
         rows += [("layers", _layers_words(image)) for image in self.images]
         if self.output:
             rows.append(("written", self.output))
+        if self.referrers is not None:
+            rows.append(("copied", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
         if self.published:
             rows.append(("build", self.published.url))
         rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))

@@ -76,13 +76,15 @@ def tag(moved: Moved) -> click.Command:
 
 
 def _packing() -> list[click.Parameter]:
-    """Return the flags that say how an image is packed."""
+    """Return the flags that say what of an image goes, and how it is packed."""
     anew = "saying it writes the manifest anew."
     compressions, types = "gzip|none|zstd", "oci|docker"
+    beside = "Also signatures, SBOMs and attestations of the image."
     return [
         click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
         click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
         click.Option(["--media-types"], metavar=types, help=f"Of the manifest; {anew}"),
+        click.Option(["--referrers"], is_flag=True, help=beside),
     ]
 
 

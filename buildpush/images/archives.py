@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tarfile
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -44,11 +46,13 @@ from buildpush.images.model import (
     Platform,
 )
 from buildpush.images.references import Digest, Reference
+from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, subject_of
 from buildpush.images.spans import Folder, Tar
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+_BESIDE = re.compile(r"sha\d+-[0-9a-f]{64}(\.(sig|att|sbom))?\Z")
 _RECORD = 512
 _END = bytes(2 * _RECORD)
 
@@ -72,8 +76,26 @@ def open_layout(folder: Path, name: str | None = None, *, keep_manifest: bool = 
 
 def open_oci_archive(path: Path, name: str | None = None) -> Image | Index:
     """Return the image or index in a tar of an OCI image layout; arguments and errors as for :func:`open_layout`."""
-    remedy = "make one with: skopeo copy SOURCE oci-archive:FILE"
-    return _Source(Tar.at(path, "OCI archive", remedy), path, keep=True).named(name)
+    return _archive(path).named(name)
+
+
+def layout_referrers(folder: Path, target: Image | Index) -> tuple[Referrer, ...]:
+    """Return what an OCI image layout has about *target*, at any depth.
+
+    Raises:
+        PushError: it is no layout, or a manifest in it cannot be used.
+        DigestError: a document is not what its digest promises.
+    """
+    return _Source(Folder(folder), folder, keep=True).referrers(target)
+
+
+def oci_archive_referrers(path: Path, target: Image | Index) -> tuple[Referrer, ...]:
+    """Return what a tar of an OCI image layout has about *target*; errors as for :func:`layout_referrers`."""
+    return _archive(path).referrers(target)
+
+
+def _archive(path: Path) -> _Source:
+    return _Source(Tar.at(path, "OCI archive", "make one with: skopeo copy SOURCE oci-archive:FILE"), path, keep=True)
 
 
 class _Source:
@@ -85,17 +107,32 @@ class _Source:
         self._keep = keep
 
     def named(self, name: str | None) -> Image | Index:
-        listed = self._listed().get("manifests")
-        entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        entries = self._listed()
         found = [one for one in entries if name is None or name in _names(one)]
+        if name is None and len(found) > 1:
+            found = entries = [one for one in entries if not _is_referrer(one, self._files)]
         if len({str(one.get("digest")) for one in found}) != 1:  # one image may be listed under several names
             names = ", ".join(sorted({word for one in entries for word in _names(one)})) or "none"
             message = f"{self._path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
             raise PushError(message, hint=f"name one; it has: {names}")
         return self._read(read_manifest(_index_of(found[0])).manifests[0])
 
-    def _listed(self) -> Mapping[str, Any]:
-        return _object(self._files.document("index.json"), f"{self._path}: index.json")
+    def referrers(self, target: Image | Index) -> tuple[Referrer, ...]:
+        """Return all that is said about *target*."""
+        listed = [(one, read_manifest(_index_of(one)).manifests[0]) for one in self._listed()]
+        about = [(subject_of(self._document(one.digest)), one) for _, one in listed]
+        tags = {name: one for entry, one in listed for name in _names(entry)}
+
+        def find(subject: Digest) -> Iterator[Referrer]:
+            for one in (one for named, one in about if named == subject):
+                yield Referrer(self._read(replace(one, platform=NO_PLATFORM)), subject)
+            for tag in filter(tags.__contains__, cosign_tags(subject)):
+                yield Referrer(self._read(replace(tags[tag], platform=NO_PLATFORM)), subject, tag)
+
+        return gather(target, find)
+
+    def _listed(self) -> list[Mapping[str, Any]]:
+        return _entries(self._files.document("index.json"), f"{self._path}: index.json")
 
     def _read(self, wanted: Descriptor) -> Image | Index:
         data = self._document(wanted.digest)
@@ -129,6 +166,21 @@ class _Source:
         if digest.algorithm == "sha256":
             check_digests([digest], [digest_of(data)], f"the documents in {self._path}")
         return data
+
+
+def _entries(index: bytes, what: str) -> list[Mapping[str, Any]]:
+    listed = _object(index, what).get("manifests")
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _is_referrer(entry: Mapping[str, Any], files: Folder | Tar) -> bool:
+    """Return whether an entry of ``index.json`` is about another one; what cannot be read is about nothing."""
+    if any(_BESIDE.match(name) for name in _names(entry)):
+        return True
+    with suppress(PushError):
+        digest = read_manifest(_index_of(entry)).manifests[0].digest
+        return subject_of(files.document(_blob(digest))) is not None
+    return False
 
 
 def _index_of(entry: Mapping[str, Any]) -> bytes:
@@ -230,6 +282,7 @@ def write_layout(
     *,
     compression: Compression = "none",
     level: int = 1,
+    referrers: Sequence[Referrer] = (),
 ) -> Descriptor:
     """Write *target* into an OCI image layout and return what its ``index.json`` now names.
 
@@ -239,6 +292,7 @@ def write_layout(
         references: names under which it is listed; an older image of the same name is no longer listed.
         compression: of layers that are not compressed yet.
         level: of the compression.
+        referrers: what is said about *target*; listed too.
 
     Raises:
         BuildError: the files cannot be written, such as on a full disk.
@@ -246,11 +300,14 @@ def write_layout(
     """
     with _writing(folder):
         (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        wanted = _Sink(_IntoFolder(folder), compression, level).put(target)
+        sink, files = _Sink(_IntoFolder(folder), compression, level), Folder(folder)
+        wanted, beside = sink.put(target), sink.beside(referrers)
         _write_whole(folder / "oci-layout", _MARK)
         path = folder / "index.json"
-        old = _object(Folder(folder).document("index.json"), str(path)).get("manifests") if path.exists() else None
-        _write_whole(path, _listed(old, wanted, references))
+        old = _entries(files.document("index.json"), str(path)) if path.exists() else []
+        if not references:  # what has no name is replaced then
+            old = [one for one in old if _names(one) or _is_referrer(one, files)]
+        _write_whole(path, _listed(old, wanted, references, beside))
     return wanted
 
 
@@ -261,6 +318,7 @@ def write_oci_archive(
     *,
     compression: Compression = "none",
     level: int = 1,
+    referrers: Sequence[Referrer] = (),
 ) -> Descriptor:
     """Write *target* as a tar of an OCI image layout; the file is there whole or not at all.
 
@@ -269,8 +327,9 @@ def write_oci_archive(
     with _replaced(path) as file:
         into = _IntoTar(file)
         into.document("oci-layout", _MARK)
-        wanted = _Sink(into, compression, level).put(target)
-        into.document("index.json", _listed(None, wanted, references))
+        sink = _Sink(into, compression, level)
+        wanted, beside = sink.put(target), sink.beside(referrers)
+        into.document("index.json", _listed([], wanted, references, beside))
         file.write(_END)
     return wanted
 
@@ -365,6 +424,12 @@ class _Sink:
     def put(self, target: Image | Index) -> Descriptor:
         return self._index(target) if isinstance(target, Index) else self._image(target)
 
+    def beside(self, referrers: Sequence[Referrer]) -> list[dict[str, Any]]:
+        """Put what is said about an image, and return how ``index.json`` lists it."""
+        for one in referrers:
+            self.put(one.image)
+        return [one.descriptor() | ({"annotations": {REF_NAME: one.tag}} if one.tag else {}) for one in referrers]
+
     def _index(self, index: Index) -> Descriptor:
         images = [self._image(image) for image in index.images]
         data = index.manifest or index_manifest(images, OCI_INDEX)
@@ -451,12 +516,18 @@ def _check_manifest(image: Image, manifest: bytes, config: Descriptor, layers: S
         check_digests([named.config.digest], [config.digest], "the configuration's digest")
 
 
-def _listed(old: Any, wanted: Descriptor, references: Sequence[Name]) -> bytes:
-    """Return the new ``index.json``: what was there under other names, then *wanted*."""
+def _listed(
+    old: Sequence[Mapping[str, Any]],
+    wanted: Descriptor,
+    references: Sequence[Name],
+    beside: Sequence[Mapping[str, Any]],
+) -> bytes:
+    """Return the new ``index.json``: what was there under other names, then *wanted* and what is said about it."""
     names = [one if isinstance(one, str) else str(one.tag or one) for one in references]
-    kept = [one for one in old if isinstance(one, dict)] if isinstance(old, list) else []
-    kept = [one for one in kept if not _names(one) & set(names) and (names or _names(one))]
-    new = [wanted.document() | {"annotations": {REF_NAME: name}} for name in names] or [wanted.document()]
+    mine = [wanted.document() | {"annotations": {REF_NAME: name}} for name in names] or [wanted.document()]
+    new = [*mine, *beside]
+    taken, digests = set().union(*map(_names, new)), {one["digest"] for one in new}
+    kept = [one for one in old if not _names(one) & taken and (_names(one) or one.get("digest") not in digests)]
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*kept, *new]}
     return json.dumps(document, separators=(",", ":")).encode()
 

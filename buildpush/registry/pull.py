@@ -21,6 +21,7 @@ from buildpush.images.manifests import (
 )
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Image, Index, Platform
 from buildpush.images.references import Reference, Repository
+from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
 _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
@@ -28,13 +29,16 @@ _LARGEST_CONFIG = 16 * 1024 * 1024
 _PARTIAL = 206
 
 
-def pull(reference: Reference, registry: Registry, platform: Platform | None = None) -> Image | Index:
+def pull(
+    reference: Reference, registry: Registry, platform: Platform | None = None, *, artifact: bool = False
+) -> Image | Index:
     """Return what *reference* names; its layers stay where they are until they are read.
 
     Args:
         reference: by digest, where it has one.
         registry: to ask.
         platform: which image of an index is wanted; ``None`` for the whole index.
+        artifact: whether it may be something that runs nowhere: then its configuration may be anything.
 
     Raises:
         RegistryError: it is not there, or may not be read.
@@ -45,7 +49,7 @@ def pull(reference: Reference, registry: Registry, platform: Platform | None = N
     """
     data, manifest = _manifest(reference, registry)
     if manifest.media_type not in INDEX_TYPES:
-        return _image(reference.repository, registry, data, manifest, None)
+        return _image(reference.repository, registry, data, manifest, NO_PLATFORM if artifact else None)
     if platform:
         chosen = _choose(manifest, platform, reference)
         data, manifest = _manifest(reference.repository.at(chosen.digest), registry)

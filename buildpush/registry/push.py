@@ -37,10 +37,12 @@ from buildpush.images.model import (
     PushedImage,
     PushedIndex,
 )
-from buildpush.images.references import Digest, Reference, Repository
+from buildpush.images.references import Digest, Reference, Repository, Tag
+from buildpush.images.referrers import Referrer, list_tag, with_listed
 from buildpush.meter import Meter
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 from buildpush.registry.layers import Layers, Options, Work
+from buildpush.registry.referrers import read_list
 
 Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
 
@@ -59,6 +61,7 @@ def push(
     level: int = 1,
     media_types: MediaTypes = "oci",
     checksums: bool = True,
+    referrers: Sequence[Referrer] = (),
     sink: Sink = ignore,
 ) -> PushedImage | PushedIndex:
     """Send *target*, let every reference name it, and return what the registry confirmed.
@@ -71,6 +74,7 @@ def push(
         level: of the compression.
         media_types: of the manifest, unless it came with one.
         checksums: whether sha1 and md5 are wanted, for build-info.
+        referrers: what is said about *target*; all of it is there before a name moves.
         sink: told how far each blob is.
 
     Raises:
@@ -85,7 +89,7 @@ def push(
     meter = Meter()
     try:
         with Layers(registry, options, sink, meter) as layers:
-            delivery = _Delivery(registry, options, layers, sink)
+            delivery = _Delivery(registry, options, layers, sink, referrers)
             if isinstance(target, Index):
                 return delivery.index(target, references)
             return delivery.image(target, references)
@@ -126,11 +130,15 @@ class _Parts:
 class _Delivery:
     """One call of :func:`push`."""
 
-    def __init__(self, registry: Registry, options: Options, layers: Layers, sink: Sink) -> None:
+    def __init__(
+        self, registry: Registry, options: Options, layers: Layers, sink: Sink, referrers: Sequence[Referrer] = ()
+    ) -> None:
         self._registry = registry
         self._options = options
         self._layers = layers
         self._sink = sink
+        self._referrers = referrers
+        self._listed: set[Digest] = set()  # by the registry itself, which says so
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
         receipts = _everywhere(references, lambda repository, names: self._image_in(image, repository, names))
@@ -140,15 +148,16 @@ class _Delivery:
         receipts = _everywhere(references, lambda repository, names: self._index_in(index, repository, names))
         return replace(receipts[0], references=tuple(references))
 
-    def _image_in(self, image: Image, repository: Repository, names: list[Reference]) -> PushedImage:
-        parts = self._parts(image, repository)
+    def _image_in(self, image: Image, repository: Repository, names: list[Reference], prefix: str = "") -> PushedImage:
+        parts = self._parts(image, repository, prefix)
+        self._bring_referrers(repository)
         key = self.names(parts.manifest, parts.media_type, names)
         return _receipt(image, parts, names, key)
 
-    def _index_in(self, index: Index, repository: Repository, names: list[Reference]) -> PushedIndex:
+    def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
         images = []
         for image in index.images:
-            parts = self._parts(image, repository, f"{image.platform} ")
+            parts = self._parts(image, repository, f"{prefix}{image.platform} ")
             name = repository.at(parts.digest)
             key = self.names(parts.manifest, parts.media_type, [name])
             images.append(_receipt(image, parts, [name], key))
@@ -157,8 +166,40 @@ class _Delivery:
         manifest = index.manifest or index_manifest(found, media_type)
         named = [one.digest for one in read_manifest(manifest, media_type).manifests]
         check_digests(named, [one.digest for one in images], "the digests in the index")
+        self._bring_referrers(repository)
         key = self.names(manifest, media_type, names)
         return PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), tuple(images), key)
+
+    def _bring_referrers(self, repository: Repository) -> None:
+        """Bring in what is said about the image; a manifest may be there before its subject is."""
+        alone = _Delivery(self._registry, self._options, self._layers, self._sink)
+        try:
+            for at, referrer in enumerate(self._referrers, 1):
+                alone.referrer(referrer, repository, f"referrer {at}/{len(self._referrers)} ")
+            alone.list_referrers([one for one in self._referrers if one.tag is None], repository)
+        except (PushError, AuthenticationError) as error:
+            message = f"the referrers did not all arrive in {repository}, so nothing was named there: {error}"
+            raise _saying(message, error) from error
+
+    def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
+        """Bring one referrer in, under its digest or cosign's tag."""
+        name = repository.tagged(Tag(referrer.tag)) if referrer.tag else repository.at(referrer.digest)
+        before = self._names_now(referrer.image.manifest_type, name) if referrer.tag else None
+        if isinstance(referrer.image, Index):
+            self._index_in(referrer.image, repository, [name], prefix)
+        else:
+            self._image_in(referrer.image, repository, [name], prefix)
+        if before not in {None, str(referrer.digest)}:
+            self._sink(Note(f"{name} named {before} before, and names the source's {referrer.digest} now"))
+
+    def list_referrers(self, referrers: Sequence[Referrer], repository: Repository) -> None:
+        """Enter referrers into the lists that a registry does not keep itself: one tag for each subject."""
+        left = [one for one in referrers if one.digest not in self._listed]
+        for subject in dict.fromkeys(one.subject for one in left):
+            name = repository.tagged(Tag(list_tag(subject)))
+            mine = (one for one in left if one.subject == subject)
+            if document := with_listed(read_list(name, self._registry), mine):
+                self.names(document, OCI_INDEX, [name])
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
         """Bring all blobs of *image* into *repository*."""
@@ -211,6 +252,8 @@ class _Delivery:
         answer = self._registry.request(repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest)
         if answer.ok:
             _check_answer(answer.headers, digest, name)
+            if "OCI-Subject" in answer.headers:
+                self._listed.add(digest)
         else:
             self._keeps(answer, digest, media_type, name)
         return self._confirmed(digest, media_type, name)

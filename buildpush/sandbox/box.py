@@ -45,6 +45,7 @@ class Sandbox:
         uploads: deal with uploads that broke as this server does: ``artifactory``, ``docker-registry`` or ``crane``.
         least_piece: bytes that every piece of an upload but the last must have (``OCI-Chunk-Min-Length``).
         immutable: keys of repositories in which a tag that exists cannot be moved; 409 for another digest.
+        referrers: list what refers to a manifest; without it, 404 as from registries older than distribution-spec 1.1.
 
     Raises:
         SettingsError: there is no such way to deal with uploads, or no such repository.
@@ -60,6 +61,7 @@ class Sandbox:
         uploads: str = "artifactory",
         least_piece: int = 0,
         immutable: Collection[str] = (),
+        referrers: bool = True,
     ) -> None:
         if uploads not in UPLOADS:
             message = f"the sandbox does not know how {uploads!r} deals with uploads"
@@ -68,6 +70,7 @@ class Sandbox:
             "uploads": uploads,
             "least_piece": least_piece,
             "immutable": frozenset(immutable),
+            "referrers": referrers,
         }
         self._data = data
         self._address = (host, port)
@@ -260,7 +263,7 @@ def serve(
         host: address to listen on.
         announce: called once it answers; the place to show address and credentials.
         stop: ends it from another thread.
-        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``.
+        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``.
 
     Raises:
         SettingsError: port, host or folder cannot be used.

@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RefusedError
@@ -86,6 +87,26 @@ def find_manifests(store: Store, target: Target, reference: str) -> list[FileEnt
 
 def _is_manifest_of(entry: FileEntry, image: str) -> bool:
     return entry.name in {SINGLE, INDEX} and entry.folder.rpartition("/")[0] == image
+
+
+def referrers(store: Store, target: Target, subject: Digest) -> list[dict[str, Any]]:
+    """Return the descriptors of all manifests that are about *subject*, sorted by digest."""
+    found = {}
+    for key in target.repository.physical:
+        for entry in store.files(key, target.image):
+            if not _is_manifest_of(entry, target.image):
+                continue
+            document = json.loads(store.content.path(entry.checksums.sha256).read_bytes())
+            if (document.get("subject") or {}).get("digest") == str(subject):
+                found[entry.checksums.digest] = _described(entry, document)
+    return [found[digest] for digest in sorted(found)]
+
+
+def _described(entry: FileEntry, document: Mapping[str, Any]) -> dict[str, Any]:
+    kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
+    more = {"artifactType": kind, "annotations": document.get("annotations")}
+    described = {"mediaType": entry.media_type, "digest": entry.checksums.digest, "size": entry.checksums.size}
+    return described | {key: value for key, value in more.items() if value}
 
 
 def tags(store: Store, target: Target) -> list[str]:

@@ -34,12 +34,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An image manifest, with config and layers, or an index, with children."""
+    """An image manifest, with config and layers, or an index, with children; *subject* need not be there."""
 
     media_type: str
     config: Part | None = None
     layers: tuple[Part, ...] = ()
     children: tuple[Part, ...] = ()
+    subject: Part | None = None
 
     @property
     def filename(self) -> str:
@@ -74,8 +75,9 @@ def read_manifest(body: bytes, content_type: str) -> Manifest:
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version there is
         _refuse("schemaVersion is not 2")
     if media_type in INDEX_TYPES:
-        return Manifest(media_type, children=_parts(document, "manifests"))
-    return Manifest(media_type, _part(document.get("config"), "config"), _parts(document, "layers"))
+        return Manifest(media_type, children=_parts(document, "manifests"), subject=_subject(document))
+    config, layers = _part(document.get("config"), "config"), _parts(document, "layers")
+    return Manifest(media_type, config, layers, subject=_subject(document))
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -103,6 +105,11 @@ def _part(value: Any, where: str) -> Part:
     except BadNameError as error:
         _refuse(f"{where}: {error}")
     return Part(digest, value["size"], str(value.get("mediaType", "")), _platform(value.get("platform")))
+
+
+def _subject(document: Mapping[str, Any]) -> Part | None:
+    value = document.get("subject")
+    return None if value is None else _part(value, "subject")
 
 
 def _platform(value: Any) -> str:

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from buildpush.errors import BadNameError
+from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.accounts import ACTION_RIGHTS, TOKEN_SECONDS, Accounts
@@ -29,6 +30,7 @@ from buildpush.sandbox.uploads import HABITS, STATE, Upload, Uploads
 REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
 PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
 _PAGE = 1000
+_REFERRERS_PAGE = 100
 # A thread costs about 0.1 ms; for less than this, hashing in place is cheaper.
 WORTH_A_THREAD = 128 * 1024
 
@@ -41,11 +43,13 @@ class Rules:
         uploads: whose way of dealing with uploads it has, see :data:`buildpush.sandbox.uploads.HABITS`.
         least_piece: bytes that every piece of an upload but the last must have.
         immutable: keys of repositories in which no tag can be moved.
+        referrers: whether it lists what refers to a manifest, as registries do since distribution-spec 1.1.
     """
 
     uploads: str = "artifactory"
     least_piece: int = 0
     immutable: Collection[str] = ()
+    referrers: bool = True
 
 
 def checksum_headers(entry: FileEntry) -> dict[str, str]:
@@ -84,6 +88,7 @@ class Registry:
             ("PUT", "/{name:.+}/manifests/{reference}", self.put_manifest),
             ("DELETE", "/{name:.+}/manifests/{reference}", self.delete_manifest),
             ("GET", "/{name:.+}/tags/list", self.tags),
+            *([("GET", "/{name:.+}/referrers/{digest}", self.referrers)] if self._rules.referrers else ()),
         )
         return [web.route(method, prefix + path, act) for prefix in PREFIXES for method, path, act in handlers]
 
@@ -290,7 +295,23 @@ class Registry:
         push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
         if wire.keeps():
             layout.keep_manifest(self._store, target, push)
-        return _created(request, "manifests", checksums.digest)
+        answer = _created(request, "manifests", checksums.digest)
+        if manifest.subject and self._rules.referrers:
+            answer.headers["OCI-Subject"] = str(manifest.subject.digest)
+        return answer
+
+    async def referrers(self, request: web.Request) -> web.Response:
+        """List the manifests whose subject is this digest; an empty list where there are none."""
+        target = self._target(request, "pull")
+        wanted, last = request.query.get("artifactType"), request.query.get("last", "")
+        listed = layout.referrers(self._store, target, _digest(request.match_info["digest"]))
+        left = [one for one in listed if one["digest"] > last and wanted in {None, one.get("artifactType")}]
+        page, headers = left[:_REFERRERS_PAGE], {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+        if len(left) > len(page):
+            query = {**request.query, "last": page[-1]["digest"]}
+            headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page}
+        return web.json_response(document, headers=headers, content_type=OCI_INDEX)
 
     def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
         """Refuse to move a tag where tags stay, and to those who may not delete what it names now."""

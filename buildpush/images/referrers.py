@@ -1,0 +1,112 @@
+"""What is said about an image, and stored beside it: signatures, SBOMs, attestations.
+
+Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema"; cosign's tags are older than both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from buildpush.errors import BadNameError, PushError
+from buildpush.images.compression import digest_of
+from buildpush.images.model import OCI_INDEX, Image, Index, Platform
+from buildpush.images.references import Digest
+
+# For what runs nowhere; its configuration may be anything, so it is not asked.
+NO_PLATFORM: Final = Platform("unknown", "unknown")
+_COSIGN: Final = (".sig", ".att", ".sbom")
+_DEEPEST: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """One thing that is said about an image, or about another referrer.
+
+    Attributes:
+        image: an artifact in the form of an image; it came with its manifest, which is never changed.
+        subject: digest of what it is about.
+        tag: the tag under which cosign looks for it; ``None`` where its manifest names the subject.
+    """
+
+    image: Image | Index
+    subject: Digest
+    tag: str | None = None
+
+    @property
+    def manifest(self) -> bytes:
+        """Bytes of its manifest."""
+        return self.image.manifest or b""
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of its manifest."""
+        return digest_of(self.manifest)
+
+    def descriptor(self) -> dict[str, Any]:
+        """Return it as lists of referrers have it."""
+        document = json.loads(self.manifest)
+        kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
+        found = {"mediaType": self.image.manifest_type, "digest": str(self.digest), "size": len(self.manifest)}
+        more = {"artifactType": kind, "annotations": document.get("annotations")}
+        return found | {key: value for key, value in more.items() if value}
+
+
+def list_tag(subject: Digest) -> str:
+    """Return the tag of the list of referrers, in registries that keep no such lists themselves."""
+    return f"{subject.algorithm}-{subject.hex[:64]}"
+
+
+def cosign_tags(subject: Digest) -> tuple[str, ...]:
+    """Return the tags under which cosign looks for what is said about *subject*."""
+    return tuple(f"{list_tag(subject)}{kind}" for kind in _COSIGN)
+
+
+def subject_of(manifest: bytes) -> Digest | None:
+    """Return the digest of what *manifest* is about, or ``None`` where it is about nothing else."""
+    with suppress(ValueError, RecursionError, LookupError, TypeError, BadNameError):
+        return Digest(str(json.loads(manifest)["subject"]["digest"]))
+    return None
+
+
+def with_listed(listed: Sequence[Mapping[str, Any]], more: Iterable[Referrer]) -> bytes | None:
+    """Return a list of referrers that has *more* behind what was *listed*, or ``None`` where nothing is new."""
+    there = {one.get("digest") for one in listed}
+    new = {str(one.digest): one.descriptor() for one in more if str(one.digest) not in there}
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new.values()]}
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() if new else None
+
+
+def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) -> tuple[Referrer, ...]:
+    """Return all referrers of *target*, of each image in it, and of those referrers in turn.
+
+    Args:
+        target: with the manifest that it came with.
+        find: gives the referrers of one digest.
+
+    Raises:
+        PushError: one is listed that is about something else, or there is no end of referrers of referrers.
+    """
+    parts: tuple[Image | Index, ...] = (target, *target.images) if isinstance(target, Index) else (target,)
+    asked: set[Digest] = set()
+    wanted = {digest_of(part.manifest): None for part in parts if part.manifest}
+    found: dict[tuple[Digest, str | None], Referrer] = {}
+    for _ in range(_DEEPEST):
+        new = {(one.digest, one.tag): one for subject in wanted for one in map(_checked, find(subject))}
+        asked |= wanted.keys()
+        wanted = {digest: None for digest, _ in new if digest not in asked}
+        found = new | found
+        if not wanted:
+            return tuple(found.values())
+    message = f"referrers of referrers go deeper than {_DEEPEST}"
+    raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
+
+
+def _checked(referrer: Referrer) -> Referrer:
+    if referrer.tag is None and subject_of(referrer.manifest) != referrer.subject:
+        message = f"{referrer.digest} is listed as a referrer of {referrer.subject}, and says nothing about it"
+        raise PushError(message, hint="the list is damaged; leave out --referrers to copy the image alone")
+    return referrer
