@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.pushing import trials
+from benchmarks.pushing import registries, trials
 from benchmarks.pushing.figures import Entry
-from benchmarks.pushing.ground import IMAGE, Ground, need_program
+from benchmarks.pushing.ground import IMAGE, Ground, need, need_program
 from benchmarks.pushing.trials import Docker, Trial
 from benchmarks.turns import Figure, in_turns
 
@@ -53,11 +53,22 @@ def of_a_plain_layout(ground: Ground) -> list[Entry]:
 
 def of_a_packed_layout(ground: Ground) -> list[Entry]:
     """Push an OCI layout whose layers are compressed already."""
+    return _beside_crane(ground, ground.kind)
+
+
+def over_tls(ground: Ground) -> list[Entry]:
+    """Push the same over TLS, as it goes to every registry but those of this machine."""
+    need(None if ground.kind == "docker-registry" else "TLS at this registry")
+    need(registries.missing_for_tls())
+    return _beside_crane(ground, registries.OVER_TLS)
+
+
+def _beside_crane(ground: Ground, kind: str) -> list[Entry]:
     need_program("crane")
     return _compare(
         ground,
-        Way("buildpush push oci:", trials.push(ground.kind, f"oci:{ground.packed}"), 1),
-        [Way("crane push", trials.crane(ground.kind, ground.packed), 1)],
+        Way("buildpush push oci:", trials.push(kind, f"oci:{ground.packed}"), 1),
+        [Way("crane push", trials.crane(kind, ground.packed), 1)],
     )
 
 

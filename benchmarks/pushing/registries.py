@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,9 +22,10 @@ CONFIGURATION = """
 version: 0.1
 log: {{accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
-http: {{addr: "127.0.0.1:0"}}
+http: {{addr: "127.0.0.1:0"{more}}}
 """
-LISTENS = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+TLS = ", tls: {{certificate: {folder}/certificate.pem, key: {folder}/key.pem}}"
+LISTENS = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 SECONDS_TO_START = 30
 
 
@@ -32,12 +35,14 @@ class Target:
 
     Attributes:
         process: number of the registry's process.
+        certificate: which clients are to trust, where the registry speaks TLS.
     """
 
     host: str
     path: str
     folder: Path
     process: int
+    certificate: Path | None = None
 
     @property
     def reference(self) -> str:
@@ -54,6 +59,7 @@ class Target:
             "DOCKER_CONFIG": str(self.folder),
             "REGISTRY_AUTH_FILE": str(self.login),
             "XDG_STATE_HOME": str(self.folder / "state"),
+            **({"SSL_CERT_FILE": str(self.certificate)} if self.certificate else {}),
         }
 
     def through(self, host: str) -> Target:
@@ -76,23 +82,37 @@ def _sandbox() -> Iterator[Target]:
 
 
 @contextmanager
-def _docker_registry() -> Iterator[Target]:
+def _docker_registry(more: str = "") -> Iterator[Target]:
     with _folder() as folder:
-        (folder / "config.yml").write_text(CONFIGURATION.format(folder=folder), encoding="utf-8")
+        words = CONFIGURATION.format(folder=folder, more=more.format(folder=folder))
+        (folder / "config.yml").write_text(words, encoding="utf-8")
+        name = _make_certificate(folder) if more else "127.0.0.1"
         argv, log = ["docker-registry", "serve", str(folder / "config.yml")], folder / "log"
         with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
             try:
-                host = _address(process, log)
+                host = f"{name}:{_port(process, log)}"
                 _write_login(folder, {})
-                yield Target(host, "bench", folder, process.pid)
+                yield Target(host, "bench", folder, process.pid, folder / "certificate.pem" if more else None)
             finally:
                 process.terminate()
+
+
+def _make_certificate(folder: Path) -> str:
+    """Make a certificate of this machine's name, which clients speak TLS to, and return the name."""
+    name = socket.gethostname()
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "2"]
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject]
+    subprocess.run(argv, check=True, capture_output=True)
+    return name
 
 
 KINDS: dict[str, Callable[[], AbstractContextManager[Target]]] = {
     "sandbox": _sandbox,
     "docker-registry": _docker_registry,
 }
+OVER_TLS = "docker-registry, TLS"
+ALL = {**KINDS, OVER_TLS: lambda: _docker_registry(TLS)}
 
 
 @contextmanager
@@ -105,7 +125,7 @@ def _write_login(folder: Path, auths: dict[str, dict[str, str]]) -> None:
     (folder / "config.json").write_text(json.dumps({"auths": auths}), encoding="utf-8")
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _port(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < end and process.poll() is None:
         if found := LISTENS.search(log.read_text(encoding="utf-8")):
@@ -118,3 +138,14 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 def missing(kind: str) -> str | None:
     """Return what is missing to run a registry, or ``None``."""
     return "docker-registry" if kind == "docker-registry" and shutil.which("docker-registry") is None else None
+
+
+def missing_for_tls() -> str | None:
+    """Return what is missing to speak TLS to this machine, or ``None``."""
+    try:
+        here = ipaddress.ip_address(socket.gethostbyname(socket.gethostname())).is_loopback
+    except OSError:
+        here = False
+    if not here:
+        return "name of this machine that leads to loopback"
+    return None if shutil.which("openssl") else "openssl"

@@ -20,6 +20,7 @@ ROWS: dict[str, tuple[str, Measure]] = {
     "daemon": ("image of a Docker daemon, overlay2 store", against.of_a_daemon),
     "plain": ("OCI layout of uncompressed layers, gzip on the way", against.of_a_plain_layout),
     "packed": ("OCI layout of compressed layers", against.of_a_packed_layout),
+    "tls": ("OCI layout of compressed layers, over TLS", against.over_tls),
     "build": ("build and push of a context that is only copied", against.of_a_build),
     "unchanged": ("nothing changed", again.unchanged),
     "changed": ("one small layer of 20 changed", again.one_of_twenty),

@@ -32,7 +32,7 @@ class Trial:
     ran: list[Ran] = field(default_factory=list)
 
     def __call__(self, _number: int) -> float:
-        with registries.KINDS[self.kind]() as target:
+        with registries.ALL[self.kind]() as target:
             env = {**target.env, **self.env}
             commands.run_all(self.before(target), env)
             try:

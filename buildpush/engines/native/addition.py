@@ -102,8 +102,10 @@ class Addition:
     def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str) -> None:
         fresh = self.files.is_free(target)
         self.folder(target, modified=folder.modified)
-        entries = [self.looks.of(entry, entry.path) for entry in tree.below(path, target)]
-        if fresh:  # most often, and with many files this is where the time goes
+        entries = list(tree.below(path, target))
+        if self.looks != Looks():  # else they look so already, and with many files this is where the time goes
+            entries = [self.looks.of(entry, entry.path) for entry in entries]
+        if fresh:
             self._put_all(entries)
         else:
             for entry in entries:
