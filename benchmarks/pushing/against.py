@@ -94,6 +94,7 @@ def _compare(ground: Ground, ours: Way, others: Sequence[Way]) -> list[Entry]:
 def _of_ours(figure: Figure, trial: Trial) -> Entry:
     more = {
         "seconds of processor": statistics.median(one.processor for one in trial.ran),
+        "seconds of these in the kernel": statistics.median(one.kernel for one in trial.ran),
         "bytes of memory": float(max(one.peak for one in trial.ran)),
     }
     return Entry(figure.name, figure.median, spread=figure.spread, more=more)

@@ -22,12 +22,17 @@ class Ran:
 
     seconds: float
     processor: float = 0.0  # seconds, of the client only
+    kernel: float = 0.0  # seconds of these that the kernel worked for it
     peak: int = 0  # bytes of the largest process
     out: str = ""
 
     def __add__(self, other: Ran) -> Ran:
         return Ran(
-            self.seconds + other.seconds, self.processor + other.processor, max(self.peak, other.peak), other.out
+            self.seconds + other.seconds,
+            self.processor + other.processor,
+            self.kernel + other.kernel,
+            max(self.peak, other.peak),
+            other.out,
         )
 
 

@@ -21,7 +21,8 @@ def main() -> None:
     process = os.posix_spawnp(argv[0], argv, os.environ)
     _, status, used = os.wait4(process, 0)
     seconds = time.perf_counter() - begun
-    facts = {"seconds": seconds, "processor": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * KIBI}
+    processor = {"processor": used.ru_utime + used.ru_stime, "kernel": used.ru_stime}
+    facts = {"seconds": seconds, **processor, "peak": used.ru_maxrss * KIBI}
     Path(report).write_text(json.dumps(facts), encoding="utf-8")
     sys.exit(os.waitstatus_to_exitcode(status) % 256)
 
