@@ -93,6 +93,7 @@ class _AgainError(Exception):
         lost: whether the upload is known to be gone.
         tries: how often in a row, without getting any further, this is worth it.
         sure: whether it is known that the registry took nothing of what was sent.
+        stuck: whether it says that it took a part, and has no more than before.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class _AgainError(Exception):
         lost: bool = False,
         tries: int | None = None,
         sure: bool = False,
+        stuck: bool = False,
     ) -> None:
         super().__init__(str(error))
         self.error = error
@@ -110,6 +112,7 @@ class _AgainError(Exception):
         self.lost = lost
         self.tries = tries
         self.sure = sure
+        self.stuck = stuck
 
 
 class _Upload:
@@ -234,12 +237,21 @@ class _Upload:
         attempts, status = self._registry.http.attempts, again.answer.status if again.answer else 0
         self._failures[status] += 1
         if self._failures[status] >= (again.tries or attempts) or self._failures.total() >= 2 * attempts:
-            raise again.error from again
+            if not (again.stuck and self._may_dislike_parts):
+                raise again.error from again
+            self._give_parts_up()
         self._unsure = not again.sure
         if again.lost:
             self._lose()
         what = f"{self._task.what} to {self._repository}"
         self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures.total(), again.answer)
+
+    def _give_parts_up(self) -> None:
+        """Send all of it in one PATCH of a new upload: the registry takes parts, or says so, and keeps none."""
+        self._registry.give_up(self._repository, self._location or "")
+        self._lose()
+        self._whole = True
+        self._failures.clear()
 
     def _lose(self) -> None:
         self._forget()
@@ -296,13 +308,13 @@ class _Upload:
         if not answer.ok:
             raise self._refused(answer, size)
         self._went_to(answer)
-        offset = _offset(answer)
-        if offset is None and not self._all_handed:
+        if not self._all_handed:  # whatever it says that it has, it cannot have seen
             raise self._too_early(answer)
+        offset = _offset(answer)
         end = first + size if offset is None else offset
         if not first < end <= first + size:
             message = f"{self._task.what}: {first + size} bytes were sent, and {self._repository.host} has {end}"
-            raise _AgainError(PushError(message), answer, tries=3)
+            raise _AgainError(PushError(message), answer, tries=3, stuck=end <= first)
         self._confirmed(end)
         if first and not self._habit.takes_parts:
             self._registry.learn(self._repository.host, Habit.after_second_part)

@@ -224,6 +224,19 @@ def test_a_token_that_runs_out_is_replaced(box, http, keychain):
 
 
 @sandbox
+@pytest.mark.parametrize("issued", ["2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+def test_a_clock_that_is_wrong_by_hours_does_not_shorten_a_tokens_life(box, http, keychain, issued):
+    """Seconds count from when it came, whatever either side's clock says."""
+    body = json.dumps({"token": "theirs", "expires_in": 300, "issued_at": issued}).encode()
+    box.add_fault("GET", "/v2/token", status=200, body=body)
+    login = Login(http, box.host, box.url, keychain)
+    headers = {login.header("repository:docker-local/app:pull") for _ in range(3)}
+
+    assert headers == {"Bearer theirs"}
+    assert len([one for one in box.requests if one.path == "/v2/token"]) == 1
+
+
+@sandbox
 def test_a_token_that_is_refused_is_renewed_once(box, registry, repository):
     registry.check_push(repository)
     box.add_fault("GET", "tags/list", status=401, headers={"WWW-Authenticate": _bearer(box)})

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import random
+import socket
+import socketserver
+import threading
 
 import pytest
 
-from buildpush.errors import AuthenticationError, DigestError, RegistryError, UnreachableError
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Retry, Traffic
 from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
+from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
-from buildpush.registry.habits import Habit
+from buildpush.registry.habits import LARGEST_PART, Habit
 from buildpush.registry.memory import Memory
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
@@ -116,6 +121,86 @@ def test_a_place_that_is_wrong_three_times_in_a_row_is_an_error(box, registry, r
     with pytest.raises(RegistryError, match="416"):
         push(source(LARGE).image(), [repository.tagged("1")], registry)
     assert len(patches(box)) == 3
+
+
+def test_a_registry_that_says_yes_to_parts_and_keeps_none_gets_the_blob_in_one_go(
+    box, registry, repository, source, small_parts
+):
+    box.add_fault("PATCH", "uploads", status=202, headers={"Range": "0-0"}, times=3)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
+
+    assert box.has_blob(pushed.layers[0].digest)
+    assert registry.habit(box.host).whole
+    assert len(patches(box)) == 3 + 1 + 1  # in vain, in one go, and the configuration
+
+
+def test_a_registry_that_says_yes_and_never_keeps_anything_is_an_error(box, registry, repository, source, small_parts):
+    box.add_fault("PATCH", "uploads", status=202, headers={"Range": "0-0"}, times=99)
+
+    with pytest.raises(PushError, match="layer 1/1"):
+        push(source(LARGE).image(), [repository.tagged("1")], registry)
+    assert len(patches(box)) <= 5
+    assert box.digest("docker-local/app", "1") is None
+
+
+class Hasty(socketserver.ThreadingTCPServer):
+    """A proxy that answers the first PATCH before it has seen more of it than its headers."""
+
+    daemon_threads = True
+
+    def __init__(self, host, answer):
+        self.upstream, self.answer = host.split(":"), [answer]
+        super().__init__(("127.0.0.1", 0), HastyLine)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    @property
+    def host(self):
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class HastyLine(socketserver.BaseRequestHandler):
+    def handle(self):
+        with socket.create_connection(tuple(self.server.upstream)) as there:
+            back = threading.Thread(target=self.pass_on, args=(there, self.request))
+            back.start()
+            while block := self.request.recv(4096):
+                if block.startswith(b"PATCH") and self.server.answer:
+                    path = block.split(b" ", 2)[1]
+                    self.request.sendall(self.server.answer.pop() % path)
+                    break
+                there.sendall(block)
+            there.shutdown(socket.SHUT_WR)
+            back.join()
+
+    def pass_on(self, source, sink):
+        with contextlib.suppress(OSError):
+            while block := source.recv(65536):
+                sink.sendall(block)
+
+
+@pytest.fixture
+def hasty(box):
+    claim = f"Range: 0-{LARGEST_PART - 1}".encode()
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n" + claim
+    with Hasty(box.host, answer + b"\r\nLocation: %s\r\n\r\n") as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_an_answer_that_comes_before_all_was_sent_is_not_believed(box, hasty, http, source):
+    """It cannot be about bytes that never left: the registry is asked what it has."""
+    keychain = Keychain({hasty.host: Credential(box.username, box.password, "test")})
+    name = Repository(hasty.host, "docker-local/app").tagged("1")
+    data = random.Random(6).randbytes(LARGEST_PART + MEGA)
+    pushed = push(source(data).image(), [name], Registry(http, keychain), compression="none")
+
+    assert not hasty.answer
+    assert box.has_blob(pushed.layers[0].digest)
+    large = [one.method for one in box.requests if "uploads/" in one.path and one.method != "POST"]
+    assert large[:3] == ["GET", "PATCH", "PATCH"]
 
 
 def test_an_offset_that_is_not_true_costs_the_blob_once_more(box, registry, repository, source, events):
