@@ -311,7 +311,8 @@ class _Upload:
         if not self._all_handed:  # whatever it says that it has, it cannot have seen
             raise self._too_early(answer)
         offset = _offset(answer)
-        end = first + size if offset is None else offset
+        one_byte = offset == 0 and first + size == 1  # of which registries say 0-0, too
+        end = first + size if offset is None or one_byte else offset
         if not first < end <= first + size:
             message = f"{self._task.what}: {first + size} bytes were sent, and {self._repository.host} has {end}"
             raise _AgainError(PushError(message), answer, tries=3, stuck=end <= first)

@@ -142,6 +142,13 @@ def test_a_push_arrives_whole_and_only_once(shelf, push_to, make, told, traffic)
     assert (traffic().sent, traffic().skipped) == (0, size_of(receipt))
 
 
+def test_a_blob_of_one_byte_arrives(shelf, push_to, source):
+    shelf.check(push_to(shelf.host, source(b"1").image()).digest)
+    with Http() as http:
+        name = Repository(shelf.host, shelf.path).tagged("1")
+        shelf.check(push(source(b"2").image(), [name], Registry(http), compression="none").digest)
+
+
 def test_over_a_line_that_resets_a_push_ends_well_and_the_next_one_knows_how(shelf, push_to, make, told, traffic):
     with Line(shelf.host, reset_after=4 * MEGABYTE) as line:
         receipt = push_to(line.host, make())

@@ -203,6 +203,15 @@ def test_an_answer_that_comes_before_all_was_sent_is_not_believed(box, hasty, ht
     assert large[:3] == ["GET", "PATCH", "PATCH"]
 
 
+def test_a_blob_of_one_byte_arrives(box, registry, repository, source):
+    """Of which a registry says that it has 0-0, as it does of nothing."""
+    pushed = push(source(b"1").image(), [repository.tagged("1")], registry, compression="none")
+
+    assert pushed.layers[0].size == 1
+    assert box.has_blob(pushed.layers[0].digest)
+    assert len(patches(box)) == 2
+
+
 def test_an_offset_that_is_not_true_costs_the_blob_once_more(box, registry, repository, source, events):
     """The digest at the end tells; what is wrong is not tagged, and what can be mended is."""
     box.add_fault("PATCH", "uploads", after=6 * MEGA)
