@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from buildpush.errors import PushError, RegistryError
 from buildpush.http import Answer, joined
@@ -22,6 +23,7 @@ from buildpush.registry.pull import pull
 _NOT_FOUND = 404
 # What registries answer that know no such address; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
+_MOST_PAGES = 100
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b')
 
 
@@ -58,19 +60,32 @@ def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]]:
 
 def _listed(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
     """Return the digests that refer to *subject*."""
+    what = f"the list of referrers of {repository.at(subject)}"
     found: list[dict[str, Any]] = []
-    asked: set[str] = set()
-    path: str | None = f"referrers/{subject}"
-    while path and path not in asked:
-        asked.add(path)
+    path = f"referrers/{subject}"
+    for number in range(_MOST_PAGES):
         answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
-        if len(asked) == 1 and _keeps_no_lists(answer):
-            found = read_list(repository.tagged(Tag(list_tag(subject))), registry)
-            break
-        found += _read(answer, f"the list of referrers of {repository.at(subject)}")
-        following = _NEXT.search(answer.headers.get("Link", ""))
-        path = joined(answer.url, following[1]) if following else None
-    return [Digest(one["digest"]) for one in found]
+        if number == 0 and _keeps_no_lists(answer):
+            return [Digest(one["digest"]) for one in read_list(repository.tagged(Tag(list_tag(subject))), registry)]
+        found += _read(answer, what)
+        following = _next(answer, what)
+        if following is None:
+            return [Digest(one["digest"]) for one in found]
+        path = following
+    message = f"{what} has no end: {_MOST_PAGES} pages were read"
+    raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
+
+
+def _next(answer: Answer, what: str) -> str | None:
+    """Return the address of the next page, which a registry cannot have elsewhere."""
+    following = _NEXT.search(answer.headers.get("Link", ""))
+    if following is None:
+        return None
+    url = joined(answer.url, following[1])
+    if urlsplit(url).hostname != urlsplit(answer.url).hostname:
+        message = f"{what} goes on at another host, which it must not"
+        raise PushError(message, hint="a proxy in between changes what it passes on")
+    return url
 
 
 def _keeps_no_lists(answer: Answer) -> bool:

@@ -273,6 +273,42 @@ def _ask(method: str, box, name: str, body: bytes | None = None) -> None:
         pass
 
 
+LISTED = pytest.mark.parametrize("box", ["lists"], indirect=True)
+
+
+@LISTED
+def test_a_list_that_goes_on_at_another_host_is_an_error_and_nobody_is_asked_there(box, signed, place):
+    name = f"docker://{box.host}/docker-local/app:1"
+    buildpush.copy("oci:signed:1", name)
+    with Sandbox() as other:
+        link = {"Link": f'<http://{other.host.replace("127.0.0.1", "localhost")}/v2/x>; rel="next"'}
+        box.add_fault("GET", "referrers", headers=link)
+        with pytest.raises(PushError, match="another host"):
+            buildpush.copy(name, "oci:end", referrers=True)
+        assert not other.requests
+
+
+@LISTED
+def test_a_list_without_end_is_an_error(box, signed, place):
+    name = f"docker://{box.host}/docker-local/app:1"
+    buildpush.copy("oci:signed:1", name)
+    box.add_fault("GET", "referrers", headers={"Link": '<?last=x>; rel="next"'}, times=None)
+    with pytest.raises(PushError, match="has no end"):
+        buildpush.copy(name, "oci:end", referrers=True)
+
+
+@LISTED
+def test_lists_of_many_pages_are_read_to_the_end(box, place):
+    write_layout(image(), place / "plain")
+    target = open_layout(place / "plain")
+    many = [artifact(target.manifest, str(at).encode()) for at in range(105)]
+    write_layout(target, place / "signed", ["1"], referrers=many)
+    name = f"docker://{box.host}/docker-local/app:1"
+    buildpush.copy("oci:signed:1", name, referrers=True)
+
+    assert buildpush.copy(name, "oci:end", referrers=True).referrers == 105
+
+
 @pytest.mark.parametrize("kind", ["docker-archive:x.tar", "docker-daemon:x:1"])
 def test_a_place_that_keeps_no_referrers_is_refused_before_anything_is_read(box, place, kind):
     with pytest.raises(UnsupportedError, match="keeps no referrers"):
