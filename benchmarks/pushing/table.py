@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pushing import again, against, breaks, floor, growth, registries
 from benchmarks.pushing.figures import Entry, Figures
@@ -57,7 +59,21 @@ def measure(wish: Wish) -> None:
     lines = figures.lines(wish.megabytes, wish.rounds)
     print("\n" + "\n".join(lines))
     if wish.save:
-        wish.save.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        kept = _kept(wish, lines[0]) if wish.save.exists() else []
+        wish.save.write_text("\n".join([*lines, *kept]) + "\n", encoding="utf-8")
+
+
+def _kept(wish: Wish, now: str) -> list[str]:
+    """Return the lines of other rows that were measured under the same circumstances as *now*'s."""
+    before, *lines = wish.save.read_text(encoding="utf-8").splitlines() if wish.save else [now]
+    if _circumstances(before) != _circumstances(now):
+        return []
+    return [line for line in lines if json.loads(line)["row"] not in wish.rows]
+
+
+def _circumstances(line: str) -> dict[str, Any]:
+    facts = json.loads(line)
+    return facts | {"machine": {name: said for name, said in facts["machine"].items() if name != "date"}}
 
 
 def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
