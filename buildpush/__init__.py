@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildpush.api import check as check
     from buildpush.api import copy as copy
     from buildpush.api import load as load
+    from buildpush.api import merge as merge
     from buildpush.api import push as push
     from buildpush.api import run as run
     from buildpush.api import tag as tag
@@ -39,6 +40,7 @@ _HOMES = {
     "check": "buildpush.api",
     "load": "buildpush.api",
     "copy": "buildpush.api",
+    "merge": "buildpush.api",
     "push": "buildpush.api",
     "tag": "buildpush.api",
     "run": "buildpush.api",
@@ -56,6 +58,7 @@ __all__ = [
     "check",
     "copy",
     "load",
+    "merge",
     "push",
     "run",
     "tag",

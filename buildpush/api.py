@@ -201,6 +201,36 @@ def copy(
         return moving.copy(source, goal, wishes, session)
 
 
+def merge(
+    reference: str,
+    *sources: str,
+    media_types: str | None = None,
+    connectors: Name = None,
+    connector_ref: str | None = None,
+    secrets: Name = None,
+    username: str | None = None,
+    password: Secret | str | None = None,
+    insecure: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    sink: Sink | None = None,
+) -> RunResult:
+    """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
+
+    *sources* are written as for :func:`copy`; *media_types* are ``oci`` or ``docker``, of the index.
+    The other arguments and the errors are those of :func:`push`.
+    """
+    wishes = Wishes(
+        media_types=media_types,
+        connector_ref=connector_ref,
+        username=username,
+        password=password,
+        insecure=insecure,
+    )
+    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
+        return moving.merge(reference, sources, wishes, session)
+
+
 def tag(
     reference: str,
     *tags: str,

@@ -529,6 +529,14 @@ def make_copy() -> click.Command:
     return verbs.copy(_moved)
 
 
+@command("Make one index of images for several platforms.")
+def make_merge() -> click.Command:
+    """Return the command that makes an index."""
+    from buildpush import verbs
+
+    return verbs.merge(_moved)
+
+
 @command("Give an image in a registry more tags.")
 def make_tag() -> click.Command:
     """Return the command that names."""

@@ -1,8 +1,8 @@
-"""Images that are there already: pushed, copied, given more names. Nothing is built, and nothing is changed unasked."""
+"""Images that are there already: pushed, copied, merged, given more names. Nothing is built or changed unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, get_args
@@ -145,6 +145,55 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     if isinstance(written, PushedImage | PushedIndex):
         return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
     return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
+
+
+def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+    """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
+
+    Raises:
+        SettingsError: something is not written as it must be, or two images are for the same platform.
+        PushError: a source cannot be read, or the registry does not take it.
+        AuthenticationError: a registry refuses the credentials.
+    """
+    name, origins, packing = reference_of(reference), [parse(source) for source in sources], wishes.packing()
+    if not origins:
+        message = f"nobody says which images {name} is to have"
+        raise SettingsError(message, hint="name one source for each platform after the reference")
+    hosts = tuple(host for origin in origins for host in _hosts(origin))
+    story = Story(session.sink)
+    with _reached(wishes, hosts, [name], session, story) as reach, ExitStack() as stack:
+        _check_rights(reach.registry, [name], story)
+        with story.phase("merge", str(name)):
+            found = {origin: stack.enter_context(opened(origin, reach)) for origin in dict.fromkeys(origins)}
+            pushed = registry.push(
+                _merged(found, story),
+                [name],
+                reach.registry,
+                media_types=packing.media_types or "oci",
+                checksums=False,
+                sink=story,
+            )
+    return _result(f"merge {name}", story, pushed=pushed)
+
+
+def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
+    """Return one index of all images, those of an index among them."""
+    images: dict[Platform, tuple[Location, Image]] = {}
+    for origin, target in found.items():
+        parts = target.images if isinstance(target, Index) else (target,)
+        if any(part.platform.os == _UNKNOWN for part in parts):
+            sink(Note(f"{origin}: attestations stay behind, because only their own index says what they are about"))
+        for part in parts:
+            if part.platform.os == _UNKNOWN:
+                continue
+            if part.platform in images:
+                message = f"{images[part.platform][0]} and {origin} both have an image for {part.platform}"
+                raise SettingsError(message, hint="name one source for each platform", setting="platforms")
+            images[part.platform] = (origin, part)
+    if not images:
+        message = f"there is no image in {', '.join(map(str, found))}"
+        raise SettingsError(message, hint="name one source for each platform")
+    return Index(tuple(image for _, image in images.values()))
 
 
 def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -> RunResult:

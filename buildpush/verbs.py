@@ -1,4 +1,4 @@
-"""The commands that build nothing, as people type them: push, copy, tag; what they do is in ``moving.py``."""
+"""The commands that build nothing, as people type them: push, copy, merge, tag; what they do is in ``moving.py``."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def copy(moved: Moved) -> click.Command:
     return click.Command("copy", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
 
 
+def merge(moved: Moved) -> click.Command:
+    """Return the command that makes an index."""
+    names: list[click.Parameter] = [
+        click.Argument(["reference"], metavar="REF"),
+        click.Argument(["sources"], metavar="SOURCE...", nargs=-1, required=True),
+    ]
+    text = """Make one index of the images at the SOURCEs, one for each platform, and let REF name it.
+
+    SOURCE is written as for copy; what REF's repository has already does not travel.
+    """
+
+    def act(reference: str, sources: tuple[str, ...], **options: Any) -> None:
+        from buildpush import moving
+
+        moved(lambda wishes, session: moving.merge(reference, sources, wishes, session), options)
+
+    return click.Command("merge", callback=act, params=[*names, _media_types(""), *_hosts(), *_receipts()], help=text)
+
+
 def tag(moved: Moved) -> click.Command:
     """Return the command that names."""
     names: list[click.Parameter] = [
@@ -78,14 +97,19 @@ def tag(moved: Moved) -> click.Command:
 def _packing() -> list[click.Parameter]:
     """Return the flags that say what of an image goes, and how it is packed."""
     anew = "saying it writes the manifest anew."
-    compressions, types = "gzip|none|zstd", "oci|docker"
+    compressions = "gzip|none|zstd"
     beside = "Also signatures, SBOMs and attestations of the image."
     return [
         click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
         click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
-        click.Option(["--media-types"], metavar=types, help=f"Of the manifest; {anew}"),
+        _media_types(anew),
         click.Option(["--referrers"], is_flag=True, help=beside),
     ]
+
+
+def _media_types(more: str) -> click.Option:
+    words = f"Of the manifest; {more}" if more else "Of the index; oci if not given."
+    return click.Option(["--media-types"], metavar="oci|docker", help=words)
 
 
 def _hosts() -> list[click.Parameter]:

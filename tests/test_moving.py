@@ -1,4 +1,4 @@
-"""Push, copy and tag: every source to every sink, by the command line and from Python, on a sandbox."""
+"""Push, copy, merge and tag: every source to every sink, by the command line and from Python, on a sandbox."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from buildpush.errors import AuthenticationError, RegistryError, SettingsError, 
 from buildpush.events import Progress
 from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive, write_layout
 from buildpush.images.compression import digest_of
-from buildpush.images.model import DOCKER_MANIFEST, Image, Index, Layer, Platform
+from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
 from buildpush.secrets import Secret
 
 pytestmark = pytest.mark.sandbox
@@ -141,6 +142,75 @@ def test_a_repository_that_fails_does_not_hide_what_was_pushed_before(place, box
     assert f"{names[0]} is pushed" in said
     assert f"{names[2]} was not tried" in said
     assert caught.value.exit_code == 4
+
+
+@pytest.fixture
+def two(place):
+    """Return layouts of one image for two platforms."""
+    write_layout(image(FIRST), place / "amd", compression="gzip")
+    write_layout(image(SECOND, architecture="arm64"), place / "arm", compression="gzip")
+    return place
+
+
+def test_images_for_several_platforms_become_one_index(two, box, registry):
+    amd = buildpush.push("oci:amd", registry("1-amd64"))
+    result = buildpush.merge(registry("1"), f"docker://{registry('1-amd64')}", "oci:arm")
+    buildpush.copy(f"docker://{registry('1')}", "oci:end")
+
+    assert box.digest("docker-local/app", "1") == result.digest
+    assert [str(one.platform) for one in open_layout(two / "end").images] == ["linux/amd64", "linux/arm64"]
+    assert [str(digest_of(one.manifest)) for one in open_layout(two / "end").images] == [
+        amd.digest,
+        str(digest_of(open_layout(two / "arm").manifest)),
+    ]
+    assert [blob.fate for one in result.images for blob in one.layers] == ["exists", "sent"]
+
+
+def test_the_same_images_give_the_same_index(two, registry):
+    first = buildpush.merge(registry("1"), "oci:amd", "oci:arm")
+    assert buildpush.merge(registry("2"), "oci:amd", "oci:arm").digest == first.digest
+
+
+def test_images_of_an_index_are_merged_with_others(two, registry):
+    buildpush.merge(registry("1"), "oci:amd", "oci:arm")
+    write_layout(image(b"s390", architecture="s390x"), two / "s390")
+    result = buildpush.merge(registry("2"), f"docker://{registry('1')}", "oci:s390")
+
+    assert [str(one.platform) for one in result.images] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+
+
+def test_two_images_for_one_platform_are_refused_and_no_tag_moves(two, box, registry):
+    write_layout(image(b"other"), two / "other")
+    with pytest.raises(SettingsError, match="oci:amd and oci:other both have an image for linux/amd64"):
+        buildpush.merge(registry("1"), "oci:amd", "oci:other")
+    assert box.digest("docker-local/app", "1") is None
+
+
+def test_attestations_of_an_index_stay_behind_and_a_note_says_so(two, box, registry):
+    said = replace(image(b"said"), platform=Platform("unknown", "unknown"))
+    write_layout(Index((image(FIRST), said)), two / "attested")
+    result = buildpush.merge(registry("1"), "oci:attested", "oci:arm")
+
+    assert [str(one.platform) for one in result.images] == ["linux/amd64", "linux/arm64"]
+    assert any("oci:attested" in note and "stay behind" in note for note in result.notes)
+
+
+def test_a_merged_index_can_be_a_manifest_list(two, box, registry, capsys):
+    code = run_command(["merge", registry("1"), "oci:amd", "oci:arm", "--media-types", "docker", "--json"])
+    (document,) = json.loads(capsys.readouterr().out)["steps"]
+
+    assert code == 0
+    assert box.digest("docker-local/app", "1") == document["digest"]
+    result = buildpush.merge(registry("2"), "oci:amd", "oci:arm", media_types="docker")
+    assert (result.pushed.media_type, result.digest) == (DOCKER_INDEX, document["digest"])
+
+
+def test_an_index_of_nothing_is_refused(place, registry):
+    with pytest.raises(SettingsError, match="nobody says"):
+        buildpush.merge(registry("1"))
+    write_layout(Index((replace(image(b"said"), platform=Platform("unknown", "unknown")),)), place / "attested")
+    with pytest.raises(SettingsError, match="no image"):
+        buildpush.merge(registry("1"), "oci:attested")
 
 
 def test_a_tag_moves_no_blob(place, box, registry):

@@ -32,6 +32,8 @@ def without_a_push() -> str | None:
 def without_a_build() -> tuple[str | None, tuple[str, ...]]:
     pushed = buildpush.push("docker-daemon:app:1", "acme.jfrog.io/docker-local/app:1", compression="zstd", sink=watch)
     copied: buildpush.RunResult = buildpush.copy("oci:out", "oci-archive:out.tar:1", platform="linux/arm64")
+    merged = buildpush.merge("acme.jfrog.io/docker-local/app:1", "oci:amd", "oci:arm", media_types="docker")
+    print(merged.digest)
     named = buildpush.tag("acme.jfrog.io/docker-local/app:1", "2", password=buildpush.Secret("x", "here"))
     return pushed.digest or copied.digest, named.references
 
