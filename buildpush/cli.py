@@ -403,7 +403,8 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
 
 def _error_json(error: BaseException) -> dict[str, Any]:
     if isinstance(error, BuildPushError):
-        return {"message": str(error), "hint": error.hint, "setting": error.setting, "exit": error.exit_code}
+        facts = {"message": str(error), "hint": error.hint, "setting": error.setting, "exit": error.exit_code}
+        return facts | ({"pushed": list(error.pushed)} if error.pushed else {})
     if isinstance(error, KeyboardInterrupt):
         return {"message": "interrupted", "hint": None, "setting": None, "exit": _interrupt_code(error)}
     return {"message": f"{type(error).__name__}: {error}", "hint": None, "setting": None, "exit": _HIDDEN_EXIT}
@@ -697,15 +698,17 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
         raise
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")
-    if not parameters.get("connectors") and notebooks.find(name).stem in notebooks.names():
+    notebook = notebooks.find(name)
+    takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
+    if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
         _say("note", "the sandbox is gone, and with it what its links lead to; for one that stays:")
-        click.echo(_KEEPING.format(connectors=notebooks.connectors_file()), err=True)
+        click.echo(_KEEPING.format(name=notebook.stem, connectors=notebooks.connectors_file()), err=True)
 
 
 _KEEPING = """\
   buildpush sandbox                                       shows a password, and pages to look at
   export SANDBOX_PASSWORD=…                               in another terminal
-  buildpush tutorial -p connectors={connectors}"""
+  buildpush tutorial {name} -p connectors={connectors}"""
 
 
 @command("Print the JSON schema of buildpush.yaml or of step files, for editors.")

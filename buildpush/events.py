@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Finished:
     about: str = ""
 
 
+# What a layer's state is while it moves; others are its end.
+UNDER_WAY: Final = frozenset({"sending", "writing", "pulling"})
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """*done* of *total* bytes of one *item* (a layer or the config) have gone through; *total* may be unknown."""
@@ -30,7 +35,7 @@ class Progress:
     item: str
     done: int
     total: int | None = None
-    state: str = "sending"  # sending, sent, mounted, exists, pulling
+    state: str = "sending"  # one of UNDER_WAY, or an end: sent, written, mounted, exists
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
-from buildpush.errors import BadNameError, SettingsError
+from buildpush.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.events import Progress, Sink, ignore
 from buildpush.images import archives
 from buildpush.images.manifests import choose
@@ -228,7 +228,7 @@ Written = PushedImage | PushedIndex | Digest | None
 def write(
     target: Image | Index,
     sink: Location,
-    names: Sequence[Reference],
+    names: Sequence[Reference | str],
     reach: Reach,
     *,
     packing: Packing | None = None,
@@ -260,7 +260,8 @@ def write(
         return _laid_out(target, sink, names, reach, packing=packing, referrers=told)
     image = _single(target, sink)
     if sink.kind == "docker-archive":
-        archives.write_docker_archive(image, reach.cwd / sink.place, sink.names or names)
+        called = sink.names or [name for name in names if isinstance(name, Reference)]
+        archives.write_docker_archive(image, reach.cwd / sink.place, called)
     elif sink.reference:
         with reach.daemon() as daemon:
             daemon.load(image, sink.reference)
@@ -291,7 +292,7 @@ def _pushed(
 def _laid_out(
     target: Image | Index,
     sink: Location,
-    names: Sequence[Reference],
+    names: Sequence[Reference | str],
     reach: Reach,
     *,
     packing: Packing,
@@ -316,6 +317,25 @@ def check_sink(sink: Location) -> None:
     if sink.kind == "docker-archive" and sink.reference and not sink.names:
         message = f"{sink} names a digest, and an archive knows tags only"
         raise SettingsError(message, hint="write docker-archive:FILE:NAME:TAG")
+
+
+def check_honoured(packing: Packing, sink: Location) -> None:
+    """Refuse a wish that this sink has no room for.
+
+    Raises:
+        UnsupportedError: naming it.
+    """
+    for setting in unhonoured(packing, sink):
+        message = f"{sink.kind}: has no room for the setting {setting!r}"
+        raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
+
+
+def unhonoured(packing: Packing, sink: Location) -> tuple[str, ...]:
+    """Return the settings that were wished and that this sink has no room for."""
+    honoured = {"docker": {"compression", "media_types"}, "oci": {"compression"}, "oci-archive": {"compression"}}
+    wished = {"compression": packing.compression, "media_types": packing.media_types}
+    there = honoured.get(sink.kind, set())
+    return tuple(setting for setting, value in wished.items() if value is not None and setting not in there)
 
 
 def _single(target: Image | Index, sink: Location) -> Image:
@@ -364,5 +384,5 @@ class _Told:
     def read(self, size: int = -1, /) -> bytes:
         block = self._reader.read(size)
         self.done += len(block)
-        self._tell(Progress(self._item, self.done, self._total, "sending"))
+        self._tell(Progress(self._item, self.done, self._total, "writing"))
         return block

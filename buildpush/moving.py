@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from buildpush.connection import keychain_of, open_http, reach_of
-from buildpush.errors import SecretError, SettingsError, UnsupportedError
+from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.events import Note, Sink
 from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
@@ -19,6 +19,7 @@ from buildpush.locations import (
     Location,
     Packing,
     Reach,
+    check_honoured,
     check_sink,
     opened,
     parse,
@@ -131,7 +132,7 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     origin, goal = parse(source), parse(sink)
     packing, platform = wishes.packing(), _platform(wishes)
     check_sink(goal)
-    _check_honoured(packing, goal)
+    check_honoured(packing, goal)
     if wishes.referrers:
         _check_referrers(packing, origin, goal)
     names = [goal.reference] if goal.kind == "docker" and goal.reference else []
@@ -141,10 +142,18 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
         with story.phase("copy", f"{origin} to {goal}"), opened(origin, reach, platform) as found:
             target = _as_wished(found, packing, story)
             referrers = referrers_of(target, origin, reach) if wishes.referrers else None
-            written = write(target, goal, origin.names, reach, packing=packing, referrers=referrers or (), tell=story)
+            written = write(
+                target, goal, _called(origin, goal), reach, packing=packing, referrers=referrers or (), tell=story
+            )
     if isinstance(written, PushedImage | PushedIndex):
         return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
     return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
+
+
+def _called(origin: Location, goal: Location) -> Sequence[Reference | str]:
+    """Return what a copy is called where *goal* does not say it: as its source was named."""
+    tag = (origin.name,) if origin.name and goal.kind in {"oci", "oci-archive"} else ()
+    return origin.names or tag
 
 
 def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
@@ -205,7 +214,7 @@ def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -
         AuthenticationError: the registry refuses the credentials.
     """
     old = reference_of(reference)
-    names = [old.repository.tagged(Tag(text)) for text in tags]
+    names = [old.repository.tagged(_tag(text, old)) for text in tags]
     if not names:
         message = f"nobody says what else {old} is to be called"
         raise SettingsError(message, hint="name at least one tag after the reference")
@@ -216,26 +225,21 @@ def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -
     return _result(f"tag {old}", story, pushed=replace(found, references=tuple(names)))
 
 
+def _tag(text: str, old: Reference) -> Tag:
+    alone = text.rpartition(":")[2]
+    if "/" in text:
+        message = f"{text!r} is not a tag"
+        hint = f"write what {old.repository} is to have alone: {alone}; for another repository use push docker://{old}"
+        raise BadNameError(message, hint=hint)
+    return Tag(text)
+
+
 def _platform(wishes: Wishes) -> Platform | None:
     return Platform.parse(wishes.platform) if wishes.platform else None
 
 
 def _hosts(location: Location) -> tuple[str, ...]:
     return (location.reference.repository.host,) if location.kind == "docker" and location.reference else ()
-
-
-def _check_honoured(packing: Packing, sink: Location) -> None:
-    """Refuse a wish that this sink has no room for.
-
-    Raises:
-        UnsupportedError: naming it.
-    """
-    wished = {"compression": packing.compression, "media_types": packing.media_types}
-    honoured = {"docker": {"compression", "media_types"}, "oci": {"compression"}, "oci-archive": {"compression"}}
-    for setting, value in wished.items():
-        if value is not None and setting not in honoured.get(sink.kind, ()):
-            message = f"{sink.kind}: has no room for the setting {setting!r}"
-            raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
 
 
 def _check_referrers(packing: Packing, *places: Location) -> None:

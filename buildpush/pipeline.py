@@ -22,7 +22,7 @@ from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOut
 from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
-from buildpush.locations import Location, Packing, check_sink, parse, write
+from buildpush.locations import Location, Packing, check_honoured, check_sink, parse, unhonoured, write
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
 from buildpush.registry.push import push
@@ -248,6 +248,7 @@ def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) 
     if order is None or order.request is None:
         story(Note(f"{step.name or step.identifier} builds nothing"))
         return progress.result()
+    packing = _packing(step, order, sink, story) if sink else None
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
         with story.phase("build", engine.name), engine.build(order.request) as image:
@@ -255,8 +256,7 @@ def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) 
                 _drain(image)
                 return progress.result()
             with story.phase("write", str(sink)):
-                reach, packing = connection.reach, _packing(order, sink)
-                written = write(image, sink, order.references, reach, packing=packing, tell=story)
+                written = write(image, sink, order.references, connection.reach, packing=packing, tell=story)
     if isinstance(written, PushedImage | PushedIndex):
         progress.pushed = written
     else:
@@ -264,11 +264,25 @@ def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) 
     return progress.result()
 
 
-def _packing(order: Resolved, sink: Location) -> Packing:
-    """Return how to pack for *sink*: as for a push, or as the step says it where a plain layer is as good."""
+def _packing(step: WrittenStep, order: Resolved, sink: Location, story: Story) -> Packing:
+    """Return how to pack for *sink*: as for a push, or as somebody says it where a plain layer is as good.
+
+    Raises:
+        UnsupportedError: what was asked for just now has no room there; what a file wants for its pushes gets a note.
+    """
     if sink.kind == "docker":
         return Packing(order.compression, order.media_types)
-    return Packing(order.compression if "compression" in order.set_names else None)
+    said = {name: step.settings.get(name) for name in ("compression", "media_types")}
+    just_now = {name for name, one in said.items() if one and one.origin.kind in {"flag", "keyword"}}
+    packing = Packing(
+        order.compression if said["compression"] else None, order.media_types if said["media_types"] else None
+    )
+    left_alone = unhonoured(packing, sink)
+    if just_now & set(left_alone):
+        check_honoured(packing, sink)
+    for setting in left_alone:
+        story(Note(f"{sink.kind}: has no room for the setting {setting!r}, which is left alone"))
+    return Packing(None if "compression" in left_alone else packing.compression)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ import pytest
 
 from buildpush import engines, http, notebooks, run
 from buildpush.cli import run_command
+from buildpush.images.archives import open_layout
 from buildpush.pipeline import _Watch
 from buildpush.secrets import Secret
 from buildpush.settings import sources
@@ -674,6 +675,29 @@ def test_a_build_needs_no_login_and_no_connectors_file(project, monkeypatch, wor
     assert (project.folder / "out" / "index.json").exists()
 
 
+@pytest.mark.parametrize(("words", "suffix"), [(["--compression", "gzip"], "+gzip"), ([], "")])
+def test_a_compression_that_is_said_counts_for_a_layout_also_where_it_is_the_default(project, words, suffix):
+    assert run_command(["build", "step.yml", "--output", "oci:out", *words]) == 0
+    assert open_layout(project.folder / "out").layers[0].media_type == f"application/vnd.oci.image.layer.v1.tar{suffix}"
+
+
+@pytest.mark.parametrize(
+    ("sink", "words"),
+    [("oci:out", ["--media-types", "docker"]), ("docker-archive:out.tar", ["--compression", "zstd"])],
+)
+def test_what_an_output_has_no_room_for_is_refused_before_the_build(project, capsys, sink, words):
+    assert run_command(["build", "step.yml", "--output", sink, *words]) == 2
+    shown = capsys.readouterr().err
+    assert "has no room" in shown
+    assert "build:" not in shown
+
+
+def test_what_a_file_wants_for_its_pushes_gets_a_note_where_there_is_no_room(project, capsys):
+    project.write("step.yml", STEP.replace("envVariables:\n", "envVariables:\n      PLUGIN_MEDIA_TYPES: docker\n"))
+    assert run_command(["build", "step.yml", "--output", "oci:out"]) == 0
+    assert "'media_types', which is left alone" in capsys.readouterr().err
+
+
 def test_a_build_needs_no_repo(project):
     assert run_command(["build", "--engine", "native", "--output", "docker-archive:out.tar"]) == 0
     assert (project.folder / "out.tar").exists()
@@ -835,7 +859,7 @@ def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_
     done = notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
     monkeypatch.setattr(notebooks, "execute", lambda *_, **__: done)
     assert run_command(["tutorial"]) == 0
-    assert "buildpush tutorial -p connectors=" in capsys.readouterr().err
+    assert "buildpush tutorial 01-first-push -p connectors=" in capsys.readouterr().err
     assert run_command(["tutorial", "-p", "connectors=mine.yml"]) == 0
     assert "sandbox" not in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import Message
 
@@ -215,6 +216,25 @@ def test_everybody_waits_for_a_host_that_said_too_many():
         client.request("GET", server.url)
 
     assert client.waits[waited] == pytest.approx(3, rel=0.11)
+
+
+@sandbox
+def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        client = Client(clock=lambda: 100.0)
+        client._answered.add(origin(url))
+
+        def ask(_number):
+            with pytest.raises(UnreachableError):
+                client.request("GET", url)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ask, range(4)))
+
+    assert len(client.events) < 4 * 5
+    assert len(client.waits) == 4 * 5
 
 
 @sandbox

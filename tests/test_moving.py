@@ -130,6 +130,7 @@ def test_names_that_were_pushed_are_told_from_those_that_were_not(place, box, re
     assert f"{registry('2')} failed" in said
     assert f"{registry('1')} is pushed" in said
     assert f"{registry('3')} is pushed" in said
+    assert caught.value.pushed == (registry("1"), registry("3"))
 
 
 def test_a_repository_that_fails_does_not_hide_what_was_pushed_before(place, box, registry):
@@ -465,6 +466,27 @@ def test_mistakes_have_their_exit_codes_and_show_no_secret(place, capsys, monkey
     shown = capsys.readouterr()
     assert says in shown.err
     assert "hunter2" not in shown.out + shown.err
+
+
+def test_a_program_is_told_which_names_stand_after_a_failure(place, box, registry, capsys):
+    write_layout(image(FIRST), place / "l")
+    box.add_fault("PUT", r"docker-release/.*manifests/1$", status=403)
+    names = [registry("1"), registry("1", "docker-release/app"), registry("1", "docker-local/other")]
+    assert run_command(["push", "oci:l", *names, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"]["pushed"] == [names[0], names[2]][:1]
+
+
+@pytest.mark.parametrize(("source", "sink", "tag"), [("oci:l:v1", "oci:n", "v1"), ("oci:l:v1", "oci-archive:n", "v1")])
+def test_a_copy_is_called_as_its_source_was_named(place, source, sink, tag):
+    write_layout(image(FIRST), place / "l", ["v1"])
+    buildpush.copy(source, sink)
+    opened = open_layout if sink.startswith("oci:") else open_oci_archive
+    assert plain(opened(place / "n", tag)) == [FIRST]
+
+
+def test_a_whole_reference_as_a_tag_is_refused_with_what_to_write(capsys):
+    assert run_command(["tag", "a.io/b:1", "a.io/b:full"]) == 2
+    assert "alone: full" in capsys.readouterr().err
 
 
 def test_what_the_registry_has_not_is_an_error_of_the_push(place, box, registry, capsys):

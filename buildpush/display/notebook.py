@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.words import Sentences, bytes_words
-from buildpush.events import Event, Progress
+from buildpush.events import UNDER_WAY, Event, Progress
 from buildpush.secrets import redact
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Notebook:
             self._update()
 
     def _move(self, event: Progress) -> None:
-        if event.state in {"sending", "pulling"}:
+        if event.state in UNDER_WAY:
             self._moving[event.item] = event
         else:
             self._moving.pop(event.item, None)

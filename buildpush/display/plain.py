@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from buildpush.display.words import Sentences, bytes_words, seconds_words
-from buildpush.events import Event, Progress
+from buildpush.events import UNDER_WAY, Event, Progress
 from buildpush.secrets import redact
 
 # A layer that takes long says where it is this often, so that a CI system does not take silence for death.
@@ -38,7 +38,7 @@ class Plain:
         """Nothing is left open."""
 
     def _progress(self, event: Progress) -> str:
-        if event.state not in {"sending", "pulling"}:
+        if event.state not in UNDER_WAY:
             return self._sentences.of(event)
         now = self._clock()
         before = self._last.setdefault(event.item, (now, event.done))

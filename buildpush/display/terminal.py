@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.words import Sentences
-from buildpush.events import Event, Log, Note, Progress, Retry, Started
+from buildpush.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
 from buildpush.secrets import redact
 
 if TYPE_CHECKING:
@@ -19,14 +19,16 @@ class Terminal:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
 
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            # Where there is not enough room, what a layer is called is cut off, and no number wraps.
+            TextColumn("  {task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", min_width=14)),
+            BarColumn(bar_width=16),
+            DownloadColumn(table_column=Column(no_wrap=True)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=self._console,
             transient=True,
             refresh_per_second=8,
@@ -48,7 +50,7 @@ class Terminal:
         self._bars.stop()
 
     def _move(self, event: Progress) -> None:
-        if event.state not in {"sending", "pulling"}:
+        if event.state not in UNDER_WAY:
             task = self._tasks.pop(event.item, None)
             if task is not None:
                 self._bars.remove_task(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from buildpush.events import Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
+from buildpush.events import UNDER_WAY, Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
 
 # Terminal control sequences and other control characters of engines' logs.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -70,7 +70,7 @@ class Sentences:
         return clean(line)
 
     def _end_of(self, item: str, done: int, state: str) -> str:
-        if state in {"sending", "pulling"} or (item, state) in self._said:
+        if state in UNDER_WAY or (item, state) in self._said:
             return ""
         self._said.add((item, state))
         words = {"exists": "already there", "mounted": "mounted from another repository"}

@@ -251,6 +251,7 @@ class Http:
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
         self._answered: set[str] = set()
         self._paused_until: dict[str, float] = {}
+        self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
 
     def __enter__(self) -> Self:
         return self
@@ -359,6 +360,19 @@ class Http:
         self._sleep(seconds)
         self.stop_if_cancelled()
 
+    def _wait_for_silent(self, order: _Order, broken: _Broken, host: str) -> None:
+        """Wait before a host is asked again; when many wait for it, one of them says so."""
+        seconds, me, now = self._seconds(order.attempt, None), threading.get_ident(), self._clock()
+        with self._lock:
+            who, until = self._told.get(host, (me, now))
+            tells = who == me or until <= now
+            if tells:
+                self._told[host] = (me, now + seconds)
+        if tells:
+            self._sink(Retry(redact(order.what), redact(str(broken.error)), seconds, order.attempt))
+        self._sleep(seconds)
+        self.stop_if_cancelled()
+
     @property
     def attempts(self) -> int:
         """How often anything is tried."""
@@ -385,7 +399,7 @@ class Http:
             except _Broken as broken:
                 if not self._worth_repeating(order, broken, host):
                     raise _final(order, broken) from broken.__cause__
-                self.wait(order.what, str(broken.error), attempt)
+                self._wait_for_silent(order, broken, host)
                 continue
             self._answered.add(host)
             if isinstance(answer, Stream) or not self._asks_again(order, answer):

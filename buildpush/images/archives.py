@@ -112,7 +112,7 @@ class _Source:
         if name is None and len(found) > 1:
             found = entries = [one for one in entries if not _is_referrer(one, self._files)]
         if len({str(one.get("digest")) for one in found}) != 1:  # one image may be listed under several names
-            names = ", ".join(sorted({word for one in entries for word in _names(one)})) or "none"
+            names = ", ".join(sorted({repr(word) for one in entries for word in _names(one)})) or "none"
             message = f"{self._path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
             raise PushError(message, hint=f"name one; it has: {names}")
         return self._read(read_manifest(_index_of(found[0])).manifests[0])

@@ -370,7 +370,10 @@ class Login:
         says = _says(answer)
         if credential is None:
             message = f"{self.host} wants credentials, and none were found{says}"
-            hint = f"name a connector, set PLUGIN_USERNAME and PLUGIN_PASSWORD, or run: docker login {self.host}"
+            hint = (
+                "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
+                f"or run: docker login {self.host}"
+            )
             return AuthenticationError(message, hint="; ".join([hint, *self._keychain.notes]), setting="connector_ref")
         user = f" of {credential.username!r}" if credential.username != _TOKEN_USER else ""
         message = f"{self.host} refuses the credentials{user} from {credential.source}{says}"

@@ -349,7 +349,7 @@ def _also(
     error: PushError | AuthenticationError, done: Sequence[Reference], left: Sequence[Reference]
 ) -> PushError | AuthenticationError:
     words = [str(error), *(f"{name} is pushed" for name in done), *(f"{name} was not tried" for name in left)]
-    return _saying("; ".join(words), error)
+    return _saying("; ".join(words), error, done)
 
 
 def _check_answer(headers: Mapping[str, str], digest: Digest, name: Reference) -> None:
@@ -369,11 +369,18 @@ def _partly(
     words = [f"{name} failed: {error}" for name, error in failed.items()]
     words += [f"{name} is pushed" for name in named] + [f"{name} was not tried" for name in left]
     message = "; ".join(words)
-    return _saying(message, errors[0])
+    return _saying(message, errors[0], named)
 
 
-def _saying(message: str, error: PushError | AuthenticationError) -> PushError | AuthenticationError:
-    """Return the same error with other words."""
+def _saying(
+    message: str, error: PushError | AuthenticationError, pushed: Sequence[Reference] = ()
+) -> PushError | AuthenticationError:
+    """Return the same error with other words, and with more names that stand for the image all the same."""
     if isinstance(error, RegistryError):
-        return RegistryError(message, status=error.status, code=error.code, hint=error.hint)
-    return type(error)(message, hint=error.hint)
+        said: PushError | AuthenticationError = RegistryError(
+            message, status=error.status, code=error.code, hint=error.hint
+        )
+    else:
+        said = type(error)(message, hint=error.hint)
+    said.pushed = (*error.pushed, *map(str, pushed))
+    return said

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.events import Retry
+from buildpush.events import Note, Retry
 from buildpush.http import Answer, Interrupted, Piece, check_redirect
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
@@ -31,7 +31,7 @@ _ACCEPTED = 202
 _MOVED = frozenset({307, 308})
 _MANY_MOVES = 5
 # How often a registry that answered before is looked for in vain: for about a minute.
-_LONG_OUTAGE = 9
+_LONG_OUTAGE = 6
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
 _PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507})
 # What registries answer that do not take a blob in parts.
@@ -278,6 +278,8 @@ class _Upload:
             self._begin()
             return
         self._went_to(answer)
+        if self._resumed and offset and not self._handed:
+            self._registry.sink(Note(f"{self._task.what} goes on behind {offset:,} bytes of an earlier run"))
         self._unsure, self._doubted = False, True
         self._confirmed(offset)
 
@@ -452,7 +454,7 @@ class _Upload:
         error = refusal(answer, f"{self._task.what} was not confirmed by {self._repository}")
         if error.code != "DIGEST_INVALID":
             return _judged(error, answer, begun=self._best > 0)
-        hint = "the source is damaged, or a proxy in between changes what it passes on"
+        hint = "run again; if it stays so, the source is damaged, or a proxy in between changes what it passes on"
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
         return _AgainError(altered, answer, lost=True) if self._resumed or self._doubted else altered

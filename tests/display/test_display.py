@@ -88,6 +88,21 @@ def test_the_terminal_takes_its_bars_away_and_keeps_its_lines():
     assert "note: [bold]markup is text[/bold]" in text
 
 
+def test_no_bar_takes_more_than_a_line_of_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal(Progress("layer 3/4 (COPY big1 /big1 # buildkit)", 16_800_000, 60_000_000))
+    terminal._bars.refresh()
+    shown = terminal._bars.console.render_lines(terminal._bars.get_renderable())
+    terminal.close()
+
+    assert len(shown) == 1
+    assert "16.8/60.0 MB" in "".join(piece.text for piece in shown[0])
+
+
 class Handle:
     def __init__(self, text):
         self.shown = [text]

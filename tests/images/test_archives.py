@@ -99,7 +99,7 @@ def test_a_layout_holds_several_images_by_name(tmp_path):
     assert len(json.loads((tmp_path / "index.json").read_text())["manifests"]) == 2
     with pytest.raises(PushError, match="2 images") as caught:
         open_layout(tmp_path)
-    assert caught.value.hint == "name one; it has: 1, 2"
+    assert caught.value.hint == "name one; it has: '1', '2'"
     with pytest.raises(PushError, match="0 images of the name '3'"):
         open_layout(tmp_path, "3")
 

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.events import Retry, Traffic
+from buildpush.events import Note, Retry, Traffic
 from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
@@ -327,12 +327,12 @@ def test_a_run_goes_on_with_the_upload_of_one_that_failed(
     with pytest.raises(UnreachableError):
         push(failing(source(LARGE), 8 * MEGA), [repository.tagged("1")], Registry(http, keychain, memory=memory))
     assert len(patches(box)) >= 1
-    pushed = push(
-        source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory), sink=events.append
-    )
+    registry = Registry(http, keychain, memory=memory, sink=events.append)
+    pushed = push(source(LARGE).image(), [repository.tagged("1")], registry, sink=events.append)
 
     assert box.has_blob(pushed.layers[0].digest)
     assert traffic(events).sent <= len(LARGE) - 2 * 1024 * 1024 + SLACK
+    assert [event.text for event in events if isinstance(event, Note) and "of an earlier run" in event.text]
 
 
 def failing(layers, after: int):
