@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 from buildpush.events import Decision, Note, Traffic
 from buildpush.results import RunResult
@@ -51,3 +53,9 @@ def test_no_form_of_a_result_tells_a_secret():
     forms.append(repr(decisions))
     assert not [form for form in forms if SECRET in form]
     assert all(MASK in form for form in forms)
+
+
+def test_every_key_of_the_receipt_is_explained_in_the_docs():
+    page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    table = page.partition("| key of a receipt |")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(RunResult(step="s").as_json())
