@@ -115,6 +115,7 @@ def _for_the_build(order: Resolved) -> frozenset[str]:
 def _engines(
     registry: Registry, keychain: Keychain, session: Session, sink: Sink, trusted: frozenset[str]
 ) -> tuple[Engine, ...]:
+    from buildpush.engines.buildah import Buildah
     from buildpush.engines.docker import Docker
     from buildpush.engines.native import Native
 
@@ -125,12 +126,14 @@ def _engines(
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
+    here = Here(session.env, trusted=trusted)
     docker = Docker(
         session.env,
-        Here(session.env, trusted=trusted),
+        here,
         keychain.find,
         sink,
         scratch=session.state.scratch,
         memory=registry.memory,
     )
-    return (Native(base, sink, diff_ids=registry.memory), docker)
+    buildah = Buildah(session.env, here, keychain.find, sink, scratch=session.state.scratch)
+    return (Native(base, sink, diff_ids=registry.memory), docker, buildah)

@@ -17,7 +17,7 @@ from buildpush.settings.model import STEP_KINDS, settings_of
 ROOT = Path(buildpush.__file__).parent
 # Flags of other programs and of a Dockerfile's instructions, where texts of ours hold them.
 FOREIGN = {
-    "engines/docker.py": {"--secret", "--load", "--use"},
+    "engines/docker.py": {"--secret", "--load", "--use", "--progress"},
     "engines/native/build.py": {"--from"},
     "engines/native/copying.py": {"--chmod", "--chown"},
     "engines/native/instructions.py": {"--retries"},
@@ -27,8 +27,8 @@ FOREIGN = {
     "settings/resolve.py": {"--format"},
     "settings/model.py": {"--mount"},
 }
-# They write style sheets, or command lines of git and buildx.
-SPEAKERS = {"engines/buildkit.py", "settings/git.py", "notebooks/page.py", "sandbox/html.py"}
+# They write style sheets, or command lines of git, buildx and buildah.
+SPEAKERS = {"engines/buildkit.py", "engines/buildah.py", "settings/git.py", "notebooks/page.py", "sandbox/html.py"}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if str(path.relative_to(ROOT)) not in SPEAKERS)
 
 

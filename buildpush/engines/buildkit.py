@@ -1,6 +1,8 @@
 """How to tell BuildKit, through ``docker buildx build``, what a request asks for; logins and secrets in private files.
 
-Source: docker buildx build, command line reference.
+buildah takes the same flags, and reads logins in the same form.
+
+Source: docker buildx build, command line reference; buildah-build(1).
 """
 
 from __future__ import annotations
@@ -9,18 +11,24 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from buildpush.errors import BuildError
+from buildpush.errors import BuildError, DockerfileError
+from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import DOCKER_HUB
+from buildpush.images.references import DOCKER_HUB, Reference
+from buildpush.images.stages import base_images
 from buildpush.places import FILES, Content
 from buildpush.registry.auth import HUB_KEY, Credential
 
+Find = Callable[[str], "Credential | None"]
+
 CONFIG = "docker"
+_FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
+_ERROR = re.compile(r"^(?:ERROR|Error): ")
 _LINE = re.compile(
     r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
 )
@@ -29,7 +37,7 @@ _NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
 
 def arguments(request: BuildRequest) -> list[str]:
     """Return the arguments after ``build`` that *request* means, without the output and the context."""
-    said = ["--progress=plain", "--file", str(request.dockerfile)]
+    said = ["--file", str(request.dockerfile)]
     for name, value in request.build_args.items():
         said += ["--build-arg", f"{name}={value}"]
     for name, value in request.labels.items():
@@ -60,6 +68,33 @@ def _fields(**pairs: str) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in pairs.items())
     return line.getvalue()
+
+
+def nobody(_host: str) -> Credential | None:
+    """Return ``None``: there is no credential for any host."""
+    return None
+
+
+def bases(request: BuildRequest) -> tuple[Reference, ...]:
+    """Return the base images that are pulled; none where the Dockerfile is one that only the engine knows.
+
+    Raises:
+        DockerfileError: it cannot be read at all.
+    """
+    try:
+        file = dockerfile.read(request.dockerfile, request.context)
+        return tuple(base_images(file, request.target, request.build_args))
+    except DockerfileError as error:
+        if error.where is None:
+            raise
+        return ()  # the engine may know what we do not; if not, it says so
+
+
+def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
+    """Return the credentials of the hosts that base images come from; errors as for :func:`bases`."""
+    hosts = {name.repository.host for name in bases(request)}
+    found = {host: find(host) for host in sorted(hosts)}
+    return {host: credential for host, credential in found.items() if credential}
 
 
 def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:
@@ -125,25 +160,31 @@ def current_host(env: Mapping[str, str], home: Path) -> str | None:
     return None
 
 
-def failure(log: str, request: BuildRequest) -> BuildError:
-    """Return the error that a failed build's *log* tells, with its last lines and the line of the Dockerfile."""
+def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
+    """Return the error that a failed build's *log* tells, with its last lines and the line of the Dockerfile.
+
+    Args:
+        log: what the build printed.
+        request: what was built.
+        full: what to do when the disk is full.
+    """
     lines = [line.rstrip() for line in log.splitlines() if not _NOISE.match(line)]
-    reasons = [line for line in lines if line.startswith(("ERROR:", "error:"))]
-    reason = (reasons or lines or ["it printed nothing"])[-1].removeprefix("ERROR: ")
+    reasons = [line for line in lines if line.lower().startswith("error:")]
+    reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
     match = _LINE.search(log)
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
     message = "\n  ".join([f"the build failed: {reason}", *_tail(lines, reason)])
-    return BuildError(message, hint=_hint(log), where=where)
+    return BuildError(message, hint=_hint(log, full), where=where)
 
 
 def _tail(lines: list[str], reason: str) -> Iterable[str]:
     return [line for line in lines[-_LINES:] if reason not in line]
 
 
-def _hint(log: str) -> str | None:
+def _hint(log: str, full: str) -> str | None:
     lower = log.lower()
     if "no space left on device" in lower:
-        return "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
+        return full
     if "401 unauthorized" in lower or "authorization failed" in lower or "pull access denied" in lower:
         return "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login"
     if "failed to resolve source metadata" in lower:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from buildpush.engines import buildkit, daemon
+from buildpush.engines.buildkit import Find, base_credentials, nobody
 from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
-from buildpush.errors import BuildError, DockerfileError, EngineMissingError, UnsupportedError
+from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.images import dockerfile
 from buildpush.images.archives import open_layout
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 
 REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
 _PROGRAMS = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
-
-Find = Callable[[str], "Credential | None"]
-
-
-def _nobody(_host: str) -> Credential | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class Docker:
         self,
         env: Mapping[str, str],
         place: Place,
-        find: Find = _nobody,
+        find: Find = nobody,
         sink: Sink = ignore,
         *,
         scratch: Path | None = None,
@@ -129,26 +124,13 @@ class Docker:
         if reason:
             message, _, hint = reason.partition("\n")
             raise EngineMissingError(message, hint=hint, setting="engine")
-        credentials = self._credentials(request)
+        credentials = base_credentials(request, self._find)
         prefix = f"buildpush-{os.getpid()}-"
         with self._client() as client, tempfile.TemporaryDirectory(prefix=prefix, dir=self._scratch) as name:
             folder = Path(name)
             program = self._buildx()
             with Build(self._around, client, request, credentials, folder).done(program) as image:
                 yield image
-
-    def _credentials(self, request: BuildRequest) -> dict[str, Credential]:
-        """Return the credentials of the hosts that base images come from."""
-        try:
-            file = dockerfile.read(request.dockerfile, request.context)
-            names = base_images(file, request.target, request.build_args)
-        except DockerfileError as error:
-            if error.where is None:
-                raise
-            return {}  # Docker may know what we do not; if not, it says so
-        hosts = {reference.repository.host for reference in names}
-        found = {host: self._find(host) for host in sorted(hosts)}
-        return {host: credential for host, credential in found.items() if credential}
 
     def _buildx(self) -> tuple[str, ...] | None:
         """Return how to call buildx here, or ``None``."""
@@ -218,7 +200,7 @@ class Build:
         output = f"type=oci,dest={layout},tar=false,compression=uncompressed"
         if self.request.created is not None:
             output += ",rewrite-timestamp=true"
-        self._run([*program, "build", *buildkit.arguments(self.request), "--output", output])
+        self._run([*program, "build", "--progress=plain", *buildkit.arguments(self.request), "--output", output])
         return open_layout(layout, keep_manifest=False)
 
     def _loaded(self, program: tuple[str, ...]) -> None:
@@ -226,7 +208,9 @@ class Build:
             message = "this Docker keeps images of one platform only"
             hint = "enable its containerd image store, or create a builder: docker buildx create --use"
             raise UnsupportedError(message, hint=hint, setting="platforms")
-        self._run([*program, "build", *buildkit.arguments(self.request), "--load", "--tag", self.tag])
+        self._run(
+            [*program, "build", "--progress=plain", *buildkit.arguments(self.request), "--load", "--tag", self.tag]
+        )
 
     def _run(self, argv: list[str]) -> None:
         files: dict[str, Content] = buildkit.secret_files(self.request)

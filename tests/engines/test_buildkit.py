@@ -35,7 +35,7 @@ BARE = BuildRequest(Path("/c"), Path("/c/Dockerfile"), (Reference.parse("127.0.0
 )
 def test_each_setting_has_its_argument(changes, arguments):
     request = BuildRequest(BARE.context, BARE.dockerfile, BARE.references, **changes)
-    assert buildkit.arguments(request) == ["--progress=plain", "--file", "/c/Dockerfile", *arguments]
+    assert buildkit.arguments(request) == ["--file", "/c/Dockerfile", *arguments]
 
 
 def test_secrets_travel_in_private_files_only():

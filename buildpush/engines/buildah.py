@@ -1,0 +1,209 @@
+"""The engine buildah: no daemon; as root, or as an ordinary user where user namespaces are allowed.
+
+Each run has a storage of its own, which is gone afterwards: nothing is left behind, and nothing of another run is
+seen. RUN works in buildah's ``chroot`` isolation, which also works inside containers.
+
+Source: buildah-build(1), containers-registries.conf(5); each rule was tried with buildah 1.28.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.engines import buildkit
+from buildpush.engines.buildkit import Find, base_credentials, bases, nobody
+from buildpush.errors import EngineMissingError
+from buildpush.events import Log, Sink, ignore
+from buildpush.http import is_loopback
+from buildpush.images.archives import open_docker_archive
+from buildpush.images.model import BuildRequest, Image, Index, Platform
+from buildpush.images.references import DOCKER_HUB
+from buildpush.places import FILES, Content, Place, Ran
+from buildpush.registry.auth import Credential
+from buildpush.secrets import redact
+
+REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
+_PROGRAM: Final = "buildah"
+_NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"
+_NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
+_FULL: Final = "the disk is full: buildah keeps all files of all stages in the temporary folder; set TMPDIR to another"
+_ALIASES: Final = "aliases.conf"
+_REGISTRIES: Final = "registries.conf"
+_SETTINGS: Final = {_ALIASES: "--short-name-alias-conf", _REGISTRIES: "--registries-conf"}
+# A name that cannot be pushed anywhere by accident.
+_TAG: Final = "buildpush.invalid/build"
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Where buildah runs, for whom, and who listens."""
+
+    env: Mapping[str, str]
+    place: Place
+    sink: Sink
+
+
+class Buildah:
+    """Builds with buildah; the image comes back to us in an archive of plain layers, and we push it.
+
+    Args:
+        env: variables; ``HOME`` is where the user's own settings of registries are looked for.
+        place: where it runs.
+        find: gives the credential of a base image's host.
+        sink: gets each line of the build's log.
+        scratch: folder for temporary folders; the system's by default.
+    """
+
+    name: ClassVar[str] = "buildah"
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "dockerfile": "--file",
+            "context": "PATH",
+            "labels": "--label",
+            "build_args": "--build-arg",
+            "target": "--target",
+            "platforms": "--platform",
+            "no_cache": "itself",
+            "env_docker_secrets": "--secret",
+            "file_docker_secrets": "--secret",
+            "base_image_connector_refs": "--authfile, private",
+        }
+    )
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        place: Place,
+        find: Find = nobody,
+        sink: Sink = ignore,
+        *,
+        scratch: Path | None = None,
+    ) -> None:
+        self._around = _Around(env, place, sink)
+        self._find = find
+        self._scratch = scratch
+
+    def missing(self) -> str | None:
+        """Return why buildah cannot be used, with the usual remedies, or ``None`` where it can."""
+        try:
+            self._around.place.run([_PROGRAM, "--version"])
+        except EngineMissingError as error:
+            return f"{error}\n{REMEDIES}"
+        if _is_root() or self._around.place.run([_PROGRAM, "unshare", "true"]).status == 0:
+            return None
+        return f"{_NO_NAMESPACES}\n{_NAMESPACES}; {REMEDIES}"
+
+    def refuses(self, _request: BuildRequest) -> str | None:
+        """Return ``None``: whatever buildah does not know, it says itself."""
+        return None
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Build, and give the image for as long as the context is open.
+
+        Raises:
+            EngineMissingError: buildah is not here, or this user may not use it.
+            BuildError: the build failed; with the last lines of its log.
+        """
+        if reason := self.missing():
+            message, _, hint = reason.partition("\n")
+            raise EngineMissingError(message, hint=hint, setting="engine")
+        credentials = base_credentials(request, self._find)
+        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
+            build = _Build(self._around, request, credentials, Path(name))
+            try:
+                yield build.image()
+            finally:
+                build.forget()
+
+
+class _Build:
+    """One build in a storage of its own."""
+
+    def __init__(
+        self, around: _Around, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
+    ) -> None:
+        self._around = around
+        self._request = request
+        self._credentials = credentials
+        self._folder = folder
+        self._storage = [f"{folder}/storage", f"{folder}/run"]
+
+    def image(self) -> Image | Index:
+        """Build for each platform."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        images = tuple(self._single(platform, number) for number, platform in enumerate(platforms))
+        return Index(images) if len(images) > 1 else images[0]
+
+    def _single(self, platform: Platform | None, number: int) -> Image:
+        """Build, and bring the image out as an archive: of all forms the only one whose layers are not compressed."""
+        tag, archive = f"{_TAG}:{number}", self._folder / f"image-{number}.tar"
+        request = replace(self._request, platforms=(platform,) if platform else ())
+        self._run(["build", *self._flags(request), "--tag", tag, str(request.context)])
+        self._run(["push", tag, f"docker-archive:{archive}"])
+        found = open_docker_archive(archive)
+        return replace(found, platform=platform) if platform else found
+
+    def forget(self) -> None:
+        """Remove the storage; as an ordinary user, files in it belong to users of the namespace alone."""
+        if not _is_root():
+            self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", *self._storage])
+
+    def _flags(self, request: BuildRequest) -> list[str]:
+        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "oci", "--layers=false"]
+        said.append("--identity-label=false")  # the same image whoever builds it
+        if request.created is not None:
+            said += ["--timestamp", str(request.created)]
+        if self._credentials:
+            said += ["--authfile", f"{FILES}/{buildkit.CONFIG}/config.json"]
+        return said
+
+    def _run(self, words: list[str]) -> None:
+        storage, run = self._storage
+        files: dict[str, Content] = {**buildkit.secret_files(self._request), **self._registries()}
+        said = [word for name, flag in _SETTINGS.items() if name in files for word in (flag, f"{FILES}/{name}")]
+        if self._credentials:
+            files |= buildkit.login_files(self._credentials, Path())
+        ran: Ran = self._around.place.run(
+            [_PROGRAM, "--root", storage, "--runroot", run, *said, *words], files=files, stream=self._show
+        )
+        if ran.status:
+            raise buildkit.failure(redact(ran.stdout + ran.stderr), self._request, full=_FULL)
+
+    def _show(self, line: str) -> None:
+        if line.strip():
+            self._around.sink(Log(line))
+
+    def _registries(self) -> dict[str, Content]:
+        """Return the files that make names of base images mean what they mean to Docker."""
+        names = [base.repository for base in bases(self._request)]
+        found: dict[str, Content] = {_ALIASES: _aliases(name.path for name in names if name.host == DOCKER_HUB)}
+        here = sorted({name.host for name in names if is_loopback(name.host)})
+        return found | ({_REGISTRIES: self._without_tls(here)} if here else {})
+
+    def _without_tls(self, hosts: Iterable[str]) -> str:
+        """Return the user's own settings of registries, and behind them those hosts that are this machine."""
+        home = Path(self._around.env.get("HOME") or "/nonexistent")
+        mine = (home / ".config/containers/registries.conf", Path("/etc/containers/registries.conf"))
+        own = next((path.read_text(encoding="utf-8") for path in mine if path.is_file()), "")
+        tables = (f"[[registry]]\nlocation = {json.dumps(host)}\ninsecure = true\n" for host in hosts)
+        return "\n".join([own, *tables])
+
+
+def _aliases(paths: Iterable[str]) -> str:
+    """Return what names without a host stand for: Docker Hub, and not what the distribution thinks best."""
+    found = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
+    lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(found.items()))
+    return "\n".join(["[aliases]", *lines, ""])
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

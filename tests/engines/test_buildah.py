@@ -1,0 +1,267 @@
+"""The engine buildah, recorded and with the real program: as root, and as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildpush.engines.buildah import Buildah
+from buildpush.errors import BuildError, EngineMissingError
+from buildpush.events import Log
+from buildpush.http import Http
+from buildpush.images.model import Index, Platform
+from buildpush.images.references import Repository
+from buildpush.places import FILES, Here, Ran, Recorded
+from buildpush.registry.auth import Credential, Keychain
+from buildpush.registry.client import Registry
+from buildpush.registry.push import push
+from buildpush.sandbox import Sandbox
+from buildpush.secrets import Secret
+
+BUSYBOX = Path("/usr/bin/busybox")
+
+
+def failing_build(call):
+    return Ran(1, "", 'STEP 1/1\nError: building at STEP "RUN x": exit status 1\n') if "build" in call.argv else Ran(0)
+
+
+@pytest.fixture
+def built(folder):
+    """Return the function that asks for a build that fails, and gives the call that was made."""
+
+    def built(text: str, find=lambda _host: None, **changes):
+        folder.dockerfile(text)
+        place = Recorded(failing_build)
+        engine = Buildah({"HOME": str(folder.root)}, place, find)
+        with pytest.raises(BuildError, match="exit status 1"), engine.build(folder.request(**changes)):
+            pass
+        return next(call for call in place.calls if "build" in call.argv)
+
+    return built
+
+
+def test_a_request_becomes_flags_and_a_storage_of_its_own(built, folder):
+    call = built(
+        "FROM scratch AS t\n",
+        build_args={"A": "1,2"},
+        labels={"l": "m n"},
+        target="t",
+        platforms=(Platform("linux", "arm64"),),
+        no_cache=True,
+    )
+    words = " ".join(call.argv)
+    assert "--build-arg A=1,2 --label l=m n --target t --platform linux/arm64 --no-cache" in words
+    assert "--isolation chroot --format oci --layers=false --identity-label=false --timestamp 1700000000" in words
+    assert call.argv[-1] == str(folder.root)
+    storage = call.argv[call.argv.index("--root") + 1]
+    assert f"buildpush-{os.getpid()}-" in storage
+    assert not Path(storage).exists()
+
+
+def test_logins_and_secrets_travel_in_private_files(built):
+    secret = {"s": Secret("s3cr3t-of-buildah")}
+    call = built(
+        "FROM a.test/base\n", lambda host: Credential("u", Secret("p4ss-of-buildah"), host), build_secrets=secret
+    )
+    assert f"--authfile {FILES}/docker/config.json" in " ".join(call.argv)
+    assert f"id=s,src={FILES}/secrets/0" in call.argv
+    assert "a.test" in call.files["docker/config.json"]
+    assert not any("of-buildah" in word for word in call.argv)
+
+
+def test_names_mean_what_docker_means(built):
+    files = built("FROM fedora:40\n").files
+    assert '"fedora" = "docker.io/library/fedora"' in files["aliases.conf"]
+    assert "registries.conf" not in files
+
+
+def test_this_machine_is_spoken_to_without_tls_and_the_users_own_registries_count(built, folder):
+    folder.write(".config/containers/registries.conf", "# mine\n")
+    files = built("FROM 127.0.0.1:5000/app\n").files
+    assert files["registries.conf"].startswith("# mine\n")
+    assert 'location = "127.0.0.1:5000"\ninsecure = true' in files["registries.conf"]
+
+
+def test_without_the_program_the_remedies_are_told(folder):
+    folder.dockerfile("FROM scratch\n")
+
+    def absent(_call):
+        message = "the program 'buildah' is not on this machine"
+        raise EngineMissingError(message)
+
+    engine = Buildah({}, Recorded(absent))
+    assert "engine: docker" in engine.missing()
+    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+        pass
+    assert "install buildah" in caught.value.hint
+
+
+def test_a_user_without_namespaces_is_told_how_to_get_them(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    engine = Buildah({}, Recorded(lambda call: Ran(1 if "unshare" in call.argv else 0)))
+    assert "user namespaces" in engine.missing()
+    assert "/etc/subuid" in engine.missing()
+
+
+# From here on, the real thing.
+
+
+@pytest.fixture
+def real(need):
+    """Return the function that makes the engine, with the events that it tells."""
+    need("buildah")
+
+    def make(events=None, find=lambda _host: None):
+        return Buildah(dict(os.environ), Here(dict(os.environ)), find, (events if events is not None else []).append)
+
+    return make
+
+
+@pytest.fixture
+def base(folder, tmp_path):
+    """Return a base image with a shell in a sandbox that wants a login, and the function that knows it."""
+    shell = tmp_path / "shell"
+    shell.mkdir()
+    for name in ("sh", "cat"):
+        (shell / name).write_bytes(BUSYBOX.read_bytes())
+        (shell / name).chmod(0o755)
+    (shell / "Dockerfile").write_text("FROM scratch\nCOPY sh cat /bin/\n")
+    request = folder.request(context=shell, dockerfile=shell / "Dockerfile")
+    with Sandbox() as box, Http() as http, folder.engine().build(request) as image:
+        known = Credential(box.username, box.password, "test")
+        name = Repository(box.host, "docker-local/base").tagged("1")
+        push(image, [name], Registry(http, Keychain({box.host: known})))
+        yield str(name), {box.host: known}.get
+
+
+@pytest.mark.engines
+def test_the_real_buildah_runs_what_a_dockerfile_says(folder, base, real):
+    name, find = base
+    folder.write("a", "hello")
+    folder.dockerfile(
+        "ARG BASE\nFROM $BASE\nARG V\nCOPY a /a\n"
+        "RUN --mount=type=secret,id=s cat /run/secrets/s > /got; cat /run/secrets/s; echo $V >> /got\n"
+    )
+    events = []
+    request = folder.request(
+        build_args={"BASE": name, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
+    )
+    with real(events, find).build(request) as image:
+        found, config = folder.files_of(image), folder.config_of(image)
+        assert not any(layer.compressed for layer in image.layers)
+        assert image.manifest is None
+    assert (found["a"].text, found["got"].text) == ("hello", "s3cr3t-run7\n")
+    assert config["config"]["Labels"] == {"l": "m"}
+    lines = [event.line for event in events if isinstance(event, Log)]
+    assert any("RUN" in line for line in lines)
+    assert not any("s3cr3t-run" in line for line in lines)
+
+
+@pytest.mark.engines
+def test_what_only_copies_has_the_same_files_as_from_the_native_engine(folder, real):
+    for path in ("d/f", "d/s/g", "e"):
+        folder.write(path, path)
+    (folder.root / "d/l").symlink_to("f")
+    folder.dockerfile("FROM scratch\nWORKDIR /w\nCOPY d /all/\nCOPY --chown=3:4 d/f e /x/\nCOPY d/l /l\n")
+    with real().build(folder.request()) as image:
+        theirs = folder.files_of(image)
+    with folder.built() as image:
+        ours = folder.files_of(image)
+    # Its tars hold the kind of file in the mode as well, which everybody masks.
+    assert {path: replace(thing, mode=thing.mode & 0o7777) for path, thing in theirs.items()} == ours
+
+
+@pytest.mark.engines
+def test_the_same_build_gives_the_same_bytes(folder, real):
+    folder.write("a", "hello")
+    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+    found = []
+    for _ in range(2):
+        with real().build(folder.request()) as image:
+            found.append((image.config, folder.bytes_of(image)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.engines
+def test_several_platforms_become_an_index(folder, real):
+    folder.write("a", "hello")
+    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    with real().build(folder.request(platforms=platforms)) as index:
+        assert isinstance(index, Index)
+        assert [(one.platform.os, one.platform.architecture) for one in index.images] == [
+            ("linux", "amd64"),
+            ("linux", "arm64"),
+        ]
+
+
+@pytest.mark.engines
+def test_a_failing_build_tells_its_last_lines(folder, base, real):
+    name, find = base
+    folder.dockerfile(f"FROM {name}\nRUN echo the reason; exit 3\n")
+    with pytest.raises(BuildError) as caught, real(find=find).build(folder.request()):
+        pass
+    assert "the reason" in str(caught.value)
+    assert "exit status 3" in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+TWICE = """
+import os, sys
+from pathlib import Path
+from buildpush.engines.buildah import Buildah
+from buildpush.images.model import BuildRequest
+from buildpush.images.references import Reference
+from buildpush.places import Here
+
+home, user, group = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+name = Reference.parse("127.0.0.1:5000/local/app:1")
+request = BuildRequest(home / "context", home / "context/Dockerfile", (name,), created=1_700_000_000)
+
+def build():
+    with Buildah(env, Here(env), scratch=home / "scratch").build(request) as image:
+        print(image.layers[0].diff_id)
+    print(os.listdir(home / "scratch"))
+
+build()  # as root; it also loads all modules, which the user may not be able to read
+os.setgroups([])
+os.setgid(group)
+os.setuid(user)
+os.chdir(home)
+build()
+"""
+
+
+@pytest.mark.engines
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="becomes an ordinary user, which takes root")
+def test_an_ordinary_user_gets_the_same_layer_and_leaves_nothing_behind(need, ordinary):
+    need("buildah")
+    home = Path(ordinary.pw_dir)
+    for folder in ("context", "scratch"):
+        (home / folder).mkdir()
+        os.chown(home / folder, ordinary.pw_uid, ordinary.pw_gid)
+    (home / "context/a").write_text("hello")
+    (home / "context/Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    argv = [sys.executable, "-c", TWICE, str(home), str(ordinary.pw_uid), str(ordinary.pw_gid)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    by_root, nothing, by_user, nothing_again = done.stdout.splitlines()
+    assert by_root == by_user
+    assert (nothing, nothing_again) == ("[]", "[]")
+
+
+@pytest.fixture
+def ordinary():
+    """Return an ordinary user with namespaces, who is gone afterwards."""
+    user = f"bp{os.getpid()}"
+    subprocess.run(["useradd", "--create-home", user], check=True, capture_output=True)
+    yield pwd.getpwnam(user)
+    subprocess.run(["userdel", "--remove", user], check=True, capture_output=True)
