@@ -374,3 +374,11 @@ def test_plain_papermill_runs_a_tutorial_and_its_number_is_a_tag(tmp_path):
     out = tmp_path / "out.ipynb"
     subprocess.run([sys.executable, "-m", "papermill", TUTORIALS[0], out, "-p", "tags", "7"], check=True, cwd=tmp_path)
     assert "docker-local/site:7" in out.read_text(encoding="utf-8")
+
+
+def test_a_missing_library_is_said_with_how_to_install_it(monkeypatch):
+    monkeypatch.delitem(sys.modules, "buildpush.notebooks.kernel", raising=False)
+    monkeypatch.setitem(sys.modules, "jupyter_client.kernelspec", None)
+    with pytest.raises(SettingsError, match="jupyter_client") as caught:
+        notebooks.execute("01-first-push")
+    assert "buildpush[notebooks]" in caught.value.hint

@@ -18,6 +18,8 @@ from buildpush.secrets import known_in
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+    from buildpush.notebooks.kernel import Run
+
 __all__ = ["Executed", "Parameter", "execute", "find", "names", "parameters_of", "tutorials_folder"]
 
 DEFAULT_FOLDER = Path("buildpush-tutorial")
@@ -86,18 +88,17 @@ def execute(
         sink: told each part of the notebook as it begins and ends, and what it prints.
 
     Raises:
-        SettingsError: there is no such notebook, or no such parameter.
+        SettingsError: there is no such notebook, no such parameter, or a library is missing.
         SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
         BuildPushError: a cell failed, with its own error where that is one of ours; the notebook up to there was
             written.
         KeyboardInterrupt: the kernel was interrupted, had its time to tidy up, and is stopped; nothing was written.
     """
-    from buildpush.notebooks.kernel import Run
-
+    make = _run()
     notebook = find(name_or_path)
     values = checked(notebook, parameters or {}, env or {})
     target = _target(notebook, out)
-    run = Run(notebook, values, sink)
+    run = make(notebook, values, sink)
     failure = run.execute()
     _search(run)
     executed = _write(run.executed, target)
@@ -106,6 +107,16 @@ def execute(
         failure.hint = f"{failure.hint}; {kept}" if failure.hint else kept
         raise failure
     return executed
+
+
+def _run() -> type[Run]:
+    """Return what runs notebooks; its libraries are an extra of ours."""
+    try:
+        from buildpush.notebooks.kernel import Run
+    except ModuleNotFoundError as error:
+        message = f"to run notebooks, the library {error.name} is missing"
+        raise SettingsError(message, hint="install it with: pip install 'buildpush[notebooks]'") from error
+    return Run
 
 
 def _target(notebook: Path, out: str | Path | None) -> Path:
