@@ -258,7 +258,11 @@ def _descriptor(value: Any) -> Descriptor:
         platform = value.get("platform")
         words = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")] if platform else None
         found = Platform(*words) if words else None
-        return Descriptor(str(value.get("mediaType", "")), Digest(str(value["digest"])), int(value["size"]), found)
+        size = int(value["size"])
+        if size < 0:
+            message = f"its size is {size}"
+            raise ValueError(message)  # noqa: TRY301 - one of many that a descriptor can break
+        return Descriptor(str(value.get("mediaType", "")), Digest(str(value["digest"])), size, found)
     except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
         message = f"the image's manifest holds a broken descriptor: {error}"
         raise PushError(message) from error

@@ -145,3 +145,10 @@ def test_differing_digests_are_told():
         check_digests([ONE, ONE], [ONE, TWO], "they")
     with pytest.raises(DigestError, match="2 and 1"):
         check_digests([ONE, ONE], [ONE], "they")
+
+
+def test_a_size_below_zero_is_refused():
+    descriptor = {"mediaType": OCI_MANIFEST, "digest": f"sha256:{'0' * 64}", "size": -1}
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [descriptor]}
+    with pytest.raises(PushError, match="size is -1"):
+        read_manifest(json.dumps(document).encode())
