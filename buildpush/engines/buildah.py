@@ -36,6 +36,7 @@ _NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs w
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = "the disk is full: buildah keeps all files of all stages in the temporary folder; set TMPDIR to another"
 _ALIASES: Final = "aliases.conf"
+_LOGINS: Final = "auth.json"
 _REGISTRIES: Final = "registries.conf"
 _SETTINGS: Final = {_ALIASES: "--short-name-alias-conf", _REGISTRIES: "--registries-conf"}
 # A name that cannot be pushed anywhere by accident.
@@ -147,7 +148,7 @@ class _Build:
         """Build, and bring the image out as an archive: of all forms the only one whose layers are not compressed."""
         tag, archive = f"{_TAG}:{number}", self._folder / f"image-{number}.tar"
         request = replace(self._request, platforms=(platform,) if platform else ())
-        self._run(["build", *self._flags(request), "--tag", tag, str(request.context)])
+        self._run(["build", *self._flags(request), "--tag", tag, str(request.context)], self._private())
         self._run(["push", tag, f"docker-archive:{archive}"])
         found = open_docker_archive(archive)
         return replace(found, platform=platform) if platform else found
@@ -163,17 +164,24 @@ class _Build:
         if request.created is not None:
             said += ["--timestamp", str(request.created)]
         if self._credentials:
-            said += ["--authfile", f"{FILES}/{buildkit.CONFIG}/config.json"]
+            said += ["--authfile", f"{FILES}/{_LOGINS}"]
         return said
 
-    def _run(self, words: list[str]) -> None:
+    def _private(self) -> dict[str, Content]:
+        """Return what only a build is to see."""
+        files = buildkit.secret_files(self._request)
+        return files | (
+            {_LOGINS: json.dumps({"auths": buildkit.auths(self._credentials)})} if self._credentials else {}
+        )
+
+    def _run(self, words: list[str], private: Mapping[str, Content] = MappingProxyType({})) -> None:
         storage, run = self._storage
-        files: dict[str, Content] = {**buildkit.secret_files(self._request), **self._registries()}
-        said = [word for name, flag in _SETTINGS.items() if name in files for word in (flag, f"{FILES}/{name}")]
-        if self._credentials:
-            files |= buildkit.login_files(self._credentials, Path())
+        settings = self._registries()
+        said = [word for name in settings for word in (_SETTINGS[name], f"{FILES}/{name}")]
         ran: Ran = self._around.place.run(
-            [_PROGRAM, "--root", storage, "--runroot", run, *said, *words], files=files, stream=self._show
+            [_PROGRAM, "--root", storage, "--runroot", run, *said, *words],
+            files={**settings, **private},
+            stream=self._show,
         )
         if ran.status:
             raise buildkit.failure(redact(ran.stdout + ran.stderr), self._request, full=_FULL)

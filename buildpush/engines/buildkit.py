@@ -108,11 +108,16 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
     document.pop("credsStore", None)  # it would be asked in place of what stands in the file
     helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
     document |= {
-        "auths": {_key(host): _login(credential) for host, credential in credentials.items()},
+        "auths": auths(credentials),
         "credHelpers": helpers,
         "cliPluginsExtraDirs": [*(document.get("cliPluginsExtraDirs") or ()), str(home / "cli-plugins")],
     }
     return {f"{CONFIG}/config.json": json.dumps(document), **_contexts(home)}
+
+
+def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
+    """Return logins as they stand in ``config.json`` and in the files of ``--authfile``."""
+    return {_key(host): _login(credential) for host, credential in credentials.items()}
 
 
 def _document(home: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import subprocess
@@ -15,6 +16,7 @@ from buildpush.engines.buildah import Buildah
 from buildpush.errors import BuildError, EngineMissingError
 from buildpush.events import Log
 from buildpush.http import Http
+from buildpush.images.archives import write_docker_archive
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
 from buildpush.places import FILES, Here, Ran, Recorded
@@ -23,8 +25,6 @@ from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
 from buildpush.secrets import Secret
-
-BUSYBOX = Path("/usr/bin/busybox")
 
 
 def failing_build(call):
@@ -69,10 +69,26 @@ def test_logins_and_secrets_travel_in_private_files(built):
     call = built(
         "FROM a.test/base\n", lambda host: Credential("u", Secret("p4ss-of-buildah"), host), build_secrets=secret
     )
-    assert f"--authfile {FILES}/docker/config.json" in " ".join(call.argv)
+    assert f"--authfile {FILES}/auth.json" in " ".join(call.argv)
     assert f"id=s,src={FILES}/secrets/0" in call.argv
-    assert "a.test" in call.files["docker/config.json"]
+    assert list(json.loads(call.files["auth.json"])["auths"]) == ["a.test"]
     assert not any("of-buildah" in word for word in call.argv)
+
+
+def test_only_the_build_sees_secrets_and_logins(folder, make_base):
+    def packed(call):
+        if "push" in call.argv:
+            write_docker_archive(make_base({"a": "b"}), Path(call.argv[-1].partition(":")[2]))
+        return Ran(0)
+
+    folder.dockerfile("FROM a.test/base\n")
+    place = Recorded(packed)
+    engine = Buildah({}, place, lambda host: Credential("u", Secret("p4ss-of-buildah"), host))
+    with engine.build(folder.request(build_secrets={"s": Secret("s3cr3t-of-buildah")})):
+        pass
+    build, out = (next(call for call in place.calls if word in call.argv) for word in ("build", "push"))
+    assert {"auth.json", "secrets/0"} <= build.files.keys()
+    assert not {"auth.json", "secrets/0"} & out.files.keys()
 
 
 def test_names_mean_what_docker_means(built):
@@ -124,12 +140,12 @@ def real(need):
 
 
 @pytest.fixture
-def base(folder, tmp_path):
+def base(folder, busybox, tmp_path):
     """Return a base image with a shell in a sandbox that wants a login, and the function that knows it."""
     shell = tmp_path / "shell"
     shell.mkdir()
     for name in ("sh", "cat"):
-        (shell / name).write_bytes(BUSYBOX.read_bytes())
+        (shell / name).write_bytes(busybox.read_bytes())
         (shell / name).chmod(0o755)
     (shell / "Dockerfile").write_text("FROM scratch\nCOPY sh cat /bin/\n")
     request = folder.request(context=shell, dockerfile=shell / "Dockerfile")
