@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from buildpush.engines import buildkit
-from buildpush.engines.buildkit import Find, base_credentials, bases, nobody
+from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
 from buildpush.events import Log, Sink, ignore
 from buildpush.http import is_loopback
@@ -65,18 +65,7 @@ class Buildah:
 
     name: ClassVar[str] = "buildah"
     spells: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {
-            "dockerfile": "--file",
-            "context": "PATH",
-            "labels": "--label",
-            "build_args": "--build-arg",
-            "target": "--target",
-            "platforms": "--platform",
-            "no_cache": "itself",
-            "env_docker_secrets": "--secret",
-            "file_docker_secrets": "--secret",
-            "base_image_connector_refs": "--authfile, private",
-        }
+        {**buildkit.SPELLS, "no_cache": "itself", "base_image_connector_refs": "--authfile, private"}
     )
 
     def __init__(
@@ -114,9 +103,7 @@ class Buildah:
             EngineMissingError: buildah is not here, or this user may not use it.
             BuildError: the build failed; with the last lines of its log.
         """
-        if reason := self.missing():
-            message, _, hint = reason.partition("\n")
-            raise EngineMissingError(message, hint=hint, setting="engine")
+        buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
         with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
             build = _Build(self._around, request, credentials, Path(name))

@@ -11,20 +11,31 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from buildpush.errors import BuildError, DockerfileError
-from buildpush.images import dockerfile
+from buildpush.errors import BuildError, EngineMissingError
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import DOCKER_HUB, Reference
-from buildpush.images.stages import base_images
+from buildpush.images.references import DOCKER_HUB
 from buildpush.places import FILES, Content
 from buildpush.registry.auth import HUB_KEY, Credential
 
-Find = Callable[[str], "Credential | None"]
-
+# Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
+SPELLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "dockerfile": "--file",
+        "context": "PATH",
+        "labels": "--label",
+        "build_args": "--build-arg",
+        "target": "--target",
+        "platforms": "--platform",
+        "no_cache": "--no-cache",
+        "env_docker_secrets": "--secret",
+        "file_docker_secrets": "--secret",
+    }
+)
 CONFIG = "docker"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
@@ -33,6 +44,17 @@ _LINE = re.compile(
     r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
 )
 _NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
+
+
+def check_there(reason: str | None) -> None:
+    """Refuse to build where an engine's ``missing`` gave a *reason*: why, and behind the first line the remedies.
+
+    Raises:
+        EngineMissingError: there is a reason.
+    """
+    if reason:
+        message, _, hint = reason.partition("\n")
+        raise EngineMissingError(message, hint=hint, setting="engine")
 
 
 def arguments(request: BuildRequest) -> list[str]:
@@ -68,33 +90,6 @@ def _fields(**pairs: str) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in pairs.items())
     return line.getvalue()
-
-
-def nobody(_host: str) -> Credential | None:
-    """Return ``None``: there is no credential for any host."""
-    return None
-
-
-def bases(request: BuildRequest) -> tuple[Reference, ...]:
-    """Return the base images that are pulled; none where the Dockerfile is one that only the engine knows.
-
-    Raises:
-        DockerfileError: it cannot be read at all.
-    """
-    try:
-        file = dockerfile.read(request.dockerfile, request.context)
-        return tuple(base_images(file, request.target, request.build_args))
-    except DockerfileError as error:
-        if error.where is None:
-            raise
-        return ()  # the engine may know what we do not; if not, it says so
-
-
-def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
-    """Return the credentials of the hosts that base images come from; errors as for :func:`bases`."""
-    hosts = {name.repository.host for name in bases(request)}
-    found = {host: find(host) for host in sorted(hosts)}
-    return {host: credential for host, credential in found.items() if credential}
 
 
 def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:

@@ -13,16 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from buildpush.engines import buildkit, daemon
-from buildpush.engines.buildkit import Find, base_credentials, nobody
+from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
 from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
-from buildpush.images import dockerfile
 from buildpush.images.archives import open_layout
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
-from buildpush.images.stages import base_images
 from buildpush.places import FILES, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
@@ -65,18 +63,7 @@ class Docker:
 
     name: ClassVar[str] = "docker"
     spells: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {
-            "dockerfile": "--file",
-            "context": "PATH",
-            "labels": "--label",
-            "build_args": "--build-arg",
-            "target": "--target",
-            "platforms": "--platform",
-            "no_cache": "--no-cache",
-            "env_docker_secrets": "--secret",
-            "file_docker_secrets": "--secret",
-            "base_image_connector_refs": "config.json, private",
-        }
+        {**buildkit.SPELLS, "base_image_connector_refs": "config.json, private"}
     )
 
     def __init__(
@@ -120,10 +107,7 @@ class Docker:
             UnsupportedError: the classic builder would have to do what only BuildKit does.
             BuildError: the build failed; with the last lines of its log.
         """
-        reason = self.missing()
-        if reason:
-            message, _, hint = reason.partition("\n")
-            raise EngineMissingError(message, hint=hint, setting="engine")
+        buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
         prefix = f"buildpush-{os.getpid()}-"
         with self._client() as client, tempfile.TemporaryDirectory(prefix=prefix, dir=self._scratch) as name:
@@ -272,11 +256,7 @@ class Build:
 
     def _guarded_bases(self) -> list[Reference]:
         """Return the base images whose hosts want a login."""
-        if not self.credentials:
-            return []
-        file = dockerfile.read(self.request.dockerfile, self.request.context)
-        names = base_images(file, self.request.target, self.request.build_args)
-        return [name for name in names if name.repository.host in self.credentials]
+        return [name for name in bases(self.request) if name.repository.host in self.credentials]
 
     def _pull(self, reference: Reference) -> None:
         credential = self.credentials[reference.repository.host]
