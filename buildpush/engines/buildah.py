@@ -3,7 +3,7 @@
 Each run has a storage of its own, which is gone afterwards: nothing is left behind, and nothing of another run is
 seen. RUN works in buildah's ``chroot`` isolation, which also works inside containers.
 
-Source: buildah-build(1), containers-registries.conf(5); each rule was tried with buildah 1.28.
+Source: buildah-build(1); each rule was tried with buildah 1.28.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.engines import buildkit
+from buildpush.engines import buildkit, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
 from buildpush.events import Log, Sink, ignore
-from buildpush.http import is_loopback
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.images.references import DOCKER_HUB
 from buildpush.places import FILES, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.secrets import redact
@@ -35,10 +33,7 @@ _PROGRAM: Final = "buildah"
 _NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = "the disk is full: buildah keeps all files of all stages in the temporary folder; set TMPDIR to another"
-_ALIASES: Final = "aliases.conf"
 _LOGINS: Final = "auth.json"
-_REGISTRIES: Final = "registries.conf"
-_SETTINGS: Final = {_ALIASES: "--short-name-alias-conf", _REGISTRIES: "--registries-conf"}
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
 
@@ -56,7 +51,7 @@ class Buildah:
     """Builds with buildah; the image comes back to us in an archive of plain layers, and we push it.
 
     Args:
-        env: variables; ``HOME`` is where the user's own settings of registries are looked for.
+        env: variables; ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own settings of registries are.
         place: where it runs.
         find: gives the credential of a base image's host.
         sink: gets each line of the build's log.
@@ -124,6 +119,7 @@ class _Build:
         self._credentials = credentials
         self._folder = folder
         self._storage = [f"{folder}/storage", f"{folder}/run"]
+        self._settings = registries.registry_files((base.repository for base in bases(request)), around.env)
 
     def image(self) -> Image | Index:
         """Build for each platform."""
@@ -163,11 +159,10 @@ class _Build:
 
     def _run(self, words: list[str], private: Mapping[str, Content] = MappingProxyType({})) -> None:
         storage, run = self._storage
-        settings = self._registries()
-        said = [word for name in settings for word in (_SETTINGS[name], f"{FILES}/{name}")]
+        said = [word for name in self._settings for word in (registries.FLAGS[name], f"{FILES}/{name}")]
         ran: Ran = self._around.place.run(
             [_PROGRAM, "--root", storage, "--runroot", run, *said, *words],
-            files={**settings, **private},
+            files={**self._settings, **private},
             stream=self._show,
         )
         if ran.status:
@@ -176,28 +171,6 @@ class _Build:
     def _show(self, line: str) -> None:
         if line.strip():
             self._around.sink(Log(line))
-
-    def _registries(self) -> dict[str, Content]:
-        """Return the files that make names of base images mean what they mean to Docker."""
-        names = [base.repository for base in bases(self._request)]
-        found: dict[str, Content] = {_ALIASES: _aliases(name.path for name in names if name.host == DOCKER_HUB)}
-        here = sorted({name.host for name in names if is_loopback(name.host)})
-        return found | ({_REGISTRIES: self._without_tls(here)} if here else {})
-
-    def _without_tls(self, hosts: Iterable[str]) -> str:
-        """Return the user's own settings of registries, and behind them those hosts that are this machine."""
-        home = Path(self._around.env.get("HOME") or "/nonexistent")
-        mine = (home / ".config/containers/registries.conf", Path("/etc/containers/registries.conf"))
-        own = next((path.read_text(encoding="utf-8") for path in mine if path.is_file()), "")
-        tables = (f"[[registry]]\nlocation = {json.dumps(host)}\ninsecure = true\n" for host in hosts)
-        return "\n".join([own, *tables])
-
-
-def _aliases(paths: Iterable[str]) -> str:
-    """Return what names without a host stand for: Docker Hub, and not what the distribution thinks best."""
-    found = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
-    lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(found.items()))
-    return "\n".join(["[aliases]", *lines, ""])
 
 
 def _is_root() -> bool:

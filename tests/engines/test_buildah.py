@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.engines.buildah import Buildah
+from buildpush.engines.registries import registry_files
 from buildpush.errors import BuildError, EngineMissingError
 from buildpush.events import Log
 from buildpush.http import Http
@@ -102,6 +104,32 @@ def test_this_machine_is_spoken_to_without_tls_and_the_users_own_registries_coun
     files = built("FROM 127.0.0.1:5000/app\n").files
     assert files["registries.conf"].startswith("# mine\n")
     assert 'location = "127.0.0.1:5000"\ninsecure = true' in files["registries.conf"]
+
+
+@pytest.mark.parametrize("said", ["location = '127.0.0.1:5000'", "prefix = '127.0.0.1:5000'\nlocation = 'm.test'"])
+def test_a_host_of_which_the_user_has_said_something_is_left_to_that(built, folder, said):
+    own = f"[[registry]]\n{said}\n"
+    folder.write(".config/containers/registries.conf", own)
+    assert "registries.conf" not in built("FROM 127.0.0.1:5000/team/app\n").files
+
+
+def test_settings_of_registries_are_those_that_buildah_would_read(folder):
+    env = {"HOME": str(folder.root / "home")}
+    folder.write("home/.config/containers/registries.conf", "# of the home\n")
+    named = folder.write("named.conf", "# named\n")
+    names = [Repository("127.0.0.1:5000", "app")]
+    assert registry_files(names, env)["registries.conf"].startswith("# of the home\n")
+    env["CONTAINERS_REGISTRIES_CONF"] = str(named)
+    assert registry_files(names, env)["registries.conf"].startswith("# named\n")
+
+
+@pytest.mark.parametrize("written", [b"\xff\xfe", b"[[registry"])
+def test_settings_of_registries_that_nobody_can_read_are_an_error_that_names_them(folder, written):
+    path = folder.write(".config/containers/registries.conf", written)
+    folder.dockerfile("FROM 127.0.0.1:5000/app\n")
+    engine = Buildah({"HOME": str(folder.root)}, Recorded(lambda _call: Ran(0)))
+    with pytest.raises(BuildError, match=re.escape(str(path))), engine.build(folder.request()):
+        pass
 
 
 def test_without_the_program_the_remedies_are_told(folder):
@@ -232,6 +260,7 @@ TWICE = """
 import os, sys
 from pathlib import Path
 from buildpush.engines.buildah import Buildah
+from buildpush.engines.registries import registry_files
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
 from buildpush.places import Here

@@ -1,0 +1,78 @@
+"""What buildah is told of registries: names mean what they mean to Docker, and what a user has said counts.
+
+Source: containers-registries.conf(5); each rule was tried with buildah 1.28.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from buildpush.errors import BuildError
+from buildpush.http import is_loopback
+from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.places import Content
+
+_ALIASES: Final = "aliases.conf"
+_SETTINGS: Final = "registries.conf"
+# Which flag names which of the files.
+FLAGS: Final = {_ALIASES: "--short-name-alias-conf", _SETTINGS: "--registries-conf"}
+
+
+def registry_files(names: Iterable[Repository], env: Mapping[str, str]) -> dict[str, Content]:
+    """Return files of settings under which *names* can be pulled; by default nothing changes for other names.
+
+    Raises:
+        BuildError: the user's own settings are needed and cannot be read.
+    """
+    wanted = tuple(names)
+    files: dict[str, Content] = {_ALIASES: _aliases(name.path for name in wanted if name.host == DOCKER_HUB)}
+    here = sorted({name.host for name in wanted if is_loopback(name.host)})
+    settings = _without_tls(here, env) if here else None
+    return files if settings is None else files | {_SETTINGS: settings}
+
+
+def _aliases(paths: Iterable[str]) -> str:
+    """Return what names without a host stand for: Docker Hub, and not what the distribution thinks best."""
+    found = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
+    lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(found.items()))
+    return "\n".join(["[aliases]", *lines, ""])
+
+
+def _without_tls(hosts: Iterable[str], env: Mapping[str, str]) -> str | None:
+    """Return the user's own settings, and behind them those *hosts* that they say nothing of; ``None`` without any."""
+    own, said = _own(env)
+    tables = [f"[[registry]]\nlocation = {json.dumps(host)}\ninsecure = true\n" for host in hosts if host not in said]
+    return "\n".join([own, *tables]) if tables else None
+
+
+def _own(env: Mapping[str, str]) -> tuple[str, set[str]]:
+    """Return the settings that buildah reads by itself, and the hosts that they say something of."""
+    path = _place(env)
+    if path is None:
+        return "", set()
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, _hosts(tomllib.loads(text))
+    except (OSError, ValueError) as error:
+        message = f"the settings of registries in {path} cannot be read: {error}"
+        raise BuildError(message, hint="mend the file: buildah reads it, too") from error
+
+
+def _place(env: Mapping[str, str]) -> Path | None:
+    if named := env.get("CONTAINERS_REGISTRIES_CONF"):
+        return Path(named)
+    users = Path(env.get("HOME") or "/nonexistent") / ".config/containers" / _SETTINGS
+    return next((path for path in (users, Path("/etc/containers") / _SETTINGS) if path.is_file()), None)
+
+
+def _hosts(document: Mapping[str, Any]) -> set[str]:
+    """Return the hosts; buildah refuses a second table for one of them that says something else."""
+    tables = document.get("registry")
+    found = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    return {str(table.get("prefix") or table.get("location")) for table in found} | {
+        str(table.get("location")) for table in found
+    }
