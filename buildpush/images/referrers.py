@@ -77,7 +77,7 @@ def with_listed(listed: Sequence[Mapping[str, Any]], more: Iterable[Referrer]) -
     there = {one.get("digest") for one in listed}
     new = {str(one.digest): one.descriptor() for one in more if str(one.digest) not in there}
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new.values()]}
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() if new else None
+    return json.dumps(document, separators=(",", ":")).encode() if new else None
 
 
 def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) -> tuple[Referrer, ...]:

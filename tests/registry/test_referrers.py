@@ -7,6 +7,7 @@ import io
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
@@ -230,14 +231,21 @@ def test_a_signature_that_another_one_replaces_is_told(box, signed, place):
     assert any(str(signed[2].digest) in str(event) and str(other.digest) in str(event) for event in told)
 
 
-@ONLY_BY_TAG
-def test_a_list_that_names_what_is_not_there_is_an_error(box, place):
+@pytest.fixture
+def two(box, place):
+    """Return the name of an image, and the digest of an unrelated one that the list of its referrers names."""
     first = f"{box.host}/docker-local/app:1"
     write_layout(image(), place / "plain")
-    digest = Digest(buildpush.push("oci:plain", first).digest)
     write_layout(image(b"another"), place / "another")
-    gone = buildpush.push("oci:another", f"{box.host}/docker-local/app:2").digest
-    _list(box, digest, gone)
+    digest = Digest(buildpush.push("oci:plain", first).digest)
+    other = buildpush.push("oci:another", f"{box.host}/docker-local/app:2").digest
+    _list(box, digest, other)
+    return first, other
+
+
+@ONLY_BY_TAG
+def test_a_list_that_names_what_is_not_there_is_an_error(box, place, two):
+    first, gone = two
     _ask("DELETE", box, gone)
     with pytest.raises(RegistryError) as caught:
         buildpush.copy(f"docker://{first}", "oci:end", referrers=True)
@@ -247,15 +255,23 @@ def test_a_list_that_names_what_is_not_there_is_an_error(box, place):
 
 
 @ONLY_BY_TAG
-def test_a_list_that_names_something_unrelated_is_an_error(box, place):
-    first = f"{box.host}/docker-local/app:1"
-    write_layout(image(), place / "plain")
-    digest = Digest(buildpush.push("oci:plain", first).digest)
-    write_layout(image(b"another"), place / "another")
-    other = buildpush.push("oci:another", f"{box.host}/docker-local/app:2").digest
-    _list(box, digest, other)
+def test_a_list_that_names_something_unrelated_is_an_error(two):
     with pytest.raises(PushError, match="says nothing about it"):
-        buildpush.copy(f"docker://{first}", "oci:end", referrers=True)
+        buildpush.copy(f"docker://{two[0]}", "oci:end", referrers=True)
+
+
+def test_a_referrer_may_say_what_is_no_unicode(box, place):
+    write_layout(image(), place / "plain")
+    target = open_layout(place / "plain")
+    one = artifact(target.manifest, b"sbom")
+    strange = one.manifest.replace(b'"said": "sbom"', b'"said": "\\ud800"')
+    assert strange != one.manifest
+    beside = Referrer(replace(one.image, manifest=strange), one.subject)
+    write_layout(target, place / "strange", ["1"], referrers=[beside])
+    name = f"{box.host}/docker-local/app:1"
+
+    assert buildpush.push("oci:strange:1", name, referrers=True).referrers == 1
+    assert buildpush.copy(f"docker://{name}", "oci:back:1", referrers=True).referrers == 1
 
 
 def _list(box, subject: Digest, digest: str) -> None:
