@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import tarfile
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -46,13 +45,12 @@ from buildpush.images.model import (
     Platform,
 )
 from buildpush.images.references import Digest, Reference
-from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, subject_of
+from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
 from buildpush.images.spans import Folder, Tar
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
-_BESIDE = re.compile(r"sha\d+-[0-9a-f]{64}(\.(sig|att|sbom))?\Z")
 _RECORD = 512
 _END = bytes(2 * _RECORD)
 
@@ -175,7 +173,7 @@ def _entries(index: bytes, what: str) -> list[Mapping[str, Any]]:
 
 def _is_referrer(entry: Mapping[str, Any], files: Folder | Tar) -> bool:
     """Return whether an entry of ``index.json`` is about another one; what cannot be read is about nothing."""
-    if any(_BESIDE.match(name) for name in _names(entry)):
+    if any(map(stands_beside, _names(entry))):
         return True
     with suppress(PushError):
         digest = read_manifest(_index_of(entry)).manifests[0].digest

@@ -6,6 +6,7 @@ Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from buildpush.images.references import Digest
 # For what runs nowhere; its configuration may be anything, so it is not asked.
 NO_PLATFORM: Final = Platform("unknown", "unknown")
 _COSIGN: Final = (".sig", ".att", ".sbom")
+_BESIDE: Final = re.compile(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
 _DEEPEST: Final = 8
 
 
@@ -63,6 +65,11 @@ def list_tag(subject: Digest) -> str:
 def cosign_tags(subject: Digest) -> tuple[str, ...]:
     """Return the tags under which cosign looks for what is said about *subject*."""
     return tuple(f"{list_tag(subject)}{kind}" for kind in _COSIGN)
+
+
+def stands_beside(tag: str) -> bool:
+    """Return whether *tag* is one of those that :func:`list_tag` and :func:`cosign_tags` give."""
+    return bool(_BESIDE.match(tag))
 
 
 def subject_of(manifest: bytes) -> Digest | None:
