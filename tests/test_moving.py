@@ -14,9 +14,15 @@ import pytest
 
 import buildpush
 from buildpush.cli import run_command
-from buildpush.errors import AuthenticationError, RegistryError, SettingsError, UnsupportedError
+from buildpush.errors import AuthenticationError, PushError, RegistryError, SettingsError, UnsupportedError
 from buildpush.events import Progress
-from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive, write_layout
+from buildpush.images.archives import (
+    open_docker_archive,
+    open_layout,
+    open_oci_archive,
+    write_docker_archive,
+    write_layout,
+)
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
 from buildpush.secrets import Secret
@@ -204,6 +210,13 @@ def test_a_merged_index_can_be_a_manifest_list(two, box, registry, capsys):
     assert box.digest("docker-local/app", "1") == document["digest"]
     result = buildpush.merge(registry("2"), "oci:amd", "oci:arm", media_types="docker")
     assert (result.pushed.media_type, result.digest) == (DOCKER_INDEX, document["digest"])
+
+
+def test_a_platform_that_is_no_text_is_refused_and_no_tag_moves(two, box, registry):
+    write_docker_archive(image(FIRST, architecture="\ud800"), two / "strange.tar")
+    with pytest.raises(PushError, match="no Unicode"):
+        buildpush.merge(registry("1"), "docker-archive:strange.tar", "oci:arm")
+    assert box.digest("docker-local/app", "1") is None
 
 
 def test_an_index_of_nothing_is_refused(place, registry):

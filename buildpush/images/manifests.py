@@ -84,7 +84,11 @@ def image_manifest(config: Descriptor, layers: Sequence[Descriptor], media_type:
 
 
 def index_manifest(images: Sequence[Descriptor], media_type: str) -> bytes:
-    """Return the manifest of several images: equal arguments give equal bytes."""
+    """Return the manifest of several images: equal arguments give equal bytes.
+
+    Raises:
+        PushError: a platform is no text.
+    """
     parts = [image.document() for image in images]
     return _json({"schemaVersion": _SCHEMA, "mediaType": media_type, "manifests": parts})
 
@@ -230,7 +234,11 @@ def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # half a character, as JSON of others may hold
+        message = f"the manifest would hold text that is no Unicode: {error.object[error.start : error.end]!a}"
+        raise PushError(message, hint="the image's configuration is damaged: build or fetch it again") from error
 
 
 def _object(data: bytes, what: str) -> Mapping[str, Any]:
