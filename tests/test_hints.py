@@ -28,7 +28,14 @@ FOREIGN = {
     "settings/model.py": {"--mount"},
 }
 # They write style sheets, or command lines of git, buildx and buildah.
-SPEAKERS = {"engines/buildkit.py", "engines/buildah.py", "settings/git.py", "notebooks/page.py", "sandbox/html.py"}
+SPEAKERS = {
+    "engines/buildkit.py",
+    "engines/buildah.py",
+    "engines/registries.py",
+    "settings/git.py",
+    "notebooks/page.py",
+    "sandbox/html.py",
+}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if str(path.relative_to(ROOT)) not in SPEAKERS)
 
 

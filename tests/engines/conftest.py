@@ -27,6 +27,7 @@ from buildpush.errors import UnreachableError
 from buildpush.images.model import OCI_LAYER, BuildRequest, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.tar import plain
+from buildpush.secrets import Secret
 
 REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")
 
@@ -62,6 +63,17 @@ class Folder:
                 "created": CREATED,
                 **changes,
             }
+        )
+
+    def everything(self, base: str) -> BuildRequest:
+        """Return a request that only real builders honour: RUN on *base*, arguments, a label, the secret s3cr3t-run."""
+        self.write("a", "hello")
+        self.dockerfile(
+            "ARG BASE\nFROM $BASE\nARG V\nCOPY a /a\n"
+            "RUN --mount=type=secret,id=s cat /run/secrets/s > /got; cat /run/secrets/s; echo $V >> /got\n"
+        )
+        return self.request(
+            build_args={"BASE": base, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
         )
 
     def engine(self) -> Native:
