@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 from buildpush.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.events import Progress, Sink, ignore
-from buildpush.images import archives
+from buildpush.images import archives, saving
 from buildpush.images.manifests import choose
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
@@ -261,7 +261,7 @@ def write(
     image = _single(target, sink)
     if sink.kind == "docker-archive":
         called = sink.names or [name for name in names if isinstance(name, Reference)]
-        archives.write_docker_archive(image, reach.cwd / sink.place, called)
+        saving.write_docker_archive(image, reach.cwd / sink.place, called)
     elif sink.reference:
         with reach.daemon() as daemon:
             daemon.load(image, sink.reference)
@@ -298,7 +298,7 @@ def _laid_out(
     packing: Packing,
     referrers: Sequence[Referrer],
 ) -> Digest:
-    write_there = archives.write_layout if sink.kind == "oci" else archives.write_oci_archive
+    write_there = saving.write_layout if sink.kind == "oci" else saving.write_oci_archive
     called = [sink.name] if sink.name else list(names)
     compression = packing.compression or "none"
     path = reach.cwd / sink.place

@@ -16,15 +16,10 @@ import buildpush
 from buildpush.cli import run_command
 from buildpush.errors import AuthenticationError, PushError, RegistryError, SettingsError, UnsupportedError
 from buildpush.events import Progress
-from buildpush.images.archives import (
-    open_docker_archive,
-    open_layout,
-    open_oci_archive,
-    write_docker_archive,
-    write_layout,
-)
+from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
+from buildpush.images.saving import write_docker_archive, write_layout
 from buildpush.secrets import Secret
 
 pytestmark = pytest.mark.sandbox

@@ -22,11 +22,12 @@ from urllib.parse import quote
 from buildpush.engines import buildkit, overlay
 from buildpush.errors import EngineMissingError, PushError
 from buildpush.events import Note, Retry, Sink, ignore
-from buildpush.images.archives import docker_archive, open_docker_archive
+from buildpush.images.archives import open_docker_archive
 from buildpush.images.compression import blocks, digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference
+from buildpush.images.saving import docker_archive
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
 from buildpush.images.tar import Reader
 from buildpush.registry.memory import Memory

@@ -18,9 +18,9 @@ from buildpush.engines.registries import registry_files
 from buildpush.errors import BuildError, EngineMissingError
 from buildpush.events import Log
 from buildpush.http import Http
-from buildpush.images.archives import write_docker_archive
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
+from buildpush.images.saving import write_docker_archive
 from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
@@ -187,16 +187,8 @@ def base(folder, busybox, tmp_path):
 @pytest.mark.engines
 def test_the_real_buildah_runs_what_a_dockerfile_says(folder, base, real):
     name, find = base
-    folder.write("a", "hello")
-    folder.dockerfile(
-        "ARG BASE\nFROM $BASE\nARG V\nCOPY a /a\n"
-        "RUN --mount=type=secret,id=s cat /run/secrets/s > /got; cat /run/secrets/s; echo $V >> /got\n"
-    )
     events = []
-    request = folder.request(
-        build_args={"BASE": name, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
-    )
-    with real(events, find).build(request) as image:
+    with real(events, find).build(folder.everything(name)) as image:
         found, config = folder.files_of(image), folder.config_of(image)
         assert not any(layer.compressed for layer in image.layers)
         assert image.manifest is None

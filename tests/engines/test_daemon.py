@@ -19,10 +19,11 @@ from docker.errors import APIError, NotFound
 from buildpush.engines.daemon import CONTAINERD, Daemon, connect, open_daemon
 from buildpush.errors import DigestError, EngineMissingError, PushError
 from buildpush.events import Note, Retry
-from buildpush.images.archives import open_docker_archive, open_oci_archive, write_docker_archive, write_oci_archive
+from buildpush.images.archives import open_docker_archive, open_oci_archive
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
 from buildpush.images.references import Reference
+from buildpush.images.saving import write_docker_archive, write_oci_archive
 from buildpush.registry.memory import Memory
 
 FIRST, SECOND = b"first " * 50_000, b"second " * 10

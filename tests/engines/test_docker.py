@@ -16,9 +16,9 @@ from docker.errors import NotFound
 from buildpush.engines.docker import Docker
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, PushError, UnsupportedError
 from buildpush.events import Log, Note
-from buildpush.images.archives import write_docker_archive
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
+from buildpush.images.saving import write_docker_archive
 from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
@@ -270,16 +270,8 @@ def real():
 
 @pytest.mark.engines
 def test_the_real_docker_runs_what_a_dockerfile_says(folder, base, real):
-    folder.write("a", "hello")
-    folder.dockerfile(
-        "ARG BASE\nFROM $BASE\nARG V\nCOPY a /a\n"
-        "RUN --mount=type=secret,id=s cat /run/secrets/s > /got; cat /run/secrets/s; echo $V >> /got\n"
-    )
     events = []
-    request = folder.request(
-        build_args={"BASE": base, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
-    )
-    with real(events).build(request) as image:
+    with real(events).build(folder.everything(base)) as image:
         found = folder.files_of(image)
         assert all(not layer.compressed for layer in image.layers[1:])
         assert image.manifest is None

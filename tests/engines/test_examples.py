@@ -11,9 +11,9 @@ import pytest
 
 from buildpush.engines.docker import Docker
 from buildpush.engines.native import Native
-from buildpush.images.archives import write_docker_archive
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
+from buildpush.images.saving import write_docker_archive
 from buildpush.places import Here
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -20,8 +20,9 @@ from buildpush.engines.daemon import Daemon, connect
 from buildpush.engines.overlay import StoreError
 from buildpush.errors import DigestError
 from buildpush.events import Note
-from buildpush.images.archives import open_docker_archive, write_layout
+from buildpush.images.archives import open_docker_archive
 from buildpush.images.compression import digest_of
+from buildpush.images.saving import write_layout
 from buildpush.images.tar import BLOCK
 
 NAME = f"buildpush.test/overlay:{os.getpid()}"

@@ -16,9 +16,9 @@ import pytest
 from buildpush.errors import DigestError
 from buildpush.events import Retry, Traffic
 from buildpush.http import Http
-from buildpush.images.archives import write_layout
 from buildpush.images.model import OCI_MANIFEST
 from buildpush.images.references import Repository
+from buildpush.images.saving import write_layout
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
