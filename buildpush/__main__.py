@@ -28,7 +28,9 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was done\n")
         sys.exit(130)
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    gc.freeze()  # nor is it looked through once more at the end: the system takes it back at once
+    sys.exit(code)
 
 
 if __name__ == "__main__":

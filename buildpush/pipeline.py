@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from buildpush import engines
-from buildpush.artifactory import BuildRecord, Published, Vcs, allowed_environment, check_publish, publish_push
 from buildpush.connection import Connection, connect
 from buildpush.engines import Engine
 from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOutError
@@ -33,6 +33,10 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
+
+# The artifactory is imported where it is needed: who publishes nothing need not wait for it.
+if TYPE_CHECKING:
+    from buildpush.artifactory import BuildRecord, Published
 
 Pushed = PushedImage | PushedIndex
 
@@ -96,6 +100,8 @@ def _check(order: Resolved, connection: Connection) -> None:
     if order.push and order.request:
         connection.registry.check_push(order.references[0].repository)
     if order.build.publish and connection.artifactory:
+        from buildpush.artifactory import check_publish
+
         name, number, project = order.build.name, order.build.number, order.build.project
         check_publish(connection.artifactory, name, number, project=project, sink=connection.registry.sink)
 
@@ -165,6 +171,8 @@ def _publish(order: Resolved, progress: _Progress, connection: Connection, aroun
         if pushed is not None:
             story(Decision("build-info", "not published", _why_not(order)))
         return None
+    from buildpush.artifactory import publish_push
+
     with story.phase("publish", f"{order.build.name} {order.build.number}"):
         server, record = connection.artifactory, _record(order, around)
         finish: tuple[str, ...] = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
@@ -181,6 +189,8 @@ def _why_not(order: Resolved) -> str:
 
 
 def _record(order: Resolved, around: Surroundings) -> BuildRecord:
+    from buildpush.artifactory import BuildRecord, Vcs, allowed_environment
+
     env, build = around.session.env, order.build
     git = Git(around.facts.git.place, order.git_folder) if order.git_folder else around.facts.git
     source = vcs(git, revision_of(env))

@@ -131,10 +131,9 @@ def size_of(entries: Iterable[Entry]) -> int:
 
 
 def _size_of(entry: Entry) -> int:
-    size = entry.size
-    path, target = entry.path, entry.target
-    plain = _is_plain(path, target) and len(path) < _NAME and _fit(0, entry.uid, entry.gid, size, entry.modified)
-    return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and entry.kind != "hard" else 0)
+    path, kind, _, uid, gid, modified, size, target, _ = entry
+    plain = not target and len(path) < _NAME and path.isascii() and _fit(0, uid, gid, size, modified)
+    return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and kind != "hard" else 0)
 
 
 def _is_plain(path: str, target: str) -> bool:

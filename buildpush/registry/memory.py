@@ -108,6 +108,7 @@ ON CONFLICT DO UPDATE SET plain_size = excluded.plain_size, digest = excluded.di
 _KEEP_HOME = """
 INSERT INTO homes VALUES (?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
 ON CONFLICT DO UPDATE SET path = excluded.path, kept = excluded.kept
+    WHERE path <> excluded.path OR kept < excluded.kept - 86400
 """
 _FIND_HOME = "SELECT path FROM homes WHERE host = ? AND digest = ?"
 _KEEP_SESSION = """

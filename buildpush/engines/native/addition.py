@@ -27,8 +27,8 @@ class Tree(Protocol):
         """Return what *path* is."""
         ...
 
-    def hard_link(self, entry: Entry) -> object:
-        """Return the same thing for two of its files that are one file, or ``None``."""
+    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
+        """Return for the paths of its files with several names the same thing where they are one file."""
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:
@@ -68,6 +68,7 @@ class Addition:
         self._added: dict[str, Entry] = {}
         self._implied: set[str] = set()
         self._links: dict[str, object] = {}
+        self._folders: set[str] = set()  # which the layer must hold, because there is something in them
 
     def copy(self, tree: Tree, source: str, destination: str, *, into: bool) -> None:
         """Copy what *source* names in *tree*.
@@ -106,17 +107,18 @@ class Addition:
         if self.looks != Looks():  # else they look so already, and with many files this is where the time goes
             entries = [self.looks.of(entry, entry.path) for entry in entries]
         if fresh:
-            self._put_all(entries)
+            self._put_all(target, entries)
         else:
             for entry in entries:
                 self._place(entry)
-        self._links |= {entry.path: (path, link) for entry in entries if (link := tree.hard_link(entry)) is not None}
+        self._links |= {name: (path, link) for name, link in tree.hard_links(entries).items()}
 
-    def _put_all(self, entries: Iterable[Entry]) -> None:
-        """Put entries where nothing is yet."""
+    def _put_all(self, target: str, entries: Iterable[Entry]) -> None:
+        """Put a folder's entries where nothing is yet."""
         added = {entry.path: entry for entry in entries}
         self.files.entries |= added
         self._added |= added
+        self._folders.add(target)
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
         """Write a file of its own: a heredoc."""
@@ -179,15 +181,17 @@ class Addition:
         if there and there.kind == "folder" and entry.kind != "folder":
             inside = f"{entry.path}/"
             self._added = {path: kept for path, kept in self._added.items() if not path.startswith(inside)}
+            self._folders = {path for path in self._folders if not f"{path}/".startswith(inside)}
         self.files.put(entry)
         self._added[entry.path] = entry
+        self._folders.add(entry.path.rpartition("/")[0])
         self._implied.discard(entry.path)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the layer: what was added and the folders above it, sorted by path."""
         self._date_implied()
         whole = dict(self._added)
-        for folder in {path.rpartition("/")[0] for path in self._added}:
+        for folder in self._folders:
             above = folder
             while above and above not in whole:
                 whole[above] = self.files.get(above) or Entry(above, "folder", NEW_FOLDER)

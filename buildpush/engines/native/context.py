@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
@@ -118,10 +119,11 @@ class Context:
             raise ContextError(message, setting="context")
         return self._entry(path, path, found)
 
-    def hard_link(self, entry: Entry) -> object:
-        """Return the same thing for two entries that are one file, and ``None`` for a file with one name."""
-        content = entry.content
-        return (content.device, content.inode) if isinstance(content, OnDisk) and content.names > 1 else None
+    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
+        """Return for the paths of files with several names the same thing where they are one file."""
+        files = [(path, content) for path, *_, content in entries if type(content) is OnDisk and content.names > 1]
+        inodes = {content.inode for _, content in files}
+        return {path: (content.device, content.inode) for path, content in files} if len(inodes) < len(files) else {}
 
     def below(self, path: str, target: str = "") -> list[Entry]:
         """Return everything below the folder *path* that is not left out, folders before what is in them.

@@ -168,7 +168,7 @@ class _One:
         self.found = [(name, path)]
         self.entry = context.entry
         self.below = context.below
-        self.hard_link = context.hard_link
+        self.hard_links = context.hard_links
 
     def find(self, _source: str) -> list[tuple[str, str]]:
         return self.found

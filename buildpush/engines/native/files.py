@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from buildpush.errors import BuildError, ContextError
@@ -158,9 +158,9 @@ class Files:
         """Return what *path* is."""
         return self.get(path) or ROOT
 
-    def hard_link(self, entry: Entry) -> object:
-        """Return the same thing for two entries that are one file."""
-        return entry.content if isinstance(entry.content, InTar) else None
+    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
+        """Return for the paths of files the same thing where they are one file."""
+        return {entry.path: entry.content for entry in entries if isinstance(entry.content, InTar)}
 
     def below(self, path: str, target: str = "") -> Iterator[Entry]:
         """Give everything below the folder *path*, which the entries call *target*, folders before what is in them."""

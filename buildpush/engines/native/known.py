@@ -12,11 +12,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from buildpush.images.model import Layer
 from buildpush.images.references import Digest
-from buildpush.images.tar import FORMAT, Entry, InTar, OnDisk, size_of
+from buildpush.images.tar import FORMAT, Content, Entry, InTar, OnDisk, size_of
 
 # A file that changes twice within its file system's grain has one time for both; the coarsest grain, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
@@ -69,18 +69,18 @@ def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
     Returns:
         Hex; ``None`` where that cannot be said for sure.
     """
-    rows = [_row(entry, before) for entry in entries]
+    *columns, contents = zip(*entries, strict=True) if entries else ((),)
+    newest = max((content.changed for content in contents if type(content) is OnDisk), default=before - 1)
+    seen = [content[1:-1] if type(content) is OnDisk else _seen(content) for content in contents]
     # On Windows a file's third time is that of its creation.
-    if None in rows or os.name != "posix":
+    if newest >= before or None in seen or os.name != "posix":
         return None
-    # Format 2 knows no references: equal values are equal bytes.
-    return hashlib.sha256(marshal.dumps((FORMAT, rows), 2)).hexdigest()
+    # Format 2 knows no references: equal values are equal bytes. Columns, since they are made without a step for each.
+    return hashlib.sha256(marshal.dumps((FORMAT, columns, seen), 2)).hexdigest()
 
 
-def _row(entry: Entry, before: int) -> tuple[object, ...] | None:
-    content = entry.content
-    if isinstance(content, OnDisk):
-        return (*entry[:-1], *content[1:-1]) if content.changed < before else None
+def _seen(content: Content) -> object:
+    """Return what tells the bytes of something that is no file of this machine; ``None`` where nothing does."""
     if isinstance(content, InTar):
-        return (*entry[:-1], content.archive.identity, content.ordinal) if content.archive.identity else None
-    return (*entry[:-1], hashlib.sha256(content).digest() if content else b"")
+        return (content.archive.identity, content.ordinal) if content.archive.identity else None
+    return content and hashlib.sha256(cast("bytes", content)).digest()

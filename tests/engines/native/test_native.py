@@ -260,6 +260,16 @@ def test_add_unpacks_archives(folder, kind):
     assert found["x/one"].owner == (9, 0)
 
 
+def test_a_file_in_an_archive_replaces_a_folder_with_all_that_was_in_it(folder):
+    with tarfile.open(folder.root / "a.tar", "w") as tar:
+        for name in ("d/e/f/g", "d"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+    found = folder.tree("FROM scratch\nADD a.tar /x/\n")
+    assert (sorted(found), found["x/d"].kind) == (["x", "x/d"], "file")
+
+
 def test_add_copies_what_is_no_archive(folder):
     folder.write("a.gz", b"\x1f\x8bnot really")
     folder.write("d/f")
