@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Install Docker with buildx, buildah, skopeo, a registry, a static busybox and chromium on Debian, and start the
-# daemon; build crane where there is a Go to build it with. As root.
+# daemon; build crane and a current buildkitd where there is a Go to build them with. As root.
 # Debian 12 has no buildx: there, docker comes from Debian 13 by a source that is used for nothing else.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 tools="buildah skopeo docker-registry busybox-static chromium git openssl"
 crane=github.com/google/go-containerregistry/cmd/crane@v0.20.2 # a later one wants a later Go
+buildkit=github.com/moby/buildkit # Docker 26's own BuildKit knows less than a current one
+buildkit_version=v0.34.2
 oldest_go=1.21
+oldest_go_for_buildkit=1.25
 started_log=${DOCKERD_LOG:-/var/log/dockerd.log}
 
 ready() { PATH=/usr/bin:$PATH docker info >/dev/null 2>&1; }
@@ -52,25 +55,36 @@ start_daemon() {
   tail -20 "$started_log" >&2; exit 1
 }
 
-usable_go() {
+usable_go() { # at least version $1
   local found
   found=$(go env GOVERSION 2>/dev/null) || return 1
-  [ "$(printf '%s\n' "$oldest_go" "${found#go}" | sort -V | head -1)" = "$oldest_go" ]
+  [ "$(printf '%s\n' "$1" "${found#go}" | sort -V | head -1)" = "$1" ]
 }
 
-# crane is in no Debian package. Without it, its tests say that they do not run.
-install_crane() {
-  if command -v crane >/dev/null; then return 0; fi
-  if ! usable_go; then
-    echo "no crane: building it needs Go $oldest_go or newer, and there is ${1:-none}" >&2
+# These are in no Debian package. Without them, their tests say that they do not run.
+built() { # $1 name, $2 oldest Go, then what builds it
+  local name=$1 oldest=$2; shift 2
+  if command -v "$name" >/dev/null; then return 0; fi
+  if ! usable_go "$oldest"; then
+    echo "no $name: building it needs Go $oldest or newer, and there is $(go env GOVERSION 2>/dev/null || echo none)" >&2
     return 0
   fi
-  if CGO_ENABLED=0 GOBIN=/usr/local/bin go install "$crane"; then return 0; fi
-  echo "no crane: go install $crane failed" >&2
+  if "$@"; then return 0; fi
+  echo "no $name: building it failed" >&2
   [ "${CI:-}" != true ]
 }
 
+build_crane() { CGO_ENABLED=0 GOBIN=/usr/local/bin go install "$crane"; }
+
+build_buildkitd() ( # go install refuses a module that replaces others
+  folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
+  export CGO_ENABLED=0 GOFLAGS=-mod=mod
+  go mod init built >/dev/null 2>&1 && go get "$buildkit@$buildkit_version" >/dev/null 2>&1 \
+    && go build -o /usr/local/bin/buildkitd "$buildkit/cmd/buildkitd"
+)
+
 complete || install_all
-install_crane "$(go env GOVERSION 2>/dev/null || true)"
+built crane "$oldest_go" build_crane
+built buildkitd "$oldest_go_for_buildkit" build_buildkitd
 ready || start_daemon
 PATH=/usr/bin:$PATH docker version --format 'docker {{.Server.Version}}'

@@ -116,6 +116,8 @@ def _engines(
     registry: Registry, keychain: Keychain, session: Session, sink: Sink, trusted: frozenset[str]
 ) -> tuple[Engine, ...]:
     from buildpush.engines.buildah import Buildah
+    from buildpush.engines.buildx import Buildx
+    from buildpush.engines.caching import Kept
     from buildpush.engines.docker import Docker
     from buildpush.engines.native import Native
 
@@ -127,13 +129,9 @@ def _engines(
         return found
 
     here = Here(session.env, trusted=trusted)
-    docker = Docker(
-        session.env,
-        here,
-        keychain.find,
-        sink,
-        scratch=session.state.scratch,
-        memory=registry.memory,
-    )
-    buildah = Buildah(session.env, here, keychain.find, sink, scratch=session.state.scratch)
-    return (Native(base, sink, diff_ids=registry.memory), docker, buildah)
+    scratch, memory = session.state.scratch, registry.memory
+    docker = Docker(session.env, here, keychain.find, sink, scratch=scratch, memory=memory)
+    kept = Kept(session.state.layers)
+    buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
+    buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
+    return (Native(base, sink, diff_ids=memory), docker, buildx, buildah)

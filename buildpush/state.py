@@ -59,6 +59,11 @@ class State:
         """File that remembers what was pushed before."""
         return self._made(".") / "memory.sqlite"
 
+    @property
+    def layers(self) -> Path:
+        """Folder of layers that are kept between builds; made when the first are."""
+        return self.folder / "layers"
+
     def record(self, name: str, document: dict[str, Any]) -> Path:
         """Write the record of one run and return its path; the oldest of more than 200 are removed."""
         folder = self._made("runs")
@@ -76,7 +81,7 @@ class State:
         return left
 
     def clear(self) -> None:
-        """Remove everything that is kept: records, counters, what was pushed before, pending build-infos."""
+        """Remove everything that is kept: records, counters, layers, what was pushed before, pending build-infos."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _made(self, part: str) -> Path:

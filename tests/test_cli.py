@@ -849,7 +849,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
 
 
-@pytest.mark.parametrize(("setting", "said"), [("engine", "not yet: "), ("caching", "nobody yet: setting it is")])
+@pytest.mark.parametrize(("setting", "said"), [("engine", "not yet: "), ("reports", "nobody yet: setting it is")])
 def test_explain_says_what_is_not_there_yet(capsys, setting, said):
     run_command(["explain", setting])
     assert said in capsys.readouterr().out

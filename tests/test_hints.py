@@ -17,7 +17,7 @@ from buildpush.settings.model import STEP_KINDS, settings_of
 ROOT = Path(buildpush.__file__).parent
 # Flags of other programs and of a Dockerfile's instructions, where texts of ours hold them.
 FOREIGN = {
-    "engines/docker.py": {"--secret", "--load", "--use", "--progress"},
+    "engines/docker.py": {"--secret", "--load", "--use", "--builder"},
     "engines/native/build.py": {"--from"},
     "engines/native/copying.py": {"--chmod", "--chown"},
     "engines/native/instructions.py": {"--retries"},
@@ -31,6 +31,7 @@ FOREIGN = {
 SPEAKERS = {
     "engines/buildkit.py",
     "engines/buildah.py",
+    "engines/program.py",
     "engines/registries.py",
     "settings/git.py",
     "notebooks/page.py",

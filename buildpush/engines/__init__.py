@@ -13,7 +13,7 @@ from buildpush.images.model import BuildRequest, Image, Index
 
 AUTO = "auto"
 # What known() gives, for those who want no more than names: to load the engines takes longer than help may.
-NAMES = ("native", "docker", "buildah")
+NAMES = ("native", "docker", "buildx", "buildah")
 # Settings that change how an engine works but not what comes out; without them the image is the same.
 HINTS = frozenset({"optimize"})
 
@@ -54,10 +54,11 @@ class Engine(Protocol):
 def known() -> tuple[type[Engine], ...]:
     """Return every engine there is, in the order in which ``auto`` tries them."""
     from buildpush.engines.buildah import Buildah
+    from buildpush.engines.buildx import Buildx
     from buildpush.engines.docker import Docker
     from buildpush.engines.native import Native
 
-    return (Native, Docker, Buildah)
+    return (Native, Docker, Buildx, Buildah)
 
 
 def offered(choices: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,15 +1,20 @@
-"""The base images that a build pulls, and who we are at their hosts."""
+"""The base images and caches that a build pulls, and who we are at their hosts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from buildpush.errors import DockerfileError
 from buildpush.images import dockerfile
+from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
 from buildpush.images.stages import base_images
 from buildpush.registry.auth import Credential
+
+# The name of what buildx keeps in a repository for caches; kaniko names each layer by a digest there.
+CACHE_TAG: Final = "buildcache"
 
 Find = Callable[[str], Credential | None]
 
@@ -34,8 +39,20 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
         return ()  # the engine may know what we do not; if not, it says so
 
 
+def caches(request: BuildRequest) -> tuple[CacheSpec, ...]:
+    """Return every cache of *request*, whether it is read or written."""
+    return (*request.cache_from, *request.cache_to, *repository_cache(request))
+
+
+def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
+    """Return the cache in the repository that *request* names for it, if it names one; it is read and written."""
+    if request.cache_repository is None:
+        return ()
+    return (CacheSpec("registry", (("ref", f"{request.cache_repository}:{CACHE_TAG}"),)),)
+
+
 def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
-    """Return the credentials of the hosts that base images come from; errors as for :func:`bases`."""
-    hosts = {name.repository.host for name in bases(request)}
+    """Return the credentials of the hosts that base images and caches come from; errors as for :func:`bases`."""
+    hosts = {name.repository.host for name in bases(request)} | {cache.host for cache in caches(request)} - {""}
     found = {host: find(host) for host in sorted(hosts)}
     return {host: credential for host, credential in found.items() if credential}

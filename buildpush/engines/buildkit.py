@@ -7,8 +7,6 @@ Source: docker buildx build, command line reference; buildah-build(1).
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from buildpush.engines.bases import repository_cache
 from buildpush.errors import BuildError, EngineMissingError
+from buildpush.images.caches import csv_line
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import FILES, Content
@@ -71,8 +71,16 @@ def arguments(request: BuildRequest) -> list[str]:
     if request.no_cache:
         said.append("--no-cache")
     for number, name in enumerate(request.build_secrets):
-        said += ["--secret", _fields(id=name, src=f"{FILES}/{_secret(number)}")]
-    return said
+        said += ["--secret", csv_line(("id", name), ("src", f"{FILES}/{_secret(number)}"))]
+    return said + _caches(request)
+
+
+def _caches(request: BuildRequest) -> list[str]:
+    both = repository_cache(request)
+    read = [word for cache in (*request.cache_from, *both) for word in ("--cache-from", str(cache))]
+    # All layers of all stages: in a repository that is there for nothing else, it costs little.
+    written = [*request.cache_to, *(cache.having("mode", "max") for cache in both)]
+    return read + [word for cache in written for word in ("--cache-to", str(cache))]
 
 
 def secret_files(request: BuildRequest) -> dict[str, Content]:
@@ -83,13 +91,6 @@ def secret_files(request: BuildRequest) -> dict[str, Content]:
 def _secret(number: int) -> str:
     # An id may hold anything; a file's name may not.
     return f"secrets/{number}"
-
-
-def _fields(**pairs: str) -> str:
-    """Return ``id=…,src=…`` as buildx reads it: one line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in pairs.items())
-    return line.getvalue()
 
 
 def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:
@@ -138,6 +139,13 @@ def _login(credential: Credential) -> dict[str, str]:
     if credential.identity:
         return {"identitytoken": credential.password.reveal()}
     return {"auth": credential.password.basic(credential.username)}
+
+
+def daemon_builder(env: Mapping[str, str], home: Path) -> str:
+    """Return the name of the builder that is the daemon itself: that of Docker's context; arguments as below."""
+    if env.get("DOCKER_HOST"):
+        return "default"
+    return str(env.get("DOCKER_CONTEXT") or _document(home).get("currentContext") or "default")
 
 
 def current_host(env: Mapping[str, str], home: Path) -> str | None:

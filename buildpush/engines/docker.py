@@ -7,7 +7,6 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from buildpush.engines import buildkit, daemon
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
+from buildpush.engines.program import Program, Surroundings
 from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
-from buildpush.images.archives import open_layout
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
-from buildpush.places import FILES, Content, Place, Ran
+from buildpush.places import Place
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
@@ -30,23 +29,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
-_PROGRAMS = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where Docker is, and who listens.
-
-    Attributes:
-        home: the user's Docker configuration folder.
-        memory: of documents that the daemon tells only in an export.
-    """
-
-    env: Mapping[str, str]
-    home: Path
-    place: Place
-    sink: Sink
-    memory: Memory | None = None
+_OTHER_STORE = "enable its containerd image store; or use engine: buildx and docker buildx create --use"
 
 
 class Docker:
@@ -116,14 +99,12 @@ class Docker:
             with Build(self._around, client, request, credentials, folder).done(program) as image:
                 yield image
 
-    def _buildx(self) -> tuple[str, ...] | None:
-        """Return how to call buildx here, or ``None``."""
-        for program in _PROGRAMS:
-            with suppress(EngineMissingError):
-                if self._around.place.run([*program, "version"]).status == 0:
-                    return program
-        self._around.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
-        return None
+    def _buildx(self) -> Program | None:
+        """Return buildx, or ``None`` where it is not."""
+        found = Program.find(self._around)
+        if found is None:
+            self._around.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
+        return found
 
     @contextmanager
     def _client(self) -> Iterator[DockerClient]:
@@ -156,10 +137,10 @@ class Build:
         self.tag = f"buildpush.invalid/build:{secrets.token_hex(8)}"
 
     @contextmanager
-    def done(self, program: tuple[str, ...] | None) -> Iterator[Image | Index]:
+    def done(self, program: Program | None) -> Iterator[Image | Index]:
         """Build, and give the image for as long as the context is open."""
-        if program and self._writes_layouts(program):
-            yield self._as_layout(program)
+        if program and self._writes_layouts():
+            yield program.into_layout(self.request, self.credentials, self.folder, self._builder)
             return
         try:
             if program:
@@ -171,57 +152,33 @@ class Build:
         finally:
             self._remove_tag()
 
-    def _writes_layouts(self, program: tuple[str, ...]) -> bool:
-        """Return whether the builder can write an OCI layout: Docker's own one only with containerd's image store."""
-        said = self.around.place.run([*program, "inspect"], env=self._variables()).stdout
-        if "Driver:" in said and "docker" not in said.partition("Driver:")[2].partition("\n")[0].split():
-            return True
+    def _writes_layouts(self) -> bool:
+        """Return whether the daemon's builder can: only with containerd's image store."""
         return self._daemon.keeps_manifests
 
-    def _as_layout(self, program: tuple[str, ...]) -> Image | Index:
-        """Build into an OCI layout: no second copy in the daemon, layers not compressed twice."""
-        layout = self.folder / "layout"
-        output = f"type=oci,dest={layout},tar=false,compression=uncompressed"
-        if self.request.created is not None:
-            output += ",rewrite-timestamp=true"
-        self._run([*program, "build", "--progress=plain", *buildkit.arguments(self.request), "--output", output])
-        return open_layout(layout, keep_manifest=False)
+    @property
+    def _builder(self) -> tuple[str, str]:
+        return "--builder", buildkit.daemon_builder(self.around.env, self.around.home)
 
-    def _loaded(self, program: tuple[str, ...]) -> None:
+    def _loaded(self, program: Program) -> None:
+        """Build into the daemon's own store: the one of overlay2 writes no layouts."""
         if len(self.request.platforms) > 1:
             message = "this Docker keeps images of one platform only"
-            hint = "enable its containerd image store, or create a builder: docker buildx create --use"
-            raise UnsupportedError(message, hint=hint, setting="platforms")
-        self._run(
-            [*program, "build", "--progress=plain", *buildkit.arguments(self.request), "--load", "--tag", self.tag]
-        )
+            raise UnsupportedError(message, hint=_OTHER_STORE, setting="platforms")
+        if setting := self._cache_to_write():
+            message = "this Docker's own builder leaves no layers for later builds"
+            raise UnsupportedError(message, hint=_OTHER_STORE, setting=setting)
+        program.build(self.request, self.credentials, (*self._builder, "--load", "--tag", self.tag))
 
-    def _run(self, argv: list[str]) -> None:
-        files: dict[str, Content] = buildkit.secret_files(self.request)
-        if self.credentials:
-            files |= buildkit.login_files(self.credentials, self.around.home)
-        ran: Ran = self.around.place.run(
-            [*argv, str(self.request.context)],
-            files=files,
-            env=self._variables(logged_in=bool(self.credentials)),
-            stream=self._show,
-        )
-        if ran.status:
-            raise buildkit.failure(redact(ran.stdout + ran.stderr), self.request)
-
-    def _show(self, line: str) -> None:
-        if line.strip():
-            self.around.sink(Log(line))
-
-    def _variables(self, *, logged_in: bool = False) -> dict[str, str]:
-        # Attestations would turn one image into an index, and one of them tells the build arguments.
-        variables = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"}
-        if self.request.created is not None:
-            variables["SOURCE_DATE_EPOCH"] = str(self.request.created)
-        if logged_in:
-            variables["BUILDX_CONFIG"] = self.around.env.get("BUILDX_CONFIG") or str(self.around.home / "buildx")
-            variables["DOCKER_CONFIG"] = f"{FILES}/{buildkit.CONFIG}"
-        return variables
+    def _cache_to_write(self) -> str:
+        """Return the setting that asks for a cache to be written; empty where none does."""
+        request = self.request
+        asked = {
+            "remote_cache_repo": request.cache_repository,
+            "caching": request.caching,
+            "cache_to": request.cache_to,
+        }
+        return next((setting for setting, value in asked.items() if value), "")
 
     def _classic(self) -> None:
         """Build with the daemon's classic builder, through the SDK."""

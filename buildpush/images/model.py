@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from buildpush.errors import BadNameError
+from buildpush.images.caches import CacheSpec
 from buildpush.images.references import Digest, Reference, Repository
 from buildpush.secrets import Secret
 
@@ -137,6 +138,10 @@ class BuildRequest:
         references: what the image will be called; at least one.
         created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
         build_secrets: id to value, for ``RUN --mount=type=secret``.
+        cache_from: where layers of earlier builds are looked for.
+        cache_to: where layers are left for later builds.
+        cache_repository: both at once, in a repository.
+        caching: both at once, in a folder of this machine.
     """
 
     context: Path
@@ -149,6 +154,10 @@ class BuildRequest:
     build_secrets: Mapping[str, Secret] = field(default_factory=dict)
     no_cache: bool = False
     created: int | None = None
+    cache_from: tuple[CacheSpec, ...] = ()
+    cache_to: tuple[CacheSpec, ...] = ()
+    cache_repository: Repository | None = None
+    caching: bool = False
 
 
 Fate = Literal["sent", "mounted", "exists"]

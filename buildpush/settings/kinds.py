@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from buildpush.errors import BadNameError
+from buildpush.images.caches import CacheSpec
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag
 from buildpush.secrets import Secret
@@ -267,7 +268,10 @@ Address = Annotated[
     ),
 ]
 
+CacheText = Annotated[Text, _named(CacheSpec.parse)]
+
 Texts = tuple[Text, ...]
+Caches = tuple[CacheText, ...]
 Tags = Annotated[tuple[TagText, ...], AfterValidator(_once), AfterValidator(_some)]
 Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]

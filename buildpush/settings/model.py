@@ -29,6 +29,8 @@ from buildpush.settings.kinds import (
     AnyText,
     AutoSwitch,
     BuildArgs,
+    Caches,
+    CacheText,
     Cores,
     Duration,
     EnvSecrets,
@@ -280,35 +282,37 @@ class BuildAndPush(Step):
     # Cache
 
     caching: Switch = setting(
-        "Whether layers are kept between builds in storage that Harness manages.",
+        "Whether layers are kept between builds on this machine.",
+        "Harness keeps them in its own storage; here they lie in buildpush's state folder, those of each "
+        "{setting}`repo` apart, at most 10 GiB in all. {setting}`remote_cache_repo` comes first.",
         default=False,
         group="Cache",
         example=True,
-        honoured_by="",
-        instead="leave it out; the image is the same",
+        honoured_by="engine",
     )
-    cache_from: Texts = setting(
-        "Where buildx looks for layers of earlier builds.",
+    cache_from: Caches = setting(
+        "Where layers of earlier builds are looked for.",
+        "Each entry is what `docker buildx build --cache-from` takes: `type=registry,ref=HOST/NAME:TAG`, "
+        "`type=local,src=FOLDER`, or an image's name. A cache that is not there is no error.",
         default=(),
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),
-        honoured_by="",
-        instead="leave it out; the image is the same",
+        honoured_by="engine",
         separator=";",
     )
-    cache_to: Text | None = setting(
-        "Where buildx leaves layers for later builds.",
+    cache_to: CacheText | None = setting(
+        "Where layers are left for later builds.",
+        "It is what `docker buildx build --cache-to` takes; `mode=max` leaves the layers of all stages.",
         group="Cache",
-        example="type=registry,ref=acme.jfrog.io/docker-local/api:cache",
-        honoured_by="",
-        instead="leave it out; the image is the same",
+        example="type=registry,ref=acme.jfrog.io/docker-local/api:cache,mode=max",
+        honoured_by="engine",
     )
     remote_cache_repo: RepositoryText | None = setting(
-        "Repository in which kaniko keeps layers for later builds.",
+        "Repository in which layers are kept for later builds.",
+        "It is read and written. With buildx the layers of all stages lie there under the tag `buildcache`.",
         group="Cache",
         example="acme.jfrog.io/docker-local/api-cache",
-        honoured_by="",
-        instead="leave it out; the image is the same",
+        honoured_by="engine",
         aliases=("PLUGIN_CACHE_REPO",),
     )
 

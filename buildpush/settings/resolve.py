@@ -11,6 +11,7 @@ from typing import Final, Literal
 from buildpush.errors import ExpressionError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
 from buildpush.http import is_loopback
+from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.secrets import Secret, known_in
@@ -263,6 +264,10 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _W
         build_secrets=dict(_build_secrets(settings, work)),
         no_cache=settings.no_cache,
         created=_created(work.env),
+        cache_from=tuple(CacheSpec.parse(text).at(work.cwd) for text in settings.cache_from),
+        cache_to=(CacheSpec.parse(settings.cache_to).at(work.cwd),) if settings.cache_to else (),
+        cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
+        caching=settings.caching,
     )
 
 

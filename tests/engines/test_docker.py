@@ -16,8 +16,9 @@ from docker.errors import NotFound
 from buildpush.engines.docker import Docker
 from buildpush.errors import BuildError, DockerfileError, EngineMissingError, PushError, UnsupportedError
 from buildpush.events import Log, Note
+from buildpush.images.caches import CacheSpec
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, Repository
 from buildpush.images.saving import write_docker_archive
 from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.auth import Credential
@@ -70,12 +71,10 @@ def paper(monkeypatch):
 CONTAINERD = [["driver-type", "io.containerd.snapshotter.v1"]]
 
 
-def answers(*, buildx=True, inspect="Driver: docker\n", build=None):
+def answers(*, buildx=True, build=None):
     def answer(call):
         if call.argv[-1] == "version":
             return Ran(0 if buildx else 1)
-        if call.argv[-1] == "inspect":
-            return Ran(0, inspect)
         return build or Ran(1, "", "ERROR: it broke\n")
 
     return Recorded(answer)
@@ -202,12 +201,37 @@ def test_several_platforms_need_a_store_for_them(folder, paper):
         assert caught.value.setting == "platforms"
 
 
-def test_a_builder_of_its_own_writes_layouts(folder, paper):
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ({}, "default"),
+        ({"BUILDX_BUILDER": "mine"}, "default"),
+        ({"DOCKER_CONTEXT": "far"}, "far"),
+        ({"DOCKER_CONTEXT": "far", "DOCKER_HOST": "tcp://127.0.0.1:1"}, "default"),
+    ],
+)
+def test_the_daemon_builds_whatever_builder_is_in_use(folder, paper, env, name):
     folder.dockerfile("FROM scratch\n")
-    place = answers(inspect="Name: b\nDriver:        docker-container\n")
-    with pytest.raises(BuildError), paper(Docker({}, place), Paper()).build(folder.request()):
+    place = answers()
+    with pytest.raises(BuildError), paper(Docker(env, place), Paper()).build(folder.request()):
         pass
-    assert "type=oci" in place.calls[-1].argv[-2]
+    argv = place.calls[-1].argv
+    assert argv[argv.index("--builder") + 1] == name
+
+
+@pytest.mark.parametrize("setting", ["caching", "cache_to", "remote_cache_repo"])
+def test_the_old_image_store_leaves_no_layers_for_later_builds(folder, paper, setting):
+    folder.dockerfile("FROM scratch\n")
+    cache = CacheSpec("local", (("dest", "/c"),))
+    changes = {
+        "caching": {"caching": True, "cache_to": (cache,)},
+        "cache_to": {"cache_to": (cache,)},
+        "remote_cache_repo": {"cache_repository": Repository("r.test", "c")},
+    }
+    request = folder.request(**changes[setting])
+    with pytest.raises(UnsupportedError) as caught, paper(Docker({}, answers()), Paper()).build(request):
+        pass
+    assert caught.value.setting == setting
 
 
 def test_the_classic_builder_is_used_where_buildx_is_not(folder, paper):

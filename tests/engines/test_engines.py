@@ -107,7 +107,10 @@ def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
     native, *_ = known()
     with pytest.raises(UnsupportedError) as caught:
         refuse_unspelled(native, {"env_docker_secrets", "labels"}, [].append)
-    assert (caught.value.hint, caught.value.setting) == ("use engine: docker or buildah", "env_docker_secrets")
+    assert (caught.value.hint, caught.value.setting) == (
+        "use engine: docker or buildx or buildah",
+        "env_docker_secrets",
+    )
 
 
 def test_a_hint_that_makes_no_difference_is_noted():

@@ -189,7 +189,7 @@ class TestEvaluate:
 
     def test_what_nothing_honours_is_refused(self, house):
         with pytest.raises(UnsupportedError):
-            house.evaluate(spec("caching: true"))
+            house.evaluate(spec("privileged: true"))
 
 
 class TestBuild:
@@ -211,6 +211,20 @@ class TestBuild:
         assert request.references == order.references
         assert order.set_names >= {"tags", "build_args", "labels", "target", "platforms", "compression"}
         assert (order.kind, order.push, order.engine, order.compression) == ("build", True, "auto", "zstd")
+
+    def test_caches_become_part_of_the_order(self, house):
+        request = house.resolve(
+            caching=True,
+            cache_from=["type=local,src=c", "a.test/x"],
+            cache_to="type=local,dest=/d",
+            remote_cache_repo="a.test/cache",
+        ).request
+        assert list(map(str, request.cache_from)) == [
+            f"type=local,src={house.cwd}/c",
+            "type=registry,ref=a.test/x:latest",
+        ]
+        assert list(map(str, request.cache_to)) == ["type=local,dest=/d"]
+        assert (request.caching, str(request.cache_repository)) == (True, "a.test/cache")
 
     def test_nothing_is_counted_unless_a_number_is_needed(self, house):
         house.resolve()

@@ -726,10 +726,6 @@ def test_other_wrong_settings_are_named_as_well(load):
     "line",
     [
         "registryRef: x",
-        "caching: true",
-        "cacheFrom: type=registry,ref=a",
-        "cacheTo: type=inline",
-        "remoteCacheRepo: a.example/cache",
         "runAsUser: 0",
         "privileged: true",
         "reports: {type: JUnit}",

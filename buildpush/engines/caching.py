@@ -1,0 +1,101 @@
+"""Layers that are kept between builds in a folder of this machine, one for each repository, within bounds.
+
+BuildKit adds to a local cache and removes nothing from it, so each build writes a new one, which takes the place of the
+old one when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from buildpush.errors import SettingsError
+from buildpush.images.caches import CacheSpec
+from buildpush.state import private_folder
+
+# Bytes of all caches together; the one that was not used for longest goes first.
+LARGEST: Final = 10 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The caches of this machine.
+
+    Attributes:
+        folder: holds one folder for each repository.
+        largest: bytes of all of them together.
+    """
+
+    folder: Path
+    largest: int = LARGEST
+
+    @contextmanager
+    def layers_of(self, whose: str) -> Iterator[tuple[tuple[CacheSpec, ...], CacheSpec]]:
+        """Give the caches to read, none the first time, and the one to write; it is kept if all goes well.
+
+        Args:
+            whose: a repository.
+
+        Raises:
+            SettingsError: the folder cannot be made.
+        """
+        self._make()
+        name = hashlib.sha256(whose.encode()).hexdigest()[:32]
+        old, new = self.folder / name, self.folder / f"{name}.{os.getpid()}"
+        shutil.rmtree(new, ignore_errors=True)
+        read = (CacheSpec("local", (("src", str(old)),)),) if (old / "index.json").exists() else ()
+        try:
+            yield read, CacheSpec("local", (("dest", str(new)), ("mode", "max")))
+            _replace(old, new)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        self._shrink()
+
+    def _make(self) -> None:
+        try:
+            private_folder(self.folder)  # layers hold what the image holds, and what its earlier stages held
+        except OSError as error:
+            message = f"the folder for layers, {self.folder}, cannot be made: {error.strerror}"
+            hint = "set XDG_STATE_HOME to a folder that you may write to, or leave caching out"
+            raise SettingsError(message, hint=hint, setting="caching") from error
+
+    def _shrink(self) -> None:
+        sizes = {path: _size(path) for path in self.folder.iterdir() if path.is_dir()}
+        for path in sorted(sizes, key=_used):
+            if sum(sizes.values()) <= self.largest:
+                return
+            shutil.rmtree(path, ignore_errors=True)
+            del sizes[path]
+
+
+def _replace(old: Path, new: Path) -> None:
+    """Put *new* in the place of *old*; what another build put there in the meantime is as good."""
+    shutil.rmtree(old, ignore_errors=True)
+    try:
+        new.rename(old)
+    except OSError:
+        return
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    return sum(_bytes(Path(folder) / name) for folder, _, names in os.walk(path) for name in names)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

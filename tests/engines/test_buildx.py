@@ -1,0 +1,241 @@
+"""The engine buildx, recorded and with real builders: the Docker daemon, and a BuildKit of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from buildpush.engines.buildx import Buildx
+from buildpush.engines.caching import Kept
+from buildpush.errors import BuildError, EngineMissingError
+from buildpush.events import Log, Note
+from buildpush.images.caches import CacheSpec
+from buildpush.images.model import Index, Platform
+from buildpush.images.references import Repository
+from buildpush.places import Here, Ran, Recorded
+from buildpush.registry.auth import Credential
+from buildpush.secrets import Secret
+
+REMOTE = "Name:          far\nDriver:        remote\nLast Activity: 1\n\nNodes:\nName:     far0\nStatus:   running\n"
+
+
+def recorded(inspect: Ran) -> Recorded:
+    def answer(call):
+        if call.argv[-1] == "version":
+            return Ran(0)
+        return inspect if call.argv[-1] == "inspect" else Ran(1, "", "ERROR: it broke\n")
+
+    return Recorded(answer)
+
+
+@pytest.fixture
+def told(folder, tmp_path):
+    """Return the function that asks for a build that fails, and gives the call that was made."""
+
+    def told(find=lambda _host: None, **changes):
+        folder.dockerfile("FROM a.test/base\n")
+        place = recorded(Ran(0, REMOTE))
+        engine = Buildx({"HOME": "/h"}, place, find, folder.events.append, kept=Kept(tmp_path / "kept"))
+        with pytest.raises(BuildError, match="it broke"), engine.build(folder.request(**changes)):
+            pass
+        return place.calls[-1]
+
+    return told
+
+
+def following(argv, word: str) -> list[str]:
+    return [after for before, after in pairwise(argv) if before == word]
+
+
+def test_caches_become_flags(told):
+    call = told(
+        cache_from=(CacheSpec.parse("type=registry,ref=a.test/x:c"), CacheSpec.parse("type=local,src=/c")),
+        cache_to=(CacheSpec.parse("type=local,dest=/c,mode=max"),),
+    )
+    assert following(call.argv, "--cache-from") == ["type=registry,ref=a.test/x:c", "type=local,src=/c"]
+    assert following(call.argv, "--cache-to") == ["type=local,dest=/c,mode=max"]
+
+
+def test_a_repository_for_caches_is_read_and_written(told):
+    call = told(cache_repository=Repository("a.test", "x"))
+    assert following(call.argv, "--cache-from") == ["type=registry,ref=a.test/x:buildcache"]
+    assert following(call.argv, "--cache-to") == ["type=registry,ref=a.test/x:buildcache,mode=max"]
+
+
+def test_the_host_of_a_cache_gets_its_login_in_a_private_file(told):
+    find = {"c.test": Credential("u", Secret("p4ss-of-cache"), "x")}.get
+    call = told(find, cache_from=(CacheSpec.parse("c.test/x:c"),))
+    assert '"c.test"' in call.files["docker/config.json"]
+    assert "p4ss-of-cache" not in " ".join(call.argv)
+
+
+def test_caching_keeps_layers_on_this_machine(told, tmp_path):
+    call = told(caching=True)
+    (cache,) = following(call.argv, "--cache-to")
+    assert cache.startswith(f"type=local,dest={tmp_path}/kept/")
+    assert cache.endswith(",mode=max")
+    assert not following(call.argv, "--cache-from")
+
+
+def test_a_repository_for_caches_comes_before_this_machine(told, folder):
+    call = told(caching=True, cache_repository=Repository("a.test", "x"))
+    assert "type=local" not in " ".join(call.argv)
+    assert any("remoteCacheRepo" in str(event) for event in folder.events if isinstance(event, Note))
+
+
+@pytest.mark.parametrize(
+    ("inspect", "words"),
+    [
+        (Ran(1, "", 'ERROR: no builder "mine" found\n'), 'no builder "mine" found'),
+        (Ran(0, "what?\n"), "names no builder"),
+        (Ran(0, REMOTE.replace("running", "inactive")), "far does not answer"),
+    ],
+)
+def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
+    reason = Buildx({}, recorded(inspect), kept=Kept(tmp_path)).missing()
+    assert words in reason
+    assert reason.partition("\n")[2]
+
+
+def test_without_buildx_it_is_missing(tmp_path, folder):
+    engine = Buildx({}, Recorded([Ran(1)]), kept=Kept(tmp_path))
+    assert "is not on this machine" in engine.missing()
+    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+        pass
+    assert "install" in caught.value.hint
+
+
+def test_a_builder_that_sleeps_is_not_missing(tmp_path):
+    inspect = Ran(0, REMOTE.replace("remote", "docker-container").replace("running", "stopped"))
+    assert Buildx({}, recorded(inspect), kept=Kept(tmp_path)).missing() is None
+
+
+def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder):
+    env = {"DOCKER_HOST": f"unix://{folder.root}/none.sock"}
+    reason = Buildx(env, recorded(Ran(0, "Driver: docker\n")), kept=Kept(tmp_path)).missing()
+    assert "no Docker daemon is here" in reason
+
+
+# From here on, the real thing.
+
+
+@contextmanager
+def buildkit(folder: Path):
+    """Start a BuildKit that nothing else uses, and give the variables with which buildx builds with it."""
+    address = f"unix://{folder}/s"
+    with (folder / "log").open("wb") as log:
+        argv = ["buildkitd", "--addr", address, "--root", f"{folder}/root"]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        for _ in range(150):
+            if (folder / "s").exists():
+                break
+            time.sleep(0.1)
+        env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "far"}
+        create = ["docker", "buildx", "create", "--name", "far", "--driver", "remote", address]
+        subprocess.run(create, env=env, check=True, capture_output=True)
+        yield env
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def far(need, tmp_path_factory):
+    need("docker", "buildx", "buildkitd")
+    with buildkit(tmp_path_factory.mktemp("buildkit")) as env:
+        yield env
+
+
+@pytest.fixture(params=["docker", "remote"])
+def real(request, need, tmp_path):
+    """Return a function that makes the engine, with each driver that can be had here."""
+    need("docker", "buildx")
+    env = request.getfixturevalue("far") if request.param == "remote" else dict(os.environ)
+
+    def make(events=None):
+        sink = (events if events is not None else []).append
+        return Buildx(env, Here(env), sink=sink, kept=Kept(tmp_path / "kept"))
+
+    return make
+
+
+def with_busybox(folder, busybox, text: str) -> None:
+    folder.write("busybox", busybox.read_bytes(), mode=0o755)
+    folder.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{text}")
+
+
+def run_steps(events) -> list[str]:
+    return [event.line for event in events if isinstance(event, Log) and "CACHED" in event.line]
+
+
+@pytest.mark.engines
+def test_the_real_builder_runs_what_a_dockerfile_says(folder, busybox, real):
+    with_busybox(
+        folder,
+        busybox,
+        'ARG V\nRUN --mount=type=secret,id=s read x < /run/secrets/s; echo "$x $V" > /got; echo "$x"\n',
+    )
+    events = []
+    request = folder.request(
+        build_args={"V": "7,8"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run\n")}, no_cache=True
+    )
+    with real(events).build(request) as image:
+        assert folder.files_of(image)["got"].text == "s3cr3t-run 7,8\n"
+        assert folder.config_of(image)["config"]["Labels"] == {"l": "m"}
+        assert not any(layer.compressed for layer in image.layers)
+    assert not any("s3cr3t-run" in event.line for event in events if isinstance(event, Log))
+
+
+@pytest.mark.engines
+def test_several_platforms_become_an_index(folder, real):
+    folder.write("a", "hello")
+    folder.dockerfile("FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    with real().build(folder.request(platforms=platforms)) as index:
+        assert isinstance(index, Index)
+        assert tuple(image.platform for image in index.images) == platforms
+        assert [sorted(folder.files_of(image)) for image in index.images] == [["amd64"], ["arm64"]]
+
+
+@pytest.mark.engines
+def test_layers_kept_on_this_machine_are_used_by_the_next_build(folder, busybox, far, tmp_path):
+    with_busybox(folder, busybox, f"RUN echo {time.time()} > /a\n")
+    engine = {"env": far, "place": Here(far), "kept": Kept(tmp_path / "kept")}
+    events: list[list] = [[], []]
+    for told in events:
+        subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
+        with Buildx(**engine, sink=told.append).build(folder.request(caching=True)):
+            pass
+    assert not run_steps(events[0])
+    assert any("RUN" in line or "CACHED" in line for line in run_steps(events[1]))
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+
+
+@pytest.mark.engines
+def test_a_repository_keeps_layers_for_the_next_build(folder, busybox, far, box, tmp_path):
+    with_busybox(folder, busybox, f"RUN echo {time.time()} > /a\n")
+    login = Credential(box.username, box.password, "the test")
+    events: list[list] = [[], []]
+    cache = Repository.parse(f"{box.host}/docker-local/cache")
+    for told in events:
+        subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
+        engine = Buildx(far, Here(far), {box.host: login}.get, told.append, kept=Kept(tmp_path))
+        with engine.build(folder.request(cache_repository=cache)):
+            pass
+    assert (bool(run_steps(events[0])), bool(run_steps(events[1]))) == (False, True)
+
+
+@pytest.mark.engines
+def test_a_failing_build_tells_its_last_lines(folder, busybox, real):
+    with_busybox(folder, busybox, 'RUN echo "the reason"; exit 3\n')
+    with pytest.raises(BuildError) as caught, real().build(folder.request(no_cache=True)):
+        pass
+    assert "the reason" in str(caught.value)
+    assert caught.value.where == "Dockerfile:3"
