@@ -193,8 +193,8 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
 def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
     try:
-        file = dockerfile.read(request.dockerfile, request.context)
-        found = base_images(file, request.target, request.build_args)
+        file = dockerfile.read(request.dockerfile)
+        found = base_images(file, request.target, request.build_args, request.build_contexts)
         syntax = (Reference.parse(file.syntax),) if file.syntax and engine != "native" else ()
     except (DockerfileError, BadNameError):
         return ()  # the engine can read what we cannot, or it says so

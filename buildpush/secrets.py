@@ -18,6 +18,8 @@ from urllib.parse import quote, quote_plus, unquote
 MASK = "********"
 # Shorter values would blacken ordinary words; they are masked in their Secret only.
 SHORTEST = 4
+# A line of a longer secret, a key or a file of logins: programs print line by line.
+_SHORTEST_LINE = 8
 
 # Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
 # password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
@@ -32,7 +34,9 @@ _forms: tuple[str, ...] = ()  # the shortest first
 def _spellings(value: str) -> list[str]:
     """Return the forms in which *value* may turn up in headers, URLs and JSON."""
     raw = value.encode()
+    lines = [line.strip() for line in value.splitlines()] if "\n" in value.strip() else []
     return [
+        *(line for line in lines if len(line) >= _SHORTEST_LINE),
         value,
         base64.b64encode(raw).decode(),
         base64.urlsafe_b64encode(raw).decode(),
@@ -67,7 +71,7 @@ def redact(text: str) -> str:
     """Return *text* with every secret known to this process, and the user part of every URL, replaced by stars.
 
     Known forms are the value itself, base64, percent-encoded and JSON-escaped.
-    A value that was cut, hashed or split over lines is not recognised.
+    A value that was cut or hashed is not recognised; of one of several lines, each line from eight characters is.
     """
     text = _without_known(text)
     return _USER_INFO.sub(f"{MASK}@", text) if "://" in text and "@" in text else text

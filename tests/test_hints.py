@@ -17,7 +17,7 @@ from buildpush.settings.model import STEP_KINDS, settings_of
 ROOT = Path(buildpush.__file__).parent
 # Flags of other programs and of a Dockerfile's instructions, where texts of ours hold them.
 FOREIGN = {
-    "engines/docker.py": {"--secret", "--load", "--use", "--builder"},
+    "engines/docker.py": {"--secret", "--load", "--use", "--builder", "--pull"},
     "engines/native/build.py": {"--from"},
     "engines/native/copying.py": {"--chmod", "--chown"},
     "engines/native/instructions.py": {"--retries"},
@@ -25,7 +25,7 @@ FOREIGN = {
     "notebooks/kernel.py": {"--log-level"},
     "settings/facts.py": {"--format"},
     "settings/resolve.py": {"--format"},
-    "settings/model.py": {"--mount"},
+    "settings/model.py": {"--mount", "--from"},
 }
 # They write style sheets, or command lines of git, buildx and buildah.
 SPEAKERS = {

@@ -121,3 +121,8 @@ def test_an_error_shows_no_secret_of_its_own_accord():
     Secret("planted-in-error")
     error = SettingsError("planted-in-error is wrong", hint="leave planted-in-error out")
     assert "planted" not in f"{error!r} {error} {error.hint}"
+
+
+def test_each_line_of_a_secret_file_is_hidden_where_a_program_prints_it_alone():
+    Secret("first-line-of-key\nsecond-line-of-key\nshort\n")
+    assert redact("#7 0.1 second-line-of-key, short") == f"#7 0.1 {MASK}, short"

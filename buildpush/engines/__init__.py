@@ -115,7 +115,7 @@ def _require_target(request: BuildRequest) -> None:
     if request.target is None or request.target.isdecimal():
         return
     try:
-        file = dockerfile.read(request.dockerfile, request.context)
+        file = dockerfile.read(request.dockerfile)
     except DockerfileError:
         return  # each engine says so itself, or can read it
     if file.stages:

@@ -31,8 +31,8 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
         DockerfileError: it cannot be read at all.
     """
     try:
-        file = dockerfile.read(request.dockerfile, request.context)
-        return tuple(base_images(file, request.target, request.build_args))
+        file = dockerfile.read(request.dockerfile)
+        return tuple(base_images(file, request.target, request.build_args, request.build_contexts))
     except DockerfileError as error:
         if error.where is None:
             raise

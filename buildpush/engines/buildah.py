@@ -60,7 +60,12 @@ class Buildah:
 
     name: ClassVar[str] = "buildah"
     spells: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {**buildkit.SPELLS, "no_cache": "itself", "base_image_connector_refs": "--authfile, private"}
+        {
+            **buildkit.SPELLS,
+            "no_cache": "itself",
+            "pull_image": "itself",
+            "base_image_connector_refs": "--authfile, private",
+        }
     )
 
     def __init__(
@@ -163,10 +168,16 @@ class _Build:
         ran: Ran = self._around.place.run(
             [_PROGRAM, "--root", storage, "--runroot", run, *said, *words],
             files={**self._settings, **private},
+            env=self._variables(),
             stream=self._show,
         )
         if ran.status:
             raise buildkit.failure(redact(ran.stdout + ran.stderr), self._request, full=_FULL)
+
+    def _variables(self) -> dict[str, str]:
+        """Return what makes buildah look past a Docker configuration that is not there, which Docker does not mind."""
+        folder = self._around.env.get("DOCKER_CONFIG")
+        return {"DOCKER_CONFIG": ""} if folder and not Path(folder, "config.json").exists() else {}
 
     def _show(self, line: str) -> None:
         if line.strip():

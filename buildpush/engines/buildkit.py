@@ -34,6 +34,9 @@ SPELLS: Final[Mapping[str, str]] = MappingProxyType(
         "no_cache": "--no-cache",
         "env_docker_secrets": "--secret",
         "file_docker_secrets": "--secret",
+        "add_host": "--add-host",
+        "build_contexts": "--build-context",
+        "ssh": "--ssh",
     }
 )
 CONFIG = "docker"
@@ -70,6 +73,9 @@ def arguments(request: BuildRequest) -> list[str]:
         said += ["--platform", ",".join(map(str, request.platforms))]
     if request.no_cache:
         said.append("--no-cache")
+    said += [word for name, address in request.add_hosts.items() for word in ("--add-host", f"{name}:{address}")]
+    said += [word for name, place in request.build_contexts.items() for word in ("--build-context", f"{name}={place}")]
+    said += [word for key in request.ssh for word in ("--ssh", key)]
     for number, name in enumerate(request.build_secrets):
         said += ["--secret", csv_line(("id", name), ("src", f"{FILES}/{_secret(number)}"))]
     return said + _caches(request)
@@ -193,6 +199,8 @@ def _hint(log: str, full: str) -> str | None:
     lower = log.lower()
     if "no space left on device" in lower:
         return full
+    if "entitlement network.host is not allowed" in lower:
+        return "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone"
     if "401 unauthorized" in lower or "authorization failed" in lower or "pull access denied" in lower:
         return "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login"
     if "failed to resolve source metadata" in lower:

@@ -46,7 +46,12 @@ class Docker:
 
     name: ClassVar[str] = "docker"
     spells: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {**buildkit.SPELLS, "base_image_connector_refs": "config.json, private"}
+        {
+            **buildkit.SPELLS,
+            "pull_image": "--pull",
+            "network": "--network",
+            "base_image_connector_refs": "config.json, private",
+        }
     )
 
     def __init__(
@@ -196,6 +201,9 @@ class Build:
             target=request.target or "",
             platform=str(request.platforms[0]) if request.platforms else None,
             nocache=request.no_cache,
+            pull=request.pull_image,
+            extra_hosts=dict(request.add_hosts),
+            network_mode=request.network or None,
             rm=True,
             forcerm=True,
             decode=True,
@@ -206,6 +214,8 @@ class Build:
         for asked, setting in (
             (self.request.build_secrets, "env_docker_secrets"),
             (self.request.platforms[1:], "platforms"),
+            (self.request.build_contexts, "build_contexts"),
+            (self.request.ssh, "ssh"),
         ):
             if asked:
                 message = "docker buildx is not here, and the classic builder cannot honour this"

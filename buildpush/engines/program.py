@@ -115,7 +115,8 @@ class Program:
         files: dict[str, Content] = buildkit.secret_files(request)
         if credentials:
             files |= buildkit.login_files(credentials, self.around.home)
-        said = [*self.argv, "build", "--progress=plain", *buildkit.arguments(request), *words, str(request.context)]
+        usual = [*buildkit.arguments(request), *_network(request)]
+        said = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
         env = self._variables(request, logged_in=bool(credentials))
         ran: Ran = self.around.place.run(said, files=files, env=env, stream=self._show)
         if ran.status:
@@ -137,6 +138,12 @@ class Program:
 
 # Attestations would turn one image into an index, and one of them tells the build arguments.
 _USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
+
+
+def _network(request: BuildRequest) -> list[str]:
+    """Return what buildah is not told: it has a network of the machine only, and nothing to pull anew."""
+    pull = ["--pull"] if request.pull_image else []
+    return [*pull, "--network", request.network] if request.network else pull
 
 
 def _pair(line: str) -> tuple[str, str]:

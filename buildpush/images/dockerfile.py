@@ -151,18 +151,14 @@ class Dockerfile:
         raise DockerfileError(message, hint=_nearest(wanted or "", names), setting="target")
 
 
-def read(path: Path, context: Path) -> Dockerfile:
+def read(path: Path) -> Dockerfile:
     """Return the Dockerfile at *path*.
 
     Raises:
-        DockerfileError: it is missing, unreadable, outside the folder *context* (links followed), or malformed.
+        DockerfileError: it is missing, unreadable or malformed.
     """
-    resolved = path.resolve()
-    if not resolved.is_relative_to(context.resolve()):
-        message = f"the Dockerfile {path} is outside the context {context}"
-        raise DockerfileError(message, hint="move it into the context, or choose a wider context", setting="dockerfile")
     try:
-        with resolved.open("rb") as file:
+        with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         message = f"the Dockerfile {path} cannot be read: {error.strerror or error}"

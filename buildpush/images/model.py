@@ -138,6 +138,11 @@ class BuildRequest:
         references: what the image will be called; at least one.
         created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
         build_secrets: id to value, for ``RUN --mount=type=secret``.
+        pull_image: whether base images are asked for anew even where the engine has them.
+        add_hosts: name to address, for RUN.
+        network: of RUN: default, none or host; empty for the engine's own way.
+        build_contexts: name to an absolute folder, or to an address that BuildKit knows, for ``--from=NAME``.
+        ssh: ``ID``, ``ID=SOCKET`` or ``ID=KEY_FILE``, for ``RUN --mount=type=ssh``.
         cache_from: where layers of earlier builds are looked for.
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
@@ -154,6 +159,11 @@ class BuildRequest:
     build_secrets: Mapping[str, Secret] = field(default_factory=dict)
     no_cache: bool = False
     created: int | None = None
+    pull_image: bool = False
+    add_hosts: Mapping[str, str] = field(default_factory=dict)
+    network: str = ""
+    build_contexts: Mapping[str, str] = field(default_factory=dict)
+    ssh: tuple[str, ...] = ()
     cache_from: tuple[CacheSpec, ...] = ()
     cache_to: tuple[CacheSpec, ...] = ()
     cache_repository: Repository | None = None

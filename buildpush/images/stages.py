@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from buildpush.errors import BadNameError, DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Stage
@@ -15,6 +16,7 @@ PLATFORM_ARGUMENTS = (
     *("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"),
     *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
 )
+_IMAGE = "docker-image://"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -122,8 +124,19 @@ def _origins(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | No
                 yield source(dockerfile, stage, name, instruction.line)
 
 
-def base_images(dockerfile: Dockerfile, target: str | None, given: Mapping[str, str]) -> tuple[Reference, ...]:
+def base_images(
+    dockerfile: Dockerfile,
+    target: str | None,
+    given: Mapping[str, str],
+    contexts: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Reference, ...]:
     """Return the images of registries that building *target* takes, each once, in file order.
+
+    Args:
+        dockerfile: as parsed.
+        target: stage to build.
+        given: build arguments.
+        contexts: further ones, which stand for the images of their names.
 
     Raises:
         DockerfileError: the target is not there, or a FROM cannot be resolved.
@@ -134,9 +147,18 @@ def base_images(dockerfile: Dockerfile, target: str | None, given: Mapping[str, 
     found: dict[Reference, None] = {}
     for stage in needed(dockerfile, target, given):
         for begins in _origins(dockerfile, stage, values):
-            if begins.image:
-                found[_reference(dockerfile, stage, begins.image)] = None
+            image = begins.image and _behind(begins.image, contexts)
+            if image:
+                found[_reference(dockerfile, stage, image)] = None
     return tuple(found)
+
+
+def _behind(image: str, contexts: Mapping[str, str]) -> str | None:
+    """Return the image that *image* means where contexts have names; ``None`` where it is one that is no image."""
+    place = contexts.get(image)
+    if place is None:
+        return image
+    return place.removeprefix(_IMAGE) if place.startswith(_IMAGE) else None
 
 
 def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:

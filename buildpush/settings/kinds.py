@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from buildpush.settings.vault import REFERENCE_HINT, is_reference
 LONGEST = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
+HOST_GATEWAY = "host-gateway"  # Docker's word for the machine that containers run on
 FALSE = frozenset({"false", "no", "off", "0"})
 
 _DURATION = re.compile(r"\s*(?:\d+\s*[smhdw]\s*)+\Z")
@@ -35,6 +37,9 @@ _STEP_NAME = re.compile(r"[A-Za-z0-9_. -]{1,128}\Z")
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _LABEL = re.compile(r"[^\s=\"'\\-][^\s=\"'\\]*\Z")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_SSH_KEY = re.compile(r"[A-Za-z0-9_.-]+(?:=[^=,]+)?\Z")
+_LOGIN = re.compile(r"://[^/@]*@")
 _BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
 
 
@@ -203,6 +208,26 @@ def _not_a_flag(text: str) -> str:
     return text
 
 
+def _host_address(text: str) -> str:
+    name, colon, address = text.partition(":")
+    try:
+        if address != HOST_GATEWAY:
+            ipaddress.ip_address(address)
+    except ValueError:
+        colon = ""
+    if not (name and colon and _HOST_NAME.match(name)):
+        message = f"{text!r} is no host with its address"
+        raise refuse(message, "write HOST:IP, such as db.test:10.0.0.7")
+    return text
+
+
+def _without_login(text: str) -> str:
+    if _LOGIN.search(text):
+        message = "a user or password stands in an address"  # which stays out of the message
+        raise refuse(message, "leave it out: git and registries have their own ways to log in")
+    return text
+
+
 def _secret(value: Any) -> Secret | str:
     if isinstance(value, Secret):
         return value
@@ -268,10 +293,18 @@ Address = Annotated[
     ),
 ]
 
+HostAddress = Annotated[Text, AfterValidator(_host_address)]
+SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
+ContextPlace = Annotated[Text, AfterValidator(_without_login)]
 CacheText = Annotated[Text, _named(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
 Caches = tuple[CacheText, ...]
+HostAddresses = Annotated[tuple[HostAddress, ...], AfterValidator(_once)]
+SshKeys = Annotated[tuple[SshKey, ...], AfterValidator(_once)]
+BuildContexts = Mapping[
+    Annotated[str, _matching(_STAGE, "a context's name", "use letters, digits and _ . -")], ContextPlace
+]
 Tags = Annotated[tuple[TagText, ...], AfterValidator(_once), AfterValidator(_some)]
 Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]

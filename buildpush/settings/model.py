@@ -29,6 +29,7 @@ from buildpush.settings.kinds import (
     AnyText,
     AutoSwitch,
     BuildArgs,
+    BuildContexts,
     Caches,
     CacheText,
     Cores,
@@ -36,6 +37,7 @@ from buildpush.settings.kinds import (
     EnvSecrets,
     FileSecrets,
     FileText,
+    HostAddresses,
     Identifier,
     Labels,
     Line,
@@ -45,6 +47,7 @@ from buildpush.settings.kinds import (
     ReferenceText,
     RepositoryText,
     SecretReference,
+    SshKeys,
     Stage,
     StepName,
     Structure,
@@ -75,6 +78,7 @@ __all__ = [
     "variable_name",
 ]
 
+Network = Literal["default", "none", "host"]
 Engine = Literal["auto", "native", "docker", "buildx", "buildah", "kaniko"]
 
 
@@ -268,6 +272,50 @@ class BuildAndPush(Step):
         example={"npmrc": "secrets/npmrc"},
         honoured_by="engine",
         aliases=("PLUGIN_SECRETS_FROM_FILE",),
+    )
+    pull_image: Switch = setting(
+        "Whether base images are asked for anew even where the engine has them already.",
+        "The plugins of Harness do so unless told otherwise; here an image that only this machine has may be a base.",
+        default=False,
+        group="Build",
+        example=True,
+        honoured_by="engine",
+        place="env",
+    )
+    add_host: HostAddresses = setting(
+        "Names of hosts that RUN knows beside those of DNS, as `HOST:IP`.",
+        default=(),
+        group="Build",
+        example=("db.test:10.0.0.7",),
+        honoured_by="engine",
+        place="env",
+    )
+    network: Network | None = setting(
+        "The network that RUN sees: `default`, `none`, or `host` for the machine's own.",
+        "A BuildKit of its own allows `host` only if it was started with the entitlement `network.host`.",
+        group="Build",
+        example="none",
+        honoured_by="engine",
+        place="env",
+    )
+    build_contexts: BuildContexts = setting(
+        "More contexts, by the name that `COPY --from=NAME` and `FROM NAME` give them.",
+        "Each is a folder, relative to the working folder, or what BuildKit fetches: `docker-image://NAME:TAG`, "
+        "`https://HOST/REPOSITORY.git#BRANCH`, `oci-layout://FOLDER@DIGEST`.",
+        default={},
+        group="Build",
+        example={"assets": "../assets"},
+        honoured_by="engine",
+        place="env",
+    )
+    ssh: SshKeys = setting(
+        "SSH agents or keys that `RUN --mount=type=ssh` may use: `default` for the agent, or `ID=FILE`.",
+        "They leave no trace in the image.",
+        default=(),
+        group="Build",
+        example=("default",),
+        honoured_by="engine",
+        place="env",
     )
     optimize: Switch = setting(
         "Whether kaniko may take cheaper snapshots of the file system.",

@@ -264,11 +264,40 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _W
         build_secrets=dict(_build_secrets(settings, work)),
         no_cache=settings.no_cache,
         created=_created(work.env),
+        pull_image=settings.pull_image,
+        add_hosts={name: address for name, _, address in (text.partition(":") for text in settings.add_host)},
+        network=settings.network or "",
+        build_contexts={name: _build_context(name, place, work) for name, place in settings.build_contexts.items()},
+        ssh=tuple(_ssh(key, work) for key in settings.ssh),
         cache_from=tuple(CacheSpec.parse(text).at(work.cwd) for text in settings.cache_from),
         cache_to=(CacheSpec.parse(settings.cache_to).at(work.cwd),) if settings.cache_to else (),
         cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
         caching=settings.caching,
     )
+
+
+def _build_context(name: str, place: str, work: _Work) -> str:
+    """Return a further context: addresses as they are, folders absolute."""
+    scheme, colon, rest = place.partition("://")
+    if colon and scheme != "oci-layout":
+        return place
+    folder = rest.partition("@")[0] if colon else place
+    path = work.cwd / folder
+    if not path.is_dir():
+        message = f"the context {name}, {folder!r}, is no folder"
+        raise work.fail(message, "build_contexts", f"it counts from the working folder {work.cwd}")
+    return f"oci-layout://{path.resolve()}{rest[len(folder) :]}" if colon else str(path.resolve())
+
+
+def _ssh(key: str, work: _Work) -> str:
+    """Return an SSH agent or key with its path absolute."""
+    identifier, sign, path = key.partition("=")
+    if not sign:
+        return key
+    if not (work.cwd / path).exists():
+        message = f"the SSH key or agent {path!r} is not there"
+        raise work.fail(message, "ssh", f"it counts from the working folder {work.cwd}")
+    return f"{identifier}={(work.cwd / path).resolve()}"
 
 
 def _refuse_readable(settings: BuildAndPush, work: _Work) -> None:
@@ -330,7 +359,7 @@ def _build_secrets(settings: BuildAndPush, work: _Work) -> Iterator[tuple[str, S
         if identifier in settings.env_docker_secrets:
             message = f"the build secret {identifier!r} is given by a variable and by a file"
             raise work.fail(message, "file_docker_secrets", "keep one of them")
-        yield identifier, work.vault.reference(f"file:{file}", work.where("file_docker_secrets", identifier))
+        yield identifier, work.vault.document(file, work.where("file_docker_secrets", identifier))
 
 
 def _created(env: Mapping[str, str]) -> int | None:

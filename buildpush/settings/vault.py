@@ -99,6 +99,13 @@ class Vault:
                 raise
             raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
 
+    def document(self, path: str, where: str | None) -> Secret:
+        """Return the whole text of a file as a secret, its last line end included; arguments and errors as above."""
+        try:
+            return read_secret(self.cwd / path, f"file:{path}", whole=True)
+        except SecretError as error:
+            raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
+
     def _followed(self, text: str, folder: Path) -> Secret:
         kind, colon, rest = text.partition(":")
         if colon and kind == "env":
@@ -191,8 +198,8 @@ def points_to_secret(text: str) -> bool:
     return is_location(text) or is_identifier(plain) or bool(_EXPRESSION.match(text.strip()))
 
 
-def read_secret(path: Path, source: str) -> Secret:
-    """Return the text of a file as a secret, without one line end at its end.
+def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
+    """Return the text of a file as a secret, without one line end at its end unless it is wanted *whole*.
 
     Raises:
         SecretError: it is missing, unreadable, empty, larger than 1 MiB or not UTF-8.
@@ -210,7 +217,7 @@ def read_secret(path: Path, source: str) -> Secret:
     if len(data) > LARGEST:
         message = f"the secret file {path} is larger than 1 MiB"
         raise SecretError(message)
-    return Secret(_filled(_without_line_end(text), path), source)
+    return Secret(_filled(text if whole else _without_line_end(text), path), source)
 
 
 def _without_line_end(text: str) -> str:

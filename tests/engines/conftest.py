@@ -168,6 +168,34 @@ def start_daemon():
     return running_daemon
 
 
+@contextmanager
+def buildkit(folder: Path):
+    """Start a BuildKit that nothing else uses, and give the variables with which buildx builds with it."""
+    address = f"unix://{folder}/s"
+    with (folder / "log").open("wb") as log:
+        argv = ["buildkitd", "--addr", address, "--root", f"{folder}/root"]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        for _ in range(150):
+            if (folder / "s").exists():
+                break
+            time.sleep(0.1)
+        env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "far"}
+        create = ["docker", "buildx", "create", "--name", "far", "--driver", "remote", address]
+        subprocess.run(create, env=env, check=True, capture_output=True)
+        yield env
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def far(need, tmp_path_factory):
+    need("docker", "buildx", "buildkitd")
+    with buildkit(tmp_path_factory.mktemp("buildkit")) as env:
+        yield env
+
+
 def config(image: Image) -> dict[str, Any]:
     return json.loads(image.config)
 

@@ -93,6 +93,20 @@ def test_only_the_build_sees_secrets_and_logins(folder, make_base):
     assert not {"auth.json", "secrets/0"} & out.files.keys()
 
 
+def test_a_docker_configuration_that_is_not_there_is_looked_past(folder):
+    """buildah ends where DOCKER_CONFIG names a folder without the file; docker does not."""
+    folder.dockerfile("FROM scratch\n")
+    place = Recorded(failing_build)
+    engine = Buildah({"DOCKER_CONFIG": str(folder.root)}, place)
+    for there in (False, True):
+        if there:
+            folder.write("config.json", "{}")
+        with pytest.raises(BuildError), engine.build(folder.request()):
+            pass
+    first, second = [call.env for call in place.calls if "build" in call.argv]
+    assert (first, second) == ({"DOCKER_CONFIG": ""}, {})
+
+
 def test_names_mean_what_docker_means(built):
     files = built("FROM fedora:40\n").files
     assert '"fedora" = "docker.io/library/fedora"' in files["aliases.conf"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -68,6 +66,10 @@ def test_a_repository_for_caches_is_read_and_written(told):
     assert following(call.argv, "--cache-to") == ["type=registry,ref=a.test/x:buildcache,mode=max"]
 
 
+def test_an_agent_or_key_of_ssh_is_told(told):
+    assert following(told(ssh=("default", "k=/key")).argv, "--ssh") == ["default", "k=/key"]
+
+
 def test_the_host_of_a_cache_gets_its_login_in_a_private_file(told):
     find = {"c.test": Credential("u", Secret("p4ss-of-cache"), "x")}.get
     call = told(find, cache_from=(CacheSpec.parse("c.test/x:c"),))
@@ -123,34 +125,6 @@ def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder):
 
 
 # From here on, the real thing.
-
-
-@contextmanager
-def buildkit(folder: Path):
-    """Start a BuildKit that nothing else uses, and give the variables with which buildx builds with it."""
-    address = f"unix://{folder}/s"
-    with (folder / "log").open("wb") as log:
-        argv = ["buildkitd", "--addr", address, "--root", f"{folder}/root"]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        for _ in range(150):
-            if (folder / "s").exists():
-                break
-            time.sleep(0.1)
-        env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "far"}
-        create = ["docker", "buildx", "create", "--name", "far", "--driver", "remote", address]
-        subprocess.run(create, env=env, check=True, capture_output=True)
-        yield env
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def far(need, tmp_path_factory):
-    need("docker", "buildx", "buildkitd")
-    with buildkit(tmp_path_factory.mktemp("buildkit")) as env:
-        yield env
 
 
 @pytest.fixture(params=["docker", "remote"])
@@ -230,6 +204,15 @@ def test_a_repository_keeps_layers_for_the_next_build(folder, busybox, far, box,
         with engine.build(folder.request(cache_repository=cache)):
             pass
     assert (bool(run_steps(events[0])), bool(run_steps(events[1]))) == (False, True)
+
+
+@pytest.mark.engines
+def test_a_network_that_the_builder_may_not_give_tells_what_to_do(folder, busybox, far, tmp_path):
+    with_busybox(folder, busybox, "RUN echo x\n")
+    engine = Buildx(far, Here(far), kept=Kept(tmp_path))
+    with pytest.raises(BuildError) as caught, engine.build(folder.request(network="host")):
+        pass
+    assert "--allow-insecure-entitlement" in caught.value.hint
 
 
 @pytest.mark.engines

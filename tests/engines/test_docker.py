@@ -125,6 +125,11 @@ def test_buildx_gets_logins_and_secrets_in_private_files(folder, paper):
 
 # What another value of each setting that Docker spells makes of a request; secrets of either kind are one.
 ANOTHER = {
+    "add_host": {"add_hosts": {"h": "10.0.0.7"}},
+    "build_contexts": {"build_contexts": {"c": "/c"}},
+    "network": {"network": "none"},
+    "pull_image": {"pull_image": True},
+    "ssh": {"ssh": ("default",)},
     "build_args": {"build_args": {"A": "b"}},
     "context": {"context": ".."},
     "dockerfile": {"dockerfile": "other/Dockerfile"},
@@ -158,7 +163,10 @@ def test_every_setting_that_docker_spells_is_told_to_buildx(folder, paper, name)
     assert Docker.spells[name] in [*changed[0], "PATH"]
 
 
-@pytest.mark.parametrize("name", sorted(ANOTHER.keys() - {"env_docker_secrets", "file_docker_secrets"}))
+ONLY_BUILDKIT = {"build_contexts", "env_docker_secrets", "file_docker_secrets", "ssh"}
+
+
+@pytest.mark.parametrize("name", sorted(ANOTHER.keys() - ONLY_BUILDKIT))
 def test_every_setting_that_the_classic_builder_knows_is_told_to_it(folder, paper, name):
     assert told(folder, paper, buildx=False, **ANOTHER[name]) != told(folder, paper, buildx=False)
 

@@ -189,17 +189,8 @@ def test_a_dockerfile_over_a_mebibyte_is_refused():
 def test_a_missing_dockerfile_names_what_is_there(tmp_path):
     (tmp_path / "web.Dockerfile").touch()
     with pytest.raises(DockerfileError) as caught:
-        reading.read(tmp_path / "Dockerfile", tmp_path)
+        reading.read(tmp_path / "Dockerfile")
     assert "web.Dockerfile" in caught.value.hint
-
-
-def test_a_dockerfile_outside_the_context_is_refused(tmp_path):
-    inside = tmp_path / "context"
-    inside.mkdir()
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    (inside / "Dockerfile").symlink_to(tmp_path / "Dockerfile")
-    with pytest.raises(DockerfileError, match="outside the context"):
-        reading.read(inside / "Dockerfile", inside)
 
 
 def test_arguments_before_from_see_each_other_and_what_is_given():

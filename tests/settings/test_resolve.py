@@ -291,7 +291,7 @@ class TestBuild:
         order = house.resolve(env_docker_secrets={"api": "TOKEN"}, file_docker_secrets={"npm": "npmrc"})
         assert {name: secret.reveal() for name, secret in order.request.build_secrets.items()} == {
             "api": "t0ken-value",
-            "npm": "key=1",
+            "npm": "key=1\n",
         }
 
     def test_a_build_secret_that_is_missing_or_given_twice_is_refused(self, house):

@@ -48,6 +48,7 @@ class Native:
             "target": ITSELF,
             "platforms": ITSELF,
             "no_cache": "itself, reading every file again",
+            "pull_image": "itself, always",
             "base_image_connector_refs": "itself, pulling base images",
         }
     )
@@ -69,7 +70,7 @@ class Native:
 
     def refuses(self, request: BuildRequest) -> str | None:
         """Return line and instruction of the first thing it does not do, or ``None``."""
-        file = dockerfile.read(request.dockerfile, request.context)
+        file = dockerfile.read(request.dockerfile)
         found = refusal(file, request)
         return f"{file.where(found[0])}: {found[1]}" if found else None
 
@@ -82,7 +83,7 @@ class Native:
             ContextError: a file is missing, hidden, or not allowed.
             BuildError: an instruction cannot be carried out.
         """
-        file = dockerfile.read(request.dockerfile, request.context)
+        file = dockerfile.read(request.dockerfile)
         _refuse(file, request)
         context = _context(request)
         platforms = request.platforms or (self._around.machine,)

@@ -571,8 +571,8 @@ def test_blobs_can_be_read_again_and_in_any_order(folder):
 
 
 def test_a_context_that_is_no_folder_is_an_error(folder):
-    folder.dockerfile("FROM scratch\n")
-    with pytest.raises(DockerfileError), folder.engine().build(folder.request(context=folder.root / "nope")):
+    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+    with pytest.raises(ContextError), folder.engine().build(folder.request(context=folder.root / "nope")):
         pass
 
 
