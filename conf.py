@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -178,14 +178,16 @@ def words(names: list[str]) -> nodes.paragraph:
 
 
 class FiguresDirective(SphinxDirective):
-    """``{figures} ROW``: what the benchmarks measured for a row; without one, where that was."""
+    """``{figures} ROW``: what was measured for a row; without one, where that was; ``:of:`` names another table."""
 
     optional_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"of": str}  # type: ignore[misc]
 
     def run(self) -> list[nodes.Node]:
         """Return a table, or the words that there is nothing to show yet."""
-        self.env.note_dependency(str(FIGURES))
-        lines = [json.loads(line) for line in FIGURES.read_text(encoding="utf-8").splitlines()]
+        path = FIGURES.with_stem(f"{FIGURES.stem}-{of}") if (of := self.options.get("of")) else FIGURES
+        self.env.note_dependency(str(path))
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not self.arguments:
             found = [line for line in lines if "machine" in line]
             return [machine_table(found[0])] if found else [text("Not measured yet.")]

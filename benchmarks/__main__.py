@@ -1,4 +1,4 @@
-"""``python -m benchmarks [start] [small] [docs] [push]``: print figures; nothing is asserted."""
+"""``python -m benchmarks [start] [small] [docs] [push] [engines]``: print figures; nothing is asserted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks import docs, small, startup
 from benchmarks.pushing import registries, table
 
-USUAL = ("start", "small", "docs")  # a few minutes; the table of the push takes half an hour
-PARTS = (*USUAL, "push")
+USUAL = ("start", "small", "docs")  # a few minutes; the tables of the push and of the engines take half an hour each
+PARTS = (*USUAL, "push", "engines")
 
 
 def main() -> None:
@@ -31,9 +31,11 @@ def main() -> None:
         small.measure(wanted.rounds or 5, wanted.size or 100)
     if "docs" in parts:
         docs.measure()
-    if "push" in parts:
-        rows, kinds = wanted.only or list(table.ROWS), wanted.registry or list(registries.KINDS)
-        table.measure(table.Wish(rows, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save))
+    for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
+        if part in parts:
+            chosen = [row for row in wanted.only or rows if row in rows]
+            kinds = wanted.registry or list(registries.KINDS)
+            table.measure(table.Wish(chosen, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", type=int, metavar="MB", help="of the image; 100 for small, 1000 for push if not given"
     )
-    parser.add_argument("--only", action="append", choices=list(table.ROWS), help="row of push; may be repeated")
-    parser.add_argument("--registry", action="append", choices=list(registries.KINDS), help="of push; may be repeated")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the JSON lines of push, for the documentation")
+    parser.add_argument("--only", action="append", choices=[*table.ROWS, *table.ENGINES], help="row; may be repeated")
+    parser.add_argument("--registry", action="append", choices=list(registries.KINDS), help="may be repeated")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the JSON lines, for the documentation")
     return parser
 
 

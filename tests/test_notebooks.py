@@ -357,7 +357,10 @@ def test_papermill_prints_the_parameters_of_a_tutorial():
 
 
 # What to say to a tutorial, and what it says then; all of them are on a sandbox of their own.
-SAID = {"03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:4")}
+SAID = {
+    "03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:4"),
+    "04-engines": ({"megabytes": 1, "engine": "native"}, "native: sha256:"),
+}
 
 
 @pytest.mark.programs

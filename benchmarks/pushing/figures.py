@@ -16,6 +16,8 @@ VERSIONS = {
     "dockerd": ("dockerd", "--version"),
     "docker": ("docker", "version", "--format", "{{.Client.Version}}"),
     "buildx": ("docker", "buildx", "version"),
+    "buildkitd": ("buildkitd", "--version"),
+    "buildah": ("buildah", "--version"),
     "skopeo": ("skopeo", "--version"),
     "crane": ("crane", "version"),
     "docker-registry": ("docker-registry", "--version"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.pushing import commands, daemon, layouts, material
+from benchmarks.pushing import buildkit, commands, daemon, layouts, material
 from benchmarks.pushing.material import Context
 
 SMALL_LAYERS = 20
@@ -47,10 +48,21 @@ class Ground:
         return layouts.packed(self.context)
 
     @cached_property
+    def bare_docker(self) -> str:
+        """``DOCKER_HOST`` of our own daemon."""
+        need(daemon.missing())
+        return self.stack.enter_context(daemon.running(self.cache / "docker"))
+
+    @cached_property
+    def buildkit(self) -> Mapping[str, str]:
+        """Variables with which buildx builds in a BuildKit of our own."""
+        need(buildkit.missing())
+        return self.stack.enter_context(buildkit.running(self.cache / "buildkit"))
+
+    @cached_property
     def docker(self) -> str:
         """``DOCKER_HOST`` of our own daemon, which has the image."""
-        need(daemon.missing())
-        host = self.stack.enter_context(daemon.running(self.cache / "docker"))
+        host = self.bare_docker
         commands.run(["docker", "build", "--quiet", "--tag", IMAGE, str(self.context.folder)], {"DOCKER_HOST": host})
         return host
 

@@ -54,6 +54,12 @@ def many_layers(cache: Path, megabytes: int, layers: int) -> Context:
     return _made(cache / f"{layers}-layers-{megabytes}", chosen)
 
 
+def small_files(cache: Path, count: int) -> Context:
+    """Return a context of one layer of small files."""
+    files = [file for file in _files() if file.size < LARGE][:count]
+    return _made(cache / f"small-{count}", {"small": files})
+
+
 def renew(context: Context, part: str, number: int) -> None:
     """Change one part: a small file in it is another one than before."""
     (context.folder / part / "changed").write_text(f"{number} {os.getpid()} {random.random()}\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pushing import again, against, breaks, floor, growth, registries
+from benchmarks.pushing import again, against, breaks, engines, floor, growth, registries
 from benchmarks.pushing.figures import Entry, Figures
 from benchmarks.pushing.ground import Ground, Missing, need
 
@@ -31,6 +31,12 @@ ROWS: dict[str, tuple[str, Measure]] = {
     "layers": ("growth with the number of layers", growth.by_layers),
     "line": ("a line that resets", breaks.bad_line),
     "killed": ("kill -9 in the middle, and the same command again", breaks.killed),
+}
+ENGINES: dict[str, tuple[str, Measure]] = {
+    "engines": ("build and push of a context that is only copied", engines.copied),
+    "engines-small": ("build and push of two thousand small files", engines.small_files),
+    "engines-stages": ("build and push of ten stages", engines.staged),
+    "engines-again": ("the same once more, nothing changed", engines.again),
 }
 
 
@@ -77,7 +83,7 @@ def _circumstances(line: str) -> dict[str, Any]:
 
 
 def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
-    title, act = ROWS[name]
+    title, act = (ROWS | ENGINES)[name]
     print(f"\n{title}, to {kind}")
     ground.kind = kind
     try:

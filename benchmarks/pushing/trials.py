@@ -16,7 +16,7 @@ Commands = Callable[[Target], Sequence[Sequence[str]]]
 OURS = [sys.executable, "-m", "buildpush"]
 
 
-def _nothing(_target: Target) -> list[list[str]]:
+def nothing(_target: Target) -> list[list[str]]:
     return []
 
 
@@ -26,8 +26,8 @@ class Trial:
 
     kind: str
     commands: Commands
-    before: Commands = _nothing
-    after: Commands = _nothing
+    before: Commands = nothing
+    after: Commands = nothing
     env: Mapping[str, str] = field(default_factory=dict)
     ran: list[Ran] = field(default_factory=list)
 

@@ -142,12 +142,19 @@ class _Build:
         return replace(found, platform=platform) if platform else found
 
     def forget(self) -> None:
-        """Remove the storage; as an ordinary user, files in it belong to users of the namespace alone."""
-        if not _is_root():
-            self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", *self._storage])
+        """Let go of the storage: what a build that failed or was ended has left mounted in it, and its files.
+
+        As an ordinary user, mounts end with their namespace, but the files belong to users of the namespace alone.
+        """
+        storage, run = self._storage
+        if _is_root():
+            self._around.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
+        else:
+            self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
 
     def _flags(self, request: BuildRequest) -> list[str]:
-        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "oci", "--layers=false"]
+        # A layer for each instruction, as other engines make them: one that did not change is not sent again.
+        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "oci", "--layers"]
         said.append("--identity-label=false")  # the same image whoever builds it
         if request.created is not None:
             said += ["--timestamp", str(request.created)]

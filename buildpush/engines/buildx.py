@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -76,13 +77,14 @@ class Buildx:
     def missing(self) -> str | None:
         """Return why there is no builder to build with, with the usual remedies, or ``None`` where there is one."""
         try:
-            _, builder = self._here()
+            _, builder = self._here
         except EngineMissingError as error:
             return f"{error}\n{error.hint}"
         return self._docker.missing() if builder.driver == _DOCKER else None
 
+    @cached_property
     def _here(self) -> tuple[Program, Builder]:
-        """Return buildx and the builder that is in use.
+        """Buildx and the builder that is in use; asked once, since each question takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.
@@ -133,7 +135,7 @@ class Buildx:
 
     @contextmanager
     def _built(self, request: BuildRequest) -> Iterator[Image | Index]:
-        program, builder = self._here()
+        program, builder = self._here
         if builder.driver == _DOCKER:
             with self._docker.build(request) as image:
                 yield image

@@ -59,7 +59,7 @@ def test_a_request_becomes_flags_and_a_storage_of_its_own(built, folder):
     )
     words = " ".join(call.argv)
     assert "--build-arg A=1,2 --label l=m n --target t --platform linux/arm64 --no-cache" in words
-    assert "--isolation chroot --format oci --layers=false --identity-label=false --timestamp 1700000000" in words
+    assert "--isolation chroot --format oci --layers --identity-label=false --timestamp 1700000000" in words
     assert call.argv[-1] == str(folder.root)
     storage = call.argv[call.argv.index("--root") + 1]
     assert f"buildpush-{os.getpid()}-" in storage
@@ -236,6 +236,19 @@ def test_the_same_build_gives_the_same_bytes(folder, real):
         with real().build(folder.request()) as image:
             found.append((image.config, folder.bytes_of(image)))
     assert found[0] == found[1]
+
+
+@pytest.mark.engines
+def test_every_instruction_gives_a_layer_so_that_a_change_of_the_last_one_sends_only_that(folder, real):
+    folder.dockerfile("FROM scratch\nCOPY a /a\nCOPY b /b\n")
+    found = []
+    for text in ("1", "2"):
+        folder.write("a", "hello")
+        folder.write("b", text)
+        with real().build(folder.request()) as image:
+            found.append([str(layer.diff_id) for layer in image.layers])
+    assert [len(ids) for ids in found] == [2, 2]
+    assert [first == second for first, second in zip(*found, strict=True)] == [True, False]
 
 
 @pytest.mark.engines
