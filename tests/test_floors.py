@@ -47,7 +47,7 @@ FLOORS = {
 BESIDE = {"sandbox": {"may import": {"errors", "secrets", "events", "images"}, "started by": {"cli", "notebooks"}}}
 
 DOORS = {
-    "subprocess": {"places"},
+    "subprocess": {"places.here"},
     "urllib3": {"http"},
     "docker": {"engines.daemon"},
     "ruamel": {"settings.sources"},

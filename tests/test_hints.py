@@ -27,12 +27,13 @@ FOREIGN = {
     "settings/resolve.py": {"--format"},
     "settings/model.py": {"--mount", "--from"},
 }
-# They write style sheets, or command lines of git, buildx and buildah.
+# They write style sheets, or command lines of git, docker, buildx, buildah and kaniko.
 SPEAKERS = {
     "engines/buildkit.py",
     "engines/buildah.py",
     "engines/program.py",
     "engines/registries.py",
+    "places/container.py",
     "settings/git.py",
     "notebooks/page.py",
     "sandbox/html.py",

@@ -89,7 +89,7 @@ def test_a_line_without_end_is_cut_for_the_eye_and_kept_whole():
 
 @programs
 def test_of_endless_output_the_end_is_kept(monkeypatch):
-    monkeypatch.setattr("buildpush.places.KEPT", 1000)
+    monkeypatch.setattr("buildpush.places.here.KEPT", 1000)
     ran = Here(HERE).run(python("for i in range(1000): print(i)"))
 
     assert ran.stdout.endswith("999\n")
@@ -134,7 +134,7 @@ def test_a_time_out_ends_the_program_and_what_it_started(tmp_path):
 
 @programs
 def test_what_a_program_leaves_running_does_not_hold_us_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("buildpush.places.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("buildpush.places.here.GRACE_SECONDS", 0.2)
     note = tmp_path / "child"
 
     ran = Here(HERE).run(["sh", "-c", f"sleep 60 & echo $! > {note}; echo done"])

@@ -1,4 +1,4 @@
-"""Where a command runs: on this machine or, recorded, nowhere; the only module that starts processes."""
+"""This machine as a place; the only module that starts processes."""
 
 from __future__ import annotations
 
@@ -11,73 +11,18 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.places.place import FILES, Content, Ran, Show
 from buildpush.secrets import Secret, is_known, redact
-
-# Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
-# It cannot be meant otherwise, since no argument can hold a NUL.
-FILES = "\0files\0"
 
 LONGEST_LINE = 16 * 1024
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 KEPT = 8 * 1024 * 1024
 GRACE_SECONDS = 2.0
-
-Show = Callable[[str], None]
-Content = str | bytes | Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a command left behind.
-
-    Attributes:
-        status: exit status; minus the signal's number where a signal ended it.
-        stdout: as printed, with secrets, since some commands print nothing else; the last 8 MiB.
-        stderr: with known secrets hidden; the last 8 MiB.
-    """
-
-    status: int
-    stdout: str = field(default="", repr=False)
-    stderr: str = ""
-
-
-class Place(Protocol):
-    """Somewhere a command can run."""
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        stream: Show | None = None,
-    ) -> Ran:
-        """Run *argv* to its end and return what it left, whatever its exit status.
-
-        Args:
-            argv: program and arguments; no shell reads them.
-            cwd: folder to run in.
-            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their folder,
-                which is gone afterwards. Login secrets travel only so.
-            env: variables on top of the place's own.
-            stdin: what the program reads; nothing if not given.
-            timeout: seconds after which the program and all it started are ended.
-            stream: called with each line of either output, as it comes, secrets hidden.
-
-        Raises:
-            EngineMissingError: the program is not there or may not be run.
-            TimeOutError: *timeout* was reached.
-        """
-        ...
 
 
 class Here:
@@ -283,61 +228,3 @@ class _Conversation:
             except Exception as error:  # noqa: BLE001 - whoever listens may fail; the program must not wait for it
                 self._stream = None
                 self._failure = error
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as they were given."""
-
-    argv: tuple[str, ...]
-    cwd: Path | None = None
-    files: Mapping[str, Content] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-    stdin: bytes | None = field(default=None, repr=False)
-
-
-class Recorded:
-    """A place that runs nothing: it writes down what it was asked for, and answers what it was given.
-
-    Args:
-        answers: results in the order of the calls, the last one for all further calls; or a function of the call.
-            With none, every command ends with status 0 and prints nothing.
-    """
-
-    def __init__(self, answers: Callable[[Call], Ran] | Iterable[Ran] = ()) -> None:
-        self.calls: list[Call] = []
-        self._answer = answers if callable(answers) else _in_order(answers)
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - a recorded answer takes no time
-        stream: Show | None = None,
-    ) -> Ran:
-        """Write the call down and return its answer; lines of the answer go to *stream*."""
-        call = Call(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
-        self.calls.append(call)
-        ran = self._answer(call)
-        if stream is not None:
-            for line in (ran.stdout + ran.stderr).splitlines():
-                stream(redact(line))
-        return ran
-
-    @property
-    def argv(self) -> list[tuple[str, ...]]:
-        """The command lines so far."""
-        return [call.argv for call in self.calls]
-
-
-def _in_order(answers: Iterable[Ran]) -> Callable[[Call], Ran]:
-    waiting = deque(answers) or deque([Ran(0)])
-
-    def answer(_call: Call) -> Ran:
-        return waiting.popleft() if len(waiting) > 1 else waiting[0]
-
-    return answer

@@ -1,0 +1,192 @@
+"""A container as a place, started by ``docker run`` or ``podman run`` and gone afterwards.
+
+Source: docker container run, command line reference; podman-run(1).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from buildpush.errors import EngineMissingError, SourceError, UnsupportedError
+from buildpush.places.place import FILES, Content, Place, Ran, Show
+
+# The program could not start the container: its own failure, command not executable, command not found.
+_NOT_STARTED: Final = frozenset({125, 126, 127})
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder or file of this machine that a container sees.
+
+    Attributes:
+        outside: where it is here; absolute.
+        inside: where the container sees it; absolute.
+        writable: whether the container may write to it.
+    """
+
+    outside: Path
+    inside: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a container may use at most.
+
+    Attributes:
+        memory: bytes.
+        cores: of processors, as in ``0.4``.
+    """
+
+    memory: int | None = None
+    cores: float | None = None
+
+
+class Container:
+    """A new container for each command; it is removed whatever becomes of the command.
+
+    Paths in arguments, variables and ``cwd`` are the container's own. Private files and variables reach it in files, so
+    that no command line tells them. ``docker inspect`` shows variables: a secret belongs into a private file, which
+    root in the container can read.
+
+    Args:
+        image: what it is started from; pulled if it is not there.
+        here: where the program runs.
+        program: ``docker`` or ``podman``.
+        folders: what of this machine it sees.
+        limits: what it may use.
+        user: number of the user that the command runs as; the image's own if not given.
+        privileged: whether it may do everything.
+        network: as ``--network`` says it, such as ``host``; the program's default if not given.
+        private: where it sees the private files.
+    """
+
+    def __init__(
+        self,
+        image: str,
+        here: Place,
+        *,
+        program: str = "docker",
+        folders: Iterable[Folder] = (),
+        limits: Limits | None = None,
+        user: int | None = None,
+        privileged: bool = False,
+        network: str | None = None,
+        private: str = "/run/buildpush",
+    ) -> None:
+        self._image = image
+        self._here = here
+        self._program = program
+        self._private = private
+        self._user = user
+        limits = limits or Limits()
+        self._fixed = [word for folder in folders for word in _mount(str(folder.outside), folder)]
+        for flag, value in (
+            ("--memory", limits.memory),
+            ("--cpus", limits.cores),
+            ("--user", user),
+            ("--network", network),
+        ):
+            if value is not None:
+                self._fixed += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        if privileged:
+            self._fixed.append("--privileged")
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        stream: Show | None = None,
+    ) -> Ran:
+        """Run *argv* in a container; see :meth:`Place.run`.
+
+        Raises:
+            UnsupportedError: private files for a user who could not read them.
+            SourceError: a variable of several lines, for which there is no form.
+        """
+        self._refuse_unreadable(files)
+        name = f"buildpush-{os.getpid()}-{secrets.token_hex(4)}"
+        words = ["run", "--rm", "--name", name, *self._fixed, *self._given(cwd, files, env, stdin)]
+        program, *rest = (word.replace(FILES, self._private) for word in argv)
+        ended = False
+        try:
+            ran = self._here.run(
+                [self._program, *words, "--entrypoint", program, self._image, *rest],
+                files=dict(self._files(files or {}, env or {})),
+                stdin=stdin,
+                timeout=timeout,
+                stream=stream,
+            )
+            ended = ran.status >= 0  # a signal ends the program and leaves the container behind
+        finally:
+            if not ended:
+                self._remove(name)
+        self._check_started(ran)
+        return ran
+
+    def _given(
+        self,
+        cwd: Path | None,
+        files: Mapping[str, Content] | None,
+        env: Mapping[str, str] | None,
+        stdin: bytes | None,
+    ) -> Iterator[str]:
+        """Yield the flags of one command."""
+        if files:
+            yield from _mount(f"{FILES}/files", Folder(Path(), self._private))
+        if env:
+            yield from ("--env-file", f"{FILES}/env")
+        if cwd is not None:
+            yield from ("--workdir", str(cwd))
+        if stdin is not None:
+            yield "--interactive"
+
+    def _files(self, files: Mapping[str, Content], env: Mapping[str, str]) -> Iterator[tuple[str, Content]]:
+        for name, content in files.items():
+            yield f"files/{name}", content
+        if env:
+            yield "env", "".join(f"{name}={self._one_line(name, value)}\n" for name, value in env.items())
+
+    def _one_line(self, name: str, value: str) -> str:
+        if value.splitlines() not in ([], [value]):
+            message = f"the variable {name} has several lines, which no container can be given"
+            raise SourceError(message, hint="put it into a file")
+        return value.replace(FILES, self._private)
+
+    def _refuse_unreadable(self, files: Mapping[str, Content] | None) -> None:
+        if files and self._user:
+            message = f"the user {self._user} of the container could not read the private files of the command"
+            raise UnsupportedError(message, hint="run it as root of the container: 0", setting="run_as_user")
+
+    def _remove(self, name: str) -> None:
+        with suppress(EngineMissingError):  # then nothing was started
+            self._here.run([self._program, "rm", "--force", name])
+
+    def _check_started(self, ran: Ran) -> None:
+        """Refuse the result of a container that did not start, in which the command had no say."""
+        marks = (f"{self._program}: ", "Error: ")  # docker's way and podman's
+        said = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
+        if ran.status in _NOT_STARTED and said:
+            message = f"{self._program} cannot start a container of {self._image}: {said[0].partition(': ')[2]}"
+            raise EngineMissingError(message, hint=f"try it by hand: {self._program} run --rm {self._image}")
+
+
+def _mount(source: str, folder: Folder) -> tuple[str, str]:
+    """Return the flag of a mount, as the programs read it: one line of CSV."""
+    line = io.StringIO()
+    fields = ["type=bind", f"source={source}", f"target={folder.inside}"]
+    csv.writer(line, lineterminator="").writerow(fields if folder.writable else [*fields, "readonly"])
+    return "--mount", line.getvalue()

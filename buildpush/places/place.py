@@ -1,0 +1,65 @@
+"""The seam that every place fits: what is asked of one, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from buildpush.secrets import Secret
+
+# Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
+# It cannot be meant otherwise, since no argument can hold a NUL.
+FILES = "\0files\0"
+
+Show = Callable[[str], None]
+Content = str | bytes | Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command left behind.
+
+    Attributes:
+        status: exit status; minus the signal's number where a signal ended it.
+        stdout: as printed, with secrets, since some commands print nothing else; the last 8 MiB.
+        stderr: with known secrets hidden; the last 8 MiB.
+    """
+
+    status: int
+    stdout: str = field(default="", repr=False)
+    stderr: str = ""
+
+
+class Place(Protocol):
+    """Somewhere a command can run."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,
+        stream: Show | None = None,
+    ) -> Ran:
+        """Run *argv* to its end and return what it left, whatever its exit status.
+
+        Args:
+            argv: program and arguments; no shell reads them.
+            cwd: folder to run in.
+            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their folder,
+                which is gone afterwards. Login secrets travel only so.
+            env: variables on top of the place's own.
+            stdin: what the program reads; nothing if not given.
+            timeout: seconds after which the program and all it started are ended.
+            stream: called with each line of either output, as it comes, secrets hidden.
+
+        Raises:
+            EngineMissingError: the program is not there or may not be run.
+            TimeOutError: *timeout* was reached.
+        """
+        ...

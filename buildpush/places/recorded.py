@@ -1,0 +1,69 @@
+"""A place that runs nothing, for tests."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from buildpush.places.place import Content, Ran, Show
+from buildpush.secrets import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as they were given."""
+
+    argv: tuple[str, ...]
+    cwd: Path | None = None
+    files: Mapping[str, Content] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = field(default=None, repr=False)
+
+
+class Recorded:
+    """A place that runs nothing: it writes down what it was asked for, and answers what it was given.
+
+    Args:
+        answers: results in the order of the calls, the last one for all further calls; or a function of the call.
+            With none, every command ends with status 0 and prints nothing.
+    """
+
+    def __init__(self, answers: Callable[[Call], Ran] | Iterable[Ran] = ()) -> None:
+        self.calls: list[Call] = []
+        self._answer = answers if callable(answers) else _in_order(answers)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - a recorded answer takes no time
+        stream: Show | None = None,
+    ) -> Ran:
+        """Write the call down and return its answer; lines of the answer go to *stream*."""
+        call = Call(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
+        self.calls.append(call)
+        ran = self._answer(call)
+        if stream is not None:
+            for line in (ran.stdout + ran.stderr).splitlines():
+                stream(redact(line))
+        return ran
+
+    @property
+    def argv(self) -> list[tuple[str, ...]]:
+        """The command lines so far."""
+        return [call.argv for call in self.calls]
+
+
+def _in_order(answers: Iterable[Ran]) -> Callable[[Call], Ran]:
+    waiting = deque(answers) or deque([Ran(0)])
+
+    def answer(_call: Call) -> Ran:
+        return waiting.popleft() if len(waiting) > 1 else waiting[0]
+
+    return answer
