@@ -153,6 +153,7 @@ _NOUNS: tuple[tuple[Any, str], ...] = (
     (kinds.AutoSwitch, "yes, no or auto"),
     (kinds.RepositoryText, "host, path and name, without a tag"),
     (kinds.ReferenceText, "host, path, name and tag"),
+    (kinds.PinnedReference, "host, path, name and digest"),
     (kinds.Address, "address, with https:// in front"),
     (kinds.Identifier, "letters, digits and underscores"),
     (kinds.StepName, "up to 128 letters, digits, blanks and _ . -"),

@@ -55,7 +55,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
             stack.enter_context(memory)
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
-        made = _engines(registry, keychain, session, sink, _for_the_build(order))
+        made = _engines(registry, keychain, session, sink, order)
         yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
 
 
@@ -113,12 +113,15 @@ def _for_the_build(order: Resolved) -> frozenset[str]:
 
 
 def _engines(
-    registry: Registry, keychain: Keychain, session: Session, sink: Sink, trusted: frozenset[str]
+    registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved
 ) -> tuple[Engine, ...]:
+    """Return the engines in the order in which ``auto`` tries them: in a cluster kaniko is the first, else the last."""
     from buildpush.engines.buildah import Buildah
     from buildpush.engines.buildx import Buildx
     from buildpush.engines.caching import Kept
     from buildpush.engines.docker import Docker
+    from buildpush.engines.executor import executor_of
+    from buildpush.engines.kaniko import Kaniko
     from buildpush.engines.native import Native
 
     def base(reference: Reference, platform: Platform) -> Image:
@@ -128,10 +131,18 @@ def _engines(
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
+    trusted = _for_the_build(order)
     here = Here(session.env, trusted=trusted)
     scratch, memory = session.state.scratch, registry.memory
     docker = Docker(session.env, here, keychain.find, sink, scratch=scratch, memory=memory)
     kept = Kept(session.state.layers)
     buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
     buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
-    return (Native(base, sink, diff_ids=memory), docker, buildx, buildah)
+    native = Native(base, sink, diff_ids=memory)
+    near = executor_of(session.env)
+    # What an executor on this machine is to see lies beside it: it empties the rest of the file system.
+    beside = near.parent if near else scratch
+    around = Here(session.env, trusted=trusted, private=beside) if near else here
+    kaniko = Kaniko(session.env, around, order.kaniko_image, keychain.find, sink, scratch=beside)
+    usual = (native, docker, buildx, buildah)
+    return (kaniko, *usual) if "KUBERNETES_SERVICE_HOST" in session.env else (*usual, kaniko)

@@ -182,7 +182,8 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
         yield Host(address, what, connection.http.proxy_for(address))
     if order.request is None:
         return
-    for image in _images(order.request, engine):
+    executor = (Reference.parse(order.kaniko_image),) if engine == "kaniko" and order.kaniko_image else ()
+    for image in (*executor, *_images(order.request, engine)):
         address = connection.registry.base(image.repository.host)
         # The daemon has connections and proxies of its own, as its own configuration says.
         direct = engine == "native"
@@ -195,7 +196,8 @@ def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     try:
         file = dockerfile.read(request.dockerfile)
         found = base_images(file, request.target, request.build_args, request.build_contexts)
-        syntax = (Reference.parse(file.syntax),) if file.syntax and engine != "native" else ()
+        # kaniko reads a Dockerfile in the language that it was built with.
+        syntax = (Reference.parse(file.syntax),) if file.syntax and engine not in {"native", "kaniko"} else ()
     except (DockerfileError, BadNameError):
         return ()  # the engine can read what we cannot, or it says so
     return (*syntax, *found)

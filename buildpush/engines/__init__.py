@@ -13,7 +13,7 @@ from buildpush.images.model import BuildRequest, Image, Index
 
 AUTO = "auto"
 # What known() gives, for those who want no more than names: to load the engines takes longer than help may.
-NAMES = ("native", "docker", "buildx", "buildah")
+NAMES = ("native", "docker", "buildx", "buildah", "kaniko")
 # Settings that change how an engine works but not what comes out; without them the image is the same.
 HINTS = frozenset({"optimize"})
 
@@ -38,6 +38,7 @@ class Engine(Protocol):
 
         Raises:
             DockerfileError: the Dockerfile cannot be read.
+            UnsupportedError: it honours a setting, but not with this value.
         """
         ...
 
@@ -56,9 +57,10 @@ def known() -> tuple[type[Engine], ...]:
     from buildpush.engines.buildah import Buildah
     from buildpush.engines.buildx import Buildx
     from buildpush.engines.docker import Docker
+    from buildpush.engines.kaniko import Kaniko
     from buildpush.engines.native import Native
 
-    return (Native, Docker, Buildx, Buildah)
+    return (Native, Docker, Buildx, Buildah, Kaniko)
 
 
 def offered(choices: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -80,7 +82,7 @@ def choose(
         sink: gets a ``Decision``, and a ``Note`` for each hint that makes no difference.
 
     Raises:
-        UnsupportedError: there is no such engine, or it cannot honour a setting that was set.
+        UnsupportedError: there is no such engine, or it cannot honour a setting that was set, or not with that value.
         EngineMissingError: the engine that was asked for, or each that could do it, is not here.
         DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
     """
@@ -150,7 +152,7 @@ def _require_done(engine: Engine, request: BuildRequest, candidates: Iterable[En
     if not refused:
         return
     where, _, words = refused.partition(": ")
-    able = [other.name for other in candidates if other is not engine and not other.refuses(request)]
+    able = [other.name for other in candidates if other is not engine and not _refused(other, request)]
     message = f"the engine {engine.name} does not do this: {words}"
     hint = f"use engine: {' or '.join(able)}" if able else None
     raise DockerfileError(message, hint=hint, where=where, setting="engine")
@@ -161,11 +163,19 @@ def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) 
     unspelled = _unspelled(engine, set_names)
     if unspelled:
         return f"it does not honour {_listed(unspelled)}"
-    refused = engine.refuses(request)
+    refused = _refused(engine, request)
     if refused:
         return refused
     reason = engine.missing()
     return reason.partition("\n")[0] if reason else None
+
+
+def _refused(engine: Engine, request: BuildRequest) -> str | None:
+    """Return what of *request* the engine does not do, be it an instruction or the value of a setting."""
+    try:
+        return engine.refuses(request)
+    except UnsupportedError as error:
+        return str(error)
 
 
 def _strength(engine: Engine) -> str:

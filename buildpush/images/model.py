@@ -129,6 +129,23 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class StepContainer:
+    """What the container of a step may, for engines that start one.
+
+    Attributes:
+        user: number of the user it runs as; ``None`` for the image's own.
+        memory: bytes at most.
+        cores: of processors at most.
+        privileged: whether it may do everything.
+    """
+
+    user: int | None = None
+    memory: int | None = None
+    cores: float | None = None
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """An order for an engine: nothing in it is left to decide.
 
@@ -147,6 +164,8 @@ class BuildRequest:
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
         caching: both at once, in a folder of this machine.
+        optimize: whether cheaper snapshots of the file system will do.
+        container: what the engine's own container may, if it starts one.
     """
 
     context: Path
@@ -168,6 +187,8 @@ class BuildRequest:
     cache_to: tuple[CacheSpec, ...] = ()
     cache_repository: Repository | None = None
     caching: bool = False
+    optimize: bool = False
+    container: StepContainer = StepContainer()
 
 
 Fate = Literal["sent", "mounted", "exists"]

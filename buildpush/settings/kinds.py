@@ -158,6 +158,13 @@ def _named(check: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _pinned(text: str) -> str:
+    if Reference.parse(text).digest is None:
+        message = f"{text!r} has no digest, so it may be another image tomorrow"
+        raise refuse(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` tells")
+    return text
+
+
 def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
     def validate(text: str) -> str:
         if not pattern.match(text):
@@ -279,6 +286,7 @@ Identifier = Annotated[
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
 RepositoryText = Annotated[Text, _named(Repository.parse)]
 ReferenceText = Annotated[Text, _named(Reference.parse)]
+PinnedReference = Annotated[Text, _named(Reference.parse), AfterValidator(_pinned)]
 TagText = Annotated[str, _named(Tag)]
 PlatformText = Annotated[str, _named(Platform.parse)]
 Stage = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]

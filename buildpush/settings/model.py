@@ -43,6 +43,7 @@ from buildpush.settings.kinds import (
     Line,
     Memory,
     Number,
+    PinnedReference,
     Platforms,
     ReferenceText,
     RepositoryText,
@@ -540,29 +541,41 @@ class BuildAndPush(Step):
         honoured_by="run",
         place="env",
     )
+    kaniko_image: PinnedReference | None = setting(
+        "Image with kaniko's executor, pinned by its digest.",
+        "The engine `kaniko` runs in a container of it, started by docker or podman. "
+        "There is no default: releases are published as `ghcr.io/osscontainertools/kaniko`, and which one you trust "
+        "is yours to say.",
+        group="Run",
+        example="acme.jfrog.io/docker-remote/kaniko@sha256:" + 4 * "0123456789abcdef",
+        honoured_by="run",
+        place="env",
+    )
     run_as_user: Number | None = setting(
         "Numeric user that all processes of the step's container run as.",
-        "It means something only where the engine runs in a container of its own.",
+        "It means something only where the engine runs in a container of its own. "
+        "Today that is kaniko alone, which must be root: `0`.",
         group="Run",
-        example=1000,
-        honoured_by="",
-        instead="leave it out: the build runs as you",
+        example=0,
+        honoured_by="engine",
     )
     resources: Resources | None = setting(
         "Memory and processor limits of the step's container.",
-        "They mean something only where the engine runs in a container of its own.",
+        "They mean something only where the engine runs in a container of its own, as kaniko does. "
+        "A container that needs more memory is killed. "
+        "`requests` choose a machine in a cluster, and have no effect here.",
         group="Run",
         example={"limits": {"memory": "2Gi", "cpu": "1"}},
-        honoured_by="",
-        instead="leave it out, or limit the process that starts buildpush",
+        honoured_by="engine",
     )
     privileged: Switch = setting(
         "Whether the step's container may do everything.",
+        "It means something only where the engine runs in a container of its own, as kaniko does, and that one does "
+        "not need it.",
         default=False,
         group="Run",
         example=True,
-        honoured_by="",
-        instead="leave it out: the build has your own rights",
+        honoured_by="engine",
     )
     reports: Structure = setting(
         "Test reports to collect after the step.",

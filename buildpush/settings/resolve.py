@@ -12,7 +12,7 @@ from buildpush.errors import ExpressionError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
 from buildpush.http import is_loopback
 from buildpush.images.caches import CacheSpec
-from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform
+from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform, StepContainer
 from buildpush.images.references import Reference, Repository
 from buildpush.secrets import Secret, known_in
 from buildpush.settings import methods, targets
@@ -54,7 +54,8 @@ class Resolved:
         set_names: settings that were set to something else than their default.
         plain_http: hosts that a connector reaches without TLS.
         git_folder: whose history names the revision; ``None`` for the working folder.
-        notes: what of the connectors has no effect.
+        kaniko_image: that kaniko runs in, with its digest.
+        notes: what of the connectors and the settings has no effect.
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
 
@@ -73,6 +74,7 @@ class Resolved:
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     git_folder: Path | None = None
+    kaniko_image: str | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -247,7 +249,8 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
         sources=_sources(push_login, artifactory, build),
-        notes=tuple(note for entry in _used(settings, work) for note in entry.notes),
+        kaniko_image=settings.kaniko_image,
+        notes=(*_resource_notes(settings, work), *(note for entry in _used(settings, work) for note in entry.notes)),
     )
 
 
@@ -273,6 +276,8 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _W
         cache_to=(CacheSpec.parse(settings.cache_to).at(work.cwd),) if settings.cache_to else (),
         cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
         caching=settings.caching,
+        optimize=settings.optimize,
+        container=_container(settings),
     )
 
 
@@ -298,6 +303,21 @@ def _ssh(key: str, work: _Work) -> str:
         message = f"the SSH key or agent {path!r} is not there"
         raise work.fail(message, "ssh", f"it counts from the working folder {work.cwd}")
     return f"{identifier}={(work.cwd / path).resolve()}"
+
+
+def _container(settings: BuildAndPush) -> StepContainer:
+    limits = settings.resources.limits if settings.resources else None
+    return StepContainer(
+        user=settings.run_as_user,
+        memory=limits.memory if limits else None,
+        cores=limits.cpu if limits else None,
+        privileged=settings.privileged,
+    )
+
+
+def _resource_notes(settings: BuildAndPush, work: _Work) -> Iterator[str]:
+    if settings.resources and settings.resources.requests:
+        yield f"{work.who('resources')}: resources.requests has no effect here: they choose a machine in a cluster"
 
 
 def _refuse_readable(settings: BuildAndPush, work: _Work) -> None:

@@ -251,6 +251,9 @@ CASES = {
         )
     },
     "ssh": Case(command="--ssh"),
+    "resources": Case(command="--memory"),
+    "run_as_user": Case(command="--user"),
+    "privileged": Case(command="--privileged"),
 }
 
 
@@ -281,7 +284,9 @@ def yard(request, folder, box, need, tmp_path, monkeypatch):
 
 
 PAIRS = [(setting, engine) for setting in SETTINGS for engine in ENGINES]
-HONOURED = [(setting, engine) for setting, engine in PAIRS if setting in ENGINES[engine].spells]
+HONOURED = [
+    (setting, engine) for setting, engine in PAIRS if setting in ENGINES[engine].spells and setting not in HINTS
+]
 # No executor of kaniko can be had in CI, and nothing in an image shows an agent of SSH: the commands are tested alone.
 SHOWN = [(setting, engine) for setting, engine in HONOURED if CASES[setting].show and engine != "kaniko"]
 REFUSED = [pair for pair in PAIRS if pair not in HONOURED and pair[0] not in HINTS]

@@ -1,0 +1,277 @@
+"""The engine kaniko: its executor in a container that docker or podman starts, or here, if this is a container.
+
+It pushes nothing: the image comes back to us in an archive. Its way of giving secrets to RUN is not used, since its own
+documentation says that other RUN instructions can read them.
+
+Source: osscontainertools/kaniko 1.28.3, README.md, "Additional Flags", and cmd/executor/cmd/root.go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.engines import buildkit, executor
+from buildpush.engines.bases import Find, base_credentials, bases, caches, nobody
+from buildpush.engines.executor import Seat, executor_of, program_of
+from buildpush.errors import BuildError, SourceError, UnsupportedError
+from buildpush.events import Log, Note, Sink, ignore
+from buildpush.http import is_loopback
+from buildpush.images.archives import open_docker_archive
+from buildpush.images.model import BuildRequest, Image, Index, Platform, StepContainer
+from buildpush.places import FILES, Content, Place
+from buildpush.registry.auth import Credential
+
+_NO_PROGRAM: Final = "neither docker nor podman can start a container here"
+_NO_IMAGE: Final = "nobody names the image of kaniko's executor"
+_ROOT: Final = "set runAsUser: 0; where no root is allowed, leave runAsUser out and use engine: buildah"
+_FULL: Final = "the disk is full: kaniko unpacks the base images and all stages in the file system of its container"
+_KILLED: Final = 137
+_KEPT: Final = 200  # lines: what came before explains no failure
+# A name that cannot be pushed anywhere by accident.
+_TAG: Final = "buildpush.invalid/build"
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_AUTHORITY: Final = "authority.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Where programs run, for whom, and who listens."""
+
+    env: Mapping[str, str]
+    place: Place
+    image: str | None
+    sink: Sink
+
+
+class Kaniko:
+    """Builds with kaniko; the image comes back to us in an archive, and we push it.
+
+    Args:
+        env: variables; ``KANIKO_EXECUTOR`` names an executor on this machine, which needs no container then.
+        place: where docker, podman or that executor runs.
+        image: holds the executor; with a digest.
+        find: gives the credential of a base image's host.
+        sink: gets each line of the build's log.
+        scratch: folder for temporary folders; the system's by default, and beside an executor on this machine.
+    """
+
+    name: ClassVar[str] = "kaniko"
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "dockerfile": "--dockerfile",
+            "context": "--context",
+            "labels": "--label",
+            "build_args": "--build-arg",
+            "target": "--target",
+            "platforms": "--custom-platform",
+            "no_cache": "itself",
+            "pull_image": "itself",
+            "optimize": "--snapshot-mode=redo",
+            "remote_cache_repo": "--cache-repo",
+            "base_image_connector_refs": "config.json, private",
+            "run_as_user": "--user",
+            "resources": "--memory, --cpus",
+            "privileged": "--privileged",
+        }
+    )
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        place: Place,
+        image: str | None = None,
+        find: Find = nobody,
+        sink: Sink = ignore,
+        *,
+        scratch: Path | None = None,
+    ) -> None:
+        self._around = _Around(env, place, image, sink)
+        self._find = find
+        self._scratch = scratch
+
+    def missing(self) -> str | None:
+        """Return why kaniko cannot be used, with the usual remedies, or ``None`` where it can."""
+        if here := executor_of(self._around.env):
+            return executor.why_not_here(here, self._around.env)
+        if not self._around.image:
+            return f"{_NO_IMAGE}\n{executor.REMEDIES}"
+        if program_of(self._around.env, self._around.place) is None:
+            return f"{_NO_PROGRAM}\nstart Docker, or install podman; or use engine: buildah"
+        return None
+
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return ``None``: whatever kaniko does not know in a Dockerfile, it says itself.
+
+        Raises:
+            UnsupportedError: it would not be root; or what would be its container's must be said of this machine.
+        """
+        if request.container.user:
+            message = f"kaniko must run as root, and runAsUser is {request.container.user}"
+            raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
+        if executor_of(self._around.env):
+            _refuse_what_takes_a_container(request)
+        return None
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Build, and give the image for as long as the context is open.
+
+        Raises:
+            EngineMissingError: there is no executor, or no program that starts its container.
+            UnsupportedError: as for :meth:`refuses`.
+            BuildError: the build failed; with the last lines of its log.
+        """
+        self.refuses(request)
+        buildkit.check_there(self.missing())
+        credentials = base_credentials(request, self._find)
+        if request.created is not None:
+            self._around.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
+        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
+            yield _Build(self._around, request, credentials, Path(name)).image()
+
+
+def _refuse_what_takes_a_container(request: BuildRequest) -> None:
+    container = request.container
+    if container != StepContainer(user=container.user):
+        setting = "privileged" if container.privileged else "resources"
+        message = f"no container is started, since {executor.EXECUTOR} is set, so {setting} cannot be honoured"
+        raise UnsupportedError(message, hint=f"leave one of them out: {setting}, or the variable", setting=setting)
+    if not executor.survives(request.context):
+        message = f"kaniko empties the file system, and the context {request.context} is a part of it"
+        raise UnsupportedError(message, hint="mount it into this container as a volume", setting="context")
+
+
+class _Build:
+    """One build: a run of the executor for each platform."""
+
+    def __init__(
+        self, around: _Around, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
+    ) -> None:
+        self._around = around
+        self._request = request
+        self._credentials = credentials
+        self._folder = folder
+        self._hosts = {base.repository.host for base in bases(request)} | {cache.host for cache in caches(request)}
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+
+    def image(self) -> Image | Index:
+        """Build for each platform."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        seat = self._seat()
+        images = tuple(self._single(seat, platform, number) for number, platform in enumerate(platforms))
+        return Index(images) if len(images) > 1 else images[0]
+
+    def _seat(self) -> Seat:
+        place, request = self._around.place, self._request
+        if here := executor_of(self._around.env):
+            return executor.seat_here(here, place, request, self._folder)
+        program, image = program_of(self._around.env, place), self._around.image
+        if program is None or image is None:
+            raise BuildError(_NO_PROGRAM)  # it was there a moment ago
+        # In a container, this machine's own addresses are the container's.
+        network = "host" if any(map(is_loopback, self._hosts)) else None
+        return executor.seat_in_container(program, image, place, request, self._folder, network=network)
+
+    def _single(self, seat: Seat, platform: Platform | None, number: int) -> Image:
+        """Build, and bring the image out as an archive: of all forms the only one that root's files are no part of.
+
+        A layout has folders of root, which an ordinary user who talks to a daemon could not remove.
+        """
+        archive = f"image-{number}.tar"
+        flags = [*self._flags(), *(["--custom-platform", str(platform)] if platform else [])]
+        output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{archive}"]
+        ran = seat.place.run(
+            [seat.program, "--force", *seat.flags, "--log-format=json", *self._sources(seat), *flags, *output],
+            files=dict(self._private()),
+            env=dict(self._variables()),
+            stream=self._show,
+        )
+        if ran.status:
+            raise self._failure(ran.status)
+        found = open_docker_archive(self._folder / archive)
+        return replace(found, platform=platform) if platform else found
+
+    @staticmethod
+    def _sources(seat: Seat) -> list[str]:
+        return ["--context", f"dir://{seat.context}", "--dockerfile", seat.dockerfile]
+
+    def _flags(self) -> Iterator[str]:
+        request = self._request
+        for name, value in request.build_args.items():
+            yield from ("--build-arg", f"{name}={value}")
+        for name, value in request.labels.items():
+            yield from ("--label", f"{name}={value}")
+        if request.target:
+            yield from ("--target", request.target)
+        if request.optimize:
+            yield "--snapshot-mode=redo"
+        if request.cache_repository:
+            yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
+        if request.created is not None:
+            yield "--reproducible"
+        for host in sorted(filter(is_loopback, self._hosts)):
+            yield from ("--insecure-registry", host)
+
+    def _private(self) -> Iterator[tuple[str, Content]]:
+        if self._credentials:
+            document = {"auths": buildkit.auths(self._credentials)}
+            yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
+        if authority := self._around.env.get("SSL_CERT_FILE"):
+            yield _AUTHORITY, _read(Path(authority))
+
+    def _variables(self) -> Iterator[tuple[str, str]]:
+        if self._credentials:
+            yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
+        env = self._around.env
+        if env.get("SSL_CERT_FILE"):
+            yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
+        for name in (*_PROXIES, *map(str.lower, _PROXIES)):
+            if name in env:
+                yield name, env[name]
+
+    def _show(self, line: str) -> None:
+        told = _told(line)
+        if told.strip():
+            self._lines.append(told)
+            self._around.sink(Log(told))
+
+    def _failure(self, status: int) -> BuildError:
+        """Return the error of a failed build; its reason is the line that kaniko ends with."""
+        reasons = [line for line in self._lines if line.startswith("error ")]
+        log = "\n".join([*self._lines, *(f"ERROR: {line}" for line in reasons[-1:])])
+        error = buildkit.failure(log, self._request, full=_FULL)
+        if status == _KILLED and error.hint is None:
+            error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
+        return error
+
+
+def _told(line: str) -> str:
+    """Return what a line of the log says: kaniko's own are JSON, those of RUN are as they are.
+
+    Source: sirupsen/logrus, JSONFormatter: keys ``level``, ``msg``, ``time``.
+    """
+    if not line.startswith("{"):
+        return line
+    try:
+        said = json.loads(line)
+        level, text = said["level"], said["msg"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    return str(text) if level == "info" else f"{level}: {text}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"the certificates in {path} cannot be read: {error.strerror}"
+        raise SourceError(message, hint="SSL_CERT_FILE names them", where="SSL_CERT_FILE") from error
