@@ -120,7 +120,6 @@ def _engines(
     from buildpush.engines.buildx import Buildx
     from buildpush.engines.caching import Kept
     from buildpush.engines.docker import Docker
-    from buildpush.engines.executor import executor_of
     from buildpush.engines.kaniko import Kaniko
     from buildpush.engines.native import Native
 
@@ -139,10 +138,6 @@ def _engines(
     buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
     buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
     native = Native(base, sink, diff_ids=memory)
-    near = executor_of(session.env)
-    # What an executor on this machine is to see lies beside it: it empties the rest of the file system.
-    beside = near.parent if near else scratch
-    around = Here(session.env, trusted=trusted, private=beside) if near else here
-    kaniko = Kaniko(session.env, around, order.kaniko_image, keychain.find, sink, scratch=beside)
+    kaniko = Kaniko(session.env, here, order.kaniko_image, keychain.find, sink, scratch=scratch)
     usual = (native, docker, buildx, buildah)
     return (kaniko, *usual) if "KUBERNETES_SERVICE_HOST" in session.env else (*usual, kaniko)

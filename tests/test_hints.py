@@ -32,6 +32,8 @@ SPEAKERS = {
     "engines/buildkit.py",
     "engines/buildah.py",
     "engines/program.py",
+    "engines/kaniko.py",
+    "engines/executor.py",
     "engines/registries.py",
     "places/container.py",
     "settings/git.py",

@@ -1,15 +1,12 @@
-"""Where kaniko's executor runs: in a container of its own, or on this machine, if that is a container.
+"""Where kaniko's executor runs: in a container of its own, whose root it empties and builds in.
 
-The executor builds in the root of the file system that it runs in. It leaves alone what is mounted, and the folder
-that it lies in itself; so that is where everything lies that it is to see.
+It leaves alone what is mounted, and the folder that it lies in itself; so that is where everything lies that it sees.
 
-Source: osscontainertools/kaniko 1.28.3, README.md, "--preserve-context", "--pre-cleanup"; pkg/util/fs_util.go,
-the list of what is ignored.
+Source: osscontainertools/kaniko, pkg/util/fs_util.go, the list of what is ignored.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,14 +18,10 @@ from buildpush.errors import EngineMissingError
 from buildpush.images.model import BuildRequest
 from buildpush.places import Container, Folder, Limits, Place
 
-EXECUTOR: Final = "KANIKO_EXECUTOR"
 REMEDIES: Final = "set kanikoImage to an image of kaniko's executor, with its digest; or use engine: docker or buildah"
 _PROGRAMS: Final = ("docker", "podman")
 _HOME: Final = "/kaniko"
 _SEEN: Final = f"{_HOME}/buildpush"
-# What the makers of containers leave in them.
-_MARKS: Final = tuple(map(Path, ("/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io/serviceaccount")))
-_ALREADY: Final = ("--pre-cleanup", "--cleanup", "--preserve-context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,6 @@ class Seat:
         context: path of the context.
         dockerfile: path of the Dockerfile.
         out: folder for what it makes.
-        flags: that it needs there.
     """
 
     place: Place
@@ -49,32 +41,6 @@ class Seat:
     context: str
     dockerfile: str
     out: str
-    flags: tuple[str, ...] = ()
-
-
-def executor_of(env: Mapping[str, str]) -> Path | None:
-    """Return the executor on this machine that the variable ``KANIKO_EXECUTOR`` names, or ``None``."""
-    named = env.get(EXECUTOR)
-    return Path(named) if named else None
-
-
-def why_not_here(executor: Path, env: Mapping[str, str]) -> str | None:
-    """Return why *executor* must not run on this machine, and on a second line what to do; ``None`` where it may."""
-    if not executor.is_absolute() or not os.access(executor, os.X_OK) or executor.is_dir():
-        return f"{EXECUTOR} names {executor}, which is no program\n{REMEDIES}"
-    if os.geteuid() != 0:
-        return f"{EXECUTOR} is set, and kaniko must be root\nleave it out, and {REMEDIES}"
-    if not env.get("container") and not any(mark.exists() for mark in _MARKS):
-        why = f"{EXECUTOR} is set, and kaniko would empty the file system of this machine, which is no container"
-        return f"{why}\nleave it out, and {REMEDIES}; if this is a container after all, set the variable container=oci"
-    if str(executor.parent) in env.get("PATH", os.defpath).split(":"):
-        return f"{executor} lies among other programs\nput it into a folder of its own, such as {_HOME}"
-    return None
-
-
-def survives(folder: Path) -> bool:
-    """Return whether *folder* is still there while kaniko builds on this machine: it lies on a mount."""
-    return any(os.path.ismount(above) for above in (folder, *folder.parents[:-1]))
 
 
 def program_of(env: Mapping[str, str], place: Place) -> str | None:
@@ -93,12 +59,7 @@ def _is_elsewhere(env: Mapping[str, str]) -> bool:
     return host is not None and not host.startswith(("unix:", "npipe:"))
 
 
-def seat_here(executor: Path, place: Place, request: BuildRequest, out: Path) -> Seat:
-    """Return the seat on this machine, whose file system is put back at the end."""
-    return Seat(place, str(executor), str(request.context), str(request.dockerfile), str(out), _ALREADY)
-
-
-def seat_in_container(
+def seat(
     program: str, image: str, place: Place, request: BuildRequest, out: Path, *, network: str | None = None
 ) -> Seat:
     """Return the seat in a container of *image*, which *program* starts in *network*."""

@@ -1,9 +1,9 @@
-"""The engine kaniko: its executor in a container that docker or podman starts, or here, if this is a container.
+"""The engine kaniko: its executor in a container that docker or podman starts.
 
 It pushes nothing: the image comes back to us in an archive. Its way of giving secrets to RUN is not used, since its own
 documentation says that other RUN instructions can read them.
 
-Source: osscontainertools/kaniko 1.28.3, README.md, "Additional Flags", and cmd/executor/cmd/root.go.
+Source: osscontainertools/kaniko, README.md, "Additional Flags", and cmd/executor/cmd/root.go, of August 2026.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import ClassVar, Final
 
 from buildpush.engines import buildkit, executor
 from buildpush.engines.bases import Find, base_credentials, bases, caches, nobody
-from buildpush.engines.executor import Seat, executor_of, program_of
+from buildpush.engines.executor import Seat, program_of
 from buildpush.errors import BuildError, SourceError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.http import is_loopback
 from buildpush.images.archives import open_docker_archive
-from buildpush.images.model import BuildRequest, Image, Index, Platform, StepContainer
+from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.places import FILES, Content, Place
 from buildpush.registry.auth import Credential
 
@@ -56,12 +56,12 @@ class Kaniko:
     """Builds with kaniko; the image comes back to us in an archive, and we push it.
 
     Args:
-        env: variables; ``KANIKO_EXECUTOR`` names an executor on this machine, which needs no container then.
-        place: where docker, podman or that executor runs.
+        env: variables; those of docker, of proxies, and ``SSL_CERT_FILE``.
+        place: where docker or podman runs.
         image: holds the executor; with a digest.
         find: gives the credential of a base image's host.
         sink: gets each line of the build's log.
-        scratch: folder for temporary folders; the system's by default, and beside an executor on this machine.
+        scratch: folder for temporary folders; the system's by default.
     """
 
     name: ClassVar[str] = "kaniko"
@@ -100,8 +100,6 @@ class Kaniko:
 
     def missing(self) -> str | None:
         """Return why kaniko cannot be used, with the usual remedies, or ``None`` where it can."""
-        if here := executor_of(self._around.env):
-            return executor.why_not_here(here, self._around.env)
         if not self._around.image:
             return f"{_NO_IMAGE}\n{executor.REMEDIES}"
         if program_of(self._around.env, self._around.place) is None:
@@ -112,13 +110,11 @@ class Kaniko:
         """Return ``None``: whatever kaniko does not know in a Dockerfile, it says itself.
 
         Raises:
-            UnsupportedError: it would not be root; or what would be its container's must be said of this machine.
+            UnsupportedError: it would not be root.
         """
         if request.container.user:
             message = f"kaniko must run as root, and runAsUser is {request.container.user}"
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
-        if executor_of(self._around.env):
-            _refuse_what_takes_a_container(request)
         return None
 
     @contextmanager
@@ -137,17 +133,6 @@ class Kaniko:
             self._around.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
         with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
             yield _Build(self._around, request, credentials, Path(name)).image()
-
-
-def _refuse_what_takes_a_container(request: BuildRequest) -> None:
-    container = request.container
-    if container != StepContainer(user=container.user):
-        setting = "privileged" if container.privileged else "resources"
-        message = f"no container is started, since {executor.EXECUTOR} is set, so {setting} cannot be honoured"
-        raise UnsupportedError(message, hint=f"leave one of them out: {setting}, or the variable", setting=setting)
-    if not executor.survives(request.context):
-        message = f"kaniko empties the file system, and the context {request.context} is a part of it"
-        raise UnsupportedError(message, hint="mount it into this container as a volume", setting="context")
 
 
 class _Build:
@@ -172,14 +157,12 @@ class _Build:
 
     def _seat(self) -> Seat:
         place, request = self._around.place, self._request
-        if here := executor_of(self._around.env):
-            return executor.seat_here(here, place, request, self._folder)
         program, image = program_of(self._around.env, place), self._around.image
         if program is None or image is None:
             raise BuildError(_NO_PROGRAM)  # it was there a moment ago
         # In a container, this machine's own addresses are the container's.
         network = "host" if any(map(is_loopback, self._hosts)) else None
-        return executor.seat_in_container(program, image, place, request, self._folder, network=network)
+        return executor.seat(program, image, place, request, self._folder, network=network)
 
     def _single(self, seat: Seat, platform: Platform | None, number: int) -> Image:
         """Build, and bring the image out as an archive: of all forms the only one that root's files are no part of.
@@ -190,7 +173,7 @@ class _Build:
         flags = [*self._flags(), *(["--custom-platform", str(platform)] if platform else [])]
         output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{archive}"]
         ran = seat.place.run(
-            [seat.program, "--force", *seat.flags, "--log-format=json", *self._sources(seat), *flags, *output],
+            [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output],
             files=dict(self._private()),
             env=dict(self._variables()),
             stream=self._show,

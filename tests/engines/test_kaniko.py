@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import buildpush
 from buildpush.engines import HINTS
 from buildpush.engines.kaniko import Kaniko
-from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
+from buildpush.errors import BuildError, EngineMissingError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note
 from buildpush.images.model import Index, Platform, StepContainer
 from buildpush.images.references import Repository
@@ -19,6 +22,7 @@ from buildpush.places import Here, Ran, Recorded
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
 
+REAL = "buildpush.test/kaniko:1"
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')
 
@@ -178,33 +182,45 @@ def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_b
         assert folder.files_of(index.images[0])["a"].text == "b"
 
 
-def test_an_executor_on_a_machine_that_is_no_container_is_refused(tmp_path):
-    program = tmp_path / "executor"
-    program.write_text("")
-    program.chmod(0o755)
-    engine = Kaniko({"KANIKO_EXECUTOR": str(program)}, Recorded())
-    reason = engine.missing()
-    if os.geteuid() != 0:
-        assert "must be root" in reason
-    elif not Path("/.dockerenv").exists():
-        assert "which is no container" in reason
-    assert "is no program" in Kaniko({"KANIKO_EXECUTOR": "/nowhere"}, Recorded()).missing()
-
-
 def test_times_that_would_be_set_are_noted(told, folder):
     told(created=1)
     assert any("SOURCE_DATE_EPOCH" in str(event) for event in folder.events if isinstance(event, Note))
 
 
-@pytest.mark.engines
-def test_the_real_executor_builds_what_only_copies(folder):
+@pytest.fixture
+def image(need, tmp_path):
+    """Return the name of an image of the executor that ``KANIKO_EXECUTOR`` names; no registry may be reachable."""
     executor = os.environ.get("KANIKO_EXECUTOR")
     if not executor:
         pytest.skip("needs kaniko: KANIKO_EXECUTOR names no executor")
-    env = dict(os.environ)
+    need("docker")
+    (tmp_path / "image").mkdir()
+    shutil.copy(executor, tmp_path / "image/executor")
+    (tmp_path / "image/Dockerfile").write_text("FROM scratch\nCOPY --chmod=755 executor /kaniko/executor\n")
+    subprocess.run(["docker", "build", "--tag", REAL, tmp_path / "image"], check=True, capture_output=True)
+    yield REAL
+    subprocess.run(["docker", "rmi", "--force", REAL], check=True, capture_output=True)
+
+
+@pytest.mark.engines
+def test_the_real_executor_builds_what_a_dockerfile_says(folder, busybox, image):
+    folder.write("busybox", busybox.read_bytes(), mode=0o755)
     folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nCOPY --chown=3:4 a /x/a\n")
-    here = Here(env, private=Path(executor).parent)
-    with Kaniko(env, here, scratch=Path(executor).parent).build(folder.request()) as image:
-        found = folder.files_of(image)["x/a"]
-    assert (found.text, found.owner) == ("hello", (3, 4))
+    folder.dockerfile("FROM scratch\nCOPY busybox /bin/sh\nCOPY --chown=3:4 a /x/a\nARG V\nRUN echo $V > /got\n")
+    env = dict(os.environ)
+    with Kaniko(env, Here(env), image).build(folder.request(build_args={"V": "7"})) as built:
+        found = folder.files_of(built)
+    assert (found["x/a"].text, found["x/a"].owner, found["got"].text) == ("hello", (3, 4), "7\n")
+
+
+@pytest.mark.parametrize(("env", "first"), [({}, False), ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True)])
+def test_in_a_cluster_kaniko_is_asked_first(folder, env, first):
+    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+    plan = buildpush.check(cwd=folder.root, env={"HOME": str(folder.root), **env}, repo="a.test/b/c", push=False)
+    assert ("kaniko is passed over: nobody names the image" in str(plan)) == first
+
+
+def test_an_executor_without_a_digest_is_refused(folder):
+    folder.dockerfile("FROM scratch\n")
+    with pytest.raises(SettingsError, match="has no digest"):
+        buildpush.check(cwd=folder.root, env={}, repo="a.test/b/c", kaniko_image="r.test/kaniko:1")

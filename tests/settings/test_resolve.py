@@ -189,7 +189,7 @@ class TestEvaluate:
 
     def test_what_nothing_honours_is_refused(self, house):
         with pytest.raises(UnsupportedError):
-            house.evaluate(spec("privileged: true"))
+            house.evaluate(spec("registryRef: x"))
 
 
 class TestBuild:

@@ -726,10 +726,7 @@ def test_other_wrong_settings_are_named_as_well(load):
     "line",
     [
         "registryRef: x",
-        "runAsUser: 0",
-        "privileged: true",
         "reports: {type: JUnit}",
-        "resources: {limits: {memory: 500Mi}}",
     ],
 )
 def test_what_nothing_honours_yet_is_refused_when_set(load, line):
