@@ -50,7 +50,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, sink, order.plain_http))
         keychain = keychain_of(order.credentials, session)
-        memory = None if dry else _memory(session, sink)
+        memory = None if dry else open_memory(session, sink)
         if memory:
             stack.enter_context(memory)
         registry = Registry(http, keychain, sink=sink, memory=memory)
@@ -59,7 +59,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
         yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
 
 
-def _memory(session: Session, sink: Sink) -> Memory | None:
+def open_memory(session: Session, sink: Sink) -> Memory | None:
     """Return the memory of earlier pushes, without which all goes well, if it has a place."""
     try:
         return Memory(session.state.memory)

@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, get_args
 
-from buildpush.connection import keychain_of, open_http, reach_of
+from buildpush.connection import keychain_of, open_http, open_memory, reach_of
 from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.events import Note, Sink
 from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
-from buildpush.images.references import Digest, Reference, Tag
+from buildpush.images.references import Digest, Reference, Tag, check_host
 from buildpush.images.referrers import Referrer
 from buildpush.locations import (
     KEEP_REFERRERS,
@@ -30,7 +30,6 @@ from buildpush.locations import (
 from buildpush.receipt import receipt
 from buildpush.registry import push as registry
 from buildpush.registry.client import Registry
-from buildpush.registry.memory import Memory
 from buildpush.results import RunResult
 from buildpush.secrets import Secret
 from buildpush.session import Session, Story
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
     from buildpush.settings.connectors import Connector, Connectors
 
 _UNKNOWN: Final = "unknown"
+
+_VARIABLE: Final = "PLUGIN_PASSWORD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,16 +295,33 @@ def _reached(
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))
     chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
     logins = _logins(wishes, chosen, sinks or tuple(sources), session, connectors)
-    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | frozenset(wishes.insecure)
+    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | _insecure(wishes)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, story, plain))
-        memory = stack.enter_context(Memory(session.state.memory))
+        memory = open_memory(session, story)
+        if memory:
+            stack.enter_context(memory)
         client = Registry(http, keychain_of(logins, session), sink=story, memory=memory)
         try:
             yield reach_of(session, client, story)
         except KeyboardInterrupt:
             http.cancel()
             raise
+
+
+def _insecure(wishes: Wishes) -> frozenset[str]:
+    """Return the hosts that are spoken to without TLS.
+
+    Raises:
+        SettingsError: one of them is no host; an empty one would be every host that has no port.
+    """
+    if isinstance(wishes.insecure, str):
+        message = f"insecure is {wishes.insecure!r}, which is a text and no list of hosts"
+        raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
+    try:
+        return frozenset(check_host(host) for host in wishes.insecure)
+    except BadNameError as error:
+        raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error
 
 
 def _connectors(session: Session, wishes: Wishes) -> Connectors | None:
@@ -324,7 +342,7 @@ def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str
     entries = (connectors.find(wishes.connector_ref),) if wishes.connector_ref else connectors.entries
     found: dict[str, Connector] = {}
     for host in sorted(hosts):
-        fitting = [entry for entry in entries if host.lower() == entry.host or host.lower().endswith(f".{entry.host}")]
+        fitting = _nearest([entry for entry in entries if _is_for(entry, host.lower())])
         if len(fitting) > 1:
             names = ", ".join(entry.identifier for entry in fitting)
             message = f"several connectors are for {host}: {names}"
@@ -337,6 +355,16 @@ def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str
     return found
 
 
+def _is_for(entry: Connector, host: str) -> bool:
+    return host == entry.host or host.endswith(f".{entry.host}")
+
+
+def _nearest(entries: list[Connector]) -> list[Connector]:
+    """Return the entries of the longest host: one for ``docker.acme.io`` comes before one for ``acme.io``."""
+    longest = max((len(entry.host) for entry in entries), default=0)
+    return [entry for entry in entries if len(entry.host) == longest]
+
+
 def _logins(
     wishes: Wishes, chosen: dict[str, Connector], ours: Sequence[str], session: Session, connectors: Connectors | None
 ) -> dict[str, Login]:
@@ -347,6 +375,8 @@ def _logins(
     if said is None:
         return logins
     username, password, source = said
+    if source == _VARIABLE:  # meant for a step; it does not come before a connector, nor stand in its way
+        ours = [host for host in ours if host not in logins]
     if len(ours) > 1:
         message = f"one user and password would go to several hosts: {', '.join(ours)}"
         raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
@@ -356,9 +386,9 @@ def _logins(
 def _said(wishes: Wishes, vault: Vault) -> tuple[str, Secret, str] | None:
     """Return user, password and who said them: flags, else the variables that a step would read."""
     if wishes.username is None and wishes.password is None:
-        username, password = vault.env.get("PLUGIN_USERNAME"), vault.env.get("PLUGIN_PASSWORD")
+        username, password = vault.env.get("PLUGIN_USERNAME"), vault.env.get(_VARIABLE)
         if username and password:
-            return username, Secret(password, "PLUGIN_PASSWORD"), "PLUGIN_PASSWORD"
+            return username, Secret(password, _VARIABLE), _VARIABLE
         return None
     if not wishes.username or wishes.password is None:
         missing, there = ("password", "username") if wishes.username else ("username", "password")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
+from buildpush.images.compression import digest_of
+from buildpush.images.manifests import read_manifest
 from buildpush.images.model import Image, Index, PushedBlob, PushedImage, PushedIndex
-from buildpush.images.references import Digest, Reference
+from buildpush.images.references import Reference
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 
@@ -29,28 +28,25 @@ def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedInd
 def _index(index: Index, reference: Reference) -> PushedIndex:
     manifest = index.manifest or b""
     inner = tuple(_image(image, ()) for image in index.images)
-    return PushedIndex(manifest, index.manifest_type, _digest(manifest), (reference,), inner)
+    return PushedIndex(manifest, index.manifest_type, digest_of(manifest), (reference,), inner)
 
 
 def _image(image: Image, references: tuple[Reference, ...]) -> PushedImage:
     manifest = image.manifest or b""
-    written = json.loads(manifest)
+    named = read_manifest(manifest, image.manifest_type)
     layers = tuple(
-        PushedBlob(Digest(entry["digest"]), entry["size"], entry["mediaType"], diff_id=layer.diff_id, fate="exists")
-        for entry, layer in zip(written["layers"], image.layers, strict=True)
+        PushedBlob(entry.digest, entry.size, entry.media_type, diff_id=layer.diff_id, fate="exists")
+        for entry, layer in zip(named.layers, image.layers, strict=True)
     )
-    config = PushedBlob(_digest(image.config), len(image.config), written["config"]["mediaType"], fate="exists")
+    media_type = named.config.media_type if named.config else ""
+    config = PushedBlob(digest_of(image.config), len(image.config), media_type, fate="exists")
     return PushedImage(
         manifest=manifest,
         media_type=image.manifest_type,
-        digest=_digest(manifest),
+        digest=digest_of(manifest),
         references=references,
         config=config,
         config_document=image.config,
         layers=layers,
         platform=image.platform,
     )
-
-
-def _digest(content: bytes) -> Digest:
-    return Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")

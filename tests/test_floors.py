@@ -39,6 +39,7 @@ FLOORS = {
     "state": 3,
     "meter": 2,
     "errors": 1,
+    "locks": 1,
     "secrets": 0,
     "events": 1,
 }

@@ -180,7 +180,9 @@ def test_a_lasting_failure_is_answered_after_six_attempts(client):
 
 
 @sandbox
-@pytest.mark.parametrize(("wish", "least", "most"), [("3", 3, 3.3), ("900", 60, 66), ("soon", 0.2, 0.3)])
+@pytest.mark.parametrize(
+    ("wish", "least", "most"), [("3", 3, 3.3), ("900", 60, 66), ("soon", 0.2, 0.3), ("0", 0.2, 0.3)]
+)
 def test_the_servers_wish_is_followed_within_limits(client, wish, least, most):
     with serving(in_turn(status(503, Retry_After=wish), OK)) as server:
         client.request("GET", server.url)

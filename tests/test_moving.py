@@ -9,10 +9,12 @@ import os
 import subprocess
 import tarfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import buildpush
+from buildpush import moving
 from buildpush.cli import run_command
 from buildpush.errors import AuthenticationError, PushError, RegistryError, SettingsError, UnsupportedError
 from buildpush.events import Progress
@@ -582,3 +584,42 @@ def test_the_docker_daemon_is_a_source_and_a_sink(place, registry, need, box):
         assert layers[0] == layers[1]
     finally:
         run("docker", "rmi", "--force", name, copied)
+
+
+@pytest.mark.parametrize("insecure", [("",), "a.test:5000", ("http://a.test",), (" ",)])
+def test_what_is_no_host_is_spoken_to_with_tls_or_refused(place, insecure):
+    """An empty text would mean every host that has no port."""
+    write_layout(image(FIRST), place / "l")
+    with pytest.raises(SettingsError) as caught:
+        buildpush.copy("oci:l", "oci:m", insecure=insecure)
+    assert caught.value.setting == "insecure"
+
+
+def test_without_a_folder_for_its_memory_a_push_says_so_and_goes_on(place, registry, monkeypatch):
+    (place / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "file"))
+    write_layout(image(FIRST), place / "l")
+    result = buildpush.push("oci:l", registry("1"))
+    assert any("nothing is remembered" in note for note in result.notes)
+
+
+def test_the_connector_of_a_host_comes_before_that_of_its_domain():
+    def entry(host):
+        return SimpleNamespace(host=host, identifier=host, where="")
+
+    connectors = SimpleNamespace(entries=(entry("acme.io"), entry("docker.acme.io")))
+    wishes = SimpleNamespace(connector_ref=None)
+    found = moving._chosen(wishes, connectors, {"docker.acme.io", "other.acme.io"})
+    assert {host: one.host for host, one in found.items()} == {
+        "docker.acme.io": "docker.acme.io",
+        "other.acme.io": "acme.io",
+    }
+
+
+def test_a_password_in_a_variable_stands_in_the_way_of_no_connector(place, box, registry, monkeypatch):
+    write_layout(image(FIRST), place / "l")
+    (place / "c.yml").write_text(CONNECTORS.format(name="box", url=box.url, user=box.username))
+    monkeypatch.setenv("BUILDPUSH_SECRET_MINE", box.password.reveal())
+    monkeypatch.setenv("PLUGIN_USERNAME", "somebody")
+    monkeypatch.setenv("PLUGIN_PASSWORD", "of-another-registry")
+    assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest

@@ -75,3 +75,19 @@ def test_the_type_of_the_configuration_is_what_the_manifest_says(box, registry):
     assert registry.request(name.repository, "PUT", "manifests/1", headers=headers, body=mixed).ok
 
     assert receipt(name, registry).config.media_type == DOCKER_CONFIG
+
+
+def test_a_manifest_that_leaves_media_types_out_has_a_receipt_too(box, registry):
+    """Old manifests do; a registry takes them."""
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    pushed = push(image("amd64", b"one"), [name], registry)
+    document = json.loads(pushed.manifest)
+    for entry in (document["config"], *document["layers"]):
+        del entry["mediaType"]
+    bare = json.dumps(document).encode()
+    headers = {"Content-Type": OCI_MANIFEST}
+    registry.request(name.repository, "PUT", "manifests/2", headers=headers, body=bare)
+
+    found = receipt(name.repository.tagged("2"), registry)
+
+    assert (found.digest, found.layers[0].size) == (digest_of(bare), pushed.layers[0].size)

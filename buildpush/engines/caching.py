@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.errors import SettingsError
 from buildpush.images.caches import CacheSpec
-from buildpush.state import private_folder
+from buildpush.locks import locked
+from buildpush.state import alive, private_folder
 
 # Bytes of all caches together; the one that was not used for longest goes first.
 LARGEST: Final = 10 * 1024**3
@@ -47,12 +49,14 @@ class Kept:
         """
         self._make()
         name = hashlib.sha256(whose.encode()).hexdigest()[:32]
-        old, new = self.folder / name, self.folder / f"{name}.{os.getpid()}"
-        shutil.rmtree(new, ignore_errors=True)
-        read = (CacheSpec("local", (("src", str(old)),)),) if (old / "index.json").exists() else ()
+        old = self.folder / name
+        new = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.folder))
         try:
-            yield read, CacheSpec("local", (("dest", str(new)), ("mode", "max")))
-            _replace(old, new)
+            with _read(old) as read:
+                yield read, CacheSpec("local", (("dest", str(new)), ("mode", "max")))
+            if (new / "index.json").exists():
+                _remove(old)
+                _rename(new, old)
         finally:
             shutil.rmtree(new, ignore_errors=True)
         self._shrink()
@@ -66,21 +70,41 @@ class Kept:
             raise SettingsError(message, hint=hint, setting="caching") from error
 
     def _shrink(self) -> None:
-        sizes = {path: _size(path) for path in self.folder.iterdir() if path.is_dir()}
+        sizes = {path: _size(path) for path in self.folder.iterdir() if path.is_dir() and not _is_written(path)}
         for path in sorted(sizes, key=_used):
             if sum(sizes.values()) <= self.largest:
                 return
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             del sizes[path]
 
 
-def _replace(old: Path, new: Path) -> None:
-    """Put *new* in the place of *old*; what another build put there in the meantime is as good."""
-    shutil.rmtree(old, ignore_errors=True)
-    try:
-        new.rename(old)
-    except OSError:
+@contextmanager
+def _read(cache: Path) -> Iterator[tuple[CacheSpec, ...]]:
+    """Give the cache to read, if it is there; nobody removes it in the meantime."""
+    if not (cache / "index.json").exists():
+        yield ()
         return
+    with locked(cache, shared=True):
+        yield (CacheSpec("local", (("src", str(cache)),)),)
+
+
+def _remove(cache: Path) -> None:
+    """Remove a cache, unless another build reads it."""
+    with suppress(OSError), locked(cache, wait=False) as alone:
+        if alone:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def _rename(new: Path, old: Path) -> None:
+    """Put *new* in the place of *old*; what another build reads or has put there is as good."""
+    with suppress(OSError):
+        new.rename(old)
+
+
+def _is_written(path: Path) -> bool:
+    """Return whether a build of a process that is there writes to *path*."""
+    process = path.suffixes[:1]
+    return bool(process) and alive(int(process[0][1:] or 0))
 
 
 def _used(path: Path) -> float:

@@ -227,7 +227,8 @@ class Build:
 
     def _pull(self, reference: Reference) -> None:
         credential = self.credentials[reference.repository.host]
-        login = {"username": credential.username, "password": credential.password.reveal()}
+        said = credential.password.reveal()
+        login = {"identitytoken": said} if credential.identity else {"username": credential.username, "password": said}
         self.around.sink(Log(f"pull {reference}"))
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 

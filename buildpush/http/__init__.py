@@ -425,10 +425,10 @@ class Http:
         return answer.status in _TABLE and order.repeatable and order.attempt < self._retries.attempts
 
     def _seconds(self, attempt: int, answer: Answer | None) -> float:
-        wish = _retry_after(answer.headers) if answer else None
-        if wish is not None:
-            return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
         step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
+        wish = _retry_after(answer.headers) if answer else None
+        if wish:  # 0 says nothing: at once, and so all the time, is no way to spare a host
+            return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
         return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
 
     def _send(self, order: _Order) -> Answer | Stream:

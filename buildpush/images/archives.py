@@ -144,8 +144,7 @@ class _Source:
 
     def _document(self, digest: Digest) -> bytes:
         data = self._files.document(blob_name(digest))
-        if digest.algorithm == "sha256":
-            check_digests([digest], [digest_of(data)], f"the documents in {self._path}")
+        check_digests([digest], [digest_of(data, digest.algorithm)], f"the documents in {self._path}")
         return data
 
 

@@ -80,9 +80,9 @@ class Hashes:
         return self._md5.hexdigest() if self._md5 else None
 
 
-def digest_of(data: bytes) -> Digest:
-    """Return the sha256 digest of *data*."""
-    return Digest(f"sha256:{hashlib.sha256(data).hexdigest()}")
+def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
+    """Return the digest of *data*; the other *algorithm* that OCI knows is sha512."""
+    return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
 
 def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:

@@ -65,6 +65,11 @@ class Tag:
         return self.text
 
 
+def is_digest(text: str) -> bool:
+    """Return whether *text* is a digest."""
+    return bool(_DIGEST.match(text))
+
+
 def check_host(host: str) -> str:
     """Return *host* if it is a host name or address with an optional port.
 

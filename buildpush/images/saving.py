@@ -33,6 +33,7 @@ from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Compress
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Folder
+from buildpush.locks import locked
 
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 _RECORD = 512
@@ -70,10 +71,11 @@ def write_layout(
         wanted, beside = sink.put(target), sink.beside(referrers)
         _write_whole(folder / "oci-layout", _MARK)
         path = folder / "index.json"
-        old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
-        if not references:  # what has no name is replaced then
-            old = [one for one in old if names_of(one) or is_referrer(one, files)]
-        _write_whole(path, _listed(old, wanted, references, beside))
+        with locked(folder):  # else what another writer lists in this moment would be lost
+            old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
+            if not references:  # what has no name is replaced then
+                old = [one for one in old if names_of(one) or is_referrer(one, files)]
+            _write_whole(path, _listed(old, wanted, references, beside))
     return wanted
 
 
@@ -390,9 +392,15 @@ def _member(name: str, data: bytes) -> Iterator[bytes]:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

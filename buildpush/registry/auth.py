@@ -160,10 +160,10 @@ class Keychain:
         return _helped(ran.stdout, f"credential helper {program}")
 
 
-def _helped(text: str, source: str) -> Credential:
+def _helped(text: str, source: str) -> Credential | None:
     document = _document(text, source)
     username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
-    return Credential(username, Secret(secret, source), source, identity=username == _TOKEN_USER)
+    return Credential(username, Secret(secret, source), source, identity=username == _TOKEN_USER) if secret else None
 
 
 def _text(path: Path) -> str:
@@ -190,7 +190,7 @@ def _document(text: str, where: str) -> Mapping[str, Any]:
 
 def _in_auths(document: Mapping[str, Any], host: str, source: str) -> Iterator[Credential]:
     for key, entry in _items(document.get("auths")):
-        if _host_of(key) == host and isinstance(entry, dict):
+        if _host_of(key) == host and not _is_for_part(key) and isinstance(entry, dict):
             found = _entry(entry, source)
             if found:
                 yield found
@@ -218,6 +218,12 @@ def _decoded(text: str, source: str) -> tuple[str, str]:
 
 def _items(value: Any) -> list[tuple[str, Any]]:
     return list(value.items()) if isinstance(value, dict) else []
+
+
+def _is_for_part(key: str) -> bool:
+    """Return whether a key is podman's for some repositories of a host, which may have another login."""
+    path = (key.partition("://")[2] or key).partition("/")[2].strip("/")
+    return path not in {"", "v1", "v2"}
 
 
 def _host_of(key: str) -> str:
@@ -360,7 +366,7 @@ class Login:
                 token = self._tokens.get(scope)
                 if token is not None and f"Bearer {token.text}" != used:
                     return True  # another thread was faster
-                self._tokens[scope] = self._fetch(challenge, challenge.scope or scope)
+                self._tokens[scope] = self._fetch(challenge, wider(challenge.scope, scope))
             self._challenge = Challenge(challenge.scheme, challenge.realm, challenge.service)
             return self.header(scope) != used
 
@@ -416,7 +422,10 @@ class Login:
             form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
             body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            return self._http.request("POST", challenge.realm, headers=headers, body=body, repeatable=True)
+            # Not on to wherever a redirect leads: the body is a credential.
+            return self._http.request(
+                "POST", challenge.realm, headers=headers, body=body, repeatable=True, redirect=False
+            )
         query = [("client_id", "buildpush"), ("service", challenge.service)]
         query += [("scope", one) for one in scope.split()]
         mark = "&" if "?" in challenge.realm else "?"
@@ -433,6 +442,16 @@ class Login:
         seconds = document.get("expires_in")
         lasts = seconds if isinstance(seconds, int | float) and seconds > 0 else _TOKEN_SECONDS
         return _Token(text, self._clock() + max(lasts - _SAFETY_SECONDS, lasts / 2))
+
+
+def wider(asked: str, ours: str) -> str:
+    """Return what the registry *asked* for, and what else the token is for in the very same repositories.
+
+    An answer to a HEAD asks for ``pull`` alone; and a registry may call a repository otherwise than we do.
+    """
+    named = {one.rpartition(":")[0] for one in asked.split()}
+    rest = [one for one in ours.split() if not asked or one.rpartition(":")[0] in named]
+    return " ".join(dict.fromkeys([*asked.split(), *rest]))
 
 
 def _says(answer: Answer) -> str:

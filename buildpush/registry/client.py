@@ -149,7 +149,7 @@ class Registry:
     def open(
         self, repository: Repository, path: str, *, headers: Mapping[str, str] | None = None
     ) -> Iterator[Stream | Answer]:
-        """Give a blob or manifest as a stream, or the answer that refuses it."""
+        """Give a blob as a stream, or the answer that refuses it; an answer of 401 as :class:`AuthenticationError`."""
         url = self.address(repository, path)
         login = self.login(repository.host)
         scope = f"repository:{repository.path}:pull"
@@ -159,6 +159,8 @@ class Registry:
                 yield first
                 return
         with self.http.open("GET", url, headers=headers, authorization=login.header(scope)) as second:
+            if second.status == _UNAUTHORIZED and isinstance(second, Answer):
+                raise login.refused(second)
             yield second
 
     def address(self, repository: Repository, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from buildpush.errors import DigestError, PushError, UnreachableError
 from buildpush.http import Answer, Stream
-from buildpush.images.compression import Hashes, digest_of
+from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
     Manifest,
@@ -20,7 +21,7 @@ from buildpush.images.manifests import (
     read_manifest,
 )
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Image, Index, Platform
-from buildpush.images.references import Reference, Repository
+from buildpush.images.references import Digest, Reference, Repository, is_digest
 from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
@@ -70,9 +71,10 @@ def _manifest(reference: Reference, registry: Registry) -> tuple[bytes, Manifest
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers={"Accept": _ACCEPT})
     if not answer.ok:
         raise refusal(answer, f"{reference} cannot be had")
-    promised = str(reference.digest or answer.headers.get("Docker-Content-Digest", ""))
-    found = digest_of(answer.body)
-    if promised.startswith("sha256:") and promised != str(found):
+    said = answer.headers.get("Docker-Content-Digest", "")
+    promised = reference.digest or (Digest(said) if is_digest(said) else None)
+    found = digest_of(answer.body, promised.algorithm if promised else "sha256")
+    if promised and promised != found:
         message = f"the manifest of {reference} has the digest {found}, but {promised} was promised"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
     return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
@@ -112,8 +114,8 @@ def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) 
     answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull")
     if not answer.ok:
         raise refusal(answer, f"the configuration of {repository} cannot be had")
-    if wanted.digest.algorithm == "sha256":
-        check_digests([wanted.digest], [digest_of(answer.body)], f"the configuration of {repository}")
+    found = digest_of(answer.body, wanted.digest.algorithm)
+    check_digests([wanted.digest], [found], f"the configuration of {repository}")
     return answer.body
 
 
@@ -124,7 +126,8 @@ class _Blob(io.RawIOBase):
         self._repository = repository
         self._registry = registry
         self._wanted = wanted
-        self._hashes = Hashes()
+        self._hash = hashlib.new(wanted.digest.algorithm)
+        self._done = 0  # bytes
         self._open = ExitStack()
         self._stream: Stream | None = None
         self._breaks = 0
@@ -154,14 +157,15 @@ class _Blob(io.RawIOBase):
             except UnreachableError as error:
                 self._go_on_after(error)
                 continue
-            self._hashes.update(block)
+            self._hash.update(block)
+            self._done += len(block)
             if not block:
                 self._check()
             self._breaks = 0  # it got further
             return block
 
     def _begin(self) -> Stream:
-        done = self._hashes.size
+        done = self._done
         headers = {"Range": f"bytes={done}-"} if done else {}
         path = f"blobs/{self._wanted.digest}"
         answer = self._open.enter_context(self._registry.open(self._repository, path, headers=headers))
@@ -185,7 +189,8 @@ class _Blob(io.RawIOBase):
         http.wait(f"the layer {self._wanted.digest}", str(error), self._breaks)
 
     def _check(self) -> None:
-        if self._wanted.digest.algorithm != "sha256" or self._hashes.digest == self._wanted.digest:
+        found = f"{self._wanted.digest.algorithm}:{self._hash.hexdigest()}"
+        if found == str(self._wanted.digest):
             return
-        message = f"the layer {self._wanted.digest} of {self._repository} arrived as {self._hashes.digest}"
+        message = f"the layer {self._wanted.digest} of {self._repository} arrived as {found}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")

@@ -281,6 +281,12 @@ class _Delivery:
         answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
         return answer.headers.get("Docker-Content-Digest") if answer.ok else None
 
+    def _whole(self, answer: Answer, name: Reference, headers: Mapping[str, str]) -> Answer:
+        """Return the answer with the manifest itself."""
+        if answer.body:
+            return answer
+        return self._registry.request(name.repository, "GET", f"manifests/{name.target}", headers=headers)
+
     def _confirmed(self, digest: Digest, media_type: str, name: Reference) -> str | None:
         headers = {"Accept": media_type}
         answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
@@ -288,8 +294,11 @@ class _Delivery:
             answer = self._registry.request(name.repository, "GET", f"manifests/{name.target}", headers=headers)
         if not answer.ok:
             raise refusal(answer, f"{name} was pushed and is not there")
+        if not answer.headers.get("Docker-Content-Digest"):  # the specification lets a registry keep it to itself
+            answer = self._whole(answer, name, headers)
         try:
             _check_answer(answer.headers, digest, name)
+            _check_body(answer, digest, name)
         except DigestError:
             # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
             ours = self._registry.request(name.repository, "HEAD", f"manifests/{digest}", headers=headers)
@@ -297,6 +306,12 @@ class _Delivery:
                 raise
             self._sink(Note(f"{name} was pushed as {digest}, and names another image by now"))
         return answer.headers.get(REPOSITORY_KEY_HEADER)
+
+
+def _check_body(answer: Answer, digest: Digest, name: Reference) -> None:
+    if answer.body and digest_of(answer.body) != digest:
+        message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
+        raise DigestError(message, hint="a proxy in between changes what it passes on, or somebody pushed the same tag")
 
 
 def _described(blob: PushedBlob) -> Descriptor:

@@ -37,6 +37,7 @@ _PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507})
 # What registries answer that do not take a blob in parts.
 _NO_PARTS = frozenset({400, 405, 411, 415, 501})
 _FINAL_CODES = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
+_LEAST = re.compile(r"[0-9]{1,18}\Z")
 _RANGE = re.compile(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
@@ -222,7 +223,9 @@ class _Upload:
         self._unsure = self._resumed = self._doubted = False
         self._in_one_go = self._whole or self._habit.whole
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
-        self._least = min(int(wish), LARGEST_PART) if wish.isdecimal() else 1
+        least = int(wish) if _LEAST.match(wish) else 1
+        self._least = min(least, LARGEST_PART)
+        self._in_one_go = self._in_one_go or least > LARGEST_PART
         self._went_to(answer)
         self._keep()  # some registries keep what they have of a part as well
 

@@ -15,7 +15,7 @@ def build(kept: Kept, whose: str, size: int = 10) -> tuple[str, ...]:
     """Do what a build does: read what is there, write a whole cache; return where it read."""
     with kept.layers_of(whose) as (read, written):
         new = Path(written.field("dest"))
-        new.mkdir(parents=True)
+        new.mkdir(exist_ok=True)
         (new / "index.json").write_text("{}")
         (new / "blob").write_bytes(bytes(size))
     return tuple(spec.field("src") for spec in read)
@@ -38,7 +38,7 @@ def test_a_build_replaces_what_was_kept(tmp_path):
 
 def fail(kept: Kept) -> None:
     with kept.layers_of("a") as (_, written):
-        Path(written.field("dest")).mkdir()
+        Path(written.field("dest"), "blob").touch()
         message = "it broke"
         raise ValueError(message)
 
@@ -78,3 +78,14 @@ def test_a_cache_that_nothing_was_written_to_is_no_error(tmp_path):
     """BuildKit writes none where a build has no layers of its own."""
     with Kept(tmp_path / "not" / "there").layers_of("a") as (read, _):
         assert read == ()
+
+
+def test_builds_of_one_repository_at_once_do_not_disturb_each_other(tmp_path):
+    kept = Kept(tmp_path, largest=1)
+    build(Kept(tmp_path), "a", 100)
+    with kept.layers_of("a") as (read, first), kept.layers_of("a") as (_, second):
+        assert first.field("dest") != second.field("dest")
+        build(kept, "a", 100)  # a third one is done in the meantime
+        assert (Path(read[0].field("src")) / "index.json").exists()
+        assert Path(first.field("dest")).is_dir()
+        assert Path(second.field("dest")).is_dir()

@@ -257,6 +257,15 @@ def test_the_classic_builder_is_used_where_buildx_is_not(folder, paper):
     assert client.removed == [client.built["tag"]]
 
 
+def test_an_identity_token_for_a_base_image_is_no_password(folder, paper):
+    folder.dockerfile("FROM a.test/base\n")
+    client = Paper()
+    find = {"a.test": Credential("<token>", Secret("ident1ty"), "x", identity=True)}.get
+    with pytest.raises(BuildError), paper(Docker({}, answers(buildx=False), find), client).build(folder.request()):
+        pass
+    assert client.pulled == [("a.test/base", {"tag": "latest", "auth_config": {"identitytoken": "ident1ty"}})]
+
+
 def test_the_classic_builder_refuses_build_secrets(folder, paper):
     folder.dockerfile("FROM scratch\n")
     request = folder.request(build_secrets={"x": Secret("s3cr3t-x")})

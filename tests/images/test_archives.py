@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,6 +50,19 @@ def test_a_layout_reads_back(tmp_path, told):
     assert digest_of(found.manifest) == written.digest
     assert [layer.diff_id for layer in found.layers] == [digest_of(FIRST), digest_of(SECOND)]
     assert not found.layers[0].compressed
+
+
+def test_several_writers_of_one_layout_lose_nothing(tmp_path):
+    names = [f"a.test/app:{number}" for number in range(24)]
+
+    def write(name):
+        write_layout(image(name.encode()), tmp_path / "l", [Reference.parse(name)])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, names))
+    listed = json.loads((tmp_path / "l/index.json").read_text())["manifests"]
+    assert len(listed) == len(names)
+    assert not list((tmp_path / "l").rglob(".*"))
 
 
 def test_layers_of_a_layout_can_be_compressed(tmp_path):

@@ -12,8 +12,9 @@ from buildpush.errors import AuthenticationError, EngineMissingError, RegistryEr
 from buildpush.http import Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import Challenge, Credential, Keychain, Login, belongs, read_challenge
+from buildpush.registry.auth import Challenge, Credential, Keychain, Login, belongs, read_challenge, wider
 from buildpush.registry.client import Registry
+from buildpush.sandbox import Sandbox
 from buildpush.secrets import Secret
 
 sandbox = pytest.mark.sandbox
@@ -414,3 +415,38 @@ def test_addresses_of_uploads_are_brought_back_to_the_address_that_works():
         "https://s3.example/up?sig=1",
     ]
     assert parse_qs(urlsplit(found[-1]).query) == {"sig": ["1"]}
+
+
+def test_a_login_for_some_repositories_of_a_host_is_not_one_for_all_of_it():
+    text = auths(q_io__team_a="pw-of-a", q_io="pw-of-all")
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("q.io").password.reveal() == "pw-of-all"
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": auths(q_io__team_a="pw-of-a")}).find("q.io") is None
+
+
+def test_a_helper_that_answers_without_a_secret_knows_nothing(tmp_path):
+    document = json.loads(auths(a_io="pw-file")) | {"credsStore": "x"}
+    write(tmp_path / ".docker/config.json", json.dumps(document))
+    place = Recorded([Ran(0, json.dumps({"Username": "", "Secret": ""}))])
+    assert Keychain(home=tmp_path, place=place).find("a.io").password.reveal() == "pw-file"
+
+
+@sandbox
+def test_an_identity_token_is_not_carried_to_where_a_token_server_redirects(box, http, repository):
+    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-2"), "helper", identity=True)})
+    with Sandbox() as other:
+        box.add_fault("POST", "token", status=307, headers={"Location": f"{other.url}/v2/token"}, times=None)
+        with pytest.raises(RegistryError, match="makes no token"):
+            Registry(http, keychain).check_push(repository)
+        assert not other.requests
+
+
+@pytest.mark.parametrize(
+    ("asked", "ours", "both"),
+    [
+        ("repository:a/b:pull", "repository:a/b:pull,push", "repository:a/b:pull repository:a/b:pull,push"),
+        ("repository:b:pull,push", "repository:a/b:pull,push", "repository:b:pull,push"),
+        ("", "repository:a/b:pull,push", "repository:a/b:pull,push"),
+    ],
+)
+def test_a_new_token_is_for_all_that_the_old_one_was_for(asked, ours, both):
+    assert wider(asked, ours) == both

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import random
+from contextlib import nullcontext
 
 import pytest
 
 from buildpush.errors import DigestError, PushError, RegistryError, UnreachableError
 from buildpush.images.compression import digest_of
-from buildpush.images.model import Image, Index, Platform
+from buildpush.images.model import OCI_MANIFEST, Image, Index, Platform
+from buildpush.images.references import Digest
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
@@ -230,3 +233,12 @@ def test_an_index_in_an_index_is_refused(box, registry, repository, source):
 
     with pytest.raises(PushError, match="another index"):
         pull(repository.tagged("2"), registry)
+
+
+def test_a_digest_by_sha512_is_held_to_as_well(box, registry, repository, source):
+    push(source(b"one").image(), [repository.tagged("1")], registry)
+    data = registry.request(repository, "GET", "manifests/1").body
+    for digest, right in ((f"sha512:{hashlib.sha512(data).hexdigest()}", True), (f"sha512:{'0' * 128}", False)):
+        box.add_fault("GET", "/manifests/", status=200, body=data, headers={"Content-Type": OCI_MANIFEST})
+        with nullcontext() if right else pytest.raises(DigestError):
+            pull(repository.at(Digest(digest)), registry)

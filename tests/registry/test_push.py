@@ -9,6 +9,7 @@ import json
 import random
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -420,6 +421,20 @@ def test_a_tag_that_names_another_digest_is_an_error(box, registry, repository, 
 
     with pytest.raises(DigestError, match="was pushed"):
         push(source(SMALL).image(), [repository.tagged("1")], registry)
+
+
+@pytest.mark.parametrize("body", [b'{"other":1}', None])
+def test_a_registry_that_tells_no_digest_is_asked_for_the_manifest_itself(box, registry, repository, source, body):
+    """The specification lets it keep the header to itself; then only the bytes say what the tag names."""
+    box.add_fault("HEAD", "manifests/1$", status=200, headers={"Content-Length": "0"})
+    if body:
+        box.add_fault("GET", "manifests/1$", status=200, body=body)
+        box.add_fault("HEAD", "manifests/sha256", status=404)
+    with pytest.raises(DigestError, match="was pushed") if body else nullcontext():
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
+    assert [one.path.rpartition("/")[2] for one in box.requests if one.method == "GET" and "manifests" in one.path] == [
+        "1"
+    ]
 
 
 def test_a_tag_that_somebody_else_moved_meanwhile_is_a_note(box, registry, repository, source, events):

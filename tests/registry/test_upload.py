@@ -543,3 +543,18 @@ def test_a_push_tells_what_it_moved(http, keychain, repository, source, memory, 
     assert first.seconds["send"] > 0
     assert second.sent == 0
     assert second.skipped >= len(LARGE)
+
+
+@pytest.mark.parametrize("least", [3_000_000, 20_000_000, "9" * 5000])
+def test_parts_are_as_large_as_the_registry_wants_or_there_are_none(http, source, least):
+    """Above the largest part that we hold, the blob goes in one PATCH; a wish that is no number is none."""
+    data = random.Random(8).randbytes(24_000_000)
+    piece = least if isinstance(least, int) else 0
+    with Sandbox(least_piece=piece) as box:
+        if not piece:
+            box.add_fault("POST", "uploads", status=None, headers={"OCI-Chunk-Min-Length": least})
+        registry = Registry(http, Keychain({box.host: Credential(box.username, box.password, "test")}))
+        repository = Repository(box.host, "docker-local/app")
+        pushed = push(source(data).image(), [repository.tagged("1")], registry, compression="none")
+        assert box.has_blob(pushed.layers[0].digest)
+        assert (len(patches(box)) == 2) == (piece == 20_000_000)  # of layer and configuration
