@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Sink, ignore
@@ -38,7 +38,7 @@ from buildpush.images.model import (
     PushedIndex,
 )
 from buildpush.images.references import Digest, Reference, Repository, Tag
-from buildpush.images.referrers import Referrer, list_tag, with_listed
+from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
 from buildpush.meter import Meter
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 from buildpush.registry.layers import Layers, Options, Work
@@ -142,10 +142,12 @@ class _Delivery:
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
         receipts = _everywhere(references, lambda repository, names: self._image_in(image, repository, names))
+        self._list_itself(image, receipts[0].manifest, references)
         return replace(receipts[0], references=tuple(references))
 
     def index(self, index: Index, references: Sequence[Reference]) -> PushedIndex:
         receipts = _everywhere(references, lambda repository, names: self._index_in(index, repository, names))
+        self._list_itself(index, receipts[0].manifest, references)
         return replace(receipts[0], references=tuple(references))
 
     def _image_in(self, image: Image, repository: Repository, names: list[Reference], prefix: str = "") -> PushedImage:
@@ -180,6 +182,15 @@ class _Delivery:
         except (PushError, AuthenticationError) as error:
             message = f"the referrers did not all arrive in {repository}, so nothing was named there: {error}"
             raise _saying(message, error) from error
+
+    def _list_itself(self, image: Image | Index, manifest: bytes, references: Sequence[Reference]) -> None:
+        """Enter what was pushed into the list of its subject, if it has one and the registry keeps no such lists.
+
+        Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject".
+        """
+        subject = subject_of(manifest)
+        for repository in _by_repository(references) if subject else ():
+            self.list_referrers([Referrer(image, cast("Digest", subject))], repository)
 
     def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
         """Bring one referrer in, under its digest or cosign's tag."""

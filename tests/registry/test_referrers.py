@@ -359,3 +359,13 @@ def test_referrers_of_referrers_without_end_are_an_error(place):
     write_layout(target, place / "deep", ["1"], referrers=chain)
     with pytest.raises(PushError, match="deeper than 8"):
         layout_referrers(place / "deep", open_layout(place / "deep", "1"))
+
+
+def test_a_signature_that_is_copied_alone_is_found_by_its_subject(box, place):
+    """Where a registry keeps no lists, who pushes a manifest with a subject must enter it into the list."""
+    about = write_layout(image(), place / "image")
+    said = artifact((place / "image/blobs/sha256" / about.digest.hex).read_bytes(), b"alone")
+    write_layout(said.image, place / "signature")
+    for source, tag in (("oci:image", "1"), ("oci:signature", "signature")):
+        buildpush.copy(source, f"docker://{box.host}/docker-local/app:{tag}")
+    assert [one["digest"] for one in _listed(box, about.digest)] == [str(said.digest)]
