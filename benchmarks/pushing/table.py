@@ -72,14 +72,16 @@ def measure(wish: Wish) -> None:
 def _kept(wish: Wish, now: str) -> list[str]:
     """Return the lines of other rows that were measured under the same circumstances as *now*'s."""
     before, *lines = wish.save.read_text(encoding="utf-8").splitlines() if wish.save else [now]
-    if _circumstances(before) != _circumstances(now):
+    if not _alike(json.loads(before), json.loads(now)):
         return []
     return [line for line in lines if json.loads(line)["row"] not in wish.rows]
 
 
-def _circumstances(line: str) -> dict[str, Any]:
-    facts = json.loads(line)
-    return facts | {"machine": {name: said for name, said in facts["machine"].items() if name != "date"}}
+def _alike(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Return whether two runs were on one machine with the same programs, as far as both name them."""
+    named = before["machine"].keys() & now["machine"].keys() - {"date"}
+    same = all(before["machine"][name] == now["machine"][name] for name in named)
+    return same and all(before[name] == now[name] for name in ("megabytes", "rounds"))
 
 
 def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
