@@ -352,7 +352,13 @@ def _document(wanted: bool) -> Iterator[dict[str, Any]]:
         raise
     finally:
         if wanted:
-            click.echo(json.dumps(redacted(document), indent=2, ensure_ascii=False))
+            click.echo(_as_json(document))
+
+
+def _as_json(document: dict[str, Any]) -> str:
+    """Return a document as JSON; bytes of a file's name that are no UTF-8 are escaped, or no program could read it."""
+    text = json.dumps(redacted(document), indent=2, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _around_json(loaded: Loaded) -> dict[str, Any]:
@@ -599,7 +605,7 @@ def _show_build(name: str, number: str, project: str, **server: str | None) -> N
     from buildpush.session import Session
 
     document = show_build(name, number, project, Session.default(), **server)
-    click.echo(json.dumps(redacted(document), indent=2, ensure_ascii=False))
+    click.echo(_as_json(document))
 
 
 @command("Run an Artifactory to practise on.")

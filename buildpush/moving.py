@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _UNKNOWN: Final = "unknown"
 
 _VARIABLE: Final = "PLUGIN_PASSWORD"
+_LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +292,7 @@ def _reached(
 ) -> Iterator[Reach]:
     """Open what the locations need, and close it at the end; Ctrl-C breaks the connections first."""
     session.state.sweep()
+    _note_variables(session, story)
     connectors = _connectors(session, wishes)
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))
     chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
@@ -307,6 +309,13 @@ def _reached(
         except KeyboardInterrupt:
             http.cancel()
             raise
+
+
+def _note_variables(session: Session, story: Story) -> None:
+    """Say which variables of a step have no say here: only the login is read."""
+    left = sorted(name for name in session.env if name.startswith("PLUGIN_") and name not in _LOGIN)
+    if left:
+        story(Note(f"variables of a step say nothing here: {', '.join(left)}; use flags"))
 
 
 def _insecure(wishes: Wishes) -> frozenset[str]:
@@ -386,7 +395,7 @@ def _logins(
 def _said(wishes: Wishes, vault: Vault) -> tuple[str, Secret, str] | None:
     """Return user, password and who said them: flags, else the variables that a step would read."""
     if wishes.username is None and wishes.password is None:
-        username, password = vault.env.get("PLUGIN_USERNAME"), vault.env.get(_VARIABLE)
+        username, password = map(vault.env.get, _LOGIN)
         if username and password:
             return username, Secret(password, _VARIABLE), _VARIABLE
         return None

@@ -16,7 +16,7 @@ import pytest
 import buildpush
 from buildpush import moving
 from buildpush.cli import run_command
-from buildpush.errors import AuthenticationError, PushError, RegistryError, SettingsError, UnsupportedError
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, SettingsError, UnsupportedError
 from buildpush.events import Progress
 from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.compression import digest_of
@@ -623,3 +623,64 @@ def test_a_password_in_a_variable_stands_in_the_way_of_no_connector(place, box, 
     monkeypatch.setenv("PLUGIN_USERNAME", "somebody")
     monkeypatch.setenv("PLUGIN_PASSWORD", "of-another-registry")
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest
+
+
+@pytest.mark.parametrize("damage", ["cut", "bytes", "swapped"])
+def test_a_damaged_archive_of_compressed_layers_is_refused_and_no_tag_moves(place, box, registry, damage):
+    """It names no digest of them: only the diff IDs say what they hold."""
+    write_layout(image(FIRST, SECOND), place / "l", compression="gzip")
+    buildpush.copy("oci:l", "docker-archive:whole.tar:app:1")
+    with tarfile.open(place / "whole.tar") as tar:
+        members = [(one, tar.extractfile(one).read() if one.isfile() else b"") for one in tar]
+    with tarfile.open(place / "d.tar", "w") as tar:
+        for member, content in members:
+            data = content
+            if member.name == "manifest.json" and damage == "swapped":
+                (entry,) = json.loads(content)
+                data = json.dumps([entry | {"Layers": entry["Layers"][::-1]}]).encode()
+            elif content[:2] == b"\x1f\x8b" and damage != "swapped":
+                data = content[:-12] if damage == "cut" else content[:20] + b"XX" + content[22:]
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    with pytest.raises(DigestError):
+        buildpush.push("docker-archive:d.tar", registry("1"))
+    assert box.digest("docker-local/app", "1") is None
+
+
+@pytest.mark.parametrize("part", ["config", "layers"])
+def test_a_layout_that_promises_other_sizes_is_not_copied(place, part):
+    write_layout(image(FIRST), place / "l")
+    index = json.loads((place / "l/index.json").read_text())
+    (entry,) = index["manifests"]
+    document = json.loads((place / "l/blobs" / entry["digest"].replace(":", "/")).read_text())
+    (document["config"] if part == "config" else document["layers"][0])["size"] += 1
+    data = json.dumps(document).encode()
+    (place / "l/blobs/sha256" / digest_of(data).hex).write_bytes(data)
+    index["manifests"] = [entry | {"digest": str(digest_of(data)), "size": len(data)}]
+    (place / "l/index.json").write_text(json.dumps(index))
+    with pytest.raises((DigestError, PushError), match="promised"):
+        buildpush.copy("oci:l", "oci-archive:copy.tar")
+    assert not (place / "copy.tar").exists()
+
+
+def test_a_fifo_in_place_of_a_file_is_refused_at_once(place, registry):
+    write_layout(image(FIRST), place / "l")
+    (blob,) = [path for path in (place / "l/blobs/sha256").iterdir() if path.stat().st_size == len(FIRST)]
+    blob.unlink()
+    os.mkfifo(blob)
+    with pytest.raises(PushError, match="no ordinary file"):
+        buildpush.push("oci:l", registry("1"))
+
+
+def test_variables_of_a_step_that_say_nothing_to_a_push_are_named(place, registry, monkeypatch):
+    write_layout(image(FIRST), place / "l")
+    monkeypatch.setenv("PLUGIN_DRY_RUN", "true")
+    result = buildpush.push("oci:l", registry("1"))
+    assert any("PLUGIN_DRY_RUN" in note for note in result.notes)
+
+
+def test_json_is_utf8_whatever_a_file_is_called(place, registry, capsysbinary):
+    folder = os.fsdecode(b"n\xff")
+    write_layout(image(FIRST), place / folder)
+    assert run_command(["push", f"oci:{folder}", registry("1"), "--json"]) == 0
+    assert json.loads(capsysbinary.readouterr().out.decode())

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from buildpush.errors import BadNameError, PushError
+from buildpush.errors import BadNameError, DigestError, PushError
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
     Manifest,
     check_digests,
+    compression_of,
     describe_layers,
     diff_ids,
     platform_of,
@@ -32,6 +33,7 @@ from buildpush.images.model import (
     Layer,
     Platform,
 )
+from buildpush.images.proof import Proven
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
 from buildpush.images.spans import Folder, Tar
@@ -132,6 +134,7 @@ class _Source:
             message = f"{self._path} has an image without configuration"
             raise PushError(message)
         config = self._document(manifest.config.digest)
+        _check_size(len(config), manifest.config.size, f"the configuration in {self._path}")
         names = [blob_name(one.digest) for one in manifest.layers]
 
         def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
@@ -146,6 +149,12 @@ class _Source:
         data = self._files.document(blob_name(digest))
         check_digests([digest], [digest_of(data, digest.algorithm)], f"the documents in {self._path}")
         return data
+
+
+def _check_size(found: int, promised: int, what: str) -> None:
+    if found != promised:
+        message = f"{what} has {found} bytes, but {promised} were promised"
+        raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
 
 def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
@@ -244,9 +253,16 @@ def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
             with tar.open(names[at]) as reader:
-                yield at, cast("BinaryIO", reader)
+                yield at, _proven(cast("BinaryIO", reader), layers[at], f"{tar.path}: layer {at + 1}")
 
     return Image(config, layers, blobs, platform_of(config))
+
+
+def _proven(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
+    """Return *reader*; where it gives compressed bytes, of which nobody said a digest, it looks into them."""
+    if not layer.compressed or layer.diff_id is None:
+        return reader
+    return cast("BinaryIO", Proven(reader, compression_of(layer.media_type), layer.diff_id, what))
 
 
 def _type_of(tar: Tar, name: str) -> str:

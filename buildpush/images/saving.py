@@ -260,6 +260,9 @@ def _through(compressing: Compressing, file: IO[bytes]) -> Compressed:
 
 
 def _check(layer: Layer, kind: Compression, found: Compressed) -> None:
+    if kind == "none" and layer.size not in {None, found.size}:
+        message = f"a layer has {found.size} bytes, but {layer.size} were promised"
+        raise DigestError(message, hint="the image is damaged: build or fetch it again")
     if layer.digest and kind == "none" and layer.digest.algorithm == "sha256":
         check_digests([layer.digest], [found.digest], "the source's digests")
     if layer.diff_id and not layer.compressed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ def reading(path: Path) -> Iterator[None]:
         raise PushError(message) from error
 
 
+def _refuse_special(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        message = f"{path} is no ordinary file"
+        raise PushError(message, hint="layouts and archives are made of files; it may be a folder, FIFO or device")
+
+
 class Slice(io.RawIOBase):
     """A part of a file, or all of it: any number of them may be open at once."""
 
@@ -44,8 +51,11 @@ class Slice(io.RawIOBase):
         self._path = path
         self._file = -1  # closing one that could not be opened is no mistake
         with reading(path):
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            whole = Span(0, os.fstat(self._file).st_size)
+            # Without waiting: a FIFO would have us wait for somebody to write, whatever signals come.
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            about = os.fstat(self._file)
+            _refuse_special(path, about.st_mode)
+            whole = Span(0, about.st_size)
         self._at = (span or whole).offset
         self._end = self._at + (span or whole).size
 

@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -425,8 +426,6 @@ def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
 
 def unreadable() -> tuple[type[Exception], ...]:
     """Return what the standard library and the codecs raise for bytes that are no tar."""
-    import zlib
-
     own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
     with suppress(ImportError):
         from isal import isal_zlib
@@ -438,6 +437,13 @@ def unreadable() -> tuple[type[Exception], ...]:
 def _zstandard() -> ModuleType:
     """Return the module of zstd: the standard library's, before Python 3.14 its backport."""
     return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+def decompressor(kind: str) -> Callable[[], Any]:
+    """Return what makes decompressors of a stream of *kind*, gzip or zstd."""
+    if kind == "zstd":
+        return cast("Callable[[], Any]", _zstandard().ZstdDecompressor)
+    return partial(zlib.decompressobj, zlib.MAX_WBITS | 16)
 
 
 HEAD = 6
