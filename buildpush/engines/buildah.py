@@ -139,6 +139,7 @@ class _Build:
         self._run(["build", *self._flags(request), "--tag", tag, str(request.context)], self._private())
         self._run(["push", tag, f"docker-archive:{archive}"])
         found = open_docker_archive(archive)
+        found = replace(found, config=_without_container(found.config))
         return replace(found, platform=platform) if platform else found
 
     def forget(self) -> None:
@@ -154,7 +155,8 @@ class _Build:
 
     def _flags(self, request: BuildRequest) -> list[str]:
         # A layer for each instruction, as other engines make them: one that did not change is not sent again.
-        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "oci", "--layers"]
+        # Docker's form, since OCI's has no room for HEALTHCHECK, SHELL and ONBUILD.
+        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", "--layers"]
         said.append("--identity-label=false")  # the same image whoever builds it
         if request.created is not None:
             said += ["--timestamp", str(request.created)]
@@ -189,6 +191,14 @@ class _Build:
     def _show(self, line: str) -> None:
         if line.strip():
             self._around.sink(Log(line))
+
+
+def _without_container(config: bytes) -> bytes:
+    """Return a configuration without the container that built it, whose names are others each time."""
+    document = json.loads(config)
+    document = {key: value for key, value in document.items() if not key.startswith("container")}
+    document["config"].pop("Hostname", None)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _is_root() -> bool:

@@ -255,6 +255,8 @@ def _object(data: bytes, what: str) -> Mapping[str, Any]:
 
 def _descriptors(document: Mapping[str, Any], key: str) -> tuple[Descriptor, ...]:
     listed = document.get(key)
+    if listed is None and key in document:
+        return ()  # as BuildKit writes an image without layers
     if not isinstance(listed, list):
         message = f"the image's manifest has no list {key!r}"
         raise PushError(message)

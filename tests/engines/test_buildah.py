@@ -59,7 +59,7 @@ def test_a_request_becomes_flags_and_a_storage_of_its_own(built, folder):
     )
     words = " ".join(call.argv)
     assert "--build-arg A=1,2 --label l=m n --target t --platform linux/arm64 --no-cache" in words
-    assert "--isolation chroot --format oci --layers --identity-label=false --timestamp 1700000000" in words
+    assert "--isolation chroot --format docker --layers --identity-label=false --timestamp 1700000000" in words
     assert call.argv[-1] == str(folder.root)
     storage = call.argv[call.argv.index("--root") + 1]
     assert f"buildpush-{os.getpid()}-" in storage

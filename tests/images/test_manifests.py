@@ -105,6 +105,13 @@ def test_the_platform_comes_from_the_configuration():
     assert platform_of(b"{}") == Platform("linux", "amd64")
 
 
+def test_an_image_without_layers_may_say_so_with_null():
+    """As BuildKit writes it."""
+    data = image_manifest(CONFIG, [], OCI_MANIFEST)
+    assert b'"layers":[]' in data
+    assert read_manifest(data.replace(b'"layers":[]', b'"layers":null')).layers == ()
+
+
 def test_layers_are_described_with_their_instructions():
     manifest = read_manifest(image_manifest(CONFIG, [LAYER], OCI_MANIFEST))
     config = json.dumps(

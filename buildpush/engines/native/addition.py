@@ -5,7 +5,7 @@ Source: what BuildKit does; each rule was seen there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,8 +27,8 @@ class Tree(Protocol):
         """Return what *path* is."""
         ...
 
-    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
-        """Return for the paths of its files with several names the same thing where they are one file."""
+    def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
+        """Return for those of *entries*, which are what is below *path*, the same thing where they are one file."""
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:
@@ -111,7 +111,13 @@ class Addition:
         else:
             for entry in entries:
                 self._place(entry)
-        self._links |= {name: (path, link) for name, link in tree.hard_links(entries).items()}
+        self._link(tree.hard_links(path, entries))
+
+    def _link(self, links: Mapping[str, object]) -> None:
+        """Make one file of those paths that *links* has the same thing for."""
+        fresh: dict[object, object] = {}  # copied twice, they are two files
+        for path, link in links.items():
+            self._links[path] = self.files.links[path] = fresh.setdefault(link, object())
 
     def _put_all(self, target: str, entries: Iterable[Entry]) -> None:
         """Put a folder's entries where nothing is yet."""
@@ -130,14 +136,18 @@ class Addition:
         target = self.files.resolve(destination)
         looks = replace(self.looks, mode=None)
         implied = replace(looks, owner=None)
-        self.folder(target, looks=implied)
-        for entry in unpacked(archive):
+        self.folder(target, looks=looks)
+        seen = Files()
+        landed: dict[str, str] = {}
+        for entry in unpacked(archive, seen):
             parent, _, name = rooted(entry.path).rpartition("/")
             folder = self.files.resolve(f"{target}/{parent}")
             self.folder(folder, looks=implied)
             path = f"{folder}/{name}".lstrip("/")
+            landed[entry.path] = path
             # As tar does: an entry replaces what has another kind.
             self._put(looks.of(entry, path))
+        self._link({landed[name]: link for name, link in seen.links.items()})
 
     def folder(self, path: str, *, modified: int | None = None, looks: Looks | None = None) -> None:
         """Make the folder *path*, links resolved before, and those above it, where they are not there yet.
@@ -171,7 +181,6 @@ class Addition:
         if there and (entry.kind == "folder") != (there.kind == "folder"):
             message = f"/{entry.path} is a {there.kind} in the image and a {entry.kind} in what is copied"
             raise BuildError(message, hint="choose another destination")
-        self._links.pop(entry.path, None)
         self._put(entry)
 
     def _put(self, entry: Entry) -> None:
@@ -183,6 +192,7 @@ class Addition:
             self._added = {path: kept for path, kept in self._added.items() if not path.startswith(inside)}
             self._folders = {path for path in self._folders if not f"{path}/".startswith(inside)}
         self.files.put(entry)
+        self._links.pop(entry.path, None)
         self._added[entry.path] = entry
         self._folders.add(entry.path.rpartition("/")[0])
         self._implied.discard(entry.path)

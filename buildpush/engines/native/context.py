@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
@@ -119,7 +119,7 @@ class Context:
             raise ContextError(message, setting="context")
         return self._entry(path, path, found)
 
-    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
+    def hard_links(self, _path: str, entries: Sequence[Entry]) -> dict[str, object]:
         """Return for the paths of files with several names the same thing where they are one file."""
         files = [(path, content) for path, *_, content in entries if type(content) is OnDisk and content.names > 1]
         inodes = {content.inode for _, content in files}

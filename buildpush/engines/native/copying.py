@@ -39,15 +39,15 @@ def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> 
     path = scene.path(scene.expand(instruction.rest, instruction.line))
     draft = scene.draft
     draft.config["WorkingDir"] = path
-    resolved = draft.files.resolve(path)
-    there = draft.files.get(resolved)
-    if there and there.kind == "folder":
+    if path == "/":
         draft.note(f"WORKDIR {path}")
         return
+    resolved = draft.files.resolve(path)
     owner = _owner(scene, str(draft.config.get("User") or ""), instruction.line)
     addition = Addition(draft.files, Looks(owner))
     with _located(scene, instruction.line):
         addition.folder(resolved, modified=created or 0)
+    # Also where the folder was there, and the layer is empty: BuildKit's history says so.
     draft.add(f"WORKDIR {path}", addition.entries())
 
 
@@ -88,9 +88,14 @@ def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: Fi
                 addition.copy(tree, source, target.path, into=target.into)
     entries = addition.entries()
     if linked:
-        for entry in entries:
-            draft.files.put(entry)
-    draft.add(f"{instruction.name}{shown} {' '.join(words)} # buildkit", entries)
+        draft.files.put_all(addition.files, entries)
+    draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
+
+
+def _as_said(word: str) -> str:
+    """Return a word of COPY as the history has it: of a heredoc the name alone."""
+    match = _HEREDOC.match(word)
+    return f"<<{match[1]}" if match else word
 
 
 def _is_folder(destination: str) -> bool:

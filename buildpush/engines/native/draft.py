@@ -113,19 +113,15 @@ class Draft:
         """What the layers leave; base layers are read once, when this is first asked."""
         if self._files is None:
             self._files = Files()
-            for source in self.layers:
-                self._look_into(source, self._files)
+            for source in self.layers:  # of a base image: whoever made a layer here has asked before
+                self._look_into(cast("Borrowed", source), self._files)
         return self._files
 
     @staticmethod
-    def _look_into(source: Own | Borrowed, files: Files) -> None:
-        if isinstance(source, Borrowed):
-            about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
-            identity = str(source.layer.digest or source.layer.diff_id or "")
-            files.apply(Archive(about, partial(_opened, source), identity))
-        else:
-            for entry in source.entries:
-                files.put(entry)
+    def _look_into(source: Borrowed, files: Files) -> None:
+        about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
+        identity = str(source.layer.digest or source.layer.diff_id or "")
+        files.apply(Archive(about, partial(_opened, source), identity))
 
     def note(self, created_by: str, *, layer: bool = False) -> None:
         """Add a line to the history."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NoReturn
 
 from buildpush.errors import BuildError, ContextError
 from buildpush.images.dockerignore import regular_expression, split_at_wildcard
@@ -25,14 +25,16 @@ class Files:
 
     Args:
         entries: taken over, not copied.
+        links: for the paths of files with several names the same thing where they are one file; taken over too.
     """
 
-    def __init__(self, entries: dict[str, Entry] | None = None) -> None:
+    def __init__(self, entries: dict[str, Entry] | None = None, links: dict[str, object] | None = None) -> None:
         self.entries = entries if entries is not None else {}
+        self.links = links if links is not None else {}
 
     def copy(self) -> Files:
         """Return the same files, to be changed apart."""
-        return Files(dict(self.entries))
+        return Files(dict(self.entries), dict(self.links))
 
     def get(self, path: str) -> Entry | None:
         """Return what *path* is, a link as itself; the root is always there."""
@@ -48,15 +50,26 @@ class Files:
         there = self.entries.get(entry.path)
         if there and there.kind == "folder" and entry.kind != "folder":
             self.remove(entry.path)
+        self.links.pop(entry.path, None)
         self.entries[entry.path] = entry
+
+    def put_all(self, files: Files, entries: Iterable[Entry]) -> None:
+        """Put a layer of *entries* on top, which are on *files* already, a hard link as the file it is."""
+        for entry in entries:
+            self.put(files.get(entry.path) or entry)
+        self.links |= files.links
 
     def remove(self, path: str, *, itself: bool = True) -> None:
         """Remove what is below *path*, and *path* itself unless told otherwise."""
         inside = f"{path}/" if path else ""
         for name in [name for name in self.entries if name.startswith(inside)]:
-            del self.entries[name]
+            self._forget(name)
         if itself:
-            self.entries.pop(path, None)
+            self._forget(path)
+
+    def _forget(self, path: str) -> None:
+        self.entries.pop(path, None)
+        self.links.pop(path, None)
 
     def apply(self, archive: Archive) -> None:
         """Put the layer *archive* on top, deletions included.
@@ -75,26 +88,30 @@ class Files:
             self.remove(folder, itself=False)
         elif name.startswith(_WHITEOUT):
             self.remove(f"{folder}/{name[len(_WHITEOUT) :]}".lstrip("/"))
-        elif entry := self.entry_of(archive, ordinal, member, path):
+        elif member.islnk():
+            self.link(member, path)
+        elif entry := entry_of(archive, ordinal, member, path):
             self.put(entry)
 
-    def entry_of(self, archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str) -> Entry | None:
-        """Return the entry that a tar's *member* is, at *path*; ``None`` for devices and the root."""
-        if not path:
-            return None
-        kind = _kind(member)
-        content: Content = InTar(archive, ordinal) if kind == "file" else b""
-        size = member.size if kind == "file" else 0
-        if kind == "hard":
-            file = self.get(rooted(member.linkname))
-            if file is None or file.kind != "file":
-                return None
-            kind, content, size = "file", file.content, file.size
-        if kind is None:
-            return None
-        target = member.linkname if kind == "link" else ""
-        mode = 0o777 if kind == "link" else member.mode & 0o7777
-        return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, content)
+    def link(self, member: tarfile.TarInfo, path: str) -> list[Entry]:
+        """Give a file one more name, *path*, as a tar's *member* says; it looks as the member does, by all its names.
+
+        Returns:
+            What the file is now, by each name; nothing where there is no such file.
+        """
+        name = rooted(member.linkname)
+        file = self.get(name)
+        if file is None or file.kind != "file" or not path:
+            return []
+        link = self.links.setdefault(name, object())
+        names = [path, *(known for known, other in self.links.items() if other is link and known != path)]
+        mode, when = member.mode & 0o7777, int(member.mtime)
+        file = file._replace(mode=mode, uid=member.uid, gid=member.gid, modified=when)
+        found = [file._replace(path=one) for one in names]
+        for entry in found:
+            self.put(entry)
+            self.links[entry.path] = link
+        return found
 
     def resolve(self, path: str, *, last: bool = True) -> str:
         """Return *path* with links resolved as a program in the image would; what is not there stays as it is.
@@ -158,9 +175,11 @@ class Files:
         """Return what *path* is."""
         return self.get(path) or ROOT
 
-    def hard_links(self, entries: Iterable[Entry]) -> dict[str, object]:
-        """Return for the paths of files the same thing where they are one file."""
-        return {entry.path: entry.content for entry in entries if isinstance(entry.content, InTar)}
+    def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
+        """Return for those of *entries*, which are what is below *path*, the same thing where they are one file."""
+        inside = f"{path}/" if path else ""
+        links = [self.links.get(name) for name in in_order(name for name in self.entries if name.startswith(inside))]
+        return {entry.path: link for entry, link in zip(entries, links, strict=True) if link} if self.links else {}
 
     def below(self, path: str, target: str = "") -> Iterator[Entry]:
         """Give everything below the folder *path*, which the entries call *target*, folders before what is in them."""
@@ -202,7 +221,7 @@ def _kind(member: tarfile.TarInfo) -> Kind | None:
         return "folder"
     if member.issym():
         return "link"
-    return "hard" if member.islnk() else None
+    return None
 
 
 def rooted(path: str) -> str:
@@ -210,20 +229,36 @@ def rooted(path: str) -> str:
     return posixpath.normpath(f"/{path}").lstrip("/")
 
 
-def unpacked(archive: Archive) -> Iterator[Entry]:
-    """Give what the tar *archive* holds, in its order; hard links as the files they are.
+def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str) -> Entry | None:
+    """Return the entry that a tar's *member* is, at *path*; ``None`` for hard links, devices and the root."""
+    kind = _kind(member)
+    if not path or kind is None:
+        return None
+    content: Content = InTar(archive, ordinal) if kind == "file" else b""
+    size = member.size if kind == "file" else 0
+    target = member.linkname if kind == "link" else ""
+    mode = 0o777 if kind == "link" else member.mode & 0o7777
+    return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, content)
+
+
+def unpacked(archive: Archive, seen: Files) -> Iterator[Entry]:
+    """Give what the tar *archive* holds, in its order, and put it on *seen*; a file again when it gets another name.
 
     Raises:
-        BuildError: it is no tar, or holds a device or FIFO.
+        BuildError: it is no tar, or holds a device, a FIFO, or a hard link to something that is not in it.
     """
-    seen = Files()
     with members(archive) as found:
         for ordinal, member, _ in found:
             path = rooted(member.name)
-            if _kind(member) is None:
-                message = f"{archive.about} holds {path}, a device or FIFO, which needs root to unpack"
-                raise BuildError(message, hint="use engine: docker, or leave it out of the archive")
-            entry = seen.entry_of(archive, ordinal, member, path)
-            if entry:
+            if member.islnk():
+                yield from seen.link(member, path) or _refuse(archive, path, "a hard link to what is not in it")
+            elif _kind(member) is None:
+                _refuse(archive, path, "a device or FIFO, which needs root to unpack")
+            elif entry := entry_of(archive, ordinal, member, path):
                 seen.put(entry)
                 yield entry
+
+
+def _refuse(archive: Archive, path: str, what: str) -> NoReturn:
+    message = f"{archive.about} holds {path}, {what}"
+    raise BuildError(message, hint="use engine: docker, or leave it out of the archive")
