@@ -244,10 +244,13 @@ class Build:
                 raise buildkit.failure("\n".join([*log[:-1], f"ERROR: {text}"]), self.request)
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
-        """Give *parts*; a daemon that goes away in the middle is an error of the build."""
+        """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
         try:
             yield from parts
         except failures() as error:
+            if explained := getattr(error, "explanation", None):
+                log = f"ERROR: {redact(str(explained))}"
+                raise buildkit.failure(log, self.request) from error
             message = f"the Docker daemon went away: {redact(str(error))}"
             raise BuildError(message, hint="see its log; then run again") from error
 

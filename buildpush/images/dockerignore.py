@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,16 @@ def parse(content: bytes, path: str = ".dockerignore") -> Ignore:
         message = f"it is larger than {LARGEST} bytes"
         raise ContextError(message, where=path)
     lines = content.decode("utf-8-sig", errors="surrogateescape").split("\n")
-    found = (_pattern(line, number, path) for number, line in enumerate(lines, 1) if not line.startswith("#"))
+    return read_patterns(["" if line.startswith("#") else line for line in lines], path)
+
+
+def read_patterns(lines: Iterable[str], path: str) -> Ignore:
+    """Return the patterns of *lines*, which are said in *path*.
+
+    Raises:
+        ContextError: a pattern is malformed.
+    """
+    found = (_pattern(line, number, path) for number, line in enumerate(lines, 1))
     return Ignore(tuple(pattern for pattern in found if pattern), path)
 
 

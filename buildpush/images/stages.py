@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Final
 
 from buildpush.errors import BadNameError, DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Stage
@@ -17,6 +18,7 @@ PLATFORM_ARGUMENTS = (
     *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
 )
 _IMAGE = "docker-image://"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -52,15 +54,28 @@ def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a stage begins: another *stage*, an *image* in a registry, or neither: ``scratch``."""
+    """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
+
+    Attributes:
+        context: folder or address of a further context that is no image.
+    """
 
     stage: Stage | None = None
     image: str | None = None
+    context: str | None = None
     platform: str | None = None
 
 
-def origin(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None]) -> Origin:
+def origin(
+    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
+) -> Origin:
     """Return what the FROM of *stage* means when global arguments have these *values*.
+
+    Args:
+        dockerfile: of the stage.
+        stage: whose FROM it is.
+        values: of the global arguments.
+        contexts: further ones, which come before stages and images of their names.
 
     Raises:
         DockerfileError: the base's name is empty, or a substitution is malformed.
@@ -71,18 +86,22 @@ def origin(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None
         message = f"the base name {stage.base} is blank"
         hint = "give the argument a default before FROM, or set it in buildArgs"
         raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
+    if base in contexts:
+        return replace(_behind(contexts[base]), platform=platform)
     earlier = dockerfile.stage(base, before=stage.number)
     if earlier:
         return Origin(stage=earlier, platform=platform)
     return Origin(image=None if base == "scratch" else base, platform=platform)
 
 
-def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int) -> Origin:
-    """Return what ``--from=NAME`` in *stage* means: an earlier stage by name or number, else an image.
+def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+    """Return what ``--from=NAME`` in *stage* means: one of *contexts*, a stage by name or number, else an image.
 
     Raises:
         DockerfileError: the number is not that of an earlier stage, or it is the stage itself.
     """
+    if name in contexts:
+        return _behind(contexts[name])
     if _NUMBER.match(name):
         if int(name) < stage.number:
             return Origin(stage=dockerfile.stages[int(name)])
@@ -95,8 +114,16 @@ def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int) -> Origin
     return Origin(stage=earlier) if earlier else Origin(image=None if name == "scratch" else name)
 
 
-def needed(dockerfile: Dockerfile, target: str | None, given: Mapping[str, str]) -> tuple[Stage, ...]:
+def needed(
+    dockerfile: Dockerfile, target: str | None, given: Mapping[str, str], contexts: Mapping[str, str] = _NONE
+) -> tuple[Stage, ...]:
     """Return the stages that building *target* takes, in file order.
+
+    Args:
+        dockerfile: as parsed.
+        target: stage to build.
+        given: build arguments.
+        contexts: further ones, which come before stages and images of their names.
 
     Raises:
         DockerfileError: the target is not there, or a FROM cannot be resolved.
@@ -108,27 +135,26 @@ def needed(dockerfile: Dockerfile, target: str | None, given: Mapping[str, str])
         stage = open_ends.pop()
         if stage.number not in wanted:
             wanted[stage.number] = stage
-            open_ends += [found.stage for found in _origins(dockerfile, stage, values) if found.stage]
+            open_ends += [found.stage for found in _origins(dockerfile, stage, values, contexts) if found.stage]
     return tuple(wanted[number] for number in sorted(wanted))
 
 
-def _origins(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None]) -> Iterator[Origin]:
+def _origins(
+    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str]
+) -> Iterator[Origin]:
     """Give what *stage* begins from and what it copies from."""
-    yield origin(dockerfile, stage, values)
+    yield origin(dockerfile, stage, values, contexts)
     for instruction in stage.instructions:
         names = [instruction.flags["from"]] if instruction.name == "COPY" and "from" in instruction.flags else []
         if instruction.name == "RUN":
             names = re.findall(r"(?:^|,)from=([^,\n]+)", instruction.flags.get("mount", ""), re.MULTILINE)
         for name in names:
             if "$" not in name:  # BuildKit does not replace variables there either
-                yield source(dockerfile, stage, name, instruction.line)
+                yield source(dockerfile, stage, name, instruction.line, contexts)
 
 
 def base_images(
-    dockerfile: Dockerfile,
-    target: str | None,
-    given: Mapping[str, str],
-    contexts: Mapping[str, str] = MappingProxyType({}),
+    dockerfile: Dockerfile, target: str | None, given: Mapping[str, str], contexts: Mapping[str, str] = _NONE
 ) -> tuple[Reference, ...]:
     """Return the images of registries that building *target* takes, each once, in file order.
 
@@ -145,20 +171,16 @@ def base_images(
         return ()
     values = global_arguments(dockerfile, given)
     found: dict[Reference, None] = {}
-    for stage in needed(dockerfile, target, given):
-        for begins in _origins(dockerfile, stage, values):
-            image = begins.image and _behind(begins.image, contexts)
-            if image:
-                found[_reference(dockerfile, stage, image)] = None
+    for stage in needed(dockerfile, target, given, contexts):
+        for begins in _origins(dockerfile, stage, values, contexts):
+            if begins.image:
+                found[_reference(dockerfile, stage, begins.image)] = None
     return tuple(found)
 
 
-def _behind(image: str, contexts: Mapping[str, str]) -> str | None:
-    """Return the image that *image* means where contexts have names; ``None`` where it is one that is no image."""
-    place = contexts.get(image)
-    if place is None:
-        return image
-    return place.removeprefix(_IMAGE) if place.startswith(_IMAGE) else None
+def _behind(place: str) -> Origin:
+    """Return what a further context at *place* is."""
+    return Origin(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else Origin(context=place)
 
 
 def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:

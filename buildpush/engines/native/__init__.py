@@ -49,6 +49,7 @@ class Native:
             "platforms": ITSELF,
             "no_cache": "itself, reading every file again",
             "pull_image": "itself, always",
+            "build_contexts": "itself, folders and images",
             "base_image_connector_refs": "itself, pulling base images",
         }
     )

@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from buildpush.engines.native.files import Files, rooted, unpacked
-from buildpush.errors import BuildError
+from buildpush.engines.native.modes import Mode, changed
+from buildpush.engines.native.selection import ALL, Selection, with_parents
+from buildpush.errors import BuildError, ContextError
+from buildpush.images.dockerignore import Ignore, has_wildcard
 from buildpush.images.tar import Archive, Entry, in_order
 
 NEW_FOLDER = 0o755
@@ -41,17 +44,22 @@ class Looks:
     """What ``--chown`` and ``--chmod`` ask for; ``None`` keeps what files have."""
 
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: Mode | None = None
     created: int | None = None
 
     def of(self, entry: Entry, path: str) -> Entry:
         """Return *entry* at *path*, looking so; no time is later than ``created``."""
         uid, gid = self.owner or (entry.uid, entry.gid)
-        mode = entry.mode if self.mode is None or entry.kind == "link" else self.mode
+        mode = entry.mode if self.mode is None or entry.kind == "link" else self._mode(entry)
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
         if (path, uid, gid, mode, modified) == (entry.path, entry.uid, entry.gid, entry.mode, entry.modified):
             return entry
         return Entry(path, entry.kind, mode, uid, gid, modified, entry.size, entry.target, entry.content)
+
+    def _mode(self, entry: Entry) -> int:
+        if isinstance(self.mode, int):
+            return self.mode
+        return changed(entry.mode, self.mode or (), is_folder=entry.kind == "folder")
 
 
 class Addition:
@@ -70,7 +78,7 @@ class Addition:
         self._links: dict[str, object] = {}
         self._folders: set[str] = set()  # which the layer must hold, because there is something in them
 
-    def copy(self, tree: Tree, source: str, destination: str, *, into: bool) -> None:
+    def copy(self, tree: Tree, source: str, destination: str, *, into: bool, chosen: Selection = ALL) -> None:
         """Copy what *source* names in *tree*.
 
         Args:
@@ -78,6 +86,7 @@ class Addition:
             source: as written, variables replaced.
             destination: absolute path in the image.
             into: whether the destination is a folder even if it is not there yet.
+            chosen: what of a folder is copied.
 
         Raises:
             ContextError: the source is not there.
@@ -86,9 +95,23 @@ class Addition:
         for name, path in tree.find(source):
             entry = tree.entry(path)
             if entry.kind == "folder":
-                self._copy_folder(tree, path, entry, self.files.resolve(destination))
+                self._copy_folder(tree, path, entry, self.files.resolve(destination), chosen)
             else:
                 self._place(self.looks.of(entry, self._landing(name, destination, into=into)))
+
+    def copy_with_parents(self, tree: Tree, source: str, destination: str, without: Ignore) -> None:
+        """Copy what *source* names in *tree* together with the folders it is in; the destination is a folder.
+
+        Raises:
+            ContextError: the source is not there.
+            BuildError: a file would have to become a folder, or the other way round.
+        """
+        folder, chosen = with_parents(source, without)
+        for _, path in tree.find(folder):
+            if path != rooted(folder) and not has_wildcard(source):
+                message = f"{source} leads through a link, which --parents does not follow"
+                raise ContextError(message, hint="name the folder that the link leads to", setting="context")
+            self._copy_folder(tree, path, tree.entry(path), self.files.resolve(destination), chosen)
 
     def _landing(self, name: str, destination: str, *, into: bool) -> str:
         """Return where a file called *name* lands, links at the destination followed."""
@@ -100,10 +123,12 @@ class Addition:
         self.folder(target.rpartition("/")[0])
         return target
 
-    def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str) -> None:
+    def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str, chosen: Selection) -> None:
         fresh = self.files.is_free(target)
         self.folder(target, modified=folder.modified)
         entries = list(tree.below(path, target))
+        links = tree.hard_links(path, entries)
+        entries = chosen.of(entries, target)
         if self.looks != Looks():  # else they look so already, and with many files this is where the time goes
             entries = [self.looks.of(entry, entry.path) for entry in entries]
         if fresh:
@@ -111,7 +136,7 @@ class Addition:
         else:
             for entry in entries:
                 self._place(entry)
-        self._link(tree.hard_links(path, entries))
+        self._link({entry.path: links[entry.path] for entry in entries if entry.path in links} if links else {})
 
     def _link(self, links: Mapping[str, object]) -> None:
         """Make one file of those paths that *links* has the same thing for."""
@@ -168,7 +193,7 @@ class Addition:
             self._implied.add(path)
 
     def _new_folder(self, path: str, above: Entry | None, modified: int, looks: Looks) -> Entry:
-        mode = NEW_FOLDER if looks.mode is None else looks.mode & 0o777
+        mode = looks.mode & 0o777 if isinstance(looks.mode, int) else NEW_FOLDER
         uid, gid = looks.owner or (0, 0)
         if above and above.mode & 0o2000:  # as mkdir does below a set-group-id folder
             mode |= 0o2000

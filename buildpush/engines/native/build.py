@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.draft import Draft
-from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import PLAIN, Scene
 from buildpush.engines.native.known import DiffIds, Known
 from buildpush.errors import BadNameError, BuildError, DockerfileError
 from buildpush.events import Log, Note, Sink
+from buildpush.images import dockerignore
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.images.model import BuildRequest, Image, Platform
 from buildpush.images.references import Reference
@@ -44,7 +45,13 @@ def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | 
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={dockerfile.syntax[:60]} names another language"
-    for stage in needed(dockerfile, request.target, request.build_args):
+    strange = [name for name, place in request.build_contexts.items() if not _reads(place)]
+    if strange:
+        return 1, f"the build context {strange[0]}, which is neither a folder nor an image"
+    values = global_arguments(dockerfile, request.build_args)
+    for stage in needed(dockerfile, request.target, request.build_args, request.build_contexts):
+        if origin(dockerfile, stage, values, request.build_contexts).context:
+            return stage.line, f"FROM a folder, {stage.base}"
         for instruction in stage.instructions:
             words = _cannot(instruction)
             if words:
@@ -52,11 +59,16 @@ def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | 
     return None
 
 
+def _reads(place: str) -> bool:
+    scheme, colon, _ = place.partition("://")
+    return not colon or scheme == "docker-image"
+
+
 def _cannot(instruction: Instruction) -> str | None:
     """Return what in *instruction* this engine does not do, or ``None``."""
     if instruction.name == "RUN":
         return "RUN"
-    for flag in ("parents", "exclude", "keep-git-dir", "checksum", "unpack"):
+    for flag in ("keep-git-dir", "checksum"):
         if flag in instruction.flags and instruction.name in {"ADD", "COPY"}:
             return f"{instruction.name} --{flag}"
     remote = instruction.name == "ADD" and any(map(copying.is_remote, instruction.words[:-1]))
@@ -75,6 +87,7 @@ class Build:
         self.created = int(self.known.begun) if request.created is None else request.created
         self.drafts: dict[int, Draft] = {}
         self.images: dict[tuple[str, Platform], Draft] = {}
+        self.folders: dict[str, Context] = {}
         self.used: set[str] = set()
 
     def run(self, platform: Platform) -> Image:
@@ -87,7 +100,8 @@ class Build:
         values = global_arguments(self.dockerfile, {**automatic, **self.request.build_args})
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used |= declared & self.request.build_args.keys()
-        stages = needed(self.dockerfile, self.request.target, {**automatic, **self.request.build_args})
+        given = {**automatic, **self.request.build_args}
+        stages = needed(self.dockerfile, self.request.target, given, self.request.build_contexts)
         for stage in stages:
             self.drafts[stage.number] = self._stage(stage, platform, values, automatic)
         self._warn()
@@ -108,7 +122,7 @@ class Build:
     def _stage(
         self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
     ) -> Draft:
-        begins = origin(self.dockerfile, stage, values)
+        begins = origin(self.dockerfile, stage, values, self.request.build_contexts)
         wanted = self._platform(begins.platform, stage.line) if begins.platform else platform
         draft = self._begin(begins, wanted, stage.line)
         names = {**automatic, "TARGETSTAGE": stage.name or ""}
@@ -147,6 +161,13 @@ class Build:
             self.images[key] = Draft.of(self.around.pull(reference, platform), self.created)
         return self.images[key]
 
+    def _folder(self, place: str) -> Context:
+        """Return a further context, which has a ``.dockerignore`` of its own."""
+        if place not in self.folders:
+            root = Path(place)
+            self.folders[place] = Context(root, dockerignore.read(root, root / "Dockerfile"), self.request.created)
+        return self.folders[place]
+
     def _trigger(self, text: str, stage: Stage) -> Instruction:
         """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.
 
@@ -175,10 +196,12 @@ class Build:
             raise BuildError(message, where=self.dockerfile.where(instruction.line))
 
     def _finder(self, stage: Stage, scene: Scene) -> Callable[[str, int], Tree]:
-        def find(name: str, line: int) -> Files:
+        def find(name: str, line: int) -> Tree:
             if "$" in name:
                 raise scene.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before can")
-            found = source(self.dockerfile, stage, name, line)
+            found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
+            if found.context:
+                return self._folder(found.context)
             if found.stage:
                 return self.drafts[found.stage.number].files
             if found.image is None:

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from buildpush.engines.native import modes
 from buildpush.engines.native.addition import Addition, Looks, Tree
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import Scene
+from buildpush.engines.native.selection import Selection, excluding
 from buildpush.errors import BuildError, ContextError, DockerfileError
 from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
 
-_OCTAL = re.compile(r"0?[0-7]{1,4}\Z")
 _NUMBER = re.compile(r"\d{1,10}\Z")
 _REMOTE = re.compile(r"(?:https?|ftp)://|git@|git://|ssh://", re.IGNORECASE)
 _HEREDOC = re.compile(r"""\d*<<-?['"]?([^<'"]+)['"]?\Z""")
@@ -78,14 +79,17 @@ def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: Fi
     addition = Addition(Files() if linked else draft.files, looks)
     target = _Target(addition, scene.path(destination), _is_folder(destination))
     with _located(scene, line):
+        chosen = excluding(scene.expand(text, line) for text in instruction.flags.get("exclude", "").splitlines())
         for source in sources:
             heredoc = _heredoc(instruction, source)
             if heredoc:
                 target.write(scene, heredoc, line, context.created or 0)
-            elif instruction.name == "ADD":
-                target.add(context, source)
+            elif instruction.flags.get("parents") == "true":
+                addition.copy_with_parents(tree, source, target.path, chosen.without)
+            elif instruction.name == "ADD" and instruction.flags.get("unpack") != "false":
+                target.add(context, source, chosen)
             else:
-                addition.copy(tree, source, target.path, into=target.into)
+                addition.copy(tree, source, target.path, into=target.into, chosen=chosen)
     entries = addition.entries()
     if linked:
         draft.files.put_all(addition.files, entries)
@@ -104,18 +108,19 @@ def _is_folder(destination: str) -> bool:
 
 def _looks(scene: Scene, instruction: Instruction, created: int | None) -> tuple[Looks, str]:
     """Return what the flags ask for, and how the history shows them."""
-    owner = mode = None
-    shown = ""
+    owner = None
+    mode: modes.Mode | None = None
+    shown = " --parents" if instruction.flags.get("parents") == "true" else ""
     if "chown" in instruction.flags:
         name = scene.expand(instruction.flags["chown"], instruction.line)
         owner = _owner(scene, name, instruction.line)
         shown += f" --chown={name}"
     if "chmod" in instruction.flags:
         text = scene.expand(instruction.flags["chmod"], instruction.line)
-        if not _OCTAL.match(text):
-            hint = "write octal digits, such as 755"
-            raise scene.error(instruction.line, f"--chmod={text[:40]} is not a mode that the engine native reads", hint)
-        mode = int(text, 8)
+        mode = modes.read(text)
+        if mode is None:
+            hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
+            raise scene.error(instruction.line, f"--chmod={text[:40]} is not a mode", hint)
         shown += f" --chmod={text}"
     return Looks(owner, mode, created), shown
 
@@ -155,7 +160,7 @@ class _Target:
         text = _expanded(scene, heredoc.text, line) if heredoc.expand else heredoc.text
         self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=modified)
 
-    def add(self, context: Context, source: str) -> None:
+    def add(self, context: Context, source: str, chosen: Selection) -> None:
         """Copy *source*; a tar, compressed or not, is unpacked."""
         for name, path in context.find(source):
             entry = context.entry(path)
@@ -163,7 +168,7 @@ class _Target:
             if archive:
                 self.addition.unpack(archive, self.path)
             else:
-                self.addition.copy(_One(context, name, path), source, self.path, into=self.into)
+                self.addition.copy(_One(context, name, path), source, self.path, into=self.into, chosen=chosen)
 
 
 class _One:

@@ -1,0 +1,75 @@
+"""Modes as ``--chmod`` writes them: octal digits, or letters that change what a file has.
+
+Source: chmod(1), POSIX, "Extended description"; what BuildKit makes of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Final
+
+_OCTAL: Final = re.compile(r"0?[0-7]{1,4}\Z")
+_CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
+_ACTION: Final = re.compile(r"([-+=])([rwxXstugo]*)")
+_WHO: Final = {"u": 0o4700, "g": 0o2070, "o": 0o007, "a": 0o6777}
+_STICKY: Final = 0o1000
+_PERMISSIONS: Final = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
+_SHIFTS: Final = {"u": 6, "g": 3, "o": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One change: plus, minus or equals, for whom, and which permissions; one of ``ugo`` copies theirs."""
+
+    who: int
+    sign: str
+    letters: str
+
+    def on(self, mode: int, *, runs: bool) -> int:
+        """Return *mode* after it; *runs* says whether X counts."""
+        copies = self.letters in _SHIFTS
+        value = self._value(mode, runs=runs) & self.who
+        if self.sign == "+":
+            return mode | value
+        kept = ~(self.who & (0o777 if copies else 0o6777))
+        return mode & ~value if self.sign == "-" else mode & kept | value
+
+    def _value(self, mode: int, *, runs: bool) -> int:
+        if self.letters in _SHIFTS:
+            return (mode >> _SHIFTS[self.letters] & 7) * 0o111
+        return reduce(or_, (_PERMISSIONS.get(letter, 0o111 if runs else 0) for letter in self.letters), 0)
+
+
+Mode = int | tuple[Action, ...]
+
+
+def read(text: str) -> Mode | None:
+    """Return what *text* means: a mode, or the changes of one; ``None`` where it means nothing."""
+    if _OCTAL.match(text):
+        return int(text, 8)
+    clauses = [_CLAUSE.match(clause) for clause in text.split(",")]
+    if not all(clauses):
+        return None
+    return tuple(
+        Action(_mask(clause[1], letters), sign, letters)
+        for clause in clauses
+        if clause
+        for sign, letters in _ACTION.findall(clause[2])
+    )
+
+
+def _mask(who: str, letters: str) -> int:
+    """Return the bits that are meant; where nobody is said, t leaves no others."""
+    if not who and "t" in letters:
+        return _STICKY
+    sticky = _STICKY if "t" in letters and who.strip("o") else 0
+    return reduce(or_, (_WHO[letter] for letter in who or "a"), sticky)
+
+
+def changed(mode: int, actions: tuple[Action, ...], *, is_folder: bool) -> int:
+    """Return *mode* after all of *actions*; X is for folders, and for files that somebody could run before."""
+    runs = is_folder or bool(mode & 0o111)
+    return reduce(lambda before, action: action.on(before, runs=runs), actions, mode)

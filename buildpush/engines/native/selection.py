@@ -1,0 +1,91 @@
+"""Which of the things below a folder are copied: what ``--parents`` asks for, without what ``--exclude`` names.
+
+Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; what BuildKit does.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from buildpush.errors import ContextError, DockerfileError
+from buildpush.images.dockerignore import Ignore, has_wildcard, read_patterns
+from buildpush.images.tar import Entry
+
+_NO_PATTERNS: Final = Ignore()
+_PIVOT: Final = "/./"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A choice of what is below a folder; paths count from there.
+
+    Attributes:
+        source: as ``--parents`` was given it; ``None`` where all is taken.
+        only: matches what of *source* is below the folder.
+        without: what is left out.
+    """
+
+    source: str | None = None
+    only: Ignore = _NO_PATTERNS
+    without: Ignore = _NO_PATTERNS
+
+    def of(self, entries: list[Entry], target: str) -> list[Entry]:
+        """Return those of *entries*, which are what is below *target*, that are taken, and the folders they are in.
+
+        Raises:
+            ContextError: ``--parents`` names something that is not among them.
+        """
+        if self.source is None and not self.without.patterns:
+            return entries
+        begin = len(target) + 1 if target else 0
+        taken = {entry.path for entry in entries if self._takes(entry.path[begin:])}
+        if not taken and self.source is not None and not has_wildcard(self.source):
+            message = f"{self.source} is not in the context, or --exclude leaves it out"
+            raise ContextError(message, hint="links on the way are not followed with --parents", setting="context")
+        above = {folder for path in taken for folder in _above(path, begin)}
+        return [entry for entry in entries if entry.path in taken or entry.path in above]
+
+    def _takes(self, path: str) -> bool:
+        return (self.source is None or self.only.hides(path)) and not self.without.hides(path)
+
+
+def _above(path: str, begin: int) -> Iterator[str]:
+    """Give the folders above *path* whose names are longer than *begin*."""
+    while len(path := path.rpartition("/")[0]) > begin:
+        yield path
+
+
+ALL: Final = Selection()
+
+
+def excluding(patterns: Iterable[str]) -> Selection:
+    """Return the selection that leaves out what *patterns* name.
+
+    Raises:
+        DockerfileError: one is malformed.
+    """
+    return Selection(without=_read(patterns, "--exclude"))
+
+
+def with_parents(source: str, without: Ignore) -> tuple[str, Selection]:
+    """Return the folder that *source* of ``COPY --parents`` counts from, and what of it is taken.
+
+    A dot between two slashes stands where the folders begin that are kept.
+
+    Raises:
+        DockerfileError: the pattern is malformed.
+    """
+    folder, pivot, rest = source.partition(_PIVOT)
+    pattern = posixpath.normpath(f"/{rest if pivot else source}").lstrip("/")
+    return (folder if pivot else ""), Selection(source, _read([pattern], "--parents"), without)
+
+
+def _read(patterns: Iterable[str], flag: str) -> Ignore:
+    try:
+        return read_patterns(patterns, flag)
+    except ContextError as error:
+        message = f"{flag}: {error.args[0]}"
+        raise DockerfileError(message, hint=error.hint) from error
