@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink
 from buildpush.http import Http
+from buildpush.http.download import download
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.locations import Reach
@@ -137,7 +139,8 @@ def _engines(
     kept = Kept(session.state.layers)
     buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
     buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
-    native = Native(base, sink, diff_ids=memory)
+    fetch = partial(download, registry.http)
+    native = Native(base, sink, diff_ids=memory, fetch=fetch, scratch=scratch)
     kaniko = Kaniko(session.env, here, order.kaniko_image, keychain.find, sink, scratch=scratch)
     usual = (native, docker, buildx, buildah)
     return (kaniko, *usual) if "KUBERNETES_SERVICE_HOST" in session.env else (*usual, kaniko)

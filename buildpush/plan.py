@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from buildpush.connection import Connection, connect
 from buildpush.engines import choose
@@ -14,7 +15,7 @@ from buildpush.events import Note, Sink
 from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
-from buildpush.images.stages import base_images
+from buildpush.images.stages import base_images, needed
 from buildpush.places import Here
 from buildpush.results import RunResult
 from buildpush.secrets import redact, redacted
@@ -24,6 +25,8 @@ from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
 from buildpush.settings.resolve import Resolved, evaluate, resolve
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Written, WrittenStep
+
+_WEB: Final = re.compile(r"(https?://)(?:[^/?#]*@)?([^/?#]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,8 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
         direct = engine == "native"
         what = f"gives {image}" if direct else f"gives {image} to the engine {engine}, by connections of its own"
         yield Host(address, what, connection.http.proxy_for(address) if direct else None)
+    for address in _added(order.request):
+        yield Host(address, "gives a file to ADD", connection.http.proxy_for(address) if engine == "native" else None)
 
 
 def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
@@ -201,6 +206,18 @@ def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     except (DockerfileError, BadNameError):
         return ()  # the engine can read what we cannot, or it says so
     return (*syntax, *found)
+
+
+def _added(request: BuildRequest) -> tuple[str, ...]:
+    """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
+    try:
+        file = dockerfile.read(request.dockerfile)
+        stages = needed(file, request.target, request.build_args, request.build_contexts)
+    except DockerfileError:
+        return ()
+    words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])
+    found = (_WEB.match(word) for word in words)
+    return tuple(dict.fromkeys(match[1] + match[2] for match in found if match))
 
 
 def _shown(value: object) -> str:

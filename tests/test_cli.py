@@ -172,7 +172,7 @@ COPY --from=tools.example/tool:2 /b /
 
 def test_check_names_every_host_and_the_proxy_that_leads_there(project, monkeypatch, capsys):
     """No other address is ever asked, so a firewall can be opened for these."""
-    project.dockerfile(BASES)
+    project.dockerfile(f"{BASES}ADD https://me:planted@files.example/x https://files.example/y /\n")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:planted-in-proxy@proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "tools.example")
     words = ["step.yml", "--connectors", "connectors.yml", "--engine", "native"]
@@ -183,13 +183,15 @@ def test_check_names_every_host_and_the_proxy_that_leads_there(project, monkeypa
         f"{project.box.url}/artifactory/",
         "https://base.example",
         "https://tools.example",
+        "https://files.example",
     ]
     assert (
         "base.example gives base.example/team/base:1, through the proxy http://********@proxy.example:3128" in shown.out
     )
     assert run_command(["check", *words, "--json"]) == 0
     [step] = json.loads(capsys.readouterr().out)["steps"]
-    assert [host["proxy"] for host in step["hosts"]] == [None, None, "http://********@proxy.example:3128", None]
+    proxy = "http://********@proxy.example:3128"
+    assert [host["proxy"] for host in step["hosts"]] == [None, None, proxy, None, proxy]
 
 
 def test_check_shows_a_condition_that_holds_anyway_as_it_is_written(project, capsys):

@@ -18,8 +18,11 @@ ROOT = Path(buildpush.__file__).parent
 # Flags of other programs and of a Dockerfile's instructions, where texts of ours hold them.
 FOREIGN = {
     "engines/docker.py": {"--secret", "--load", "--use", "--builder", "--pull"},
-    "engines/native/build.py": {"--from"},
-    "engines/native/copying.py": {"--chmod", "--chown"},
+    "engines/native/addition.py": {"--parents"},
+    "engines/native/build.py": {"--from", "--keep-git-dir"},
+    "engines/native/copying.py": {"--chmod", "--chown", "--checksum", "--parents"},
+    "engines/native/downloads.py": {"--checksum"},
+    "engines/native/selection.py": {"--parents", "--exclude"},
     "engines/native/instructions.py": {"--retries"},
     "images/stages.py": {"--from"},
     "notebooks/kernel.py": {"--log-level"},

@@ -18,7 +18,7 @@ from email.message import Message
 import pytest
 import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
 
-from buildpush.errors import CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
 from buildpush.http import (
     Answer,
@@ -33,6 +33,7 @@ from buildpush.http import (
     origin,
     scheme_for,
 )
+from buildpush.http.download import download
 from buildpush.secrets import Secret
 
 sandbox = pytest.mark.sandbox
@@ -378,6 +379,30 @@ def test_a_body_that_ends_too_early_is_a_broken_connection(client):
         assert stream.read(4) == b"half"
         with pytest.raises(UnreachableError, match="broke"):
             stream.read(6)
+
+
+@sandbox
+def test_a_download_that_breaks_begins_anew(client, tmp_path):
+    def short(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(b"half")
+        request.close_connection = True
+
+    dated = status(200, Last_Modified="Wed, 21 Oct 2015 07:28:00 GMT")
+    with serving(in_turn(short, dated)) as server:
+        assert download(client, server.url, tmp_path / "file") == 1_445_412_480
+    assert (tmp_path / "file").read_bytes() == b"body"
+    assert len(client.waits) == 1
+
+
+@sandbox
+def test_a_download_that_is_refused_tells_no_password(client, tmp_path):
+    with serving(status(403)) as server, pytest.raises(BuildError, match="status 403") as caught:
+        download(client, server.url.replace("//", "//me:planted@"), tmp_path / "file")
+    assert "planted" not in str(caught.value)
+    assert not (tmp_path / "file").exists()
 
 
 @sandbox

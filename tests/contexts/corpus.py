@@ -77,7 +77,7 @@ def cases() -> list[Case]:
 
 def _write(root: Path, files: Mapping[str, Any]) -> list[Path]:
     """Write *files* below *root*: a text, or a mapping that says mode, link, hard link, or tar."""
-    root.mkdir()
+    root.mkdir(parents=True)
     folders: list[tuple[Path, int]] = []
     for name, said in files.items():
         facts = {"text": said} if isinstance(said, str) else said

@@ -6,7 +6,12 @@ held against it: what each makes in another way stands in the context's file.
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from corpus import Built, Case, cases, opened
@@ -17,6 +22,8 @@ from buildpush.engines.caching import Kept
 from buildpush.engines.docker import Docker
 from buildpush.engines.native import Native
 from buildpush.errors import BuildPushError
+from buildpush.http import Http
+from buildpush.http.download import download
 from buildpush.places import Here
 
 CASES = {case.name: case for case in cases()}
@@ -107,3 +114,80 @@ def test_files_keep_their_times(builders):
     request = case.request(folder)
     with builders.engines["native"].build(request) as mine, builders.engines["buildkit"].build(request) as theirs:
         assert opened(mine).times == opened(theirs).times
+
+
+@pytest.fixture
+def web(tmp_path):
+    """Serve files on loopback, and give the address."""
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/a b.txt").write_text("hello")
+    with tarfile.open(tmp_path / "web/t.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("in/x")
+        member.size, member.mode = 1, 0o600
+        tar.addfile(member, io.BytesIO(b"x"))
+    os.utime(tmp_path / "web/a b.txt", (1_400_000_000, 1_400_000_000))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "web")))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments):
+        pass
+
+
+HELLO = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
+
+def from_the_web(builders, name, folder, text):
+    """Build a Dockerfile that adds from the web; native fetches as it does in a run."""
+    folder.mkdir(exist_ok=True)
+    request = Case(f"{folder.name}-{name}", "", text).request(folder / name)
+    with Http() as http:
+        engine = Native(None, fetch=partial(download, http)) if name == "native" else builders.engines[name]
+        try:
+            with engine.build(request) as image:
+                return opened(image)
+        except BuildPushError as error:
+            return error
+
+
+def test_native_adds_from_the_web_as_buildkit_does(builders, web, tmp_path):
+    text = f"""FROM scratch
+ADD {web}/a%20b.txt /1
+ADD {web}/a%20b.txt /2/
+ADD {web}/a%20b.txt?x=1 /3/
+ADD --chmod=755 --chown=1:2 {web}/a%20b.txt /4/
+ADD --chmod=+x {web}/a%20b.txt /5/
+ADD {web}/t.tar.gz /6/
+ADD --unpack=true {web}/t.tar.gz /7/
+ADD --checksum={HELLO} {web}/a%20b.txt /8/
+ARG ADDRESS={web}/a%20b.txt
+ADD $ADDRESS {web}/t.tar.gz /9/
+"""
+    found, wanted = (from_the_web(builders, name, tmp_path / "c", text) for name in ("native", "buildkit"))
+    assert isinstance(wanted, Built), wanted
+    assert isinstance(found, Built), found
+    assert [sorted(layer) for layer in found.layers] == [sorted(layer) for layer in wanted.layers]
+    assert (found.history, found.times) == (wanted.history, wanted.times)
+
+
+@pytest.mark.parametrize(
+    ("flags", "source", "words"),
+    [
+        ("--checksum=sha256:" + "0" * 64, "/a%20b.txt", "--checksum says"),
+        ("--checksum=sha256:zz", "/a%20b.txt", "no digest"),
+        ("", "/nope", "status 404"),
+        (f"--checksum={HELLO}", "/a%20b.txt /t.tar.gz", "one source"),
+    ],
+)
+def test_what_the_web_does_not_give_is_refused_by_both(builders, web, tmp_path, flags, source, words):
+    text = f"FROM scratch\nADD {flags} {web}{source.replace(' ', f' {web}')} /x/\n"
+    found, wanted = (from_the_web(builders, name, tmp_path / "c", text) for name in ("native", "buildkit"))
+    assert isinstance(wanted, BuildPushError)
+    assert isinstance(found, BuildPushError)
+    assert (words in str(found), found.where) == (True, "Dockerfile:2")

@@ -6,11 +6,13 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
 from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.downloads import Downloads, Fetch, no_web
 from buildpush.engines.native.known import DiffIds
 from buildpush.errors import ContextError, DockerfileError
 from buildpush.events import Sink, ignore
@@ -36,6 +38,8 @@ class Native:
         here: platform to build for where the request names none.
         now: seconds since 1970, stamped on images whose request says no time.
         diff_ids: what layers were when their files were last read; without it, all is read each time.
+        fetch: gets what ADD takes from the web.
+        scratch: folder for what was fetched; the system's by default.
     """
 
     name: ClassVar[str] = "native"
@@ -62,8 +66,10 @@ class Native:
         here: Platform | None = None,
         now: Callable[[], float] = time.time,
         diff_ids: DiffIds | None = None,
+        fetch: Fetch = no_web,
+        scratch: Path | None = None,
     ) -> None:
-        self._around = Surroundings(pull, sink, here or machine(), now, diff_ids)
+        self._around = Surroundings(pull, sink, here or machine(), now, diff_ids, fetch, scratch)
 
     def missing(self) -> str | None:
         """Return ``None``: it is always here."""
@@ -88,8 +94,10 @@ class Native:
         _refuse(file, request)
         context = _context(request)
         platforms = request.platforms or (self._around.machine,)
-        images = [Build(file, request, context, self._around).run(wanted) for wanted in platforms]
-        yield images[0] if len(images) == 1 else Index(tuple(images))
+        around = self._around
+        with Downloads(around.fetch, around.sink, around.scratch) as downloads:
+            images = [Build(file, request, context, around, downloads).run(wanted) for wanted in platforms]
+            yield images[0] if len(images) == 1 else Index(tuple(images))
 
 
 def _context(request: BuildRequest) -> Context:

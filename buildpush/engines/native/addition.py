@@ -154,7 +154,11 @@ class Addition:
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
         """Write a file of its own: a heredoc."""
         entry = Entry(name, "file", 0o644, modified=modified, size=len(text), content=text)
-        self._place(self.looks.of(entry, self._landing(name, destination, into=into)))
+        self.put_file(entry, destination, into=into)
+
+    def put_file(self, entry: Entry, destination: str, *, into: bool) -> None:
+        """Put a file that is called as *entry* is, from nowhere in a tree."""
+        self._place(self.looks.of(entry, self._landing(entry.path, destination, into=into)))
 
     def unpack(self, archive: Archive, destination: str) -> None:
         """Put what a tar holds below *destination*; nothing lands outside it."""

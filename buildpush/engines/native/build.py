@@ -10,6 +10,7 @@ from pathlib import Path
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.downloads import Downloads, Fetch, no_web
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.instructions import PLAIN, Scene
 from buildpush.engines.native.known import DiffIds, Known
@@ -32,13 +33,15 @@ QUIET = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a build takes from outside: where base images come from, the platform, the time, what is known."""
+    """What a build takes from outside: base images, the platform, the time, what is known, files of the web."""
 
     pull: Pull
     sink: Sink
     machine: Platform
     now: Callable[[], float] = time.time
     diff_ids: DiffIds | None = None
+    fetch: Fetch = no_web
+    scratch: Path | None = None
 
 
 def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | None:
@@ -68,20 +71,27 @@ def _cannot(instruction: Instruction) -> str | None:
     """Return what in *instruction* this engine does not do, or ``None``."""
     if instruction.name == "RUN":
         return "RUN"
-    for flag in ("keep-git-dir", "checksum"):
-        if flag in instruction.flags and instruction.name in {"ADD", "COPY"}:
-            return f"{instruction.name} --{flag}"
-    remote = instruction.name == "ADD" and any(map(copying.is_remote, instruction.words[:-1]))
-    return "ADD of a URL" if remote else None
+    if "keep-git-dir" in instruction.flags:
+        return "ADD --keep-git-dir"
+    cloned = instruction.name == "ADD" and any(map(copying.is_git, instruction.words[:-1]))
+    return "ADD of a git repository" if cloned else None
 
 
 class Build:
     """One build of one platform; stages and images are made once each."""
 
-    def __init__(self, dockerfile: Dockerfile, request: BuildRequest, context: Context, around: Surroundings) -> None:
+    def __init__(
+        self,
+        dockerfile: Dockerfile,
+        request: BuildRequest,
+        context: Context,
+        around: Surroundings,
+        downloads: Downloads,
+    ) -> None:
         self.dockerfile = dockerfile
         self.request = request
         self.context = context
+        self.downloads = downloads
         self.around = around
         self.known = Known(around.diff_ids, around.now(), believed=not request.no_cache)
         self.created = int(self.known.begun) if request.created is None else request.created
@@ -190,7 +200,8 @@ class Build:
         elif instruction.name == "WORKDIR":
             copying.work_folder(scene, instruction, self.request.created)
         elif instruction.name in {"COPY", "ADD"}:
-            copying.copy(scene, instruction, self.context, self._finder(stage, scene))
+            sources = copying.Sources(self.context, self._finder(stage, scene), self.downloads)
+            copying.copy(scene, instruction, sources)
         else:
             message = f"the engine native does not do {instruction.name}"
             raise BuildError(message, where=self.dockerfile.where(instruction.line))

@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,6 +14,7 @@ from typing import BinaryIO, cast
 from buildpush.engines.native import modes
 from buildpush.engines.native.addition import Addition, Looks, Tree
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import Selection, excluding
@@ -22,7 +24,8 @@ from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
-_REMOTE = re.compile(r"(?:https?|ftp)://|git@|git://|ssh://", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
 _HEREDOC = re.compile(r"""\d*<<-?['"]?([^<'"]+)['"]?\Z""")
 _HIGHEST_ID = 2**32 - 2
 _HEADER = 512
@@ -30,9 +33,14 @@ _HEADER = 512
 FindTree = Callable[[str, int], Tree]
 
 
-def is_remote(source: str) -> bool:
-    """Return whether ADD would fetch *source* from another machine."""
-    return bool(_REMOTE.match(source))
+def is_web(source: str) -> bool:
+    """Return whether ADD fetches *source* from the web."""
+    return bool(_WEB.match(source)) and not is_git(source)
+
+
+def is_git(source: str) -> bool:
+    """Return whether ADD would clone *source*."""
+    return bool(_GIT.match(source))
 
 
 def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> None:
@@ -52,14 +60,23 @@ def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> 
     draft.add(f"WORKDIR {path}", addition.entries())
 
 
-def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: FindTree) -> None:
-    """COPY and ADD.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where files come from.
 
-    Args:
-        scene: the stage.
-        instruction: one of the two.
-        context: where files come from without ``--from``.
+    Attributes:
+        context: without ``--from``.
         find_tree: gives the files that ``--from=NAME`` on some line means.
+        downloads: gives those of the web.
+    """
+
+    context: Context
+    find_tree: FindTree
+    downloads: Downloads
+
+
+def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
+    """COPY and ADD.
 
     Raises:
         ContextError: a source is not there, or not allowed; with the line.
@@ -67,25 +84,30 @@ def copy(scene: Scene, instruction: Instruction, context: Context, find_tree: Fi
         DockerfileError: a flag's value is malformed.
     """
     line = instruction.line
+    context = sources.context
     looks, shown = _looks(scene, instruction, context.created)
     origin = instruction.flags.get("from")
-    tree = context if origin is None else find_tree(origin, line)
+    tree = context if origin is None else sources.find_tree(origin, line)
     words = [word if _HEREDOC.match(word) else scene.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
         raise scene.error(line, f"a path of {instruction.name} holds a NUL character")
-    *sources, destination = words
+    *names, destination = words
     draft = scene.draft
     linked = instruction.flags.get("link") == "true"
     addition = Addition(Files() if linked else draft.files, looks)
     target = _Target(addition, scene.path(destination), _is_folder(destination))
+    checksum = _checksum(scene, instruction, names)
     with _located(scene, line):
         chosen = excluding(scene.expand(text, line) for text in instruction.flags.get("exclude", "").splitlines())
-        for source in sources:
+        for source in names:
             heredoc = _heredoc(instruction, source)
             if heredoc:
                 target.write(scene, heredoc, line, context.created or 0)
             elif instruction.flags.get("parents") == "true":
                 addition.copy_with_parents(tree, source, target.path, chosen.without)
+            elif instruction.name == "ADD" and is_web(source):
+                entry = sources.downloads.file(source, checksum)
+                target.fetched(entry, unpack=instruction.flags.get("unpack") == "true")
             elif instruction.name == "ADD" and instruction.flags.get("unpack") != "false":
                 target.add(context, source, chosen)
             else:
@@ -100,6 +122,16 @@ def _as_said(word: str) -> str:
     """Return a word of COPY as the history has it: of a heredoc the name alone."""
     match = _HEREDOC.match(word)
     return f"<<{match[1]}" if match else word
+
+
+def _checksum(scene: Scene, instruction: Instruction, names: list[str]) -> str | None:
+    """Return what ``--checksum`` says of the one source, which is on the web."""
+    text = instruction.flags.get("checksum")
+    if text is None:
+        return None
+    if len(names) > 1 or not is_web(names[0]):
+        raise scene.error(instruction.line, "--checksum is for one source, an address of the web")
+    return scene.expand(text, instruction.line)
 
 
 def _is_folder(destination: str) -> bool:
@@ -159,6 +191,14 @@ class _Target:
     def write(self, scene: Scene, heredoc: Heredoc, line: int, modified: int) -> None:
         text = _expanded(scene, heredoc.text, line) if heredoc.expand else heredoc.text
         self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=modified)
+
+    def fetched(self, entry: Entry, *, unpack: bool) -> None:
+        """Put a file of the web, which is unpacked only on demand."""
+        archive = _archive(entry) if unpack else None
+        if archive:
+            self.addition.unpack(archive, self.path)
+        else:
+            self.addition.put_file(entry, self.path, into=self.into)
 
     def add(self, context: Context, source: str, chosen: Selection) -> None:
         """Copy *source*; a tar, compressed or not, is unpacked."""

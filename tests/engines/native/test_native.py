@@ -289,8 +289,9 @@ def test_an_archive_with_a_device_is_refused(folder):
     ("text", "words"),
     [
         ("RUN true", "RUN"),
-        ("ADD https://example.com/x /", "URL"),
-        ("ADD git@example.com:x /", "URL"),
+        ("ADD https://example.com/x.git /", "git repository"),
+        ("ADD git@example.com:x /", "git repository"),
+        ("ADD --keep-git-dir https://example.com/x.git /", "--keep-git-dir"),
         ("ADD --checksum=sha256:00 a /", "--checksum"),
         ("COPY --exclude=[ a /", "malformed pattern"),
         ("COPY --parents [ /", "malformed pattern"),

@@ -1,0 +1,110 @@
+"""What ADD takes from the web: each address is fetched once, into a file that is gone after the build.
+
+Source: Dockerfile reference, "ADD <url>"; names, modes and times as BuildKit gives them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+from buildpush.errors import BadNameError, BuildError
+from buildpush.events import Log, Sink, ignore
+from buildpush.http import shown
+from buildpush.images.references import Digest
+from buildpush.images.tar import Entry, OnDisk
+
+# Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
+Fetch = Callable[[str, Path], int]
+_MODE: Final = 0o600
+_NAMELESS: Final = "__unnamed__"
+
+
+def no_web(url: str, _path: Path) -> int:
+    """Refuse to fetch: where nobody said how.
+
+    Raises:
+        BuildError: always.
+    """
+    message = f"{shown(url)} cannot be fetched: this build has no network"
+    raise BuildError(message)
+
+
+class Downloads:
+    """The files of one build that come from the web; use it in a ``with``.
+
+    Args:
+        fetch: gets them.
+        sink: told what is fetched.
+        scratch: folder for the temporary folder; the system's by default.
+    """
+
+    def __init__(self, fetch: Fetch = no_web, sink: Sink = ignore, scratch: Path | None = None) -> None:
+        self._fetch = fetch
+        self._sink = sink
+        self._scratch = scratch
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._seen: dict[str, Entry] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._folder:
+            self._folder.cleanup()
+
+    def file(self, url: str, checksum: str | None) -> Entry:
+        """Return what is at *url* as a file of the name that the address ends in.
+
+        Raises:
+            BuildError: it cannot be fetched, or is not what *checksum* says.
+        """
+        wanted = _digest(checksum) if checksum else None
+        if url not in self._seen:
+            self._sink(Log(f"fetch {shown(url)}"))
+            self._seen[url] = self._fetched(url)
+        entry = self._seen[url]
+        if wanted:
+            _check(url, entry, wanted)
+        return entry
+
+    def _fetched(self, url: str) -> Entry:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch)
+        path = Path(self._folder.name) / str(len(self._seen))
+        modified = self._fetch(url, path)
+        found = path.stat()
+        content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
+        return Entry(name_of(url), "file", _MODE, modified=modified, size=found.st_size, content=content)
+
+
+def name_of(url: str) -> str:
+    """Return the name that a file from *url* gets where the destination is a folder."""
+    name = posixpath.basename(unquote(urlsplit(url).path))
+    return name if name not in {"", ".", ".."} else _NAMELESS
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest(text)
+    except BadNameError as error:
+        message = f"--checksum={text[:80]} is no digest"
+        raise BuildError(message, hint="write it as sha256: and 64 hexadecimal digits") from error
+
+
+def _check(url: str, entry: Entry, wanted: Digest) -> None:
+    path = entry.content.path if isinstance(entry.content, OnDisk) else ""
+    with Path(path).open("rb") as file:
+        found = f"{wanted.algorithm}:{hashlib.file_digest(file, wanted.algorithm).hexdigest()}"
+    if found != str(wanted):
+        message = f"{shown(url)} has the digest {found}, but --checksum says {wanted}"
+        raise BuildError(message, hint="the file has changed: look at it, then change the checksum")

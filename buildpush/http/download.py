@@ -1,0 +1,55 @@
+"""A file of the web, fetched into a file of this machine."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+
+from buildpush.errors import BuildError, UnreachableError
+from buildpush.http import Answer, Http, Stream, shown
+
+_BLOCK: Final = 1024 * 1024
+
+
+def download(http: Http, url: str, path: Path) -> int:
+    """Write what is at *url* into the file *path*; where the connection breaks, it begins anew.
+
+    Returns:
+        When the server says that it was last changed, in seconds since 1970; 0 where it does not.
+
+    Raises:
+        UnreachableError: the connection breaks again and again.
+        BuildError: the server does not give it.
+    """
+    for attempt in range(1, http.attempts + 1):
+        with http.open("GET", url) as answer:  # which is stubborn itself
+            if not isinstance(answer, Stream):
+                raise _refused(answer, url)
+            try:
+                return _written(answer, path)
+            except UnreachableError as error:
+                if attempt == http.attempts:
+                    raise
+                reason = str(error)
+        http.wait(shown(url), reason, attempt)
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _written(answer: Stream, path: Path) -> int:
+    with path.open("wb") as file:
+        while block := answer.read(_BLOCK):
+            file.write(block)
+    return _changed(answer.headers.get("Last-Modified", ""))
+
+
+def _refused(answer: Answer, url: str) -> BuildError:
+    message = f"{shown(url)} cannot be fetched: status {answer.status}"
+    return BuildError(message, hint="check the address; what is behind a login cannot be added from the web")
+
+
+def _changed(text: str) -> int:
+    try:
+        return max(0, int(parsedate_to_datetime(text).timestamp()))
+    except (ValueError, TypeError, OverflowError):
+        return 0
