@@ -95,7 +95,12 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of one step would do; nothing of it is done."""
+    """What a run of one step would do; nothing of it is done.
+
+    Attributes:
+        commands: what the engine would run, to be read: ``private`` stands for the folder of logins and secrets,
+            ``out`` for that of what is built.
+    """
 
     step: WrittenStep
     order: Resolved
@@ -104,6 +109,7 @@ class Plan:
     credential: str
     hosts: tuple[Host, ...] = ()
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the plan as pairs of words."""
@@ -115,6 +121,8 @@ class Plan:
             yield "engine", f"{self.engine}, because {self.reason}"
             yield "context", str(order.request.context)
             yield "dockerfile", str(order.request.dockerfile)
+        for command in self.commands:
+            yield "command", command
         for reference in order.references:
             yield "push" if order.push and order.request else "image", str(reference)
         yield "credential", self.credential
@@ -146,7 +154,7 @@ class Plan:
                 name: {"value": self._value(name, written), "by": written.origin.where}
                 for name, written in sorted(self.step.settings.items())
             },
-            "engine": {"name": self.engine, "reason": self.reason},
+            "engine": {"name": self.engine, "reason": self.reason, "commands": list(self.commands)},
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "hosts": [asdict(host) for host in self.hosts],
@@ -165,13 +173,15 @@ def plan(step: WrittenStep, session: Session) -> Plan:
     order = around.resolve(step, story)
     with connect(order, session, story, dry=True) as connection:
         engine, reason = "none", "nothing is built"
+        commands: tuple[str, ...] = ()
         if order.request:
-            engine = choose(order.engine, order.set_names, order.request, connection.engines, story).name
+            chosen = choose(order.engine, order.set_names, order.request, connection.engines, story)
+            engine, commands = chosen.name, tuple(map(str, chosen.commands(order.request)))
             reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
         found = connection.keychain.find(order.references[0].repository.host)
         hosts = tuple(_hosts(order, connection, engine))
     credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
-    return Plan(step, order, engine, reason, credential, hosts, tuple(story.notes))
+    return Plan(step, order, engine, reason, credential, hosts, tuple(story.notes), commands)
 
 
 def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Host]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest, Image, Index
+from buildpush.places import Command
 
+# Stands in commands that are only shown for the folder of what is built.
+OUT = Path("out")
 AUTO = "auto"
 # What known() gives, for those who want no more than names: to load the engines takes longer than help may.
 NAMES = ("native", "docker", "buildx", "buildah", "kaniko")
@@ -39,6 +43,16 @@ class Engine(Protocol):
         Raises:
             DockerfileError: the Dockerfile cannot be read.
             UnsupportedError: it honours a setting, but not with this value.
+        """
+        ...
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return what :meth:`build` would run, to be read; nothing where it runs no program.
+
+        ``private`` stands for the folder of logins and secrets, ``out`` for that of what is built.
+
+        Raises:
+            EngineMissingError: it is not here, or may not be used.
         """
         ...
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.engines import buildkit, registries
+from buildpush.engines import OUT, buildkit, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
 from buildpush.events import Log, Sink, ignore
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.places import FILES, Content, Place, Ran
+from buildpush.places import FILES, Command, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.secrets import redact
 
@@ -95,6 +95,11 @@ class Buildah:
         """Return ``None``: whatever buildah does not know, it says itself."""
         return None
 
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how buildah is called for each platform: to build, and to give the image out."""
+        build = _Build(self._around, request, base_credentials(request, self._find), OUT)
+        return tuple(command for number, platform in build.platforms() for command in build.commands(platform, number))
+
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
         """Build, and give the image for as long as the context is open.
@@ -128,19 +133,36 @@ class _Build:
 
     def image(self) -> Image | Index:
         """Build for each platform."""
-        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
-        images = tuple(self._single(platform, number) for number, platform in enumerate(platforms))
+        images = tuple(self._single(platform, number) for number, platform in self.platforms())
         return Index(images) if len(images) > 1 else images[0]
+
+    def platforms(self) -> Iterator[tuple[int, Platform | None]]:
+        """Give the platforms with their numbers; ``None`` for this machine's."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        yield from enumerate(platforms)
 
     def _single(self, platform: Platform | None, number: int) -> Image:
         """Build, and bring the image out as an archive: of all forms the only one whose layers are not compressed."""
-        tag, archive = f"{_TAG}:{number}", self._folder / f"image-{number}.tar"
-        request = replace(self._request, platforms=(platform,) if platform else ())
-        self._run(["build", *self._flags(request), "--tag", tag, str(request.context)], self._private())
-        self._run(["push", tag, f"docker-archive:{archive}"])
-        found = open_docker_archive(archive)
+        build, push = self.commands(platform, number)
+        self._run(build, self._private())
+        self._run(push)
+        found = open_docker_archive(self._archive(number))
         found = replace(found, config=_without_container(found.config))
         return replace(found, platform=platform) if platform else found
+
+    def commands(self, platform: Platform | None, number: int) -> tuple[Command, Command]:
+        """Return what builds, and what brings the image out."""
+        tag, request = f"{_TAG}:{number}", replace(self._request, platforms=(platform,) if platform else ())
+        build = ["build", *self._flags(request), "--tag", tag, str(request.context)]
+        return self._command(build), self._command(["push", tag, f"docker-archive:{self._archive(number)}"])
+
+    def _command(self, words: list[str]) -> Command:
+        storage, run = self._storage
+        said = [word for name in self._settings for word in (registries.FLAGS[name], f"{FILES}/{name}")]
+        return Command((_PROGRAM, "--root", storage, "--runroot", run, *said, *words), self._variables())
+
+    def _archive(self, number: int) -> Path:
+        return self._folder / f"image-{number}.tar"
 
     def forget(self) -> None:
         """Let go of the storage: what a build that failed or was ended has left mounted in it, and its files.
@@ -171,14 +193,9 @@ class _Build:
             {_LOGINS: json.dumps({"auths": buildkit.auths(self._credentials)})} if self._credentials else {}
         )
 
-    def _run(self, words: list[str], private: Mapping[str, Content] = MappingProxyType({})) -> None:
-        storage, run = self._storage
-        said = [word for name in self._settings for word in (registries.FLAGS[name], f"{FILES}/{name}")]
+    def _run(self, command: Command, private: Mapping[str, Content] = MappingProxyType({})) -> None:
         ran: Ran = self._around.place.run(
-            [_PROGRAM, "--root", storage, "--runroot", run, *said, *words],
-            files={**self._settings, **private},
-            env=self._variables(),
-            stream=self._show,
+            command.argv, files={**self._settings, **private}, env=command.env, stream=self._show
         )
         if ran.status:
             raise buildkit.failure(redact(ran.stdout + ran.stderr), self._request, full=_FULL)

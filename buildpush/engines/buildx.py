@@ -16,15 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.engines import buildkit, daemon
+from buildpush.engines import OUT, buildkit, daemon
 from buildpush.engines.bases import Find, base_credentials, nobody
 from buildpush.engines.caching import Kept
 from buildpush.engines.docker import Docker
-from buildpush.engines.program import Builder, Program, Surroundings
+from buildpush.engines.program import Builder, Program, Surroundings, into
 from buildpush.errors import EngineMissingError
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import BuildRequest, Image, Index
-from buildpush.places import Place
+from buildpush.places import Command, Place
 from buildpush.registry.memory import Memory
 
 REMEDIES: Final = "install docker buildx from your distribution; or use engine: docker, buildah or native"
@@ -103,6 +103,14 @@ class Buildx:
     def refuses(self, _request: BuildRequest) -> str | None:
         """Return ``None``: whatever BuildKit does not know, it says itself."""
         return None
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how buildx is called; the folders of the setting ``caching`` are chosen when it is built."""
+        buildkit.check_there(self.missing())
+        program, builder = self._here
+        if builder.driver == _DOCKER:
+            return self._docker.commands(request)
+        return (program.command(request, base_credentials(request, self._find), into(request, OUT)),)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:

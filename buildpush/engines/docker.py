@@ -11,16 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from buildpush.engines import buildkit, daemon
+from buildpush.engines import OUT, buildkit, daemon
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
-from buildpush.engines.program import Program, Surroundings
+from buildpush.engines.program import Program, Surroundings, into
 from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
-from buildpush.places import Place
+from buildpush.places import Command, Place
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
@@ -85,6 +85,16 @@ class Docker:
     def refuses(self, _request: BuildRequest) -> str | None:
         """Return ``None``: whatever Docker does not know, it says itself."""
         return None
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how buildx is called; nothing for the classic builder, which no program stands for."""
+        buildkit.check_there(self.missing())
+        program, credentials = Program.find(self._around), base_credentials(request, self._find)
+        if program is None:
+            return ()
+        with self._client() as client:
+            words = Build(self._around, client, request, credentials, OUT).words()
+        return (program.command(request, credentials, words),)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
@@ -165,6 +175,15 @@ class Build:
     def _builder(self) -> tuple[str, str]:
         return "--builder", buildkit.daemon_builder(self.around.env, self.around.home)
 
+    def words(self) -> tuple[str, ...]:
+        """Return how buildx is told where to build, and where to put it."""
+        if self._writes_layouts():
+            return (*self._builder, *into(self.request, self.folder))
+        return self._load()
+
+    def _load(self) -> tuple[str, ...]:
+        return (*self._builder, "--load", "--tag", self.tag)
+
     def _loaded(self, program: Program) -> None:
         """Build into the daemon's own store: the one of overlay2 writes no layouts."""
         if len(self.request.platforms) > 1:
@@ -173,7 +192,7 @@ class Build:
         if setting := self._cache_to_write():
             message = "this Docker's own builder leaves no layers for later builds"
             raise UnsupportedError(message, hint=_OTHER_STORE, setting=setting)
-        program.build(self.request, self.credentials, (*self._builder, "--load", "--tag", self.tag))
+        program.build(self.request, self.credentials, self._load())
 
     def _cache_to_write(self) -> str:
         """Return the setting that asks for a cache to be written; empty where none does."""

@@ -36,7 +36,7 @@ class Seat:
         out: folder for what it makes.
     """
 
-    place: Place
+    place: Container
     program: str
     context: str
     dockerfile: str

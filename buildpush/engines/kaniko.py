@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.engines import buildkit, executor
+from buildpush.engines import OUT, buildkit, executor
 from buildpush.engines.bases import Find, base_credentials, bases, caches, nobody
 from buildpush.engines.executor import Seat, program_of
 from buildpush.errors import BuildError, SourceError, UnsupportedError
@@ -27,7 +27,7 @@ from buildpush.events import Log, Note, Sink, ignore
 from buildpush.http import is_loopback
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.places import FILES, Content, Place
+from buildpush.places import FILES, Command, Content, Place
 from buildpush.registry.auth import Credential
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
@@ -117,6 +117,13 @@ class Kaniko:
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
         return None
 
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how the executor is called in its container, for each platform."""
+        self.refuses(request)
+        buildkit.check_there(self.missing())
+        build = _Build(self._around, request, base_credentials(request, self._find), OUT.absolute())
+        return build.commands()
+
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
         """Build, and give the image for as long as the context is open.
@@ -169,19 +176,24 @@ class _Build:
 
         A layout has folders of root, which an ordinary user who talks to a daemon could not remove.
         """
-        archive = f"image-{number}.tar"
-        flags = [*self._flags(), *(["--custom-platform", str(platform)] if platform else [])]
-        output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{archive}"]
-        ran = seat.place.run(
-            [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output],
-            files=dict(self._private()),
-            env=dict(self._variables()),
-            stream=self._show,
-        )
+        argv = self._argv(seat, platform, number)
+        ran = seat.place.run(argv, files=dict(self._private()), env=dict(self._variables()), stream=self._show)
         if ran.status:
             raise self._failure(ran.status)
-        found = open_docker_archive(self._folder / archive)
+        found = open_docker_archive(self._folder / _archive(number))
         return replace(found, platform=platform) if platform else found
+
+    def commands(self) -> tuple[Command, ...]:
+        """Return what is run, for each platform."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        seat, files, env = self._seat(), dict(self._private()), dict(self._variables())
+        words = (self._argv(seat, platform, number) for number, platform in enumerate(platforms))
+        return tuple(seat.place.command(argv, files=files, env=env) for argv in words)
+
+    def _argv(self, seat: Seat, platform: Platform | None, number: int) -> list[str]:
+        flags = [*self._flags(), *(["--custom-platform", str(platform)] if platform else [])]
+        output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{_archive(number)}"]
+        return [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output]
 
     @staticmethod
     def _sources(seat: Seat) -> list[str]:
@@ -235,6 +247,10 @@ class _Build:
         if status == _KILLED and error.hint is None:
             error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
         return error
+
+
+def _archive(number: int) -> str:
+    return f"image-{number}.tar"
 
 
 def _told(line: str) -> str:

@@ -17,11 +17,12 @@ from buildpush.errors import EngineMissingError
 from buildpush.events import Log, Sink
 from buildpush.images.archives import open_layout
 from buildpush.images.model import BuildRequest, Image, Index
-from buildpush.places import FILES, Content, Place, Ran
+from buildpush.places import FILES, Command, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
 
+_LAYOUT: Final = "layout"
 _PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
 
 
@@ -99,12 +100,8 @@ class Program:
         Raises:
             BuildError: the build failed.
         """
-        layout = folder / "layout"
-        output = f"type=oci,dest={layout},tar=false,compression=uncompressed"
-        if request.created is not None:
-            output += ",rewrite-timestamp=true"
-        self.build(request, credentials, (*words, "--output", output))
-        return open_layout(layout, keep_manifest=False)
+        self.build(request, credentials, (*words, *into(request, folder)))
+        return open_layout(folder / _LAYOUT, keep_manifest=False)
 
     def build(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> None:
         """Build; *words* say where to, and with which builder.
@@ -115,12 +112,16 @@ class Program:
         files: dict[str, Content] = buildkit.secret_files(request)
         if credentials:
             files |= buildkit.login_files(credentials, self.around.home)
-        usual = [*buildkit.arguments(request), *_network(request)]
-        said = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
-        env = self._variables(request, logged_in=bool(credentials))
-        ran: Ran = self.around.place.run(said, files=files, env=env, stream=self._show)
+        command = self.command(request, credentials, words)
+        ran: Ran = self.around.place.run(command.argv, files=files, env=command.env, stream=self._show)
         if ran.status:
             raise buildkit.failure(redact(ran.stdout + ran.stderr), request)
+
+    def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
+        """Return what :meth:`build` runs."""
+        usual = [*buildkit.arguments(request), *_network(request)]
+        argv = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
+        return Command(tuple(argv), self._variables(request, logged_in=bool(credentials)))
 
     def _variables(self, request: BuildRequest, *, logged_in: bool) -> dict[str, str]:
         variables = dict(_USUAL)
@@ -138,6 +139,12 @@ class Program:
 
 # Attestations would turn one image into an index, and one of them tells the build arguments.
 _USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
+
+
+def into(request: BuildRequest, folder: Path) -> tuple[str, str]:
+    """Return the words that ask for a layout in *folder*."""
+    output = f"type=oci,dest={folder / _LAYOUT},tar=false,compression=uncompressed"
+    return "--output", output + (",rewrite-timestamp=true" if request.created is not None else "")
 
 
 def _network(request: BuildRequest) -> list[str]:

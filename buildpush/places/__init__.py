@@ -2,7 +2,20 @@
 
 from buildpush.places.container import Container, Folder, Limits
 from buildpush.places.here import Here
-from buildpush.places.place import FILES, Content, Place, Ran, Show
+from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
 from buildpush.places.recorded import Call, Recorded
 
-__all__ = ["FILES", "Call", "Container", "Content", "Folder", "Here", "Limits", "Place", "Ran", "Recorded", "Show"]
+__all__ = [
+    "FILES",
+    "Call",
+    "Command",
+    "Container",
+    "Content",
+    "Folder",
+    "Here",
+    "Limits",
+    "Place",
+    "Ran",
+    "Recorded",
+    "Show",
+]

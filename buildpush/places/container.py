@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.errors import EngineMissingError, SourceError, UnsupportedError
-from buildpush.places.place import FILES, Content, Place, Ran, Show
+from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
 
 # The program could not start the container: its own failure, command not executable, command not found.
 _NOT_STARTED: Final = frozenset({125, 126, 127})
@@ -119,12 +119,10 @@ class Container:
         """
         self._refuse_unreadable(files)
         name = f"buildpush-{os.getpid()}-{secrets.token_hex(4)}"
-        words = ["run", "--rm", "--name", name, *self._fixed, *self._given(cwd, files, env, stdin)]
-        program, *rest = (word.replace(FILES, self._private) for word in argv)
         ended = False
         try:
             ran = self._here.run(
-                [self._program, *words, "--entrypoint", program, self._image, *rest],
+                self._argv(name, argv, list(self._given(cwd, files, env, stdin))),
                 files=dict(self._files(files or {}, env or {})),
                 stdin=stdin,
                 timeout=timeout,
@@ -136,6 +134,17 @@ class Container:
                 self._remove(name)
         self._check_started(ran)
         return ran
+
+    def command(
+        self, argv: Sequence[str], *, files: Mapping[str, Content] | None = None, env: Mapping[str, str] | None = None
+    ) -> Command:
+        """Return what :meth:`run` would run, whose container's name nobody knows before."""
+        return Command(tuple(self._argv("buildpush", argv, list(self._given(None, files, env, None)))))
+
+    def _argv(self, name: str, argv: Sequence[str], given: list[str]) -> list[str]:
+        program, *rest = (word.replace(FILES, self._private) for word in argv)
+        words = ["run", "--rm", "--name", name, *self._fixed, *given]
+        return [self._program, *words, "--entrypoint", program, self._image, *rest]
 
     def _given(
         self,

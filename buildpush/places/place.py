@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from buildpush.secrets import Secret
+from buildpush.secrets import Secret, redact
 
 # Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
 # It cannot be meant otherwise, since no argument can hold a NUL.
 FILES = "\0files\0"
+_SHOWN = "private"
 
 Show = Callable[[str], None]
 Content = str | bytes | Secret
@@ -30,6 +32,22 @@ class Ran:
     status: int
     stdout: str = field(default="", repr=False)
     stderr: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a place is asked to run, as a person reads it and a shell takes it."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        variables = [f"{name}={_quoted(value)}" for name, value in self.env.items()]
+        return redact(" ".join([*variables, *map(_quoted, self.argv)]))
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(word.replace(FILES, _SHOWN))
 
 
 class Place(Protocol):

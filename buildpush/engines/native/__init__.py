@@ -18,6 +18,7 @@ from buildpush.errors import ContextError, DockerfileError
 from buildpush.events import Sink, ignore
 from buildpush.images import dockerfile, dockerignore
 from buildpush.images.model import BuildRequest, Image, Index, Platform
+from buildpush.places import Command
 
 ITSELF = "itself"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -80,6 +81,10 @@ class Native:
         file = dockerfile.read(request.dockerfile)
         found = refusal(file, request)
         return f"{file.where(found[0])}: {found[1]}" if found else None
+
+    def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
+        """Return nothing: no program is run."""
+        return ()
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
