@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from buildpush.errors import DockerfileError
 
@@ -14,9 +15,11 @@ Lookup = Callable[[str], str | None]
 
 DEEPEST = 32
 LONGEST = 1 << 20
+# What Go's unicode.IsSpace takes; Python's own classes differ in U+001C to U+001F.
+SPACE = " \t\n\v\f\r\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_MARK = "\ufeff"  # Go's scanner skips a byte order mark where it begins
 _SPECIAL = frozenset("@*#?-$!")
-_NAME = re.compile(r"[0-9]+|[^\W\d]\w*")
-_BLANKS = frozenset(" \t\n\r\v\f")
+_OPERATORS = frozenset("+-?#%")
 
 
 def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
@@ -37,44 +40,79 @@ def expand_words(text: str, lookup: Lookup, escape: str = "\\") -> list[str]:
     """Return the words of *text* after variables are replaced; blanks in a value separate words too."""
     scanner = _Scanner(text, lookup, escape)
     scanner.whole()
-    return scanner.split()
+    return scanner.words.found()
+
+
+class _Words:
+    """The words that come out of a text.
+
+    BuildKit keeps the open word in a place that every substitution in it empties, so that ``80${x:-81}`` is the word
+    ``81``; that is done here too.
+    """
+
+    def __init__(self, buffer: list[str] | None = None) -> None:
+        self.done: list[str] = []
+        self.open = False
+        self.buffer: list[str] = [] if buffer is None else buffer
+
+    def add(self, text: str, *, separates: bool) -> None:
+        """Put *text* at the end; its blanks begin another word where it *separates*."""
+        if not separates:
+            self.buffer.append(text)
+            self.open = True
+            return
+        first, *others = re.split(f"[{SPACE}]", text)
+        self.grow(first)
+        for part in others:
+            self.close()
+            self.grow(part)
+
+    def grow(self, part: str) -> None:
+        if part:
+            self.buffer.append(part)
+            self.open = True
+
+    def close(self) -> None:
+        if self.open and any(self.buffer):
+            self.done.append("".join(self.buffer))
+            self.buffer.clear()
+            self.open = False
+
+    def found(self) -> list[str]:
+        """Return all words; the last one ends here."""
+        if any(self.buffer):
+            self.done.append("".join(self.buffer))
+        self.buffer.clear()
+        return self.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a part of a text is read.
+
+    Attributes:
+        raw: escapes stay, for a pattern that is read once more.
+        pattern: so do those in quotes, twice, since they mean themselves there.
+    """
+
+    raw: bool = False
+    pattern: bool = False
 
 
 class _Scanner:
-    """One pass over a text; ``pieces`` holds what came out and whether its blanks separate words."""
+    """One pass over a text, as ``frontend/dockerfile/shell/lex.go`` of BuildKit goes over it."""
 
-    def __init__(self, text: str, lookup: Lookup, escape: str, depth: int = 0) -> None:
-        if depth > DEEPEST:
-            message = f"substitutions are nested deeper than {DEEPEST}"
-            raise DockerfileError(message)
+    def __init__(self, text: str, lookup: Lookup, escape: str) -> None:
         self.text = text
         self.lookup = lookup
         self.escape = escape
-        self.depth = depth
-        self.at = 0
-        self.pieces: list[tuple[str, bool]] = []
-        self.size = 0
+        self.depth = 0
+        self.at = len(_MARK) if text.startswith(_MARK) else 0
+        self.words = _Words()
+        self.plain = re.compile(rf"[^$'\"<}}/{re.escape(escape)}]+")
 
     def whole(self) -> str:
-        self.until("")
-        return self.joined()
-
-    def joined(self) -> str:
-        return "".join(piece for piece, _ in self.pieces)
-
-    def split(self) -> list[str]:
-        words: list[str] = []
-        open_word = False
-        for piece, separates in self.pieces:
-            parts = re.split(r"[ \t\n\r\v\f]+", piece) if separates else [piece]
-            for position, part in enumerate(parts):
-                open_word = open_word and position == 0
-                if open_word:
-                    words[-1] += part
-                elif part or not separates:
-                    words.append(part)
-                    open_word = True
-        return words
+        return self.until("", _Manner(), self.words)
 
     def peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -84,53 +122,77 @@ class _Scanner:
         self.at += 1
         return char
 
-    def add(self, text: str, *, separates: bool = False) -> None:
-        self.size += len(text)
-        _check_size(self.size)
-        self.pieces.append((text, separates))
-
-    def until(self, stop: str, *, keep_escapes: bool = False) -> None:
+    def until(self, stop: str, manner: _Manner, words: _Words) -> str:
         """Go on up to *stop* (which is consumed), or to the end where *stop* is empty."""
+        words.buffer.clear()
+        found: list[str] = []
+        size = 0
         while self.at < len(self.text):
-            char = self.take()
-            if char == stop:
-                return
-            if char == "'":
-                self.single_quoted()
-            elif char == '"':
-                self.double_quoted()
-            elif char == "$":
-                self.add(self.dollar(), separates=True)
-            elif char == self.escape:
-                self.add((char if keep_escapes else "") + self.take())
-            else:
-                self.add(char, separates=char in _BLANKS)
+            if self.peek() == stop:
+                self.at += 1
+                words.found()
+                return "".join(found)
+            piece, separates = self.piece(manner)
+            words.add(piece, separates=separates)
+            found.append(piece)
+            size += len(piece)
+            _check_size(size)
         if stop:
-            message = "syntax error: missing '" + stop + "'"
+            message = f"syntax error: missing {stop!r}"
             raise _error(message)
+        return "".join(found)
 
-    def single_quoted(self) -> None:
+    def piece(self, manner: _Manner) -> tuple[str, bool]:
+        """Return what the next character begins, and whether blanks in it separate words."""
+        char = self.take()
+        if char == "$":
+            return self.dollar(), True
+        if char == "'":
+            return self.single_quoted(manner), False
+        if char == '"':
+            return self.double_quoted(manner), False
+        if char == self.escape:
+            return (char if manner.raw else "") + self.take(), False
+        if char == "<" and self.peek() == "<":
+            return self.heredoc_mark(), False
+        run = self.plain.match(self.text, self.at)
+        self.at = run.end() if run else self.at
+        return char + (run[0] if run else ""), True
+
+    def heredoc_mark(self) -> str:
+        """Return ``<<`` with the blanks after it, which do not end the word."""
+        blanks = re.compile(r"<[ \t\r]*").match(self.text, self.at)
+        self.at = blanks.end() if blanks else self.at
+        return "<" + (blanks[0] if blanks else "")
+
+    def single_quoted(self, manner: _Manner) -> str:
         end = self.text.find("'", self.at)
         if end < 0:
             message = "unexpected end of statement while looking for a matching single quote"
             raise _error(message)
-        self.add(self.text[self.at : end])
+        found = self.text[self.at : end]
         self.at = end + 1
+        return found.replace(self.escape, self.escape * 2) if manner.pattern else found
 
-    def double_quoted(self) -> None:
-        self.add("")  # an empty pair of quotes is a word
+    def double_quoted(self, manner: _Manner) -> str:
+        found: list[str] = []
         while self.at < len(self.text):
             char = self.take()
             if char == '"':
-                return
+                return "".join(found)
             if char == "$":
-                self.add(self.dollar())
-            elif char == self.escape and self.peek() in {'"', "$", self.escape}:
-                self.add(self.take())
-            else:
-                self.add(char)
+                char = self.dollar()
+            elif char == self.escape:
+                char = self.escaped_in_quotes(manner)
+            found.append(char)
         message = "unexpected end of statement while looking for a matching double-quote"
         raise _error(message)
+
+    def escaped_in_quotes(self, manner: _Manner) -> str:
+        """Return what an escape means in double quotes: only quote, dollar and itself are escaped there."""
+        if self.peek() in {'"', "$", self.escape}:
+            return (self.escape if manner.raw else "") + self.take()
+        return self.escape * (2 if manner.raw else 1)
 
     def dollar(self) -> str:
         if self.peek() != "{":
@@ -145,32 +207,34 @@ class _Scanner:
     def name(self) -> str:
         if self.peek() in _SPECIAL and self.peek():
             return self.take()
-        match = _NAME.match(self.text, self.at)
-        if not match:
-            return ""
-        self.at = match.end()
-        return match[0]
+        start = self.at
+        within = str.isdecimal if self.peek().isdecimal() else _in_name
+        while within(self.peek()):
+            self.at += 1
+        return self.text[start : self.at]
 
     def braced(self, name: str) -> str:
         operator = self.take()
         if operator == "}":
             return self.lookup(name) or ""
-        if operator in {"#", "%"}:
-            return self.trimmed(name, operator)
         if operator == "/":
             return self.replaced(name)
         null_counts = operator == ":"
         operator = self.take() if null_counts else operator
-        if operator not in {"-", "+", "?"} or not operator:
+        if operator not in _OPERATORS or (null_counts and operator in {"#", "%"}):
             raise _error(_malformed(operator))
-        return self.chosen(name, operator, self.nested(), null_counts=null_counts)
+        if operator in {"#", "%"}:
+            return self.trimmed(name, operator)
+        return self.chosen(name, operator, self.nested("}", _Manner()), null_counts=null_counts)
 
-    def nested(self, stop: str = "}", *, keep_escapes: bool = False) -> str:
-        inner = _Scanner(self.text, self.lookup, self.escape, self.depth + 1)
-        inner.at = self.at
-        inner.until(stop, keep_escapes=keep_escapes)
-        self.at = inner.at
-        return inner.joined()
+    def nested(self, stop: str, manner: _Manner) -> str:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            message = f"substitutions are nested deeper than {DEEPEST}"
+            raise DockerfileError(message)
+        found = self.until(stop, manner, _Words(self.words.buffer))
+        self.depth -= 1
+        return found
 
     def chosen(self, name: str, operator: str, word: str, *, null_counts: bool) -> str:
         value = self.lookup(name)
@@ -185,20 +249,53 @@ class _Scanner:
         raise DockerfileError(message)
 
     def trimmed(self, name: str, operator: str) -> str:
-        longest = self.peek() == operator
-        self.at += longest
-        pattern = self.nested(keep_escapes=True)
-        value = self.lookup(name) or ""
-        return trim(value, pattern, from_end=operator == "%", longest=longest)
+        pattern = self.nested("}", _Manner(raw=True, pattern=True))
+        longest = pattern.startswith(operator)
+        pattern = pattern[1:] if longest else pattern
+        return trim(self.lookup(name) or "", pattern, from_end=operator == "%", longest=longest)
 
     def replaced(self, name: str) -> str:
         everywhere = self.peek() == "/"
         self.at += everywhere
-        pattern = re.compile(_shell_pattern(self.nested("/", keep_escapes=True)), re.DOTALL)
-        replacement = self.nested()
+        pattern = re.compile(_shell_pattern(self.nested("/", _Manner(raw=True, pattern=True)), ".*"))
+        replacement = self.nested("}", _Manner(raw=True))
         value = self.lookup(name) or ""
         _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
-        return pattern.sub(lambda _match: replacement, value, count=0 if everywhere else 1)
+        if everywhere:
+            return _replace_all(pattern, replacement, value)
+        return pattern.sub(lambda _match: replacement, value, count=1)
+
+
+def _in_name(char: str) -> bool:
+    return char == "_" or char.isalpha() or char.isdecimal()
+
+
+def _replace_all(pattern: re.Pattern[str], replacement: str, value: str) -> str:
+    """Return *value* with all that matches replaced as Go does it.
+
+    In the replacement ``$0`` stands for what matched, other names for nothing and ``$$`` for a dollar;
+    an empty match that touches the one before it does not count.
+
+    Source: Go, package regexp, ``Regexp.ReplaceAllString`` and ``Regexp.Expand``.
+    """
+    found: list[str] = []
+    done = 0
+    for match in pattern.finditer(value):
+        if match.start() == match.end() == done and done:
+            continue
+        found += [value[done : match.start()], _template(replacement, match[0])]
+        done = match.end()
+    return "".join([*found, value[done:]])
+
+
+def _template(text: str, matched: str) -> str:
+    def named(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if match[0] == "$$":
+            return "$"
+        return matched if name == "0" else ""
+
+    return re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", named, text)
 
 
 def _check_size(size: int) -> None:
@@ -210,28 +307,40 @@ def _check_size(size: int) -> None:
 
 def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
     """Return *value* without the shortest or longest part at one end that the shell *pattern* matches."""
-    wanted = re.compile(_shell_pattern(pattern), re.DOTALL)
-    cuts = range(len(value) + 1)
-    # Trimming little means a cut near that end.
-    for cut in reversed(cuts) if from_end != longest else cuts:
-        if wanted.fullmatch(value[cut:] if from_end else value[:cut]):
-            return value[:cut] if from_end else value[cut:]
-    return value
+    if from_end:
+        # The shortest end is found from behind; an escape stays before what it escapes.
+        behind = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
+        return trim(value[::-1], behind, from_end=False, longest=longest)[::-1]
+    match = re.match(_shell_pattern(pattern, ".*" if longest else ".*?"), value)
+    return value[match.end() :] if match else value
 
 
-def _shell_pattern(pattern: str) -> str:
-    """Return the regular expression of a shell pattern that knows ``*``, ``?`` and backslashes."""
+def _shell_pattern(pattern: str, star: str) -> str:
+    """Return the regular expression of a shell pattern that knows ``*``, ``?`` and backslashes.
+
+    As in Go, no wildcard takes an end of line.
+    """
     out: list[str] = []
-    chars = iter(pattern)
+    chars = iter(pattern.removeprefix(_MARK))
     for char in chars:
         if char == "*":
             # Several stars in a row mean one; as separate loops they would take exponential time.
-            out += [] if out and out[-1] == ".*" else [".*"]
+            out += [] if out and out[-1] == star else [star]
         elif char == "?":
             out.append(".")
+        elif char == "\\":
+            out.append(re.escape(_escaped(next(chars, ""))))
         else:
-            out.append(re.escape(next(chars, "\\") if char == "\\" else char))
+            out.append(re.escape(char))
     return "".join(out)
+
+
+def _escaped(char: str) -> str:
+    """Return the character that a backslash in a pattern stands before, whatever the file's escape is."""
+    if char in {"}", "/", "*", "?", "\\"} and char:
+        return char
+    message = f"a backslash in a pattern stands before * ? / }} or itself, not before {char!r}"
+    raise DockerfileError(message)
 
 
 def _error(reason: str) -> DockerfileError:

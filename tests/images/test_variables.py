@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from buildpush.errors import DockerfileError
 from buildpush.images.variables import expand, expand_words
 
-VALUES = {"a": "A", "e": "", "s": "two words", "p": "/usr/local/bin", "star": "*"}
+VALUES = {"a": "A", "e": "", "s": "two words", "p": "/usr/local/bin", "star": "*", "b": "a\\b", "l": "x\ny x"}
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,80 @@ VALUES = {"a": "A", "e": "", "s": "two words", "p": "/usr/local/bin", "star": "*
         ("${p/usr\\/local/x}", "/x/bin"),
         ("$star", "*"),
         ("x$1y", "xy"),
+        ("$$a", "a"),
+        ("$a²", "A²"),
+        ("${/a/b}${+x}${-}", ""),
     ],
 )
 def test_a_word_expands(text, value):
     assert expand(text, VALUES.get) == value
 
 
-@pytest.mark.parametrize("text", ["${", "${}", "${a", "${:a}", "${a:x}", "'a", '"a', "${a!b}", "${a/b", "${n:-" * 40])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${p//l/$0}", "/usr/oca/bin"),
+        ("${p//l/'[$0]'}", "/usr/[l]oca[l]/bin"),
+        ("${p//l/'$x${0}$$'}", "/usr/l$ocal$/bin"),
+        ("${p/l/'$0'}", "/usr/$0ocal/bin"),
+        (r"${p/l/\\}", r"/usr/\\ocal/bin"),
+        (r"${p/l/'\'}", r"/usr/\ocal/bin"),
+        ("${a//*/-}", "-"),
+        ("${a//x*/-}", "A"),
+        ("${a///-}", "-A-"),
+    ],
+)
+def test_a_replacement_reads_as_go_reads_it(text, value):
+    """BuildKit hands it to regexp.ReplaceAllString, which knows $0, and keeps escapes in it."""
+    assert expand(text, VALUES.get) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"${b#*\\}", "b"),
+        ("${b#*'\\'}", "b"),
+        (r'${b#*"\\"}', "b"),
+        ("${l#*}", "x\ny x"),
+        ("${l##*}", "\ny x"),
+        ("${l%%x*}", "x\ny "),
+        ("${p#'#'*/}", "bin"),
+        ("${p%/???}", "/usr/local"),
+        ("${p%%/*n}", ""),
+        ("${star#\\*}", ""),
+        ("${star%\\?}", "*"),
+        ("${p/'/'/x}", "xusr/local/bin"),
+    ],
+)
+def test_a_pattern_matches_what_it_matches_in_buildkit(text, value):
+    """Quotes make a backslash mean itself, and no wildcard takes an end of line."""
+    assert expand(text, VALUES.get) == value
+
+
+@pytest.mark.parametrize("text", [r"${p#\a}", r"${p/\u/x}", r"${p%a\b}"])
+def test_a_backslash_in_a_pattern_escapes_only_what_is_special_there(text):
+    with pytest.raises(DockerfileError, match="backslash in a pattern"):
+        expand(text, VALUES.get)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${a:#x}",
+        "${a:%x}",
+        "${a:/x/y}",
+        "${",
+        "${}",
+        "${a",
+        "${:a}",
+        "${a:x}",
+        "'a",
+        '"a',
+        "${a!b}",
+        "${a/b",
+        "${n:-" * 40,
+    ],
+)
 def test_a_malformed_substitution_is_an_error(text):
     with pytest.raises(DockerfileError):
         expand(text, VALUES.get)
@@ -66,7 +133,13 @@ def test_a_required_variable_speaks_with_its_own_words():
         ("$s", ["two", "words"]),
         ('"$s"', ["two words"]),
         ("x$s'y z'", ["xtwo", "wordsy z"]),
-        ("''", [""]),
+        ("''", []),
+        ("'' a", ["a"]),
+        ("80${n:-81}", ["81"]),
+        ("80 ${n:-81}x", ["80", "81x"]),
+        ("${n:-1 2} 3", ["1", "2", "3"]),
+        ("a\u2003b\x1cc", ["a", "b\x1cc"]),
+        ("<< a b", ["<< a", "b"]),
         (" a  b ", ["a", "b"]),
         ("$n", []),
         ("", []),
