@@ -6,13 +6,23 @@ Source: Dockerfile reference; where the page is silent, what BuildKit does.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildpush.errors import DockerfileError
+from buildpush.images.variables import SPACE
+from buildpush.images.words import (
+    NotStringsError,
+    announcements,
+    partition_blank,
+    read_announced,
+    read_array,
+    split_blanks,
+    split_flags,
+    split_words,
+)
 
 LARGEST = 1024 * 1024
 OWN_SYNTAX = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
@@ -38,15 +48,17 @@ FLAGS: Mapping[str, frozenset[str]] = {
     "WORKDIR": frozenset(),
 }
 _SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
+_REPEATED = frozenset({"exclude", "mount", "device"})
+_TAKES_ANY_FLAG = frozenset({"ARG", "STOPSIGNAL"})
 _EXEC_FORM = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
 _LISTS = frozenset({"ADD", "COPY", "VOLUME"})
 _PAIRS = frozenset({"ENV", "LABEL", "ARG"})
 _MAY_BE_EMPTY = frozenset({"CMD", "ENTRYPOINT", "RUN"})
 _HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 
-_BLANKS = " \t\v\f\r\n"
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
-_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)\Z")
+_DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*\Z", re.DOTALL)
+_DIRECTIVES = frozenset({"syntax", "escape", "check"})
+_ONBUILD = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
 
 
@@ -66,14 +78,14 @@ class Instruction:
     Attributes:
         name: in upper case.
         line: where it begins, from 1.
-        rest: everything after name and flags, continuation lines joined.
-        flags: name to value, both as written; a switch without value has ``true``. The last of several counts.
+        rest: everything after name and flags, continuation lines joined; of ONBUILD, what an image keeps.
+        flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values stand one a line.
         words: its arguments: the array in exec form, else what stands between blanks (ADD, COPY, VOLUME, EXPOSE,
             FROM), else ``rest`` as the only word.
         exec_form: whether it was written as a JSON array.
         pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
         heredocs: in order of appearance.
-        trigger: what ONBUILD leaves for later.
+        trigger: what ONBUILD leaves for later, taken apart but not checked; ``None`` where its name is unknown.
     """
 
     name: str
@@ -208,7 +220,7 @@ def parse_trigger(text: str, path: str) -> Instruction:
     Raises:
         DockerfileError: it cannot be read.
     """
-    found = list(_Reader([text], "\\", path).instructions())
+    found = list(_Reader(text.split("\n"), "\\", path).instructions())
     if len(found) == 1:
         return found[0]
     message = f"the ONBUILD trigger {text!r} is not one instruction"
@@ -216,14 +228,14 @@ def parse_trigger(text: str, path: str) -> Instruction:
 
 
 def _directives(lines: list[str], path: str) -> dict[str, str]:
-    """Return the parser directives at the head of the file."""
+    """Return the parser directives at the head of the file; any other line ends it."""
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        match = _DIRECTIVE.match(line.strip())
-        if not match:
+        match = _DIRECTIVE.match(line.rstrip("\r").lstrip(SPACE))
+        name = match[1].lower() if match else ""
+        if not match or name not in _DIRECTIVES:
             break
-        name = match[1].lower()
-        if name in found and name in {"syntax", "escape", "check"}:
+        if name in found:
             message = f"only one {name} parser directive can be used"
             raise DockerfileError(message, where=f"{path}:{number}")
         found[name] = match[2]
@@ -251,21 +263,22 @@ class _Reader:
         while self.at < len(self.lines):
             first = self.at + 1
             text = self.logical_line()
-            if text.strip(_BLANKS):
+            if text is not None:
                 yield self.instruction(text, first)
 
-    def logical_line(self) -> str:
-        """Return the next line with its continuation lines, comments and empty ones left out."""
-        text, more = self.cut(self.next_line().lstrip(_BLANKS))
+    def logical_line(self) -> str | None:
+        """Return the next line with its continuation lines, comments and empty ones left out; ``None`` for no line."""
+        text, more = self.cut(self.next_line().lstrip(SPACE))
+        if not more and (not text or text.startswith("#")):
+            return None
         parts = [text]
         while more and self.at < len(self.lines):
             line = self.next_line()
-            stripped = line.strip(_BLANKS)
+            stripped = line.lstrip(SPACE)
             if stripped and not stripped.startswith("#"):
                 text, more = self.cut(line)
                 parts.append(text)
-        joined = "".join(parts)
-        return "" if joined.startswith("#") else joined
+        return "".join(parts)
 
     def next_line(self) -> str:
         self.at += 1
@@ -277,131 +290,107 @@ class _Reader:
         return (line[: match.start()], True) if match else (line, False)
 
     def instruction(self, text: str, line: int) -> Instruction:
-        name, _, rest = _partition_blank(text.strip(_BLANKS))
-        name = name.upper()
-        if name not in FLAGS:
-            message = f"unknown instruction {name[:40]}"
-            raise self.error(line, message, _nearest(name, list(FLAGS)))
-        flags, rest = self.flags(name, rest, line)
-        if not rest and name not in _MAY_BE_EMPTY:
-            raise self.error(line, f"{name} requires at least one argument")
-        base = Instruction(name, line, rest, flags, (rest,))
-        return self.detailed(replace(base, heredocs=self.heredocs(base)))
+        found, flags = self.taken_apart(text, line)
+        return self.checked(self.with_heredocs(found, text), flags)
 
-    def flags(self, name: str, rest: str, line: int) -> tuple[dict[str, str], str]:
-        """Return the flags at the head of *rest*, and what comes after them."""
+    def taken_apart(self, text: str, line: int) -> tuple[Instruction, list[str]]:
+        """Return an instruction with its arguments, and its flags as written; neither is checked yet."""
+        name, _, rest = partition_blank(text.strip(SPACE))
+        flags, rest = split_flags(rest, self.escape)
+        rest = rest.strip(SPACE)
+        found = Instruction(name.upper(), line, rest, words=(rest,))
+        if found.name == "ONBUILD" and rest:
+            found = replace(found, rest=_ONBUILD.sub("", text, count=1), trigger=self.trigger(rest, line))
+        return self.detailed(found), flags
+
+    def trigger(self, text: str, line: int) -> Instruction | None:
+        name = partition_blank(text)[0].upper()
+        if name in {"ONBUILD", "FROM", "MAINTAINER"}:
+            raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
+        # What is unknown is accepted as it is; the child build that runs it will complain.
+        return self.taken_apart(text, line)[0] if name in FLAGS else None
+
+    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:
+        """Return flags by name."""
         found: dict[str, str] = {}
-        while rest.startswith("--"):
-            word, _, after = _partition_blank(rest)
-            if word == "--":
-                return found, after
+        for word in words:
             flag, equals, value = word[2:].partition("=")
             if flag not in FLAGS[name]:
                 hint = _nearest(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
                 raise self.error(line, f"unknown flag --{flag} of {name}", hint or None)
-            if not equals and flag not in _SWITCHES:
+            if flag in found and flag not in _REPEATED:
+                raise self.error(line, f"the flag --{flag} of {name} is there twice")
+            if flag in _SWITCHES:
+                value = self.switch(word, line)
+            elif not equals:
                 raise self.error(line, f"flag --{flag} of {name} needs a value")
-            value = _unquoted_flag(value) if equals else "true"
-            found[flag] = f"{found[flag]}\n{value}" if flag in {"exclude", "mount"} and flag in found else value
-            rest = after
-        return found, rest
+            found[flag] = f"{found[flag]}\n{value}" if flag in found else value
+        return found
 
-    def heredocs(self, instruction: Instruction) -> tuple[Heredoc, ...]:
-        """Read the heredocs that the instruction announces off the lines that follow it."""
-        inner = instruction.rest
+    def switch(self, word: str, line: int) -> str:
+        _, equals, value = word.lower().partition("=")
+        if not equals or value in {"true", "false"}:
+            return value or "true"
+        raise self.error(line, f"{word[:60]} is neither true nor false")
+
+    def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
+        """Read the heredocs that the line *text* announces off the lines that follow it."""
+        inner = instruction.trigger if instruction.name == "ONBUILD" else instruction
+        if not inner or inner.name not in _HEREDOCS or inner.exec_form:
+            return instruction
+        heredocs: list[Heredoc] = []
+        kept = [instruction.rest]
+        for announced in announcements(text):
+            lines = self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
+            stripped = (line.lstrip("\t") for line in lines) if announced.strip else lines
+            heredocs.append(Heredoc(announced.name, "".join(stripped), announced.expand))
+            kept.append("".join(lines) + announced.name)
         if instruction.name == "ONBUILD":
-            name, _, inner = _partition_blank(inner)
-            if name.upper() not in _HEREDOCS:
-                return ()
-        elif instruction.name not in _HEREDOCS:
-            return ()
-        if "<<" not in inner:
-            return ()
-        announced = (_HEREDOC.match(word) for word in split_words(inner, self.escape))
-        return tuple(self.heredoc(match, instruction.line) for match in announced if match)
+            return replace(instruction, rest="\n".join(kept))
+        return replace(instruction, heredocs=tuple(heredocs))
 
-    def heredoc(self, match: re.Match[str], line: int) -> Heredoc:
-        strip, quoted = bool(match[1]), match[2]
-        name = re.sub(r"""['"]""", "", quoted)
-        lines: list[str] = []
-        while self.at < len(self.lines):
-            text = self.lines[self.at]
-            self.at += 1
-            text = text.lstrip("\t") if strip else text
-            if text.rstrip("\r") == name:
-                return Heredoc(name, "".join(lines), name == quoted)
-            lines.append(text + "\n")
+    def heredoc(self, name: str, *, strip: bool, line: int) -> list[str]:
+        """Return the lines before the one that is *name*, with their ends."""
+        for at in range(self.at, len(self.lines)):
+            text = self.lines[at].rstrip("\r")
+            if (text.lstrip("\t") if strip else text) == name:
+                lines = [f"{kept}\n" for kept in self.lines[self.at : at]]
+                self.at = at + 1
+                return lines
         raise self.error(line, f"unterminated heredoc: a line with only {name} is missing")
 
     def detailed(self, instruction: Instruction) -> Instruction:
-        """Return *instruction* with its arguments taken apart."""
+        """Return *instruction* with its arguments taken apart, as far as BuildKit does it in triggers too."""
         name, rest = instruction.name, instruction.rest
-        if name == "ONBUILD":
-            return replace(instruction, trigger=self.trigger(instruction))
-        if name == "HEALTHCHECK":
-            return self.healthcheck(instruction)
         if name in _PAIRS:
             return replace(instruction, pairs=self.pairs(instruction))
+        if name == "HEALTHCHECK":
+            kind, command = [*re.split(rf"[{SPACE}]+", rest, maxsplit=1), ""][:2]
+            array = self.array(command, instruction.line)
+            words = array if array is not None else (command,) * bool(command)
+            return replace(instruction, words=(kind.upper(), *words), exec_form=array is not None)
         if name in _EXEC_FORM | _LISTS and (array := self.array(rest, instruction.line)) is not None:
-            return self.checked(replace(instruction, words=array, exec_form=True))
+            return replace(instruction, words=array, exec_form=True)
         if name in _LISTS or name in {"FROM", "EXPOSE"}:
-            return self.checked(replace(instruction, words=tuple(re.split(r"[ \t\v\f\r]+", rest.strip(_BLANKS)))))
-        return self.checked(instruction)
-
-    def checked(self, instruction: Instruction) -> Instruction:
-        name, count = instruction.name, len(instruction.words)
-        if name in {"ADD", "COPY"} and count < 2:  # noqa: PLR2004 - a source and a destination
-            message = f"{name} requires at least two arguments: a source and a destination"
-            raise self.error(instruction.line, message)
-        if name == "SHELL" and not (instruction.exec_form and count):
-            raise self.error(instruction.line, 'SHELL requires a JSON array, such as ["/bin/sh", "-c"]')
+            return replace(instruction, words=split_blanks(rest))
         return instruction
 
     def array(self, text: str, line: int) -> tuple[str, ...] | None:
-        """Return the strings of a JSON array, or ``None`` where *text* is none."""
-        if not text.lstrip(_BLANKS).startswith("["):
-            return None
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            return None  # as BuildKit: then it is the shell form
-        if not all(isinstance(word, str) for word in found):
-            raise self.error(line, "in JSON array form, every element is a string in double quotes")
-        return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in found)
-
-    def trigger(self, instruction: Instruction) -> Instruction | None:
-        name = _partition_blank(instruction.rest)[0].upper()
-        if name in {"ONBUILD", "FROM", "MAINTAINER"}:
-            raise self.error(instruction.line, f"{name} is not allowed as an ONBUILD trigger")
-        if name not in FLAGS:
-            return None  # accepted as it is; the child build that runs it will complain
-        nested = _Reader([], self.escape, self.path)
-        return None if instruction.heredocs else nested.instruction(instruction.rest, instruction.line)
-
-    def healthcheck(self, instruction: Instruction) -> Instruction:
-        kind, _, command = _partition_blank(instruction.rest)
-        kind = kind.upper()
-        if kind == "NONE":
-            if command or instruction.flags:
-                raise self.error(instruction.line, "HEALTHCHECK NONE takes no arguments")
-            return replace(instruction, words=("NONE",))
-        if kind != "CMD":
-            raise self.error(instruction.line, f"HEALTHCHECK takes CMD or NONE, not {kind[:40]}")
-        array = self.array(command, instruction.line)
-        words = array if array is not None else (command,) if command else ()
-        if not words:
-            raise self.error(instruction.line, "HEALTHCHECK CMD needs a command")
-        return replace(instruction, words=("CMD", *words), exec_form=array is not None)
+            return read_array(text)
+        except NotStringsError:
+            raise self.error(line, "in JSON array form, every element is a string in double quotes") from None
 
     def pairs(self, instruction: Instruction) -> tuple[tuple[str, str | None], ...]:
         """Return names and values, still quoted, of ENV, LABEL or ARG."""
         name, rest, line = instruction.name, instruction.rest, instruction.line
         words = split_words(rest, self.escape)
         if name == "ARG":
-            return tuple(self.argument(word, line) for word in words)
-        if "=" not in words[0]:
-            key, _, value = _partition_blank(rest)
-            if not value:
+            parts = (word.partition("=") for word in words)
+            return tuple((key, value if equals else None) for key, equals, value in parts)
+        if words and "=" not in words[0]:
+            key, blanks, value = partition_blank(rest)
+            if not blanks:
                 raise self.error(line, f"{name} must have two arguments: a name and a value")
             return ((key, value),)
         return tuple(self.pair(word, name, line) for word in words)
@@ -410,33 +399,50 @@ class _Reader:
         key, equals, value = word.partition("=")
         if not equals:
             raise self.error(line, f"cannot find = in {word[:40]!r}: {name} is written NAME=VALUE", "quote blanks")
-        if not key:
-            raise self.error(line, f"{name} names can not be blank")
         return key, value
 
-    def argument(self, word: str, line: int) -> tuple[str, str | None]:
-        key, equals, value = word.partition("=")
-        if not key:
-            raise self.error(line, "ARG names can not be blank")
-        return key, value if equals else None
+    def checked(self, instruction: Instruction, flags: list[str]) -> Instruction:
+        """Return *instruction* with its flags, when all is as it must be."""
+        name, line = instruction.name, instruction.line
+        if name not in FLAGS:
+            message = f"unknown instruction {name[:40]}"
+            raise self.error(line, message, _nearest(name, list(FLAGS)))
+        if not instruction.rest and name not in _MAY_BE_EMPTY:
+            raise self.error(line, f"{name} requires at least one argument")
+        self.check_arguments(instruction)
+        # BuildKit does not look at the flags of these.
+        if name in _TAKES_ANY_FLAG or (name == "HEALTHCHECK" and instruction.words[0] == "NONE"):
+            return instruction
+        return replace(instruction, flags=self.flags(name, flags, line))
 
+    def check_arguments(self, instruction: Instruction) -> None:
+        name, line, words = instruction.name, instruction.line, instruction.words
+        if name == "HEALTHCHECK":
+            self.check_health(words, line)
+        elif name in {"ADD", "COPY"}:
+            self.check_copy(name, words, line)
+        elif name == "SHELL" and not (instruction.exec_form and words):
+            raise self.error(line, 'SHELL requires a JSON array, such as ["/bin/sh", "-c"]')
+        elif name == "VOLUME" and not (words and all(word.strip(SPACE) for word in words)):
+            raise self.error(line, "VOLUME names an empty path")
+        elif not all(key for key, _ in instruction.pairs):
+            raise self.error(line, f"{name} names can not be blank")
 
-def _partition_blank(text: str) -> tuple[str, str, str]:
-    """Return the first word, the blanks after it, and the rest."""
-    match = re.search(r"[ \t\v\f\r\n]+", text)
-    return (text[: match.start()], match[0], text[match.end() :]) if match else (text, "", "")
+    def check_copy(self, name: str, words: tuple[str, ...], line: int) -> None:
+        if len(words) < 2:  # noqa: PLR2004 - a source and a destination
+            message = f"{name} requires at least two arguments: a source and a destination"
+            raise self.error(line, message)
+        if read_announced(words[-1]):
+            raise self.error(line, f"the destination of {name} cannot be a heredoc")
 
-
-def _unquoted_flag(value: str) -> str:
-    """Return a flag's value without quotes and escapes."""
-    return re.sub(r"""\\(.)|['"]""", lambda match: match[1] or "", value)
-
-
-def split_words(text: str, escape: str) -> list[str]:
-    """Return the words of *text*; blanks inside quotes do not separate, quotes and escapes stay."""
-    mark = re.escape(escape)
-    plain, single, double = rf"{mark}.|[^\s'\"]", r"'[^']*(?:'|\Z)", rf'"(?:{mark}.|[^"])*(?:"|\Z)'
-    return [match[0] for match in re.finditer(rf"(?:{plain}|{single}|{double})+", text, re.DOTALL)]
+    def check_health(self, words: tuple[str, ...], line: int) -> None:
+        kind, *command = words
+        if kind == "NONE" and command:
+            raise self.error(line, "HEALTHCHECK NONE takes no arguments")
+        if kind not in {"CMD", "NONE"}:
+            raise self.error(line, f"HEALTHCHECK takes CMD or NONE, not {kind[:40]}")
+        if kind == "CMD" and not command:
+            raise self.error(line, "HEALTHCHECK CMD needs a command")
 
 
 def _nearest(word: str, known: list[str]) -> str | None:

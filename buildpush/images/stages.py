@@ -88,7 +88,8 @@ def origin(
         raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
     if base in contexts:
         return replace(_behind(contexts[base]), platform=platform)
-    earlier = dockerfile.stage(base, before=stage.number)
+    # Names of stages are lower case whatever was written, and BuildKit compares this one as it is.
+    earlier = dockerfile.stage(base, before=stage.number) if base == base.lower() else None
     if earlier:
         return Origin(stage=earlier, platform=platform)
     return Origin(image=None if base == "scratch" else base, platform=platform)

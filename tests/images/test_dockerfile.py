@@ -46,6 +46,11 @@ def test_stages_have_numbers_names_and_lines():
         ("LABEL a=b \\  \n c=d", "a=b  c=d"),
         ("LABEL a=b \\\r\n c=d\r", "a=b  c=d"),
         ("  label a=b", "a=b"),
+        ("\\\n  LABEL a=b", "a=b"),
+        ("LABEL \\\n  # c \\\n a=b", "a=b"),
+        ("LABEL \\\n \u2003\n a=b\u2003", "a=b"),
+        ("LABEL a=\\\\\n", "a=\\\\"),
+        ("LABEL a=b\\\r\r\nc\r\r", "a=bc"),
     ],
 )
 def test_continued_lines_are_one_instruction(text, rest):
@@ -79,6 +84,12 @@ def test_the_escape_directive_changes_the_escape():
     assert found.escape == "`"
 
 
+@pytest.mark.parametrize("head", [b"# x=y\n", b"\n", b"# a comment\n", b"#escape\n"])
+def test_directives_end_at_the_first_line_that_is_none(head):
+    assert parse(head + b"# escape=`\nFROM scratch\n").escape == "\\"
+    assert parse(b"\xef\xbb\xbf  #\tEscape =\t` \r\n" + head + b"FROM scratch\n").escape == "`"
+
+
 def test_a_foreign_syntax_is_left_to_its_builder():
     found = parse(b"# syntax=example.com/other:1\nTHIS IS NOT OURS\n")
     assert (found.syntax, found.stages) == ("example.com/other:1", ())
@@ -97,6 +108,14 @@ def test_dockers_own_syntax_is_read():
         ("CMD ['a']", ("['a']",), False),
         ("CMD", ("",), False),
         ("CMD []", (), True),
+        ("CMD [NaN]", ("[NaN]",), False),
+        ('CMD  [ "a" ] \t', ("a",), True),
+        ('CMD ["\\ud800"]', ("\ufffd",), True),
+        ("CMD -- --a", ("--a",), False),
+        ('EXPOSE ["80"]', ('["80"]',), False),
+        ("VOLUME /a\u2003b", ("/a\u2003b",), False),
+        ("healthcheck cmd  a  b", ("CMD", "a  b"), False),
+        ("HEALTHCHECK NONE []", ("NONE",), True),
         ("COPY a  b\tc /d/", ("a", "b", "c", "/d/"), False),
         ('COPY ["a b", "/c"]', ("a b", "/c"), True),
         ("VOLUME /a /b", ("/a", "/b"), False),
@@ -119,6 +138,16 @@ def test_arguments_are_words_or_an_array(text, words, exec_form):
         ("ENV a b c", (("a", "b c"),)),
         ("LABEL a.b=", (("a.b", ""),)),
         ("ARG a b=c", (("a", None), ("b", "c"))),
+        ("ENV a b=c", (("a", "b=c"),)),
+        ("ENV a='b c", (("a", "'b c"),)),
+        ("ENV a=\"b' c", (("a", "\"b' c"),)),
+        ('ENV a=\\" b=1', (("a", '\\"'), ("b", "1"))),
+        ("ENV a='\\' b=1", (("a", "'\\'"), ("b", "1"))),
+        ("ENV a=b\\\\\\", (("a", "b\\\\"),)),
+        ('ENV a="b\\\\\\', (("a", '"b\\\\'),)),
+        ("ENV a=1\u2003b=2\x1cc=3", (("a", "1"), ("b", "2\x1cc=3"))),
+        ('LABEL "a b"=c', (('"a b"', "c"),)),
+        ("ARG --x=y 'a'=b", (("'a'", "b"),)),
     ],
 )
 def test_names_and_values_keep_their_quotes(text, pairs):
@@ -131,14 +160,75 @@ def test_flags_stand_before_the_arguments():
     assert found.words == ("a", "--x", "b")
 
 
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("COPY --link=False --parents a b", {"link": "false", "parents": "true"}),
+        ("COPY --exclude=x --exclude='y z' a b", {"exclude": "x\ny z"}),
+        ('COPY --chown="it\'s"\\ x a b', {"chown": "it's x"}),
+        ("COPY --chown= -- --a b", {"chown": ""}),
+        ("STOPSIGNAL --x TERM", {}),
+        ("ARG --x a", {}),
+        ("HEALTHCHECK --x NONE", {}),
+    ],
+)
+def test_flags_lose_quotes_and_escapes(text, flags):
+    assert only(text).flags == flags
+
+
 def test_a_heredoc_ends_at_its_word():
     found = only("COPY <<A <<-'B' /x/\none $y\nA\n\ttwo\n\tB")
     assert found.heredocs == (Heredoc("A", "one $y\n", True), Heredoc("B", "two\n", False))
 
 
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("<<E", [("E", True)]),
+        ("<<'E'", [("E", False)]),
+        ("<<E'F'\"G\"", [("EFG", False)]),
+        ("<<\\E", [("E", True)]),
+        ("<<$E", [("$E", True)]),
+        ("3<<E x<<F", [("E", True)]),
+        ("<<E <<E", [("E", True), ("E", True)]),
+        ("<<''", []),
+        ("<<E '", []),
+        ("<<E ${", []),
+    ],
+)
+def test_words_announce_heredocs(words, names):
+    ends = "".join(f"{name}\n" for name, _ in names)
+    found = only(f"COPY {words} /x\n{ends}")
+    assert [(heredoc.name, heredoc.expand) for heredoc in found.heredocs] == names
+
+
+def test_an_array_announces_no_heredoc():
+    assert only('COPY ["<<E", "/x"]').heredocs == ()
+
+
 def test_a_trigger_is_read_but_not_run():
     assert only("ONBUILD COPY a b").trigger.words == ("a", "b")
     assert only("ONBUILD NOPE x").trigger is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("OnBuild  ENV a=b  ", "ENV a=b  "),
+        ("ONBUILD\\\n  COPY a \\\n# c\n b", "COPY a  b"),
+        ("ONBUILD COPY <<-E /x\n\ta\n\tE\n", "COPY <<-E /x\n\ta\nE"),
+        ("ONBUILD USER", "USER"),
+        ("ONBUILD CMD --x", "CMD --x"),
+    ],
+)
+def test_an_image_keeps_a_trigger_as_written(text, kept):
+    """What is wrong with it is said by the build that runs it, as with BuildKit."""
+    assert only(text).rest == kept
+
+
+def test_a_kept_trigger_reads_as_what_was_written():
+    found = reading.parse_trigger("COPY <<-E /x\n\ta\nE", "Dockerfile")
+    assert found.heredocs == (Heredoc("E", "a\n", True),)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +254,17 @@ def test_a_trigger_is_read_but_not_run():
         ("FROM scratch\nHEALTHCHECK x\n", "Dockerfile:2", "CMD or NONE"),
         ("FROM scratch\nHEALTHCHECK CMD\n", "Dockerfile:2", "command"),
         ("FROM scratch\nONBUILD FROM x\n", "Dockerfile:2", "not allowed"),
+        ("FROM scratch\nONBUILD CMD [1]\n", "Dockerfile:2", "string"),
+        ("FROM scratch\nONBUILD ENV a\n", "Dockerfile:2", "two arguments"),
+        ("FROM scratch\nONBUILD --x CMD a\n", "Dockerfile:2", "unknown flag --x"),
+        ("FROM scratch\nCMD --x\n", "Dockerfile:2", "unknown flag --x"),
+        ("FROM scratch\nCOPY --link=1 a b\n", "Dockerfile:2", "neither true nor false"),
+        ("FROM scratch\nCOPY --link= a b\n", "Dockerfile:2", "neither true nor false"),
+        ("FROM scratch\nCOPY --chown=1 --chown=1 a b\n", "Dockerfile:2", "twice"),
+        ("FROM scratch\nCOPY a <<E\nE\n", "Dockerfile:2", "heredoc"),
+        ("FROM scratch\nVOLUME []\n", "Dockerfile:2", "empty path"),
+        ('FROM scratch\nVOLUME ["/a", " "]\n', "Dockerfile:2", "empty path"),
+        ("FROM scratch\n\\\n", "Dockerfile:2", "unknown instruction"),
         ("FROM scratch\nCOPY <<A /x\nb\n", "Dockerfile:2", "unterminated"),
         ("FROM a b\n", "Dockerfile:1", "one argument, or three"),
         ("FROM a AS 1b\n", "Dockerfile:1", "invalid name"),
@@ -227,6 +328,12 @@ def test_an_unknown_target_names_the_stages():
 def test_a_stage_may_be_called_scratch():
     found = parse(b"FROM scratch AS scratch\nFROM scratch\n")
     assert origin(found, found.stages[1], {}).stage is found.stages[0]
+
+
+def test_the_name_of_a_stage_is_lower_case_for_from():
+    found = parse(b"FROM scratch AS Build\nFROM Build\nFROM build\n")
+    assert [origin(found, stage, {}).stage for stage in found.stages] == [None, None, found.stages[0]]
+    assert origin(found, found.stages[1], {}).image == "Build"
 
 
 def test_from_a_later_stages_number_is_an_error():
