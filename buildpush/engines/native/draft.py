@@ -45,6 +45,9 @@ class Draft:
         document: the configuration as OCI writes it; taken over, not copied.
         layers: base layer first; taken over.
         created: when all this happened, in seconds since 1970.
+
+    Attributes:
+        variables: what ``$NAME`` means now; ARG and ENV set it, whichever came last counts.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Draft:
         self.document = document
         self.layers = layers
         self.platform = platform
+        self.variables: dict[str, str] = {}
         self.created = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._files: Files | None = None
 
@@ -63,7 +67,9 @@ class Draft:
         if platform.variant:
             document["variant"] = platform.variant
         document["config"] = {"Env": [DEFAULT_PATH], "WorkingDir": "/"}
-        return cls(document, [], platform, created)
+        made = cls(document, [], platform, created)
+        made.variables = made.environment
+        return made
 
     @classmethod
     def of(cls, image: Image, created: int) -> Draft:
@@ -84,6 +90,9 @@ class Draft:
     def child(self) -> Draft:
         """Return a copy to go on from."""
         made = Draft(copy.deepcopy(self.document), list(self.layers), self.platform, 0)
+        if "PATH" not in made.environment:
+            made.set_environment(*DEFAULT_PATH.split("=", 1))
+        made.variables = self.variables | made.environment
         made.created = self.created
         made._files = self._files.copy() if self._files else None
         return made
@@ -101,7 +110,11 @@ class Draft:
 
     def set_environment(self, name: str, value: str) -> None:
         """Set a variable, where it stands or at the end."""
-        self.config["Env"] = [f"{key}={text}" for key, text in (self.environment | {name: value}).items()]
+        found = list(self.config.get("Env") or ())
+        places = [place for place, text in enumerate(found) if text.partition("=")[0] == name]
+        place = places[0] if places else len(found)
+        self.config["Env"] = [*found[:place], f"{name}={value}", *found[place + 1 :]]
+        self.variables[name] = value
 
     @property
     def folder(self) -> str:

@@ -5,33 +5,42 @@ Source: Dockerfile reference; what BuildKit writes into configuration and histor
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from buildpush.engines.native.draft import Draft
 from buildpush.errors import DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Instruction
-from buildpush.images.variables import expand, expand_words
+from buildpush.images.variables import SPACE, expand, expand_words
 
 OWN_SHELL = ["/bin/sh", "-c"]
-_PORT = re.compile(r"(?:.*:)?(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?\Z", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_NANOSECONDS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}
+_DURATION = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_NANOSECONDS: dict[str, int] = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
+_NANOSECONDS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
+_TIMES = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+}
 # Of Linux, whatever machine this is: its containers know no others.
 _SIGNALS = (
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
     " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
 )
 _SIGNAL = re.compile(
-    rf"(?:(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+\d{{1,2}})?|RTMAX(?:-\d{{1,2}})?)|[1-9]|[1-5]\d|6[0-4])\Z",
+    rf"(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)\Z",
     re.IGNORECASE,
 )
 _SHORTEST = 1_000_000
+_LONGEST = 2**63 - 1
 _HIGHEST_PORT = 65535
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_ESCAPES = dict(zip('\a\b\f\n\r\t\v\\"', (rf"\{char}" for char in 'abfnrtv\\"'), strict=True))
 
 
 @dataclass
@@ -40,7 +49,6 @@ class Scene:
 
     Attributes:
         draft: the image so far.
-        arguments: values of ARG, declared in this stage so far.
         globals: values of the ARG instructions before the first FROM.
         given: build arguments of the user.
         automatic: platform arguments, there for an ARG that asks for them.
@@ -53,20 +61,19 @@ class Scene:
     given: Mapping[str, str]
     automatic: Mapping[str, str]
     used: set[str]
-    arguments: dict[str, str | None] = field(default_factory=dict)
     commanded: bool = False
 
     def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
         """Return an error that carries the *line*."""
         return DockerfileError(message, hint=hint, where=self.dockerfile.where(line))
 
-    def variables(self) -> dict[str, str | None]:
-        """Return what ``$NAME`` means now: ENV wins over ARG."""
-        return {**self.arguments, **self.draft.environment}
+    def variables(self) -> dict[str, str]:
+        """Return what ``$NAME`` means now."""
+        return dict(self.draft.variables)
 
-    def expand(self, text: str, line: int, variables: Mapping[str, str | None] | None = None) -> str:
+    def expand(self, text: str, line: int, variables: Mapping[str, str] | None = None) -> str:
         """Return *text* with variables replaced."""
-        values = self.variables() if variables is None else variables
+        values = self.draft.variables if variables is None else variables
         try:
             return expand(text, values.get, self.dockerfile.escape)
         except DockerfileError as error:
@@ -84,17 +91,18 @@ Doer = Callable[[Scene, Instruction], None]
 def argument(scene: Scene, instruction: Instruction) -> None:
     """ARG: what the user gave, else what stands before the first FROM, else the default."""
     shown = []
-    for raw_name, raw_default in instruction.pairs:
-        name = scene.expand(raw_name, instruction.line)
-        default = None if raw_default is None else scene.expand(raw_default, instruction.line)
+    for name, default in instruction.pairs:
         if name in scene.given:
-            default = scene.given[name]
+            value: str | None = scene.given[name]
             scene.used.add(name)
-        elif default is None:
-            default = scene.globals.get(name, scene.automatic.get(name))
+        elif default is not None:
+            value = scene.expand(default, instruction.line)
+        else:
+            value = scene.globals.get(name, scene.automatic.get(name))
         # An ARG without value leaves alone what an earlier one said.
-        scene.arguments[name] = default if default is not None else scene.arguments.get(name)
-        shown.append(name if default is None else f"{name}={default}")
+        if value is not None:
+            scene.draft.variables[name] = value
+        shown.append(name if value is None else f"{name}={value}")
     scene.draft.note(f"ARG {' '.join(shown)}")
 
 
@@ -126,8 +134,6 @@ def label(scene: Scene, instruction: Instruction) -> None:
 def user(scene: Scene, instruction: Instruction) -> None:
     """USER."""
     name = scene.expand(instruction.rest, instruction.line)
-    if not name:
-        raise scene.error(instruction.line, "USER is blank", "the variable in it has no value")
     scene.draft.config["User"] = name
     scene.draft.note(f"USER {name}")
 
@@ -157,7 +163,17 @@ def _command_words(scene: Scene, instruction: Instruction) -> list[str]:
 
 
 def _quoted(words: list[str]) -> str:
-    return "[" + " ".join(json.dumps(word, ensure_ascii=False) for word in words) + "]"
+    """Return *words* as Go prints them with ``%q``."""
+    return "[" + " ".join('"' + "".join(map(_quoted_character, word)) + '"' for word in words) + "]"
+
+
+def _quoted_character(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char.isprintable():
+        return char
+    width = 2 if char <= "\x7f" else 4 if char <= "\uffff" else 8
+    return f"\\{ {2: 'x', 4: 'u', 8: 'U'}[width] }{ord(char):0{width}x}"
 
 
 def shell(scene: Scene, instruction: Instruction) -> None:
@@ -168,31 +184,60 @@ def shell(scene: Scene, instruction: Instruction) -> None:
 
 def expose(scene: Scene, instruction: Instruction) -> None:
     """EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is meant where nothing is said."""
-    ports: dict[str, dict[str, str]] = {}
+    ports: list[str] = []
     for word in _words(scene, instruction):
-        match = _PORT.match(word)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not match or not first <= last <= _HIGHEST_PORT:
+        found = _ports(word)
+        if not found:
             hint = "write PORT, PORT-PORT or PORT/udp"
             raise scene.error(instruction.line, f"EXPOSE: {word[:40]!r} is not a port", hint)
-        kind = (match[3] or "tcp").lower()
-        ports |= {f"{port}/{kind}": {} for port in range(first, last + 1)}
-    scene.draft.config["ExposedPorts"] = dict(scene.draft.config.get("ExposedPorts") or {}) | ports
-    scene.draft.note(f"EXPOSE [{' '.join(sorted(ports))}]")
+        ports += found
+    exposed: dict[str, dict[str, str]] = {port: {} for port in ports}
+    scene.draft.config["ExposedPorts"] = dict(scene.draft.config.get("ExposedPorts") or {}) | exposed
+    scene.draft.note(f"EXPOSE [{' '.join(ports)}]")
+
+
+def _ports(word: str) -> list[str]:
+    """Return the ports that ``[[IP:]HOST:]PORT[-PORT][/KIND]`` means; none where it is malformed."""
+    *before, own = word.rsplit(":", 2)
+    address, host = ["", *before][-2:] if before else ("", "")
+    written, _, kind = own.partition("/")
+    kind = kind.lower() or "tcp"
+    inside, outside = _range(written), _range(host) if host else range(0)
+    fits = not outside or len(inside) in {1, len(outside)}
+    known = kind in {"tcp", "udp", "sctp"} and (not host or outside) and _is_address(address)
+    return [f"{port}/{kind}" for port in inside] if fits and known else []
+
+
+def _range(text: str) -> range:
+    """Return the ports of ``80`` or ``80-90``; none where it is malformed."""
+    first, dash, last = text.partition("-")
+    if not all(_INTEGER.match(part) for part in ([first, last] if dash and first != last else [first])):
+        return range(0)
+    begin, end = int(first), int(last if dash else first)
+    return range(begin, end + 1) if 0 <= begin <= end <= _HIGHEST_PORT else range(0)
+
+
+def _is_address(text: str) -> bool:
+    """Return whether *text* is nothing, or an IP address as Go reads it."""
+    try:
+        return not text or bool(ipaddress.ip_address(re.sub(r"\A\[(.*)\]\Z", r"\1", text)))
+    except ValueError:
+        return False
 
 
 def _words(scene: Scene, instruction: Instruction) -> list[str]:
-    values = scene.variables()
+    """Return the words in the order of what was written, since BuildKit sorts that."""
+    values, escape = scene.draft.variables, scene.dockerfile.escape
     try:
-        return expand_words(instruction.rest, values.get, scene.dockerfile.escape)
+        return [found for word in sorted(instruction.words) for found in expand_words(word, values.get, escape)]
     except DockerfileError as error:
         raise scene.error(instruction.line, str(error), error.hint) from error
 
 
 def volume(scene: Scene, instruction: Instruction) -> None:
     """VOLUME."""
-    paths = [scene.expand(word, instruction.line) for word in instruction.words]
-    if not all(path.strip() for path in paths):
+    paths = [scene.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
+    if not all(paths):
         raise scene.error(instruction.line, "VOLUME names an empty path")
     volumes: dict[str, dict[str, str]] = {path: {} for path in paths}
     scene.draft.config["Volumes"] = dict(scene.draft.config.get("Volumes") or {}) | volumes
@@ -202,7 +247,8 @@ def volume(scene: Scene, instruction: Instruction) -> None:
 def stop_signal(scene: Scene, instruction: Instruction) -> None:
     """STOPSIGNAL, as written."""
     name = scene.expand(instruction.rest, instruction.line)
-    if not _SIGNAL.match(name):
+    number = int(name) if _INTEGER.match(name) else 0
+    if not number and not _SIGNAL.match(name):
         hint = "write its name, such as SIGTERM, or its number"
         raise scene.error(instruction.line, f"STOPSIGNAL: {name[:40]!r} is not a signal", hint)
     scene.draft.config["StopSignal"] = name
@@ -212,18 +258,36 @@ def stop_signal(scene: Scene, instruction: Instruction) -> None:
 def health_check(scene: Scene, instruction: Instruction) -> None:
     """HEALTHCHECK: durations become nanoseconds."""
     check: dict[str, Any] = {"Test": _health_test(instruction)}
-    for flag, key in (
-        ("interval", "Interval"),
-        ("timeout", "Timeout"),
-        ("start-period", "StartPeriod"),
-        ("start-interval", "StartInterval"),
-    ):
+    for flag, key in _TIMES.items():
         if flag in instruction.flags:
             check[key] = _nanoseconds(scene, instruction, flag)
     if "retries" in instruction.flags:
         check["Retries"] = _retries(scene, instruction)
+    check = {key: value for key, value in check.items() if value}
     scene.draft.config["Healthcheck"] = check
-    scene.draft.note(f"HEALTHCHECK {_quoted(check['Test'])}")
+    scene.draft.note(f"HEALTHCHECK {_shown_check(check)}")
+
+
+def _shown_check(check: Mapping[str, Any]) -> str:
+    """Return it as Go prints such a record with ``%+v``."""
+    times = [f"{key}:{_shown_duration(check.get(key, 0))}" for key in _TIMES.values()]
+    return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
+
+
+def _shown_duration(nanoseconds: int) -> str:
+    """Return *nanoseconds*, no time or at least a millisecond, as Go's ``Duration.String`` does."""
+    if 0 < nanoseconds < _NANOSECONDS["s"]:
+        return _decimal(nanoseconds, "ms")
+    hours, rest = divmod(nanoseconds, _NANOSECONDS["h"])
+    minutes, rest = divmod(rest, _NANOSECONDS["m"])
+    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return shown + _decimal(rest, "s")
+
+
+def _decimal(nanoseconds: int, unit: str) -> str:
+    whole, part = divmod(nanoseconds, _NANOSECONDS[unit])
+    digits = f"{whole}.{part:0{len(str(_NANOSECONDS[unit])) - 1}}".rstrip("0").rstrip(".")
+    return digits + unit
 
 
 def _health_test(instruction: Instruction) -> list[str]:
@@ -235,22 +299,29 @@ def _health_test(instruction: Instruction) -> list[str]:
 
 def _retries(scene: Scene, instruction: Instruction) -> int:
     text = instruction.flags["retries"]
-    if re.fullmatch(r"\d{1,9}", text):
-        return int(text)
+    if not text or (_INTEGER.match(text) and 0 <= int(text) < 2**31):
+        return int(text or 0)
     raise scene.error(instruction.line, f"--retries={text[:40]} is not a number")
 
 
 def _nanoseconds(scene: Scene, instruction: Instruction, flag: str) -> int:
     text = instruction.flags[flag]
-    if text == "0":
+    negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
+    if not text or unsigned == "0":
         return 0
-    parts = _DURATION.findall(text)
-    if not parts or _DURATION.sub("", text):
+    parts = _DURATION.findall(unsigned)
+    total = sum(_part(whole, decimals, unit) for whole, decimals, unit in parts)
+    if not parts or _DURATION.sub("", unsigned) or total > _LONGEST:
         raise scene.error(instruction.line, f"--{flag}={text[:40]} is not a duration", "write it as 30s or 1m30s")
-    total = round(sum(float(number) * _NANOSECONDS[unit] for number, unit in parts))
-    if 0 < total < _SHORTEST:
+    if total and (negative or total < _SHORTEST):
         raise scene.error(instruction.line, f"--{flag} is shorter than a millisecond")
     return total
+
+
+def _part(whole: str, decimals: str, unit: str) -> int:
+    """Return nanoseconds; a part of one does not count."""
+    digits = decimals[:20]
+    return int((whole[:40] + digits) or 0) * _NANOSECONDS[unit] // int(f"1{'0' * len(digits)}")
 
 
 def maintainer(scene: Scene, instruction: Instruction) -> None:

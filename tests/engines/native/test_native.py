@@ -200,7 +200,7 @@ def test_the_history_reads_as_buildkit_writes_it(folder):
         ("VOLUME [/a /b]", True),
         ('ENTRYPOINT ["e" "f"]', True),
         ('CMD ["/bin/sh" "-c" "c"]', True),
-        ('HEALTHCHECK ["NONE"]', True),
+        ("HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}", True),
     ]
 
 
@@ -217,6 +217,93 @@ def test_arguments_come_from_the_user_the_head_and_the_platform(folder):
     )
     labels = folder.config(text, build_args={"A": "2"})["config"]["Labels"]
     assert labels == {"a": "2", "g": "g", "t": "amd64", "n": "none", "h": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("ENV A=1\nARG A=2", "2"),
+        ("ARG A=2\nENV A=1", "1"),
+        ("ENV A=1\nARG A", "1"),
+        ("ARG A=1\nFROM one", "1"),
+        ("ENV A=1\nARG A=2\nFROM one", "1"),
+        ("ARG B=1 A=$B", "1"),
+        ("ARG A=1\nARG A", "1"),
+        ("ARG B=A\nARG $B=1", ""),
+    ],
+)
+def test_the_last_that_sets_a_variable_counts(folder, text, value):
+    """A stage sees the arguments of the stage it begins from, but variables of the image come after them."""
+    found = folder.config(f"FROM scratch AS one\n{text}\nLABEL l=$A\n")
+    assert found["config"]["Labels"] == {"l": value}
+
+
+def test_a_default_that_the_user_overrides_is_not_looked_at(folder):
+    found = folder.config("FROM scratch\nARG A=${no:?way}\nLABEL l=$A\n", build_args={"A": "1"})
+    assert found["config"]["Labels"] == {"l": "1"}
+
+
+def test_an_image_without_path_gets_one(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({}, Env=["A=1", "B=2", "A=3"])
+    environment = folder.config("FROM base.test/b:1\nENV A=4 $N=5\nLABEL l=$PATH\n")["config"]["Env"]
+    assert environment == [
+        "A=4",
+        "B=2",
+        "A=3",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "=5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [
+        ("EXPOSE 90 80 80", "80/tcp 80/tcp 90/tcp"),
+        ("EXPOSE 9 80/UDP 81/", "80/udp 81/tcp 9/tcp"),
+        ("EXPOSE 1:2 127.0.0.1:3:4 [::1]:5:6 ::1:7:8/sctp", "4/tcp 2/tcp 8/sctp 6/tcp"),
+        ("EXPOSE 1-3:4 7-7 +8 0-1", "8/tcp 0/tcp 1/tcp 4/tcp 7/tcp"),
+        ('ARG P="1 2"\nEXPOSE 3 $P', "1/tcp 2/tcp 3/tcp"),
+        ("EXPOSE $N ''", ""),
+    ],
+)
+def test_ports_stand_in_the_order_of_what_was_written_sorted(folder, text, ports):
+    found = folder.config(f"FROM scratch\n{text}\n")
+    assert found["history"][-1]["created_by"] == f"EXPOSE [{ports}]"
+    assert found["config"].get("ExposedPorts", {}) == {port: {} for port in ports.split()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown", "kept"),
+    [
+        ("--interval=90s --retries=+3", "Interval:1m30s Timeout:0s", {"Interval": 90_000_000_000, "Retries": 3}),
+        ("--interval=1.0005s --retries=", "Interval:1.0005s Timeout:0s", {"Interval": 1_000_500_000}),
+        ("--timeout=2h0.5s", "Interval:0s Timeout:2h0m0.5s", {"Timeout": 7_200_500_000_000}),
+        ("--timeout=1ms5us --interval=-0", "Interval:0s Timeout:1.005ms", {"Timeout": 1_005_000}),
+        ("--timeout=.0015s --interval=0s", "Interval:0s Timeout:1.5ms", {"Timeout": 1_500_000}),
+        ("--timeout=60m --interval=", "Interval:0s Timeout:1h0m0s", {"Timeout": 3_600_000_000_000}),
+    ],
+)
+def test_durations_read_as_go_reads_and_prints_them(folder, flags, shown, kept):
+    found = folder.config(f"FROM scratch\nHEALTHCHECK {flags} CMD a b\n")
+    rest = f"StartPeriod:0s StartInterval:0s Retries:{kept.get('Retries', 0)}"
+    assert found["history"][-1]["created_by"] == f"HEALTHCHECK {{Test:[CMD-SHELL a b] {shown} {rest}}}"
+    assert found["config"]["Healthcheck"] == {"Test": ["CMD-SHELL", "a b"], **kept}
+
+
+@pytest.mark.parametrize("signal", ["65", "-3", "+2", "rtmin+15", "SIGRTMAX-14", "sigCLD"])
+def test_a_signal_is_any_number_or_a_name(folder, signal):
+    assert folder.config(f"FROM scratch\nSTOPSIGNAL {signal}\n")["config"]["StopSignal"] == signal
+
+
+def test_commands_stand_in_the_history_as_go_quotes_them(folder):
+    words = r'["a\"\\", "\n\t\u0007\u001b\u007f", "é\u00a0\u2028", "\udb40\udc01"]'
+    line = folder.config(f"FROM scratch\nCMD {words}\n")["history"][-1]["created_by"]
+    assert line == r'CMD ["a\"\\" "\n\t\a\x1b\x7f" "é\u00a0\u2028" "\U000e0001"]'
+
+
+def test_a_user_that_a_variable_leaves_blank_is_root(folder):
+    found = folder.config("FROM scratch\nUSER 5\nUSER $N\n")
+    assert ("User" in found["config"], found["history"][-1]["created_by"]) == (False, "USER ")
 
 
 def test_a_build_argument_that_nothing_asks_for_is_noted(folder):
@@ -300,7 +387,19 @@ def test_an_archive_with_a_device_is_refused(folder):
         ("COPY --from=3 a /", "earlier stage"),
         ("COPY --from=$x a /", "variable"),
         ("EXPOSE nope", "port"),
-        ("USER $nope", "blank"),
+        ("EXPOSE 65536", "port"),
+        ("EXPOSE 9-8", "port"),
+        ("EXPOSE -1", "port"),
+        ("EXPOSE 80/x", "port"),
+        ("EXPOSE 1-3:4-5", "port"),
+        ("EXPOSE x:80", "port"),
+        ("EXPOSE a:1:2", "port"),
+        ("STOPSIGNAL 0", "signal"),
+        ("STOPSIGNAL RTMAX-15", "signal"),
+        ("HEALTHCHECK --interval=-1s CMD x", "millisecond"),
+        ("HEALTHCHECK --interval=2562048h CMD x", "duration"),
+        ("HEALTHCHECK --interval=.s CMD x", "duration"),
+        ("HEALTHCHECK --retries=2147483648 CMD x", "number"),
         ("HEALTHCHECK --interval=5 CMD x", "duration"),
         ("HEALTHCHECK --retries=x CMD x", "number"),
         ("LABEL a=${b", "missing"),
