@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildpush.errors import DockerfileError
+from buildpush.images.durations import read_duration, read_integer
 from buildpush.images.variables import SPACE
 from buildpush.images.words import (
     NotStringsError,
@@ -24,6 +25,8 @@ from buildpush.images.words import (
     split_words,
 )
 
+_SHORTEST = 1_000_000  # nanoseconds
+_MOST_RETRIES = 2**31
 LARGEST = 1024 * 1024
 OWN_SYNTAX = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
 
@@ -365,7 +368,7 @@ class _Reader:
         if name in _PAIRS:
             return replace(instruction, pairs=self.pairs(instruction))
         if name == "HEALTHCHECK":
-            kind, command = [*re.split(rf"[{SPACE}]+", rest, maxsplit=1), ""][:2]
+            kind, command = [*re.split(r"[ \t\n\v\f\r]+", rest, maxsplit=1), ""][:2]
             array = self.array(command, instruction.line)
             words = array if array is not None else (command,) * bool(command)
             return replace(instruction, words=(kind.upper(), *words), exec_form=array is not None)
@@ -407,13 +410,17 @@ class _Reader:
         if name not in FLAGS:
             message = f"unknown instruction {name[:40]}"
             raise self.error(line, message, _nearest(name, list(FLAGS)))
-        if not instruction.rest and name not in _MAY_BE_EMPTY:
+        nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
+        if nothing and name not in _MAY_BE_EMPTY:
             raise self.error(line, f"{name} requires at least one argument")
         self.check_arguments(instruction)
         # BuildKit does not look at the flags of these.
         if name in _TAKES_ANY_FLAG or (name == "HEALTHCHECK" and instruction.words[0] == "NONE"):
             return instruction
-        return replace(instruction, flags=self.flags(name, flags, line))
+        checked = replace(instruction, flags=self.flags(name, flags, line))
+        if name == "HEALTHCHECK":
+            self.check_health_flags(checked.flags, line)
+        return checked
 
     def check_arguments(self, instruction: Instruction) -> None:
         name, line, words = instruction.name, instruction.line, instruction.words
@@ -443,6 +450,17 @@ class _Reader:
             raise self.error(line, f"HEALTHCHECK takes CMD or NONE, not {kind[:40]}")
         if kind == "CMD" and not command:
             raise self.error(line, "HEALTHCHECK CMD needs a command")
+
+    def check_health_flags(self, flags: Mapping[str, str], line: int) -> None:
+        """Refuse numbers that are none; BuildKit does so in stages that nothing needs, too."""
+        for flag, text in flags.items():
+            number = read_integer(text or "0") if flag == "retries" else read_duration(text or "0")
+            if flag == "retries" and (number is None or not 0 <= number < _MOST_RETRIES):
+                raise self.error(line, f"--retries={text[:40]} is not a number that is not negative")
+            if number is None:
+                raise self.error(line, f"--{flag}={text[:40]} is not a duration", "write it as 30s or 1m30s")
+            if flag != "retries" and number and number < _SHORTEST:
+                raise self.error(line, f"--{flag} is shorter than a millisecond")
 
 
 def _nearest(word: str, known: list[str]) -> str | None:

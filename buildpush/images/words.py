@@ -15,6 +15,7 @@ from buildpush.images.variables import SPACE, expand, expand_words
 
 # Between arguments; what is cut off at the ends of a line is SPACE.
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
+_ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
 _HEREDOC = re.compile(r"\d*<<(-?)[\t\n\f\r ]*([^<]+)\Z")
 _DOLLAR = "\ue000"  # stands for a dollar that is no variable
 
@@ -54,10 +55,10 @@ def split_flags(text: str, escape: str) -> tuple[list[str], str]:
     token = _flag_token(re.escape(escape))
     word = re.compile(f"(?:{token.pattern})+", re.DOTALL)
     found: list[str] = []
-    rest = text.lstrip(SPACE)
+    rest = text.lstrip(_ASCII_SPACE)
     while rest.startswith("--") and (match := word.match(rest)):
         flag = token.sub(partial(_unquoted, escape), match[0])
-        rest = rest[match.end() :].lstrip(SPACE)
+        rest = rest[match.end() :].lstrip(_ASCII_SPACE)
         if flag == "--":
             break
         found.append(flag)
@@ -66,7 +67,7 @@ def split_flags(text: str, escape: str) -> tuple[list[str], str]:
 
 def _flag_token(mark: str) -> re.Pattern[str]:
     single, double = (rf"{quote}(?:{mark}(?:.|\Z)|[^{quote}{mark}])*(?:{quote}|\Z)" for quote in "'\"")
-    return re.compile(rf"{mark}(?:.|\Z)|{single}|{double}|[^{SPACE}'\"{mark}]+", re.DOTALL)
+    return re.compile(rf"{mark}(?:.|\Z)|{single}|{double}|[^{_ASCII_SPACE}'\"{mark}]+", re.DOTALL)
 
 
 def _unquoted(escape: str, match: re.Match[str]) -> str:

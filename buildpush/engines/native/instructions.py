@@ -15,12 +15,10 @@ from typing import Any
 from buildpush.engines.native.draft import Draft
 from buildpush.errors import DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Instruction
+from buildpush.images.durations import read_duration, read_integer, show_duration
 from buildpush.images.variables import SPACE, expand, expand_words
 
 OWN_SHELL = ["/bin/sh", "-c"]
-_DURATION = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
-_NANOSECONDS: dict[str, int] = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
-_NANOSECONDS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
 _TIMES = {
     "interval": "Interval",
     "timeout": "Timeout",
@@ -36,10 +34,7 @@ _SIGNAL = re.compile(
     rf"(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)\Z",
     re.IGNORECASE,
 )
-_SHORTEST = 1_000_000
-_LONGEST = 2**63 - 1
 _HIGHEST_PORT = 65535
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 _ESCAPES = dict(zip('\a\b\f\n\r\t\v\\"', (rf"\{char}" for char in 'abfnrtv\\"'), strict=True))
 
 
@@ -211,10 +206,10 @@ def _ports(word: str) -> list[str]:
 def _range(text: str) -> range:
     """Return the ports of ``80`` or ``80-90``; none where it is malformed."""
     first, dash, last = text.partition("-")
-    if not all(_INTEGER.match(part) for part in ([first, last] if dash and first != last else [first])):
+    begin, end = read_integer(first), read_integer(last if dash else first)
+    if begin is None or end is None or not 0 <= begin <= end <= _HIGHEST_PORT:
         return range(0)
-    begin, end = int(first), int(last if dash else first)
-    return range(begin, end + 1) if 0 <= begin <= end <= _HIGHEST_PORT else range(0)
+    return range(begin, end + 1)
 
 
 def _is_address(text: str) -> bool:
@@ -247,8 +242,7 @@ def volume(scene: Scene, instruction: Instruction) -> None:
 def stop_signal(scene: Scene, instruction: Instruction) -> None:
     """STOPSIGNAL, as written."""
     name = scene.expand(instruction.rest, instruction.line)
-    number = int(name) if _INTEGER.match(name) else 0
-    if not number and not _SIGNAL.match(name):
+    if not read_integer(name) and not _SIGNAL.match(name):
         hint = "write its name, such as SIGTERM, or its number"
         raise scene.error(instruction.line, f"STOPSIGNAL: {name[:40]!r} is not a signal", hint)
     scene.draft.config["StopSignal"] = name
@@ -259,10 +253,8 @@ def health_check(scene: Scene, instruction: Instruction) -> None:
     """HEALTHCHECK: durations become nanoseconds."""
     check: dict[str, Any] = {"Test": _health_test(instruction)}
     for flag, key in _TIMES.items():
-        if flag in instruction.flags:
-            check[key] = _nanoseconds(scene, instruction, flag)
-    if "retries" in instruction.flags:
-        check["Retries"] = _retries(scene, instruction)
+        check[key] = read_duration(instruction.flags.get(flag, ""))
+    check["Retries"] = read_integer(instruction.flags.get("retries", ""))
     check = {key: value for key, value in check.items() if value}
     scene.draft.config["Healthcheck"] = check
     scene.draft.note(f"HEALTHCHECK {_shown_check(check)}")
@@ -270,24 +262,8 @@ def health_check(scene: Scene, instruction: Instruction) -> None:
 
 def _shown_check(check: Mapping[str, Any]) -> str:
     """Return it as Go prints such a record with ``%+v``."""
-    times = [f"{key}:{_shown_duration(check.get(key, 0))}" for key in _TIMES.values()]
+    times = [f"{key}:{show_duration(check.get(key, 0))}" for key in _TIMES.values()]
     return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
-
-
-def _shown_duration(nanoseconds: int) -> str:
-    """Return *nanoseconds*, no time or at least a millisecond, as Go's ``Duration.String`` does."""
-    if 0 < nanoseconds < _NANOSECONDS["s"]:
-        return _decimal(nanoseconds, "ms")
-    hours, rest = divmod(nanoseconds, _NANOSECONDS["h"])
-    minutes, rest = divmod(rest, _NANOSECONDS["m"])
-    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
-    return shown + _decimal(rest, "s")
-
-
-def _decimal(nanoseconds: int, unit: str) -> str:
-    whole, part = divmod(nanoseconds, _NANOSECONDS[unit])
-    digits = f"{whole}.{part:0{len(str(_NANOSECONDS[unit])) - 1}}".rstrip("0").rstrip(".")
-    return digits + unit
 
 
 def _health_test(instruction: Instruction) -> list[str]:
@@ -295,33 +271,6 @@ def _health_test(instruction: Instruction) -> list[str]:
     if kind == "CMD" and not instruction.exec_form:
         kind = "CMD-SHELL"
     return [kind, *words]
-
-
-def _retries(scene: Scene, instruction: Instruction) -> int:
-    text = instruction.flags["retries"]
-    if not text or (_INTEGER.match(text) and 0 <= int(text) < 2**31):
-        return int(text or 0)
-    raise scene.error(instruction.line, f"--retries={text[:40]} is not a number")
-
-
-def _nanoseconds(scene: Scene, instruction: Instruction, flag: str) -> int:
-    text = instruction.flags[flag]
-    negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
-    if not text or unsigned == "0":
-        return 0
-    parts = _DURATION.findall(unsigned)
-    total = sum(_part(whole, decimals, unit) for whole, decimals, unit in parts)
-    if not parts or _DURATION.sub("", unsigned) or total > _LONGEST:
-        raise scene.error(instruction.line, f"--{flag}={text[:40]} is not a duration", "write it as 30s or 1m30s")
-    if total and (negative or total < _SHORTEST):
-        raise scene.error(instruction.line, f"--{flag} is shorter than a millisecond")
-    return total
-
-
-def _part(whole: str, decimals: str, unit: str) -> int:
-    """Return nanoseconds; a part of one does not count."""
-    digits = decimals[:20]
-    return int((whole[:40] + digits) or 0) * _NANOSECONDS[unit] // int(f"1{'0' * len(digits)}")
 
 
 def maintainer(scene: Scene, instruction: Instruction) -> None:

@@ -1,0 +1,53 @@
+"""Durations and counts as Go reads them, and durations as Go prints them.
+
+Source: Go, package time, ``ParseDuration`` and ``Duration.String``; package strconv, ``ParseInt``.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PART = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_UNITS: dict[str, int] = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
+_UNITS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
+_LONGEST = 2**63 - 1
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
+
+
+def read_integer(text: str) -> int | None:
+    """Return a whole number of at most 18 digits; ``None`` where *text* is none."""
+    return int(text) if _INTEGER.match(text) else None
+
+
+def read_duration(text: str) -> int | None:
+    """Return nanoseconds; ``None`` where *text* is no duration, such as ``1m30s``, or one too long for Go."""
+    negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
+    if unsigned == "0":
+        return 0
+    parts = _PART.findall(unsigned)
+    total = sum(_nanoseconds(whole, decimals, unit) for whole, decimals, unit in parts)
+    if not parts or _PART.sub("", unsigned) or total > _LONGEST:
+        return None
+    return -total if negative else total
+
+
+def _nanoseconds(whole: str, decimals: str, unit: str) -> int:
+    """Return nanoseconds; a part of one does not count."""
+    digits = decimals[:20]
+    return int((whole[:40] + digits) or 0) * _UNITS[unit] // int(f"1{'0' * len(digits)}")
+
+
+def show_duration(nanoseconds: int) -> str:
+    """Return *nanoseconds*, none or at least a millisecond of them, as in ``1m30s``."""
+    if 0 < nanoseconds < _UNITS["s"]:
+        return _decimal(nanoseconds, "ms")
+    hours, rest = divmod(nanoseconds, _UNITS["h"])
+    minutes, rest = divmod(rest, _UNITS["m"])
+    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return shown + _decimal(rest, "s")
+
+
+def _decimal(nanoseconds: int, unit: str) -> str:
+    whole, part = divmod(nanoseconds, _UNITS[unit])
+    digits = f"{whole}.{part:0{len(str(_UNITS[unit])) - 1}}".rstrip("0").rstrip(".")
+    return digits + unit
