@@ -15,7 +15,7 @@ from buildpush.events import Note, Sink
 from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
-from buildpush.images.stages import base_images, needed
+from buildpush.images.stages import base_images, global_arguments, needed
 from buildpush.places import Here
 from buildpush.results import RunResult
 from buildpush.secrets import redact, redacted
@@ -222,7 +222,8 @@ def _added(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
     try:
         file = dockerfile.read(request.dockerfile)
-        stages = needed(file, request.target, request.build_args, request.build_contexts)
+        values = global_arguments(file, request.build_args)
+        stages = needed(file, request.target, values, request.build_contexts)
     except DockerfileError:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])

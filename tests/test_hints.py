@@ -24,6 +24,7 @@ FOREIGN = {
     "engines/native/downloads.py": {"--checksum"},
     "engines/native/selection.py": {"--parents", "--exclude"},
     "engines/native/instructions.py": {"--retries"},
+    "images/dockerfile.py": {"--retries"},
     "images/stages.py": {"--from"},
     "notebooks/kernel.py": {"--log-level"},
     "settings/facts.py": {"--format"},

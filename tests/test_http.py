@@ -229,7 +229,10 @@ def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
         client = Client(clock=lambda: 100.0)
         client._answered.add(origin(url))
 
+        together = threading.Barrier(4)  # else one quick thread may ask for all of them
+
         def ask(_number):
+            together.wait()
             with pytest.raises(UnreachableError):
                 client.request("GET", url)
 

@@ -13,7 +13,7 @@ from buildpush.images.dockerfile import Dockerfile, Stage
 from buildpush.images.references import Reference
 from buildpush.images.variables import expand
 
-PLATFORM_ARGUMENTS = (
+_PLATFORM = (
     *("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"),
     *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
 )
@@ -22,17 +22,20 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
-def global_arguments(dockerfile: Dockerfile, given: Mapping[str, str]) -> dict[str, str | None]:
+def global_arguments(
+    dockerfile: Dockerfile, given: Mapping[str, str], automatic: Mapping[str, str] = _NONE
+) -> dict[str, str | None]:
     """Return the arguments that FROM lines may use: *given* ones win over their defaults.
 
     Args:
         dockerfile: its ``arguments`` are evaluated in order.
-        given: build arguments of the user, and platform arguments such as ``TARGETARCH``.
+        given: build arguments of the user.
+        automatic: what the builder knows by itself, such as ``TARGETARCH``; a default wins over it.
 
     Raises:
         DockerfileError: a default holds a malformed substitution.
     """
-    values: dict[str, str | None] = {name: given[name] for name in PLATFORM_ARGUMENTS if name in given}
+    values: dict[str, str | None] = {**automatic, **{name: given[name] for name in _PLATFORM if name in given}}
     for instruction in dockerfile.arguments:
         for name, default in instruction.pairs:
             if name in given:
@@ -116,20 +119,19 @@ def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts:
 
 
 def needed(
-    dockerfile: Dockerfile, target: str | None, given: Mapping[str, str], contexts: Mapping[str, str] = _NONE
+    dockerfile: Dockerfile, target: str | None, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
 ) -> tuple[Stage, ...]:
     """Return the stages that building *target* takes, in file order.
 
     Args:
         dockerfile: as parsed.
         target: stage to build.
-        given: build arguments.
+        values: of the global arguments.
         contexts: further ones, which come before stages and images of their names.
 
     Raises:
         DockerfileError: the target is not there, or a FROM cannot be resolved.
     """
-    values = global_arguments(dockerfile, given)
     wanted: dict[int, Stage] = {}
     open_ends = [dockerfile.target(target)]
     while open_ends:
@@ -172,7 +174,7 @@ def base_images(
         return ()
     values = global_arguments(dockerfile, given)
     found: dict[Reference, None] = {}
-    for stage in needed(dockerfile, target, given, contexts):
+    for stage in needed(dockerfile, target, values, contexts):
         for begins in _origins(dockerfile, stage, values, contexts):
             if begins.image:
                 found[_reference(dockerfile, stage, begins.image)] = None

@@ -367,4 +367,4 @@ def test_the_parser_raises_nothing_but_its_own_error(content):
     with suppress(DockerfileError):
         found = parse(raw)
         if found.stages:
-            needed(found, None, {})
+            needed(found, None, global_arguments(found, {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildpush.engines.native import copying
@@ -52,7 +52,7 @@ def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | 
     if strange:
         return 1, f"the build context {strange[0]}, which is neither a folder nor an image"
     values = global_arguments(dockerfile, request.build_args)
-    for stage in needed(dockerfile, request.target, request.build_args, request.build_contexts):
+    for stage in needed(dockerfile, request.target, values, request.build_contexts):
         if origin(dockerfile, stage, values, request.build_contexts).context:
             return stage.line, f"FROM a folder, {stage.base}"
         for instruction in stage.instructions:
@@ -107,11 +107,10 @@ class Build:
             BuildError: an instruction cannot be carried out; with its line.
         """
         automatic = self._automatic(platform)
-        values = global_arguments(self.dockerfile, {**automatic, **self.request.build_args})
+        values = global_arguments(self.dockerfile, self.request.build_args, automatic)
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used |= declared & self.request.build_args.keys()
-        given = {**automatic, **self.request.build_args}
-        stages = needed(self.dockerfile, self.request.target, given, self.request.build_contexts)
+        stages = needed(self.dockerfile, self.request.target, values, self.request.build_contexts)
         for stage in stages:
             self.drafts[stage.number] = self._stage(stage, platform, values, automatic)
         self._warn()
@@ -121,8 +120,9 @@ class Build:
         found: dict[str, str] = {}
         for kind, here in (("TARGET", platform), ("BUILD", self.around.machine)):
             found |= {f"{kind}PLATFORM": str(here), f"{kind}OS": here.os, f"{kind}ARCH": here.architecture}
-            found[f"{kind}VARIANT"] = here.variant
-        return found
+            found |= {f"{kind}VARIANT": here.variant, f"{kind}OSVERSION": ""}
+        target = self.dockerfile.target(self.request.target)
+        return {**found, "TARGETSTAGE": target.name or "default"}
 
     def _warn(self) -> None:
         unused = sorted(self.request.build_args.keys() - self.used - QUIET)
@@ -135,8 +135,7 @@ class Build:
         begins = origin(self.dockerfile, stage, values, self.request.build_contexts)
         wanted = self._platform(begins.platform, stage.line) if begins.platform else platform
         draft = self._begin(begins, wanted, stage.line)
-        names = {**automatic, "TARGETSTAGE": stage.name or ""}
-        scene = Scene(self.dockerfile, draft, values, self.request.build_args, names, self.used)
+        scene = Scene(self.dockerfile, draft, values, self.request.build_args, automatic, self.used)
         triggers = draft.config.pop("OnBuild", None) or ()
         for trigger in triggers:
             self._do(scene, self._trigger(trigger, stage), stage)
@@ -188,9 +187,7 @@ class Build:
         found = parse_trigger(text, self.dockerfile.path)
         words = _cannot(found)
         if not words:
-            return Instruction(
-                found.name, stage.line, found.rest, found.flags, found.words, found.exec_form, found.pairs
-            )
+            return replace(found, line=stage.line)
         message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not do"
         raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
 

@@ -22,11 +22,11 @@ from buildpush.errors import BuildError, ContextError, DockerfileError
 from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
+from buildpush.images.words import read_announced
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
-_HEREDOC = re.compile(r"""\d*<<-?['"]?([^<'"]+)['"]?\Z""")
 _HIGHEST_ID = 2**32 - 2
 _HEADER = 512
 
@@ -45,7 +45,8 @@ def is_git(source: str) -> bool:
 
 def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> None:
     """WORKDIR: the folder is made where it is not there yet, and belongs to USER."""
-    path = scene.path(scene.expand(instruction.rest, instruction.line))
+    said = scene.expand(instruction.rest, instruction.line)
+    path = said if said.startswith("/") else scene.path(said)  # an absolute one stays as it is written
     draft = scene.draft
     draft.config["WorkingDir"] = path
     if path == "/":
@@ -88,7 +89,8 @@ def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
     looks, shown = _looks(scene, instruction, context.created)
     origin = instruction.flags.get("from")
     tree = context if origin is None else sources.find_tree(origin, line)
-    words = [word if _HEREDOC.match(word) else scene.expand(word, line) for word in instruction.words]
+    announced = {found.name for found in instruction.heredocs}
+    words = [word if _names_one_of(word, announced) else scene.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
         raise scene.error(line, f"a path of {instruction.name} holds a NUL character")
     *names, destination = words
@@ -120,8 +122,13 @@ def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
 
 def _as_said(word: str) -> str:
     """Return a word of COPY as the history has it: of a heredoc the name alone."""
-    match = _HEREDOC.match(word)
-    return f"<<{match[1]}" if match else word
+    found = read_announced(word)
+    return f"<<{found.name}" if found else word
+
+
+def _names_one_of(word: str, announced: set[str]) -> bool:
+    found = read_announced(word)
+    return found is not None and found.name in announced
 
 
 def _checksum(scene: Scene, instruction: Instruction, names: list[str]) -> str | None:
@@ -225,8 +232,9 @@ class _One:
 
 
 def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
-    match = _HEREDOC.match(word)
-    return next((found for found in instruction.heredocs if match and found.name == match[1]), None)
+    announced = read_announced(word)
+    same = [found for found in instruction.heredocs if announced and found.name == announced.name]
+    return same[-1] if same else None  # of two with one name, both words mean the last
 
 
 def _expanded(scene: Scene, text: str, line: int) -> str:

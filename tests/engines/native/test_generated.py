@@ -122,7 +122,9 @@ port = mostly(
     st.one_of(one_of("70000", "90-80", "x", "80/x", "/tcp", "-1", "1-3:4-5", "a:1:2"), substitution),
 )
 path = mostly(joined(one_of("/v", "v", "/a/b", "'/x'", "/v/", ".", '"/"'), value), one_of('""', "'", "$u"))
-folder_name = one_of("/w", "w", "w/x", "../y", ".", "./z", "/", "$a", "${p}", "x y", '"q r"', "/é", "w//v", "$u", "..")
+folder_name = one_of(
+    "/w", "w", "w/x", "../y", ".", "./z", "/", "$a", "${p}", "x y", '"q r"', "/é", "w//v", "/w/../v/", "$u", ".."
+)
 signal = mostly(
     one_of("TERM", "SIGKILL", "9", "-3", "99", "sigint", "RTMIN+3", "SIGRTMAX-14", "+2", "${u:-1}"),
     one_of("0", "x", "RTMAX-15"),
@@ -160,10 +162,10 @@ def line_of(kind: str) -> st.SearchStrategy[str]:
 @st.composite
 def heredoc(draw: Any) -> str:
     """COPY of texts that stand in the Dockerfile."""
-    names = draw(st.lists(one_of("E", "'F'", '"G"', "-H", "-'I'", "J'K'"), min_size=1, max_size=2, unique=True))
+    names = draw(st.lists(one_of("E", "'F'", '"G"', "-H", "-'I'", "J'K'", "\\L"), min_size=1, max_size=2, unique=True))
     bodies = []
     for word in names:
-        end = word.lstrip("-").replace("'", "").replace('"', "")
+        end = word.lstrip("-").replace("'", "").replace('"', "").replace("\\", "")
         body = draw(several(one_of("a $a", "\tb", "'c", '"', "# d", "e \\", "", "FROM x", "${p#*/}"), 0, 2, "\n"))
         bodies.append(f"{body}\n{end}" if body else end)
     return "\n".join([f"COPY {' '.join('<<' + word for word in names)} /{draw(one_of('d/', 'e/'))}", *bodies])

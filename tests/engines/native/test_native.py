@@ -330,6 +330,11 @@ def test_triggers_of_a_base_image_are_done(folder, make_base):
     assert "OnBuild" not in folder.config("FROM base.test/b:1\n")["config"]
 
 
+def test_a_trigger_may_hold_the_text_of_a_file(folder, make_base):
+    folder.bases["base.test/b:1"] = make_base({}, OnBuild=["COPY <<E /t\nhello\nE"])
+    assert folder.tree("FROM base.test/b:1\n")["t"].text == "hello\n"
+
+
 def test_a_heredoc_becomes_a_file(folder):
     found = folder.tree("FROM scratch\nARG A=1\nCOPY <<x <<'y' /d/\na=$A \"q\"\nx\nb=$A\ny\nCOPY <<z /e\nz\n")
     assert (found["d/x"].text, found["d/y"].text, found["e"].text) == ('a=1 "q"\n', "b=$A\n", "")
