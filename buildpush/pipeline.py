@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from buildpush import engines
 from buildpush.connection import Connection, connect
 from buildpush.engines import Engine
-from buildpush.errors import BuildPushError, SettingsError, StrictError, TimeOutError
+from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError, TimeOutError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
@@ -91,7 +91,7 @@ def run_step(step: WrittenStep, around: Surroundings, achieved: list[RunResult],
         with story.phase("preflight"):
             _check(order, connection)
         _refuse_notes(story, strict=strict)
-        _build_and_push(order, engine, connection, progress, strict=strict)
+        _build_and_push(order, engine, connection, progress, around, strict=strict)
         progress.published = _publish(order, progress, connection, around)
 
 
@@ -113,7 +113,13 @@ def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | N
 
 
 def _build_and_push(
-    order: Resolved, engine: Engine | None, connection: Connection, progress: _Progress, *, strict: bool
+    order: Resolved,
+    engine: Engine | None,
+    connection: Connection,
+    progress: _Progress,
+    around: Surroundings,
+    *,
+    strict: bool,
 ) -> None:
     """Build and push, or look at what was pushed earlier; *progress* knows the receipt from the moment it is there."""
     story = progress.story
@@ -121,7 +127,7 @@ def _build_and_push(
         progress.pushed = receipt(order.references[0], connection.registry)
         return
     with ExitStack() as stack:
-        with story.phase("build", engine.name):
+        with story.phase("build", engine.name), _logged(progress, around):
             image = stack.enter_context(engine.build(order.request))
             _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
             if not order.push:
@@ -261,7 +267,7 @@ def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) 
     packing = _packing(step, order, sink, story) if sink else None
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
-        with story.phase("build", engine.name), engine.build(order.request) as image:
+        with story.phase("build", engine.name), _logged(progress, around), engine.build(order.request) as image:
             if sink is None:
                 _drain(image)
                 return progress.result()
@@ -321,6 +327,30 @@ class _Progress:
             decisions=tuple(self.story.decisions),
             notes=tuple(self.story.notes),
         )
+
+
+@contextmanager
+def _logged(progress: _Progress, around: Surroundings) -> Iterator[None]:
+    """Write what the engine prints into a file of the state folder; a build that fails says where it is."""
+    name = f"{around.started.strftime('%Y%m%dT%H%M%S.%f')}-{progress.step.identifier}"
+    try:
+        path = around.session.state.new_log(name)
+        log = path.open("w", encoding="utf-8", errors="backslashreplace")
+    except (OSError, SettingsError) as error:
+        progress.story(Note(f"the engine's log is not kept: {error}"))
+        yield
+        return
+    with log:
+        progress.story.log = log
+        try:
+            yield
+        except BuildError as error:
+            if type(error) is not BuildError or not log.tell():  # the others name a line of the Dockerfile, or a file
+                raise
+            error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {path}"]))
+            raise
+        finally:
+            progress.story.log = None
 
 
 @contextmanager

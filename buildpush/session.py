@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from buildpush.errors import SettingsError
-from buildpush.events import Decision, Event, Finished, Note, Retry, Sink, Started, Traffic, ignore
+from buildpush.events import Decision, Event, Finished, Log, Note, Retry, Sink, Started, Traffic, ignore
 from buildpush.secrets import redact
 from buildpush.state import State
 
@@ -109,6 +110,7 @@ class Story:
         self.traffic: Traffic | None = None
         self.decisions: list[Decision] = []
         self.notes = [redact(note) for note in notes]  # told before the story begins
+        self.log: TextIO | None = None  # gets every line that an engine prints
         self._inner = [0.0]
 
     def __call__(self, event: Event) -> None:
@@ -123,6 +125,8 @@ class Story:
                     self.notes.append(redact(text))
                 case Traffic():
                     self.traffic = event
+                case Log(line) if self.log:
+                    self.log.write(redact(line) + "\n")
                 case _:
                     pass
             self._sink(event)

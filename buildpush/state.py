@@ -18,6 +18,7 @@ from buildpush.secrets import redacted
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
 _TEMPORARY = re.compile(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
+_LOGS_KEPT = 50
 _LONGEST_NAME = 120
 _STATE_HINT = "set XDG_STATE_HOME to a folder that you may write to"
 
@@ -67,10 +68,19 @@ class State:
     def record(self, name: str, document: dict[str, Any]) -> Path:
         """Write the record of one run and return its path; the oldest of more than 200 are removed."""
         folder = self._made("runs")
-        path = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:_LONGEST_NAME]}.json"
+        path = folder / f"{_plain(name)}.json"
         write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
         for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
             old.unlink(missing_ok=True)
+        return path
+
+    def new_log(self, name: str) -> Path:
+        """Return the path of a new log, a file for its owner only; the oldest of more than 50 are removed."""
+        folder = self._made("logs")
+        for old in sorted(folder.glob("*.log"))[: 1 - _LOGS_KEPT]:
+            old.unlink(missing_ok=True)
+        path = folder / f"{_plain(name)}.log"
+        path.touch(mode=0o600)
         return path
 
     def sweep(self) -> list[Path]:
@@ -81,7 +91,7 @@ class State:
         return left
 
     def clear(self) -> None:
-        """Remove everything that is kept: records, counters, layers, what was pushed before, pending build-infos."""
+        """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _made(self, part: str) -> Path:
@@ -97,6 +107,10 @@ class State:
             message = f"the state folder {self.folder} belongs to somebody else"
             raise SettingsError(message, hint=_STATE_HINT)
         return folder
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST_NAME]
 
 
 def private_folder(path: Path) -> None:

@@ -110,7 +110,8 @@ class Buildah:
         """
         buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
-        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
+        prefix = f"buildpush-{os.getpid()}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=self._scratch, ignore_cleanup_errors=True) as name:
             build = _Build(self._around, request, credentials, Path(name))
             try:
                 yield build.image()
@@ -172,6 +173,8 @@ class _Build:
         storage, run = self._storage
         if _is_root():
             self._around.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
+            for mount in _mounts_below(self._folder):  # where the disk is full, buildah cannot note that it let go
+                self._around.place.run(["umount", "--lazy", mount])
         else:
             self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
 
@@ -208,6 +211,18 @@ class _Build:
     def _show(self, line: str) -> None:
         if line.strip():
             self._around.sink(Log(line))
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    """Return the mount points below *folder*, the innermost first.
+
+    Source: proc(5), the fifth field of mountinfo.
+    """
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return sorted((field for line in lines if (field := line.split()[4]).startswith(f"{folder}/")), reverse=True)
 
 
 def _without_container(config: bytes) -> bytes:

@@ -151,6 +151,10 @@ def running_daemon(folder: Path, driver: str):
     finally:
         process.terminate()
         process.wait(60)
+        # One that is stopped while a container runs leaves the container's network behind.
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            if line.split()[4].startswith(f"{folder}/"):
+                subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
 
 
 def _ready(process, folder) -> bool:

@@ -1,0 +1,114 @@
+"""Builds in trouble, with real programs: a daemon that goes away, a disk that is full, a log without end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import buildpush
+from buildpush.engines.buildah import Buildah
+from buildpush.engines.docker import Docker
+from buildpush.errors import BuildError
+from buildpush.events import Log
+from buildpush.places import Here
+
+pytestmark = pytest.mark.engines
+
+
+@pytest.fixture
+def daemon(need, tmp_path, start_daemon, busybox):
+    """Start a daemon that nothing else uses, with a base image, and give the variables that lead to it."""
+    need("docker", "buildx")
+    with start_daemon(tmp_path, "overlay2") as host:
+        if not host.startswith("unix:"):
+            pytest.skip(host)
+        env = {**os.environ, "DOCKER_HOST": host}
+        imported = ["docker", "import", "-c", "ENV PATH=/", "-", "base:1"]
+        tar = subprocess.run(["tar", "-cC", busybox.parent, "busybox"], check=True, capture_output=True).stdout
+        subprocess.run(imported, input=tar, env=env, check=True, capture_output=True)
+        yield env
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("builder", ["BuildKit", "classic"])
+def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_log(daemon, folder, tmp_path, builder):
+    folder.dockerfile('FROM base:1\nRUN ["busybox", "sh", "-c", "busybox echo begun; busybox sleep 60"]\n')
+    env = daemon if builder == "BuildKit" else {**daemon, "PATH": str(tmp_path / "no-programs")}
+    seen: list[str] = []
+
+    def stop(event):
+        if isinstance(event, Log):
+            seen.append(event.line)
+        if isinstance(event, Log) and event.line.endswith("begun") and "echo" not in event.line:
+            os.kill(int((tmp_path / "pid").read_text()), 15)
+
+    begun = time.monotonic()
+    engine = Docker(env, Here(env), sink=stop)
+    with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
+        pass
+    gc.collect()  # Docker's SDK leaves the socket of an answer that breaks off to the collector, which warns
+    assert time.monotonic() - begun < 50, seen
+    assert "build" in str(caught.value).lower() or "went away" in str(caught.value)
+
+
+@contextmanager
+def small_disk(path: Path, size: str):
+    """Give a folder on a disk of *size*."""
+    if os.geteuid() != 0:
+        pytest.skip("a small disk needs root")
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("name", ["docker", "buildah"])
+def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(need, folder, tmp_path, name):
+    need("docker", "buildx", "buildah")
+    env = dict(os.environ)
+    folder.write("big", os.urandom(8_000_000))
+    folder.dockerfile("FROM scratch\nCOPY big /big\n")
+    with small_disk(tmp_path / "small", "4m") as scratch:
+        engine = {"docker": Docker, "buildah": Buildah}[name](env, Here(env), scratch=scratch)
+        with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
+            pass
+        assert "full" in (caught.value.hint or ""), (str(caught.value), caught.value.hint)
+        assert list(scratch.iterdir()) == []
+
+
+LOUD = """
+import os, resource, sys
+from buildpush.places import Here
+lines = []
+code = "import sys\\nfor _ in range(1_000_000): sys.stdout.write('x' * 99 + chr(10))"
+ran = Here(dict(os.environ)).run([sys.executable, "-c", code], stream=lambda line: lines.append(1))
+print(len(lines), len(ran.stdout), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_a_log_of_100_mb_is_told_line_by_line_in_bounded_memory():
+    said = subprocess.run([sys.executable, "-c", LOUD], check=True, capture_output=True, text=True).stdout
+    lines, kept, peak = map(int, said.split())
+    assert (lines, kept <= 8 * 1024 * 1024, peak < 150_000) == (1_000_000, True, True)  # KiB
+
+
+def test_what_an_engine_prints_is_kept_whole_and_a_failed_build_says_where(need, folder, tmp_path, monkeypatch):
+    need("buildah")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder.write("a")
+    folder.dockerfile("FROM scratch\nCOPY a /a\nCOPY nope /b\n")
+    with pytest.raises(BuildError) as caught:
+        buildpush.build(context=str(folder.root), dockerfile=str(folder.root / "Dockerfile"), engine="buildah")
+    path = Path(caught.value.hint.rpartition("the whole log: ")[2])
+    assert "STEP 2/3: COPY a /a" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent == tmp_path / "state/buildpush/logs"
