@@ -78,9 +78,17 @@ def run_step(step: WrittenStep, around: Surroundings, achieved: list[RunResult],
     around = replace(around, started=around.session.now())
     story = Story(around.session.sink, around.notes)
     progress = _Progress(step, story)
-    with story.phase("resolve", step.name or step.identifier):
-        order = around.resolve(step, story)
-    _refuse_notes(story, strict=strict)
+    with ExitStack() as kept:
+        with story.phase("resolve", step.name or step.identifier):
+            order = around.resolve(step, story, kept=kept)
+        _refuse_notes(story, strict=strict)
+        _carry_out(order, around, progress, achieved, strict=strict)
+
+
+def _carry_out(
+    order: Resolved, around: Surroundings, progress: _Progress, achieved: list[RunResult], *, strict: bool
+) -> None:
+    story = progress.story
     with (
         _kept(progress, around, achieved),
         _limited(order, story),
@@ -259,10 +267,21 @@ def _refuse_push(loaded: Loaded) -> None:
 def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) -> RunResult:
     story = Story(around.session.sink, around.notes)
     progress = _Progress(step, story)
-    with story.phase("resolve", step.name or step.identifier):
-        order = around.resolve(step, story, push=False) if step.type == BUILD_STEP else None
-    if order is None or order.request is None:
-        story(Note(f"{step.name or step.identifier} builds nothing"))
+    with ExitStack() as kept:
+        with story.phase("resolve", step.name or step.identifier):
+            order = around.resolve(step, story, push=False, kept=kept) if step.type == BUILD_STEP else None
+        if order is None or order.request is None:
+            story(Note(f"{step.name or step.identifier} builds nothing"))
+            return progress.result()
+        return _built(step, order, around, progress, sink)
+
+
+def _built(
+    step: WrittenStep, order: Resolved, around: Surroundings, progress: _Progress, sink: Location | None
+) -> RunResult:
+    """Build without a push, and return the receipt."""
+    story = progress.story
+    if order.request is None:
         return progress.result()
     packing = _packing(step, order, sink, story) if sink else None
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):

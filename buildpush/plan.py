@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
-from buildpush.connection import Connection, connect
+from buildpush.connection import Connection, connect, open_http
+from buildpush.contexts import fetched, is_elsewhere
 from buildpush.engines import choose
-from buildpush.errors import BadNameError, DockerfileError, SettingsError
-from buildpush.events import Note, Sink
+from buildpush.errors import BadNameError, DockerfileError, SettingsError, UnsupportedError
+from buildpush.events import Log, Note, Sink
+from buildpush.http.download import download
 from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
@@ -22,7 +27,8 @@ from buildpush.secrets import redact, redacted
 from buildpush.session import Session, Story
 from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
-from buildpush.settings.resolve import Resolved, evaluate, resolve
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Written, WrittenStep
 
@@ -41,16 +47,46 @@ class Surroundings:
     ci: Ci
     notes: tuple[str, ...] = ()
 
-    def resolve(self, step: WrittenStep, sink: Sink, *, push: bool = True) -> Resolved:
-        """Return the order that *step* amounts to; without *push*, nobody has to say where the image would go."""
+    def resolve(self, step: WrittenStep, sink: Sink, *, push: bool = True, kept: ExitStack | None = None) -> Resolved:
+        """Return the order that *step* amounts to.
+
+        Args:
+            step: as written.
+            sink: told what is noted.
+            push: whether the image may go anywhere; if not, nobody has to say where.
+            kept: closes what is made on the way, such as a context that was fetched; without it nothing is.
+        """
         facts = self.facts.within(written=step.facts)
         settings = evaluate(step, facts, sink=sink, push=push)
+        settings, history = self._context(settings, sink, kept)
         order = resolve(
             settings, cwd=self.session.cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step
         )
         for note in order.notes:
             sink(Note(note))
-        return order
+        return replace(order, git_folder=history) if history else order
+
+    def _context(self, settings: Wishes, sink: Sink, kept: ExitStack | None) -> tuple[Wishes, Path | None]:
+        """Return *settings* with a context that is a folder, and the folder of its history where it has one."""
+        cwd = self.session.cwd
+        if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, cwd):
+            return settings, None
+        if kept is None:
+            message = f"the context {settings.context} is no folder, and this command fetches and unpacks nothing"
+            raise UnsupportedError(
+                message, hint="run does; or fetch it yourself, and name the folder", setting="context"
+            )
+        sink(Log(f"fetch the context {settings.context}"))
+        http = kept.enter_context(open_http(self.session, sink))
+        place, scratch = Here(self.session.env), self.session.state.scratch
+        found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
+        if not (found.folder / settings.dockerfile).is_file():
+            message = f"there is no {settings.dockerfile} in the context {settings.context}"
+            raise SettingsError(
+                message, hint="in such a context, the Dockerfile counts from there", setting="dockerfile"
+            )
+        where = {"context": str(found.folder), "dockerfile": str(found.folder / settings.dockerfile)}
+        return settings.model_copy(update=where), found.history
 
     def record(self, result: RunResult) -> None:
         """Keep *result* among the records of runs; what is done stays done where that is not possible."""

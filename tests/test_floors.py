@@ -29,6 +29,7 @@ FLOORS = {
     "receipt": 6,
     "session": 6,
     "locations": 6,
+    "contexts": 6,
     "engines": 5,
     "artifactory": 5,
     "registry": 4,

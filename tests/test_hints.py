@@ -41,6 +41,7 @@ SPEAKERS = {
     "engines/registries.py",
     "places/container.py",
     "settings/git.py",
+    "contexts.py",
     "notebooks/page.py",
     "sandbox/html.py",
 }

@@ -208,6 +208,10 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _not_a_flag_but_stdin(text: str) -> str:
+    return text if text == "-" else _not_a_flag(text)
+
+
 def _not_a_flag(text: str) -> str:
     if text.startswith("-"):
         message = f"{text!r} begins with a dash, so programs would take it for a flag"
@@ -268,6 +272,7 @@ AnyText = Annotated[str, AfterValidator(_printable)]
 Text = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line), AfterValidator(_not_empty)]
 Line = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line)]
 FileText = Annotated[Text, AfterValidator(_not_a_flag), Kind("path")]
+ContextText = Annotated[Text, AfterValidator(_not_a_flag_but_stdin), Kind("path")]
 Switch = Annotated[bool, _reading(switch_of, "write true or false"), Kind("switch")]
 AutoSwitch = Annotated[
     bool | None, _reading(switch_of, "write yes, no or auto"), BeforeValidator(_automatic), Kind("switch")

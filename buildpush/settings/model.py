@@ -32,6 +32,7 @@ from buildpush.settings.kinds import (
     BuildContexts,
     Caches,
     CacheText,
+    ContextText,
     Cores,
     Duration,
     EnvSecrets,
@@ -223,9 +224,11 @@ class BuildAndPush(Step):
         example="docker/Dockerfile",
         honoured_by="engine",
     )
-    context: FileText = setting(
+    context: ContextText = setting(
         "The folder whose files COPY and ADD may use.",
-        "A `.dockerignore` in it hides files from the build.",
+        "A `.dockerignore` in it hides files from the build. "
+        "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:FOLDER`, a tar of this machine or "
+        "of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there.",
         default=".",
         group="Build",
         example="service",

@@ -335,9 +335,6 @@ def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
 
 
 def _context(settings: BuildAndPush, work: _Work) -> Path:
-    if "://" in settings.context or settings.context.startswith("git@"):
-        message = f"the context {settings.context!r} is an address"
-        raise work.fail(message, "context", "clone it first, and name the folder")
     path = work.cwd / settings.context
     if not path.is_dir():
         state = "is not a folder" if path.exists() else "does not exist"

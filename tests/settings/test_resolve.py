@@ -235,7 +235,6 @@ class TestBuild:
         [
             ({"context": "nowhere"}, "the context 'nowhere' does not exist", "working folder"),
             ({"context": "Dockerfile"}, "is not a folder", ""),
-            ({"context": "https://github.com/a/b"}, "is an address", "clone it"),
             ({"dockerfile": "nowhere"}, "the Dockerfile 'nowhere' does not exist", "working folder"),
             ({"dockerfile": "."}, "is not a file", ""),
             ({"dockerfile": "../outside"}, "lies outside the context", "move it"),

@@ -17,6 +17,7 @@ from buildpush.engines.native.known import DiffIds, Known
 from buildpush.errors import BadNameError, BuildError, DockerfileError
 from buildpush.events import Log, Note, Sink
 from buildpush.images import dockerignore
+from buildpush.images.addresses import is_git
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.images.model import BuildRequest, Image, Platform
 from buildpush.images.references import Reference
@@ -73,7 +74,7 @@ def _cannot(instruction: Instruction) -> str | None:
         return "RUN"
     if "keep-git-dir" in instruction.flags:
         return "ADD --keep-git-dir"
-    cloned = instruction.name == "ADD" and any(map(copying.is_git, instruction.words[:-1]))
+    cloned = instruction.name == "ADD" and any(map(is_git, instruction.words[:-1]))
     return "ADD of a git repository" if cloned else None
 
 

@@ -19,28 +19,17 @@ from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import Selection, excluding
 from buildpush.errors import BuildError, ContextError, DockerfileError
+from buildpush.images.addresses import is_web
 from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
 from buildpush.images.words import read_announced
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
-_WEB = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
 _HIGHEST_ID = 2**32 - 2
 _HEADER = 512
 
 FindTree = Callable[[str, int], Tree]
-
-
-def is_web(source: str) -> bool:
-    """Return whether ADD fetches *source* from the web."""
-    return bool(_WEB.match(source)) and not is_git(source)
-
-
-def is_git(source: str) -> bool:
-    """Return whether ADD would clone *source*."""
-    return bool(_GIT.match(source))
 
 
 def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> None:

@@ -1,0 +1,172 @@
+"""Contexts that are no folder: a repository of git, a tar of this machine, of the web, or from standard input.
+
+Each becomes a folder that is gone after the build, so that every engine can build from it.
+
+Source: docker buildx build, command line reference, "Build context": ``URL#REF:FOLDER``, ``-`` for standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, Final, cast
+from urllib.parse import urlsplit
+
+from buildpush.errors import ContextError, EngineMissingError, SettingsError
+from buildpush.images.addresses import is_git, is_web
+from buildpush.images.tar import plain, unreadable
+from buildpush.places import Place
+
+STDIN: Final = "-"
+_QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A context that has become a folder.
+
+    Attributes:
+        folder: absolute.
+        history: the folder of git's own files, where the context came from a repository.
+    """
+
+    folder: Path
+    history: Path | None = None
+
+
+def is_elsewhere(context: str, cwd: Path) -> bool:
+    """Return whether *context* is no folder, but something that a folder can be made of."""
+    return context == STDIN or is_git(context) or is_web(context) or (cwd / context).is_file()
+
+
+@contextmanager
+def fetched(
+    context: str, cwd: Path, place: Place, scratch: Path, download: Callable[[str, Path], object]
+) -> Iterator[Fetched]:
+    """Make a folder of *context*, and remove it in the end.
+
+    Args:
+        context: as the setting says it.
+        cwd: what a path counts from.
+        place: where git runs; it logs in by its own means: helpers, SSH agent.
+        scratch: folder for the temporary one.
+        download: writes what is at an address of the web into a file.
+
+    Raises:
+        SettingsError: the address holds a password, or cannot be understood.
+        ContextError: it cannot be fetched, or is no tar.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=scratch) as name:
+        root = Path(name).resolve()
+        (root / "context").mkdir()
+        if is_git(context):
+            yield _cloned(context, root, place)
+            return
+        if context == STDIN:
+            _unpack(sys.stdin.buffer, "standard input", root / "context")
+        elif is_web(context):
+            download(context, root / "download")
+            with (root / "download").open("rb") as file:
+                _unpack(file, context, root / "context")
+        else:
+            with (cwd / context).open("rb") as file:
+                _unpack(file, context, root / "context")
+        yield Fetched(root / "context")
+
+
+def _cloned(context: str, root: Path, place: Place) -> Fetched:
+    """Fetch one commit of a repository, without its history."""
+    url, _, fragment = context.partition("#")
+    reference, _, inner = fragment.partition(":")
+    _check(url, reference, inner)
+    folder, history = root / "context", root / "history"
+    git = ["git", f"--git-dir={history}", f"--work-tree={folder}"]
+    for words in (
+        ["init", "--quiet"],
+        ["remote", "add", "origin", url],
+        ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", reference or "HEAD"],
+        ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
+        ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
+    ):
+        _run(place, [*git, *words], folder, url)
+    for left in folder.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    found = (folder / inner.strip("/")).resolve()
+    if not found.is_relative_to(folder) or not found.is_dir():
+        message = f"{inner} is no folder of {url}"
+        raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
+    return Fetched(found, history)
+
+
+def _check(url: str, reference: str, inner: str) -> None:
+    if urlsplit(url).password is not None:
+        message = "the address of the context holds a password"
+        hint = "leave it out: git asks its credential helper, or use SSH"
+        raise SettingsError(message, hint=hint, setting="context")
+    if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
+        message = f"{url}#{reference} is no address of a repository"
+        raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
+
+
+def _run(place: Place, words: list[str], cwd: Path, url: str) -> None:
+    try:
+        ran = place.run(words, cwd=cwd, env=_QUIET)
+    except EngineMissingError as error:
+        message = f"the context {url} needs git, which is not here"
+        raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
+    if ran.status:
+        said = ran.stderr.strip().splitlines() or ["it said nothing"]
+        message = f"git cannot fetch the context {url}: {said[-1].removeprefix('fatal: ')}"
+        hint = "check the address, the branch behind #, and that git may log in there without asking"
+        raise ContextError(message, hint=hint, setting="context")
+
+
+def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path) -> None:
+    """Unpack a tar, compressed or not, into *folder*; nothing lands outside it."""
+    try:
+        with tarfile.open(fileobj=plain(cast("BinaryIO", file)), mode="r|") as tar:
+            for member in tar:
+                _put(tar, member, folder)
+    except unreadable() as error:
+        message = f"the context {what} cannot be unpacked: {error}"
+        raise ContextError(message, hint="it is a tar, compressed or not, of a folder", setting="context") from error
+
+
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path, target = (folder / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
+    if not _may_be_put(member, path, target, folder):
+        message = f"the context's tar holds {member.name}, which no context can hold"
+        raise ContextError(message, hint="it is a device, or lies behind a link", setting="context")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not member.isdir():
+        path.unlink(missing_ok=True)
+    if member.issym():
+        path.symlink_to(member.linkname)
+    elif member.islnk():
+        path.hardlink_to(target)
+    else:
+        _put_file(tar, member, path)
+
+
+def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, folder: Path) -> bool:
+    known = member.isreg() or member.isdir() or member.issym() or member.islnk()
+    places = [path, target] if member.islnk() else [path]
+    return known and all(place.parent.resolve().is_relative_to(folder) or place == folder for place in places)
+
+
+def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Write a file or folder, with its mode and time; owners mean nothing in a context."""
+    if member.isdir():
+        path.mkdir(exist_ok=True)
+    else:
+        with path.open("wb") as file, cast("IO[bytes]", tar.extractfile(member)) as content:
+            shutil.copyfileobj(content, file)
+    path.chmod(member.mode & 0o7777 | (0o700 if member.isdir() else 0o400))  # we have to read it ourselves
+    os.utime(path, (member.mtime, member.mtime))

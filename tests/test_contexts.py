@@ -1,0 +1,226 @@
+"""Contexts that are no folder: repositories of git, and tars of this machine, of the web, of standard input."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import buildpush
+from buildpush.errors import ContextError, SettingsError, UnsupportedError
+from buildpush.images.archives import open_layout
+
+DOCKERFILE = "FROM scratch\nCOPY . /\n"
+programs = pytest.mark.programs
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """Stand in an empty folder; at its end no context is left among the temporary folders."""
+    folder, scratch = tmp_path / "place", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    yield folder
+    assert list(scratch.iterdir()) == []
+
+
+def tar_of(path: Path, members, mode="w") -> Path:
+    with tarfile.open(path, mode) as tar:
+        for name, content in {"Dockerfile": DOCKERFILE, **members}.items():
+            member = tarfile.TarInfo(name)
+            member.mode, member.mtime = 0o750, 1_000_000_000
+            if isinstance(content, tuple):
+                member.type, member.linkname = content
+            data = content.encode() if isinstance(content, str) else b""
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def files(context: str, **more) -> dict[str, tuple]:
+    """Build and return what the image holds: type, mode, time and text or target of each path."""
+    buildpush.build(context=context, engine="native", output="oci:out", **more)
+    (data,) = (reader.read() for _, reader in open_layout(Path("out")).blobs([0]))
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {one.name: (one.type, one.mode, int(one.mtime), _inside(tar, one)) for one in tar}
+
+
+def _inside(tar, member) -> str:
+    return tar.extractfile(member).read().decode() if member.isreg() else member.linkname
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_a_tar_is_a_context_with_modes_times_and_links(place, mode):
+    members = {"d/a": "hello", "d/link": (tarfile.SYMTYPE, "a"), "d/hard": (tarfile.LNKTYPE, "d/a")}
+    tar_of(place / "c.tar", members, mode)
+    found = files("c.tar")
+    assert found["d/a"] == (tarfile.REGTYPE, 0o750, 1_000_000_000, "hello")
+    assert found["d/link"][3] == "a"
+    assert found["d/hard"][::3] == (tarfile.LNKTYPE, "d/a")
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"link": (tarfile.SYMTYPE, "/etc"), "link/x": "bad"}, "holds link/x"),
+        ({"link": (tarfile.SYMTYPE, ".."), "link/x": "bad"}, "holds link/x"),
+        ({"x": (tarfile.CHRTYPE, "")}, "holds x"),
+        ({"x": (tarfile.FIFOTYPE, "")}, "holds x"),
+        ({"x": (tarfile.LNKTYPE, "nope")}, "cannot be unpacked"),
+    ],
+)
+def test_a_tar_that_leads_out_of_the_context_is_refused(place, members, words):
+    tar_of(place / "c.tar", members)
+    with pytest.raises(ContextError, match=words):
+        files("c.tar")
+
+
+def test_names_that_lead_upwards_stay_in_the_context(place):
+    tar_of(place / "c.tar", {"../../x": "x", "/y": "y"})
+    assert {"x", "y"} <= files("c.tar").keys()
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", b"\x1f\x8bbroken"])
+def test_what_is_no_tar_is_refused(place, content):
+    (place / "c.tar").write_bytes(content)
+    with pytest.raises(ContextError, match="cannot be unpacked") as caught:
+        files("c.tar")
+    assert caught.value.hint
+
+
+def test_the_dockerfile_counts_from_such_a_context(place):
+    tar_of(place / "c.tar", {"sub/Other": DOCKERFILE + "LABEL a=b\n"})
+    assert "sub/Other" in files("c.tar", dockerfile="sub/Other")
+    with pytest.raises(SettingsError, match=r"no nope in the context c\.tar"):
+        files("c.tar", dockerfile="nope")
+
+
+def test_check_fetches_and_unpacks_nothing(place):
+    tar_of(place / "c.tar", {})
+    with pytest.raises(UnsupportedError, match="no folder"):
+        buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
+
+
+@programs
+def test_a_tar_may_come_from_standard_input(place):
+    tar = tar_of(place / "c.tar", {"a": "hello"}, "w:gz").read_bytes()
+    words = [sys.executable, "-m", "buildpush", "build", "--context", "-", "--engine", "native", "--output", "oci:out"]
+    ended = subprocess.run(words, input=tar, capture_output=True, check=False)
+    assert (ended.returncode, (place / "out/index.json").exists()) == (0, True), ended.stderr
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.mark.sandbox
+def test_a_tar_may_come_from_the_web(place, tmp_path):
+    (tmp_path / "web").mkdir()
+    tar_of(tmp_path / "web/c.tgz", {"a": "hello"}, "w:gz")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "web")))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        assert files(f"{address}/c.tgz")["a"][3] == "hello"
+        with pytest.raises(buildpush.errors.BuildError, match="status 404"):
+            files(f"{address}/nope.tgz")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def repository(tmp_path, place, monkeypatch):
+    """Serve a repository with two branches over git's own protocol; give its address and the commits."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    source = tmp_path / "served/repo.git"
+    source.mkdir(parents=True)
+
+    def git(*words):
+        said = ["git", "-c", "user.name=me", "-c", "user.email=me@example.com", "-C", str(source), *words]
+        return subprocess.run(said, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet", "--initial-branch=main")
+    (source / "sub").mkdir()
+    for name in ("Dockerfile", "sub/Dockerfile"):
+        (source / name).write_text(DOCKERFILE)
+    (source / "a").write_text("main")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "one")
+    git("checkout", "--quiet", "-b", "other")
+    (source / "a").write_text("other")
+    git("commit", "--quiet", "--all", "--message", "two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", f"--base-path={source.parent}"]
+    process = subprocess.Popen([*words, str(source.parent)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _wait_for(port)
+    yield f"git://127.0.0.1:{port}/repo.git", git
+    process.terminate()
+    process.wait()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+
+
+@programs
+def test_a_repository_is_a_context_with_branch_and_folder(repository):
+    address, git = repository
+    assert files(f"{address}#main")["a"][3] == "main"
+    assert files(f"{address}#other")["a"][3] == "other"
+    assert files(address).keys() == {"Dockerfile", "a", "sub", "sub/Dockerfile"}
+    assert files(f"{address}#main:sub").keys() == {"Dockerfile"}
+    assert files(f"{address}#{git('rev-parse', 'main')}")["a"][3] == "main"
+
+
+@programs
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [("#nope", "nope"), ("#main:nope", "no folder"), ("#main:../..", "no folder"), ("#--upload-pack=x", "no address")],
+)
+def test_what_a_repository_does_not_have_is_refused(repository, more, words):
+    with pytest.raises((ContextError, SettingsError), match=words) as caught:
+        files(repository[0] + more)
+    assert caught.value.hint
+
+
+def test_an_address_with_a_password_is_refused(place):
+    with pytest.raises(SettingsError, match="holds a password") as caught:
+        files("https://me:planted-password@example.com/repo.git")
+    assert "planted" not in str(caught.value)
+
+
+@programs
+def test_the_build_info_names_the_commit_that_was_built(repository, place, box, monkeypatch):
+    address, git = repository
+    monkeypatch.setenv("SANDBOX_PASSWORD", box.password.reveal())
+    result = buildpush.run(
+        context=f"{address}#main", engine="native", repo=f"{box.host}/docker-local/app", tags=["1"],
+        username=box.username, password="env:SANDBOX_PASSWORD", artifactory_url=f"{box.url}/artifactory/",
+        build_name="app", build_number="7",
+    )  # fmt: skip
+    assert result.published
+    (document,) = box.builds("app")
+    assert document["vcs"][0]["revision"] == git("rev-parse", "main")
+    assert document["vcs"][0]["url"] == address
