@@ -25,6 +25,7 @@ FOREIGN = {
     "engines/native/selection.py": {"--parents", "--exclude"},
     "engines/native/instructions.py": {"--retries"},
     "images/dockerfile.py": {"--retries"},
+    "images/advice.py": {"--mount", "--from", "--platform"},
     "images/stages.py": {"--from"},
     "notebooks/kernel.py": {"--log-level"},
     "settings/facts.py": {"--format"},

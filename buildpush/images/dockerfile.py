@@ -89,6 +89,7 @@ class Instruction:
         pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
         heredocs: in order of appearance.
         trigger: what ONBUILD leaves for later, taken apart but not checked; ``None`` where its name is unknown.
+        comments: the lines of comments that stand over it, without their number signs.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Instruction:
     pairs: tuple[tuple[str, str | None], ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
     trigger: Instruction | None = None
+    comments: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Stage:
         base: image or stage as written, variables not replaced.
         name: lower case, or ``None``.
         platform: value of ``--platform`` as written, or ``None``.
+        begins: the FROM itself.
     """
 
     number: int
@@ -118,6 +121,7 @@ class Stage:
     platform: str | None
     line: int
     instructions: tuple[Instruction, ...] = ()
+    begins: Instruction = field(default=Instruction("FROM", 0), compare=False)
 
     @property
     def title(self) -> str:
@@ -135,6 +139,7 @@ class Dockerfile:
         stages: in order; empty where ``syntax`` names a language that is not ours to read.
         escape: backslash or backtick.
         syntax: value of the ``# syntax=`` directive, or ``None``.
+        check: value of the ``# check=`` directive, or ``None``.
     """
 
     path: str
@@ -142,6 +147,7 @@ class Dockerfile:
     stages: tuple[Stage, ...]
     escape: str = "\\"
     syntax: str | None = None
+    check: str | None = None
 
     def where(self, line: int) -> str:
         """Return ``Dockerfile:7`` for messages."""
@@ -214,7 +220,7 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
         return Dockerfile(path, (), (), escape, syntax)
     reader = _Reader(lines, escape, path)
     arguments, stages = _stages(reader, list(reader.instructions()))
-    return Dockerfile(path, arguments, stages, escape, syntax)
+    return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
 def parse_trigger(text: str, path: str) -> Instruction:
@@ -263,11 +269,16 @@ class _Reader:
         return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
 
     def instructions(self) -> Iterator[Instruction]:
+        comments: tuple[str, ...] = ()
         while self.at < len(self.lines):
             first = self.at + 1
             text = self.logical_line()
             if text is not None:
-                yield self.instruction(text, first)
+                yield replace(self.instruction(text, first), comments=comments)
+                comments = ()
+            elif (line := self.lines[first - 1]).lstrip(SPACE).startswith("#"):
+                comment = line[1:].strip(SPACE)
+                comments = (*comments, comment) if comment else ()  # an empty one ends them, an empty line does not
 
     def logical_line(self) -> str | None:
         """Return the next line with its continuation lines, comments and empty ones left out; ``None`` for no line."""
@@ -502,4 +513,4 @@ def _stage(reader: _Reader, instruction: Instruction, number: int) -> Stage:
             raise reader.error(instruction.line, f"invalid name for a build stage: {words[2][:40]!r}", hint)
     elif len(words) != 1:
         raise reader.error(instruction.line, "FROM takes one argument, or three: FROM IMAGE AS NAME")
-    return Stage(number, words[0], name, instruction.flags.get("platform"), instruction.line)
+    return Stage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)
