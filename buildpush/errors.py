@@ -19,7 +19,7 @@
     │  └─ DigestError                      bytes are not those that were promised
     ├─ AuthenticationError             5   a host refuses the credentials
     ├─ BuildInfoError                  6   the image is pushed, its build-info is not published
-    ├─ StrictError                     7   refused because of --strict
+    ├─ StrictError                     7   refused because of --strict, or of check=error=true
     ├─ TimeOutError                  124   a time limit was reached
     └─ CancelledError                130   Ctrl-C (143: SIGTERM)
 """
@@ -159,7 +159,7 @@ class BuildInfoError(BuildPushError):
 
 
 class StrictError(BuildPushError):
-    """Refused because of ``--strict``."""
+    """Refused because of ``--strict``, or of ``# check=error=true`` in the Dockerfile."""
 
     exit_code = 7
 

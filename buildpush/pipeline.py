@@ -96,6 +96,7 @@ def _carry_out(
         _interruptible(connection),
     ):
         engine = _engine(order, connection, story)
+        _refuse_notes(story, strict=strict)
         with story.phase("preflight"):
             _check(order, connection)
         _refuse_notes(story, strict=strict)
@@ -117,7 +118,9 @@ def _check(order: Resolved, connection: Connection) -> None:
 def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | None:
     if order.request is None:
         return None
-    return engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+    engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+    engines.advised(engine, order.request, story)
+    return engine
 
 
 def _build_and_push(
@@ -286,6 +289,7 @@ def _built(
     packing = _packing(step, order, sink, story) if sink else None
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
+        engines.advised(engine, order.request, story)
         with story.phase("build", engine.name), _logged(progress, around), engine.build(order.request) as image:
             if sink is None:
                 _drain(image)

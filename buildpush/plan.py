@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from buildpush.connection import Connection, connect, open_http
 from buildpush.contexts import fetched, is_elsewhere
-from buildpush.engines import choose
+from buildpush.engines import advised, choose
 from buildpush.errors import BadNameError, DockerfileError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note, Sink
 from buildpush.http.download import download
@@ -212,6 +212,7 @@ def plan(step: WrittenStep, session: Session) -> Plan:
         commands: tuple[str, ...] = ()
         if order.request:
             chosen = choose(order.engine, order.set_names, order.request, connection.engines, story)
+            advised(chosen, order.request, story)
             engine, commands = chosen.name, tuple(map(str, chosen.commands(order.request)))
             reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
         found = connection.keychain.find(order.references[0].repository.host)

@@ -8,6 +8,8 @@ On a MyST page::
     ```
     ```{engines}
     ```
+    ```{advice}
+    ```
     ```{command-line}
     ```
 
@@ -34,6 +36,8 @@ from typing_extensions import override
 
 from buildpush import __version__, cards
 from buildpush.cards import Card
+from buildpush.images import advice
+from buildpush.images.advice import LACKING
 
 if TYPE_CHECKING:
     import click
@@ -310,6 +314,29 @@ class EnginesDirective(_Rendering):
         return [self.table(["Setting", *cards.spellings()], rows, "engines-matrix")]
 
 
+class AdviceDirective(_Rendering):
+    """``{advice}``: the rules by which a Dockerfile is looked at."""
+
+    def run(self) -> list[Node]:
+        """Return the table."""
+        self.env.note_dependency(str(advice.__file__))
+        rows = [
+            [
+                _literals([rule.name]),
+                self.prose(rule.sentence),
+                self.prose(LACKING.get(rule.lacks, "every")),
+                _whose(rule),
+            ]
+            for rule in advice.RULES
+        ]
+        return [self.table(["Rule", "What it finds", "Engines", "Whose"], rows, "advice-rules")]
+
+
+def _whose(rule: advice.Rule) -> nodes.paragraph:
+    said = "BuildKit" if rule.buildkit else "buildpush"
+    return nodes.paragraph(said, said)
+
+
 class CommandLineDirective(_Rendering):
     """``{command-line}``: every command of the click group that ``buildpush_command_line`` names."""
 
@@ -406,6 +433,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("settings", SettingsDirective)
     app.add_directive("settings-overview", OverviewDirective)
     app.add_directive("engines", EnginesDirective)
+    app.add_directive("advice", AdviceDirective)
     app.add_directive("command-line", CommandLineDirective)
     app.connect("build-finished", write_data)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

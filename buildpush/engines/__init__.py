@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
+from buildpush.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images import dockerfile
+from buildpush.images.advice import advise
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.places import Command
 
@@ -54,6 +55,10 @@ class Engine(Protocol):
         Raises:
             EngineMissingError: it is not here, or may not be used.
         """
+        ...
+
+    def lacks(self) -> frozenset[str]:
+        """Return what it cannot do that a Dockerfile may need, in the words of :mod:`buildpush.images.advice`."""
         ...
 
     def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:
@@ -124,6 +129,21 @@ def choose(
         raise unreadable
     message = f"no engine can build this: {'; '.join(passed)}"
     raise EngineMissingError(message, hint=_remedies(candidates), setting="engine")
+
+
+def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
+    """Tell *sink* each trap that the Dockerfile holds for *engine*, before anything is built.
+
+    Raises:
+        StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
+    """
+    advice = advise(request, engine.lacks)
+    for trap in advice.traps:
+        sink(Note(str(trap)))
+    if advice.refused:
+        message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
+        hint = "mend it, or take error=true out of its check directive"
+        raise StrictError(message, hint=hint, where=request.dockerfile.name)
 
 
 def _require_target(request: BuildRequest) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from buildpush.engines import OUT, buildkit, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
 from buildpush.events import Log, Sink, ignore
+from buildpush.images.advice import HEREDOCS, RUN_INTO_VOLUMES
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.places import FILES, Command, Content, Place, Ran
@@ -30,6 +32,9 @@ from buildpush.secrets import redact
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
 _PROGRAM: Final = "buildah"
+_VERSION: Final = re.compile(r"version (\d+)\.(\d+)")
+# The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
+_HAVING: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
 _NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = "the disk is full: buildah keeps all files of all stages in the temporary folder; set TMPDIR to another"
@@ -99,6 +104,12 @@ class Buildah:
         """Return how buildah is called for each platform: to build, and to give the image out."""
         build = _Build(self._around, request, base_credentials(request, self._find), OUT)
         return tuple(command for number, platform in build.platforms() for command in build.commands(platform, number))
+
+    def lacks(self) -> frozenset[str]:
+        """Return what the version that is here lacks."""
+        said = _VERSION.search(self._around.place.run([_PROGRAM, "--version"]).stdout)
+        version = (int(said[1]), int(said[2])) if said else (0, 0)
+        return frozenset(lack for lack, having in _HAVING.items() if said and version < having)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:

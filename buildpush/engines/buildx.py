@@ -112,6 +112,10 @@ class Buildx:
             return self._docker.commands(request)
         return (program.command(request, base_credentials(request, self._find), into(request, OUT)),)
 
+    def lacks(self) -> frozenset[str]:
+        """Return nothing: it is BuildKit."""
+        return frozenset()
+
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
         """Build with the builder that is in use.

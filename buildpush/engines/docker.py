@@ -17,6 +17,7 @@ from buildpush.engines.daemon import SOCKET, Daemon, connect, failures
 from buildpush.engines.program import Program, Surroundings, into
 from buildpush.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
+from buildpush.images.advice import HEREDOCS, MOUNTS, RUN_INTO_VOLUMES
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
@@ -95,6 +96,10 @@ class Docker:
         with self._client() as client:
             words = Build(self._around, client, request, credentials, OUT).words()
         return (program.command(request, credentials, words),)
+
+    def lacks(self) -> frozenset[str]:
+        """Return what the classic builder lacks, tried with Docker 26.1, where there is no buildx."""
+        return frozenset() if Program.find(self._around) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:

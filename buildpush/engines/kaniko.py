@@ -25,6 +25,7 @@ from buildpush.engines.executor import Seat, program_of
 from buildpush.errors import BuildError, SourceError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.http import is_loopback
+from buildpush.images.advice import COPY_INTO_VOLUMES, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.places import FILES, Command, Content, Place
@@ -123,6 +124,13 @@ class Kaniko:
         buildkit.check_there(self.missing())
         build = _Build(self._around, request, base_credentials(request, self._find), OUT.absolute())
         return build.commands()
+
+    def lacks(self) -> frozenset[str]:
+        """Return what kaniko passes over: mounts but those of caches and secrets, and files below a VOLUME.
+
+        Source: osscontainertools/kaniko, pkg/commands/run.go and volume.go, of August 2026.
+        """
+        return frozenset({SOME_MOUNTS, RUN_INTO_VOLUMES, COPY_INTO_VOLUMES})
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:

@@ -86,6 +86,10 @@ class Native:
         """Return nothing: no program is run."""
         return ()
 
+    def lacks(self) -> frozenset[str]:
+        """Return nothing: what it does not do, it refuses."""
+        return frozenset()
+
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
         """Carry out the Dockerfile; files are read when the image's blobs are.
