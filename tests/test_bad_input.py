@@ -132,7 +132,7 @@ def test_a_target_that_is_not_there_is_found_before_an_engine_is_chosen(tmp_path
         ("COPY --from=own Dockerfile /", "Dockerfile:2: the stage own copies from itself"),
         ("COPY --chown=99999999999 Dockerfile /", "99999999999 is higher than any number of a user"),
         ("STOPSIGNAL FOO", "'FOO' is not a signal"),
-        ("STOPSIGNAL 65", "'65' is not a signal"),
+        ("STOPSIGNAL 0", "'0' is not a signal"),
         ("ENV A=aaaaaaaa\n" + "ENV A=$A$A\n" * 27, "a value is longer than"),
     ],
 )
