@@ -301,7 +301,7 @@ def _secrets(found: Walk) -> Found:
         names = [word.text for word in step.words[::2]] if step.instruction.name == "ENV" else raw
         for name, written in zip(names, raw, strict=True):
             if _SECRET.search(name) and not _HARMLESS.search(name):
-                remedy = "use RUN --mount=type=secret and the setting build_secrets"
+                remedy = "use RUN --mount=type=secret and the setting env_docker_secrets"
                 yield step.instruction, f"{step.instruction.name} {written} stays readable in the image; {remedy}"
 
 
