@@ -135,6 +135,15 @@ def status(number: int, **headers: str) -> Handle:
 OK = status(200)
 
 
+def short(request):
+    """Promise ten bytes, and give four."""
+    request.send_response(200)
+    request.send_header("Content-Length", "10")
+    request.end_headers()
+    request.wfile.write(b"half")
+    request.close_connection = True
+
+
 class Client(Http):
     """An Http that writes its waits down instead of waiting."""
 
@@ -371,13 +380,6 @@ def test_opening_what_is_not_there_gives_the_answer(client):
 
 @sandbox
 def test_a_body_that_ends_too_early_is_a_broken_connection(client):
-    def short(request):
-        request.send_response(200)
-        request.send_header("Content-Length", "10")
-        request.end_headers()
-        request.wfile.write(b"half")
-        request.close_connection = True
-
     with serving(short) as server, client.open("GET", server.url) as stream:
         assert stream.read(4) == b"half"
         with pytest.raises(UnreachableError, match="broke"):
@@ -386,13 +388,6 @@ def test_a_body_that_ends_too_early_is_a_broken_connection(client):
 
 @sandbox
 def test_a_download_that_breaks_begins_anew(client, tmp_path):
-    def short(request):
-        request.send_response(200)
-        request.send_header("Content-Length", "10")
-        request.end_headers()
-        request.wfile.write(b"half")
-        request.close_connection = True
-
     dated = status(200, Last_Modified="Wed, 21 Oct 2015 07:28:00 GMT")
     with serving(in_turn(short, dated)) as server:
         assert download(client, server.url, tmp_path / "file") == 1_445_412_480
