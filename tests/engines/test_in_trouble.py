@@ -86,19 +86,22 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(need, folder, t
 
 
 LOUD = """
-import os, resource, sys
+import os, sys
+from pathlib import Path
 from buildpush.places import Here
 lines = []
 code = "import sys\\nfor _ in range(1_000_000): sys.stdout.write('x' * 99 + chr(10))"
 ran = Here(dict(os.environ)).run([sys.executable, "-c", code], stream=lambda line: lines.append(1))
-print(len(lines), len(ran.stdout), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(len(lines), len(ran.stdout), peak)
 """
 
 
 def test_a_log_of_100_mb_is_told_line_by_line_in_bounded_memory():
     said = subprocess.run([sys.executable, "-c", LOUD], check=True, capture_output=True, text=True).stdout
     lines, kept, peak = map(int, said.split())
-    assert (lines, kept <= 8 * 1024 * 1024, peak < 150_000) == (1_000_000, True, True)  # KiB
+    # KiB; getrusage would count what the test's own process was when it forked.
+    assert (lines, kept <= 8 * 1024 * 1024, peak < 150_000) == (1_000_000, True, True), peak
 
 
 def test_what_an_engine_prints_is_kept_whole_and_a_failed_build_says_where(need, folder, tmp_path, monkeypatch):
