@@ -107,7 +107,7 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
         with story.phase("push", ", ".join(map(str, names))), opened(origin, reach, platform) as found:
-            target = _as_wished(found, packing, story)
+            target = as_wished(found, packing, story)
             referrers = referrers_of(target, origin, reach) if wishes.referrers else None
             pushed = registry.push(
                 target,
@@ -142,7 +142,7 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
         with story.phase("copy", f"{origin} to {goal}"), opened(origin, reach, platform) as found:
-            target = _as_wished(found, packing, story)
+            target = as_wished(found, packing, story)
             referrers = referrers_of(target, origin, reach) if wishes.referrers else None
             written = write(
                 target, goal, _called(origin, goal), reach, packing=packing, referrers=referrers or (), tell=story
@@ -269,7 +269,7 @@ def _check_rights(registry: Registry, names: Sequence[Reference], story: Story) 
                 registry.check_push(repository)
 
 
-def _as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
+def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
     """Return the image without its manifest where a wish changes it, and say what that means."""
     if packing.compression is None and packing.media_types is None:
         return found

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpush import engines
@@ -20,15 +21,18 @@ from buildpush.connection import Connection, connect
 from buildpush.engines import Engine
 from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError, TimeOutError
 from buildpush.events import Decision, Note, Sink
-from buildpush.images.model import Image, Index, PushedImage, PushedIndex
+from buildpush.images.archives import archive_kind
+from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest
-from buildpush.locations import Location, Packing, check_honoured, check_sink, parse, unhonoured, write
+from buildpush.locations import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
+from buildpush.moving import as_wished
 from buildpush.plan import Surroundings, surroundings
 from buildpush.receipt import receipt
 from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
 from buildpush.settings.facts import Git, revision_of, vcs
+from buildpush.settings.flows import Existing
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
@@ -106,7 +110,7 @@ def _carry_out(
 
 def _check(order: Resolved, connection: Connection) -> None:
     """Ask every host for the rights that the step will need, so that a wrong password costs no build."""
-    if order.push and order.request:
+    if order.push and (order.request or order.source):
         connection.registry.check_push(order.references[0].repository)
     if order.build.publish and connection.artifactory:
         from buildpush.artifactory import check_publish
@@ -134,6 +138,10 @@ def _build_and_push(
 ) -> None:
     """Build and push, or look at what was pushed earlier; *progress* knows the receipt from the moment it is there."""
     story = progress.story
+    if order.source:
+        with opened(_location(order.source), connection.reach, _only(order.platforms)) as found:
+            progress.pushed = _push(as_wished(found, _asked(order), story), order, connection, story)
+        return
     if order.request is None or engine is None:
         progress.pushed = receipt(order.references[0], connection.registry)
         return
@@ -141,11 +149,35 @@ def _build_and_push(
         with story.phase("build", engine.name), _logged(progress, around):
             image = stack.enter_context(engine.build(order.request))
             _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
-            if not order.push:
+            if not order.push and not order.tar:
                 _drain(image)
+        if order.tar:
+            sink = Location("docker-archive", str(order.tar))
+            with story.phase("write", str(sink)):
+                write(image, sink, order.references, connection.reach, tell=story)
+            progress.output = str(sink)
         if order.push:  # this reads the image, and so makes the layers of an engine that makes them on the way
             progress.pushed = _push(image, order, connection, story)
             progress.base = frozenset(_base(image, progress.pushed))
+
+
+def _location(source: Existing) -> Location:
+    """Return where an image is that is there already; an archive says itself of which kind it is."""
+    if source.image:
+        return Location("docker-daemon", str(source.image), reference=source.image)
+    return Location(archive_kind(source.tar or Path()), str(source.tar))
+
+
+def _asked(order: Resolved) -> Packing:
+    """Return what somebody asked for; otherwise an image stays as it is, its digest too."""
+    return Packing(
+        order.compression if "compression" in order.set_names else None,
+        order.media_types if "media_types" in order.set_names else None,
+    )
+
+
+def _only(platforms: tuple[Platform, ...]) -> Platform | None:
+    return platforms[0] if platforms else None
 
 
 def _push(image: Image | Index, order: Resolved, connection: Connection, story: Story) -> Pushed:

@@ -153,14 +153,7 @@ class Plan:
         yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
         for name, written in sorted(self.step.settings.items()):
             yield "setting", f"{name} = {self._value(name, written)}  [{written.origin.where}]"
-        if order.request:
-            yield "engine", f"{self.engine}, because {self.reason}"
-            yield "context", str(order.request.context)
-            yield "dockerfile", str(order.request.dockerfile)
-        for command in self.commands:
-            yield "command", command
-        for reference in order.references:
-            yield "push" if order.push and order.request else "image", str(reference)
+        yield from self._image_rows()
         yield "credential", self.credential
         for host in self.hosts:
             yield "host", str(host)
@@ -170,6 +163,22 @@ class Plan:
             yield "source", f"{what}: {who}"
         for note in self.notes:
             yield "note", note
+
+    def _image_rows(self) -> Iterator[tuple[str, str]]:
+        """Yield where the image comes from and where it goes."""
+        order = self.order
+        if order.request:
+            yield "engine", f"{self.engine}, because {self.reason}"
+            yield "context", str(order.request.context)
+            yield "dockerfile", str(order.request.dockerfile)
+        for command in self.commands:
+            yield "command", command
+        if order.source:
+            yield "from", str(order.source)
+        if order.tar:
+            yield "write", f"docker-archive:{order.tar}"
+        for reference in order.references:
+            yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
     def _value(self, name: str, written: Written) -> str:
         """Return the value that counts; one that changes nothing has become ``None``, and is shown as written."""
@@ -191,6 +200,8 @@ class Plan:
                 for name, written in sorted(self.step.settings.items())
             },
             "engine": {"name": self.engine, "reason": self.reason, "commands": list(self.commands)},
+            "from": str(order.source) if order.source else None,
+            "write": f"docker-archive:{order.tar}" if order.tar else None,
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "hosts": [asdict(host) for host in self.hosts],

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from buildpush.errors import BadNameError, DigestError, PushError
 from buildpush.images.compression import digest_of
@@ -225,6 +225,21 @@ def open_docker_archive(path: Path, name: str | None = None) -> Image:
     config = tar.document(str(found[0].get("Config")))
     listed = found[0].get("Layers")
     return _archived_image(tar, config, [str(one) for one in listed] if isinstance(listed, list) else [])
+
+
+def archive_kind(path: Path) -> Literal["docker-archive", "oci-archive"]:
+    """Return what kind of archive *path* is; one that is both, as newer Dockers write it, is Docker's.
+
+    Raises:
+        PushError: it is neither.
+    """
+    tar = Tar.at(path, "archive of an image", "make one with: docker save IMAGE --output FILE")
+    if "manifest.json" in tar.members:
+        return "docker-archive"
+    if "index.json" in tar.members:
+        return "oci-archive"
+    message = f"{path} is a tar, but neither Docker's nor OCI's archive of an image"
+    raise PushError(message, hint=tar.remedy)
 
 
 def _tags(entry: Mapping[str, Any]) -> list[str]:

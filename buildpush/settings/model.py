@@ -424,6 +424,41 @@ class BuildAndPush(Step):
         place="env",
         aliases=(Variable("PLUGIN_DRY_RUN", inverted=True), Variable("PLUGIN_NO_PUSH", inverted=True)),
     )
+    push_only: Switch = setting(
+        "Whether an image that is there already is pushed, and nothing is built.",
+        "It is {setting}`source_image` or {setting}`source_tar_path`; without both, the Docker daemon's own image of "
+        "the name that is pushed.",
+        default=False,
+        group="Push",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    source_image: Text | None = setting(
+        "The image of the Docker daemon that {setting}`push_only` pushes.",
+        "Without a tag, `latest` is meant.",
+        group="Push",
+        example="app:tested",
+        honoured_by="run",
+        place="env",
+    )
+    source_tar_path: FileText | None = setting(
+        "The archive that {setting}`push_only` pushes: Docker's (`docker save`) or OCI's.",
+        "It counts from the working folder.",
+        group="Push",
+        example="build/image.tar",
+        honoured_by="run",
+        place="env",
+    )
+    tar_path: FileText | None = setting(
+        "A file that the built image is also written to, as a Docker archive.",
+        "With {setting}`push` at `false` it goes only there.",
+        group="Push",
+        example="build/image.tar",
+        honoured_by="run",
+        place="env",
+        aliases=(Variable("PLUGIN_DESTINATION_TAR_PATH"),),
+    )
     compression: Compression = setting(
         "How layers are compressed for the registry.",
         "Layers that are compressed already, such as those of a base image, are sent as they are.",

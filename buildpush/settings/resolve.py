@@ -15,12 +15,13 @@ from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform, StepContainer
 from buildpush.images.references import Reference, Repository
 from buildpush.secrets import Secret, known_in
-from buildpush.settings import methods, targets
+from buildpush.settings import flows, methods, targets
 from buildpush.settings.connectors import Connector, Connectors, repository_at
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.expressions import Value
 from buildpush.settings.expressions import evaluate as answer
 from buildpush.settings.facts import Facts, ci
+from buildpush.settings.flows import Existing
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
 from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
@@ -47,7 +48,9 @@ class Resolved:
     """What is to be done, with nothing left to decide.
 
     Attributes:
-        request: order for the engine; ``None`` for a step that publishes only.
+        request: order for the engine; ``None`` for a step that builds nothing.
+        source: the image that is pushed in place of a built one.
+        tar: file that the built image is written to.
         references: what the image will be called, or is called already.
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
         artifactory: where build-info goes; ``None`` where none is published.
@@ -63,6 +66,8 @@ class Resolved:
     settings: Wishes
     references: tuple[Reference, ...]
     request: BuildRequest | None = None
+    source: Existing | None = None
+    tar: Path | None = None
     credentials: Mapping[str, Login] = field(default_factory=dict)
     artifactory: ArtifactoryTarget | None = None
     build: BuildIdentity = field(default_factory=BuildIdentity)
@@ -231,13 +236,16 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
     push_login = _push_login(settings, repository, connector, work) if settings.push else None
     logins = _logins(settings, push_login, work)
     artifactory, build = _build_info(settings, repository, connector, push_login, work)
-    request = _request(settings, references, work)
+    source, notes = flows.existing(settings, references, work.cwd, work.fail)
+    request = _request(settings, references, work) if source is None else None
     _refuse_readable(settings, work)
     return Resolved(
         kind="build",
         settings=settings,
         references=references,
         request=request,
+        source=source,
+        tar=flows.tar_of(settings, work.cwd, work.fail),
         credentials=logins,
         artifactory=artifactory,
         build=build,
@@ -250,7 +258,11 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
         sources=_sources(push_login, artifactory, build),
         kaniko_image=settings.kaniko_image,
-        notes=(*_resource_notes(settings, work), *(note for entry in _used(settings, work) for note in entry.notes)),
+        notes=(
+            *notes,
+            *_resource_notes(settings, work),
+            *(note for entry in _used(settings, work) for note in entry.notes),
+        ),
     )
 
 

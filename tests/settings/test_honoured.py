@@ -37,6 +37,8 @@ BESIDE = {
     "password": {"username": "usual", "password": "env:TOKEN"},
     "api_key": {"username": "usual", "api_key": "env:TOKEN"},
     "push": {"publish_build_info": "auto", "artifactory_url": None},
+    "source_image": {"push_only": "true"},
+    "source_tar_path": {"push_only": "true"},
 }
 # Other values than the examples, where a value must lead somewhere or differ from the usual one.
 VALUES = {
@@ -47,6 +49,8 @@ VALUES = {
     "api_key": "env:OTHER",
     "env_include": ["STAGE"],
     "publish_build_info": "no",
+    "source_tar_path": "image.tar",
+    "tar_path": "image.tar",
 }
 # They are for people, for choosing the step, for saying other settings, or have a single value.
 NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "place"}
@@ -98,6 +102,7 @@ def folder(tmp_path):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "connectors.yml").write_text(CONNECTORS)
+    (tmp_path / "image.tar").write_text("what is in it does not matter here")
     return tmp_path
 
 

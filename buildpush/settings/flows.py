@@ -1,0 +1,107 @@
+"""Steps that push what is there already, or write what they build into a tar: which settings go together.
+
+Source: drone-docker and drone-kaniko, ``PLUGIN_PUSH_ONLY``, ``PLUGIN_SOURCE_IMAGE``, ``PLUGIN_SOURCE_TAR_PATH``,
+``PLUGIN_TAR_PATH``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from buildpush.errors import SettingsError
+from buildpush.images.references import Reference
+from buildpush.settings.declare import said, settings_of
+from buildpush.settings.model import BuildAndPush
+
+Fail = Callable[[str, str, str | None], SettingsError]
+_SOURCES: Final = ("source_image", "source_tar_path")
+_OF_ENGINES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """An image that is there already.
+
+    Attributes:
+        image: its name in the Docker daemon; ``None`` for one in a file.
+        tar: absolute path of a Docker archive or OCI archive.
+    """
+
+    image: Reference | None = None
+    tar: Path | None = None
+
+    def __str__(self) -> str:
+        return f"docker-daemon:{self.image}" if self.image else str(self.tar)
+
+
+def existing(
+    settings: BuildAndPush, references: tuple[Reference, ...], cwd: Path, fail: Fail
+) -> tuple[Existing | None, tuple[str, ...]]:
+    """Return the image that is pushed in place of a built one, and notes; ``None`` where one is built.
+
+    Raises:
+        SettingsError: settings contradict each other, or the file is not there.
+    """
+    given = [name for name in _SOURCES if getattr(settings, name)]
+    if not settings.push_only:
+        if given:
+            message = f"{given[0]} names an image that is there, but the step builds one"
+            raise fail(message, given[0], "set push_only as well, or leave it out")
+        return None, ()
+    _check(settings, given, fail)
+    idle = sorted(said(settings) & _OF_ENGINES - {"platforms"})
+    notes = (f"push_only builds nothing, so these have no effect: {', '.join(idle)}",) if idle else ()
+    if settings.source_tar_path:
+        return Existing(tar=_file(settings.source_tar_path, cwd, fail)), notes
+    if settings.source_image:
+        return Existing(image=Reference.parse(settings.source_image)), notes
+    if len(references) > 1:
+        message = "push_only has several tags and no source"
+        raise fail(message, "push_only", "set source_image or source_tar_path to what is pushed by all of them")
+    return Existing(image=references[0]), notes
+
+
+def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
+    if not settings.push:
+        message = "push_only pushes, and push says that nothing is pushed"
+        raise fail(message, "push_only", "leave one of them out")
+    if len(given) > 1:
+        message = "source_image and source_tar_path both say what is pushed"
+        raise fail(message, "source_tar_path", "leave one of them out")
+    if settings.tar_path:
+        message = "tar_path is for what is built, and push_only builds nothing"
+        raise fail(message, "tar_path", "to copy an image into a file, use buildpush copy")
+    if len(settings.platforms) > 1:
+        message = "push_only pushes an image as it is, and platforms names several"
+        raise fail(message, "platforms", "name one of them, or leave it out for all that are there")
+
+
+def _file(text: str, cwd: Path, fail: Fail) -> Path:
+    path = cwd / text
+    if not path.is_file():
+        state = "is not a file" if path.exists() else "does not exist"
+        message = f"the archive {text!r} {state}"
+        raise fail(message, "source_tar_path", f"it counts from the working folder {cwd}")
+    return path.resolve()
+
+
+def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
+    """Return where the built image is written, before anything is built.
+
+    Raises:
+        SettingsError: no file can be written there, or an archive cannot hold the image.
+    """
+    if not settings.tar_path:
+        return None
+    path = cwd / settings.tar_path
+    if path.is_dir() or not path.parent.is_dir():
+        state = "is a folder" if path.is_dir() else "lies in a folder that is not there"
+        message = f"the archive {settings.tar_path!r} {state}"
+        raise fail(message, "tar_path", f"it counts from the working folder {cwd}")
+    if len(settings.platforms) > 1:
+        message = "a Docker archive holds the image of one platform, and platforms names several"
+        raise fail(message, "tar_path", "use build --output oci-archive:FILE")
+    return path

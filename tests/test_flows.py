@@ -1,0 +1,169 @@
+"""Steps that push what is there already, and steps that write a tar: the variables of the Harness plugins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import buildpush
+from buildpush.errors import PushError, SettingsError, StrictError
+from buildpush.images.archives import open_docker_archive
+
+sandbox = pytest.mark.sandbox
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, box) -> Path:
+    """Stand in a folder with a Dockerfile, with the sandbox's login in the variables of a step."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\nLABEL x=y\n")
+    (tmp_path / "a").write_text("hello")
+    monkeypatch.setenv("PLUGIN_REPO", f"{box.host}/docker-local/app")
+    monkeypatch.setenv("PLUGIN_USERNAME", box.username)
+    monkeypatch.setenv("PLUGIN_PASSWORD", box.password.reveal())
+    monkeypatch.setenv("PLUGIN_ENGINE", "native")
+    monkeypatch.setenv("PLUGIN_TAGS", "1")
+    return tmp_path
+
+
+def archive(place: Path, form: str = "docker-archive", **more) -> str:
+    buildpush.build(output=f"{form}:image.tar", **more)
+    return "image.tar"
+
+
+@sandbox
+@pytest.mark.parametrize("variable", ["PLUGIN_TAR_PATH", "PLUGIN_DESTINATION_TAR_PATH"])
+def test_a_built_image_is_pushed_and_written_to_a_tar(place, box, monkeypatch, variable):
+    monkeypatch.setenv(variable, "made.tar")
+    result = buildpush.run()
+    assert box.digest("docker-local/app", "1") == str(result.digest)
+    assert result.output == f"docker-archive:{place / 'made.tar'}"
+    image = open_docker_archive(place / "made.tar")
+    assert json.loads(image.config)["config"]["Labels"] == {"x": "y"}
+
+
+@sandbox
+@pytest.mark.parametrize("variable", ["PLUGIN_DRY_RUN", "PLUGIN_NO_PUSH"])
+def test_without_a_push_the_tar_is_all_there_is(place, box, monkeypatch, variable):
+    monkeypatch.setenv("PLUGIN_TAR_PATH", "made.tar")
+    monkeypatch.setenv(variable, "true")
+    result = buildpush.run()
+    assert (result.pushed, box.tags("docker-local/app")) == (None, [])
+    assert open_docker_archive(place / "made.tar").layers
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_an_archive_is_pushed_without_a_build(place, box, monkeypatch, form):
+    archive(place, form)
+    (place / "Dockerfile").unlink()
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
+    monkeypatch.setenv("PLUGIN_ARTIFACTORY_URL", f"{box.url}/artifactory/")
+    monkeypatch.setenv("PLUGIN_TAGS", "1,2")
+    result = buildpush.run(build_name="app", build_number="7")
+    assert box.tags("docker-local/app") == ["1", "2"]
+    assert box.digest("docker-local/app", "2") == str(result.digest)
+    (document,) = box.builds("app")
+    assert document["modules"][0]["artifacts"]
+
+
+@sandbox
+def test_an_image_that_has_a_manifest_keeps_its_digest(place, box, monkeypatch):
+    archive(place, "oci-archive")
+    index = index_of(place / "image.tar")
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
+    assert str(buildpush.run().digest) == index["manifests"][0]["digest"]
+
+
+def index_of(path: Path) -> dict:
+    with tarfile.open(path) as tar:
+        return json.loads(tar.extractfile("index.json").read())
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("variables", "words", "setting"),
+    [
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_NO_PUSH": "true"}, "nothing is pushed", "push_only"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_DRY_RUN": "true"}, "nothing is pushed", "push_only"),
+        ({"PLUGIN_SOURCE_IMAGE": "app:1"}, "the step builds one", "source_image"),
+        ({"PLUGIN_SOURCE_TAR_PATH": "a"}, "the step builds one", "source_tar_path"),
+        (
+            {"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_IMAGE": "app:1", "PLUGIN_SOURCE_TAR_PATH": "a"},
+            "both say",
+            "source_tar_path",
+        ),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAR_PATH": "x.tar"}, "builds nothing", "tar_path"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAGS": "1,2"}, "several tags and no source", "push_only"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "nope.tar"}, "does not exist", "source_tar_path"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "."}, "is not a file", "source_tar_path"),
+        ({"PLUGIN_TAR_PATH": "."}, "is a folder", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a folder that is not there", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "x.tar", "PLUGIN_PLATFORMS": "linux/amd64,linux/arm64"}, "one platform", "tar_path"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_anything_is_done(place, box, monkeypatch, variables, words, setting):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=words) as caught:
+        buildpush.run()
+    assert (caught.value.setting, bool(caught.value.hint)) == (setting, True)
+    assert box.tags("docker-local/app") == []
+
+
+@sandbox
+def test_what_is_no_archive_is_refused_and_no_tag_moves(place, box, monkeypatch):
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "a")
+    with pytest.raises(PushError):
+        buildpush.run()
+    assert box.tags("docker-local/app") == []
+
+
+@sandbox
+def test_settings_of_a_build_have_no_effect_on_a_push_alone_and_are_named(place, box, monkeypatch):
+    archive(place)
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
+    monkeypatch.setenv("PLUGIN_TARGET", "x")
+    assert any("no effect: target" in note for note in buildpush.run().notes)
+    with pytest.raises(StrictError):
+        buildpush.run(strict=True)
+
+
+@sandbox
+def test_check_names_where_the_image_comes_from_and_goes(place, monkeypatch):
+    archive(place)
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
+    step = buildpush.check()
+    assert step.as_json()["from"] == str(place / "image.tar")
+    assert ("from", str(place / "image.tar")) in list(step.rows())
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("named", [True, False])
+def test_an_image_of_the_daemon_is_pushed_without_a_build(need, place, box, monkeypatch, named):
+    need("docker")
+    archive(place)
+    here = f"{box.host}/docker-local/app:1"
+    loaded = subprocess.run(["docker", "load", "--input", "image.tar"], check=True, capture_output=True, text=True)
+    image = loaded.stdout.split()[-1]
+    try:
+        subprocess.run(["docker", "tag", image, "buildpush.test/tested" if named else here], check=True)
+        monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+        if named:
+            monkeypatch.setenv("PLUGIN_SOURCE_IMAGE", "buildpush.test/tested")
+        result = buildpush.run(env={**os.environ})
+        assert box.digest("docker-local/app", "1") == str(result.digest)
+    finally:
+        subprocess.run(
+            ["docker", "rmi", "--force", image, "buildpush.test/tested", here], check=False, capture_output=True
+        )
