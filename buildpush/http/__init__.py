@@ -728,7 +728,9 @@ def _explain_tls(error: Exception, host: str) -> _Broken:
     return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True)
 
 
-_INSECURE_HINT = "only if the host is your own: let the connector's dockerRegistryUrl begin with http://"
+_INSECURE_HINT = (
+    "only if the host is your own: set insecure, or let the connector's dockerRegistryUrl begin with http://"
+)
 _TLS_FAULTS: Final = (
     ("certificate has expired", "shows an expired certificate", "renew it, or set this machine's clock right"),
     ("not yet valid", "shows a certificate that is not valid yet", "set this machine's clock right"),

@@ -412,6 +412,17 @@ class BuildAndPush(Step):
         place="env",
     )
 
+    insecure: Switch = setting(
+        "Whether the registry that is pushed to is spoken to without TLS.",
+        "Any other host, such as that of a base image, is so where its connector's `dockerRegistryUrl` begins with "
+        "`http://`; a private authority is named by `SSL_CERT_FILE`.",
+        default=False,
+        group="Registry",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
+
     # Push
 
     push: Switch = setting(

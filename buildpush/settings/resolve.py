@@ -55,7 +55,7 @@ class Resolved:
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
-        plain_http: hosts that a connector reaches without TLS.
+        plain_http: hosts that are reached without TLS.
         git_folder: whose history names the revision; ``None`` for the working folder.
         kaniko_image: that kaniko runs in, with its digest.
         notes: what of the connectors and the settings has no effect.
@@ -255,7 +255,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         compression=settings.compression,
         media_types=settings.media_types,
         platforms=_platforms(settings),
-        plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
+        plain_http=_plain_http(settings, repository, work),
         sources=_sources(push_login, artifactory, build),
         kaniko_image=settings.kaniko_image,
         notes=(
@@ -264,6 +264,11 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
             *(note for entry in _used(settings, work) for note in entry.notes),
         ),
     )
+
+
+def _plain_http(settings: BuildAndPush, repository: Repository, work: _Work) -> frozenset[str]:
+    named = {entry.host for entry in _used(settings, work) if entry.plain_http}
+    return frozenset(named | ({repository.host} if settings.insecure else set()))
 
 
 def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _Work) -> BuildRequest:
@@ -463,7 +468,7 @@ def _build_info(
     if settings.artifactory_url:
         url, source = targets.artifactory_address(settings.artifactory_url), work.who("artifactory_url")
     else:
-        plain_http = bool(connector and connector.plain_http) or is_loopback(repository.host)
+        plain_http = bool(connector and connector.plain_http) or settings.insecure or is_loopback(repository.host)
         url, source = targets.derived_address(repository, connector, plain_http=plain_http), "the registry's host"
     ways = _ways(settings.artifactory_token, "artifactory_token", work)
     if login:

@@ -365,6 +365,11 @@ class TestCredentials:
         }
         assert order.plain_http == {"base.example.com"}
 
+    def test_a_registry_without_tls_is_named_and_so_is_its_artifactory(self, house):
+        order = house.resolve(repo="acme.jfrog.io/docker/app", insecure="true", publish_build_info="yes")
+        assert order.plain_http == {"acme.jfrog.io"}
+        assert order.artifactory.url.startswith("http://")
+
     def test_two_logins_for_one_host_are_an_error(self, house):
         error = house.refused(connector_ref="jfrog", base_image_connector_refs=["rival"])
         assert "two logins: connector jfrog and connector rival" in str(error)
