@@ -18,6 +18,8 @@ Value = TypeVar("Value")
 ROOM: Final = 16
 # What each layer may have on its way however many there are: one to work on, one to be taken.
 _LEAST: Final = 2
+# Seconds that a reader has to end when nobody wants more of it.
+_PATIENCE: Final = 5.0
 # How many blocks the work in order may be late.
 _BEHIND: Final = 4
 
@@ -129,10 +131,13 @@ class _Stream(Generic[Value]):
             yield value
 
     def close(self) -> None:
-        """Let the reader end, and wait for it: afterwards its source may be closed."""
+        """Let the reader end, and wait for it: afterwards its source may be closed.
+
+        A source that is silent is not waited for long: Ctrl-C would seem to do nothing.
+        """
         self._room.leave(self)
         if self._reader.is_alive():
-            self._reader.join()
+            self._reader.join(_PATIENCE)
         with suppress(Empty):
             while True:
                 if future := self._futures.get_nowait():

@@ -9,13 +9,14 @@ import platform
 import random
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.errors import UnsupportedError
-from buildpush.images import compression
+from buildpush.images import compression, pool
 from buildpush.images.compression import BLOCK, Compressing, Hashes, blocks, digest_of, library
 from buildpush.images.pool import ROOM, Pool
 from buildpush.meter import Meter
@@ -270,3 +271,20 @@ def test_running_hashes_know_the_size():
     hashes.update(b"c")
 
     assert (hashes.size, hashes.digest) == (3, digest_of(b"abc"))
+
+
+def test_giving_up_does_not_wait_for_a_source_that_is_silent(monkeypatch):
+    monkeypatch.setattr(pool, "_PATIENCE", 0.1)
+    speaks = threading.Event()
+
+    def silent():
+        yield b"first"
+        speaks.wait(30)
+
+    with Pool(1) as threads:
+        stream = pool.work_ahead(threads, lambda _number, block: block, silent())
+        assert next(stream) == b"first"
+        begun = time.monotonic()
+        stream.close()
+        assert time.monotonic() - begun < 5
+        speaks.set()
