@@ -19,7 +19,7 @@ from buildpush.events import Log, Note, Sink
 from buildpush.http.download import download
 from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images, global_arguments, needed
 from buildpush.places import Here
 from buildpush.results import RunResult
@@ -263,7 +263,7 @@ def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
         syntax = (Reference.parse(file.syntax),) if file.syntax and engine not in {"native", "kaniko"} else ()
     except (DockerfileError, BadNameError):
         return ()  # the engine can read what we cannot, or it says so
-    return (*syntax, *found)
+    return (*syntax, *(mirrored(image, request.mirror) for image in found))
 
 
 def _added(request: BuildRequest) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ def test_settings_of_a_build_have_no_effect_on_a_push_alone_and_are_named(place,
     monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
     monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
     monkeypatch.setenv("PLUGIN_TARGET", "x")
-    assert any("no effect: target" in note for note in buildpush.run().notes)
+    assert any("no effect: engine, target" in note for note in buildpush.run().notes)
     with pytest.raises(StrictError):
         buildpush.run(strict=True)
 

@@ -9,7 +9,7 @@ from buildpush.errors import DockerfileError
 from buildpush.images import dockerfile
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images
 from buildpush.registry.auth import Credential
 
@@ -39,6 +39,11 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
         return ()  # the engine may know what we do not; if not, it says so
 
 
+def pulled(request: BuildRequest) -> tuple[Reference, ...]:
+    """Return the base images as they are pulled: those of Docker Hub from its mirror, if there is one."""
+    return tuple(mirrored(base, request.mirror) for base in bases(request))
+
+
 def caches(request: BuildRequest) -> tuple[CacheSpec, ...]:
     """Return every cache of *request*, whether it is read or written."""
     return (*request.cache_from, *request.cache_to, *repository_cache(request))
@@ -53,6 +58,6 @@ def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
 
 def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
     """Return the credentials of the hosts that base images and caches come from; errors as for :func:`bases`."""
-    hosts = {name.repository.host for name in bases(request)} | {cache.host for cache in caches(request)} - {""}
+    hosts = {name.repository.host for name in pulled(request)} | {cache.host for cache in caches(request)} - {""}
     found = {host: find(host) for host in sorted(hosts)}
     return {host: credential for host, credential in found.items() if credential}

@@ -69,6 +69,7 @@ class Buildah:
             **buildkit.SPELLS,
             "no_cache": "itself",
             "pull_image": "itself",
+            "mirror": "registries.conf, private",
             "base_image_connector_refs": "--authfile, private",
         }
     )
@@ -141,7 +142,8 @@ class _Build:
         self._credentials = credentials
         self._folder = folder
         self._storage = [f"{folder}/storage", f"{folder}/run"]
-        self._settings = registries.registry_files((base.repository for base in bases(request)), around.env)
+        names = tuple(base.repository for base in bases(request))
+        self._settings = registries.registry_files(names, around.env, request.mirror)
 
     def image(self) -> Image | Index:
         """Build for each platform."""

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from buildpush.engines import OUT, buildkit, executor
-from buildpush.engines.bases import Find, base_credentials, bases, caches, nobody
+from buildpush.engines.bases import Find, base_credentials, caches, nobody, pulled
 from buildpush.engines.executor import Seat, program_of
 from buildpush.errors import BuildError, SourceError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
@@ -78,6 +78,7 @@ class Kaniko:
             "pull_image": "itself",
             "optimize": "--snapshot-mode=redo",
             "remote_cache_repo": "--cache-repo",
+            "mirror": "--registry-mirror, --skip-default-registry-fallback",
             "base_image_connector_refs": "config.json, private",
             "run_as_user": "--user",
             "resources": "--memory, --cpus",
@@ -160,7 +161,7 @@ class _Build:
         self._request = request
         self._credentials = credentials
         self._folder = folder
-        self._hosts = {base.repository.host for base in bases(request)} | {cache.host for cache in caches(request)}
+        self._hosts = {base.repository.host for base in pulled(request)} | {cache.host for cache in caches(request)}
         self._lines: deque[str] = deque(maxlen=_KEPT)
 
     def image(self) -> Image | Index:
@@ -219,6 +220,8 @@ class _Build:
             yield "--snapshot-mode=redo"
         if request.cache_repository:
             yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
+        if request.mirror:
+            yield from ("--registry-mirror", request.mirror, "--skip-default-registry-fallback")
         if request.created is not None:
             yield "--reproducible"
         for host in sorted(filter(is_loopback, self._hosts)):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from buildpush.errors import BuildError
+from buildpush.errors import BuildError, UnsupportedError
 from buildpush.http import is_loopback
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.places import Content
@@ -22,8 +22,13 @@ _SETTINGS: Final = "registries.conf"
 FLAGS: Final = {_ALIASES: "--short-name-alias-conf", _SETTINGS: "--registries-conf"}
 
 
-def registry_files(names: Iterable[Repository], env: Mapping[str, str]) -> dict[str, Content]:
+def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: str = "") -> dict[str, Content]:
     """Return files of settings under which *names* can be pulled; by default nothing changes for other names.
+
+    Args:
+        names: of base images.
+        env: says where the user's own settings are.
+        mirror: ``HOST`` or ``HOST/PATH`` that stands in for Docker Hub.
 
     Raises:
         BuildError: the user's own settings are needed and cannot be read.
@@ -31,7 +36,7 @@ def registry_files(names: Iterable[Repository], env: Mapping[str, str]) -> dict[
     wanted = tuple(names)
     files: dict[str, Content] = {_ALIASES: _aliases(name.path for name in wanted if name.host == DOCKER_HUB)}
     here = sorted({name.host for name in wanted if is_loopback(name.host)})
-    settings = _without_tls(here, env) if here else None
+    settings = _with_tables(here, mirror, env) if here or mirror else None
     return files if settings is None else files | {_SETTINGS: settings}
 
 
@@ -42,11 +47,25 @@ def _aliases(paths: Iterable[str]) -> str:
     return "\n".join(["[aliases]", *lines, ""])
 
 
-def _without_tls(hosts: Iterable[str], env: Mapping[str, str]) -> str | None:
-    """Return the user's own settings, and behind them those *hosts* that they say nothing of; ``None`` without any."""
+def _with_tables(hosts: Iterable[str], mirror: str, env: Mapping[str, str]) -> str | None:
+    """Return the user's own settings, and behind them what they say nothing of; ``None`` where that is nothing.
+
+    Raises:
+        UnsupportedError: they say something else of Docker Hub than the mirror.
+    """
     own, said = _own(env)
-    tables = [f"[[registry]]\nlocation = {json.dumps(host)}\ninsecure = true\n" for host in hosts if host not in said]
+    tables = [_table(host, host, insecure=True) for host in hosts if host not in said]
+    if mirror and DOCKER_HUB in said:
+        message = f"the settings of registries in {_place(env)} say already where {DOCKER_HUB} is"
+        raise UnsupportedError(message, hint="leave out mirror, or that table", setting="mirror")
+    if mirror:
+        tables.append(_table(DOCKER_HUB, mirror, insecure=is_loopback(mirror.partition("/")[0])))
     return "\n".join([own, *tables]) if tables else None
+
+
+def _table(prefix: str, location: str, *, insecure: bool) -> str:
+    lines = ["[[registry]]", f"prefix = {json.dumps(prefix)}", f"location = {json.dumps(location)}"]
+    return "\n".join([*lines, *(["insecure = true"] if insecure else []), ""])
 
 
 def _own(env: Mapping[str, str]) -> tuple[str, set[str]]:

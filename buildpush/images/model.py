@@ -164,6 +164,7 @@ class BuildRequest:
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
         caching: both at once, in a folder of this machine.
+        mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
         optimize: whether cheaper snapshots of the file system will do.
         container: what the engine's own container may, if it starts one.
     """
@@ -187,6 +188,7 @@ class BuildRequest:
     cache_to: tuple[CacheSpec, ...] = ()
     cache_repository: Repository | None = None
     caching: bool = False
+    mirror: str = ""
     optimize: bool = False
     container: StepContainer = StepContainer()
 

@@ -6,7 +6,7 @@ Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/refere
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildpush.errors import BadNameError
 
@@ -186,3 +186,16 @@ def _check_part(part: str, path: str) -> None:
     elif ":" in part:
         hint = "tags go into the setting 'tags', not into 'repo'"
     raise BadNameError(message, hint=hint, setting="repo")
+
+
+def mirrored(reference: Reference, mirror: str) -> Reference:
+    """Return where *reference* is pulled from when *mirror*, ``HOST`` or ``HOST/PATH``, stands in for Docker Hub.
+
+    Raises:
+        BadNameError: *mirror* breaks the grammar.
+    """
+    repository = reference.repository
+    if not mirror or repository.host != DOCKER_HUB:
+        return reference
+    host, _, path = mirror.partition("/")
+    return replace(reference, repository=Repository(host, f"{path}/{repository.path}".lstrip("/")))

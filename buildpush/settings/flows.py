@@ -18,7 +18,11 @@ from buildpush.settings.model import BuildAndPush
 
 Fail = Callable[[str, str, str | None], SettingsError]
 _SOURCES: Final = ("source_image", "source_tar_path")
-_OF_ENGINES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine")
+_OF_BUILDS: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine") | {
+    "engine",
+    "kaniko_image",
+    "place",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def existing(
             raise fail(message, given[0], "set push_only as well, or leave it out")
         return None, ()
     _check(settings, given, fail)
-    idle = sorted(said(settings) & _OF_ENGINES - {"platforms"})
+    idle = sorted(said(settings) & _OF_BUILDS - {"platforms"})
     notes = (f"push_only builds nothing, so these have no effect: {', '.join(idle)}",) if idle else ()
     if settings.source_tar_path:
         return Existing(tar=_file(settings.source_tar_path, cwd, fail)), notes

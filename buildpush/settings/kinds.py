@@ -208,6 +208,17 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _mirror(text: str) -> str:
+    bare = text.removeprefix("https://").rstrip("/")  # Docker's own setting is an address
+    host, _, path = bare.partition("/")
+    try:
+        Repository(host, path or "x")
+    except BadNameError as error:
+        message = f"{text.rpartition('@')[2]!r} is no mirror of Docker Hub"
+        raise refuse(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
+    return bare
+
+
 def _not_a_flag_but_stdin(text: str) -> str:
     return text if text == "-" else _not_a_flag(text)
 
@@ -306,6 +317,7 @@ Address = Annotated[
     ),
 ]
 
+Mirror = Annotated[Text, AfterValidator(_mirror)]
 HostAddress = Annotated[Text, AfterValidator(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
 ContextPlace = Annotated[Text, AfterValidator(_without_login)]

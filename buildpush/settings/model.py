@@ -43,6 +43,7 @@ from buildpush.settings.kinds import (
     Labels,
     Line,
     Memory,
+    Mirror,
     Number,
     PinnedReference,
     Platforms,
@@ -299,6 +300,15 @@ class BuildAndPush(Step):
         "A BuildKit of its own allows `host` only if it was started with the entitlement `network.host`.",
         group="Build",
         example="none",
+        honoured_by="engine",
+        place="env",
+    )
+    mirror: Mirror | None = setting(
+        "The registry that base images of Docker Hub are pulled from, in its place.",
+        "For Artifactory it is a remote or virtual repository, as `acme.jfrog.io/docker-hub`. "
+        "A Docker daemon and a BuildKit have mirrors in their own configuration only.",
+        group="Build",
+        example="acme.jfrog.io/docker-hub",
         honoured_by="engine",
         place="env",
     )

@@ -293,6 +293,7 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _W
         cache_to=(CacheSpec.parse(settings.cache_to).at(work.cwd),) if settings.cache_to else (),
         cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
         caching=settings.caching,
+        mirror=settings.mirror or "",
         optimize=settings.optimize,
         container=_container(settings),
     )

@@ -189,6 +189,13 @@ def pull_image(yard: Yard) -> None:
             subprocess.run(["docker", "rmi", base], check=True, capture_output=True, env=yard.env)
 
 
+def mirror(yard: Yard) -> None:
+    yard.push("library/mirrored", "FROM scratch\nCOPY a /of-the-mirror\n")
+    login(yard)
+    built = yard.build("FROM mirrored:1\nCOPY a /a\n", mirror=f"{yard.box.host}/docker-local")
+    assert {"a", "of-the-mirror"} <= built.files.keys()
+
+
 def login(yard: Yard) -> None:
     """Let everybody find the sandbox's login where Docker keeps logins."""
     home = Path(yard.env["DOCKER_CONFIG"])
@@ -246,7 +253,8 @@ CASES = {
         case.__name__: Case(case)
         for case in (
             *(add_host, base_image_connector_refs, build_args, build_contexts, cache_from, cache_to, caching, context),
-            *(dockerfile, env_docker_secrets, file_docker_secrets, labels, network, no_cache, platforms, pull_image),
+            *(dockerfile, env_docker_secrets, file_docker_secrets, labels, mirror, network, no_cache, platforms),
+            *(pull_image,),
             *(remote_cache_repo, target),
         )
     },

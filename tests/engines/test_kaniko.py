@@ -82,6 +82,7 @@ ANOTHER = {
     "run_as_user": ({"container": StepContainer(user=0)}, "--user 0"),
     "optimize": ({"optimize": True}, "--snapshot-mode=redo"),
     "target": ({"target": "s"}, "--target s"),
+    "mirror": ({"mirror": "r.test/hub"}, "--registry-mirror r.test/hub --skip-default-registry-fallback"),
 }
 SHOWN_ELSEWHERE = {"base_image_connector_refs", "context", "dockerfile", "no_cache", "pull_image"}
 

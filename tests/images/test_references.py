@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.errors import BadNameError
-from buildpush.images.references import Digest, Reference, Repository, Tag, check_host
+from buildpush.images.references import Digest, Reference, Repository, Tag, check_host, mirrored
 
 HEX = "0123456789abcdef" * 4
 
@@ -118,3 +118,16 @@ def test_parts_of_names():
     assert str(repository.at(Digest(f"sha256:{HEX}"))) == f"r.io/a/b/app@sha256:{HEX}"
     assert (Digest(f"sha256:{HEX}").algorithm, Digest(f"sha256:{HEX}").hex) == ("sha256", HEX)
     assert check_host("r.io:443") == "r.io:443"
+
+
+@pytest.mark.parametrize(
+    ("name", "mirror", "pulled"),
+    [
+        ("alpine:3", "a.example/docker-hub", "a.example/docker-hub/library/alpine:3"),
+        ("team/app", "a.example", "a.example/team/app:latest"),
+        ("other.example/app:1", "a.example/docker-hub", "other.example/app:1"),
+        ("alpine:3", "", "docker.io/library/alpine:3"),
+    ],
+)
+def test_a_mirror_stands_in_for_docker_hub_alone(name, mirror, pulled):
+    assert str(mirrored(Reference.parse(name), mirror)) == pulled

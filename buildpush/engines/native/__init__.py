@@ -54,6 +54,7 @@ class Native:
             "platforms": ITSELF,
             "no_cache": "itself, reading every file again",
             "pull_image": "itself, always",
+            "mirror": "itself, pulling base images",
             "build_contexts": "itself, folders and images",
             "base_image_connector_refs": "itself, pulling base images",
         }

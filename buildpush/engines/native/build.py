@@ -20,7 +20,7 @@ from buildpush.images import dockerignore
 from buildpush.images.addresses import is_git
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.images.model import BuildRequest, Image, Platform
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import Origin, global_arguments, needed, origin, source
 
 Pull = Callable[[Reference, Platform], Image]
@@ -165,7 +165,7 @@ class Build:
         if key not in self.images:
             self.around.sink(Log(f"pull {name} for {platform}"))
             try:
-                reference = Reference.parse(name)
+                reference = mirrored(Reference.parse(name), self.request.mirror)
             except BadNameError as error:
                 raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
             self.images[key] = Draft.of(self.around.pull(reference, platform), self.created)
