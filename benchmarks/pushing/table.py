@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pushing import again, against, breaks, engines, floor, growth, registries
+from benchmarks.pushing import again, against, breaks, engines, floor, growth, profile, registries
 from benchmarks.pushing.figures import Entry, Figures
 from benchmarks.pushing.ground import Ground, Missing, need
 
@@ -19,6 +19,7 @@ Measure = Callable[[Ground], list[Entry]]
 ROWS: dict[str, tuple[str, Measure]] = {
     "ceiling": ("what the registry takes at most", growth.ceilings),
     "floor": ("what libraries, kernel and registry need alone", floor.measure),
+    "profile": ("in whose code the processor's time goes", profile.measure),
     "daemon": ("image of a Docker daemon, overlay2 store", against.of_a_daemon),
     "plain": ("OCI layout of uncompressed layers, gzip on the way", against.of_a_plain_layout),
     "packed": ("OCI layout of compressed layers", against.of_a_packed_layout),
