@@ -70,7 +70,7 @@ def fetched(
             yield _cloned(context, root, place)
             return
         if context == STDIN:
-            _unpack(sys.stdin.buffer, "standard input", root / "context")
+            _unpack(_stdin(), "standard input", root / "context")
         elif is_web(context):
             download(context, root / "download")
             with (root / "download").open("rb") as file:
@@ -79,6 +79,15 @@ def fetched(
             with (cwd / context).open("rb") as file:
                 _unpack(file, context, root / "context")
         yield Fetched(root / "context")
+
+
+def _stdin() -> BinaryIO:
+    """Return standard input, if anything can come from there: a notebook has none, and a person types no tar."""
+    found = getattr(sys.stdin, "buffer", None)
+    if found is None or found.isatty():
+        message = "the context is standard input, and nothing is piped into it"
+        raise SettingsError(message, hint="tar -c FOLDER | buildpush …, or name a folder", setting="context")
+    return cast("BinaryIO", found)
 
 
 def _cloned(context: str, root: Path, place: Place) -> Fetched:

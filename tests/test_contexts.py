@@ -121,6 +121,12 @@ def test_a_tar_may_come_from_standard_input(place):
     assert (ended.returncode, (place / "out/index.json").exists()) == (0, True), ended.stderr
 
 
+def test_without_a_pipe_standard_input_is_refused(place, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # as in a notebook
+    with pytest.raises(SettingsError, match="nothing is piped"):
+        files("-")
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_arguments):
         pass
