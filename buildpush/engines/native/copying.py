@@ -17,9 +17,9 @@ from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import Scene
-from buildpush.engines.native.selection import Selection, excluding
+from buildpush.engines.native.selection import excluding
 from buildpush.errors import BuildError, ContextError, DockerfileError
-from buildpush.images.addresses import is_web
+from buildpush.images.addresses import is_git, is_web
 from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
@@ -73,40 +73,32 @@ def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
         BuildError: it cannot land where it should; with the line.
         DockerfileError: a flag's value is malformed.
     """
-    line = instruction.line
-    context = sources.context
-    looks, shown = _looks(scene, instruction, context.created)
-    origin = instruction.flags.get("from")
-    tree = context if origin is None else sources.find_tree(origin, line)
+    looks, shown = _looks(scene, instruction, sources.context.created)
+    words = _words(scene, instruction)
+    linked = _is_set(instruction, "link")
+    addition = Addition(Files() if linked else scene.draft.files, looks)
+    act = _Copy(scene, instruction, sources, addition, words)
+    with _located(scene, instruction.line):
+        for source in words[:-1]:
+            act.put(source)
+    entries = addition.entries()
+    if linked:
+        scene.draft.files.put_all(addition.files, entries)
+    scene.draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
+
+
+def _words(scene: Scene, instruction: Instruction) -> list[str]:
+    """Return sources and destination, variables replaced."""
     announced = {found.name for found in instruction.heredocs}
+    line = instruction.line
     words = [word if _names_one_of(word, announced) else scene.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
         raise scene.error(line, f"a path of {instruction.name} holds a NUL character")
-    *names, destination = words
-    draft = scene.draft
-    linked = instruction.flags.get("link") == "true"
-    addition = Addition(Files() if linked else draft.files, looks)
-    target = _Target(addition, scene.path(destination), _is_folder(destination))
-    checksum = _checksum(scene, instruction, names)
-    with _located(scene, line):
-        chosen = excluding(scene.expand(text, line) for text in instruction.flags.get("exclude", "").splitlines())
-        for source in names:
-            heredoc = _heredoc(instruction, source)
-            if heredoc:
-                target.write(scene, heredoc, line, context.created or 0)
-            elif instruction.flags.get("parents") == "true":
-                addition.copy_with_parents(tree, source, target.path, chosen.without)
-            elif instruction.name == "ADD" and is_web(source):
-                entry = sources.downloads.file(source, checksum)
-                target.fetched(entry, unpack=instruction.flags.get("unpack") == "true")
-            elif instruction.name == "ADD" and instruction.flags.get("unpack") != "false":
-                target.add(context, source, chosen)
-            else:
-                addition.copy(tree, source, target.path, into=target.into, chosen=chosen)
-    entries = addition.entries()
-    if linked:
-        draft.files.put_all(addition.files, entries)
-    draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
+    return words
+
+
+def _is_set(instruction: Instruction, flag: str) -> bool:
+    return instruction.flags.get(flag) == "true"
 
 
 def _as_said(word: str) -> str:
@@ -176,35 +168,73 @@ def _identity(scene: Scene, name: str, file: str, line: int) -> tuple[int, int]:
     raise scene.error(line, f"{name[:60]!r} is not in {file} of the image", hint)
 
 
-class _Target:
-    """Where the sources of one instruction land."""
+class _Copy:
+    """One instruction: from where, in which way and to where its sources go."""
 
-    def __init__(self, addition: Addition, path: str, into: bool) -> None:
+    def __init__(
+        self, scene: Scene, instruction: Instruction, sources: Sources, addition: Addition, words: list[str]
+    ) -> None:
+        self.scene = scene
+        self.instruction = instruction
+        self.sources = sources
         self.addition = addition
-        self.path = path
-        self.into = into
+        *names, destination = words
+        self.path, self.into = scene.path(destination), _is_folder(destination)
+        self.checksum = _checksum(scene, instruction, names)
+        origin, line = instruction.flags.get("from"), instruction.line
+        self.tree = sources.context if origin is None else sources.find_tree(origin, line)
+        patterns = instruction.flags.get("exclude", "").splitlines()
+        with _located(scene, line):
+            self.chosen = excluding(scene.expand(text, line) for text in patterns)
 
-    def write(self, scene: Scene, heredoc: Heredoc, line: int, modified: int) -> None:
-        text = _expanded(scene, heredoc.text, line) if heredoc.expand else heredoc.text
-        self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=modified)
+    def put(self, source: str) -> None:
+        """Bring one source to the destination."""
+        heredoc = _heredoc(self.instruction, source)
+        if heredoc:
+            self._write(heredoc)
+        elif _is_set(self.instruction, "parents"):
+            self.addition.copy_with_parents(self.tree, source, self.path, self.chosen.without)
+        elif self.instruction.name == "ADD":
+            self._add(source)
+        else:
+            self._copy(self.tree, source)
 
-    def fetched(self, entry: Entry, *, unpack: bool) -> None:
+    def _copy(self, tree: Tree, source: str) -> None:
+        self.addition.copy(tree, source, self.path, into=self.into, chosen=self.chosen)
+
+    def _write(self, heredoc: Heredoc) -> None:
+        line, when = self.instruction.line, self.sources.context.created or 0
+        text = _expanded(self.scene, heredoc.text, line) if heredoc.expand else heredoc.text
+        self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
+
+    def _add(self, source: str) -> None:
+        if is_git(source):  # a variable has hidden it until now
+            raise self.scene.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
+        if is_web(source):
+            self._put_fetched(self.sources.downloads.file(source, self.checksum))
+        elif self.instruction.flags.get("unpack") == "false":
+            self._copy(self.sources.context, source)
+        else:
+            self._unpack_or_copy(source)
+
+    def _put_fetched(self, entry: Entry) -> None:
         """Put a file of the web, which is unpacked only on demand."""
-        archive = _archive(entry) if unpack else None
+        archive = _archive(entry) if _is_set(self.instruction, "unpack") else None
         if archive:
             self.addition.unpack(archive, self.path)
         else:
             self.addition.put_file(entry, self.path, into=self.into)
 
-    def add(self, context: Context, source: str, chosen: Selection) -> None:
+    def _unpack_or_copy(self, source: str) -> None:
         """Copy *source*; a tar, compressed or not, is unpacked."""
+        context = self.sources.context
         for name, path in context.find(source):
             entry = context.entry(path)
             archive = _archive(entry) if entry.kind == "file" else None
             if archive:
                 self.addition.unpack(archive, self.path)
             else:
-                self.addition.copy(_One(context, name, path), source, self.path, into=self.into, chosen=chosen)
+                self._copy(_One(context, name, path), source)
 
 
 class _One:

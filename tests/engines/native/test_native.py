@@ -383,6 +383,7 @@ def test_an_archive_with_a_device_is_refused(folder):
         ("RUN true", "RUN"),
         ("ADD https://example.com/x.git /", "git repository"),
         ("ADD git@example.com:x /", "git repository"),
+        ("ADD ${NOTHING:-git@example.com:x} /", "git repository"),
         ("ADD --keep-git-dir https://example.com/x.git /", "--keep-git-dir"),
         ("ADD --checksum=sha256:00 a /", "--checksum"),
         ("COPY --exclude=[ a /", "malformed pattern"),
