@@ -132,7 +132,9 @@ def _run(place: Place, words: list[str], cwd: Path, url: str) -> None:
         raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
     if ran.status:
         said = ran.stderr.strip().splitlines() or ["it said nothing"]
-        message = f"git cannot fetch the context {url}: {said[-1].removeprefix('fatal: ')}"
+        # What it ends with is advice; the reason stands before.
+        reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
+        message = f"git cannot fetch the context {url}: {reason.partition(': ')[2] or reason}"
         hint = "check the address, the branch behind #, and that git may log in there without asking"
         raise ContextError(message, hint=hint, setting="context")
 

@@ -318,6 +318,10 @@ def _built(
     story = progress.story
     if order.request is None:
         return progress.result()
+    if order.tar and sink:
+        message = f"tar_path and {sink} both say where the image goes"
+        raise SettingsError(message, hint="leave one of them out", setting="tar_path")
+    sink = Location("docker-archive", str(order.tar)) if order.tar else sink
     packing = _packing(step, order, sink, story) if sink else None
     with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)

@@ -211,6 +211,14 @@ def test_what_a_repository_does_not_have_is_refused(repository, more, words):
     assert caught.value.hint
 
 
+@programs
+def test_the_reason_that_git_gives_is_told_and_not_its_advice(place):
+    with pytest.raises(ContextError) as caught:
+        files("ssh://127.0.0.1:1/repo.git")
+    assert "refused" in str(caught.value) or "ssh" in str(caught.value)
+    assert "repository exists" not in str(caught.value)
+
+
 def test_an_address_with_a_password_is_refused(place):
     with pytest.raises(SettingsError, match="holds a password") as caught:
         files("https://me:planted-password@example.com/repo.git")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.errors import PushError, SettingsError, StrictError
+from buildpush.errors import BuildPushError, PushError, SettingsError, StrictError
 from buildpush.images.archives import open_docker_archive
 
 sandbox = pytest.mark.sandbox
@@ -55,6 +55,24 @@ def test_without_a_push_the_tar_is_all_there_is(place, box, monkeypatch, variabl
     result = buildpush.run()
     assert (result.pushed, box.tags("docker-local/app")) == (None, [])
     assert open_docker_archive(place / "made.tar").layers
+
+
+@sandbox
+def test_a_build_alone_writes_the_tar_too_and_has_no_other_place(place, box):
+    result = buildpush.build(tar_path="made.tar")
+    assert (result.output, (place / "made.tar").exists()) == (f"docker-archive:{place / 'made.tar'}", True)
+    with pytest.raises(SettingsError, match="both say where"):
+        buildpush.build(tar_path="made.tar", output="oci:out")
+
+
+@sandbox
+def test_a_build_that_fails_leaves_an_older_tar_alone(place, box, monkeypatch):
+    (place / "made.tar").write_text("older")
+    (place / "a").unlink()
+    monkeypatch.setenv("PLUGIN_TAR_PATH", "made.tar")
+    with pytest.raises(BuildPushError):
+        buildpush.run()
+    assert ((place / "made.tar").read_text(), box.tags("docker-local/app")) == ("older", [])
 
 
 @pytest.mark.programs
@@ -104,6 +122,11 @@ def index_of(path: Path) -> dict:
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAGS": "1,2"}, "several tags and no source", "push_only"),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "nope.tar"}, "does not exist", "source_tar_path"),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "."}, "is not a file", "source_tar_path"),
+        (
+            {"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_IMAGE": "a:b:c"},
+            "is not the name of an image",
+            "source_image",
+        ),
         ({"PLUGIN_TAR_PATH": "."}, "is a folder", "tar_path"),
         ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a folder that is not there", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x.tar", "PLUGIN_PLATFORMS": "linux/amd64,linux/arm64"}, "one platform", "tar_path"),

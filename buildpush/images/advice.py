@@ -448,7 +448,10 @@ RULES: Final = (
     Rule("UndefinedVar", "A variable that nothing sets, in a stage that begins from `scratch`.", _undefined),
     Rule("WorkdirRelativePath", "A first WORKDIR that depends on the base image.", _relative_folder),
     Rule(
-        "UnpinnedImage", "`FROM` or `COPY --from` of an image without a tag, or of its `latest`.", _unpinned, buildkit=False
+        "UnpinnedImage",
+        "`FROM` or `COPY --from` of an image without a tag, or of its `latest`.",
+        _unpinned,
+        buildkit=False,
     ),
     Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, lacks=HEREDOCS),
     Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, lacks=MOUNTS),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from buildpush.errors import SettingsError
+from buildpush.errors import BadNameError, SettingsError
 from buildpush.images.references import Reference
 from buildpush.settings.declare import said, settings_of
 from buildpush.settings.model import BuildAndPush
@@ -61,7 +61,7 @@ def existing(
     if settings.source_tar_path:
         return Existing(tar=_file(settings.source_tar_path, cwd, fail)), notes
     if settings.source_image:
-        return Existing(image=Reference.parse(settings.source_image)), notes
+        return Existing(image=_image(settings.source_image, fail)), notes
     if len(references) > 1:
         message = "push_only has several tags and no source"
         raise fail(message, "push_only", "set source_image or source_tar_path to what is pushed by all of them")
@@ -81,6 +81,14 @@ def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
     if len(settings.platforms) > 1:
         message = "push_only pushes an image as it is, and platforms names several"
         raise fail(message, "platforms", "name one of them, or leave it out for all that are there")
+
+
+def _image(text: str, fail: Fail) -> Reference:
+    try:
+        return Reference.parse(text)
+    except BadNameError as error:
+        message = f"{text!r} is not the name of an image"
+        raise fail(message, "source_image", "write NAME:TAG, as docker image ls shows it") from error
 
 
 def _file(text: str, cwd: Path, fail: Fail) -> Path:

@@ -18,7 +18,7 @@ from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import excluding
-from buildpush.errors import BuildError, ContextError, DockerfileError
+from buildpush.errors import BuildPushError, ContextError, DockerfileError
 from buildpush.images.addresses import is_git, is_web
 from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
@@ -303,5 +303,5 @@ class _located:  # noqa: N801 - it reads as a statement
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, BuildError) and error.where is None:
+        if isinstance(error, BuildPushError) and error.where is None:
             error.where = self.where

@@ -6,14 +6,17 @@ import io
 import os
 import tarfile
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buildpush.engines.native import machine
-from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError
+from buildpush.engines.native import Native, machine
+from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
 from buildpush.events import Note
+from buildpush.http import Http
+from buildpush.http.download import download
 from buildpush.images.model import Index, Platform
 
 
@@ -333,6 +336,16 @@ def test_triggers_of_a_base_image_are_done(folder, make_base):
 def test_a_trigger_may_hold_the_text_of_a_file(folder, make_base):
     folder.bases["base.test/b:1"] = make_base({}, OnBuild=["COPY <<E /t\nhello\nE"])
     assert folder.tree("FROM base.test/b:1\n")["t"].text == "hello\n"
+
+
+@pytest.mark.sandbox
+def test_a_file_of_the_web_that_cannot_be_reached_is_an_error_with_its_line(folder):
+    folder.dockerfile("FROM scratch\nADD http://127.0.0.1:1/x /x\n")
+    with Http(sleep=lambda _seconds: None) as http:
+        engine = Native(None, fetch=partial(download, http))
+        with pytest.raises(UnreachableError) as caught, engine.build(folder.request()):
+            pass
+    assert caught.value.where == "Dockerfile:2"
 
 
 def test_a_heredoc_becomes_a_file(folder):
