@@ -44,6 +44,7 @@ def test_a_built_image_is_pushed_and_written_to_a_tar(place, box, monkeypatch, v
     assert box.digest("docker-local/app", "1") == str(result.digest)
     assert result.output == f"docker-archive:{place / 'made.tar'}"
     image = open_docker_archive(place / "made.tar")
+    assert [layer.diff_id for layer in image.layers] == [layer.diff_id for layer in result.pushed.layers]
     assert json.loads(image.config)["config"]["Labels"] == {"x": "y"}
 
 
@@ -159,6 +160,17 @@ def test_settings_of_a_build_have_no_effect_on_a_push_alone_and_are_named(place,
     assert any("no effect: engine, target" in note for note in buildpush.run().notes)
     with pytest.raises(StrictError):
         buildpush.run(strict=True)
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("app", "docker.io/library/app:latest"), ("host.example:5000/a/img", "host.example:5000/a/img:latest")],
+)
+def test_a_port_is_no_tag_and_without_a_tag_the_latest_is_meant(place, monkeypatch, said, meant):
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_IMAGE", said)
+    assert buildpush.check().as_json()["from"] == f"docker-daemon:{meant}"
 
 
 @sandbox
