@@ -110,7 +110,7 @@ def choose(
         engine = _named(wanted, candidates)
         refuse_unspelled(engine, set_names, sink)
         _require(engine)
-        _require_done(engine, request, candidates)
+        require_done(engine, request, candidates)
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     passed: list[str] = []
@@ -180,8 +180,13 @@ def _require(engine: Engine) -> None:
     raise EngineMissingError(message, hint=hint or None, setting="engine")
 
 
-def _require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Engine]) -> None:
-    """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights."""
+def require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
+    """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights.
+
+    Raises:
+        DockerfileError: naming those of *candidates* that do it.
+        UnsupportedError: the engine honours a setting, but not with this value.
+    """
     refused = engine.refuses(request)
     if not refused:
         return

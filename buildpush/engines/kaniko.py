@@ -19,15 +19,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.engines import OUT, buildkit, executor
+from buildpush.engines import OUT, buildkit, executor, require_done
 from buildpush.engines.bases import Find, base_credentials, caches, nobody, pulled
 from buildpush.engines.executor import Seat, program_of
-from buildpush.errors import BuildError, SourceError, UnsupportedError
+from buildpush.errors import BuildError, DockerfileError, SourceError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
 from buildpush.http import is_loopback
-from buildpush.images.advice import COPY_INTO_VOLUMES, RUN_INTO_VOLUMES, SOME_MOUNTS
+from buildpush.images import dockerfile
+from buildpush.images.advice import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
+from buildpush.images.stages import global_arguments, needed
 from buildpush.places import FILES, Command, Content, Place
 from buildpush.registry.auth import Credential
 
@@ -41,6 +43,21 @@ _KEPT: Final = 200  # lines: what came before explains no failure
 _TAG: Final = "buildpush.invalid/build"
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _AUTHORITY: Final = "authority.pem"
+# Where kaniko does as Docker does only if it is asked to; versions that do not know one say so in the log.
+_AS_DOCKER: Final = (
+    "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
+    "FF_KANIKO_COPY_AS_ROOT",
+    "FF_KANIKO_EXPAND_HEREDOC",
+    "FF_KANIKO_RUN_HONOR_GROUP",
+    "FF_KANIKO_UNTAR_SKIP_ROOT",
+)
+_PASSED_OVER: Final = MappingProxyType(
+    {
+        "ADD": frozenset({"checksum", "exclude", "keep-git-dir", "unpack"}),
+        "COPY": frozenset({"exclude", "parents"}),
+        "RUN": frozenset({"network"}),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +74,7 @@ class Kaniko:
     """Builds with kaniko; the image comes back to us in an archive, and we push it.
 
     Args:
-        env: variables; those of docker, of proxies, and ``SSL_CERT_FILE``.
+        env: variables; those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
         place: where docker or podman runs.
         image: holds the executor; with a digest.
         find: gives the credential of a base image's host.
@@ -109,7 +126,7 @@ class Kaniko:
         return None
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return ``None``: whatever kaniko does not know in a Dockerfile, it says itself.
+        """Return the first flag that kaniko would pass over without a word; what else it does not know, it says.
 
         Raises:
             UnsupportedError: it would not be root.
@@ -117,21 +134,21 @@ class Kaniko:
         if request.container.user:
             message = f"kaniko must run as root, and runAsUser is {request.container.user}"
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
-        return None
+        return next(_passed_over(request), None)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how the executor is called in its container, for each platform."""
-        self.refuses(request)
+        require_done(self, request)
         buildkit.check_there(self.missing())
         build = _Build(self._around, request, base_credentials(request, self._find), OUT.absolute())
         return build.commands()
 
     def lacks(self) -> frozenset[str]:
-        """Return what kaniko passes over: mounts but those of caches and secrets, and files below a VOLUME.
+        """Return what kaniko passes over: some mounts, files below a VOLUME, and heredocs in old versions.
 
-        Source: osscontainertools/kaniko, pkg/commands/run.go and volume.go, of August 2026.
+        Tried with 1.24.0 and 1.28.3: the later one loses folders that are copied below a VOLUME, and keeps files.
         """
-        return frozenset({SOME_MOUNTS, RUN_INTO_VOLUMES, COPY_INTO_VOLUMES})
+        return frozenset({OLD_HEREDOCS, SOME_MOUNTS, RUN_INTO_VOLUMES, COPY_INTO_VOLUMES})
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
@@ -140,9 +157,10 @@ class Kaniko:
         Raises:
             EngineMissingError: there is no executor, or no program that starts its container.
             UnsupportedError: as for :meth:`refuses`.
+            DockerfileError: it has a flag that kaniko would pass over.
             BuildError: the build failed; with the last lines of its log.
         """
-        self.refuses(request)
+        require_done(self, request)
         buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
         if request.created is not None:
@@ -189,7 +207,7 @@ class _Build:
         ran = seat.place.run(argv, files=dict(self._private()), env=dict(self._variables()), stream=self._show)
         if ran.status:
             raise self._failure(ran.status)
-        found = open_docker_archive(self._folder / _archive(number))
+        found = _labelled(open_docker_archive(self._folder / _archive(number)), self._request.labels)
         return replace(found, platform=platform) if platform else found
 
     def commands(self) -> tuple[Command, ...]:
@@ -200,7 +218,7 @@ class _Build:
         return tuple(seat.place.command(argv, files=files, env=env) for argv in words)
 
     def _argv(self, seat: Seat, platform: Platform | None, number: int) -> list[str]:
-        flags = [*self._flags(), *(["--custom-platform", str(platform)] if platform else [])]
+        flags = [*self._flags(), *(_for_platform(platform, self._request.build_args) if platform else ())]
         output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{_archive(number)}"]
         return [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output]
 
@@ -243,6 +261,8 @@ class _Build:
         for name in (*_PROXIES, *map(str.lower, _PROXIES)):
             if name in env:
                 yield name, env[name]
+        own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
+        yield from sorted((dict.fromkeys(_AS_DOCKER, "true") | own).items())
 
     def _show(self, line: str) -> None:
         told = _told(line)
@@ -258,6 +278,42 @@ class _Build:
         if status == _KILLED and error.hint is None:
             error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
         return error
+
+
+def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]:
+    """Yield the flags for one platform, with the arguments that kaniko 1.24 leaves empty."""
+    yield from ("--custom-platform", str(platform))
+    known = {"TARGETPLATFORM": str(platform), "TARGETOS": platform.os, "TARGETARCH": platform.architecture}
+    for name, value in (known | {"TARGETVARIANT": platform.variant}).items():
+        if name not in given:
+            yield from ("--build-arg", f"{name}={value}")
+
+
+def _labelled(image: Image, labels: Mapping[str, str]) -> Image:
+    """Return *image* with *labels* on top: kaniko's ``--label`` gives way to LABEL, where that of others wins."""
+    document = json.loads(image.config)
+    config = document.get("config") or {}
+    found = config.get("Labels") or {}
+    if labels.items() <= found.items():
+        return image
+    document["config"] = {**config, "Labels": {**found, **labels}}
+    return replace(image, config=json.dumps(document, separators=(",", ":")).encode())
+
+
+def _passed_over(request: BuildRequest) -> Iterator[str]:
+    """Yield line and flag of what would make another image than the Dockerfile says, in the stages that are built.
+
+    Source: tried with kaniko 1.28.3, whose log is silent on them.  ``--link`` is left out: it changes no file.
+    """
+    try:
+        file = dockerfile.read(request.dockerfile)
+        stages = needed(file, request.target, global_arguments(file, request.build_args))
+    except DockerfileError:
+        return  # kaniko says so itself, or can read it
+    for instruction in (instruction for stage in stages for instruction in stage.instructions):
+        for flag in sorted(_PASSED_OVER.get(instruction.name, frozenset()) & instruction.flags.keys()):
+            if (flag, instruction.flags[flag]) != ("network", "default"):
+                yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
 
 
 def _archive(number: int) -> str:

@@ -26,6 +26,7 @@ from buildpush.images.walk import Step, Walk, platform_values, walk
 
 # What an engine may lack that a Dockerfile may need.
 HEREDOCS: Final = "heredocs"
+OLD_HEREDOCS: Final = "heredocs, in old versions"
 MOUNTS: Final = "mounts"
 SOME_MOUNTS: Final = "mounts of other kinds than cache and secret"
 RUN_INTO_VOLUMES: Final = "RUN into volumes"
@@ -35,6 +36,7 @@ COPY_INTO_VOLUMES: Final = "COPY into volumes"
 LACKING: Final = MappingProxyType(
     {
         HEREDOCS: "docker without buildx, buildah before 1.33",
+        OLD_HEREDOCS: "kaniko before 1.25.4",
         MOUNTS: "docker without buildx",
         SOME_MOUNTS: "kaniko",
         RUN_INTO_VOLUMES: "docker without buildx, buildah before 1.37, kaniko",
@@ -418,13 +420,21 @@ def _some_mounts(found: Walk) -> Found:
             kind = re.search(r"(?:\A|,)type=([^,]+)", mount)
             name = kind[1].lower() if kind else "bind"
             if name not in {"cache", "secret"}:
-                yield step.instruction, f"--mount=type={name} is passed over; use engine: buildx or buildah"
+                since = " before kaniko 1.28" if name == "bind" and "from=" not in mount else ""
+                yield step.instruction, f"--mount=type={name} is passed over{since}; use engine: buildx or buildah"
 
 
 def _heredocs(found: Walk) -> Found:
     for step in found.steps:
         if step.instruction.heredocs:
             yield step.instruction, "this builder knows no heredocs; use engine: buildx, or a file of the context"
+
+
+def _old_heredocs(found: Walk) -> Found:
+    for step in found.steps:
+        if step.instruction.heredocs:
+            words = "kaniko before 1.25.4 passes heredocs over; pin a later kaniko_image, or use engine: buildx"
+            yield step.instruction, words
 
 
 RULES: Final = (
@@ -454,6 +464,13 @@ RULES: Final = (
         buildkit=False,
     ),
     Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, lacks=HEREDOCS),
+    Rule(
+        "HeredocPassedOver",
+        "A heredoc, which old versions of the builder pass over.",
+        _old_heredocs,
+        buildkit=False,
+        lacks=OLD_HEREDOCS,
+    ),
     Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, lacks=MOUNTS),
     Rule(
         "MountPassedOver",

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -198,6 +199,25 @@ def far(need, tmp_path_factory):
     need("docker", "buildx", "buildkitd")
     with buildkit(tmp_path_factory.mktemp("buildkit")) as env:
         yield env
+
+
+@pytest.fixture(scope="session")
+def kaniko_image(need, tmp_path_factory):
+    """Return the name of an image of the executor that ``KANIKO_EXECUTOR`` names; no registry may be reachable."""
+    executor = os.environ.get("KANIKO_EXECUTOR")
+    if not executor:
+        pytest.skip("needs kaniko: KANIKO_EXECUTOR names no executor")
+    need("docker")
+    folder, name = tmp_path_factory.mktemp("kaniko"), "buildpush.test/kaniko:1"
+    shutil.copy(executor, folder / "executor")
+    # The variables are those of the published image; without them kaniko does not know who it is.
+    variables = "ENV HOME=/root USER=root PATH=/usr/local/bin:/kaniko"
+    text = f"FROM scratch\nCOPY --chmod=755 executor /kaniko/executor\n{variables}\n"
+    (folder / "Dockerfile").write_text(text)
+    subprocess.run(["docker", "build", "--tag", name, folder], check=True, capture_output=True)
+    digest = ["docker", "image", "inspect", "--format", "{{index .RepoDigests 0}}", name]
+    yield subprocess.run(digest, check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(["docker", "rmi", "--force", name], check=True, capture_output=True)
 
 
 def config(image: Image) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,16 +11,15 @@ import pytest
 import buildpush
 from buildpush.engines import HINTS
 from buildpush.engines.kaniko import Kaniko
-from buildpush.errors import BuildError, EngineMissingError, SettingsError, UnsupportedError
+from buildpush.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note
-from buildpush.images.model import Index, Platform, StepContainer
+from buildpush.images.model import Image, Index, Platform, StepContainer
 from buildpush.images.references import Repository
 from buildpush.images.saving import write_docker_archive
 from buildpush.places import Here, Ran, Recorded
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
 
-REAL = "buildpush.test/kaniko:1"
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')
 
@@ -95,6 +92,12 @@ def test_every_setting_that_kaniko_spells_is_told_to_it(told, setting):
     assert words not in " ".join(told(text).argv)
 
 
+def test_arguments_of_the_platform_are_told_unless_the_user_gives_them(told):
+    argv = told(platforms=(Platform("linux", "arm", "v7"),), build_args={"TARGETOS": "mine"}).argv
+    found = [word for word in argv if word.startswith("TARGET")]
+    assert sorted(found) == ["TARGETARCH=arm", "TARGETOS=mine", "TARGETPLATFORM=linux/arm/v7", "TARGETVARIANT=v7"]
+
+
 def test_nothing_else_is_spelled():
     assert ANOTHER.keys() | SHOWN_ELSEWHERE == Kaniko.spells.keys()
     assert set(Kaniko.spells) >= HINTS
@@ -109,6 +112,17 @@ def test_a_dockerfile_beside_the_context_is_mounted_with_its_ignore_file(told, f
     assert f"type=bind,source={other},target=/kaniko/buildpush/file/Other,readonly" in mounts
     assert any("Other.dockerignore" in mount for mount in mounts)
     assert "--dockerfile /kaniko/buildpush/file/Other" in " ".join(argv)
+
+
+def test_kaniko_is_asked_to_do_as_docker_does_unless_the_user_says_otherwise(told):
+    def variables(env):
+        lines = told(env=env).files["env"].splitlines()
+        return dict(line.split("=", 1) for line in lines if line.startswith("FF_KANIKO_"))
+
+    usual = variables({})
+    assert usual["FF_KANIKO_COPY_AS_ROOT"] == usual["FF_KANIKO_EXPAND_HEREDOC"] == "true"
+    said = {"FF_KANIKO_COPY_AS_ROOT": "false", "FF_KANIKO_RUN_VIA_TINI": "true"}
+    assert variables(said) == usual | said
 
 
 def test_logins_travel_in_private_files(told):
@@ -134,6 +148,39 @@ def test_another_user_than_root_is_refused_before_anything_is_started(folder):
     assert caught.value.setting == "run_as_user"
     assert "buildah" in caught.value.hint
     assert not place.calls
+
+
+FLAGS = {
+    "COPY --exclude=b . /": "COPY --exclude",
+    "COPY --parents a /": "COPY --parents",
+    "ADD --unpack=false a.tar /": "ADD --unpack",
+    f"ADD --checksum=sha256:{'0' * 64} http://a.test/a /": "ADD --checksum",
+    "RUN --network=none true": "RUN --network",
+}
+
+
+@pytest.mark.parametrize("line", FLAGS)
+def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_started(folder, line):
+    folder.dockerfile(f"FROM scratch\n{line}\n")
+    place = Recorded()
+    with pytest.raises(DockerfileError, match=FLAGS[line]) as caught, Kaniko({}, place, IMAGE).build(folder.request()):
+        pass
+    assert caught.value.where == "Dockerfile:2"
+    assert not place.calls
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch AS other\nCOPY --parents a /\nFROM scratch\nCOPY a /\n",  # a stage that is not built
+        "FROM scratch\nCOPY --link --chmod=600 --chown=1:2 a /\n",
+        "FROM scratch\nRUN --network=default --mount=type=cache,target=/c true\n",
+        "FROM $NOBODY_SETS_IT\nCOPY --parents a /\n",  # kaniko will say so
+    ],
+)
+def test_what_kaniko_knows_or_says_itself_is_not_refused(folder, text):
+    folder.dockerfile(text)
+    assert Kaniko({}, Recorded(), IMAGE).refuses(folder.request()) is None
 
 
 @pytest.mark.parametrize(
@@ -166,21 +213,33 @@ def test_a_container_that_was_killed_points_to_its_memory(folder):
     assert "resources.limits.memory" in caught.value.hint
 
 
-def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_base):
-    def packed(call):
+def leaves(image: Image) -> Recorded:
+    """Return a place in which the executor leaves *image*."""
+
+    def answer(call):
         mounts = [word for word in call.argv if word.startswith("type=bind") and "target=/kaniko/buildpush/out" in word]
         if mounts:
-            folder_out = Path(mounts[0].split("source=")[1].split(",")[0])
             name = Path(call.argv[call.argv.index("--tar-path") + 1]).name
-            write_docker_archive(make_base({"a": "b"}), folder_out / name)
+            write_docker_archive(image, Path(mounts[0].split("source=")[1].split(",")[0]) / name)
         return Ran(0)
 
+    return Recorded(answer)
+
+
+def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_base):
     folder.dockerfile("FROM scratch\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    with Kaniko({}, Recorded(packed), IMAGE).build(folder.request(platforms=platforms)) as index:
+    with Kaniko({}, leaves(make_base({"a": "b"})), IMAGE).build(folder.request(platforms=platforms)) as index:
         assert isinstance(index, Index)
         assert tuple(image.platform for image in index.images) == platforms
         assert folder.files_of(index.images[0])["a"].text == "b"
+
+
+def test_labels_of_the_step_win_over_those_of_the_dockerfile(folder, make_base):
+    folder.dockerfile("FROM scratch\nLABEL l=file k=kept\n")
+    left = make_base({"a": "b"}, Labels={"l": "file", "k": "kept"})
+    with Kaniko({}, leaves(left), IMAGE).build(folder.request(labels={"l": "step"})) as built:
+        assert folder.config_of(built)["config"]["Labels"] == {"l": "step", "k": "kept"}
 
 
 def test_times_that_would_be_set_are_noted(told, folder):
@@ -188,30 +247,28 @@ def test_times_that_would_be_set_are_noted(told, folder):
     assert any("SOURCE_DATE_EPOCH" in str(event) for event in folder.events if isinstance(event, Note))
 
 
-@pytest.fixture
-def image(need, tmp_path):
-    """Return the name of an image of the executor that ``KANIKO_EXECUTOR`` names; no registry may be reachable."""
-    executor = os.environ.get("KANIKO_EXECUTOR")
-    if not executor:
-        pytest.skip("needs kaniko: KANIKO_EXECUTOR names no executor")
-    need("docker")
-    (tmp_path / "image").mkdir()
-    shutil.copy(executor, tmp_path / "image/executor")
-    (tmp_path / "image/Dockerfile").write_text("FROM scratch\nCOPY --chmod=755 executor /kaniko/executor\n")
-    subprocess.run(["docker", "build", "--tag", REAL, tmp_path / "image"], check=True, capture_output=True)
-    yield REAL
-    subprocess.run(["docker", "rmi", "--force", REAL], check=True, capture_output=True)
-
-
 @pytest.mark.engines
-def test_the_real_executor_builds_what_a_dockerfile_says(folder, busybox, image):
+def test_the_real_executor_builds_what_a_dockerfile_says(folder, busybox, kaniko_image):
     folder.write("busybox", busybox.read_bytes(), mode=0o755)
     folder.write("a", "hello")
     folder.dockerfile("FROM scratch\nCOPY busybox /bin/sh\nCOPY --chown=3:4 a /x/a\nARG V\nRUN echo $V > /got\n")
     env = dict(os.environ)
-    with Kaniko(env, Here(env), image).build(folder.request(build_args={"V": "7"})) as built:
+    with Kaniko(env, Here(env), kaniko_image).build(folder.request(build_args={"V": "7"})) as built:
         found = folder.files_of(built)
     assert (found["x/a"].text, found["x/a"].owner, found["got"].text) == ("hello", (3, 4), "7\n")
+
+
+@pytest.mark.engines
+def test_the_real_executor_leaves_to_root_what_is_copied_after_user(folder, kaniko_image):
+    folder.write("a", "hello")
+    folder.dockerfile("FROM scratch\nARG V=x\nUSER 5:6\nCOPY a /a\nCOPY <<E /b\n$V\nE\n")
+    env = dict(os.environ)
+    with Kaniko(env, Here(env), kaniko_image).build(folder.request()) as built:
+        found = folder.files_of(built)
+    assert {path: (found[path].owner, found[path].text) for path in "ab"} == {
+        "a": ((0, 0), "hello"),
+        "b": ((0, 0), "x\n"),
+    }
 
 
 @pytest.mark.parametrize(("env", "first"), [({}, False), ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildpush.images import advice
-from buildpush.images.advice import advise
+from buildpush.images.advice import SOME_MOUNTS, advise
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
 
@@ -102,6 +102,7 @@ def test_the_file_may_ask_to_be_refused_for_rules_of_buildkit(tmp_path):
     ("line", "rule"),
     [
         ("COPY <<A /x\nhi\nA", "HeredocUnknown"),
+        ("RUN <<A\nhi\nA", "HeredocPassedOver"),
         ("RUN --mount=type=cache,target=/c make", "MountUnknown"),
         ("RUN --mount=target=/c make", "MountPassedOver"),
         ("RUN --mount=type=cache,target=/c --mount=type=ssh make", "MountPassedOver"),
@@ -116,6 +117,19 @@ def test_what_an_engine_lacks_is_a_trap_for_that_engine(told, line, rule):
     text = f"FROM scratch\n{line}\n"
     assert rule in [found for found, _ in told(text, EVERYTHING)]
     assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("target=/c", "passed over before kaniko 1.28;"),
+        ("type=bind,from=other,target=/c", "passed over;"),
+        ("type=tmpfs,target=/c", "passed over;"),
+    ],
+)
+def test_kanikos_note_on_a_mount_says_which_versions_pass_it_over(tmp_path, mount, words):
+    (trap,) = looked_at(tmp_path, f"FROM scratch\nRUN --mount={mount} make\n", frozenset({SOME_MOUNTS})).traps
+    assert words in str(trap)
 
 
 @pytest.mark.parametrize(
