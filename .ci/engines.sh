@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install Docker with buildx, buildah, skopeo, a registry, a static busybox and chromium on Debian, and start the
-# daemon; build crane and a current buildkitd where there is a Go to build them with. As root.
+# daemon; build crane and a current BuildKit where there is a Go to build them with. As root.
 # Debian 12 has no buildx: there, docker comes from Debian 13 by a source that is used for nothing else.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
@@ -76,15 +76,15 @@ built() { # $1 name, $2 oldest Go, then what builds it
 
 build_crane() { CGO_ENABLED=0 GOBIN=/usr/local/bin go install "$crane"; }
 
-build_buildkitd() ( # go install refuses a module that replaces others
+build_buildkit() ( # $1 command; go install refuses a module that replaces others
   folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
   export CGO_ENABLED=0 GOFLAGS=-mod=mod
   go mod init built >/dev/null 2>&1 && go get "$buildkit@$buildkit_version" >/dev/null 2>&1 \
-    && go build -o /usr/local/bin/buildkitd "$buildkit/cmd/buildkitd"
+    && go build -o "/usr/local/bin/$1" "$buildkit/cmd/$1"
 )
 
 complete || install_all
 built crane "$oldest_go" build_crane
-built buildkitd "$oldest_go_for_buildkit" build_buildkitd
+for name in buildkitd buildctl; do built "$name" "$oldest_go_for_buildkit" build_buildkit "$name"; done
 ready || start_daemon
 PATH=/usr/bin:$PATH docker version --format 'docker {{.Server.Version}}'

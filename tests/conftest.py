@@ -167,7 +167,7 @@ QUESTIONS = {
     "crane": ("crane", "version"),
 }
 # What CI may lack: .ci/engines.sh builds it where there is a Go, and fails itself where that fails.
-BUILT_IF_POSSIBLE = {"crane", "buildkitd"}
+BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl"}
 
 
 @cache

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -199,6 +200,39 @@ def far(need, tmp_path_factory):
     need("docker", "buildx", "buildkitd")
     with buildkit(tmp_path_factory.mktemp("buildkit")) as env:
         yield env
+
+
+@pytest.fixture(scope="session")
+def contained(need, tmp_path_factory):
+    """Start a BuildKit in a container, by buildx's driver docker-container, and give the variables for it."""
+    need("docker", "buildx", "buildkitd", "buildctl", "runc")
+    folder, name = tmp_path_factory.mktemp("contained"), "buildpush.test/buildkit:1"
+    _write_buildkit(folder)
+    subprocess.run(["docker", "build", "--tag", name, folder], check=True, capture_output=True)
+    env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "contained"}
+    create = ["docker", "buildx", "create", "--name", "contained", "--driver", "docker-container", "--bootstrap"]
+    create += ["--driver-opt", f"image={name}", "--driver-opt", "network=host"]
+    subprocess.run(create, env=env, check=True, capture_output=True)
+    yield env
+    for argv in (["docker", "buildx", "rm", "contained"], ["docker", "rmi", "--force", name]):
+        subprocess.run(argv, env=env, check=True, capture_output=True)
+
+
+def _write_buildkit(folder: Path) -> None:
+    """Write the context of an image of BuildKit, of the programs that are here: no public registry may be reachable."""
+    for program, called in {"buildkitd": "buildkitd", "buildctl": "buildctl", "runc": "buildkit-runc"}.items():
+        path = shutil.which(program)
+        _copy(path, folder / "root/bin" / called)
+        ldd = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)  # of a static one, an error
+        for library in re.findall(r"(/\S+) \(0x", ldd.stdout):
+            _copy(library, folder / f"root{library}")
+    (folder / "root/tmp").mkdir()
+    (folder / "Dockerfile").write_text('FROM scratch\nCOPY root /\nENV PATH=/bin\nENTRYPOINT ["buildkitd"]\n')
+
+
+def _copy(source: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
 
 
 @pytest.fixture(scope="session")

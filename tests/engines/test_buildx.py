@@ -127,11 +127,12 @@ def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder):
 # From here on, the real thing.
 
 
-@pytest.fixture(params=["docker", "remote"])
+@pytest.fixture(params=["docker", "docker-container", "remote"])
 def real(request, need, tmp_path):
     """Return a function that makes the engine, with each driver that can be had here."""
     need("docker", "buildx")
-    env = request.getfixturevalue("far") if request.param == "remote" else dict(os.environ)
+    own = {"docker-container": "contained", "remote": "far"}
+    env = request.getfixturevalue(own[request.param]) if request.param in own else dict(os.environ)
 
     def make(events=None):
         sink = (events if events is not None else []).append
