@@ -47,6 +47,7 @@ _LINE = re.compile(
     r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
 )
 _NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
+_OWN_ADDRESS = re.compile(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
 
 
 def check_there(reason: str | None) -> None:
@@ -203,6 +204,8 @@ def _hint(log: str, full: str) -> str | None:
         return "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone"
     if "401 unauthorized" in lower or "authorization failed" in lower or "pull access denied" in lower:
         return "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login"
+    if "docker-container driver" in lower and _OWN_ADDRESS.search(lower):
+        return "the builder's container has a 127.0.0.1 of its own: create the builder with --driver-opt network=host"
     if "failed to resolve source metadata" in lower:
         return "a base image cannot be reached: check its name and the network"
     return None

@@ -121,6 +121,11 @@ def test_a_failure_tells_the_line_and_the_last_lines():
         ("ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: X", "Dockerfile:3", None),
         ("ERROR: write /x: no space left on device", None, "disk is full"),
         ("ERROR: base: failed to resolve source metadata for a.test/b: dial tcp", None, "cannot be reached"),
+        (
+            "#0 building using docker-container driver\nERROR: x: dial tcp 127.0.0.1:5: connect: connection refused",
+            None,
+            "--driver-opt network=host",
+        ),
         ("ERROR: failed to resolve source metadata: 401 Unauthorized", None, "wants a login"),
         ("", None, None),
     ],
