@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,11 +17,12 @@ from typing import TYPE_CHECKING
 from buildpush import engines
 from buildpush.connection import Connection, connect
 from buildpush.engines import Engine
-from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError, TimeOutError
-from buildpush.events import Decision, Note, Sink
+from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError
+from buildpush.events import Decision, Note
 from buildpush.images.archives import archive_kind
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest
+from buildpush.limits import limited
 from buildpush.locations import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
 from buildpush.moving import as_wished
 from buildpush.plan import Surroundings, surroundings
@@ -95,7 +94,7 @@ def _carry_out(
     story = progress.story
     with (
         _kept(progress, around, achieved),
-        _limited(order, story),
+        limited(order.settings.timeout, story),
         connect(order, around.session, story) as connection,
         _interruptible(connection),
     ):
@@ -323,7 +322,11 @@ def _built(
         raise SettingsError(message, hint="leave one of them out", setting="tar_path")
     sink = Location("docker-archive", str(order.tar)) if order.tar else sink
     packing = _packing(step, order, sink, story) if sink else None
-    with _limited(order, story), connect(order, around.session, story) as connection, _interruptible(connection):
+    with (
+        limited(order.settings.timeout, story),
+        connect(order, around.session, story) as connection,
+        _interruptible(connection),
+    ):
         engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
         engines.advised(engine, order.request, story)
         with story.phase("build", engine.name), _logged(progress, around), engine.build(order.request) as image:
@@ -463,53 +466,3 @@ def _interruptible(connection: Connection) -> Iterator[None]:
     except KeyboardInterrupt:
         connection.http.cancel()
         raise
-
-
-@contextmanager
-def _limited(order: Resolved, sink: Sink) -> Iterator[None]:
-    """End the step when its ``timeout`` is reached, with the clean-up of an interrupt."""
-    limit = order.settings.timeout
-    if limit is None:
-        yield
-        return
-    if threading.current_thread() is not threading.main_thread():
-        sink(Note("the setting 'timeout' has no effect here: only a run in the main thread can be ended"))
-        yield
-        return
-    watch = _Watch(limit.total_seconds())
-    try:
-        with watch:
-            yield
-    except (KeyboardInterrupt, BuildPushError) as error:
-        if not watch.reached:
-            raise
-        message = f"the step took longer than its timeout of {limit}"
-        raise TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again") from error
-
-
-class _Watch:
-    """Raises ``KeyboardInterrupt`` in the main thread, once, if its block takes longer than *seconds*."""
-
-    def __init__(self, seconds: float) -> None:
-        self.reached = False
-        self._running = False
-        # A signal of the system, because only that wakes a call that waits for a host; and not SIGINT, which a
-        # shell makes its background jobs ignore.
-        self._timer = threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM))
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGALRM, self._stop)
-        self._running = True
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._running = False
-        self._timer.cancel()
-        self._timer.join()  # a signal on its way arrives before the old handler is back
-        signal.signal(signal.SIGALRM, self._before)
-
-    def _stop(self, *_: object) -> None:
-        if self._running:
-            self.reached, self._running = True, False
-            raise KeyboardInterrupt

@@ -21,6 +21,7 @@ from buildpush.images import dockerfile
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images, global_arguments, needed
+from buildpush.limits import limited
 from buildpush.places import Here
 from buildpush.results import RunResult
 from buildpush.secrets import redact, redacted
@@ -79,7 +80,8 @@ class Surroundings:
         sink(Log(f"fetch the context {settings.context}"))
         http = kept.enter_context(open_http(self.session, sink))
         place, scratch = Here(self.session.env), self.session.state.scratch
-        found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
+        with limited(settings.timeout, sink):
+            found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
         if not (found.folder / settings.dockerfile).is_file():
             message = f"there is no {settings.dockerfile} in the context {settings.context}"
             raise SettingsError(

@@ -23,7 +23,7 @@ import pytest
 from buildpush import engines, http, notebooks, run
 from buildpush.cli import run_command
 from buildpush.images.archives import open_layout
-from buildpush.pipeline import _Watch
+from buildpush.limits import _Watch
 from buildpush.secrets import Secret
 from buildpush.settings import sources
 from buildpush.state import State
@@ -666,7 +666,7 @@ def test_strict_refuses_an_engines_note_before_the_push(project, capsys):
 
 def test_a_time_out_is_exit_124_and_moves_no_tag(project, monkeypatch):
     """The shortest timeout that can be said is 10 s."""
-    monkeypatch.setattr("buildpush.pipeline._Watch", lambda _seconds: _Watch(1.0))
+    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(1.0))
     project.box.add_fault("POST", r"/v2/.*", delay=4, times=1)
     project.write("step.yml", STEP.replace("identifier: push\n", "identifier: push\n  timeout: 10s\n"))
     assert project.run() == 124

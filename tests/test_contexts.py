@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.errors import ContextError, SettingsError, UnsupportedError
+from buildpush.errors import ContextError, SettingsError, TimeOutError, UnsupportedError
 from buildpush.images.archives import open_layout
+from buildpush.limits import _Watch
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
 programs = pytest.mark.programs
@@ -148,6 +149,18 @@ def test_a_tar_may_come_from_the_web(place, tmp_path):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@programs
+def test_a_host_that_never_answers_git_is_left_when_the_time_is_over(place, monkeypatch):
+    """The shortest timeout that can be said is 10 s."""
+    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(0.5))
+    begun = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/x.git"
+        with pytest.raises(TimeOutError, match="0:00:10"):
+            buildpush.build(context=address, engine="native", timeout="10s")
+    assert time.monotonic() - begun < 8
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ FLOORS = {
     "http": 3,
     "state": 3,
     "meter": 2,
+    "limits": 2,
     "errors": 1,
     "locks": 1,
     "secrets": 0,

@@ -12,16 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from buildpush.errors import PushError, SettingsError, TimeOutError
-from buildpush.pipeline import _limited, build_all
+from buildpush.limits import limited
+from buildpush.pipeline import build_all
 from buildpush.plan import surroundings
 from buildpush.results import RunResult
 from buildpush.session import Session
 from buildpush.settings.written import Loaded
 from buildpush.state import State
-
-
-def order(**limit):
-    return SimpleNamespace(settings=SimpleNamespace(timeout=timedelta(**limit) if limit else None))
 
 
 def wait(seconds: float) -> None:
@@ -38,7 +35,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     begun = time.monotonic()
     try:
-        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), _limited(order(milliseconds=50), print):
+        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), limited(timedelta(milliseconds=50), print):
             wait(20)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -48,7 +45,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
 def test_what_ends_in_time_leaves_nothing_behind():
     before = signal.getsignal(signal.SIGALRM)
     there = set(threading.enumerate())
-    with _limited(order(hours=1), print):
+    with limited(timedelta(hours=1), print):
         pass
     assert signal.getsignal(signal.SIGALRM) is before
     assert not [each for each in set(threading.enumerate()) - there if isinstance(each, threading.Timer)]
@@ -56,7 +53,7 @@ def test_what_ends_in_time_leaves_nothing_behind():
 
 def test_an_error_before_the_timeout_stays_what_it_is():
     message = "refused"
-    with pytest.raises(PushError, match="refused"), _limited(order(hours=1), print):
+    with pytest.raises(PushError, match="refused"), limited(timedelta(hours=1), print):
         raise PushError(message)
 
 
@@ -64,7 +61,7 @@ def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
     told = []
 
     def elsewhere():
-        with _limited(order(hours=1), told.append):
+        with limited(timedelta(hours=1), told.append):
             pass
 
     thread = threading.Thread(target=elsewhere)

@@ -131,7 +131,8 @@ class Step(Settings):
     )
     timeout: Duration | None = setting(
         "Time after which the step is stopped and fails.",
-        "Harness stops a step after 10 minutes if nothing is said; here it may take its time.",
+        "Harness stops a step after 10 minutes if nothing is said; here it may take its time. "
+        "Fetching a {setting}`context` that is no folder may take as long once more.",
         group="Step",
         example="1h 30m",
         honoured_by="run",
