@@ -20,7 +20,7 @@ from typing import IO, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 from buildpush.errors import ContextError, EngineMissingError, SettingsError
-from buildpush.images.addresses import is_git, is_web
+from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.tar import plain, unreadable
 from buildpush.places import Place
 
@@ -72,9 +72,10 @@ def fetched(
         if context == STDIN:
             _unpack(_stdin(), "standard input", root / "context")
         elif is_web(context):
+            _check(context, "", "")
             download(context, root / "download")
             with (root / "download").open("rb") as file:
-                _unpack(file, context, root / "context")
+                _unpack(file, told(context), root / "context")
         else:
             with (cwd / context).open("rb") as file:
                 _unpack(file, context, root / "context")
@@ -109,18 +110,21 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     found = (folder / inner.strip("/")).resolve()
     if not found.is_relative_to(folder) or not found.is_dir():
-        message = f"{inner} is no folder of {url}"
+        message = f"{inner} is no folder of {told(url)}"
         raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
     return Fetched(found, history)
 
 
 def _check(url: str, reference: str, inner: str) -> None:
+    if not is_legible(url):
+        message = f"{told(url)} is no address"
+        raise SettingsError(message, hint="check its host and port", setting="context")
     if urlsplit(url).password is not None:
         message = "the address of the context holds a password"
         hint = "leave it out: git asks its credential helper, or use SSH"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
-        message = f"{url}#{reference} is no address of a repository"
+        message = f"{told(url)}#{reference} is no address of a repository"
         raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
 
 
@@ -128,13 +132,14 @@ def _run(place: Place, words: list[str], cwd: Path, url: str) -> None:
     try:
         ran = place.run(words, cwd=cwd, env=_QUIET)
     except EngineMissingError as error:
-        message = f"the context {url} needs git, which is not here"
+        message = f"the context {told(url)} needs git, which is not here"
         raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
     if ran.status:
         said = ran.stderr.strip().splitlines() or ["it said nothing"]
         # What it ends with is advice; the reason stands before.
         reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
-        message = f"git cannot fetch the context {url}: {reason.partition(': ')[2] or reason}"
+        reason = (reason.partition(": ")[2] or reason).replace(url, told(url))
+        message = f"git cannot fetch the context {told(url)}: {reason}"
         hint = "check the address, the branch behind #, and that git may log in there without asking"
         raise ContextError(message, hint=hint, setting="context")
 
@@ -156,7 +161,7 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
         message = f"the context's tar holds {member.name}, which no context can hold"
         raise ContextError(message, hint="it is a device, or lies behind a link", setting="context")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not member.isdir():
+    if path.is_symlink() or not member.isdir():  # never through a link, which may lead anywhere
         path.unlink(missing_ok=True)
     if member.issym():
         path.symlink_to(member.linkname)
@@ -169,7 +174,8 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
 def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, folder: Path) -> bool:
     known = member.isreg() or member.isdir() or member.issym() or member.islnk()
     places = [path, target] if member.islnk() else [path]
-    return known and all(place.parent.resolve().is_relative_to(folder) or place == folder for place in places)
+    inside = (Path(os.path.realpath(place.parent)).is_relative_to(folder) or place == folder for place in places)
+    return known and all(inside)
 
 
 def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

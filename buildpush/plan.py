@@ -18,6 +18,7 @@ from buildpush.errors import BadNameError, DockerfileError, SettingsError, Unsup
 from buildpush.events import Log, Note, Sink
 from buildpush.http.download import download
 from buildpush.images import dockerfile
+from buildpush.images.addresses import is_legible, told
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images, global_arguments, needed
@@ -28,6 +29,7 @@ from buildpush.secrets import redact, redacted
 from buildpush.session import Session, Story
 from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
+from buildpush.settings.git import of_no_repository
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
 from buildpush.settings.vault import Vault
@@ -73,17 +75,17 @@ class Surroundings:
         if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, cwd):
             return settings, None
         if kept is None:
-            message = f"the context {settings.context} is no folder, and this command fetches and unpacks nothing"
+            message = f"the context {told(settings.context)} is no folder, and this command fetches and unpacks nothing"
             raise UnsupportedError(
                 message, hint="run does; or fetch it yourself, and name the folder", setting="context"
             )
-        sink(Log(f"fetch the context {settings.context}"))
+        sink(Log(f"fetch the context {told(settings.context)}"))
         http = kept.enter_context(open_http(self.session, sink))
-        place, scratch = Here(self.session.env), self.session.state.scratch
+        place, scratch = Here(of_no_repository(self.session.env)), self.session.state.scratch
         with limited(settings.timeout, sink):
             found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
         if not (found.folder / settings.dockerfile).is_file():
-            message = f"there is no {settings.dockerfile} in the context {settings.context}"
+            message = f"there is no {settings.dockerfile} in the context {told(settings.context)}"
             raise SettingsError(
                 message, hint="in such a context, the Dockerfile counts from there", setting="dockerfile"
             )
@@ -278,7 +280,7 @@ def _added(request: BuildRequest) -> tuple[str, ...]:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])
     found = (_WEB.match(word) for word in words)
-    return tuple(dict.fromkeys(match[1] + match[2] for match in found if match))
+    return tuple(dict.fromkeys(match[1] + match[2] for match in found if match and is_legible(match[0])))
 
 
 def _shown(value: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.errors import ContextError, SettingsError, TimeOutError, UnsupportedError
+from buildpush.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
 from buildpush.images.archives import open_layout
 from buildpush.limits import _Watch
 
@@ -86,6 +86,57 @@ def test_a_tar_that_leads_out_of_the_context_is_refused(place, members, words):
     tar_of(place / "c.tar", members)
     with pytest.raises(ContextError, match=words):
         files("c.tar")
+
+
+def test_a_folder_in_a_tar_takes_the_place_of_a_link(place, tmp_path):
+    """Through the link, mode and time of a folder anywhere would change."""
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    with tarfile.open("t.tar", "w") as tar:
+        for name, kind, target in (("d", tarfile.SYMTYPE, str(victim)), ("d", tarfile.DIRTYPE, "")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.mode = kind, target, 0o777
+            tar.addfile(member)
+    tar_of(Path("u.tar"), {})
+    with tarfile.open("t.tar", "a") as tar, tarfile.open("u.tar") as more:
+        for member in more:
+            tar.addfile(member, more.extractfile(member))
+    found = files("t.tar")
+    assert (victim.stat().st_mode & 0o777, found["d"][0]) == (0o700, tarfile.DIRTYPE)
+
+
+@pytest.mark.parametrize("time", ["1e30", "-1e30"])
+def test_a_tar_with_a_time_that_no_clock_shows_is_refused(place, time):
+    with tarfile.open("t.tar", "w") as tar:
+        member = tarfile.TarInfo("Dockerfile")
+        member.pax_headers = {"mtime": time}
+        tar.addfile(member, io.BytesIO(b""))
+    with pytest.raises(ContextError, match="cannot be unpacked"):
+        files("t.tar")
+
+
+def test_a_tar_whose_links_go_round_is_refused(place):
+    tar_of(Path("t.tar"), {"a": (tarfile.SYMTYPE, "a"), "a/b": "x"})
+    with pytest.raises(ContextError):
+        files("t.tar")
+
+
+def test_a_list_of_what_is_ignored_does_not_lead_out_of_the_context(place, tmp_path):
+    (tmp_path / "hosts-own").write_text("[planted-line\n")
+    tar_of(Path("t.tar"), {".dockerignore": (tarfile.SYMTYPE, str(tmp_path / "hosts-own"))})
+    with pytest.raises(ContextError, match=r"\.dockerignore is no file of the context") as caught:
+        files("t.tar")
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/404?sig=planted-query", "https://[::1/r.git?t=planted-query"])
+def test_the_query_of_an_address_is_never_shown(place, address):
+    events = []
+    with pytest.raises(BuildPushError) as caught:
+        files(address, sink=events.append, retries=0)
+    with pytest.raises(BuildPushError) as checked:
+        buildpush.check(context=address, repo="a.test/b/c")
+    assert "planted" not in f"{events} {caught.value} {caught.value.hint} {checked.value} {checked.value.hint}"
 
 
 def test_names_that_lead_upwards_stay_in_the_context(place):
@@ -236,6 +287,18 @@ def test_an_address_with_a_password_is_refused(place):
     with pytest.raises(SettingsError, match="holds a password") as caught:
         files("https://me:planted-password@example.com/repo.git")
     assert "planted" not in str(caught.value)
+
+
+@programs
+def test_the_repository_of_a_hook_is_left_alone(repository, tmp_path, monkeypatch):
+    """In a hook, git's variables name the repository that the hook is of."""
+    address, git = repository
+    mine = tmp_path / "mine"
+    subprocess.run(["git", "clone", "--quiet", address, str(mine)], check=True)
+    monkeypatch.setenv("GIT_INDEX_FILE", str(mine / ".git/index"))
+    monkeypatch.setenv("GIT_DIR", str(mine / ".git"))
+    assert files(f"{address}#main:sub").keys() == {"Dockerfile"}
+    assert git("-C", str(mine), "status", "--short") == ""
 
 
 @programs

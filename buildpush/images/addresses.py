@@ -6,7 +6,9 @@ Source: Dockerfile reference, "ADD"; docker buildx build, "Build context"; which
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
 
@@ -19,3 +21,19 @@ def is_web(address: str) -> bool:
 def is_git(address: str) -> bool:
     """Return whether *address* is a repository of git."""
     return bool(_GIT.match(address))
+
+
+def is_legible(address: str) -> bool:
+    """Return whether host and port of *address* can be read; nothing else is said of what it leads to."""
+    try:
+        return urlsplit(address).port is None or bool(urlsplit(address).hostname)
+    except ValueError:
+        return False
+
+
+def told(address: str) -> str:
+    """Return *address* as it may be printed: without user and query, which may be secrets; a branch of git stays."""
+    base, _, fragment = address.partition("#")
+    base = base.partition("?")[0]
+    base = base if base.lower().startswith("ssh://") else _USER.sub("", base)
+    return f"{base}#{fragment}" if fragment and is_git(address) else base

@@ -162,11 +162,14 @@ class Dockerfile:
         """Return the stage to build: the one called *wanted*, else the last.
 
         Raises:
-            DockerfileError: there is no stage of that name.
+            DockerfileError: there is no stage of that name, or none at all, as in a file of another language.
         """
-        found = self.stage(wanted) if wanted else self.stages[-1]
+        found = self.stage(wanted) if wanted else next(reversed(self.stages), None)
         if found:
             return found
+        if not self.stages:
+            message = f"no stage can be read in {self.path}"
+            raise DockerfileError(message, setting="dockerfile")
         names = [stage.name for stage in self.stages if stage.name]
         message = f"the target stage {wanted!r} is not in {self.path}"
         raise DockerfileError(message, hint=_nearest(wanted or "", names), setting="target")

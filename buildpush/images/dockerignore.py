@@ -5,8 +5,10 @@ Source: Dockerfile reference, ".dockerignore file"; Go, path/filepath, "Match"; 
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +86,14 @@ def read(context: Path, dockerfile: Path) -> Ignore:
     """Return the patterns for *dockerfile*: of ``NAME.dockerignore`` beside it, else of the context's own file.
 
     Raises:
-        ContextError: the file cannot be read, or holds a malformed pattern; ``where`` is file and line.
+        ContextError: the file cannot be read, leads out of the context, or holds a malformed pattern; ``where`` is
+            file and line.
     """
     for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
         try:
+            if not _is_ours(path, context):
+                message = f"{path.name} is no file of the context"
+                raise ContextError(message, hint="put a plain file there", setting="context")
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
         except (FileNotFoundError, NotADirectoryError):
@@ -97,6 +103,12 @@ def read(context: Path, dockerfile: Path) -> Ignore:
             raise ContextError(message, setting="context") from error
         return parse(content, path.name)
     return Ignore()
+
+
+def _is_ours(path: Path, context: Path) -> bool:
+    """Return whether *path* is a file that may be read: no pipe, and no link out of a context, whoever made it."""
+    inside = not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(context))
+    return stat.S_ISREG(path.stat().st_mode) and inside
 
 
 def parse(content: bytes, path: str = ".dockerignore") -> Ignore:

@@ -425,13 +425,13 @@ def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """Return what the standard library and the codecs raise for bytes that are no tar."""
+    """Return what the standard library and the codecs raise for bytes that are no tar, or for its impossible times."""
     own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
     with suppress(ImportError):
         from isal import isal_zlib
 
         own.append(cast("type[Exception]", isal_zlib.error))
-    return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, ValueError, *own)
+    return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, OverflowError, ValueError, *own)
 
 
 def _zstandard() -> ModuleType:

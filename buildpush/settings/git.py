@@ -15,6 +15,13 @@ TIMEOUT_SECONDS: Final = 20.0
 # The repository's own configuration must not start programs of its choice while we only ask.
 _COMMAND: Final = ("git", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "--no-pager")
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+_OF_A_REPOSITORY: Final = frozenset(
+    {
+        *("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
+        *("GIT_NAMESPACE", "GIT_REPLACE_REF_BASE", "GIT_INTERNAL_SUPER_PREFIX"),
+    }
+)
 _USER: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#]*)@")
 _REVISION: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
@@ -36,6 +43,14 @@ class Vcs:
     message: str = ""
 
 
+def of_no_repository(env: Mapping[str, str]) -> dict[str, str]:
+    """Return *env* without the variables that name a repository to git, which a hook of one has.
+
+    Source: git rev-parse --local-env-vars; variables of settings stay, since a login may be among them.
+    """
+    return {name: value for name, value in env.items() if name not in _OF_A_REPOSITORY}
+
+
 class Git:
     """The repository that *folder* lies in; every question is asked once."""
 
@@ -51,8 +66,10 @@ class Git:
         return self._answers[words]
 
     def _run(self, words: tuple[str, ...]) -> str | None:
+        # A folder of git's own files is the repository, whichever one the variables of a hook name.
+        env = _QUIET | ({"GIT_DIR": str(self.folder)} if (self.folder / "HEAD").is_file() else {})
         try:
-            ran = self.place.run([*_COMMAND, *words], cwd=self.folder, env=_QUIET, timeout=TIMEOUT_SECONDS)
+            ran = self.place.run([*_COMMAND, *words], cwd=self.folder, env=env, timeout=TIMEOUT_SECONDS)
         except (EngineMissingError, SourceError, TimeOutError):
             return None
         return (ran.stdout.strip() or None) if ran.status == 0 else None
@@ -101,7 +118,8 @@ class Git:
 
 
 def without_credentials(url: str) -> str:
-    """Return *url* without user and password; the user of an ssh address is no secret and stays."""
+    """Return *url* without user, password and query; the user of an ssh address is no secret and stays."""
+    url = url.partition("?")[0]
     match = _USER.match(url)
     if not match:
         return url

@@ -121,6 +121,9 @@ def web(tmp_path):
     """Serve files on loopback, and give the address."""
     (tmp_path / "web").mkdir()
     (tmp_path / "web/a b.txt").write_text("hello")
+    (tmp_path / "web/sub").mkdir()
+    for folder in ("sub/", ""):
+        (tmp_path / f"web/{folder}index.html").write_text("a page")
     with tarfile.open(tmp_path / "web/t.tar.gz", "w:gz") as tar:
         member = tarfile.TarInfo("in/x")
         member.size, member.mode = 1, 0o600
@@ -166,6 +169,8 @@ ADD --chmod=+x {web}/a%20b.txt /5/
 ADD {web}/t.tar.gz /6/
 ADD --unpack=true {web}/t.tar.gz /7/
 ADD --checksum={HELLO} {web}/a%20b.txt /8/
+ADD {web}/sub/ /10/
+ADD {web} /11/
 ARG ADDRESS={web}/a%20b.txt
 ADD $ADDRESS {web}/t.tar.gz /9/
 """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -69,9 +71,10 @@ def test_without_a_file_nothing_is_hidden(tmp_path):
     assert not dockerignore.read(tmp_path, tmp_path / "Dockerfile").hides("a")
 
 
-def test_an_unreadable_file_is_an_error(tmp_path):
-    (tmp_path / ".dockerignore").mkdir()
-    with pytest.raises(ContextError, match="cannot be read"):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_plain_file_is_an_error(tmp_path, make):
+    make(tmp_path / ".dockerignore")
+    with pytest.raises(ContextError, match="is no file"):
         dockerignore.read(tmp_path, tmp_path / "Dockerfile")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from buildpush.engines.native import copying
@@ -96,6 +97,7 @@ class Build:
         self.around = around
         self.known = Known(around.diff_ids, around.now(), believed=not request.no_cache)
         self.created = int(self.known.begun) if request.created is None else request.created
+        self.make: Callable[[Stage], Draft]
         self.drafts: dict[int, Draft] = {}
         self.images: dict[tuple[str, Platform], Draft] = {}
         self.folders: dict[str, Context] = {}
@@ -111,11 +113,17 @@ class Build:
         values = global_arguments(self.dockerfile, self.request.build_args, automatic)
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used |= declared & self.request.build_args.keys()
-        stages = needed(self.dockerfile, self.request.target, values, self.request.build_contexts)
-        for stage in stages:
-            self.drafts[stage.number] = self._stage(stage, platform, values, automatic)
+        self.make = partial(self._stage, platform=platform, values=values, automatic=automatic)
+        for stage in needed(self.dockerfile, self.request.target, values, self.request.build_contexts):
+            self._draft(stage)
         self._warn()
-        return self.drafts[self.dockerfile.target(self.request.target).number].finish(self.request.labels, self.known)
+        return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
+
+    def _draft(self, stage: Stage) -> Draft:
+        """Return what *stage* makes; one that only a trigger copies from is made when that trigger is."""
+        if stage.number not in self.drafts:
+            self.drafts[stage.number] = self.make(stage)
+        return self.drafts[stage.number]
 
     def _automatic(self, platform: Platform) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -134,8 +142,13 @@ class Build:
         self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
     ) -> Draft:
         begins = origin(self.dockerfile, stage, values, self.request.build_contexts)
+        if begins.platform == "":
+            message = f"the platform {stage.platform} is blank"
+            hint = "give the argument a default before FROM, or set it in buildArgs"
+            raise DockerfileError(message, hint=hint, where=self.dockerfile.where(stage.line), setting="build_args")
         wanted = self._platform(begins.platform, stage.line) if begins.platform else platform
-        draft = self._begin(begins, wanted, stage.line)
+        base = begins.stage or begins.image  # scratch is for the target, whatever FROM says
+        draft = self._begin(begins, wanted if base else platform, stage.line)
         scene = Scene(self.dockerfile, draft, values, self.request.build_args, automatic, self.used)
         triggers = draft.config.pop("OnBuild", None) or ()
         for trigger in triggers:
@@ -212,7 +225,7 @@ class Build:
             if found.context:
                 return self._folder(found.context)
             if found.stage:
-                return self.drafts[found.stage.number].files
+                return self._draft(found.stage).files
             if found.image is None:
                 raise scene.error(line, "--from=scratch has no files")
             return self._image(found.image, scene.draft.platform, line).files

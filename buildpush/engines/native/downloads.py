@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from buildpush.errors import BadNameError, BuildError
 from buildpush.events import Log, Sink, ignore
 from buildpush.http import shown
+from buildpush.images.addresses import is_legible, told
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
 
@@ -68,6 +69,9 @@ class Downloads:
         Raises:
             BuildError: it cannot be fetched, or is not what *checksum* says.
         """
+        if not is_legible(url):
+            message = f"{told(url)} is no address"
+            raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self._seen:
             self._sink(Log(f"fetch {shown(url)}"))
@@ -89,8 +93,8 @@ class Downloads:
 
 def name_of(url: str) -> str:
     """Return the name that a file from *url* gets where the destination is a folder."""
-    name = posixpath.basename(unquote(urlsplit(url).path))
-    return name if name not in {"", ".", ".."} else _NAMELESS
+    name = posixpath.basename(unquote(urlsplit(url).path).rstrip("/"))
+    return {"": _NAMELESS, ".": _NAMELESS, "..": "download"}.get(name, name)
 
 
 def _digest(text: str) -> Digest:

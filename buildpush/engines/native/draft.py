@@ -19,6 +19,9 @@ from buildpush.images.tar import Archive, Entry, Reader, write
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildpush"
+_WORDS = ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell")
+_TABLES = ("Labels", "Volumes", "ExposedPorts")
+_TEXTS = ("User", "WorkingDir", "StopSignal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,7 @@ class Draft:
         Raises:
             BuildError: its configuration cannot be read.
         """
-        try:
-            document = json.loads(image.config)
-            document["config"] = document.get("config") or {}
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            message = "the configuration of the base image cannot be read"
-            raise BuildError(message) from error
+        document = _document(image.config)
         layers: list[Own | Borrowed] = [Borrowed(layer, image, place) for place, layer in enumerate(image.layers)]
         return cls(document, layers, image.platform, created)
 
@@ -180,6 +178,35 @@ def _opened(source: Borrowed) -> Iterator[BinaryIO]:
         return
     message = f"the base image does not give its layer {source.layer.digest}"
     raise BuildError(message)
+
+
+def _document(config: bytes) -> dict[str, Any]:
+    """Return the configuration of a base image; its fields that a Dockerfile changes are what they have to be.
+
+    Raises:
+        BuildError: it is none.
+    """
+    try:
+        document = json.loads(config)
+        found = document["config"] = document.get("config") or {}
+        history = document.get("history") or []
+        sound = isinstance(history, list) and _is_sound(found)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        message = "the configuration of the base image cannot be read"
+        raise BuildError(message, hint="it is no image of the OCI specification: build it anew, or take another")
+    return cast("dict[str, Any]", document)
+
+
+def _is_sound(config: Mapping[str, Any]) -> bool:
+    def given(*names: str) -> list[Any]:
+        return [config[name] for name in names if config.get(name) is not None]
+
+    texts = [*given(*_TEXTS), *(config.get("Labels") or {}).values()]
+    for words in given(*_WORDS):
+        texts += words if isinstance(words, list) else [None]
+    return all(isinstance(text, str) for text in texts) and all(isinstance(one, dict) for one in given(*_TABLES))
 
 
 def _blobs(sources: tuple[Own | Borrowed, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:

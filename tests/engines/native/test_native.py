@@ -6,12 +6,14 @@ import io
 import os
 import tarfile
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import buildpush
 from buildpush.engines.native import Native, machine
 from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
 from buildpush.events import Note
@@ -325,6 +327,54 @@ def test_several_platforms_make_an_index(folder):
         assert b'"variant":"v7"' in index.images[1].config
 
 
+@pytest.mark.parametrize("flag", ["--platform=$BUILDPLATFORM", "--platform=linux/s390x"])
+def test_scratch_is_for_the_target_whatever_from_says(folder, flag):
+    folder.dockerfile(f"FROM {flag} scratch\nLABEL a=b\n")
+    with folder.built(platforms=(Platform("linux", "arm64"),)) as image:
+        assert (image.platform.architecture, folder.config_of(image)["architecture"]) == ("arm64", "arm64")
+
+
+@pytest.mark.parametrize("name", ["s", "0"])
+def test_a_trigger_may_copy_from_a_stage_that_nothing_else_needs(folder, name):
+    folder.write("a")
+    text = f"FROM scratch AS s\nCOPY a /b\nFROM scratch AS base\nONBUILD COPY --from={name} /b /c\nFROM base\n"
+    assert folder.tree(text).keys() == {"c"}
+
+
+MALFORMED = [
+    b"[]",
+    b'{"config": "x"}',
+    b'{"config": [1]}',
+    b'{"config": {"Env": "A=b"}}',
+    b'{"config": {"Env": [1]}}',
+    b'{"config": {"OnBuild": [null]}}',
+    b'{"config": {"Labels": ["a"]}}',
+    b'{"config": {"Labels": {"a": 1}}}',
+    b'{"config": {"Volumes": "/x"}}',
+    b'{"config": {"User": 7}}',
+    b'{"history": {"created_by": "x"}}',
+]
+
+
+@pytest.mark.parametrize("config", MALFORMED)
+def test_a_base_image_with_a_configuration_that_is_none_is_refused(folder, make_base, config):
+    folder.bases["a.test/base:1"] = replace(make_base({}), config=config)
+    text = "FROM a.test/base:1\nENV A=b\nLABEL c=d\nVOLUME /e\nEXPOSE 1\nWORKDIR f\n"
+    assert "configuration of the base image" in str(refused(folder, text, BuildError))
+
+
+def test_a_layer_of_a_base_image_with_a_time_that_is_none_is_refused(folder, make_base):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("x")
+        member.pax_headers = {"mtime": "inf"}
+        tar.addfile(member)
+    base = make_base({})
+    folder.bases["a.test/base:1"] = replace(base, blobs=lambda _wanted: [(0, io.BytesIO(buffer.getvalue()))])
+    folder.write("a")
+    assert "cannot be read" in str(refused(folder, "FROM a.test/base:1\nCOPY a /x/\n", BuildError))
+
+
 def test_triggers_of_a_base_image_are_done(folder, make_base):
     folder.write("a", "1")
     folder.bases["base.test/b:1"] = make_base({}, OnBuild=["COPY a /t", "LABEL x=y"])
@@ -336,6 +386,14 @@ def test_triggers_of_a_base_image_are_done(folder, make_base):
 def test_a_trigger_may_hold_the_text_of_a_file(folder, make_base):
     folder.bases["base.test/b:1"] = make_base({}, OnBuild=["COPY <<E /t\nhello\nE"])
     assert folder.tree("FROM base.test/b:1\n")["t"].text == "hello\n"
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x?planted", "https://a:b/x?planted"])
+def test_an_address_that_is_none_is_an_error_with_its_line(folder, address):
+    error = refused(folder, f"FROM scratch\nADD {address} /x/\n")
+    assert (error.where, "is no address" in str(error), "planted" in str(error)) == ("Dockerfile:2", True, False)
+    with suppress(BuildPushError):
+        buildpush.check(cwd=folder.root, env={"HOME": "/"}, repo="a.test/b/c", engine="native")
 
 
 @pytest.mark.sandbox
@@ -430,6 +488,7 @@ def test_an_archive_with_a_device_is_refused(folder):
         ("VOLUME $nope", "empty path"),
         ('COPY ["a", "/\\u0000"]', "NUL"),
         ("FROM --platform=what scratch", "platform"),
+        ("FROM --platform=$NOBODY scratch", "blank"),
         ("FROM No/Such", "repository path"),
     ],
 )
@@ -695,6 +754,13 @@ def test_a_context_that_is_no_folder_is_an_error(folder):
     folder.dockerfile("FROM scratch\nCOPY a /a\n")
     with pytest.raises(ContextError), folder.engine().build(folder.request(context=folder.root / "nope")):
         pass
+
+
+def test_a_foreign_syntax_can_be_checked(folder):
+    folder.dockerfile("# syntax=example.com/x\nFROM scratch\n")
+    with pytest.raises(DockerfileError) as caught:
+        buildpush.check(cwd=folder.root, env={"HOME": "/"}, repo="a.test/b/c", engine="native")
+    assert caught.value.where == "Dockerfile:1"
 
 
 def test_a_foreign_syntax_is_left_to_others(folder):
