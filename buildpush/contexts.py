@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 from buildpush.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.tar import plain, unreadable
+from buildpush.locks import temporary
 from buildpush.places import Place
 
 STDIN: Final = "-"
@@ -63,8 +63,8 @@ def fetched(
         SettingsError: the address holds a password, or cannot be understood.
         ContextError: it cannot be fetched, or is no tar.
     """
-    with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=scratch) as name:
-        root = Path(name).resolve()
+    with temporary(scratch) as made:
+        root = made.resolve()
         (root / "context").mkdir()
         if is_git(context):
             yield _cloned(context, root, place)

@@ -1,8 +1,9 @@
-"""Folders that only one at a time may change: among threads, and among processes of this machine."""
+"""Folders that are somebody's: changed by one at a time, or temporary; among threads, and processes of this machine."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,26 @@ def locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator
         yield _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = True) -> Iterator[Path]:
+    """Give a folder for this process's user only, which is gone afterwards.
+
+    A later run sweeps what a killed one left: the name carries our number, and we hold a lock while we use the folder,
+    because in another container there may be another process of our number, or none.
+
+    Args:
+        parent: where it lies; among the system's temporary folders by default.
+        what: more of its name.
+        tidy: whether it is an error if something in it cannot be removed.
+    """
+    prefix = f"buildpush-{os.getpid()}-{what}"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=not tidy) as name,
+        locked(Path(name), shared=True),
+    ):
+        yield Path(name)
 
 
 def _taken(descriptor: int, how: int) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from buildpush.errors import SettingsError
+from buildpush.locks import locked
 from buildpush.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
@@ -86,9 +87,7 @@ class State:
     def sweep(self) -> list[Path]:
         """Remove the temporary folders of processes that are gone, and return them."""
         left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
-        return left
+        return [path for path in left if _swept(path)]
 
     def clear(self) -> None:
         """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
@@ -140,6 +139,15 @@ def _left_behind(path: Path) -> bool:
     except OSError:
         return False
     return match is not None and ours and not alive(int(match[1]))
+
+
+def _swept(path: Path) -> bool:
+    """Remove *path*, unless a process holds it that we do not see: one in another container."""
+    with suppress(OSError), locked(path, wait=False) as free:
+        if free:
+            shutil.rmtree(path, ignore_errors=True)
+        return free
+    return False
 
 
 def alive(process: int) -> bool:

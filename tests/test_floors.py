@@ -47,7 +47,9 @@ FLOORS = {
 }
 
 # The sandbox stands beside the house: it never imports the client side, and only these start it.
-BESIDE = {"sandbox": {"may import": {"errors", "secrets", "events", "images"}, "started by": {"cli", "notebooks"}}}
+BESIDE = {
+    "sandbox": {"may import": {"errors", "secrets", "events", "images", "locks"}, "started by": {"cli", "notebooks"}}
+}
 
 DOORS = {
     "subprocess": {"places.here"},

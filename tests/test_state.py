@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.errors import SettingsError
+from buildpush.locks import locked, temporary
 from buildpush.secrets import Secret
 from buildpush.settings.counter import Counter
 from buildpush.state import State, is_at_work, process_mark, write_private
@@ -30,6 +31,24 @@ def test_the_sweep_removes_what_a_dead_process_left_and_nothing_else(state):
     assert not dead.exists()
     assert mine.exists()
     assert other.exists()
+
+
+def test_the_sweep_leaves_alone_what_a_process_holds_that_is_not_seen(state):
+    """In another container, a process may have any number."""
+    unseen = state.scratch / "buildpush-999999999-abc"
+    unseen.mkdir()
+    with locked(unseen, shared=True):
+        assert state.sweep() == []
+    assert unseen.exists()
+    assert state.sweep() == [unseen]
+
+
+def test_a_temporary_folder_is_held_as_long_as_it_is_used(state):
+    with temporary(state.scratch) as folder:
+        gone = folder.rename(state.scratch / "buildpush-999999999-abc")
+        assert state.sweep() == []
+        gone.rename(folder)
+    assert not folder.exists()
 
 
 def test_a_record_is_private_and_holds_no_secret(state):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from buildpush.events import Log, Sink, ignore
 from buildpush.images.advice import HEREDOCS, RUN_INTO_VOLUMES
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
+from buildpush.locks import temporary
 from buildpush.places import FILES, Command, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.secrets import redact
@@ -122,9 +122,8 @@ class Buildah:
         """
         buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
-        prefix = f"buildpush-{os.getpid()}-"
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=self._scratch, ignore_cleanup_errors=True) as name:
-            build = _Build(self._around, request, credentials, Path(name))
+        with temporary(self._scratch, tidy=False) as folder:
+            build = _Build(self._around, request, credentials, folder)
             try:
                 yield build.image()
             finally:

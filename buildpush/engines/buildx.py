@@ -6,8 +6,6 @@ driver docker of Docker 26.1 and the driver remote of BuildKit 0.34.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +22,7 @@ from buildpush.engines.program import Builder, Program, Surroundings, into
 from buildpush.errors import EngineMissingError
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import BuildRequest, Image, Index
+from buildpush.locks import temporary
 from buildpush.places import Command, Place
 from buildpush.registry.memory import Memory
 
@@ -153,5 +152,5 @@ class Buildx:
                 yield image
             return
         credentials = base_credentials(request, self._find)
-        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as folder:
-            yield program.into_layout(request, credentials, Path(folder))
+        with temporary(self._scratch) as folder:
+            yield program.into_layout(request, credentials, folder)

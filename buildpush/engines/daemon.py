@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from buildpush.images.references import Digest, Reference
 from buildpush.images.saving import docker_archive
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
 from buildpush.images.tar import Reader
+from buildpush.locks import temporary
 from buildpush.registry.memory import Memory
 from buildpush.secrets import redact
 
@@ -205,9 +204,8 @@ class Daemon:
     @contextmanager
     def _saved(self, export: _Export) -> Iterator[Image]:
         """Give an image of a Docker whose export does not say which layer is which before its end."""
-        # Named so that a later run sweeps it, should this one be killed.
-        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self.scratch) as folder:
-            path = Path(folder, "image.tar")
+        with temporary(self.scratch) as folder:
+            path = folder / "image.tar"
             try:
                 with path.open("wb") as file:
                     for piece in self.pieces(export):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from buildpush.images.advice import HEREDOCS, MOUNTS, RUN_INTO_VOLUMES
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.images.references import Reference
+from buildpush.locks import temporary
 from buildpush.places import Command, Place
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
@@ -112,9 +112,7 @@ class Docker:
         """
         buildkit.check_there(self.missing())
         credentials = base_credentials(request, self._find)
-        prefix = f"buildpush-{os.getpid()}-"
-        with self._client() as client, tempfile.TemporaryDirectory(prefix=prefix, dir=self._scratch) as name:
-            folder = Path(name)
+        with self._client() as client, temporary(self._scratch) as folder:
             program = self._buildx()
             with Build(self._around, client, request, credentials, folder).done(program) as image:
                 yield image

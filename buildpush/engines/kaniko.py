@@ -9,8 +9,6 @@ Source: osscontainertools/kaniko, README.md, "Additional Flags", and cmd/executo
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +28,7 @@ from buildpush.images.advice import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VO
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.images.stages import global_arguments, needed
+from buildpush.locks import temporary
 from buildpush.places import FILES, Command, Content, Place
 from buildpush.registry.auth import Credential
 
@@ -165,8 +164,8 @@ class Kaniko:
         credentials = base_credentials(request, self._find)
         if request.created is not None:
             self._around.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
-        with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch) as name:
-            yield _Build(self._around, request, credentials, Path(name)).image()
+        with temporary(self._scratch) as folder:
+            yield _Build(self._around, request, credentials, folder).image()
 
 
 class _Build:

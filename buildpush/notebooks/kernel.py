@@ -27,6 +27,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
+from buildpush.locks import temporary
 from buildpush.errors import BuildPushError
 from buildpush.events import Finished, Log, Sink, Started
 from buildpush.notebooks import mistakes
@@ -195,11 +196,8 @@ class Run:
             @classmethod
             def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> None:
                 run.executed = nb_man.nb
-                # With the process in its name, a later run sweeps it should this one be killed.
-                name = f"buildpush-{os.getpid()}-"
-                where = _folder_for_sockets()
-                with tempfile.TemporaryDirectory(prefix=name, dir=where, ignore_cleanup_errors=True) as folder:
-                    client = run.client(nb_man, kernel_name, folder)
+                with temporary(_folder_for_sockets(), tidy=False) as folder:
+                    client = run.client(nb_man, kernel_name, str(folder))
                     try:
                         client.execute()
                     finally:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.locks import temporary
 from buildpush.places.place import FILES, Content, Ran, Show
 from buildpush.secrets import Secret, is_known, redact
 
@@ -69,11 +69,10 @@ def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[
     if not files:
         yield ""
         return
-    # The folder is made 0700, and carries our process, by which a later run knows what a killed one left behind.
-    with tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=root) as folder:
+    with temporary(root) as folder:
         for name, content in files.items():
-            _write_private(Path(folder, name), content)
-        yield folder
+            _write_private(folder / name, content)
+        yield str(folder)
 
 
 def _write_private(path: Path, content: Content) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildpush.errors import SettingsError
 from buildpush.images.references import Digest
+from buildpush.locks import temporary
 from buildpush.sandbox import layout
 from buildpush.sandbox.accounts import RIGHTS, Accounts, NewAccount
 from buildpush.sandbox.faults import Fault, Faults
@@ -119,9 +118,9 @@ class Sandbox:
     def _folder(self) -> Path:
         if self._data is not None:
             return self._data
-        folder = tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-sandbox-")
-        self._stops.append(lambda: shutil.rmtree(folder, ignore_errors=True))
-        return Path(folder)
+        kept = ExitStack()
+        self._stops.append(kept.close)
+        return kept.enter_context(temporary(what="sandbox-", tidy=False))
 
     def close(self) -> None:
         """Stop answering and free everything; a second call does nothing."""

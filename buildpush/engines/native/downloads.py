@@ -6,10 +6,9 @@ Source: Dockerfile reference, "ADD <url>"; names, modes and times as BuildKit gi
 from __future__ import annotations
 
 import hashlib
-import os
 import posixpath
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +20,7 @@ from buildpush.http import shown
 from buildpush.images.addresses import is_legible, told
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
+from buildpush.locks import temporary
 
 # Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
 Fetch = Callable[[str, Path], int]
@@ -51,7 +51,8 @@ class Downloads:
         self._fetch = fetch
         self._sink = sink
         self._scratch = scratch
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._kept = ExitStack()
+        self._folder: Path | None = None
         self._seen: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
@@ -60,8 +61,7 @@ class Downloads:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._folder:
-            self._folder.cleanup()
+        self._kept.close()
 
     def file(self, url: str, checksum: str | None) -> Entry:
         """Return what is at *url* as a file of the name that the address ends in.
@@ -83,8 +83,8 @@ class Downloads:
 
     def _fetched(self, url: str) -> Entry:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix=f"buildpush-{os.getpid()}-", dir=self._scratch)
-        path = Path(self._folder.name) / str(len(self._seen))
+            self._folder = self._kept.enter_context(temporary(self._scratch))
+        path = self._folder / str(len(self._seen))
         modified = self._fetch(url, path)
         found = path.stat()
         content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
