@@ -139,7 +139,9 @@ def _build_and_push(
     story = progress.story
     if order.source:
         with opened(_location(order.source), connection.reach, _only(order.platforms)) as found:
-            progress.pushed = _push(as_wished(found, _asked(order), story), order, connection, story)
+            wished = as_wished(found, _asked(order), story)
+            _refuse_notes(story, strict=strict)
+            progress.pushed = _push(wished, order, connection, story)
         return
     if order.request is None or engine is None:
         progress.pushed = receipt(order.references[0], connection.registry)

@@ -12,6 +12,7 @@ import pytest
 
 import buildpush
 from buildpush.errors import BuildPushError, PushError, SettingsError, StrictError
+from buildpush.events import Note
 from buildpush.images.archives import open_docker_archive
 
 sandbox = pytest.mark.sandbox
@@ -64,6 +65,48 @@ def test_a_build_alone_writes_the_tar_too_and_has_no_other_place(place, box):
     assert (result.output, (place / "made.tar").exists()) == (f"docker-archive:{place / 'made.tar'}", True)
     with pytest.raises(SettingsError, match="both say where"):
         buildpush.build(tar_path="made.tar", output="oci:out")
+
+
+@sandbox
+def test_a_tar_in_the_context_is_no_part_of_it(place, box, monkeypatch):
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    monkeypatch.setenv("PLUGIN_TAR_PATH", "made.tar")
+    events = []
+    first, second = (buildpush.run(sink=events.append) for _ in range(2))
+    assert first.pushed.layers[0].diff_id == second.pushed.layers[0].diff_id
+    assert any("name it in .dockerignore" in str(event) for event in events if isinstance(event, Note))
+    (place / ".dockerignore").write_text("*.tar\n")
+    events.clear()
+    buildpush.run(sink=events.append)
+    assert not any(".dockerignore" in str(event) for event in events if isinstance(event, Note))
+
+
+@sandbox
+def test_a_link_stays_where_the_tar_is_written_to_the_file_it_names(place, box):
+    (place / "elsewhere").mkdir()
+    (place / "made.tar").symlink_to("elsewhere/real.tar")
+    buildpush.build(tar_path="made.tar")
+    assert ((place / "made.tar").is_symlink(), (place / "elsewhere/real.tar").is_file()) == (True, True)
+
+
+@sandbox
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_no_archive_takes_the_place_of_a_pipe(place, box, form):
+    os.mkfifo("pipe")
+    with pytest.raises(SettingsError, match="an archive is a file"):
+        buildpush.build(output=f"{form}:pipe")
+    assert Path("pipe").is_fifo()
+
+
+@sandbox
+def test_strict_refuses_a_note_on_what_is_pushed_before_the_push(place, box, monkeypatch):
+    archive(place, "oci-archive")
+    monkeypatch.setenv("PLUGIN_PUSH_ONLY", "true")
+    monkeypatch.setenv("PLUGIN_SOURCE_TAR_PATH", "image.tar")
+    monkeypatch.delenv("PLUGIN_ENGINE")  # of which there is a note as well
+    with pytest.raises(StrictError, match="written anew"):
+        buildpush.run(compression="zstd", strict=True)
+    assert box.tags("docker-local/app") == []
 
 
 @sandbox
@@ -130,6 +173,8 @@ def index_of(path: Path) -> dict:
         ),
         ({"PLUGIN_TAR_PATH": "."}, "is a folder", "tar_path"),
         ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a folder that is not there", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "Dockerfile"}, "is the Dockerfile", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "/dev/null"}, "is a device", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x.tar", "PLUGIN_PLATFORMS": "linux/amd64,linux/arm64"}, "one platform", "tar_path"),
     ],
 )

@@ -10,7 +10,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildpush.errors import ContextError
@@ -62,6 +62,10 @@ class Ignore:
             if pattern.keeps == (decided is not None) and any(map(pattern.matches.match, ways)):
                 decided = None if pattern.keeps else pattern
         return decided
+
+    def without(self, path: str) -> Ignore:
+        """Return what leaves *path* out as well, whatever the file says."""
+        return replace(self, patterns=(*self.patterns, Pattern(path, 0, False, re.compile(re.escape(path) + r"\Z"))))
 
     def hides(self, path: str) -> bool:
         """Return whether *path* is left out."""

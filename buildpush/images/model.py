@@ -167,6 +167,7 @@ class BuildRequest:
         mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
         optimize: whether cheaper snapshots of the file system will do.
         container: what the engine's own container may, if it starts one.
+        archive: absolute file that the image is going to be written to.
     """
 
     context: Path
@@ -191,6 +192,7 @@ class BuildRequest:
     mirror: str = ""
     optimize: bool = False
     container: StepContainer = StepContainer()
+    archive: Path | None = None
 
 
 Fate = Literal["sent", "mounted", "exists"]

@@ -408,7 +408,11 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    """Give a new file that takes the place of *path* when all went well."""
+    """Give a new file that takes the place of *path*, or of the file that a link there names, when all went well."""
+    path = Path(os.path.realpath(path))
+    if os.path.lexists(path) and not path.is_file():
+        message = f"{path} cannot be written: it is a device, a pipe, a socket or a folder"
+        raise BuildError(message, hint="name a file")
     with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             yield file

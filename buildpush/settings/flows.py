@@ -6,12 +6,15 @@ Source: drone-docker and drone-kaniko, ``PLUGIN_PUSH_ONLY``, ``PLUGIN_SOURCE_IMA
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.errors import BadNameError, SettingsError
+from buildpush.images import dockerignore
+from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
 from buildpush.settings.declare import said, settings_of
 from buildpush.settings.model import BuildAndPush
@@ -108,12 +111,31 @@ def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     """
     if not settings.tar_path:
         return None
-    path = cwd / settings.tar_path
-    if path.is_dir() or not path.parent.is_dir():
-        state = "is a folder" if path.is_dir() else "lies in a folder that is not there"
+    path = Path(os.path.realpath(cwd / settings.tar_path))
+    if state := _unfit(path, Path(os.path.realpath(cwd / settings.dockerfile))):
         message = f"the archive {settings.tar_path!r} {state}"
         raise fail(message, "tar_path", f"it counts from the working folder {cwd}")
     if len(settings.platforms) > 1:
         message = "a Docker archive holds the image of one platform, and platforms names several"
         raise fail(message, "tar_path", "use build --output oci-archive:FILE")
     return path
+
+
+def _unfit(path: Path, dockerfile: Path) -> str:
+    """Return why no archive can be written to *path*, or nothing."""
+    if path == dockerfile:
+        return "is the Dockerfile"
+    if path.is_dir():
+        return "is a folder"
+    if os.path.lexists(path) and not path.is_file():
+        return "is a device, a pipe or a socket"
+    return "" if path.parent.is_dir() else "lies in a folder that is not there"
+
+
+def notes_on(request: BuildRequest | None) -> Iterator[str]:
+    """Yield what to know of an archive that is written into the context that it is built from."""
+    if request is None or request.archive is None or not request.archive.is_relative_to(request.context):
+        return
+    name = request.archive.relative_to(request.context)
+    if not dockerignore.read(request.context, request.dockerfile).hides(name.as_posix()):
+        yield f"the archive {name} lies in the context: name it in .dockerignore, or a later build may copy it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -237,7 +237,8 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
     logins = _logins(settings, push_login, work)
     artifactory, build = _build_info(settings, repository, connector, push_login, work)
     source, notes = flows.existing(settings, references, work.cwd, work.fail)
-    request = _request(settings, references, work) if source is None else None
+    tar = flows.tar_of(settings, work.cwd, work.fail)
+    request = replace(_request(settings, references, work), archive=tar) if source is None else None
     _refuse_readable(settings, work)
     return Resolved(
         kind="build",
@@ -245,7 +246,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         references=references,
         request=request,
         source=source,
-        tar=flows.tar_of(settings, work.cwd, work.fail),
+        tar=tar,
         credentials=logins,
         artifactory=artifactory,
         build=build,
@@ -260,6 +261,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         kaniko_image=settings.kaniko_image,
         notes=(
             *notes,
+            *flows.notes_on(request),
             *_resource_notes(settings, work),
             *(note for entry in _used(settings, work) for note in entry.notes),
         ),

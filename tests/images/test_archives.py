@@ -165,7 +165,7 @@ def test_a_full_disk_is_said_so(tmp_path):
     for write in (write_layout, write_docker_archive):
         one = image(FIRST)
         with pytest.raises(BuildError, match="No space left") as caught:
-            write(Image(one.config, one.layers, full), tmp_path / "x")
+            write(Image(one.config, one.layers, full), tmp_path / write.__name__)
         assert "free some space" in caught.value.hint
     assert [path.name for path in tmp_path.rglob("tmp*")] == []
 
@@ -422,9 +422,9 @@ def test_a_source_that_gives_too_little_is_refused(tmp_path):
 
     for write in (write_layout, write_oci_archive, write_docker_archive):
         with pytest.raises(DigestError, match="gave no layer 2"):
-            write(lacking, tmp_path / "out")
+            write(lacking, tmp_path / write.__name__)
     with pytest.raises(DigestError, match="gave more"):
-        write_docker_archive(short, tmp_path / "out")
+        write_docker_archive(short, tmp_path / "short")
 
 
 def test_an_archive_is_streamed_where_sizes_are_known(tmp_path):

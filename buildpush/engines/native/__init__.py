@@ -114,7 +114,10 @@ def _context(request: BuildRequest) -> Context:
     if not request.context.is_dir():
         message = f"the context {request.context} is not a folder"
         raise ContextError(message, hint="set 'context' to a folder", setting="context")
-    return Context(request.context, dockerignore.read(request.context, request.dockerfile), request.created)
+    ignore = dockerignore.read(request.context, request.dockerfile)
+    if request.archive and request.archive.is_relative_to(request.context):  # written while layers are still read
+        ignore = ignore.without(request.archive.relative_to(request.context).as_posix())
+    return Context(request.context, ignore, request.created)
 
 
 def _refuse(file: dockerfile.Dockerfile, request: BuildRequest) -> None:

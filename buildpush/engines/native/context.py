@@ -211,6 +211,8 @@ class Context:
         pattern = self.ignore.by(path)
         message = f"{source} is in the context, but {self.ignore.path} hides it"
         hint = f"line {pattern.line}, {pattern.text!r}, matches it; add a line !{path} below" if pattern else None
+        if pattern and not pattern.line:
+            message, hint = f"{source} is what this build writes", "write the archive elsewhere"
         raise ContextError(message, hint=hint, setting="context")
 
     def _not_there(self, source: str, path: str) -> NoReturn:
