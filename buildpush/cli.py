@@ -401,6 +401,9 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
         click.echo(digests[-1])
     elif digest_file and digests:
         _write(Path(digest_file), digests[-1] + "\n", "w")
+    elif digest_file and results:
+        name = "the digest" if digest_file == _STDOUT else digest_file
+        _say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
@@ -423,10 +426,12 @@ def _check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 
 def _check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
-    """Refuse, before anything is done, receipts that could not be written."""
+    """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
     for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
         if path != _STDOUT:
             _check_writable(Path(path))
+    if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
+        Path(digest_file).resolve().unlink()
 
 
 def _check_writable(path: Path) -> None:
@@ -565,8 +570,6 @@ def _moved(act: Act, options: dict[str, Any]) -> None:
         reported = _reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
         with reported as achieved, _shown(session) as session:
             achieved.append(act(Wishes(**options), session))
-    if digest_file and not achieved[0].digest:
-        _say("note", f"{digest_file} is not written: where the image is now, there are no manifests and no digests")
 
 
 @command("Publish a saved build-info, or show a published one.")

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from buildpush import engines
 from buildpush.connection import Connection, connect
+from buildpush.contexts import STDIN
 from buildpush.engines import Engine
 from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError
 from buildpush.events import Decision, Note
@@ -404,17 +405,27 @@ def _logged(progress: _Progress, around: Surroundings) -> Iterator[None]:
         progress.story(Note(f"the engine's log is not kept: {error}"))
         yield
         return
-    with log:
-        progress.story.log = log
-        try:
-            yield
-        except BuildError as error:
-            if type(error) is not BuildError or not log.tell():  # the others name a line of the Dockerfile, or a file
-                raise
+    progress.story.log = log
+    try:
+        yield
+    except BuildError as error:
+        kept = _closed(log, progress.story) and path.stat().st_size
+        if type(error) is BuildError and kept:  # the others name a line of the Dockerfile, or a file
             error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {path}"]))
-            raise
-        finally:
-            progress.story.log = None
+        raise
+    finally:
+        _closed(log, progress.story)
+
+
+def _closed(log: TextIO, story: Story) -> bool:
+    """Close the log, and return whether all of it is kept; a full disk shows only now."""
+    whole, story.log = story.log is log or log.closed, None
+    try:
+        log.close()
+    except OSError as error:
+        story(Note(f"the engine's log is not kept: {error.strerror or error}"))
+        return False
+    return whole
 
 
 @contextmanager
@@ -453,6 +464,10 @@ def _announce(loaded: Loaded, session: Session, *, strict: bool) -> None:
         session.sink(Note(note))
     if strict and loaded.notes:
         raise StrictError(loaded.notes[0], hint="mend it, or run without --strict")
+    piped = [step for step in loaded.steps if "context" in step.settings and step.settings["context"].value == STDIN]
+    if len(piped) > 1:
+        message = f"{len(piped)} steps have standard input for their context, which can be read once"
+        raise SettingsError(message, hint="choose one with --step", setting="context", where=piped[1].where)
 
 
 def _refuse_notes(story: Story, *, strict: bool) -> None:

@@ -126,10 +126,18 @@ class Story:
                 case Traffic():
                     self.traffic = event
                 case Log(line) if self.log:
-                    self.log.write(redact(line) + "\n")
+                    self._write(line)
                 case _:
                     pass
             self._sink(event)
+
+    def _write(self, line: str) -> None:
+        """Keep a line of the engine's; the build goes on where that is not possible, such as on a full disk."""
+        try:
+            print(redact(line), file=self.log)
+        except OSError as error:
+            self.log = None
+            self(Note(f"the engine's log is not kept: {error.strerror or error}"))
 
     @contextmanager
     def phase(self, name: str, about: str = "") -> Iterator[None]:

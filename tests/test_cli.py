@@ -244,6 +244,21 @@ def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch)
     assert f"digest={digest}\n" in (project.folder / "output").read_text()
 
 
+def test_the_digest_of_an_earlier_run_does_not_stay(project, capsys):
+    (project.folder / "digest.txt").write_text("sha256:stale\n")
+    project.write("step.yml", STEP.replace('PLUGIN_PUBLISH_BUILD_INFO: "yes"', 'PLUGIN_NO_PUSH: "true"'))
+    assert project.run("--digest-file", "digest.txt") == 0
+    assert not (project.folder / "digest.txt").exists()
+    assert "digest.txt is not written" in capsys.readouterr().err
+
+
+def test_two_steps_cannot_both_have_standard_input(project, capsys):
+    item = "- " + STEP.replace("\n", "\n  ").rstrip(" ")
+    project.write("step.yml", f"steps:\n{item}{item.replace('identifier: push', 'identifier: again')}")
+    assert project.run("--context", "-") == 2
+    assert "which can be read once" in capsys.readouterr().err
+
+
 def test_a_dash_as_digest_file_leaves_the_digest_alone_on_stdout(project, capsys):
     assert project.run("--digest-file", "-") == 0
     shown = capsys.readouterr()

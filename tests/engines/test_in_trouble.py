@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,8 @@ import pytest
 import buildpush
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.docker import Docker
-from buildpush.errors import BuildError
-from buildpush.events import Log
+from buildpush.errors import BuildError, ContextError
+from buildpush.events import Log, Note
 from buildpush.places import Here
 
 pytestmark = pytest.mark.engines
@@ -69,6 +69,25 @@ def small_disk(path: Path, size: str):
         yield path
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("line", ["COPY a /a", "COPY nothing /a"])
+def test_a_log_that_a_full_disk_cannot_keep_costs_no_build_and_hides_no_error(folder, tmp_path, monkeypatch, line):
+    folder.write("a")
+    folder.dockerfile(f"FROM scratch\n{line}\n")
+    events = []
+    order = {"cwd": folder.root, "engine": "native", "sink": events.append}
+    with small_disk(tmp_path / "small", "1m") as disk:
+        monkeypatch.setenv("XDG_STATE_HOME", str(disk))
+        (disk / "buildpush/logs").mkdir(parents=True, mode=0o700)
+        with suppress(OSError), (disk / "full").open("wb") as file:
+            file.write(bytes(2_000_000))
+        if "nothing" in line:
+            with pytest.raises(ContextError, match="nothing is not in the context"):
+                buildpush.build(**order)
+        else:
+            buildpush.build(**order)
+    assert any("log is not kept: No space left" in str(event) for event in events if isinstance(event, Note))
 
 
 @pytest.mark.parametrize("name", ["docker", "buildah"])
