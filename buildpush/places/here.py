@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.locks import temporary
@@ -22,6 +23,8 @@ from buildpush.secrets import Secret, is_known, redact
 LONGEST_LINE = 16 * 1024
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 KEPT = 8 * 1024 * 1024
+MOST_HEARD = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
+_PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
 
 
@@ -134,6 +137,13 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
+def _joined(threads: Sequence[threading.Thread]) -> bool:
+    deadline = time.monotonic() + GRACE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
 class _Tail:
     """The last bytes of a stream."""
 
@@ -151,6 +161,51 @@ class _Tail:
         return b"".join(self._pieces).decode(errors="replace")
 
 
+class _Ear(io.RawIOBase):
+    """A stream that is taken from a pipe at once, whoever reads it later, however slowly.
+
+    Some programs, such as buildah, end without their last lines where nobody has taken those before.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._heard: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._change = threading.Condition()
+
+    def hear(self) -> None:
+        """Take what there is until the pipe ends; only who reads a pipe closes it, and what left the group holds it."""
+        with self._pipe:
+            while piece := os.read(self._pipe.fileno(), _PIECE):
+                with self._change:
+                    self._heard.append(piece)
+                    self._size += len(piece)
+                    self._change.notify()
+                    self._change.wait_for(lambda: self._size < MOST_HEARD)
+        with self._change:
+            self._ended = True
+            self._change.notify()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill *buffer* with what was heard; waits for it."""
+        with self._change:
+            self._change.wait_for(lambda: self._heard or self._ended)
+            if not self._heard:
+                return 0
+            piece = self._heard.popleft()
+            taken = min(len(piece), len(buffer))
+            buffer[:taken] = piece[:taken]
+            if taken < len(piece):
+                self._heard.appendleft(piece[taken:])
+            self._size -= taken
+            self._change.notify()
+        return taken
+
+
 class _Conversation:
     """Feeds a process and listens to both its outputs until it has ended."""
 
@@ -160,16 +215,19 @@ class _Conversation:
         self._one_line_at_a_time = threading.Lock()
         self._failure: Exception | None = None
         self._out, self._err = _Tail(), _Tail()
-        self._threads = [
-            threading.Thread(target=self._listen, args=(process.stdout, self._out), daemon=True),
-            threading.Thread(target=self._listen, args=(process.stderr, self._err), daemon=True),
+        self._taken = 0  # pieces of lines
+        ears = [_Ear(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
+        self._hearing = [threading.Thread(target=ear.hear, daemon=True) for ear in ears]
+        self._listening = [
+            threading.Thread(target=self._listen, args=(ear, kept), daemon=True)
+            for ear, kept in zip(ears, (self._out, self._err), strict=True)
         ]
         if stdin is not None:
-            self._threads.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
+            self._hearing.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
 
     def finish(self, name: str, timeout: float | None) -> Ran:
         """Return what the process left; raise when it took longer than *timeout* seconds."""
-        for thread in self._threads:
+        for thread in (*self._hearing, *self._listening):
             thread.start()
         try:
             status = self._process.wait(timeout)
@@ -178,6 +236,7 @@ class _Conversation:
             message = f"{name} took longer than {timeout:g} seconds and was ended"
             raise TimeOutError(message, setting="timeout") from error
         except BaseException:
+            self._stream = None  # nobody waits for what is still to be shown
             _end(self._process)
             raise
         finally:
@@ -188,14 +247,15 @@ class _Conversation:
 
     def _drain(self) -> None:
         # Something the program left running may hold the pipes open for ever; it belongs to the group.
-        deadline = time.monotonic() + GRACE_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in self._threads):
+        if not _joined(self._hearing):
             _signal(self._process, signal.SIGKILL)
-            deadline = time.monotonic() + GRACE_SECONDS
-            for thread in self._threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
+            _joined(self._hearing)
+        # What was heard is shown to its end, for as long as somebody takes it.
+        for thread in self._listening:
+            before = -1
+            while thread.is_alive() and before != self._taken:
+                before = self._taken
+                thread.join(GRACE_SECONDS)
 
     def _feed(self, content: bytes) -> None:
         pipe = self._process.stdin
@@ -205,15 +265,15 @@ class _Conversation:
         with contextlib.suppress(OSError), pipe:
             pipe.write(content)
 
-    def _listen(self, pipe: IO[bytes], kept: _Tail) -> None:
+    def _listen(self, ear: _Ear, kept: _Tail) -> None:
         begins = True
-        # Only who reads a pipe closes it: closing waits for the reader, and what left the group may hold it open.
-        with pipe:
-            while piece := pipe.readline(LONGEST_LINE):
-                kept.add(piece)
-                if begins:
-                    self._show(piece)
-                begins = piece.endswith(b"\n")
+        lines = io.BufferedReader(ear, _PIECE)
+        while piece := lines.readline(LONGEST_LINE):
+            kept.add(piece)
+            self._taken += 1
+            if begins:
+                self._show(piece)
+            begins = piece.endswith(b"\n")
 
     def _show(self, piece: bytes) -> None:
         if self._stream is None:

@@ -79,6 +79,35 @@ def test_lines_are_streamed_with_secrets_hidden():
 
 
 @programs
+def test_a_program_that_waits_for_no_reader_is_heard_although_lines_are_shown_slowly():
+    """Buildah ends without the last lines of a RUN where nobody has taken those before."""
+    code = (
+        "import os, time\nos.set_blocking(1, False)\n"
+        "for number in range(40): os.write(1, b'x' * 9999 + b'\\n'); time.sleep(0.005)\n"
+    )
+    shown: list[int] = []
+
+    def show(line: str) -> None:
+        time.sleep(0 if shown else 1)
+        shown.append(len(line))
+
+    assert (Here(HERE).run(python(code), stream=show).status, shown) == (0, [9999] * 40)
+
+
+@programs
+def test_what_was_heard_is_shown_to_its_end(monkeypatch):
+    monkeypatch.setattr("buildpush.places.here.GRACE_SECONDS", 0.2)
+    shown: list[str] = []
+
+    def show(line: str) -> None:
+        time.sleep(0.02)
+        shown.append(line)
+
+    Here(HERE).run(python("print('x\\n' * 50)"), stream=show)
+    assert shown.count("x") == 50
+
+
+@programs
 def test_a_line_without_end_is_cut_for_the_eye_and_kept_whole():
     lines: list[str] = []
     ran = Here(HERE).run(python("print('x' * 100_000)"), stream=lines.append)
