@@ -342,6 +342,8 @@ class _Reader:
             elif not equals:
                 raise self.error(line, f"flag --{flag} of {name} needs a value")
             found[flag] = f"{found[flag]}\n{value}" if flag in found else value
+        if found.get("from") == "":  # as BuildKit: from nothing is from the context
+            del found["from"]
         return found
 
     def switch(self, word: str, line: int) -> str:

@@ -15,7 +15,7 @@ from buildpush.engines.native import modes
 from buildpush.engines.native.addition import Addition, Looks, Tree
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads
-from buildpush.engines.native.files import Files
+from buildpush.engines.native.files import Files, rooted
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import excluding
 from buildpush.errors import BuildPushError, ContextError, DockerfileError
@@ -137,11 +137,11 @@ def _looks(scene: Scene, instruction: Instruction, created: int | None) -> tuple
         shown += f" --chown={name}"
     if "chmod" in instruction.flags:
         text = scene.expand(instruction.flags["chmod"], instruction.line)
-        mode = modes.read(text)
-        if mode is None:
+        mode = modes.read(text) if text else None
+        if text and mode is None:
             hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
             raise scene.error(instruction.line, f"--chmod={text[:40]} is not a mode", hint)
-        shown += f" --chmod={text}"
+        shown += f" --chmod={text}" if text else ""
     return Looks(owner, mode, created), shown
 
 
@@ -183,9 +183,10 @@ class _Copy:
         self.checksum = _checksum(scene, instruction, names)
         origin, line = instruction.flags.get("from"), instruction.line
         self.tree = sources.context if origin is None else sources.find_tree(origin, line)
+        # As BuildKit, which replaces no variables here, and knows no path that begins with a slash.
         patterns = instruction.flags.get("exclude", "").splitlines()
         with _located(scene, line):
-            self.chosen = excluding(scene.expand(text, line) for text in patterns)
+            self.chosen = excluding(text for text in patterns if not text.startswith("/"))
 
     def put(self, source: str) -> None:
         """Bring one source to the destination."""
@@ -205,7 +206,10 @@ class _Copy:
     def _write(self, heredoc: Heredoc) -> None:
         line, when = self.instruction.line, self.sources.context.created or 0
         text = _expanded(self.scene, heredoc.text, line) if heredoc.expand else heredoc.text
-        self.addition.file(heredoc.name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
+        name = rooted(heredoc.name)
+        if "/" in name:
+            raise self.scene.error(line, f"the heredoc {heredoc.name} names a folder, and there is none")
+        self.addition.file(name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
 
     def _add(self, source: str) -> None:
         if is_git(source):  # a variable has hidden it until now

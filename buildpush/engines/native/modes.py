@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
-_OCTAL: Final = re.compile(r"0?[0-7]{1,4}\Z")
+_OCTAL: Final = re.compile(r"0*[0-7]{1,4}\Z")
 _CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
 _ACTION: Final = re.compile(r"([-+=])([rwxXstugo]*)")
 _WHO: Final = {"u": 0o4700, "g": 0o2070, "o": 0o007, "a": 0o6777}
