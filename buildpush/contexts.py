@@ -7,6 +7,7 @@ Source: docker buildx build, command line reference, "Build context": ``URL#REF:
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -25,6 +26,7 @@ from buildpush.locks import temporary
 from buildpush.places import Place
 
 STDIN: Final = "-"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 
 
@@ -66,20 +68,30 @@ def fetched(
     with temporary(scratch) as made:
         root = made.resolve()
         (root / "context").mkdir()
-        if is_git(context):
-            yield _cloned(context, root, place)
-            return
-        if context == STDIN:
-            _unpack(_stdin(), "standard input", root / "context")
-        elif is_web(context):
-            _check(context, "", "")
-            download(context, root / "download")
-            with (root / "download").open("rb") as file:
-                _unpack(file, told(context), root / "context")
-        else:
-            with (cwd / context).open("rb") as file:
-                _unpack(file, context, root / "context")
-        yield Fetched(root / "context")
+        try:
+            found = _cloned(context, root, place) if is_git(context) else _unpacked(context, cwd, root, download)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            message = f"the context does not fit into {root.parent}: {error.strerror}"
+            raise ContextError(message, hint="free some space there, or set TMPDIR to a larger disk") from error
+        yield found
+
+
+def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path], object]) -> Fetched:
+    """Unpack a tar, wherever it is."""
+    folder = root / "context"
+    if context == STDIN:
+        _unpack(_stdin(), "standard input", folder)
+        return Fetched(folder)
+    path = cwd / context
+    if is_web(context):
+        _check(context, "", "")
+        path = root / "download"
+        download(context, path)
+    with path.open("rb") as file:
+        _unpack(file, told(context), folder)
+    return Fetched(folder)
 
 
 def _stdin() -> BinaryIO:
@@ -151,6 +163,8 @@ def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path) -> None:
             for member in tar:
                 _put(tar, member, folder)
     except unreadable() as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         message = f"the context {what} cannot be unpacked: {error}"
         raise ContextError(message, hint="it is a tar, compressed or not, of a folder", setting="context") from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -59,12 +60,11 @@ class Surroundings:
             push: whether the image may go anywhere; if not, nobody has to say where.
             kept: closes what is made on the way, such as a context that was fetched; without it nothing is.
         """
-        facts = self.facts.within(written=step.facts)
+        facts, cwd = self.facts.within(written=step.facts), self.session.cwd
         settings = evaluate(step, facts, sink=sink, push=push)
-        settings, history = self._context(settings, sink, kept)
-        order = resolve(
-            settings, cwd=self.session.cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step
-        )
+        with _looked_at():
+            settings, history = self._context(settings, sink, kept)
+            order = resolve(settings, cwd=cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step)
         for note in order.notes:
             sink(Note(note))
         return replace(order, git_folder=history) if history else order
@@ -99,6 +99,18 @@ class Surroundings:
             self.session.state.record(f"{moment}-{result.step}", result.as_json())
         except (OSError, SettingsError) as error:
             self.session.sink(Note(f"the run is not recorded: {error}"))
+
+
+@contextmanager
+def _looked_at() -> Iterator[None]:
+    """Make an error of a path that cannot be looked at: it is too long, or behind a folder that may not be entered."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{os.fsdecode(error.filename)[:200]!r} cannot be looked at: {error.strerror}"
+        raise SettingsError(message, hint="check the paths of the step, and who may enter their folders") from error
 
 
 def surroundings(session: Session, *, dry: bool = False, notes: tuple[str, ...] = ()) -> Surroundings:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from buildpush.errors import BadNameError
 
 DOCKER_HUB = "docker.io"
+_OLD_HUB = "index.docker.io"
 
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
@@ -114,7 +115,9 @@ class Repository:
             raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
         host, slash, path = text.partition("/")
         if not slash or not _looks_like_host(host):
-            host, path = DOCKER_HUB, text if slash else f"library/{text}"
+            host, path = DOCKER_HUB, text
+        if host in {DOCKER_HUB, _OLD_HUB}:  # as Docker: docker.io/alpine is docker.io/library/alpine
+            host, path = DOCKER_HUB, path if "/" in path or not path else f"library/{path}"
         return cls(host, path)
 
     def tagged(self, tag: Tag | str) -> Reference:

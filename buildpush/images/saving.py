@@ -413,7 +413,7 @@ def _replaced(path: Path) -> Iterator[IO[bytes]]:
     if os.path.lexists(path) and not path.is_file():
         message = f"{path} cannot be written: it is a device, a pipe, a socket or a folder"
         raise BuildError(message, hint="name a file")
-    with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             yield file
             file.flush()

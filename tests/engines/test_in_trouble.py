@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,6 +90,19 @@ def test_a_log_that_a_full_disk_cannot_keep_costs_no_build_and_hides_no_error(fo
         else:
             buildpush.build(**order)
     assert any("log is not kept: No space left" in str(event) for event in events if isinstance(event, Note))
+
+
+def test_a_context_that_does_not_fit_names_the_folder_and_leaves_nothing(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        member = tarfile.TarInfo("big")
+        member.size = 3_000_000
+        tar.addfile(member, io.BytesIO(bytes(3_000_000)))
+    with small_disk(tmp_path / "small", "1m") as disk:
+        monkeypatch.setattr("tempfile.tempdir", str(disk))
+        with pytest.raises(ContextError, match="does not fit into") as caught:
+            buildpush.build(cwd=tmp_path, context="t.tar", engine="native")
+        assert list(disk.iterdir()) == []
+    assert "TMPDIR" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["docker", "buildah"])

@@ -131,3 +131,9 @@ def test_parts_of_names():
 )
 def test_a_mirror_stands_in_for_docker_hub_alone(name, mirror, pulled):
     assert str(mirrored(Reference.parse(name), mirror)) == pulled
+
+
+@pytest.mark.parametrize("text", ["alpine", "library/alpine", "docker.io/alpine", "index.docker.io/library/alpine"])
+def test_all_names_of_docker_hub_are_one(text):
+    assert str(Repository.parse(text)) == "docker.io/library/alpine"
+    assert str(mirrored(Reference.parse(text), "m.test/hub")) == "m.test/hub/library/alpine:latest"
