@@ -93,6 +93,9 @@ def read(
     project_path, project = find_project(cwd)
     check_names(flags, "flag")
     check_names(keywords, "setting")
+    if file is None and step is not None:
+        message = f"the step {step!r} is one of a file, and no file is named"
+        raise SourceError(message, where="--step", hint="name the file that holds it")
     said = _Said(env, flags, keywords, project)
     notes = [_unknown_note(name) for name in unknown_variables(env)]
     if file is None:
