@@ -176,16 +176,21 @@ class _Ear(io.RawIOBase):
 
     def hear(self) -> None:
         """Take what there is until the pipe ends; only who reads a pipe closes it, and what left the group holds it."""
-        with self._pipe:
-            while piece := os.read(self._pipe.fileno(), _PIECE):
-                with self._change:
-                    self._heard.append(piece)
-                    self._size += len(piece)
-                    self._change.notify()
-                    self._change.wait_for(lambda: self._size < MOST_HEARD)
+        try:
+            with self._pipe:
+                while piece := os.read(self._pipe.fileno(), _PIECE):
+                    self._put(piece)
+        finally:
+            with self._change:
+                self._ended = True
+                self._change.notify()
+
+    def _put(self, piece: bytes) -> None:
         with self._change:
-            self._ended = True
+            self._heard.append(piece)
+            self._size += len(piece)
             self._change.notify()
+            self._change.wait_for(lambda: self._size < MOST_HEARD)
 
     def readable(self) -> bool:
         return True
