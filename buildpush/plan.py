@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from buildpush.connection import Connection, connect, open_http
-from buildpush.contexts import fetched, is_elsewhere
+from buildpush.contexts import STDIN, fetched, is_elsewhere
 from buildpush.engines import advised, choose
 from buildpush.errors import BadNameError, DockerfileError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note, Sink
@@ -74,18 +74,19 @@ class Surroundings:
         cwd = self.session.cwd
         if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, cwd):
             return settings, None
+        about = "standard input" if settings.context == STDIN else told(settings.context)
         if kept is None:
-            message = f"the context {told(settings.context)} is no folder, and this command fetches and unpacks nothing"
+            message = f"the context {about} is no folder, and this command fetches and unpacks nothing"
             raise UnsupportedError(
                 message, hint="run does; or fetch it yourself, and name the folder", setting="context"
             )
-        sink(Log(f"fetch the context {told(settings.context)}"))
+        sink(Log(f"fetch the context {about}"))
         http = kept.enter_context(open_http(self.session, sink))
         place, scratch = Here(of_no_repository(self.session.env)), self.session.state.scratch
         with limited(settings.timeout, sink):
             found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
         if not (found.folder / settings.dockerfile).is_file():
-            message = f"there is no {settings.dockerfile} in the context {told(settings.context)}"
+            message = f"there is no {settings.dockerfile} in the context {about}"
             raise SettingsError(
                 message, hint="in such a context, the Dockerfile counts from there", setting="dockerfile"
             )
