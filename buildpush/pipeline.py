@@ -21,7 +21,7 @@ from buildpush.engines import Engine
 from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError
 from buildpush.events import Decision, Note
 from buildpush.images.archives import archive_kind
-from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
+from buildpush.images.model import BuildRequest, Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.limits import limited
 from buildpush.locations import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
@@ -32,7 +32,7 @@ from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
 from buildpush.settings.facts import Git, revision_of, vcs
-from buildpush.settings.flows import Existing
+from buildpush.settings.flows import Existing, notes_on
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
@@ -325,14 +325,15 @@ def _built(
         raise SettingsError(message, hint="leave one of them out", setting="tar_path")
     sink = Location("docker-archive", str(order.tar)) if order.tar else sink
     packing = _packing(step, order, sink, story) if sink else None
+    request = _written_to(sink, order.request, story)
     with (
         limited(order.settings.timeout, story),
         connect(order, around.session, story) as connection,
         _interruptible(connection),
     ):
-        engine = engines.choose(order.engine, order.set_names, order.request, connection.engines, story)
-        engines.advised(engine, order.request, story)
-        with story.phase("build", engine.name), _logged(progress, around), engine.build(order.request) as image:
+        engine = engines.choose(order.engine, order.set_names, request, connection.engines, story)
+        engines.advised(engine, request, story)
+        with story.phase("build", engine.name), _logged(progress, around), engine.build(request) as image:
             if sink is None:
                 _drain(image)
                 return progress.result()
@@ -343,6 +344,16 @@ def _built(
     else:
         progress.output, progress.written = str(sink), written
     return progress.result()
+
+
+def _written_to(sink: Location | None, request: BuildRequest, story: Story) -> BuildRequest:
+    """Return *request* with the archive that the image is written to, which may lie in its context."""
+    if request.archive or sink is None or not sink.kind.endswith("-archive"):
+        return request
+    found = replace(request, archive=Path(sink.place).resolve())
+    for note in notes_on(found):
+        story(Note(note))
+    return found
 
 
 def _packing(step: WrittenStep, order: Resolved, sink: Location, story: Story) -> Packing:

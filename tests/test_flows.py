@@ -82,6 +82,19 @@ def test_a_tar_in_the_context_is_no_part_of_it(place, box, monkeypatch):
 
 
 @sandbox
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+def test_an_output_in_the_context_is_no_part_of_it(place, box, form):
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    events = []
+    sizes = []
+    for _ in range(2):
+        buildpush.build(output=f"{form}:made.tar", sink=events.append)
+        sizes.append((place / "made.tar").stat().st_size)
+    assert sizes[0] == sizes[1]
+    assert any("name it in .dockerignore" in str(event) for event in events if isinstance(event, Note))
+
+
+@sandbox
 def test_a_link_stays_where_the_tar_is_written_to_the_file_it_names(place, box):
     (place / "elsewhere").mkdir()
     (place / "made.tar").symlink_to("elsewhere/real.tar")
