@@ -83,15 +83,15 @@ def test_a_program_that_waits_for_no_reader_is_heard_although_lines_are_shown_sl
     """Buildah ends without the last lines of a RUN where nobody has taken those before."""
     code = (
         "import os, time\nos.set_blocking(1, False)\n"
-        "for number in range(40): os.write(1, b'x' * 9999 + b'\\n'); time.sleep(0.005)\n"
+        "for number in range(20): os.write(1, b'x' * 9999 + b'\\n'); time.sleep(0.05)\n"
     )
     shown: list[int] = []
 
     def show(line: str) -> None:
-        time.sleep(0 if shown else 1)
+        time.sleep(0 if shown else 1.5)
         shown.append(len(line))
 
-    assert (Here(HERE).run(python(code), stream=show).status, shown) == (0, [9999] * 40)
+    assert (Here(HERE).run(python(code), stream=show).status, shown) == (0, [9999] * 20)
 
 
 @programs
