@@ -86,7 +86,7 @@ def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path
         return Fetched(folder)
     path = cwd / context
     if is_web(context):
-        _check(context, "", "")
+        _check_legible(context)
         path = root / "download"
         download(context, path)
     with path.open("rb") as file:
@@ -127,10 +127,14 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
     return Fetched(found, history)
 
 
-def _check(url: str, reference: str, inner: str) -> None:
+def _check_legible(url: str) -> None:
     if not is_legible(url):
         message = f"{told(url)} is no address"
         raise SettingsError(message, hint="check its host and port", setting="context")
+
+
+def _check(url: str, reference: str, inner: str) -> None:
+    _check_legible(url)
     if urlsplit(url).password is not None:
         message = "the address of the context holds a password"
         hint = "leave it out: git asks its credential helper, or use SSH"

@@ -50,6 +50,7 @@ _AS_DOCKER: Final = (
     "FF_KANIKO_RUN_HONOR_GROUP",
     "FF_KANIKO_UNTAR_SKIP_ROOT",
 )
+_AS_KANIKO_DOES: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
 _PASSED_OVER: Final = MappingProxyType(
     {
         "ADD": frozenset({"checksum", "exclude", "keep-git-dir", "unpack"}),
@@ -311,7 +312,7 @@ def _passed_over(request: BuildRequest) -> Iterator[str]:
         return  # kaniko says so itself, or can read it
     for instruction in (instruction for stage in stages for instruction in stage.instructions):
         for flag in sorted(_PASSED_OVER.get(instruction.name, frozenset()) & instruction.flags.keys()):
-            if (flag, instruction.flags[flag]) != ("network", "default"):
+            if (flag, instruction.flags[flag]) not in _AS_KANIKO_DOES:
                 yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
 
 

@@ -174,7 +174,7 @@ def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_starte
     [
         "FROM scratch AS other\nCOPY --parents a /\nFROM scratch\nCOPY a /\n",  # a stage that is not built
         "FROM scratch\nCOPY --link --chmod=600 --chown=1:2 a /\n",
-        "FROM scratch\nRUN --network=default --mount=type=cache,target=/c true\n",
+        "FROM scratch\nCOPY --parents=false a /\nRUN --network=default --mount=type=cache,target=/c true\n",
         "FROM $NOBODY_SETS_IT\nCOPY --parents a /\n",  # kaniko will say so
     ],
 )
