@@ -22,7 +22,7 @@ from buildpush.images import dockerfile
 from buildpush.images.addresses import is_legible, told
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference, mirrored
-from buildpush.images.stages import base_images, global_arguments, needed
+from buildpush.images.stages import base_images, needed_for
 from buildpush.limits import limited
 from buildpush.places import Here
 from buildpush.results import RunResult
@@ -275,7 +275,7 @@ def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
     try:
         file = dockerfile.read(request.dockerfile)
-        found = base_images(file, request.target, request.build_args, request.build_contexts)
+        found = base_images(file, request)
         # kaniko reads a Dockerfile in the language that it was built with.
         syntax = (Reference.parse(file.syntax),) if file.syntax and engine not in {"native", "kaniko"} else ()
     except (DockerfileError, BadNameError):
@@ -287,8 +287,7 @@ def _added(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
     try:
         file = dockerfile.read(request.dockerfile)
-        values = global_arguments(file, request.build_args)
-        stages = needed(file, request.target, values, request.build_contexts)
+        stages = [stage for stage, _ in needed_for(file, request)]
     except DockerfileError:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])

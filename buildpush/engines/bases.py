@@ -32,7 +32,7 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
     """
     try:
         file = dockerfile.read(request.dockerfile)
-        return tuple(base_images(file, request.target, request.build_args, request.build_contexts))
+        return base_images(file, request)
     except DockerfileError as error:
         if error.where is None:
             raise

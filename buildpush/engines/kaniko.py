@@ -27,7 +27,7 @@ from buildpush.images import dockerfile
 from buildpush.images.advice import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.images.archives import open_docker_archive
 from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.images.stages import global_arguments, needed
+from buildpush.images.stages import needed_for
 from buildpush.locks import temporary
 from buildpush.places import FILES, Command, Content, Place
 from buildpush.registry.auth import Credential
@@ -307,7 +307,7 @@ def _passed_over(request: BuildRequest) -> Iterator[str]:
     """
     try:
         file = dockerfile.read(request.dockerfile)
-        stages = needed(file, request.target, global_arguments(file, request.build_args))
+        stages = {stage.number: stage for stage, _ in needed_for(file, request)}.values()
     except DockerfileError:
         return  # kaniko says so itself, or can read it
     for instruction in (instruction for stage in stages for instruction in stage.instructions):

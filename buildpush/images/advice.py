@@ -20,9 +20,10 @@ from buildpush.images import dockerfile as reading
 from buildpush.images import dockerignore
 from buildpush.images.dockerfile import Dockerfile, Instruction
 from buildpush.images.model import BuildRequest, Platform
+from buildpush.images.platforms import platform_arguments
 from buildpush.images.references import Reference
 from buildpush.images.stages import global_arguments, origin, source
-from buildpush.images.walk import Step, Walk, platform_values, walk
+from buildpush.images.walk import Step, Walk, walk
 
 # What an engine may lack that a Dockerfile may need.
 HEREDOCS: Final = "heredocs"
@@ -308,7 +309,7 @@ def _secrets(found: Walk) -> Found:
 
 
 def _default_in_from(found: Walk) -> Found:
-    automatic = platform_values(found.request)
+    automatic = platform_arguments(found.dockerfile, found.request)
     values = global_arguments(
         found.dockerfile, {}, {name: found.request.build_args.get(name, value) for name, value in automatic.items()}
     )

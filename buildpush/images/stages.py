@@ -10,6 +10,8 @@ from typing import Final
 
 from buildpush.errors import BadNameError, DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Stage
+from buildpush.images.model import BuildRequest, Platform
+from buildpush.images.platforms import platform_arguments
 from buildpush.images.references import Reference
 from buildpush.images.variables import expand
 
@@ -142,6 +144,26 @@ def needed(
     return tuple(wanted[number] for number in sorted(wanted))
 
 
+def needed_for(
+    dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None
+) -> Iterator[tuple[Stage, Mapping[str, str | None]]]:
+    """Yield the stages that *request* takes for one of its platforms after the other, with the global arguments.
+
+    Args:
+        dockerfile: as parsed.
+        request: its platforms matter, since FROM may name a stage by one: ``FROM base-$TARGETARCH``.
+        here: platform of the builder; this machine's by default.
+
+    Raises:
+        DockerfileError: as for :func:`needed`.
+    """
+    for platform in request.platforms or (None,):
+        automatic = platform_arguments(dockerfile, request, platform, here)
+        values = global_arguments(dockerfile, request.build_args, automatic)
+        for stage in needed(dockerfile, request.target, values, request.build_contexts):
+            yield stage, values
+
+
 def _origins(
     dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str]
 ) -> Iterator[Origin]:
@@ -156,26 +178,17 @@ def _origins(
                 yield source(dockerfile, stage, name, instruction.line, contexts)
 
 
-def base_images(
-    dockerfile: Dockerfile, target: str | None, given: Mapping[str, str], contexts: Mapping[str, str] = _NONE
-) -> tuple[Reference, ...]:
-    """Return the images of registries that building *target* takes, each once, in file order.
-
-    Args:
-        dockerfile: as parsed.
-        target: stage to build.
-        given: build arguments.
-        contexts: further ones, which stand for the images of their names.
+def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Reference, ...]:
+    """Return the images of registries that *request* takes, each once, in file order.
 
     Raises:
         DockerfileError: the target is not there, or a FROM cannot be resolved.
     """
     if not dockerfile.stages:
         return ()
-    values = global_arguments(dockerfile, given)
     found: dict[Reference, None] = {}
-    for stage in needed(dockerfile, target, values, contexts):
-        for begins in _origins(dockerfile, stage, values, contexts):
+    for stage, values in needed_for(dockerfile, request):
+        for begins in _origins(dockerfile, stage, values, request.build_contexts):
             if begins.image:
                 found[_reference(dockerfile, stage, begins.image)] = None
     return tuple(found)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.images.model import BuildRequest
+from buildpush.images.platforms import platform_arguments
 from buildpush.images.stages import expanded, global_arguments, needed, origin
 from buildpush.images.words import read_announced
 
@@ -120,21 +121,12 @@ def walk(dockerfile: Dockerfile, request: BuildRequest) -> Walk:
     Raises:
         DockerfileError: the target is not there, or a substitution is malformed.
     """
-    values = global_arguments(dockerfile, request.build_args, platform_values(request))
+    values = global_arguments(dockerfile, request.build_args, platform_arguments(dockerfile, request))
     declared = {name for instruction in dockerfile.arguments for name, _ in instruction.pairs}
     stages = needed(dockerfile, request.target, values, request.build_contexts)
     walker = _Walker(dockerfile, request, values)
     steps = tuple(step for stage in stages for step in walker.stage(stage))
     return Walk(dockerfile, request, stages, steps, values, frozenset(declared | values.keys()))
-
-
-def platform_values(request: BuildRequest) -> dict[str, str]:
-    """Return the arguments of the platform; their values stand in where *request* leaves the platform to the engine."""
-    platform = str(request.platforms[0]) if request.platforms else "linux/amd64"
-    os, architecture, *_ = platform.split("/")
-    said = {"PLATFORM": platform, "OS": os, "ARCH": architecture, "VARIANT": "", "OSVERSION": ""}
-    found = {f"{kind}{what}": value for kind in ("TARGET", "BUILD") for what, value in said.items()}
-    return {**found, "TARGETSTAGE": request.target or "default"}
 
 
 class _Walker:

@@ -169,6 +169,12 @@ def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_starte
     assert not place.calls
 
 
+def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(folder):
+    folder.dockerfile("FROM scratch AS s-amd64\nFROM scratch AS s-arm64\nCOPY --parents a /\nFROM s-$TARGETARCH\n")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    assert Kaniko({}, Recorded(), IMAGE).refuses(folder.request(platforms=platforms)) == "Dockerfile:3: COPY --parents"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from buildpush.errors import DockerfileError
 from buildpush.images import dockerfile as reading
 from buildpush.images.dockerfile import Heredoc, parse
-from buildpush.images.stages import global_arguments, needed, origin, source
+from buildpush.images.model import BuildRequest, Platform
+from buildpush.images.stages import base_images, global_arguments, needed, origin, source
 
 
 def only(text: str):
@@ -368,3 +369,10 @@ def test_the_parser_raises_nothing_but_its_own_error(content):
         found = parse(raw)
         if found.stages:
             needed(found, None, global_arguments(found, {}))
+
+
+def test_base_images_are_those_of_all_platforms(tmp_path):
+    file = parse(b"FROM r.test/$TARGETARCH/base:1 AS one\nFROM r.test/tools:$BUILDOS\nCOPY --from=one /a /a\n")
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    found = base_images(file, BuildRequest(tmp_path, tmp_path / "Dockerfile", (), platforms=platforms))
+    assert [str(image) for image in found] == ["r.test/amd64/base:1", "r.test/tools:linux", "r.test/arm64/base:1"]

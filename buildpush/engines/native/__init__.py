@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,16 +17,10 @@ from buildpush.errors import ContextError, DockerfileError
 from buildpush.events import Sink, ignore
 from buildpush.images import dockerfile, dockerignore
 from buildpush.images.model import BuildRequest, Image, Index, Platform
+from buildpush.images.platforms import machine
 from buildpush.places import Command
 
 ITSELF = "itself"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-def machine() -> Platform:
-    """Return the platform of images that run on this machine: Linux, whatever the machine runs."""
-    name = platform.machine().lower()
-    return Platform("linux", ARCHITECTURES.get(name, name), "v7" if name == "armv7l" else "")
 
 
 class Native:
@@ -80,7 +73,7 @@ class Native:
     def refuses(self, request: BuildRequest) -> str | None:
         """Return line and instruction of the first thing it does not do, or ``None``."""
         file = dockerfile.read(request.dockerfile)
-        found = refusal(file, request)
+        found = refusal(file, request, self._around.machine)
         return f"{file.where(found[0])}: {found[1]}" if found else None
 
     def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
@@ -101,7 +94,7 @@ class Native:
             BuildError: an instruction cannot be carried out.
         """
         file = dockerfile.read(request.dockerfile)
-        _refuse(file, request)
+        _refuse(file, request, self._around.machine)
         context = _context(request)
         platforms = request.platforms or (self._around.machine,)
         around = self._around
@@ -120,8 +113,8 @@ def _context(request: BuildRequest) -> Context:
     return Context(request.context, ignore, request.created)
 
 
-def _refuse(file: dockerfile.Dockerfile, request: BuildRequest) -> None:
-    found = refusal(file, request)
+def _refuse(file: dockerfile.Dockerfile, request: BuildRequest, here: Platform) -> None:
+    found = refusal(file, request, here)
     if not found:
         return
     line, words = found

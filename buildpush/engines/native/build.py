@@ -21,8 +21,9 @@ from buildpush.images import dockerignore
 from buildpush.images.addresses import is_git
 from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.images.model import BuildRequest, Image, Platform
+from buildpush.images.platforms import platform_arguments
 from buildpush.images.references import Reference, mirrored
-from buildpush.images.stages import Origin, global_arguments, needed, origin, source
+from buildpush.images.stages import Origin, global_arguments, needed, needed_for, origin, source
 
 Pull = Callable[[Reference, Platform], Image]
 # Arguments that a builder knows by itself and that no ARG needs to ask for.
@@ -46,15 +47,14 @@ class Surroundings:
     scratch: Path | None = None
 
 
-def refusal(dockerfile: Dockerfile, request: BuildRequest) -> tuple[int, str] | None:
+def refusal(dockerfile: Dockerfile, request: BuildRequest, here: Platform) -> tuple[int, str] | None:
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={dockerfile.syntax[:60]} names another language"
     strange = [name for name, place in request.build_contexts.items() if not _reads(place)]
     if strange:
         return 1, f"the build context {strange[0]}, which is neither a folder nor an image"
-    values = global_arguments(dockerfile, request.build_args)
-    for stage in needed(dockerfile, request.target, values, request.build_contexts):
+    for stage, values in needed_for(dockerfile, request, here):
         if origin(dockerfile, stage, values, request.build_contexts).context:
             return stage.line, f"FROM a folder, {stage.base}"
         for instruction in stage.instructions:
@@ -109,7 +109,7 @@ class Build:
         Raises:
             BuildError: an instruction cannot be carried out; with its line.
         """
-        automatic = self._automatic(platform)
+        automatic = platform_arguments(self.dockerfile, self.request, platform, self.around.machine)
         values = global_arguments(self.dockerfile, self.request.build_args, automatic)
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used |= declared & self.request.build_args.keys()
@@ -124,14 +124,6 @@ class Build:
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self.make(stage)
         return self.drafts[stage.number]
-
-    def _automatic(self, platform: Platform) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for kind, here in (("TARGET", platform), ("BUILD", self.around.machine)):
-            found |= {f"{kind}PLATFORM": str(here), f"{kind}OS": here.os, f"{kind}ARCH": here.architecture}
-            found |= {f"{kind}VARIANT": here.variant, f"{kind}OSVERSION": ""}
-        target = self.dockerfile.target(self.request.target)
-        return {**found, "TARGETSTAGE": target.name or "default"}
 
     def _warn(self) -> None:
         unused = sorted(self.request.build_args.keys() - self.used - QUIET)

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import buildpush
-from buildpush.engines.native import Native, machine
+from buildpush.engines.native import Native
 from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
 from buildpush.events import Note
 from buildpush.http import Http
 from buildpush.http.download import download
 from buildpush.images.model import Index, Platform
+from buildpush.images.platforms import machine
 
 
 def refused(folder, text, kind=BuildError, **changes):
@@ -573,6 +574,26 @@ def test_a_base_image_that_gives_no_layers_is_an_error(folder, make_base):
     folder.write("a")
     folder.bases["base.test/b:1"] = replace(make_base({}), blobs=lambda _: iter(()))
     assert "does not give its layer" in str(refused(folder, "FROM base.test/b:1\nCOPY a /\n"))
+
+
+BY_PLATFORM = """FROM scratch AS base-amd64
+COPY a /a
+FROM scratch AS base-arm64
+RUN x
+FROM base-$TARGETARCH
+"""
+
+
+@pytest.mark.parametrize(
+    ("here", "platforms", "line"),
+    [("amd64", (), None), ("arm64", (), 4), ("amd64", ("arm64",), 4), ("arm64", ("amd64", "arm64"), 4)],
+)
+def test_a_stage_that_is_chosen_by_platform_is_looked_at(folder, here, platforms, line):
+    folder.write("a")
+    folder.dockerfile(BY_PLATFORM)
+    engine = Native(None, here=Platform("linux", here))
+    request = folder.request(platforms=tuple(Platform("linux", one) for one in platforms))
+    assert engine.refuses(request) == (f"Dockerfile:{line}: RUN" if line else None)
 
 
 def test_the_machine_says_what_is_built_without_a_platform(monkeypatch):
