@@ -27,9 +27,9 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
-from buildpush.locks import temporary
 from buildpush.errors import BuildPushError
 from buildpush.events import Finished, Log, Sink, Started
+from buildpush.locks import temporary
 from buildpush.notebooks import mistakes
 from buildpush.secrets import redact
 
