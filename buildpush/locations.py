@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -310,11 +309,11 @@ def check_sink(sink: Location) -> None:
     """Refuse, before anything is done, what cannot be a sink.
 
     Raises:
-        SettingsError: an image ID, or a digest, which is no name that can be given; what is no file, for an archive.
+        SettingsError: an image ID, or a digest, which is no name that can be given; or no archive can be written there.
     """
-    if sink.kind.endswith("-archive") and os.path.lexists(sink.place) and not Path(sink.place).is_file():
-        message = f"{sink.place} is a device, a pipe, a socket or a folder, and an archive is a file"
-        raise SettingsError(message, hint=f"write {sink.kind}:FILE")
+    if sink.kind.endswith("-archive") and (state := saving.unfit(Path(sink.place))):
+        message = f"the archive {sink.place!r} {state}"
+        raise SettingsError(message, hint="name a file in a folder that is there")
     if sink.kind == "docker-daemon" and not sink.names:
         message = f"{sink} is no name that an image can be given"
         raise SettingsError(message, hint="write docker-daemon:NAME:TAG")

@@ -347,10 +347,17 @@ def _built(
 
 
 def _written_to(sink: Location | None, request: BuildRequest, story: Story) -> BuildRequest:
-    """Return *request* with the archive that the image is written to, which may lie in its context."""
+    """Return *request* with the archive that the image is written to, which may lie in its context.
+
+    Raises:
+        SettingsError: it is the Dockerfile.
+    """
     if request.archive or sink is None or not sink.kind.endswith("-archive"):
         return request
     found = replace(request, archive=Path(sink.place).resolve())
+    if found.archive == request.dockerfile:
+        message = f"the archive {sink.place!r} is the Dockerfile"
+        raise SettingsError(message, hint="write it elsewhere")
     for note in notes_on(found):
         story(Note(note))
     return found
@@ -420,7 +427,7 @@ def _logged(progress: _Progress, around: Surroundings) -> Iterator[None]:
     try:
         yield
     except BuildError as error:
-        kept = _closed(log, progress.story) and path.stat().st_size
+        kept = _closed(log, progress.story) and path.stat().st_size > 0
         if type(error) is BuildError and kept:  # the others name a line of the Dockerfile, or a file
             error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {path}"]))
         raise
@@ -430,13 +437,14 @@ def _logged(progress: _Progress, around: Surroundings) -> Iterator[None]:
 
 def _closed(log: TextIO, story: Story) -> bool:
     """Close the log, and return whether all of it is kept; a full disk shows only now."""
-    whole, story.log = story.log is log or log.closed, None
+    kept = story.log is log  # a line that could not be written has taken it away
+    story.log = None
     try:
         log.close()
     except OSError as error:
         story(Note(f"the engine's log is not kept: {error.strerror or error}"))
         return False
-    return whole
+    return kept
 
 
 @contextmanager

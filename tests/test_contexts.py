@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import subprocess
 import sys
@@ -137,6 +138,18 @@ def test_the_query_of_an_address_is_never_shown(place, address):
     with pytest.raises(BuildPushError) as checked:
         buildpush.check(context=address, repo="a.test/b/c")
     assert "planted" not in f"{events} {caught.value} {caught.value.hint} {checked.value} {checked.value.hint}"
+
+
+def test_the_name_of_a_file_is_told_whole(place):
+    Path("a#b?c.tar").write_bytes(b"no tar")
+    with pytest.raises(ContextError, match=re.escape("a#b?c.tar cannot be unpacked")):
+        files("a#b?c.tar")
+
+
+@pytest.mark.parametrize("address", ["http://", "http:///x.tar", "https://:443/x.tar", "ssh:///x", "http://h:0/x"])
+def test_an_address_without_a_host_is_refused(place, address):
+    with pytest.raises(SettingsError, match="no address"):
+        files(address)
 
 
 def test_names_that_lead_upwards_stay_in_the_context(place):

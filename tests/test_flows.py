@@ -106,9 +106,18 @@ def test_a_link_stays_where_the_tar_is_written_to_the_file_it_names(place, box):
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
 def test_no_archive_takes_the_place_of_a_pipe(place, box, form):
     os.mkfifo("pipe")
-    with pytest.raises(SettingsError, match="an archive is a file"):
+    with pytest.raises(SettingsError, match="is a device, a pipe or a socket"):
         buildpush.build(output=f"{form}:pipe")
     assert Path("pipe").is_fifo()
+
+
+@sandbox
+@pytest.mark.parametrize(("place_", "words"), [("Dockerfile", "is the Dockerfile"), ("nope/x.tar", "not there")])
+def test_no_archive_takes_the_place_of_the_dockerfile_or_lies_nowhere(place, box, place_, words):
+    text = (place / "Dockerfile").read_text()
+    with pytest.raises(SettingsError, match=words):
+        buildpush.build(output=f"docker-archive:{place_}")
+    assert (place / "Dockerfile").read_text() == text
 
 
 @sandbox

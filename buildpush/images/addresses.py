@@ -26,13 +26,19 @@ def is_git(address: str) -> bool:
 def is_legible(address: str) -> bool:
     """Return whether host and port of *address* can be read; nothing else is said of what it leads to."""
     try:
-        return urlsplit(address).port is None or bool(urlsplit(address).hostname)
+        parts = urlsplit(address)
+        return parts.port != 0 and bool(parts.hostname or not parts.scheme)
     except ValueError:
         return False
 
 
 def told(address: str) -> str:
-    """Return *address* as it may be printed: without user and query, which may be secrets; a branch of git stays."""
+    """Return *address* as it may be printed: without user and query, which may be secrets; a branch of git stays.
+
+    A file of this machine is told as it is.
+    """
+    if not is_web(address) and not is_git(address):
+        return address
     base, _, fragment = address.partition("#")
     base = base.partition("?")[0]
     base = base if base.lower().startswith("ssh://") else _USER.sub("", base)

@@ -95,7 +95,7 @@ def read(context: Path, dockerfile: Path) -> Ignore:
     """
     for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
         try:
-            if not _is_ours(path, context):
+            if not _is_ours(path, (context, dockerfile.parent)):
                 message = f"{path.name} is no file of the context"
                 raise ContextError(message, hint="put a plain file there", setting="context")
             with path.open("rb") as file:
@@ -109,9 +109,10 @@ def read(context: Path, dockerfile: Path) -> Ignore:
     return Ignore()
 
 
-def _is_ours(path: Path, context: Path) -> bool:
-    """Return whether *path* is a file that may be read: no pipe, and no link out of a context, whoever made it."""
-    inside = not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(context))
+def _is_ours(path: Path, folders: Iterable[Path]) -> bool:
+    """Return whether *path* is a file that may be read: no pipe, and no link out of *folders*, whoever made it."""
+    real = Path(os.path.realpath(path))
+    inside = not path.is_symlink() or any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
     return stat.S_ISREG(path.stat().st_mode) and inside
 
 

@@ -406,13 +406,22 @@ def _write_whole(path: Path, data: bytes) -> None:
             raise
 
 
+def unfit(path: Path) -> str:
+    """Return why no archive can be written to *path*, a link followed, or nothing."""
+    if path.is_dir():
+        return "is a folder"
+    if path.exists() and not path.is_file():
+        return "is a device, a pipe or a socket"
+    return "" if Path(os.path.realpath(path)).parent.is_dir() else "lies in a folder that is not there"
+
+
 @contextmanager
 def _replaced(path: Path) -> Iterator[IO[bytes]]:
     """Give a new file that takes the place of *path*, or of the file that a link there names, when all went well."""
     path = Path(os.path.realpath(path))
-    if os.path.lexists(path) and not path.is_file():
-        message = f"{path} cannot be written: it is a device, a pipe, a socket or a folder"
-        raise BuildError(message, hint="name a file")
+    if state := unfit(path):
+        message = f"{path} {state}"
+        raise BuildError(message, hint="name a file in a folder that is there")
     with _writing(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             yield file

@@ -16,6 +16,7 @@ from buildpush.errors import BadNameError, SettingsError
 from buildpush.images import dockerignore
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
+from buildpush.images.saving import unfit
 from buildpush.settings.declare import said, settings_of
 from buildpush.settings.model import BuildAndPush
 
@@ -112,24 +113,14 @@ def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     if not settings.tar_path:
         return None
     path = Path(os.path.realpath(cwd / settings.tar_path))
-    if state := _unfit(path, Path(os.path.realpath(cwd / settings.dockerfile))):
+    is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
+    if state := "is the Dockerfile" if is_dockerfile else unfit(path):
         message = f"the archive {settings.tar_path!r} {state}"
         raise fail(message, "tar_path", f"it counts from the working folder {cwd}")
     if len(settings.platforms) > 1:
         message = "a Docker archive holds the image of one platform, and platforms names several"
         raise fail(message, "tar_path", "use build --output oci-archive:FILE")
     return path
-
-
-def _unfit(path: Path, dockerfile: Path) -> str:
-    """Return why no archive can be written to *path*, or nothing."""
-    if path == dockerfile:
-        return "is the Dockerfile"
-    if path.is_dir():
-        return "is a folder"
-    if os.path.lexists(path) and not path.is_file():
-        return "is a device, a pipe or a socket"
-    return "" if path.parent.is_dir() else "lies in a folder that is not there"
 
 
 def notes_on(request: BuildRequest | None) -> Iterator[str]:

@@ -71,6 +71,17 @@ def test_without_a_file_nothing_is_hidden(tmp_path):
     assert not dockerignore.read(tmp_path, tmp_path / "Dockerfile").hides("a")
 
 
+def test_a_link_to_another_list_is_followed_within_the_context_or_beside_the_dockerfile(tmp_path):
+    context, beside = tmp_path / "context", tmp_path / "docker"
+    for folder in (context, beside):
+        folder.mkdir()
+        (folder / "shared").write_text("*.md\n")
+    (context / ".dockerignore").symlink_to("shared")
+    (beside / "App.dockerignore").symlink_to("shared")
+    for dockerfile_ in (context / "Dockerfile", beside / "App"):
+        assert dockerignore.read(context, dockerfile_).hides("a.md")
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_plain_file_is_an_error(tmp_path, make):
     make(tmp_path / ".dockerignore")
