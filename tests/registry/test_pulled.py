@@ -134,7 +134,15 @@ def test_docker_pulls_every_file(pushed, context, need):
 def test_skopeo_pulls_every_file(pushed, context, need, tmp_path):
     need("skopeo")
     pulled = tmp_path / "pulled"
-    run("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", f"docker://{pushed}", f"dir:{pulled}")
+    run(
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "--src-no-creds",
+        "--src-tls-verify=false",
+        f"docker://{pushed}",
+        f"dir:{pulled}",
+    )
     found = {}
     for layer in json.loads((pulled / "manifest.json").read_text())["layers"]:
         with (pulled / layer["digest"].removeprefix("sha256:")).open("rb") as file:
