@@ -84,7 +84,8 @@ class Program:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
             hint = "docker buildx ls shows those that are there; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
-        return Builder(said.get("Name", ""), said["Driver"], said.get("Status", ""))
+        # The builder that is the daemon has no driver where the daemon cannot be asked (buildx 0.13).
+        return Builder(said.get("Name", ""), said["Driver"] or "docker", said.get("Status", ""))
 
     def into_layout(
         self, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path, words: tuple[str, ...] = ()

@@ -118,9 +118,13 @@ def test_a_builder_that_sleeps_is_not_missing(tmp_path):
     assert Buildx({}, recorded(inspect), kept=Kept(tmp_path)).missing() is None
 
 
-def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder):
+CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to connect to the daemon\n"
+
+
+@pytest.mark.parametrize("said", ["Driver: docker\n", CLOSED])
+def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder, said):
     env = {"DOCKER_HOST": f"unix://{folder.root}/none.sock"}
-    reason = Buildx(env, recorded(Ran(0, "Driver: docker\n")), kept=Kept(tmp_path)).missing()
+    reason = Buildx(env, recorded(Ran(0, said)), kept=Kept(tmp_path)).missing()
     assert "no Docker daemon is here" in reason
 
 
