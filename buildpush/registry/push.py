@@ -52,6 +52,10 @@ _NOT_ALLOWED = 405
 _IMMUTABLE = frozenset({400, 403, 409, 412})
 
 
+def _nobody(_receipt: PushedImage | PushedIndex) -> None:
+    """Nobody wants to know."""
+
+
 def push(
     target: Image | Index,
     references: Sequence[Reference],
@@ -62,6 +66,7 @@ def push(
     media_types: MediaTypes = "oci",
     checksums: bool = True,
     referrers: Sequence[Referrer] = (),
+    before: Callable[[PushedImage | PushedIndex], None] = _nobody,
     sink: Sink = ignore,
 ) -> PushedImage | PushedIndex:
     """Send *target*, let every reference name it, and return what the registry confirmed.
@@ -75,6 +80,8 @@ def push(
         media_types: of the manifest, unless it came with one.
         checksums: whether sha1 and md5 are wanted, for build-info.
         referrers: what is said about *target*; all of it is there before a name moves.
+        before: gets the receipt as it will be, once: every blob is there, and no manifest of *target* is sent yet.
+            What it raises ends the push.
         sink: told how far each blob is.
 
     Raises:
@@ -89,7 +96,7 @@ def push(
     meter = Meter()
     try:
         with Layers(registry, options, sink, meter) as layers:
-            delivery = _Delivery(registry, options, layers, sink, referrers)
+            delivery = _Delivery(registry, options, layers, sink, referrers, before=_once(before, references))
             if isinstance(target, Index):
                 return delivery.index(target, references)
             return delivery.image(target, references)
@@ -131,13 +138,21 @@ class _Delivery:
     """One call of :func:`push`."""
 
     def __init__(
-        self, registry: Registry, options: Options, layers: Layers, sink: Sink, referrers: Sequence[Referrer] = ()
+        self,
+        registry: Registry,
+        options: Options,
+        layers: Layers,
+        sink: Sink,
+        referrers: Sequence[Referrer] = (),
+        *,
+        before: Callable[[PushedImage | PushedIndex], None] = _nobody,
     ) -> None:
         self._registry = registry
         self._options = options
         self._layers = layers
         self._sink = sink
         self._referrers = referrers
+        self._before = before
         self._listed: set[Digest] = set()  # by the registry itself, which says so
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
@@ -152,25 +167,36 @@ class _Delivery:
 
     def _image_in(self, image: Image, repository: Repository, names: list[Reference], prefix: str = "") -> PushedImage:
         parts = self._parts(image, repository, prefix)
+        receipt = _receipt(image, parts, names)
+        self._before(receipt)
         self._bring_referrers(repository)
-        key = self.names(parts.manifest, parts.media_type, names)
-        return _receipt(image, parts, names, key)
+        return self._keyed(receipt)
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
-        images = []
-        for image in index.images:
-            parts = self._parts(image, repository, f"{prefix}{image.platform} ")
-            name = repository.at(parts.digest)
-            key = self.names(parts.manifest, parts.media_type, [name])
-            images.append(_receipt(image, parts, [name], key))
+        # The blobs of all platforms first: only then is the receipt known, and no manifest is sent before that.
+        every = [self._parts(image, repository, f"{prefix}{image.platform} ") for image in index.images]
         media_type = index.manifest_type if index.manifest else DOCKER_INDEX if self._options.docker else OCI_INDEX
-        found = [Descriptor(one.media_type, one.digest, len(one.manifest), one.platform) for one in images]
+        found = [
+            Descriptor(parts.media_type, parts.digest, len(parts.manifest), image.platform)
+            for image, parts in zip(index.images, every, strict=True)
+        ]
         manifest = index.manifest or index_manifest(found, media_type)
         named = [one.digest for one in read_manifest(manifest, media_type).manifests]
-        check_digests(named, [one.digest for one in images], "the digests in the index")
+        check_digests(named, [parts.digest for parts in every], "the digests in the index")
+        images = tuple(
+            _receipt(image, parts, [repository.at(parts.digest)])
+            for image, parts in zip(index.images, every, strict=True)
+        )
+        receipt = PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), images)
+        self._before(receipt)
+        keyed = tuple(self._keyed(image) for image in images)
         self._bring_referrers(repository)
-        key = self.names(manifest, media_type, names)
-        return PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), tuple(images), key)
+        return self._keyed(replace(receipt, images=keyed))
+
+    def _keyed(self, receipt: Receipt) -> Receipt:
+        """Let its names stand for what is in *receipt*, and return it with Artifactory's repository key."""
+        key = self.names(receipt.manifest, receipt.media_type, receipt.references)
+        return replace(receipt, repository_key=key)
 
     def _bring_referrers(self, repository: Repository) -> None:
         """Bring in what is said about the image; a manifest may be there before its subject is."""
@@ -329,7 +355,7 @@ def _described(blob: PushedBlob) -> Descriptor:
     return Descriptor(blob.media_type, blob.digest, blob.size)
 
 
-def _receipt(image: Image, parts: _Parts, names: Sequence[Reference], key: str | None) -> PushedImage:
+def _receipt(image: Image, parts: _Parts, names: Sequence[Reference]) -> PushedImage:
     return PushedImage(
         parts.manifest,
         parts.media_type,
@@ -339,8 +365,21 @@ def _receipt(image: Image, parts: _Parts, names: Sequence[Reference], key: str |
         parts.config_document,
         parts.layers,
         image.platform,
-        key,
     )
+
+
+def _once(
+    before: Callable[[PushedImage | PushedIndex], None], references: Sequence[Reference]
+) -> Callable[[PushedImage | PushedIndex], None]:
+    """Return *before* as each repository calls it: the first time counts, and the receipt has all names."""
+    told: list[Digest] = []
+
+    def tell(receipt: PushedImage | PushedIndex) -> None:
+        if not told:
+            told.append(receipt.digest)
+            before(replace(receipt, references=tuple(references)))
+
+    return tell
 
 
 def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Reference]]:

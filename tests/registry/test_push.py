@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -285,6 +286,51 @@ def test_an_index_brings_its_images_and_is_named_last(box, registry, repository,
     assert [str(one.digest) for one in pushed.images] == [entry["digest"] for entry in document["manifests"]]
     assert pushed.media_type == OCI_INDEX
     assert pushed.images[0].references == (repository.at(pushed.images[0].digest),)
+
+
+def test_the_receipt_is_told_before_the_first_manifest_is_sent(box, registry, repository, source):
+    """A record of it can be on disk before the registry knows the image."""
+    told = []
+
+    def before(receipt):
+        told.append((receipt, count(box, "PUT", "manifests"), [box.has_blob(one.digest) for one in receipt.layers]))
+
+    pushed = push(source(SMALL).image(), [repository.tagged("1"), repository.tagged("2")], registry, before=before)
+    [(receipt, manifests, there)] = told
+    assert (manifests, there) == (0, [True])
+    assert receipt == replace(pushed, repository_key=None)
+
+
+def test_the_receipt_of_an_index_is_told_before_the_first_of_its_images_is_named(box, registry, repository, source):
+    told = []
+    images = (source(SMALL).image(), replace(source(OTHER).image(), platform=Platform("linux", "arm64")))
+    pushed = push(
+        Index(images),
+        [repository.tagged("1")],
+        registry,
+        before=lambda receipt: told.append((receipt, count(box, "PUT", "manifests"))),
+    )
+    [(receipt, manifests)] = told
+    assert manifests == 0
+    assert receipt.digest == pushed.digest
+    assert [image.digest for image in receipt.images] == [image.digest for image in pushed.images]
+
+
+def test_a_push_whose_receipt_cannot_be_kept_names_nothing(box, registry, repository, source):
+    def before(_receipt):
+        message = "the disk is full"
+        raise PushError(message)
+
+    with pytest.raises(PushError, match="disk is full"):
+        push(source(SMALL).image(), [repository.tagged("1")], registry, before=before)
+    assert count(box, "PUT", "manifests") == 0
+
+
+def test_all_names_in_all_repositories_are_told_once(box, registry, repository, source):
+    told, other = [], Repository(repository.host, "docker-local/other")
+    names = [repository.tagged("1"), other.tagged("1")]
+    push(source(SMALL).image(), names, registry, before=told.append)
+    assert [receipt.references for receipt in told] == [tuple(names)]
 
 
 def test_an_index_with_a_manifest_is_copied_byte_for_byte(box, registry, repository, source):
