@@ -22,6 +22,7 @@ EXECUTED = Path("docs/_executed")
 TUTORIALS = sorted(Path("notebooks").glob("*.ipynb"))
 # Kept apart from the tests' needs: a broken formatter must not look like a broken program.
 LINTERS = ("ruff==0.17.*",)
+MUTATOR = "mutmut==3.8.*"
 TYPERS = ("mypy==2.4.*", "types-docker", "nox", "pytest")
 
 
@@ -142,6 +143,17 @@ def bench(session: nox.Session) -> None:
     """Figures, paired in one run; nothing is asserted. ``-- push`` prints the long table of the push."""
     session.install(f".[{EXTRAS}]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Break the code in thousands of small ways, and list what no test notices; hours, and not in CI.
+
+    Names narrow it down: ``-- "buildpush.registry.upload*"``; a second run asks about changed functions only.
+    """
+    session.install("-e", f".[{EXTRAS}]", *TEST, MUTATOR)
+    session.run("mutmut", "run", *session.posargs)
+    session.run("mutmut", "results")
 
 
 if __name__ == "__main__":
