@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import docs, small, startup
-from benchmarks.pushing import registries, table
+from benchmarks.pushing import before, registries, table
 
 USUAL = ("start", "small", "docs")  # a few minutes; the tables of the push and of the engines take half an hour each
 PARTS = (*USUAL, "push", "engines")
@@ -33,9 +33,11 @@ def main() -> None:
         docs.measure()
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
-            chosen = [row for row in wanted.only or rows if row in rows]
+            usual = before.ROWS if wanted.before else rows
+            chosen = [row for row in wanted.only or usual if row in rows]
             kinds = wanted.registry or list(registries.KINDS)
-            table.measure(table.Wish(chosen, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save))
+            wish = table.Wish(chosen, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save, wanted.before)
+            table.measure(wish)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", action="append", choices=[*table.ROWS, *table.ENGINES], help="row; may be repeated")
     parser.add_argument("--registry", action="append", choices=list(registries.KINDS), help="may be repeated")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="compare push with an earlier checkout, not with other programs"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the JSON lines, for the documentation")
     return parser
 

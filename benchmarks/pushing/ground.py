@@ -29,6 +29,7 @@ class Ground:
     cache: Path
     stack: ExitStack
     kind: str = ""  # of registry
+    before: Path | None = None  # an earlier checkout to compare with
 
     @cached_property
     def context(self) -> Context:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pushing import again, against, breaks, engines, floor, growth, profile, registries
+from benchmarks.pushing import again, against, before, breaks, engines, floor, growth, profile, registries
 from benchmarks.pushing.figures import Entry, Figures
 from benchmarks.pushing.ground import Ground, Missing, need
 
@@ -50,6 +50,7 @@ class Wish:
     megabytes: int = 1000
     rounds: int = 3
     save: Path | None = None
+    before: Path | None = None  # an earlier checkout to compare with
 
 
 def measure(wish: Wish) -> None:
@@ -59,7 +60,7 @@ def measure(wish: Wish) -> None:
     )
     figures = Figures()
     with ExitStack() as stack:
-        ground = Ground(wish.megabytes, wish.rounds, _cache(), stack)
+        ground = Ground(wish.megabytes, wish.rounds, _cache(), stack, before=wish.before)
         for name in wish.rows:
             for kind in wish.kinds:
                 _row(ground, name, kind, figures)
@@ -87,6 +88,8 @@ def _alike(before: dict[str, Any], now: dict[str, Any]) -> bool:
 
 def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
     title, act = (ROWS | ENGINES)[name]
+    if ground.before:
+        act = _beside(name, ground.before)
     print(f"\n{title}, to {kind}")
     ground.kind = kind
     try:
@@ -94,6 +97,10 @@ def _row(ground: Ground, name: str, kind: str, figures: Figures) -> None:
         figures.add(name, kind, act(ground))
     except Missing as missing:
         print(f"  not measured: there is no {missing}")
+
+
+def _beside(name: str, earlier: Path) -> Measure:
+    return lambda ground: before.measure(ground, name, earlier)
 
 
 def _cache() -> Path:
