@@ -357,8 +357,12 @@ class Login:
             return f"Bearer {token.text}" if token.text else None
 
     def renew(self, answer: Answer, scope: str, used: str | None) -> bool:
-        """Take in a refusal (401) of the header *used*; return whether it is worth trying again."""
-        challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
+        """Take in a refusal (401) of the header *used*; return whether it is worth trying again.
+
+        Some registries forget to say in the middle of a push what they want; then it is what they wanted before.
+        Source: buildx#324.
+        """
+        challenge = read_challenge(answer.headers.get("WWW-Authenticate", "")) or (self._challenge if used else None)
         if challenge is None:
             return False
         with self._lock:

@@ -12,7 +12,7 @@ from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry
 
-_OK, _CREATED, _ACCEPTED, _METHOD_NOT_ALLOWED = 200, 201, 202, 405
+_OK, _CREATED, _ACCEPTED, _FORBIDDEN, _METHOD_NOT_ALLOWED = 200, 201, 202, 403, 405
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,22 @@ class Bytes:
 
 
 def find(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
-    """Return the blob if *repository* has it, else ``None``."""
-    answer = registry.request(repository, "HEAD", f"blobs/{digest}")
-    if answer.status == _METHOD_NOT_ALLOWED:
-        return _find_by_get(registry, repository, digest)
+    """Return the blob if *repository* has it, ``None`` if not, or if we may not know that.
+
+    Raises:
+        UnreachableError: there is no answer.
+    """
+    if registry.is_hidden(repository):
+        return None
+    try:
+        answer = registry.request(repository, "HEAD", f"blobs/{digest}")
+        if answer.status == _METHOD_NOT_ALLOWED:
+            return _find_by_get(registry, repository, digest)
+    except AuthenticationError as error:
+        registry.hide(repository, str(error))
+        return None
+    if answer.status == _FORBIDDEN:  # the next one may be another matter: Xray forbids single ones
+        registry.note_once(repository, f"{repository} does not tell whether it has {digest}: status {answer.status}")
     return _stored(answer, digest) if answer.status == _OK else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
-from buildpush.events import Sink, ignore
+from buildpush.events import Note, Sink, ignore
 from buildpush.http import Answer, Body, Http, Stream, joined, origin, scheme_for
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
@@ -70,6 +70,8 @@ class Registry:
         self._keychain = keychain or Keychain()
         self._logins: dict[str, Login] = {}
         self._habits: dict[str, Habit] = {}
+        self._hidden: set[Repository] = set()  # where it is no use to ask what is there
+        self._noted: set[object] = set()  # of what one note is enough
         self._lock = threading.Lock()
 
     def base(self, host: str) -> str:
@@ -99,6 +101,24 @@ class Registry:
                 self.memory.keep_habit(host, habit)
         if habit.fresh and not before.fresh:
             self.http.close()  # idle connections have carried something already
+
+    def is_hidden(self, repository: Repository) -> bool:
+        """Return whether what *repository* has is hidden from us; we may push there all the same."""
+        return repository in self._hidden
+
+    def hide(self, repository: Repository, reason: str) -> None:
+        """Ask no more what *repository* has, and say why: each such question would cost a new token."""
+        with self._lock:
+            self._hidden.add(repository)
+        self.note_once(repository, f"{repository} does not tell what it has, so all of it is sent: {reason}")
+
+    def note_once(self, kind: object, text: str) -> None:
+        """Tell *text*, unless something of this *kind* was told before."""
+        with self._lock:
+            told = kind in self._noted
+            self._noted.add(kind)
+        if not told:
+            self.sink(Note(text))
 
     def request(
         self,

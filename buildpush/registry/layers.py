@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from buildpush.errors import CancelledError, DigestError
-from buildpush.events import Progress, Sink
+from buildpush.events import Note, Progress, Sink
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
@@ -90,6 +90,7 @@ class Layers:
         self._stop = threading.Event()
         self._learnt: dict[tuple[int, int], Compressed] = {}
         self._homes: dict[Digest, Repository] = {}
+        self._mended: set[tuple[Repository, Digest]] = set()
         self._compressors = Pool(_cores())
         self._senders = ThreadPoolExecutor(registry.workers, "buildpush-send")
 
@@ -114,9 +115,12 @@ class Layers:
         if self._present(work.repository, known):
             self._meter.count("skipped", known.size)
             return _pushed(known, media_type, "exists")
-        what = f"{work.prefix}config"
-        send(self._registry, work.repository, Parts(source), what=what, promised=known.digest, meter=self._meter)
+        self._send_config(source, work)
         return _pushed(known, media_type, "sent")
+
+    def _send_config(self, source: Bytes, work: Work) -> Compressed:
+        what, promised = f"{work.prefix}config", source.known.digest
+        return send(self._registry, work.repository, Parts(source), what=what, promised=promised, meter=self._meter)
 
     def send(self, work: Work) -> tuple[PushedBlob, ...]:
         """Bring all layers into the repository; return them in the image's order.
@@ -134,6 +138,22 @@ class Layers:
         travel = self._in_parallel if work.image.random_access else self._in_turn
         done |= travel(missing, begun, work)
         return tuple(done[at] for at in same_as)
+
+    def mend(self, work: Work, config: bytes, blobs: Sequence[PushedBlob]) -> None:
+        """Send those of *blobs*, the configuration first, that the repository does not show, each once in a push.
+
+        Raises:
+            DigestError: a layer has become another by now, which the manifest does not name.
+        """
+        for at, blob in enumerate(blobs, -1):
+            if is_elsewhere(blob.media_type) or (work.repository, blob.digest) in self._mended:
+                continue
+            if find(self._registry, work.repository, blob.digest) is None:
+                self._mended.add((work.repository, blob.digest))
+                what = f"{work.prefix}config" if at < 0 else work.item(at)
+                self._sink(Note(f"{what} was confirmed and is not there any more: it is sent again"))
+                again = self._send_config(Bytes(config), work) if at < 0 else self._travel(work, at, None, None)
+                check_digests([blob.digest], [again.digest], f"the digest of {what}")
 
     def _in_parallel(
         self, missing: Collection[int], begun: Mapping[int, str | None], work: Work
@@ -182,10 +202,8 @@ class Layers:
         mounted = self._mount(known, work, at)
         if mounted is None or not mounted.done:
             return mounted
-        # Artifactory tells the checksums only when it is asked; and what it says it has must be there.
-        there = self._present(work.repository, known)
-        if there is None:
-            return None
+        # Artifactory tells the checksums only when it is asked; what it took over is there, though it may show it late.
+        there = (self._present(work.repository, known) if self._options.checksums else None) or known
         self._sink(Progress(work.item(at), known.size, known.size, "mounted"))
         self._meter.count("mounted", known.size)
         self._lies(known.digest, work.repository)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar, cast
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Sink, ignore
-from buildpush.http import Answer
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -24,8 +24,6 @@ from buildpush.images.model import (
     DOCKER_CONFIG,
     DOCKER_INDEX,
     DOCKER_MANIFEST,
-    INDEX_TYPES,
-    MANIFEST_TYPES,
     OCI_CONFIG,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -40,20 +38,20 @@ from buildpush.images.model import (
 from buildpush.images.references import Digest, Reference, Repository, Tag
 from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
 from buildpush.meter import Meter
-from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
+from buildpush.registry.client import Registry
 from buildpush.registry.layers import Layers, Options, Work
+from buildpush.registry.naming import Naming
 from buildpush.registry.referrers import read_list
 
 Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
 
-_NOT_ALLOWED = 405
-# What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
-# Harbor's 412.
-_IMMUTABLE = frozenset({400, 403, 409, 412})
-
 
 def _nobody(_receipt: PushedImage | PushedIndex) -> None:
     """Nobody wants to know."""
+
+
+def _nothing() -> None:
+    """There is nothing to mend with."""
 
 
 def push(
@@ -128,6 +126,7 @@ class _Parts:
     config: PushedBlob
     config_document: bytes
     layers: tuple[PushedBlob, ...]
+    work: Work
 
     @property
     def digest(self) -> Digest:
@@ -153,7 +152,7 @@ class _Delivery:
         self._sink = sink
         self._referrers = referrers
         self._before = before
-        self._listed: set[Digest] = set()  # by the registry itself, which says so
+        self._naming = Naming(registry, sink)
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
         receipts = _everywhere(references, lambda repository, names: self._image_in(image, repository, names))
@@ -170,7 +169,7 @@ class _Delivery:
         receipt = _receipt(image, parts, names)
         self._before(receipt)
         self._bring_referrers(repository)
-        return self._keyed(receipt)
+        return self._keyed(receipt, self._mender(parts))
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
         # The blobs of all platforms first: only then is the receipt known, and no manifest is sent before that.
@@ -189,13 +188,20 @@ class _Delivery:
         )
         receipt = PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), images)
         self._before(receipt)
-        keyed = tuple(self._keyed(image) for image in images)
-        self._bring_referrers(repository)
-        return self._keyed(replace(receipt, images=keyed))
 
-    def _keyed(self, receipt: Receipt) -> Receipt:
+        def inside() -> tuple[PushedImage, ...]:
+            return tuple(self._keyed(image, self._mender(parts)) for image, parts in zip(images, every, strict=True))
+
+        keyed = inside()
+        self._bring_referrers(repository)
+        return self._keyed(replace(receipt, images=keyed), inside)
+
+    def _mender(self, parts: _Parts) -> Callable[[], None]:
+        return partial(self._layers.mend, parts.work, parts.config_document, (parts.config, *parts.layers))
+
+    def _keyed(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
         """Let its names stand for what is in *receipt*, and return it with Artifactory's repository key."""
-        key = self.names(receipt.manifest, receipt.media_type, receipt.references)
+        key = self.names(receipt.manifest, receipt.media_type, receipt.references, mend)
         return replace(receipt, repository_key=key)
 
     def _bring_referrers(self, repository: Repository) -> None:
@@ -221,7 +227,8 @@ class _Delivery:
     def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
         """Bring one referrer in, under its digest or cosign's tag."""
         name = repository.tagged(Tag(referrer.tag)) if referrer.tag else repository.at(referrer.digest)
-        before = self._names_now(referrer.image.manifest_type, name) if referrer.tag else None
+        answer = self._naming.names_now(referrer.image.manifest_type, name) if referrer.tag else None
+        before = answer.headers.get("Docker-Content-Digest") if answer else None
         if isinstance(referrer.image, Index):
             self._index_in(referrer.image, repository, [name], prefix)
         else:
@@ -231,11 +238,14 @@ class _Delivery:
 
     def list_referrers(self, referrers: Sequence[Referrer], repository: Repository) -> None:
         """Enter referrers into the lists that a registry does not keep itself: one tag for each subject."""
-        left = [one for one in referrers if one.digest not in self._listed]
+        left = [one for one in referrers if one.digest not in self._naming.listed]
         for subject in dict.fromkeys(one.subject for one in left):
             name = repository.tagged(Tag(list_tag(subject)))
             mine = (one for one in left if one.subject == subject)
-            if document := with_listed(read_list(name, self._registry), mine):
+            listed = read_list(name, self._registry)
+            if listed is None:  # what others have listed there must not be lost
+                self._sink(Note(f"the list of referrers {name} may not be read, so nothing was entered there"))
+            elif document := with_listed(listed, mine):
                 self.names(document, OCI_INDEX, [name])
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
@@ -252,7 +262,7 @@ class _Delivery:
         config = self._layers.config(document, DOCKER_CONFIG if self._options.docker else OCI_CONFIG, work)
         media_type = DOCKER_MANIFEST if self._options.docker else OCI_MANIFEST
         manifest = image_manifest(_described(config), [_described(layer) for layer in layers], media_type)
-        return _Parts(manifest, media_type, config, document, layers)
+        return _Parts(manifest, media_type, config, document, layers, work)
 
     def _unchanged(self, work: Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Parts:
         """Bring in the rest of an image that came with its manifest."""
@@ -263,16 +273,18 @@ class _Delivery:
         check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
         check_digests([named.config.digest], [digest_of(work.image.config)], "the configuration's digest")
         config = self._layers.config(work.image.config, named.config.media_type, work)
-        return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers)
+        return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers, work)
 
-    def names(self, manifest: bytes, media_type: str, names: Sequence[Reference]) -> str | None:
+    def names(
+        self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _nothing
+    ) -> str | None:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
         key: str | None = None
         named: list[Reference] = []
         failed: dict[Reference, PushError | AuthenticationError] = {}
         for name in names:
             try:
-                key = self._name(manifest, media_type, name)
+                key = self._naming.name(manifest, media_type, name, mend) or key
                 named.append(name)
             except (PushError, AuthenticationError) as error:
                 failed[name] = error
@@ -282,73 +294,6 @@ class _Delivery:
             left = [name for name in names if name not in named and name not in failed]
             raise _partly(named, failed, left)
         return key
-
-    def _name(self, manifest: bytes, media_type: str, name: Reference) -> str | None:
-        digest, repository = digest_of(manifest), name.repository
-        headers = {"Content-Type": media_type}
-        answer = self._registry.request(repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest)
-        if answer.ok:
-            _check_answer(answer.headers, digest, name)
-            if "OCI-Subject" in answer.headers:
-                self._listed.add(digest)
-        else:
-            self._keeps(answer, digest, media_type, name)
-        return self._confirmed(digest, media_type, name)
-
-    def _keeps(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> None:
-        """Accept a refusal where the name stands for the same image already, and may not be written again.
-
-        Raises:
-            RegistryError: it stands for another image, or for none.
-        """
-        no = refusal(answer, f"{name} was not taken")
-        about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
-        says = self._names_now(media_type, name) if about_tag else None
-        if says is None:
-            raise no
-        if says != str(digest):
-            message = f"{name} names {says}, and may not name {digest} instead: {no}"
-            hint = "the registry lets nobody overwrite this tag: choose another one"
-            raise RegistryError(message, status=no.status, code=no.code, hint=hint)
-        self._sink(Note(f"{name} was there already, the same, and may not be written again"))
-
-    def _names_now(self, media_type: str, name: Reference) -> str | None:
-        """Return the digest that *name* stands for, or ``None`` where there is none or nobody says."""
-        headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
-        answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
-        return answer.headers.get("Docker-Content-Digest") if answer.ok else None
-
-    def _whole(self, answer: Answer, name: Reference, headers: Mapping[str, str]) -> Answer:
-        """Return the answer with the manifest itself."""
-        if answer.body:
-            return answer
-        return self._registry.request(name.repository, "GET", f"manifests/{name.target}", headers=headers)
-
-    def _confirmed(self, digest: Digest, media_type: str, name: Reference) -> str | None:
-        headers = {"Accept": media_type}
-        answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
-        if answer.status == _NOT_ALLOWED:
-            answer = self._registry.request(name.repository, "GET", f"manifests/{name.target}", headers=headers)
-        if not answer.ok:
-            raise refusal(answer, f"{name} was pushed and is not there")
-        if not answer.headers.get("Docker-Content-Digest"):  # the specification lets a registry keep it to itself
-            answer = self._whole(answer, name, headers)
-        try:
-            _check_answer(answer.headers, digest, name)
-            _check_body(answer, digest, name)
-        except DigestError:
-            # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
-            ours = self._registry.request(name.repository, "HEAD", f"manifests/{digest}", headers=headers)
-            if not ours.ok:
-                raise
-            self._sink(Note(f"{name} was pushed as {digest}, and names another image by now"))
-        return answer.headers.get(REPOSITORY_KEY_HEADER)
-
-
-def _check_body(answer: Answer, digest: Digest, name: Reference) -> None:
-    if answer.body and digest_of(answer.body) != digest:
-        message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
-        raise DigestError(message, hint="a proxy in between changes what it passes on, or somebody pushed the same tag")
 
 
 def _described(blob: PushedBlob) -> Descriptor:
@@ -415,13 +360,6 @@ def _also(
 ) -> PushError | AuthenticationError:
     words = [str(error), *(f"{name} is pushed" for name in done), *(f"{name} was not tried" for name in left)]
     return _saying("; ".join(words), error, done)
-
-
-def _check_answer(headers: Mapping[str, str], digest: Digest, name: Reference) -> None:
-    says = headers.get("Docker-Content-Digest", str(digest))
-    if says != str(digest) and says.startswith("sha256:"):  # a digest by another algorithm cannot be compared
-        message = f"{name} names {says}, but {digest} was pushed"
-        raise DigestError(message, hint="a proxy in between changes what it passes on, or somebody pushed the same tag")
 
 
 def _partly(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from buildpush.errors import PushError, RegistryError
+from buildpush.errors import AuthenticationError, PushError, RegistryError
 from buildpush.http import Answer, joined
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index
@@ -21,6 +21,9 @@ from buildpush.registry.client import Registry, refusal
 from buildpush.registry.pull import pull
 
 _NOT_FOUND = 404
+# What Artifactory answers for a tag that is not there, in a virtual repository of which the user may not read every
+# member; others say 401.  Source: cosign#2973, go-containerregistry#1691.
+_HIDDEN = frozenset({401, 403})
 # What registries answer that know no such address; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
@@ -47,15 +50,25 @@ def find_referrers(target: Image | Index, repository: Repository, registry: Regi
     return gather(target, find)
 
 
-def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]]:
-    """Return the descriptors in the list that has a tag; none where there is no such tag.
+def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]] | None:
+    """Return the descriptors in the list that has a tag, none where there is no such tag; ``None`` if it is hidden.
 
     Raises:
         PushError: it is no list, or cannot be had.
     """
-    headers = {"Accept": OCI_INDEX}
-    answer = registry.request(name.repository, "GET", f"manifests/{name.target}", actions="pull", headers=headers)
+    answer = _asked(name.repository, f"manifests/{name.target}", registry)
+    if answer is None:
+        return None
     return [] if answer.status == _NOT_FOUND else _read(answer, f"the list of referrers {name}")
+
+
+def _asked(repository: Repository, path: str, registry: Registry) -> Answer | None:
+    """Return the answer about a list, or ``None`` where we may not know even whether there is one."""
+    try:
+        answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
+    except AuthenticationError:
+        return None
+    return None if answer.status in _HIDDEN else answer
 
 
 def _listed(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
@@ -64,9 +77,9 @@ def _listed(subject: Digest, repository: Repository, registry: Registry) -> list
     found: list[dict[str, Any]] = []
     path = f"referrers/{subject}"
     for number in range(_MOST_PAGES):
-        answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
-        if number == 0 and _keeps_no_lists(answer):
-            return [Digest(one["digest"]) for one in read_list(repository.tagged(Tag(list_tag(subject))), registry)]
+        answer = _asked(repository, path, registry)
+        if answer is None or (number == 0 and _keeps_no_lists(answer)):
+            return _listed_by_tag(repository.tagged(Tag(list_tag(subject))), registry)
         found += _read(answer, what)
         following = _next(answer, what)
         if following is None:
@@ -74,6 +87,18 @@ def _listed(subject: Digest, repository: Repository, registry: Registry) -> list
         path = following
     message = f"{what} has no end: {_MOST_PAGES} pages were read"
     raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
+
+
+def _listed_by_tag(name: Reference, registry: Registry) -> list[Digest]:
+    listed = read_list(name, registry)
+    if listed is None:
+        _note_hidden(name, registry)
+    return [Digest(one["digest"]) for one in listed or ()]
+
+
+def _note_hidden(name: Reference, registry: Registry) -> None:
+    text = f"{name} may not be read, as some registries say of what is not there: if it is there, it stays behind"
+    registry.note_once(("referrers", name.repository), text)
 
 
 def _next(answer: Answer, what: str) -> str | None:
@@ -106,7 +131,11 @@ def _read(answer: Answer, what: str) -> list[dict[str, Any]]:
 def _tagged(name: Reference, registry: Registry) -> Image | Index | None:
     try:
         return pull(name, registry, artifact=True)
+    except AuthenticationError:
+        _note_hidden(name, registry)
     except RegistryError as error:
-        if error.status == _NOT_FOUND:
-            return None
-        raise
+        if error.status in _HIDDEN:
+            _note_hidden(name, registry)
+        elif error.status != _NOT_FOUND:
+            raise
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -77,3 +78,87 @@ def parts_416() -> Quirk:
         return Reply(416) if request.method == "PATCH" and request.part else None
 
     return act
+
+
+# Tokens
+
+
+class Tokens:
+    """A quirk: what needs a token gets one from this registry itself.
+
+    Args:
+        rights: what the account may do; a token is good for no more.
+        seconds: what is said of how long a token lasts; any JSON.
+        ends: ends a token: asked for each request that brings one, before it is answered.
+        forgetful: whether a refusal does not say what is wanted, but for the first.
+
+    Attributes:
+        given: the tokens, in their order.
+    """
+
+    def __init__(
+        self,
+        rights: str = "pull,push",
+        *,
+        seconds: object = 300,
+        ends: Callable[[Request], bool] = lambda _: False,
+        forgetful: bool = False,
+    ) -> None:
+        self.rights = set(rights.split(","))
+        self.seconds = seconds
+        self.ends = ends
+        self.forgetful = forgetful
+        self.given: list[str] = []
+        self.ended: set[str] = set()
+
+    def __call__(self, request: Request, registry: HostileRegistry) -> Reply | None:
+        if request.path == "/token":
+            self.given.append(f"planted-token-{len(self.given) + 1}")
+            return Reply(body=json.dumps({"token": self.given[-1], "expires_in": self.seconds}).encode())
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token in self.given and self.ends(request):
+            self.ended.add(token)
+        known = token in self.given and token not in self.ended
+        needs = "pull" if request.method in {"GET", "HEAD"} and not request.is_upload else "push"
+        if known and (request.path == "/v2/" or needs in self.rights):
+            return None
+        challenge = f'Bearer realm="{registry.url}/token",service="{registry.host}"'
+        headers = {} if self.forgetful and self.given else {"WWW-Authenticate": challenge}
+        return Reply(401, headers)
+
+
+def reading(status: int, *, method: str = "", what: str = "/manifests/") -> Quirk:
+    """Return the quirk that reading *what* is answered with *status*."""
+
+    def act(request: Request, _: HostileRegistry) -> Reply | None:
+        wanted = {method} if method else {"GET", "HEAD"}
+        if request.method in wanted and what in request.path and not request.is_upload:
+            return fault(status, "DENIED" if status in {401, 403} else "UNKNOWN", "not for you")
+        return None
+
+    return act
+
+
+# Restarts
+
+
+class Restart:
+    """A quirk: from the first request that *begins* says so, nothing is answered for *seconds* of the test's clock.
+
+    Args:
+        begins: whether a request is the one at which the server goes down.
+        clock: seconds.
+        seconds: until it is up again.
+        reply: what answers meanwhile: a reset, or what a load balancer says.
+    """
+
+    def __init__(
+        self, begins: Callable[[Request], bool], clock: Callable[[], float], seconds: float, reply: Reply
+    ) -> None:
+        self.begins, self.clock, self.seconds, self.reply = begins, clock, seconds, reply
+        self.until: float | None = None
+
+    def __call__(self, request: Request, _: HostileRegistry) -> Reply | None:
+        if self.until is None and self.begins(request):
+            self.until = self.clock() + self.seconds
+        return self.reply if self.until is not None and self.clock() < self.until else None

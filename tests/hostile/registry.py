@@ -153,6 +153,8 @@ class HostileRegistry(http.server.ThreadingHTTPServer):
         self.received = 0
         self.truth: list[str] = []
         self.lock = threading.RLock()
+        self._at_work = 0
+        self._idle = threading.Condition(self.lock)
         self._names = itertools.count(1)
         if tls:
             # The handshake is each connection's own: one that never speaks must not hold up the others.
@@ -168,6 +170,17 @@ class HostileRegistry(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """Say nothing: clients that break off are what is tested."""
+
+    def settle(self) -> None:
+        """Return once every request was read to its end: a refusal may be sent before."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._at_work, 10)
+
+    def count(self, change: int) -> None:
+        """Count the requests that are being answered."""
+        with self._idle:
+            self._at_work += change
+            self._idle.notify_all()
 
     def asked(self, method: str, part_of_path: str = "") -> list[Request]:
         """Return the requests with that method whose path holds that text."""
@@ -308,11 +321,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         request = Request(self.command, self.path, self.headers, self._body, self.client_address[1])
-        self.server.requests.append(request)
-        reply = self.server.reply(request)
-        self._send(reply)
-        if not request.was_read and not self.close_connection:
-            _ = request.body  # so that the next request begins where this one ends
+        self.server.count(1)
+        try:
+            self.server.requests.append(request)
+            reply = self.server.reply(request)
+            self._send(reply)
+            if not request.was_read and not self.close_connection:
+                _ = request.body  # so that the next request begins where this one ends
+        finally:
+            self.server.count(-1)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815
 

@@ -44,6 +44,7 @@ def test_what_it_reads_is_counted_and_what_a_quirk_refuses_is_read_afterwards(se
         for _ in range(2):
             line.request("PATCH", "/v2/a/blobs/uploads/u1", b"x" * 100)
             assert line.getresponse().read() == b""
+    server.settle()
     assert server.received == 200
 
 

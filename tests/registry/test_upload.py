@@ -230,12 +230,14 @@ def test_a_token_that_ends_right_after_a_cut_is_renewed_all_the_same(box, regist
     assert box.has_blob(pushed.layers[0].digest)
 
 
-def test_a_digest_by_another_algorithm_is_no_contradiction(box, registry, repository, source):
-    other = {"Docker-Content-Digest": f"sha512:{'0' * 128}"}
-    box.add_fault("PUT", "manifests/1$", status=201, headers=other)
-    push(source(LARGE).image(), [repository.tagged("0")], registry)
-    with pytest.raises(RegistryError, match="is not there"):  # the fault stored nothing, and that is found out
-        push(source(LARGE).image(), [repository.tagged("1")], registry)
+def test_a_digest_by_another_algorithm_is_held_to_as_well(box, registry, repository, source):
+    box.add_fault("PUT", "manifests/1$", sha512=True)
+    push(source(LARGE).image(), [repository.tagged("1")], registry)
+    box.add_fault("PUT", "manifests/2$", status=201, headers={"Docker-Content-Digest": f"sha512:{'0' * 128}"})
+    with pytest.raises(DigestError, match="names sha512:000"):
+        push(source(LARGE).image(), [repository.tagged("2")], registry)
+    box.add_fault("PUT", "manifests/3$", headers={"Docker-Content-Digest": "blake3:00"})
+    push(source(LARGE).image(), [repository.tagged("3")], registry)
 
 
 def test_after_a_cut_each_part_has_a_connection_of_its_own(box, registry, repository, source, small_parts):

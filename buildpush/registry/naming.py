@@ -1,0 +1,200 @@
+"""One manifest under one name: sent, then looked at. What the registry confirmed stays so, whatever reading says.
+
+A registry may show late what it took (replicas, caches), or not at all (Xray while it scans, robots that may only
+deploy): that is waited for and noted, and never takes back a confirmation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError
+from buildpush.events import Note, Sink
+from buildpush.http import Answer
+from buildpush.images.compression import digest_of
+from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
+from buildpush.images.references import Digest, Reference, is_digest
+from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
+
+_CREATED, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED = 201, 403, 404, 405
+# What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
+# Harbor's 412.
+_IMMUTABLE = frozenset({400, 403, 409, 412})
+# A manifest names something that the registry does not have, or does not have yet.  Source: moby#36823.
+_LACKS: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+# How often is looked: for some seconds where it may be on its way, once more where a scan may be quick.
+_LOOKS: Final = {_NOT_FOUND: 6, _FORBIDDEN: 2}
+
+
+class Naming:
+    """What one push calls what it brought.
+
+    Args:
+        registry: to ask.
+        sink: told what could not be looked at.
+
+    Attributes:
+        listed: digests of manifests that the registry itself enters into its lists of referrers.
+    """
+
+    def __init__(self, registry: Registry, sink: Sink) -> None:
+        self._registry = registry
+        self._sink = sink
+        self._patient = True  # until a name was waited for in vain: the next ones would be as well
+        self.listed: set[Digest] = set()
+
+    def name(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> str | None:
+        """Let *name* stand for *manifest*; return Artifactory's repository key, where it says that.
+
+        Args:
+            manifest: whose blobs were confirmed.
+            media_type: of the manifest.
+            name: a tag, or the manifest's own digest.
+            mend: sends what the repository has lost of those blobs, after a second refusal for the want of them.
+
+        Raises:
+            RegistryError: the registry says no.
+            DigestError: it has something else.
+            UnreachableError: there is no answer.
+            AuthenticationError: the credentials are refused.
+        """
+        digest = digest_of(manifest)
+        answer = self._sent(manifest, media_type, name, mend)
+        if not answer.ok:
+            return self._stands_already(answer, digest, media_type, name)
+        _compare(answer, digest, name, manifest)
+        if "OCI-Subject" in answer.headers:
+            self.listed.add(digest)
+        # A page for people, or a proxy, may answer 200 to anything: only this is said of nothing else.
+        confirmed = answer.status == _CREATED or is_digest(answer.headers.get("Docker-Content-Digest", ""))
+        return self._looked_at(manifest, media_type, name, confirmed=confirmed) or _key(answer)
+
+    def _sent(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> Answer:
+        """Send the manifest; again where the registry does not see its blobs yet, or has lost one."""
+        headers = {"Content-Type": media_type}
+        for attempt in itertools.count(1):
+            answer = self._registry.request(
+                name.repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest
+            )
+            no = None if answer.ok else refusal(answer, f"{name} was not taken")
+            if no is None or no.code not in _LACKS or attempt == self._registry.http.attempts:
+                break
+            if attempt > 1:
+                mend()
+            self._registry.http.wait(f"the manifest of {name}", f"{no}, though all of it was confirmed", attempt)
+        return answer
+
+    def names_now(self, media_type: str, name: Reference) -> Answer | None:
+        """Return the registry's answer about what *name* stands for, or ``None`` where there is none or nobody says."""
+        headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
+        try:
+            answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
+        except AuthenticationError:  # who may write may perhaps not read
+            return None
+        return answer if answer.ok else None
+
+    def _stands_already(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> str | None:
+        """Accept a refusal where the name stands for the same image already, and may not be written again.
+
+        Raises:
+            RegistryError: it stands for another image, or for none.
+        """
+        no = refusal(answer, f"{name} was not taken")
+        about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
+        there = self.names_now(media_type, name) if about_tag else None
+        says = there.headers.get("Docker-Content-Digest") if there else None
+        if there is None or says is None:
+            raise no
+        if says != str(digest):
+            message = f"{name} names {says}, and may not name {digest} instead: {no}"
+            hint = "the registry lets nobody overwrite this tag: choose another one"
+            raise RegistryError(message, status=no.status, code=no.code, hint=hint)
+        self._sink(Note(f"{name} was there already, the same, and may not be written again"))
+        return _key(there)
+
+    # Looking at what was confirmed
+
+    def _looked_at(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
+        try:
+            return _key(self._shown(manifest, media_type, name))
+        except (PushError, AuthenticationError) as error:
+            if not confirmed:
+                raise
+            self._patient = False
+            message = f"{name} was confirmed as {digest_of(manifest)}, and could not be read afterwards: {error}"
+            self._sink(Note(message))
+            return None
+
+    def _shown(self, manifest: bytes, media_type: str, name: Reference) -> Answer:
+        """Return the answer that shows the manifest under its name, once there is one.
+
+        Raises:
+            RegistryError: it is not shown.
+            DigestError: something else is shown.
+        """
+        digest = digest_of(manifest)
+        for attempt in itertools.count(1):
+            answer = self._asked(media_type, name)
+            error = _objection(answer, digest, name, manifest)
+            if error is None:
+                break
+            if answer.ok and self._is_there(digest, media_type, name):
+                # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
+                self._sink(Note(f"{name} was pushed as {digest}, and names another image by now"))
+                break
+            # A tag that names what it named before is as late as one that is not there.
+            if not self._patient or attempt >= _LOOKS.get(_NOT_FOUND if answer.ok else answer.status, 1):
+                raise error
+            self._registry.http.wait(str(name), str(error), attempt)
+        return answer
+
+    def _asked(self, media_type: str, name: Reference) -> Answer:
+        """Return what is said about a name, with the manifest itself where nothing else tells its digest."""
+        headers, path = {"Accept": media_type}, f"manifests/{name.target}"
+        answer = self._registry.request(name.repository, "HEAD", path, headers=headers)
+        silent = answer.ok and not answer.headers.get("Docker-Content-Digest")  # which the specification allows
+        if answer.status == _NOT_ALLOWED or silent:
+            answer = self._registry.request(name.repository, "GET", path, headers=headers)
+        return answer
+
+    def _is_there(self, digest: Digest, media_type: str, name: Reference) -> bool:
+        headers = {"Accept": media_type}
+        return self._registry.request(name.repository, "HEAD", f"manifests/{digest}", headers=headers).ok
+
+
+def _key(answer: Answer) -> str | None:
+    return answer.headers.get(REPOSITORY_KEY_HEADER)
+
+
+def _objection(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> PushError | None:
+    """Return what speaks against an answer that should show the manifest."""
+    if not answer.ok:
+        return refusal(answer, f"{name} is not shown")
+    try:
+        _compare(answer, digest, name, manifest)
+        _compare_body(answer, digest, name)
+    except DigestError as error:
+        return error
+    return None
+
+
+_CHANGED: Final = "a proxy in between changes what it passes on, or somebody pushed the same tag"
+
+
+def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> None:
+    """Hold what the answer says, by whichever algorithm, against what was sent."""
+    says = answer.headers.get("Docker-Content-Digest", str(digest))
+    if not is_digest(says) and not says.startswith("sha256:"):  # an algorithm that we do not know says nothing
+        return
+    if says == str(digest_of(manifest, says.partition(":")[0])):
+        return
+    message = f"{name} names {says}, but {digest} was pushed"
+    raise DigestError(message, hint=_CHANGED)
+
+
+def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
+    if answer.body and digest_of(answer.body) != digest:
+        message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
+        raise DigestError(message, hint=_CHANGED)

@@ -1,0 +1,327 @@
+"""What a registry confirmed is a success, whatever it says afterwards; what it has not seen yet, it is sent again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildpush.errors import AuthenticationError, RegistryError
+from buildpush.events import Note
+from buildpush.http import Http
+from buildpush.images.model import Index, Platform
+from buildpush.images.references import Repository
+from buildpush.receipt import receipt
+from buildpush.registry.auth import Credential, Keychain
+from buildpush.registry.client import Registry
+from buildpush.registry.push import name, push
+from buildpush.registry.referrers import find_referrers
+from buildpush.secrets import Secret
+from tests.hostile.quirks import QUIRKS, Tokens, reading, times
+from tests.hostile.registry import HostileRegistry, Reply, digest_of, fault
+from tests.registry.conftest import Source
+
+pytestmark = pytest.mark.sandbox
+
+ONE, TWO = b"one " * 5000, b"two " * 5000
+ELSE = digest_of(b"else")
+
+
+def notes(events) -> list[str]:
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+def pushed_to(server, client, *layers: bytes, tag: str = "1"):
+    registry, repository = client(server)
+    image = Source(*(layers or (ONE, TWO))).image()
+    return push(image, [repository.tagged(tag)], registry, sink=registry.sink)
+
+
+def stale(request, registry):
+    """Show for every tag another image, and nothing for digests, as a replica that is behind."""
+    if request.is_manifest and request.method in {"GET", "HEAD"}:
+        return fault(404) if ":" in request.path.rpartition("/")[2] else Reply(200, {"Docker-Content-Digest": ELSE})
+    return None
+
+
+@pytest.mark.parametrize(
+    "quirk", [*(reading(status) for status in (401, 403, 404, 429, 451, 500, 503)), stale], ids=repr
+)
+def test_what_may_not_be_read_after_it_was_confirmed_is_a_note(serve, client, events, waits, quirk):
+    server = serve(quirk)
+    pushed = pushed_to(server, client)
+
+    assert str(pushed.digest) in server.truth
+    assert any("was confirmed as" in text for text in notes(events))
+    assert sum(waits) < 60
+
+
+@pytest.mark.parametrize("quirk", [times(2, reading(404)), times(2, stale), times(1, reading(403))], ids=repr)
+def test_what_is_shown_late_is_waited_for(serve, client, events, waits, quirk):
+    server = serve(quirk)
+    pushed = pushed_to(server, client)
+
+    assert pushed.digest == receipt(pushed.references[0], client(server)[0]).digest
+    assert 0 < sum(waits) < 10
+    assert not notes(events)
+
+
+def test_a_registry_that_never_shows_anything_is_waited_for_once_and_not_for_each_name(serve, client, waits):
+    server = serve(reading(404))
+    registry, repository = client(server)
+    images = tuple(Source(data).image(platform=Platform("linux", f"a{at}")) for at, data in enumerate((ONE, TWO, b"3")))
+    push(Index(images), [repository.tagged(str(tag)) for tag in range(4)], registry)
+
+    assert len(server.manifests) == 4 + 4  # three images and their index, and four tags
+    assert sum(waits) < 10
+
+
+def test_a_robot_that_may_only_deploy_can_push(serve, client, events):
+    """Its token is good for pushing alone: each question costs a 401, and none is asked twice."""
+    tokens = Tokens("push")
+    server = serve(tokens)
+    pushed = pushed_to(server, client)
+    again = pushed_to(server, client)
+
+    assert pushed.digest == again.digest
+    assert [layer.fate for layer in again.layers] == ["sent", "sent"]
+    assert len(tokens.given) < 12
+    assert any("does not tell what it has" in text for text in notes(events))
+
+
+def test_a_robot_that_may_only_deploy_passes_the_preflight(serve, client):
+    registry, repository = client(serve(Tokens("push")))
+    assert registry.check_push(repository).scheme == "bearer"
+
+
+def test_blobs_that_may_not_be_looked_at_are_sent(serve, client, events):
+    server = serve(reading(403, what="/blobs/"))
+    pushed_to(server, client)
+    again = pushed_to(server, client)
+
+    assert [layer.fate for layer in again.layers] == ["sent", "sent"]
+    assert sum("does not tell whether it has" in text for text in notes(events)) == 2  # one for each push
+
+
+def test_a_mount_that_was_confirmed_is_not_sent_because_it_is_shown_late(serve, client):
+    server = serve(reading(404, what="/other/blobs/"))
+    pushed_to(server, client)
+    registry, repository = client(server)
+    image = Source(ONE, TWO).image()
+    names = [repository.tagged("1"), Repository(server.host, "docker-local/other").tagged("1")]
+    before = server.received
+    push(image, names, registry)
+
+    assert [one.query.get("mount") is not None for one in server.asked("POST", "/other/")] == [True, True, False]
+    assert server.received - before < 3000  # manifests and a configuration
+
+
+def test_a_name_for_what_may_not_be_read_is_an_error_that_says_so(serve, client):
+    """To call an image something else, its manifest is needed."""
+    server = serve()
+    pushed_to(server, client)
+    server.quirks.append(reading(403))
+    registry, repository = client(server)
+
+    with pytest.raises(RegistryError, match="cannot be had: status 403"):
+        receipt(repository.tagged("1"), registry)
+
+
+def test_a_further_tag_that_may_not_be_read_afterwards_is_a_note(serve, client, events):
+    server = serve()
+    pushed = pushed_to(server, client)
+    server.quirks.append(reading(404))
+    registry, repository = client(server)
+    name(pushed.manifest, pushed.media_type, [repository.tagged("2")], registry, registry.sink)
+
+    assert ("docker-local/app", "2") in server.manifests
+    assert any("was confirmed as" in text for text in notes(events))
+
+
+def test_a_page_that_answers_200_is_no_confirmation(serve, client):
+    page = Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
+    server = serve(lambda request, _: page if request.method == "PUT" and request.is_manifest else None)
+
+    with pytest.raises(RegistryError, match="not shown: status 404"):
+        pushed_to(server, client)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_tags_of_referrers_that_may_not_be_read_are_a_note(serve, client, events, status):
+    """Artifactory says 403 of a tag that is not there, where a member of a virtual repository may not be read."""
+    server = serve()
+    registry, repository = client(server)
+    image = Source(ONE).image()
+    pushed = push(image, [repository.tagged("1")], registry)
+    server.quirks += [reading(status, what="/manifests/sha256-"), reading(status, what="/referrers/")]
+    manifest = Source(ONE).image(manifest=pushed.manifest, manifest_type=pushed.media_type)
+
+    assert find_referrers(manifest, repository, registry) == ()
+    assert len(notes(events)) == 1
+
+
+def test_a_list_of_referrers_that_may_not_be_read_is_not_written_anew(serve, client, events):
+    """What others entered there would be lost."""
+    server = serve()
+    registry, repository = client(server)
+    about = push(Source(ONE).image(), [repository.tagged("1")], registry)
+    subject = {"mediaType": about.media_type, "digest": str(about.digest), "size": len(about.manifest)}
+    manifest = json.dumps(json.loads(about.manifest) | {"subject": subject}).encode()
+    layers = tuple(
+        layer.__class__(digest=blob.digest, size=blob.size, media_type=blob.media_type, diff_id=blob.diff_id)
+        for layer, blob in zip(Source(ONE).image().layers, about.layers, strict=True)
+    )
+    image = (
+        Source(ONE)
+        .image()
+        .__class__(about.config_document, layers, Source(ONE), manifest=manifest, manifest_type=about.media_type)
+    )
+    server.quirks.append(reading(403, what="/manifests/sha256-"))
+    push(image, [repository.tagged("sbom")], registry, sink=registry.sink)
+
+    assert ("docker-local/app", "sbom") in server.manifests
+    assert any("nothing was entered" in text for text in notes(events))
+    assert not server.asked("PUT", "/manifests/sha256-")
+
+
+SAYS = st.sampled_from((None, 401, 403, 404, 410, 451, 500, "stale", "empty"))
+
+
+def saying(sequence, what: str):
+    """Return a quirk that answers reading with these in turn, with the last of them for ever."""
+    left = itertools.chain(sequence, itertools.repeat(sequence[-1]))
+
+    def act(request, registry):
+        if request.method not in {"GET", "HEAD"} or what not in request.path or request.is_upload:
+            return None
+        says = next(left)
+        if says in {"stale", "empty"}:
+            return Reply(200, {"Docker-Content-Digest": ELSE} if says == "stale" else {}, b"{}")
+        return None if says is None else fault(says)
+
+    return act
+
+
+@settings(max_examples=60)
+@given(blobs=st.lists(SAYS, min_size=1, max_size=5), manifests=st.lists(SAYS, min_size=1, max_size=5))
+def test_whatever_reading_says_what_was_confirmed_is_a_success(blobs, manifests):
+    """Here the registry takes everything, so a push must succeed, and be true."""
+    with (
+        HostileRegistry(saying(blobs, "/blobs/"), saying(manifests, "/manifests/")) as server,
+        Http(sleep=lambda _: None) as http,
+    ):
+        registry = Registry(http, Keychain({server.host: Credential("robot", Secret("planted", "test"), "test")}))
+        pushed = push(Source(ONE).image(), [Repository(server.host, "a/b").tagged("1")], registry)
+        _, manifest = server.manifests["a/b", "1"]
+
+        assert str(pushed.digest) == digest_of(manifest)
+        assert not server.lacking("a/b", manifest)
+
+
+# Patience
+
+
+def losing(*which: int):
+    """Return a quirk that forgets the blobs of these numbers, in the order of the manifest, before it looks at it."""
+    left = [1]
+
+    def act(request, registry):
+        if request.method == "PUT" and request.is_manifest and left:
+            left.clear()
+            document = json.loads(request.body)
+            blobs = [document["config"], *document["layers"]]
+            for at in which:
+                registry.blobs.pop(blobs[at]["digest"], None)
+
+    return act
+
+
+@pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"])
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_manifest_that_is_refused_for_blobs_that_are_there_is_sent_again(serve, client, waits, code, status):
+    server = serve(
+        times(2, lambda request, _: fault(status, code) if request.method == "PUT" and request.is_manifest else None)
+    )
+    before = pushed_to(server, client)
+
+    assert str(before.digest) in server.truth
+    assert len(server.asked("POST")) == 3  # nothing was sent twice: it was all there
+    assert 0 < sum(waits) < 5
+
+
+@pytest.mark.parametrize("which", [(0,), (1,), (2,), (0, 1, 2)])
+def test_blobs_that_are_gone_after_they_were_confirmed_are_sent_again(serve, client, events, which):
+    server = serve(losing(*which))
+    pushed = pushed_to(server, client)
+
+    assert not server.lacking("docker-local/app", pushed.manifest)
+    assert len(server.asked("POST")) == 3 + len(which)
+    assert sum("is sent again" in text for text in notes(events)) == len(which)
+
+
+def test_a_registry_that_never_finds_its_blobs_is_an_error_soon(serve, client, waits):
+    never = fault(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown")
+    server = serve(lambda request, _: never if request.method == "PUT" and request.is_manifest else None)
+
+    with pytest.raises(RegistryError, match="blob unknown"):
+        pushed_to(server, client)
+    assert len(server.asked("PUT", "/manifests/")) == 6
+    assert sum(waits) < 20
+
+
+def test_an_image_of_an_index_that_is_gone_is_named_again(serve, client):
+    def act(request, registry):
+        if request.path.endswith("/manifests/1") and len(server.asked("PUT", "/manifests/1")) == 1:
+            registry.manifests.clear()
+            return
+        return
+
+    server = serve(act)
+    registry, repository = client(server)
+    images = tuple(Source(ONE).image(platform=Platform("linux", arch)) for arch in ("amd64", "arm64"))
+    pushed = push(Index(images), [repository.tagged("1")], registry)
+
+    assert not server.lacking("docker-local/app", pushed.manifest)
+
+
+def uses(token_uses: int):
+    """Return what ends a token after so many requests."""
+    seen: dict[str, int] = {}
+
+    def ends(request) -> bool:
+        token = request.headers["Authorization"]
+        seen[token] = seen.get(token, 0) + 1
+        return seen[token] > token_uses
+
+    return ends
+
+
+@pytest.mark.parametrize("token_uses", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("forgetful", [True, False])
+def test_a_token_that_ends_in_the_middle_is_replaced_also_where_nobody_says_so(serve, client, token_uses, forgetful):
+    tokens = Tokens(ends=uses(token_uses), forgetful=forgetful)
+    server = serve(tokens)
+    registry, repository = client(server)
+    registry.workers = 1  # several would use up each other's tokens
+    pushed = push(Source(ONE, TWO, b"three " * 9000).image(), [repository.tagged("1")], registry)
+
+    assert str(pushed.digest) in server.truth
+    assert len(tokens.given) > 1
+
+
+def test_a_registry_that_takes_no_token_is_an_error_soon(serve, client):
+    tokens = Tokens("nothing", forgetful=True)
+    server = serve(tokens)
+
+    with pytest.raises(AuthenticationError, match="refuses the credentials"):
+        pushed_to(server, client)
+    assert len(tokens.given) <= 6
+
+
+@pytest.mark.parametrize("sentence", [one for one in QUIRKS if not set(one.split()) & {"520", "103", "416,"}])
+def test_each_quirk_alone_is_no_obstacle(serve, client, sentence):
+    server = serve(QUIRKS[sentence]())
+    assert str(pushed_to(server, client).digest) in server.truth
