@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def push(
     username: str | None = None,
     password: Secret | str | None = None,
     insecure: Sequence[str] = (),
+    timeout: timedelta | str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Name = None,
     sink: Sink | None = None,
@@ -141,11 +143,13 @@ def push(
         username: at the registry that is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
         insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+        timeout: after which the call is ended, such as ``10m``; in another thread than the main one, it ends requests.
         env: variables to read instead of the process's own.
         cwd: folder that files and folders count from.
         sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
 
     Raises:
+        TimeOutError: *timeout* was reached; the message says which references stand.
         BuildPushError: the first thing that failed; the message says which references stand.
         KeyboardInterrupt: the cell or program was interrupted.
     """
@@ -158,6 +162,7 @@ def push(
         username=username,
         password=password,
         insecure=insecure,
+        timeout=timeout,
     )
     with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
         return moving.push(source, references, wishes, session)
@@ -177,6 +182,7 @@ def copy(
     username: str | None = None,
     password: Secret | str | None = None,
     insecure: Sequence[str] = (),
+    timeout: timedelta | str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Name = None,
     sink: Sink | None = None,
@@ -196,6 +202,7 @@ def copy(
         username=username,
         password=password,
         insecure=insecure,
+        timeout=timeout,
     )
     with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
         return moving.copy(source, goal, wishes, session)
@@ -211,6 +218,7 @@ def merge(
     username: str | None = None,
     password: Secret | str | None = None,
     insecure: Sequence[str] = (),
+    timeout: timedelta | str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Name = None,
     sink: Sink | None = None,
@@ -226,6 +234,7 @@ def merge(
         username=username,
         password=password,
         insecure=insecure,
+        timeout=timeout,
     )
     with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
         return moving.merge(reference, sources, wishes, session)
@@ -240,6 +249,7 @@ def tag(
     username: str | None = None,
     password: Secret | str | None = None,
     insecure: Sequence[str] = (),
+    timeout: timedelta | str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Name = None,
     sink: Sink | None = None,
@@ -248,7 +258,9 @@ def tag(
 
     The other arguments and the errors are those of :func:`push`.
     """
-    wishes = Wishes(connector_ref=connector_ref, username=username, password=password, insecure=insecure)
+    wishes = Wishes(
+        connector_ref=connector_ref, username=username, password=password, insecure=insecure, timeout=timeout
+    )
     with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
         return moving.tag(reference, tags, wishes, session)
 

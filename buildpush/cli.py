@@ -146,7 +146,7 @@ def _drop(stream: TextIO) -> None:
 
 def _interrupted(interrupt: BaseException) -> int:
     words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
-    _say("interrupted", (getattr(interrupt, "__notes__", None) or words)[0])
+    _say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
     return _interrupt_code(interrupt)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
 
 from buildpush.connection import keychain_of, open_http, open_memory, reach_of
@@ -14,6 +15,7 @@ from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference, Tag, check_host
 from buildpush.images.referrers import Referrer
+from buildpush.limits import LONGEST, limited
 from buildpush.locations import (
     KEEP_REFERRERS,
     Location,
@@ -57,6 +59,7 @@ class Wishes:
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it each counts for its own host.
         insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+        timeout: after which all of it is ended, as text (``10m``) or as it is; ``None`` for as long as it takes.
     """
 
     compression: str | None = None
@@ -67,6 +70,7 @@ class Wishes:
     password: Secret | str | None = None
     connector_ref: str | None = None
     insecure: Sequence[str] = ()
+    timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
         """Return how to pack.
@@ -80,6 +84,25 @@ class Wishes:
             message = "Docker's media types know no zstd"
             raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
         return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
+
+    def limit(self) -> timedelta | None:
+        """Return how long it may take.
+
+        Raises:
+            SettingsError: it is no duration, or one of nothing.
+        """
+        if isinstance(self.timeout, str):
+            from buildpush.settings.kinds import duration_of
+
+            try:
+                return duration_of(self.timeout)
+            except ValueError as error:
+                hint = "write it as 10m, 1h 30m or 45s"
+                raise SettingsError(str(error), hint=hint, setting="timeout") from None
+        if self.timeout is not None and not timedelta() < self.timeout <= LONGEST:
+            message = f"a timeout of {self.timeout} is none"
+            raise SettingsError(message, hint="give a timedelta of more than nothing", setting="timeout")
+        return self.timeout
 
 
 def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:
@@ -290,7 +313,8 @@ def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Ind
 def _reached(
     wishes: Wishes, sources: Sequence[str], names: Sequence[Reference], session: Session, story: Story
 ) -> Iterator[Reach]:
-    """Open what the locations need, and close it at the end; Ctrl-C breaks the connections first."""
+    """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
+    limit = wishes.limit()
     session.state.sweep()
     _note_variables(session, story)
     connectors = _connectors(session, wishes)
@@ -304,6 +328,8 @@ def _reached(
         if memory:
             stack.enter_context(memory)
         client = Registry(http, keychain_of(logins, session), sink=story, memory=memory)
+        # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
+        stack.enter_context(limited(limit, story, what="the command", stop=http.cancel))
         try:
             yield reach_of(session, client, story)
         except KeyboardInterrupt:

@@ -121,6 +121,7 @@ def _hosts() -> list[click.Parameter]:
         click.Option(["--username"], metavar="NAME", help="User at the registry that is written to."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
         click.Option(["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST without TLS, or unchecked."),
+        click.Option(["--timeout"], metavar="10m", help="Time after which the command is ended, with exit code 124."),
     ]
 
 

@@ -8,7 +8,10 @@ import json
 import os
 import subprocess
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +19,21 @@ import pytest
 import buildpush
 from buildpush import moving
 from buildpush.cli import run_command
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, SettingsError, UnsupportedError
+from buildpush.errors import (
+    AuthenticationError,
+    DigestError,
+    PushError,
+    RegistryError,
+    SettingsError,
+    TimeOutError,
+    UnsupportedError,
+)
 from buildpush.events import Progress
 from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.saving import write_docker_archive, write_layout
+from buildpush.limits import _Watch
 from buildpush.secrets import Secret
 
 pytestmark = pytest.mark.sandbox
@@ -509,6 +521,81 @@ def test_a_failed_push_leaves_its_reason_in_the_json(place, box, registry, capsy
     write_layout(image(FIRST), place / "l")
     assert run_command(["push", "oci:l", registry("1", "nowhere/app"), "--json"]) == 4
     assert json.loads(capsys.readouterr().out)["error"]["exit"] == 4
+
+
+# The time limit.
+
+
+@pytest.fixture
+def early(monkeypatch):
+    """Let every time limit be reached after a second: the shortest that can be said as text is 10 s."""
+    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(1.0))
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        (["push", "oci:l", "{host}/docker-local/app:new"], "POST"),
+        (["push", "oci:l", "{host}/docker-local/app:new"], "PATCH"),
+        (["push", "oci:l", "{host}/docker-local/app:new"], "HEAD"),
+        (["copy", "docker://{host}/docker-local/old:1", "docker://{host}/docker-local/app:new"], "GET"),
+        (["copy", "docker://{host}/docker-local/old:1", "oci:out"], "GET"),
+        (["tag", "{host}/docker-local/old:1", "new"], "GET"),
+        (["merge", "{host}/docker-local/app:new", "docker://{host}/docker-local/old:1"], "GET"),
+    ],
+)
+def test_a_command_that_takes_too_long_is_ended_with_124_and_moves_no_tag(
+    place, box, registry, capsys, early, words, method
+):
+    write_layout(image(FIRST), place / "l")
+    write_layout(image(SECOND), place / "other")
+    buildpush.push("oci:other", registry("1", "docker-local/old"))
+    box.add_fault(method, r"/v2/docker-local/.*(uploads|blobs|manifests).*", delay=3)
+    begun = time.monotonic()
+    assert run_command([*(word.format(host=box.host) for word in words), "--timeout", "10s"]) == 124
+
+    assert time.monotonic() - begun < 2.9
+    assert "took longer than its timeout of 0:00:10" in capsys.readouterr().err
+    assert box.tags("docker-local/app") == []
+    assert box.tags("docker-local/old") == ["1"]
+    assert not (place / "out").exists()
+
+
+def test_a_timeout_says_which_names_stand(place, box, registry, capsys, early):
+    write_layout(image(FIRST), place / "l")
+    box.add_fault("PUT", r"manifests/2$", delay=3)
+    names = [registry("1"), registry("2")]
+    assert run_command(["push", "oci:l", *names, "--timeout", "10s", "--json"]) == 124
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert f"{names[0]} is pushed" in error["message"]
+    assert error["pushed"] == names[:1]
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_timeout_from_python_ends_requests_in_any_thread(place, box, registry, elsewhere):
+    write_layout(image(FIRST), place / "l")
+    box.add_fault("PATCH", r"/v2/docker-local/.*", delay=3)
+
+    def push():
+        return buildpush.push("oci:l", registry("1"), timeout=timedelta(seconds=0.5))
+
+    with ThreadPoolExecutor(1) as threads, pytest.raises(TimeOutError, match=r"0:00:00\.5"):
+        (threads.submit(push).result if elsewhere else push)()
+    assert box.tags("docker-local/app") == []
+
+
+def test_what_ends_in_time_is_no_time_out(place, registry):
+    write_layout(image(FIRST), place / "l")
+    assert buildpush.push("oci:l", registry("1"), timeout="1h").references == (registry("1"),)
+    assert buildpush.tag(registry("1"), "2", timeout=timedelta(minutes=1)).references == (registry("2"),)
+
+
+@pytest.mark.parametrize("limit", ["soon", "1s", "", timedelta(), timedelta(days=-1), timedelta.max])
+def test_a_timeout_that_is_none_is_refused_before_anything_is_done(place, box, registry, limit):
+    with pytest.raises(SettingsError) as caught:
+        buildpush.push("oci:l", registry("1"), timeout=limit)
+    assert caught.value.setting == "timeout"
+    assert not box.requests
 
 
 # Build, and where it goes.

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, cast
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.errors import (
+    AuthenticationError,
+    CancelledError,
+    DigestError,
+    PushError,
+    RegistryError,
+    UnreachableError,
+)
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
@@ -290,6 +297,9 @@ class _Delivery:
                 failed[name] = error
                 if isinstance(error, AuthenticationError | UnreachableError):
                     break
+            except (KeyboardInterrupt, CancelledError) as interrupt:
+                _remark(interrupt, named)
+                raise
         if failed:
             left = [name for name in names if name not in named and name not in failed]
             raise _partly(named, failed, left)
@@ -351,8 +361,19 @@ def _everywhere(
             if done or left:
                 raise _also(error, done, left) from error
             raise
+        except (KeyboardInterrupt, CancelledError) as interrupt:
+            _remark(interrupt, done)
+            raise
         done += names
     return receipts
+
+
+def _remark(interrupt: BaseException, done: Sequence[Reference]) -> None:
+    """Let an interrupt say which tags stand for the image all the same: it may be a time limit's."""
+    tags = [str(name) for name in done if name.tag]
+    if tags:
+        interrupt.add_note(f"{', '.join(tags)} {'is' if len(tags) == 1 else 'are'} pushed")
+        vars(interrupt)["pushed"] = (*getattr(interrupt, "pushed", ()), *tags)
 
 
 def _also(

@@ -17,10 +17,10 @@ from buildpush.errors import BadNameError
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag
+from buildpush.limits import LONGEST
 from buildpush.secrets import Secret
 from buildpush.settings.vault import REFERENCE_HINT, is_reference
 
-LONGEST = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
 HOST_GATEWAY = "host-gateway"  # Docker's word for the machine that containers run on
