@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import io
 import socket
 import ssl
 import struct
@@ -17,10 +18,13 @@ from email.message import Message
 
 import pytest
 import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
 from buildpush.http import (
+    LEAST,
     Answer,
     Http,
     Interrupted,
@@ -34,6 +38,7 @@ from buildpush.http import (
     scheme_for,
 )
 from buildpush.http.download import download
+from buildpush.http.wires import Paced, TooSlowError
 from buildpush.secrets import Secret
 
 sandbox = pytest.mark.sandbox
@@ -452,6 +457,107 @@ def test_a_silent_host_is_given_up():
         with pytest.raises(UnreachableError, match="went silent"):
             client.request("GET", server.url)
         quiet.set()
+
+
+def dripping(head: bytes, rest: bytes, seconds: float = 0.03) -> Handle:
+    """Return a handler that sends *head* at once, and *rest* byte by byte, each well before a silence is too long."""
+
+    def handle(request):
+        with contextlib.suppress(OSError):
+            request.connection.sendall(head)
+            for byte in rest:
+                time.sleep(seconds)
+                request.connection.sendall(bytes([byte]))
+        request.close_connection = True
+
+    return handle
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n"
+
+
+def asked(client: Http, url: str, *, streams: bool) -> bytes:
+    if not streams:
+        return client.request("GET", url).body
+    with client.open("GET", url) as answer:
+        return answer.read(1000)
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        (HEAD + b"\r\n", b"x" * 1000),
+        (HEAD, b"X-More: " + b"x" * 1000),
+        (b"", HEAD * 10),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1000),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000),
+    ],
+    ids=["the body", "the headers", "all of it", "chunks", "to the end of the connection"],
+)
+@pytest.mark.parametrize("streams", [True, False])
+def test_an_answer_that_comes_by_a_byte_now_and_then_keeps_nobody(head, rest, streams):
+    with (
+        Client(patience=Patience(silence=0.3), retries=Retries(attempts=1)) as client,
+        serving(dripping(head, rest)) as server,
+        pytest.raises(UnreachableError, match=r"answers too slowly: only \d+ bytes came"),
+    ):
+        asked(client, server.url, streams=streams)
+
+
+@sandbox
+def test_who_reads_slowly_is_not_taken_for_a_slow_host():
+    with (
+        Client(patience=Patience(silence=0.2), retries=Retries(attempts=1)) as client,
+        serving(lambda request: request.answer(200, b"x" * 3000)) as server,
+        client.open("GET", server.url) as answer,
+    ):
+        for _ in range(3):
+            time.sleep(0.25)
+            assert len(answer.read(1000)) == 1000
+
+
+class Wire(io.RawIOBase):
+    """Gives blocks, each after some seconds of a clock of its own."""
+
+    def __init__(self, blocks):
+        self.blocks, self.now = list(blocks), 0.0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if not self.blocks:
+            return 0
+        seconds, size = self.blocks.pop(0)
+        self.now += seconds
+        buffer[:size] = b"x" * size
+        return size
+
+
+def taken(wire: Wire) -> int:
+    paced, size = Paced(wire, 120.0, lambda: wire.now), 0
+    while came := paced.readinto(bytearray(LEAST)):
+        size += came
+    return size
+
+
+BLOCKS = st.lists(st.tuples(st.floats(0, 119), st.integers(1, LEAST)), max_size=200)
+
+
+@given(BLOCKS)
+def test_waiting_ends_at_the_latest_when_two_silences_brought_less_than_the_least(blocks):
+    wire = Wire(blocks)
+    with contextlib.suppress(TooSlowError):
+        taken(wire)
+    done = blocks[: len(blocks) - len(wire.blocks)]
+    assert sum(seconds for seconds, _ in done) <= 240 * (1 + sum(size for _, size in done) / LEAST) + 119
+
+
+@given(st.lists(st.floats(0, 119), max_size=50), st.integers(LEAST, 10 * LEAST))
+def test_a_line_that_brings_the_least_in_time_is_never_given_up(waits, size):
+    blocks = [(seconds, min(size, LEAST)) for seconds in waits]
+    assert taken(Wire(blocks)) == sum(size for _, size in blocks)
 
 
 @sandbox

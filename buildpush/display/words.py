@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from buildpush.events import UNDER_WAY, Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
 
 # Terminal control sequences and other control characters of engines' logs.
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LONGEST_LINE = 16 * 1024
+_COUNTED = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
+_ALL_SHOWN = 3
+_MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000
 
 
@@ -43,10 +47,11 @@ def traffic_words(traffic: Traffic) -> str:
 
 
 class Sentences:
-    """The words for events; a layer's end is said once."""
+    """The words for events; a layer's end is said once, and what is tried again and again now and then."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
+        self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
         """Return one line for *event*, or nothing where silence is better."""
@@ -55,8 +60,8 @@ class Sentences:
                 line = f"{phase}: {about}" if about else phase
             case Finished(phase, seconds, about):
                 line = f"{phase}: done in {seconds_words(seconds)}" + (f", {about}" if about else "")
-            case Retry(what, reason, seconds, attempt):
-                line = f"retry {attempt} of {what} in {seconds_words(seconds)}: {reason}"
+            case Retry():
+                line = self._retry(event)
             case Decision(what, choice, reason):
                 line = f"{what}: {choice}, because {reason}"
             case Note(text):
@@ -68,6 +73,16 @@ class Sentences:
             case Traffic():
                 line = f"moved: {traffic_words(event)}"
         return clean(line)
+
+    def _retry(self, event: Retry) -> str:
+        line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"
+        # Bytes, identities of uploads and attempts are others each time, and it is the same story.
+        story = _COUNTED.sub("#", f"{event.what}: {event.reason}")
+        self._retries[story] += 1
+        count = self._retries[story]
+        if count <= _ALL_SHOWN:
+            return line
+        return f"{line} ({count} times by now)" if count in _MILESTONES else ""
 
     def _end_of(self, item: str, done: int, state: str) -> str:
         if state in UNDER_WAY or (item, state) in self._said:

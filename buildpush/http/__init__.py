@@ -37,6 +37,9 @@ Body = bytes | Iterable[Piece] | None
 
 MANY_REDIRECTS = 5
 LARGEST_ANSWER = 64 * 1024 * 1024
+# Bytes that an answer must bring in the seconds of a silence, once it has begun: nobody is kept by a byte now and then,
+# and every line over which an image can travel at all is faster.
+LEAST: Final = 64 * 1024
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -715,9 +718,17 @@ def _explain(error: Exception, url: str, proxy: str | None = None) -> _Broken:
             f"no connection to {host}: {_reason(error)}", "check host and port, and that it runs; or a proxy"
         )
     if isinstance(error, e.ReadTimeoutError | TimeoutError):
-        return _broken(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
+        return _explain_silence(error, host)
     final = isinstance(error, e.LocationParseError)
     return _broken(f"the connection to {host} broke: {_reason(error)}", None, final=final, reached=True)
+
+
+def _explain_silence(error: Exception, host: str) -> _Broken:
+    from buildpush.http.wires import TooSlowError
+
+    if isinstance(slow := error.__cause__, TooSlowError):
+        return _broken(f"{host} answers too slowly: {slow}", "it may be overloaded, or the line bad", reached=True)
+    return _broken(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
 
 
 def _explain_tls(error: Exception, host: str) -> _Broken:

@@ -3,13 +3,74 @@
 from __future__ import annotations
 
 import http.client
+import io
+import time
 from collections.abc import Callable
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from buildpush.http import LEAST
+
 _LINE_ENDS = (b"\r\n", b"\n")
+
+
+class TooSlowError(TimeoutError):
+    """An answer comes, and so slowly that its end will not be seen."""
+
+
+class Paced(io.RawIOBase):
+    """What comes from a socket, as long as it comes in time.
+
+    Only the time that is spent waiting counts: who reads slowly finds the bytes there. The wait for the first bytes is
+    the socket's own business.
+
+    Args:
+        raw: gives the bytes.
+        silence: seconds in which there must be :data:`LEAST` bytes.
+        clock: gives seconds.
+    """
+
+    def __init__(self, raw: io.RawIOBase, silence: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._raw = raw
+        self._silence = silence
+        self._clock = clock
+        self._begun = False
+        self._waited = 0.0
+        self._came = 0
+
+    def readable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill *buffer* with what comes next.
+
+        Raises:
+            TooSlowError: too little came for too long.
+        """
+        before = self._clock()
+        size = self._raw.readinto(buffer) or 0
+        if self._begun:
+            self._waited += self._clock() - before
+        self._begun = True
+        self._came += size
+        if self._came >= LEAST:
+            self._waited, self._came = 0.0, 0
+        elif size and self._waited > self._silence:
+            message = f"only {self._came} bytes came in {self._waited:.0f} s"
+            raise TooSlowError(message)
+        return size
+
+    def fileno(self) -> int:
+        """Return the socket's number."""
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
 
 
 class _Lines:
@@ -28,7 +89,17 @@ class _Lines:
 
 
 class WholeResponse(http.client.HTTPResponse):
-    """An answer whose headers have an end: Python's own takes those of a broken connection as they are."""
+    """An answer whose headers have an end, and that comes in time.
+
+    Python's own takes the headers of a broken connection as they are, and waits for each byte anew.
+    """
+
+    silence = float("inf")
+
+    def __init__(self, *words: Any, **named: Any) -> None:
+        super().__init__(*words, **named)
+        buffered: Any = self.fp
+        self.fp = io.BufferedReader(Paced(buffered.detach(), self.silence))
 
     def begin(self) -> None:
         """Read status and headers.
@@ -51,7 +122,7 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
 
     Args:
         wired: called with each connection.
-        silence: seconds to wait for the next bytes to come or go.
+        silence: seconds to wait for the next bytes to come or go, and for the least number of them.
     """
 
     def made(wire: HTTPConnection) -> None:
@@ -60,8 +131,13 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
             wire.sock.settimeout(silence)
         wired(wire)
 
+    class Response(WholeResponse):
+        pass
+
+    Response.silence = silence
+
     class Wire(HTTPConnection):
-        response_class = WholeResponse
+        response_class = Response
 
         def connect(self) -> None:
             super().connect()
@@ -73,7 +149,7 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
             super().request(*words, **named)
 
     class SecureWire(HTTPSConnection):
-        response_class = WholeResponse
+        response_class = Response
 
         def connect(self) -> None:
             super().connect()

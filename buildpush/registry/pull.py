@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, cast
 
 from buildpush.errors import DigestError, PushError, UnreachableError
-from buildpush.http import Answer, Stream
+from buildpush.http import LEAST, Answer, Stream
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -131,6 +131,7 @@ class _Blob(io.RawIOBase):
         self._open = ExitStack()
         self._stream: Stream | None = None
         self._breaks = 0
+        self._since = 0  # bytes since the last break
         self._behind = 0  # bytes that the stream gives once more, because its server knows no ranges
 
     def readable(self) -> bool:
@@ -161,7 +162,9 @@ class _Blob(io.RawIOBase):
             self._done += len(block)
             if not block:
                 self._check()
-            self._breaks = 0  # it got further
+            self._since += len(block)
+            if self._since >= LEAST:  # it got further; a byte each time is no way to get anywhere
+                self._breaks = 0
             return block
 
     def _begin(self) -> Stream:
@@ -180,7 +183,7 @@ class _Blob(io.RawIOBase):
             self._behind -= len(passed)
 
     def _go_on_after(self, error: UnreachableError) -> None:
-        self._breaks += 1
+        self._breaks, self._since = self._breaks + 1, 0
         http = self._registry.http
         if self._breaks >= http.attempts or self._stream is None:
             raise error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildpush import display
 from buildpush.display.notebook import Notebook
@@ -37,6 +39,40 @@ def test_the_end_of_a_layer_is_said_once():
     sentences = Sentences()
     assert sentences.of(Progress("a", 1, 1, "sent"))
     assert not sentences.of(Progress("a", 1, 1, "sent"))
+
+
+def shown_of(make, events) -> list[str]:
+    stream = io.StringIO()
+    sink = make(stream)
+    for event in events:
+        sink(event)
+    if isinstance(sink, Terminal):
+        sink.close()
+    return [line for line in stream.getvalue().splitlines() if "retry" in line]
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal, lambda stream: Notebook(stream, lambda _text: None)])
+def test_a_line_of_retries_is_shown_at_growing_distance_with_a_count(make):
+    """Attempts begin anew after each progress, so that an odd registry gave hundreds of lines."""
+    events = [
+        Retry(f"PATCH https://a.io/uploads/{at:08x}-beef", f"reset behind {at} bytes", 1.0, at % 3 + 1)
+        for at in range(600)
+    ]
+    lines = shown_of(make, events)
+    assert len(lines) == 3 + 7
+    assert [line.rpartition(" (")[2] for line in lines[3:]] == [
+        f"{count} times by now)" for count in (5, 10, 20, 50, 100, 200, 500)
+    ]
+
+
+@given(st.lists(st.sampled_from(["layer a", "layer b", "token"]), max_size=200))
+def test_no_retry_of_one_item_hides_that_of_another(items):
+    sentences = Sentences()
+    said = [bool(sentences.of(Retry(item, "went silent", 1.0, 1))) for item in items]
+    for item in set(items):
+        mine = [one for name, one in zip(items, said, strict=True) if name == item]
+        assert all(mine[:3])
+        assert mine.count(True) <= 3 + 3 * (1 + len(mine) // 10)
 
 
 def test_foreign_lines_lose_control_characters_and_are_cut():
