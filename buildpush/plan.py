@@ -17,9 +17,10 @@ from buildpush.contexts import STDIN, fetched, is_elsewhere
 from buildpush.engines import advised, choose
 from buildpush.errors import BadNameError, DockerfileError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note, Sink
+from buildpush.forms import clean_address
 from buildpush.http.download import download
 from buildpush.images import dockerfile
-from buildpush.images.addresses import is_legible, told
+from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images, needed_for
@@ -36,7 +37,7 @@ from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Written, WrittenStep
 
-_WEB: Final = re.compile(r"(https?://)(?:[^/?#]*@)?([^/?#]+)", re.IGNORECASE)
+_WEB: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +292,8 @@ def _added(request: BuildRequest) -> tuple[str, ...]:
     except DockerfileError:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])
-    found = (_WEB.match(word) for word in words)
-    return tuple(dict.fromkeys(match[1] + match[2] for match in found if match and is_legible(match[0])))
+    found = (_WEB.match(clean_address(word)) for word in words if is_web(word) or is_git(word))
+    return tuple(dict.fromkeys(match[0] for match in found if match and is_legible(match[0])))
 
 
 def _shown(value: object) -> str:

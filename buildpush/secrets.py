@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus, unquote
 
+from buildpush.forms import passwords_in, without_user_info
+
 MASK = "********"
 # Shorter values would blacken ordinary words; they are masked in their Secret only.
 SHORTEST = 4
 # A line of a longer secret, a key or a file of logins: programs print line by line.
 _SHORTEST_LINE = 8
-
-# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
-# password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
-_USER_INFO = re.compile(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
-# The same before a registry host; NAME:TAG@sha256:... is a reference.
-_BARE_USER_INFO = re.compile(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
 
 _lock = threading.Lock()
 _forms: tuple[str, ...] = ()  # the shortest first
@@ -59,10 +54,7 @@ def remember(value: str) -> None:
 
 def remember_user_info(text: str) -> None:
     """Make :func:`redact` hide the passwords of the URLs in *text*, wherever else they turn up."""
-    if "@" not in text:
-        return
-    for found in (*_USER_INFO.findall(text), *_BARE_USER_INFO.findall(text)):
-        password = found.removesuffix("@").partition(":")[2]
+    for password in passwords_in(text):
         remember(password)
         remember(unquote(password))
 
@@ -70,11 +62,12 @@ def remember_user_info(text: str) -> None:
 def redact(text: str) -> str:
     """Return *text* with every secret known to this process, and the user part of every URL, replaced by stars.
 
+    The account on a server of SSH, such as ``git``, stays.
+
     Known forms are the value itself, base64, percent-encoded and JSON-escaped.
     A value that was cut or hashed is not recognised; of one of several lines, each line from eight characters is.
     """
-    text = _without_known(text)
-    return _USER_INFO.sub(f"{MASK}@", text) if "://" in text and "@" in text else text
+    return without_user_info(_without_known(text), MASK)
 
 
 def redacted(value: Any) -> Any:

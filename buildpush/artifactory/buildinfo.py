@@ -25,6 +25,7 @@ from buildpush.artifactory.document import (
     Module,
     Vcs,
 )
+from buildpush.forms import clean_address
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.secrets import redact
@@ -211,4 +212,4 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clean(vcs: Vcs) -> Vcs:
-    return Vcs(redact(vcs.url), vcs.revision, redact(vcs.branch), redact(vcs.message))
+    return Vcs(redact(clean_address(vcs.url)), vcs.revision, redact(vcs.branch), redact(vcs.message))

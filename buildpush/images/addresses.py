@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_USER = re.compile(r"(?<=://)[^/?#]*@")
+from buildpush.forms import clean_address
+
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
 
@@ -37,9 +38,4 @@ def told(address: str) -> str:
 
     A file of this machine is told as it is.
     """
-    if not is_web(address) and not is_git(address):
-        return address
-    base, _, fragment = address.partition("#")
-    base = base.partition("?")[0]
-    base = base if base.lower().startswith("ssh://") else _USER.sub("", base)
-    return f"{base}#{fragment}" if fragment and is_git(address) else base
+    return clean_address(address) if is_web(address) or is_git(address) else address

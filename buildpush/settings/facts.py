@@ -14,13 +14,14 @@ from pathlib import PurePath
 from typing import Final
 
 from buildpush.errors import ExpressionError, SecretError
+from buildpush.forms import clean_address
 from buildpush.secrets import Secret
 from buildpush.settings import methods
 from buildpush.settings.counter import Counter
 from buildpush.settings.expressions import AbsentError, Value, evaluate
-from buildpush.settings.git import Git, Vcs, vcs, without_credentials
+from buildpush.settings.git import Git, Vcs, vcs
 
-__all__ = ["Ci", "Counter", "Facts", "Git", "Vcs", "ci", "revision_of", "vcs", "without_credentials"]
+__all__ = ["Ci", "Counter", "Facts", "Git", "Vcs", "ci", "revision_of", "vcs"]
 
 SEQUENCE: Final = (
     "HARNESS_BUILD_ID",
@@ -136,7 +137,7 @@ def ci(env: Mapping[str, str]) -> Ci:
 def revision_of(env: Mapping[str, str]) -> Mapping[str, str]:
     """Return the fields of :class:`Vcs` that CI variables say."""
     return {
-        "url": without_credentials(_first(env, _REPOSITORY) or _github_repository(env)),
+        "url": clean_address(_first(env, _REPOSITORY) or _github_repository(env)),
         "revision": _first(env, _REVISION),
         "branch": _branch(env),
         "message": _first(env, _MESSAGE),
@@ -313,7 +314,7 @@ def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
 
 def _run_url(env: Mapping[str, str]) -> str:
     if url := _first(env, _RUN_URL):
-        return without_credentials(url)
+        return clean_address(url)
     if env.get("GITHUB_RUN_ID") and env.get("GITHUB_REPOSITORY"):
         return f"{_github_repository(env)}/actions/runs/{env['GITHUB_RUN_ID']}"
     if env.get("SYSTEM_COLLECTIONURI") and env.get("BUILD_BUILDID"):
@@ -454,7 +455,7 @@ def _codebase_message(facts: Facts) -> str:
 
 def _codebase_url(facts: Facts) -> str:
     url = _first(facts.env, _REPOSITORY) or _github_repository(facts.env)
-    return _needed("codebase.repoUrl", without_credentials(url) or facts.git.url, "git has no remote named origin")
+    return _needed("codebase.repoUrl", clean_address(url) or facts.git.url, "git has no remote named origin")
 
 
 def _codebase_author(facts: Facts) -> str:

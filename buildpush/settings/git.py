@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.forms import clean_address
 from buildpush.places import Place
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -22,7 +23,6 @@ _OF_A_REPOSITORY: Final = frozenset(
         *("GIT_NAMESPACE", "GIT_REPLACE_REF_BASE", "GIT_INTERNAL_SUPER_PREFIX"),
     }
 )
-_USER: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#]*)@")
 _REVISION: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
@@ -114,19 +114,7 @@ class Git:
     def url(self) -> str | None:
         """Address of the remote named origin, without credentials."""
         url = self.ask("config", "--get", "remote.origin.url")
-        return without_credentials(url) if url else None
-
-
-def without_credentials(url: str) -> str:
-    """Return *url* without user, password and query; the user of an ssh address is no secret and stays."""
-    url = url.partition("?")[0]
-    match = _USER.match(url)
-    if not match:
-        return url
-    user, _, password = match["user"].partition(":")
-    kept = f"{user}@" if "ssh" in match["scheme"] and user else ""
-    del password
-    return match["scheme"] + kept + url[match.end() :]
+        return clean_address(url) if url else None
 
 
 def vcs(git: Git, known: Mapping[str, str] | None = None) -> Vcs | None:

@@ -12,7 +12,7 @@ from buildpush.errors import EngineMissingError, ExpressionError, SecretError, S
 from buildpush.places import Here, Ran, Recorded
 from buildpush.secrets import Secret
 from buildpush.settings.expressions import AbsentError, evaluate
-from buildpush.settings.facts import Counter, Facts, Git, Vcs, ci, revision_of, vcs, without_credentials
+from buildpush.settings.facts import Counter, Facts, Git, Vcs, ci, revision_of, vcs
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = {
@@ -318,22 +318,6 @@ class TestVcs:
         asked = Git(place, Path("/src"))
         assert asked.root == asked.root == "x"
         assert len(place.calls) == 1
-
-    @pytest.mark.parametrize(
-        ("url", "shown"),
-        [
-            ("https://user:pass@host/x.git", "https://host/x.git"),
-            ("https://token@host/x.git", "https://host/x.git"),
-            ("https://a@b:p@ss@host/x", "https://host/x"),
-            ("ssh://git@host/x.git", "ssh://git@host/x.git"),
-            ("ssh://git:pw@host/x.git", "ssh://git@host/x.git"),
-            ("git@host:x.git", "git@host:x.git"),
-            ("https://host/x@y", "https://host/x@y"),
-            ("", ""),
-        ],
-    )
-    def test_credentials_never_stay_in_an_address(self, url, shown):
-        assert without_credentials(url) == shown
 
 
 def test_the_ci_system_is_recognised():

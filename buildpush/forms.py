@@ -1,0 +1,95 @@
+"""Secrets that are known by their form: what stands before the host of an address, and tokens of well-known services.
+
+The one cleaner of addresses is here. Whatever it does, doing it twice does no more than once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
+# password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
+_USER_INFO = re.compile(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
+# The same before a registry host; NAME:TAG@sha256:... is a reference.
+_BARE_USER_INFO = re.compile(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
+# A password may hold what ends a host: in an address that stands alone, all of it goes.
+_WHOLE_USER_INFO = re.compile(r"(?<=://)[^\s/]*@")
+# USER@HOST:PATH, as ssh and git take it.
+_SCP = re.compile(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
+# The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
+_OVER_SSH = re.compile(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
+# Of a repository of git, what stands behind #: BRANCH:FOLDER.
+_OF_GIT = re.compile(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
+_BRANCH = re.compile(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
+
+# Sources: GitHub and GitLab, "Token overview"; AWS, "Unique identifiers"; Slack, "Token types"; npm and JFrog by their
+# prefixes; RFC 7519 (JWT); RFC 7468 (PEM); RFC 6750 and 7617 (Authorization); Azure Storage, "Connection strings".
+_TOKENS: Final = re.compile(
+    r"\b(?:gh[pousr]_|github_pat_|glpat-|glrt-|gldt-|glptt-|xox[abeoprs]-|npm_|pypi-|dop_v1_|hf_|AKC[a-z])[\w-]{8,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
+    r"|\bcmVmdGtu[A-Za-z0-9+/=_-]{16,}"
+    r"|\bey[A-Za-z0-9_-]{6,}\.ey[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"
+    r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
+    r"|\b(?i:Bearer|Basic|Negotiate)\s+[A-Za-z0-9+/=._~-]{6,}"
+    r"|(?i:_auth|_authToken|_password)\s*="
+    r"|(?i:AccountKey|SharedAccessKey|SharedAccessSignature|SharedSecretIssuer|SharedSecretValue)\s*="
+    r"|[?&](?i:sig|X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature|X-JFrog-Art-Api)="
+)
+# NAME=VALUE, NAME: VALUE or "NAME": "VALUE" inside a value, where the name says what it is.
+_PAIR = re.compile(
+    r"(?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|auth)"
+    r"""["']?\s*[=:]\s*["']?[^\s"',;&}]""",
+    re.IGNORECASE,
+)
+
+
+def without_user_info(text: str, mask: str) -> str:
+    """Return *text*, which may be a long one, with *mask* for what stands before the host of each address in it."""
+    if "@" not in text or "://" not in text:
+        return text
+    return _USER_INFO.sub(lambda match: match[0] if match[0] == _account(match) else f"{mask}@", text)
+
+
+def passwords_in(text: str) -> Iterator[str]:
+    """Yield the passwords of the addresses in *text*, as they are written."""
+    if "@" in text:
+        for found in (*_USER_INFO.findall(text), *_BARE_USER_INFO.findall(text)):
+            yield found.removesuffix("@").partition(":")[2]
+
+
+def clean_address(address: str) -> str:
+    """Return *address* as it may be shown and published: without password, user and query.
+
+    The account of an SSH server stays, and of a repository of git the branch.
+    """
+    before = None
+    while before != address:
+        before, address = address, _cleaned(address)
+    return address
+
+
+def _cleaned(address: str) -> str:
+    for form in (_USER_INFO, _WHOLE_USER_INFO, _SCP):
+        address = form.sub(_account, address)
+    base, _, fragment = address.partition("#")
+    base = base.partition("?")[0]
+    kept = _OF_GIT.match(base) and _BRANCH.match(fragment) and not looks_secret(fragment)
+    return f"{base}#{fragment}" if kept else base
+
+
+def _account(match: re.Match[str]) -> str:
+    """Return the account that stands before a host of SSH's, with its ``@``; else nothing."""
+    before = match.string[max(0, match.start() - len("git+ssh://")) : match.start()]
+    user = f"{match[0].removesuffix('@').partition(':')[0]}@"
+    over_ssh = match.re is _SCP or _OVER_SSH.search(before) is not None
+    return user if over_ssh and _ACCOUNT.match(user) and not looks_secret(user) else ""
+
+
+def looks_secret(text: str) -> bool:
+    """Return whether a token, key or password stands in *text*, as far as its form tells."""
+    if _TOKENS.search(text) or _PAIR.search(text):
+        return True
+    return without_user_info(text, "") != text
