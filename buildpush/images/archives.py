@@ -18,7 +18,6 @@ from buildpush.images.manifests import (
     Descriptor,
     Manifest,
     check_digests,
-    compression_of,
     describe_layers,
     diff_ids,
     platform_of,
@@ -33,7 +32,6 @@ from buildpush.images.model import (
     Layer,
     Platform,
 )
-from buildpush.images.proof import Proven
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
 from buildpush.images.spans import Folder, Tar
@@ -268,16 +266,9 @@ def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
             with tar.open(names[at]) as reader:
-                yield at, _proven(cast("BinaryIO", reader), layers[at], f"{tar.path}: layer {at + 1}")
+                yield at, cast("BinaryIO", reader)
 
     return Image(config, layers, blobs, platform_of(config))
-
-
-def _proven(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return *reader*; where it gives compressed bytes, of which nobody said a digest, it looks into them."""
-    if not layer.compressed or layer.diff_id is None:
-        return reader
-    return cast("BinaryIO", Proven(reader, compression_of(layer.media_type), layer.diff_id, what))
 
 
 def _type_of(tar: Tar, name: str) -> str:

@@ -81,7 +81,12 @@ class Layer:
 
     @property
     def compressed(self) -> bool:
-        """Whether the reader gives compressed bytes, which are sent as they are."""
+        """Whether the reader gives compressed or encrypted bytes, which are sent as they are."""
+        return self.packed or self.media_type.endswith("+encrypted")
+
+    @property
+    def packed(self) -> bool:
+        """Whether the reader gives compressed bytes, and who unpacks them gets what the diff ID is of."""
         return self.media_type.endswith(("gzip", "zstd"))
 
 

@@ -1,55 +1,135 @@
-"""Compressed bytes whose digest nobody has said: what is in them is held against a diff ID while they pass."""
+"""Layers are what they are said to be: counted, and looked into where they come compressed, while they pass."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn, cast
 
 from buildpush.errors import DigestError
+from buildpush.images.model import Layer
 from buildpush.images.references import Digest
-from buildpush.images.tar import decompressor, unreadable
+from buildpush.images.tar import HEAD, compression_of, decompressor, unreadable
 
 # What comes out of one block at once: a bomb must not fill the memory.
 _MOST: Final = 1024 * 1024
 
 
-class Proven(io.RawIOBase):
-    """A reader of compressed bytes, which come out as they are.
+def proven(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
+    """Return a reader of the same bytes, which holds a compressed layer against its diff ID; others are as they are.
 
-    Args:
-        reader: of the bytes.
-        kind: gzip or zstd.
-        diff_id: digest of what is in them; checked when their end is read.
-        what: is called so in errors.
+    A layer of which no diff ID is known is that of an artifact, and may be anything.
     """
+    if not layer.packed or layer.diff_id is None:
+        return reader
+    return cast("BinaryIO", Proven(reader, layer.diff_id, what))
 
-    def __init__(self, reader: BinaryIO, kind: str, diff_id: Digest, what: str) -> None:
-        self._reader = reader
-        self._new: Callable[[], Any] = decompressor(kind)
-        self._stream = self._new()
-        self._hash = hashlib.new(diff_id.algorithm)
-        self._diff_id = diff_id
-        self._what = what
+
+def measured(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
+    """Return a reader of the same bytes, which stops where a layer has more or fewer than its source promised."""
+    return reader if layer.size is None else cast("BinaryIO", Measured(reader, layer.size, what))
+
+
+class _Passing(io.RawIOBase):
+    """A reader of another reader's bytes, which looks at them while they pass."""
 
     def readable(self) -> bool:
         """Return true."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Put the next bytes into *buffer*, and return how many.
+        """Put the next bytes into *buffer*, and return how many; errors are those of ``read``."""
+        block = self.read(len(buffer)) or b""
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class Measured(_Passing):
+    """A reader that gives exactly as many bytes as were promised, and takes one more at most.
+
+    Args:
+        reader: of the bytes.
+        size: how many there are.
+        what: is called so in errors.
+    """
+
+    def __init__(self, reader: BinaryIO, size: int, what: str) -> None:
+        self._reader = reader
+        self._size = size
+        self._left = size
+        self._what = what
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to *size* bytes, all that are left where it is negative.
+
+        Raises:
+            DigestError: there are more or fewer than promised.
+        """
+        if size < 0:
+            return self.readall()
+        block = self._reader.read(min(size, self._left + 1))
+        self._left -= len(block)
+        if self._left < 0 or (self._left and size and not block):
+            self._refuse()
+        return block
+
+    def _refuse(self) -> NoReturn:
+        found = f"more than {self._size}" if self._left < 0 else self._size - self._left
+        message = f"{self._what} has {found} bytes, but {self._size} were promised"
+        raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
+
+
+class Proven(_Passing):
+    """A reader of compressed bytes, which come out as they are.
+
+    Args:
+        reader: of the bytes; like Docker, it asks their beginning how they are compressed, and no media type.
+        diff_id: digest of what is in them; checked when their end is read.
+        what: is called so in errors.
+    """
+
+    def __init__(self, reader: BinaryIO, diff_id: Digest, what: str) -> None:
+        self._reader = reader
+        self._head: bytes | None = b""
+        self._new: Callable[[], Any] = _Plain
+        self._stream: Any = None
+        self._hash = hashlib.new(diff_id.algorithm)
+        self._diff_id = diff_id
+        self._what = what
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to *size* bytes, all that are left where it is negative.
 
         Raises:
             DigestError: they are damaged, or hold something else than was promised.
         """
-        block = self._reader.read(len(buffer))
-        buffer[: len(block)] = block
+        if size < 0:
+            return self.readall()
+        block = self._reader.read(size)
+        if size:
+            self._look_at(block)
+        return block
+
+    def _look_at(self, block: bytes) -> None:
         try:
-            self._take(block) if block else self._check()
+            self._take(self._from_head(block)) if block else self._check()
         except unreadable() as error:
             self._refuse(f"is damaged: {error}", error)
-        return len(block)
+
+    def _from_head(self, block: bytes) -> bytes:
+        """Return *block*, or nothing until so much is there that it tells how the bytes are compressed."""
+        if self._head is None:
+            return block
+        head = self._head + block
+        if len(head) < HEAD and block:
+            self._head = head
+            return b""
+        self._head = None
+        kind = compression_of(head)
+        self._new = decompressor(kind) if kind in {"gzip", "zstd"} else _Plain
+        self._stream = self._new()
+        return head
 
     def _take(self, block: bytes) -> None:
         """Take in what is in *block*; another stream may begin where one ends."""
@@ -65,12 +145,13 @@ class Proven(io.RawIOBase):
         """Return more of what is in the last block; nothing where all of it is out."""
         tail = getattr(self._stream, "unconsumed_tail", None)
         if tail is None:  # as zstd does it
-            return b"" if self._stream.needs_input else self._stream.decompress(b"", _MOST)
-        return self._stream.decompress(tail, _MOST) if tail else b""
+            return b"" if self._stream.needs_input else cast("bytes", self._stream.decompress(b"", _MOST))
+        return cast("bytes", self._stream.decompress(tail, _MOST)) if tail else b""
 
     def _check(self) -> None:
+        self._take(self._from_head(b""))
         found = f"{self._diff_id.algorithm}:{self._hash.hexdigest()}"
-        if not self._stream.eof:
+        if self._new is not _Plain and not self._stream.eof:
             self._refuse("ends too early")
         if found != str(self._diff_id):
             self._refuse(f"holds {found}, but {self._diff_id} was promised")
@@ -78,3 +159,14 @@ class Proven(io.RawIOBase):
     def _refuse(self, words: str, cause: Exception | None = None) -> NoReturn:
         message = f"{self._what} {words}"
         raise DigestError(message, hint="it is damaged: save or build the image again") from cause
+
+
+class _Plain:
+    """Bytes that are not compressed, although they are called so."""
+
+    eof = False
+    unused_data = unconsumed_tail = b""
+
+    @staticmethod
+    def decompress(block: bytes, _most: int) -> bytes:
+        return block

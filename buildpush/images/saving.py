@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -30,6 +31,7 @@ from buildpush.images.manifests import (
     with_diff_ids,
 )
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Compression, Image, Index, Layer
+from buildpush.images.proof import measured, proven
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Folder
@@ -221,8 +223,8 @@ class _Sink:
     def _layer(self, image: Image, at: int, reader: BinaryIO) -> tuple[Compressed, Descriptor]:
         layer = image.layers[at]
         kind: Compression = "none" if image.manifest or layer.compressed else self._compression
-        found = self._into.layer(Compressing(reader, kind, self._level))
-        _check(layer, kind, found)
+        found = self._into.layer(Compressing(_looked_at(reader, image, at), kind, self._level))
+        found = _checked(layer, kind, found)
         shown = compression_of(layer.media_type) if layer.compressed else kind
         media_type = layer.media_type if image.manifest else layer_media_type(shown, "oci")
         return found, Descriptor(media_type, found.digest, found.size)
@@ -259,24 +261,40 @@ def _through(compressing: Compressing, file: IO[bytes]) -> Compressed:
     return compressing.result
 
 
-def _check(layer: Layer, kind: Compression, found: Compressed) -> None:
-    if kind == "none" and layer.size not in {None, found.size}:
-        message = f"a layer has {found.size} bytes, but {layer.size} were promised"
-        raise DigestError(message, hint="the image is damaged: build or fetch it again")
+def _looked_at(reader: BinaryIO, image: Image, at: int) -> BinaryIO:
+    """Return a reader of the same bytes, which holds them against all that is said of the layer."""
+    layer, what = image.layers[at], f"layer {at + 1}/{len(image.layers)}"
+    return proven(measured(reader, layer, what), layer, what)
+
+
+def _checked(layer: Layer, kind: Compression, found: Compressed) -> Compressed:
+    """Return *found* with the diff ID of the layer, which is not the digest of bytes that came compressed.
+
+    Raises:
+        DigestError: something is not what the source promised.
+    """
     if layer.digest and kind == "none" and layer.digest.algorithm == "sha256":
         check_digests([layer.digest], [found.digest], "the source's digests")
-    if layer.diff_id and not layer.compressed:
-        check_digests([layer.diff_id], [found.diff_id], "the source's diff IDs")
+    if layer.compressed:  # it was held against its diff ID while it passed
+        return replace(found, diff_id=layer.diff_id or found.diff_id)
+    check_digests([layer.diff_id or found.diff_id], [found.diff_id], "the source's diff IDs")
+    return found
 
 
 def _config(image: Image, found: Sequence[Digest]) -> bytes:
-    """Return the configuration, with the diff IDs that were *found* where it names none."""
+    """Return the configuration, with the diff IDs that were *found* where it names none.
+
+    Raises:
+        DigestError: it names others, or a compressed layer came without its own.
+    """
     known = diff_ids(image.config)
+    if known:
+        check_digests(known, found, "the diff IDs in the configuration")
     if image.manifest or known:
-        told = [layer.diff_id for layer in image.layers if layer.diff_id]
-        if known and len(told) == len(image.layers):
-            check_digests(known, told, "the diff IDs in the configuration")
         return image.config
+    if any(layer.compressed and layer.diff_id is None for layer in image.layers):
+        message = "a compressed layer came without its diff ID"
+        raise DigestError(message, hint="the source must tell it for layers that are compressed already")
     return with_diff_ids(image.config, found)
 
 
@@ -332,16 +350,17 @@ def docker_archive(image: Image, references: Sequence[Reference], scratch: Path)
         DigestError: the source's bytes are not those that it promised.
     """
     same_as = _same_as(image)
-    done: dict[int, Digest] = {}
+    done: dict[int, tuple[Digest, Digest]] = {}
     there: set[Digest] = set()
     for at, reader in _distinct(image, same_as):
-        done[at] = yield from _archived_layer(image.layers[at], reader, scratch, there)
+        looked_at = _looked_at(reader, image, at)
+        done[at] = yield from _archived_layer(image.layers[at], looked_at, scratch, there)
     found = [done[at] for at in same_as]
-    config = _config(image.settled(), found)
+    config = _config(image.settled(), [diff_id for _, diff_id in found])
     name = f"{digest_of(config).hex}.json"
     yield from _member(name, config)
     tags = [str(one) for one in references if one.tag]
-    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one in found]}
+    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one, _ in found]}
     yield from _member("manifest.json", json.dumps([entry], separators=(",", ":")).encode())
     yield _END
 
@@ -352,40 +371,36 @@ def _layer_name(digest: Digest) -> str:
 
 def _archived_layer(
     layer: Layer, reader: BinaryIO, scratch: Path, there: set[Digest]
-) -> Generator[bytes, None, Digest]:
-    """Give header and bytes of a layer, and return its digest: at once where size and digest are known before."""
+) -> Generator[bytes, None, tuple[Digest, Digest]]:
+    """Give header and bytes of a layer, and return digest and diff ID: at once where size and digest are known."""
     promised = layer.digest or (None if layer.compressed else layer.diff_id)
     if promised and layer.size is not None and promised.algorithm == "sha256":
         there.add(promised)
         yield _header(_layer_name(promised), layer.size)
         yield from _exactly(reader, layer.size, promised)
-        return promised
+        found = _checked(layer, "none", Compressed(promised, layer.size, promised, layer.size))
+        return promised, found.diff_id
     with tempfile.TemporaryFile(dir=scratch) as spool:  # a tar wants to know the size before the bytes
         found = _through(Compressing(reader, "none", 0), spool)
-        _check(layer, "none", found)
+        found = _checked(layer, "none", found)
         if found.digest not in there:  # equal layers are one file
             there.add(found.digest)
             spool.seek(0)
             yield _header(_layer_name(found.digest), found.size)
             yield from _exactly(cast("BinaryIO", spool), found.size, found.digest)
-    return found.digest
+    return found.digest, found.diff_id
 
 
 def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
     """Give the bytes of a member, filled up to a whole record.
 
     Raises:
-        DigestError: they are not those that *digest* promises, or not as many as promised.
+        DigestError: they are not those that *digest* promises.
     """
     hashes = Hashes()
     for block in blocks(reader):
         hashes.update(block)
-        if hashes.size > size:
-            break
         yield block
-    if hashes.size != size:
-        message = f"the source promised a layer of {size} bytes, and gave {'more' if hashes.size > size else 'fewer'}"
-        raise DigestError(message, hint="the image is damaged: build or fetch it again")
     check_digests([digest], [hashes.digest], "the source's digests")
     yield _padding(size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -17,7 +18,10 @@ from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.pool import Pool
+from buildpush.images.proof import measured, proven
 from buildpush.images.references import Digest, Repository
+from buildpush.images.tar import HEAD
+from buildpush.images.tar import compression_of as compressed_with
 from buildpush.meter import Meter
 from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
@@ -30,6 +34,10 @@ Value = TypeVar("Value")
 # Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
 _LONGEST_WORDS = 48
+# Bytes of compressed layers that are unpacked of every image: about 50 ms of one core.
+_LOOKED_AT = 4 * 1024 * 1024
+# What the memory calls a layer that somebody else compressed.
+_ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,18 @@ class Work:
     def kind(self, at: int, wanted: Compression) -> Compression:
         """How to compress a layer; not at all what is compressed, or must not change."""
         return "none" if self.image.manifest or self.image.layers[at].compressed else wanted
+
+    def claims_to_be_plain(self, at: int) -> bool:
+        """Whether a layer is called compressed, and its diff ID is the digest of the bytes as they are."""
+        layer = self.image.layers[at]
+        alike = layer.digest is not None and layer.digest == self.diff_id(at)
+        return alike and layer.packed and not is_elsewhere(layer.media_type)
+
+    def small(self) -> frozenset[int]:
+        """The smallest layers, which are together as large as is looked at in every image."""
+        sizes = sorted((layer.size or 0, at) for at, layer in enumerate(self.image.layers) if layer.packed)
+        sums = itertools.accumulate(size for size, _ in sizes)
+        return frozenset(at for (_, at), sum_ in zip(sizes, sums, strict=True) if sum_ <= _LOOKED_AT)
 
     def diff_id(self, at: int) -> Digest | None:
         """The diff ID of a layer, where its source or the configuration knows it."""
@@ -127,6 +147,7 @@ class Layers:
 
         The registry is asked for all of them first; those that are missing travel at once where their source allows.
         """
+        self._refuse_impossible(work)
         first_of: dict[object, int] = {}
         same_as = [first_of.setdefault(_identity(layer, at), at) for at, layer in enumerate(work.image.layers)]
         wanted = sorted(set(same_as))
@@ -154,6 +175,17 @@ class Layers:
                 self._sink(Note(f"{what} was confirmed and is not there any more: it is sent again"))
                 again = self._send_config(Bytes(config), work) if at < 0 else self._travel(work, at, None, None)
                 check_digests([blob.digest], [again.digest], f"the digest of {what}")
+
+    def _refuse_impossible(self, work: Work) -> None:
+        """Refuse layers that are compressed and say that they are not: their diff ID is the digest of these bytes.
+
+        One that is only called compressed, as some tools do it, is what its diff ID says, and Docker takes it.
+        """
+        same = [at for at in range(len(work.image.layers)) if work.claims_to_be_plain(at)]
+        for at, reader in work.image.blobs(same) if same else ():
+            if compressed_with(reader.read(HEAD)):
+                message = f"the diff ID of {work.item(at)} is the digest of its compressed bytes"
+                raise DigestError(message, hint="no engine could unpack the image: build it again")
 
     def _in_parallel(
         self, missing: Collection[int], begun: Mapping[int, str | None], work: Work
@@ -300,6 +332,8 @@ class Layers:
         kind = work.kind(at, self._options.compression)
         if kind != "none" and self._registry.memory:
             self._registry.memory.keep(layer, self._made_by(kind))
+        elif self.must_prove(work, at) and self._registry.memory:
+            self._registry.memory.keep(layer, _ELSEWHERE)
 
     def _known_by_now(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
         """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
@@ -326,6 +360,19 @@ class Layers:
             message = f"the diff ID of {work.item(at)} is not known"
             raise DigestError(message, hint="the source must tell it for layers that are compressed already")
         return replace(sent, diff_id=diff_id or sent.diff_id)
+
+    def must_prove(self, work: Work, at: int) -> bool:
+        """Return whether a layer's diff ID is held against what is in its compressed bytes, which costs time.
+
+        It is where we are the first to say so in a manifest, or nobody says a digest of the bytes, and it was not done
+        before. An image that came with its manifest is the word of somebody else: of that, what is small is looked at.
+        """
+        layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._registry.memory
+        if not layer.packed or diff_id is None:
+            return False
+        if layer.digest and memory and memory.proves(diff_id, layer.digest):
+            return False
+        return not (work.image.manifest and layer.digest) or at in work.small()
 
     def _media_type(self, work: Work, at: int) -> str:
         layer = work.image.layers[at]
@@ -392,30 +439,31 @@ class _LayerSource:
             yield from self._as_it_is(as_promised)
             return
         total = self._work.image.layers[self._at].size
-        with self._opened() as reader:
+        with self._looked_at() as reader:
             compressing = self._layers.compressing(reader, self.kind)
             for block in compressing:
                 self._layers.passed(self.item, compressing.read, total)
                 yield block
-            self._check_size(compressing.read)
             self.result = compressing.result
 
     def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
         """Give bytes whose digest is known: the registry computes it in any case, and nothing else wants it."""
         done = 0
-        with self._opened() as reader:
+        with self._looked_at() as reader:
             while block := self._layers.read(reader):
                 done += len(block)
                 self._layers.passed(self.item, done, promised.size)
                 yield block
-        self._check_size(done)
         self.result = promised
 
-    def _check_size(self, done: int) -> None:
-        """Refuse a source that ends too early: the registry would wait for the rest until one of us gives up."""
-        if self.length is not None and done != self.length:
-            message = f"{self.item} has {done} bytes, but {self.length} were promised"
-            raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
+    @contextmanager
+    def _looked_at(self) -> Iterator[BinaryIO]:
+        """Give a reader that holds its bytes against what is said of them, before the last of them is sent."""
+        layer = replace(self._work.image.layers[self._at], diff_id=self._work.diff_id(self._at))
+        with self._opened() as reader:
+            counted = measured(reader, layer, self.item)
+            proves = self._layers.must_prove(self._work, self._at)
+            yield proven(counted, layer, self.item) if proves else counted
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

@@ -100,6 +100,7 @@ DELETE FROM documents WHERE digest IN (SELECT digest FROM (
 """
 _FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
 _FIND_BLOB = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE digest = ? AND md5 IS NOT NULL"
+_PROVES = "SELECT 1 FROM layers WHERE diff_id = ? AND digest = ?"
 _KEEP = """
 INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
 ON CONFLICT DO UPDATE SET plain_size = excluded.plain_size, digest = excluded.digest, size = excluded.size,
@@ -161,6 +162,10 @@ class Memory:
     def find_blob(self, digest: Digest) -> Compressed | None:
         """Return what is known of a compressed layer whose sha1 and md5 were computed."""
         return self._first(_FIND_BLOB, str(digest))
+
+    def proves(self, diff_id: Digest, digest: Digest) -> bool:
+        """Return whether the layer *digest* was seen to hold what has this diff ID, since we made it or unpacked it."""
+        return self._ask(_PROVES, str(diff_id), str(digest)) is not None
 
     def keep(self, layer: Compressed, made_by: str) -> None:
         """Remember what a layer became; checksums that are known already stay known."""

@@ -297,10 +297,12 @@ def folder(tmp_path):
     return Folder(root)
 
 
-def base_image(files: dict[str, str], *, kind: str = "plain", **extra: Any) -> Image:
-    """Return an image of one layer, as a registry would give it."""
+def base_image(files: dict[str, str], *, kind: str = "plain", program: Path | None = None, **extra: Any) -> Image:
+    """Return an image of one layer, as a registry would give it; *program* is its busybox."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
+        if program:
+            tar.add(program.resolve(), "bin/busybox")
         for path, text in files.items():
             member = tarfile.TarInfo(path.rstrip("/"))
             member.mtime = 5

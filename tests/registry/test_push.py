@@ -600,8 +600,9 @@ def test_one_failing_layer_ends_the_others(box, registry, repository, source):
                 raise DigestError(message)
 
     image = source(SMALL, OTHER).image()
+    layers = tuple(replace(layer, size=None) for layer in image.layers)
     with pytest.raises(DigestError, match="damaged"):
-        push(image.__class__(image.config, image.layers, blobs), [repository.tagged("1")], registry)
+        push(image.__class__(image.config, layers, blobs), [repository.tagged("1")], registry)
 
 
 def test_an_interruption_ends_every_worker_soon(box, registry, repository, source, monkeypatch):
