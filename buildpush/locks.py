@@ -19,7 +19,7 @@ def locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator
     """Hold a lock on *folder*, and give whether it is held; the system lets go of it with the process.
 
     Args:
-        folder: must be there.
+        folder: or file; must be there.
         shared: others may hold it shared as well.
         wait: until it can be had; otherwise ``False`` is given where others hold it.
 
@@ -31,7 +31,8 @@ def locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        taken = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield taken and _is_there(descriptor, folder)
     finally:
         os.close(descriptor)
 
@@ -54,6 +55,20 @@ def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = 
         locked(Path(name), shared=True),
     ):
         yield Path(name)
+
+
+def _is_there(descriptor: int, path: Path) -> bool:
+    """Return whether *path* is still what was opened: another may have taken its place before the lock was had."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def hold(descriptor: int) -> None:
+    """Hold a lock on a file that is open, and that nobody else knows yet, until it is closed."""
+    if fcntl is not None:
+        _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _taken(descriptor: int, how: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from buildpush.errors import SettingsError
-from buildpush.locks import locked
+from buildpush.locks import hold, locked
 from buildpush.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
@@ -121,15 +121,36 @@ def private_folder(path: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write *text* to *path* for its owner only, whole or not at all."""
+    """Write *text* to *path* for its owner only, whole or not at all, also where the machine stops in between."""
+    os.close(write_held(path, text))
+
+
+def write_held(path: Path, text: str) -> int:
+    """Write *text* as :func:`write_private` does, and return the file, open and locked; close it to let go."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        hold(handle)
+        with os.fdopen(os.dup(handle), "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         Path(name).replace(path)
+        _settle(path.parent)
     except BaseException:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
+        os.close(handle)
         raise
+    return handle
+
+
+def _settle(folder: Path) -> None:
+    """Let the names in *folder* survive a power cut; a file system that cannot promise it is no reason to fail."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _left_behind(path: Path) -> bool:

@@ -6,10 +6,11 @@ Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 from buildpush.artifactory.document import BuildInfo, started_text
@@ -33,6 +34,8 @@ _WRITTEN = frozenset({200, 201, 204})
 _MISSING = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+# A list of files is not offered by every edition, nor to everybody.
+_LIST_ANSWERS = frozenset({200, 400, 403, 404, 405, 501})
 # An unknown repository key is "Bad Request".
 _REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
 
@@ -119,6 +122,17 @@ class FileFacts:
     sha1: str
     md5: str
     sha256: str
+
+
+_NOTHING: Final = FileFacts("", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file of a list: its path in the repository, and its checksums, of which old servers tell only sha1."""
+
+    path: str
+    facts: FileFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +226,8 @@ class Artifactory:
         self._http = http
         self._sink = sink
         self._seen_version = ""
+        self._known: dict[str, RepositoryFacts | None] = {}
+        self._told: set[str] = set()
 
     @property
     def host(self) -> str:
@@ -233,19 +249,43 @@ class Artifactory:
         return self._seen_version
 
     def repository(self, key: str) -> RepositoryFacts | None:
-        """Return what is known about repository *key*; ``None`` where there is none, or we may not look at it."""
-        answer = self._ask("GET", f"api/repositories/{_segments(key)}", accept=_REPOSITORY_ANSWERS)
-        if answer.status not in _OK:
-            return None
-        return self._understood(answer, lambda document: _repository_facts(key, document))
+        """Return what is known about repository *key*; ``None`` where there is none, or we may not look at it.
+
+        It is asked for once.
+        """
+        if key not in self._known:
+            answer = self._ask("GET", f"api/repositories/{_segments(key)}", accept=_REPOSITORY_ANSWERS)
+            there = answer.status in _OK
+            self._known[key] = self._understood(answer, partial(_repository_facts, key)) if there else None
+        return self._known[key]
 
     def file(self, key: str, path: str) -> FileFacts | None:
         """Return the checksums of the file at *path* in repository *key*, or ``None`` where there is none."""
         answer = self._ask("GET", self._storage(key, path), accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        nothing = FileFacts("", "", "")
-        return self._understood(answer, lambda document: document.one("checksums", _file_facts, nothing))
+        return self._understood(answer, lambda document: document.one("checksums", _file_facts, _NOTHING))
+
+    def files_below(self, key: str, folder: str) -> tuple[ListedFile, ...] | None:
+        """Return every file below *folder* of repository *key*; ``None`` where the server gives us no such list."""
+        answer = self._ask("GET", f"{self._storage(key, folder)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
+        if answer.status == _MISSING:
+            return ()
+        if answer.status not in _OK:
+            return None
+        return self._understood(answer, lambda document: document.each("files", partial(_listed_file, folder)))
+
+    def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
+        """Return the properties of one file; where it has none, or is not there, an empty mapping."""
+        answer = self._ask("GET", f"{self._storage(key, path)}?properties", accept=_OK_OR_MISSING)
+        if answer.status == _MISSING:
+            return {}
+        return self._understood(answer, lambda document: document.lists_of_texts("properties"))
+
+    def remove_properties(self, key: str, path: str, names: Collection[str]) -> None:
+        """Take properties away from one file; it does not matter if it is not there."""
+        listed = quote(",".join(names), safe=",")
+        self._ask("DELETE", f"{self._storage(key, path)}?properties={listed}&recursive=0", accept=_WRITTEN | {_MISSING})
 
     def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
         """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
@@ -326,8 +366,10 @@ class Artifactory:
         if not facts.deploys_to:
             message = f"the virtual repository {facts.key} does not say where it keeps what is pushed"
             raise BuildInfoError(message, hint="push to the local repository behind it", setting="repo")
-        reason = f"{facts.key} is a virtual repository that keeps what is pushed there"
-        self._sink(Decision("repository of the build-info", facts.deploys_to, reason))
+        if facts.key not in self._told:
+            self._told.add(facts.key)
+            reason = f"{facts.key} is a virtual repository that keeps what is pushed there"
+            self._sink(Decision("repository of the build-info", facts.deploys_to, reason))
         return Home(facts.deploys_to, prefix)
 
     # ---- one request
@@ -398,6 +440,11 @@ def _repository_facts(key: str, reading: Reading) -> RepositoryFacts:
 
 def _file_facts(reading: Reading) -> FileFacts:
     return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
+
+
+def _listed_file(folder: str, reading: Reading) -> ListedFile:
+    facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
+    return ListedFile(f"{folder}/{reading.text('uri').lstrip('/')}", facts)
 
 
 def _object(answer: Answer) -> Reading:

@@ -312,7 +312,7 @@ class BuildInfo:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Every file of every module, each once."""
-        every = {(a.repository, a.path): a for module in self.modules for a in module.artifacts}
+        every = {(a.repository, a.path or a.name, a.sha256): a for module in self.modules for a in module.artifacts}
         return tuple(every.values())
 
     def document(self) -> dict[str, Any]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, FileFacts, Home, RefusedError, likely_home
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
+from buildpush.artifactory.folders import Sight, Sighting, is_same, placed
+from buildpush.artifactory.marking import Marked, mark
+from buildpush.artifactory.patience import PATIENCE, Sleep, insist, patiently, side_by_side
+from buildpush.artifactory.pending import Pending, save
 from buildpush.errors import (
-    AuthenticationError,
     BuildInfoError,
     BuildPushError,
     CancelledError,
@@ -28,17 +30,9 @@ from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.secrets import redact
-from buildpush.state import private_folder, write_private
 
-WORKERS = 4
 _FORBIDDEN, _SERVER_ERROR = 403, 500
-FINISH = ("buildpush", "build-info", "publish")
-# What was just pushed may take a moment to be found: 16 s in all.
-PATIENCE = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
-
-Sleep = Callable[[float], None]
-T = TypeVar("T")
-R = TypeVar("R")
+FINISH: Final = ("buildpush", "build-info", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +53,11 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
     """Check before building what can be checked of a later :func:`publish`.
 
     Artifactory offers no way to ask an ordinary account for its right to publish; what is seen is that it takes the
-    credentials, lets us read builds, and whether this name and number is there already.
+    credentials, and whether this name and number is there already. An account that may not read may still publish.
 
     Raises:
-        SettingsError: Artifactory would refuse the name or number, *again* is false and this number was published
-            before, or what answers there is no Artifactory.
-        AuthenticationError: the credentials are refused, or may not read builds.
+        SettingsError: Artifactory would refuse the name or number, or what answers there is no Artifactory.
+        AuthenticationError: the credentials are refused.
         UnreachableError: there is no answer, or one that says the server is out of order.
     """
     check_identity("name", name)
@@ -72,7 +65,10 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
     try:
         runs = client.runs(name, project=project)
     except BuildInfoError as error:
-        raise _beforehand(error) from error
+        if not _is_forbidden(error):
+            raise _beforehand(error) from error
+        sink(Note(f"{client.host} does not say whether build {name} {number} was published before: {error}"))
+        return
     earlier = [run.started for run in runs if run.number == number]
     if earlier:
         times = f"{len(earlier)} times, last" if len(earlier) > 1 else "once,"
@@ -83,8 +79,6 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
 def _beforehand(error: BuildInfoError) -> BuildPushError:
     """Return *error* as what it is before anything is pushed, since its own class says that the image is there."""
     status = error.status if isinstance(error, RefusedError) else 0
-    if status == _FORBIDDEN:
-        return AuthenticationError(str(error), hint=error.hint, setting="artifactory_url")
     kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
     hint = error.hint or "check the address of Artifactory; without build-info: publish_build_info: no"
     return kind(str(error), hint=hint, setting="artifactory_url")
@@ -98,20 +92,24 @@ def publish(
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
+    fresh: bool = True,
 ) -> Published:
     """Publish *info* and return where it can be seen.
 
-    Checksums that the receipt did not have are asked from the server; every file gets ``build.name``,
-    ``build.number`` and ``build.timestamp``; then comes the document, which is read back and compared.
-    The same run can be published again: it replaces itself.
+    Every file that is where ours is gets ``build.name``, ``build.number`` and ``build.timestamp``; checksums that the
+    receipt did not have are asked from the server; then comes the document, which is read back and compared.
+    The same run can be published again: it replaces itself. A name that is somebody else's by now, a file that is
+    gone, and an account that may not read are notes, not errors.
 
     Args:
         info: as :func:`describe` gives it, or as it was saved.
         client: the Artifactory that has the files.
         folder: where the document is kept if it cannot be published.
-        sink: told where the document was saved, if the run is cancelled.
+        sink: told what is not as it was pushed, and where the document was saved, if the run is cancelled.
         finish: the command that finishes it later, without the file's name.
         sleep: waits so many seconds.
+        fresh: the files were pushed just now: what is not there yet is waited for, and if nothing comes, they were
+            pushed elsewhere, which is an error. Later, they may have been deleted.
 
     Raises:
         SettingsError: Artifactory would refuse the build's name or number.
@@ -121,17 +119,73 @@ def publish(
     check_identity("name", info.name)
     check_identity("number", info.number)
     try:
-        whole = complete(info, client, sleep=sleep)
-        mark(whole, client, sleep=sleep)
-        page = client.build_page(whole)  # may ask the server: not once it has the document
-        store(whole, client)
-        compare(whole, client, sleep=sleep)
-        return Published(page, whole.name, whole.number, whole.started)
+        return _published(info, client, sink, sleep, fresh=fresh)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
-        sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
+        sink(Note(f"the build-info is not published; {_way_on(info, client, folder, finish)}"))
         raise
     except BuildPushError as error:
-        raise _unpublished(error, info, folder, finish) from error
+        raise _unpublished(error, info, client, folder, finish) from error
+
+
+def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
+    wanted = info if fresh else with_physical(info, client)
+    marked = mark(wanted, client, sleep=sleep, waits=PATIENCE if fresh else ())
+    if fresh and _is_elsewhere(marked):
+        raise _not_there(marked.sightings[0].wanted.head, client)
+    for text in _notes(marked, client):
+        sink(Note(text))
+    whole = complete(placed(wanted, marked.sightings), client, sink=sink)
+    page = client.build_page(whole)  # may ask the server: not once it has the document
+    store(whole, client, sleep=sleep)
+    compare(whole, client, sink=sink, sleep=sleep)
+    return Published(page, whole.name, whole.number, whole.started)
+
+
+def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
+    """Return *info* with the repository behind each virtual one, which takes no properties."""
+    keys = {artifact.repository for artifact in info.artifacts if artifact.repository}
+    known = {key: facts.deploys_to for key in sorted(keys) if (facts := client.repository(key))}
+
+    def behind(artifact: Artifact) -> Artifact:
+        return replace(artifact, repository=known.get(artifact.repository) or artifact.repository)
+
+    modules = (replace(one, artifacts=tuple(map(behind, one.artifacts))) for one in info.modules)
+    return replace(info, modules=tuple(modules))
+
+
+def _is_elsewhere(marked: Marked) -> bool:
+    """Return whether nothing of what was pushed is there, nor anything else in its place."""
+    bare = [(file.repository, file.path) for file in marked.bare]
+    missing = [
+        (seen.found.head.repository, seen.found.head.path) in bare if seen.found else seen.sight is Sight.NOTHING
+        for seen in marked.sightings
+    ]
+    return bool(missing) and all(missing)
+
+
+def _notes(marked: Marked, client: Artifactory) -> Iterator[str]:
+    """Yield in words what is not as it was pushed."""
+    for seen in marked.sightings:
+        if seen.sight in {Sight.THEIRS, Sight.NOTHING}:
+            yield _moved(seen)
+    unseen = [seen for seen in marked.sightings if seen.sight is Sight.UNSEEN and seen.found is None]
+    if unseen:
+        places = ", ".join(seen.wanted.place for seen in unseen[:3]) + (" ..." if unseen[3:] else "")
+        yield (
+            f"{client.host} does not tell {client.login.words} whose {places} is: the build-info names the files where "
+            "they should be, which was not looked up, and they get no properties"
+        )
+    if marked.bare:
+        places = ", ".join(f"{file.repository}/{file.path}" for file in marked.bare[:3])
+        yield f"{len(marked.bare)} files do not name their build, since {client.host} does not find them: {places}"
+
+
+def _moved(seen: Sighting) -> str:
+    place = seen.wanted.place
+    words = f"{place} is another image by now" if seen.sight is Sight.THEIRS else f"{place} is not there any more"
+    if seen.found:
+        return f"{words}; ours is at {seen.found.place}, which the build-info names"
+    return f"{words}, nor is ours elsewhere; the build-info names it by its digest, without a path"
 
 
 def publish_push(
@@ -160,9 +214,9 @@ def publish_push(
     except (BuildPushError, KeyboardInterrupt) as error:
         info = _described(pushed, record, likely_home(repository, told), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
-            sink(Note(f"the build-info is not published; {_way_on(info, folder, finish)}"))
+            sink(Note(f"the build-info is not published; {_way_on(info, client, folder, finish)}"))
             raise
-        raise _unpublished(error, info, folder, finish) from error
+        raise _unpublished(error, info, client, folder, finish) from error
     info = _described(pushed, record, home, base)
     return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
 
@@ -173,33 +227,34 @@ def _described(
     return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix, base=base)
 
 
-# ---- the four acts
+# ---- the acts
 
 
-def complete(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> BuildInfo:
-    """Return *info* with every checksum; the server is asked only for those that are missing, once per digest.
-
-    Raises:
-        BuildInfoError: the server does not have a file, or has another one there.
-    """
+def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
+    """Return *info* with every checksum that can be had; the server is asked only for those that are missing."""
     # Folders of several tags hold the same blobs: the first place stands for all.
     asked: dict[str, Artifact] = {}
-    for artifact in info.artifacts:
-        if artifact.sha256 and not (artifact.sha1 and artifact.md5):
+    lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
+    for artifact in lacking:
+        if artifact.repository and artifact.path:
             asked.setdefault(artifact.sha256, artifact)
-    wanted = list(asked.values())
-    found = patiently(lambda artifact: client.file(artifact.repository, artifact.path), wanted, sleep)
-    facts = {a.sha256: _checked(a, told, client) for a, told in zip(wanted, found, strict=True)}
+    found = side_by_side(partial(_facts, client=client), list(asked.values()))
+    facts = {sha256: told for sha256, told in zip(asked, found, strict=True) if told}
+    left = {a.sha256 for a in lacking} - facts.keys()
+    if left:
+        sink(Note(f"{len(left)} files stand in the build-info without sha1 and md5, which {client.host} does not tell"))
     return replace(info, modules=tuple(_completed(module, facts) for module in info.modules))
 
 
-def _checked(artifact: Artifact, facts: FileFacts | None, client: Artifactory) -> FileFacts:
-    if facts is None:
-        raise _not_there(artifact, client)
-    if facts.sha256 != artifact.sha256:
-        message = f"{client.host} has another file at {artifact.repository}/{artifact.path}: sha256 {facts.sha256}"
-        raise BuildInfoError(message, hint="was the tag pushed by somebody else at the same time?")
-    return facts
+def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
+    """Return the checksums of a file, if it is the one and we may look."""
+    try:
+        facts = client.file(artifact.repository, artifact.path)
+    except RefusedError as error:
+        if not _is_forbidden(error):
+            raise
+        return None
+    return facts if facts and is_same(artifact, facts) else None
 
 
 def _completed(module: Module, facts: dict[str, FileFacts]) -> Module:
@@ -216,46 +271,33 @@ def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
     return replace(file, sha1=told.sha1, md5=told.md5) if told else file
 
 
-def mark(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
-    """Set the three properties that tie a file to its build, on every file, folders left alone.
+def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
+    """Store the document; where the server says no, look whether it has it all the same, else send it again.
 
     Raises:
-        BuildInfoError: the server does not have a file, or the account may not annotate it.
+        RefusedError, UnreachableError: the last of three failures; what is there is not what was sent.
     """
-    properties = {
-        "build.name": info.name,
-        "build.number": info.number,
-        "build.timestamp": str(info.timestamp),
-    }
-    files = [artifact for artifact in info.artifacts if artifact.repository and artifact.path]
-    found = patiently(lambda file: client.set_properties(file.repository, file.path, properties), files, sleep)
-    for file, there in zip(files, found, strict=True):
-        if not there:
-            raise _not_there(file, client)
+
+    def is_there() -> bool:
+        stored = _read_back(info, client)
+        return stored is not None and first_difference(info.modules, stored.modules) is None
+
+    insist(lambda: client.put_build(info), is_there, sleep)
 
 
-def store(info: BuildInfo, client: Artifactory) -> None:
-    """Store the document; where the server says no, look first whether it has it all the same.
-
-    Some servers answered 400 or 409 to a document that they kept.
-    """
-    try:
-        client.put_build(info)
-    except RefusedError as error:
-        if error.status == _FORBIDDEN or _read_back(info, client) is None:
-            raise
-
-
-_FORBIDDEN = 403
-
-
-def compare(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
-    """Read the run back and compare its modules, and the digests of their files.
+def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep: Sleep = time.sleep) -> None:
+    """Read the run back and compare its modules, and the digests of their files; who may not read gets a note.
 
     Raises:
         BuildInfoError: the server does not have the run, or has something else.
     """
-    [stored] = patiently(lambda sent: _read_back(sent, client), [info], sleep)
+    try:
+        [stored] = patiently(lambda sent: _read_back(sent, client), [info], sleep)
+    except RefusedError as error:
+        if not _is_forbidden(error):
+            raise
+        sink(Note(f"the build-info was taken, and could not be compared with what is there: {error}"))
+        return
     if stored is None:
         message = f"{client.host} took the build-info and does not have it"
         raise BuildInfoError(message)
@@ -263,6 +305,10 @@ def compare(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) 
     if difference:
         message = f"{client.host} keeps another build-info than was sent: {difference}"
         raise BuildInfoError(message)
+
+
+def _is_forbidden(error: BuildInfoError) -> bool:
+    return isinstance(error, RefusedError) and error.status == _FORBIDDEN
 
 
 def _read_back(info: BuildInfo, client: Artifactory) -> BuildInfo | None:
@@ -295,63 +341,20 @@ def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
     return BuildInfoError(message, hint=hint, setting="artifactory_url")
 
 
-# ---- patience and parallelism
-
-
-def patiently(ask: Callable[[T], R], things: Sequence[T], sleep: Sleep) -> list[R]:
-    """Return what *ask* answers to each of *things*, in order; where it is nothing, ask again, for 16 s at most."""
-    answers = side_by_side(ask, things)
-    for seconds in PATIENCE:
-        late = [place for place, answer in enumerate(answers) if not answer]
-        if not late:
-            break
-        sleep(seconds)
-        for place, answer in zip(late, side_by_side(ask, [things[place] for place in late]), strict=True):
-            answers[place] = answer
-    return answers
-
-
-def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return what *act* makes of each of *things*, in order, four at a time; the first error ends it."""
-    if len(things) == 1:
-        return [act(things[0])]
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory")
-    patient = True
-    try:
-        return list(pool.map(act, things))
-    except KeyboardInterrupt:
-        patient = False  # the owner of the connections cuts the requests under way
-        raise
-    finally:
-        pool.shutdown(wait=patient, cancel_futures=True)
-
-
 # ---- what cannot be published is kept
 
 
-def save(info: BuildInfo, folder: Path) -> Path:
-    """Write *info* into *folder*, for its owner only, whole or not at all, and return the file.
-
-    The same run always has the same file.
-    """
-    private_folder(folder)
-    words = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.project or 'default'}-{info.name}-{info.number}")[:120]
-    path = folder / f"{words}-{info.timestamp}.json"
-    write_private(path, json.dumps(info.document(), indent=2) + "\n")
-    return path
-
-
-def _way_on(info: BuildInfo, folder: Path, finish: Sequence[str]) -> str:
+def _way_on(info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]) -> str:
     """Save *info* and return the command that finishes it."""
     try:
-        return shlex.join([*finish, str(save(info, folder))])
-    except OSError as error:
-        return f"nor can it be saved in {folder}: {error.strerror}"
+        return shlex.join([*finish, str(save(Pending(info, client.url), folder))])
+    except (OSError, SettingsError) as error:
+        return f"nor can it be saved in {folder}: {getattr(error, 'strerror', None) or error}"
 
 
-def _unpublished(error: BuildPushError, info: BuildInfo, folder: Path, finish: Sequence[str]) -> BuildInfoError:
+def _unpublished(
+    error: BuildPushError, info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]
+) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
     message = f"the image is pushed, its build-info {info.name} {info.number} is not published: {error}{advice}"
-    return BuildInfoError(redact(message), hint=_way_on(info, folder, finish), setting=error.setting)
+    return BuildInfoError(redact(message), hint=_way_on(info, client, folder, finish), setting=error.setting)

@@ -87,6 +87,23 @@ class Reading:
         inner = Reading(value, self._at(key))
         return {name: inner.text(name) for name in inner._value}
 
+    def lists_of_texts(self, key: str) -> dict[str, tuple[str, ...]]:
+        """Return the object of lists of strings at *key*, or an empty one."""
+        value = self._take(key)
+        if value is None:
+            return {}
+        inner = Reading(value, self._at(key))
+        return {name: inner.list_of_texts(name) for name in inner._value}
+
+    def list_of_texts(self, key: str) -> tuple[str, ...]:
+        """Return the list of strings at *key*, or an empty one."""
+        value = self._take(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise _wrong(self._at(key), "a list of texts", value)
+        return tuple(value)
+
     def one(self, key: str, read: Callable[[Reading], T], default: T) -> T:
         """Return what *read* makes of the object at *key*, or *default*."""
         value = self._take(key)

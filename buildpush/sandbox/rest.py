@@ -136,6 +136,8 @@ class Rest:
         entry = self._find(request) if path else None
         if "properties" in request.query:
             return self._show_properties(request, entry)
+        if "list" in request.query:
+            return web.json_response(self._list_files(request, path))
         if entry:
             return web.json_response(_show_file(request, entry))
         return web.json_response(self._show_folder(request, path))
@@ -148,16 +150,41 @@ class Rest:
             raise RefusedError(404, "NOT_FOUND", "No properties could be found." if entry else "Unable to find item")
         return web.json_response({"properties": shown, "uri": f"{wire.origin(request)}{quote(request.path)}"})
 
-    def _show_folder(self, request: web.Request, folder: str) -> dict[str, Any]:
-        key = request.match_info["repo"]
-        repository = self._store.repository(key)
-        below = [
-            file
-            for physical in (repository.physical if repository else ())
-            for file in self._store.files(physical, folder)
-        ]
+    def _below(self, request: web.Request, folder: str) -> list[FileEntry]:
+        """Return every file below a folder, through virtual repositories as well.
+
+        Raises:
+            RefusedError: 404, there is no such folder.
+        """
+        repository = self._store.repository(request.match_info["repo"])
+        keys = repository.physical if repository else ()
+        below = [file for physical in keys for file in self._store.files(physical, folder)]
         if repository is None or (folder and not below):
             raise RefusedError(404, "NOT_FOUND", "Unable to find item")
+        return below
+
+    def _list_files(self, request: web.Request, folder: str) -> dict[str, Any]:
+        """Return the list of files: all that are below with ``deep=1``, otherwise those of the folder itself."""
+        below = self._below(request, folder)
+        deep = request.query.get("deep", "0") != "0"
+        listed = [
+            {
+                "uri": file.path[len(folder) :] if folder else f"/{file.path}",
+                "size": file.checksums.size,
+                "lastModified": _time(file.modified),
+                "folder": False,
+                "sha1": file.checksums.sha1,
+                "sha2": file.checksums.sha256,
+            }
+            for file in below
+            if deep or file.folder == folder
+        ]
+        uri = f"{wire.origin(request)}{quote(request.path)}"
+        return {"uri": uri, "created": _time(self._store.clock()), "files": listed}
+
+    def _show_folder(self, request: web.Request, folder: str) -> dict[str, Any]:
+        key = request.match_info["repo"]
+        below = self._below(request, folder)
         rests = [file.path[len(folder) :].lstrip("/") for file in below]
         children = {rest.partition("/")[0]: "/" in rest for rest in rests}
         listed = [{"uri": f"/{name}", "folder": is_folder} for name, is_folder in sorted(children.items())]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Agent, BuildRecord, Vcs
+from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, Login, Vcs, describe, publish
+from buildpush.events import Note
+from buildpush.http import Http, Retries
 from buildpush.images.model import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -124,3 +128,87 @@ class Recipes:
 @pytest.fixture
 def recipes() -> Recipes:
     return Recipes()
+
+
+class Desk:
+    """A client of the sandbox that pushes what recipes make, and notes what it is told."""
+
+    def __init__(self, box, http, folder: Path, recipes) -> None:
+        self.box, self.http, self.folder, self.recipes = box, http, folder, recipes
+        self.events, self.waits = [], []
+        self.login = Login(box.username, box.password, source="connector sandbox")
+
+    def client(self, login: Login | None = None) -> Artifactory:
+        return Artifactory(self.box.artifactory_url, self.http, login or self.login, sink=self.events.append)
+
+    def name(self, text: str) -> str:
+        return f"{self.box.host}/{text}"
+
+    def upload(self, pushed):
+        """Send *pushed* and return it; an index after its images."""
+        for image in getattr(pushed, "images", ()):
+            self._upload_image(image, pushed.references[0].repository.path, (str(image.digest),))
+        tags = tuple(str(reference.tag) for reference in pushed.references)
+        self._upload_image(pushed, pushed.references[0].repository.path, tags)
+        return pushed
+
+    def _upload_image(self, image, path: str, names) -> None:
+        for content in getattr(image, "contents", ()):
+            digest = self.recipes.blob(content, "").digest
+            self._send("POST", f"{path}/blobs/uploads/?digest={digest}", content, "application/octet-stream")
+        for name in names:
+            self._send("PUT", f"{path}/manifests/{name}", image.manifest, image.media_type)
+
+    def _send(self, method: str, path: str, body: bytes, media_type: str) -> None:
+        headers = {"Content-Type": media_type}
+        url = f"{self.box.url}/v2/{path}"
+        answer = self.http.request(
+            method, url, headers=headers, body=body, authorization=self.login.authorization, repeatable=True
+        )
+        assert answer.ok, answer.text()
+
+    def hello(self, *tags: str, record=None, **changes) -> BuildInfo:
+        """Push the image of golden/hello.json and return its build-info."""
+        references = [self.name(f"docker-local/team/hello:{tag}") for tag in tags or ("1.0",)]
+        pushed = self.recipes.hello(*references)
+        contents = [f"buildpush-example layer {number}\n".encode() for number in (1, 2, 3)]
+        self.send_blobs(pushed, contents)
+        self.upload(pushed)
+        return describe(replace(pushed, **changes), record or self.recipes.record(), repository_key="docker-local")
+
+    def send_blobs(self, pushed, contents) -> None:
+        path = pushed.references[0].repository.path
+        for content in (*contents, pushed.config_document):
+            digest = self.recipes.blob(content, "").digest
+            self._send("POST", f"{path}/blobs/uploads/?digest={digest}", content, "application/octet-stream")
+
+    def publish(self, info: BuildInfo, login: Login | None = None, **more):
+        return publish(
+            info,
+            self.client(login),
+            folder=self.folder / "pending",
+            sink=self.events.append,
+            sleep=self.waits.append,
+            **more,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+    def asked(self, method: str, part: str) -> list:
+        return [request for request in self.box.requests if request.method == method and part in request.path]
+
+    def saved(self, error: BaseException) -> Path:
+        return Path(shlex.split(error.hint)[-1])
+
+
+@pytest.fixture
+def http():
+    with Http(retries=Retries(attempts=2, base=0.01)) as http:
+        yield http
+
+
+@pytest.fixture
+def desk(box, http, tmp_path, recipes):
+    return Desk(box, http, tmp_path, recipes)

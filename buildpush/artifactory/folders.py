@@ -1,0 +1,193 @@
+"""Where in Artifactory the files of a build-info are now: found by what is there, since names move.
+
+A manifest and the blobs beside it lie in one folder, that of a tag or of a digest. It is ours as long as the manifest
+in it is; somebody who pushes the same tag puts theirs there, and blobs that both share lie there as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from buildpush.artifactory.client import Artifactory, FileFacts, RefusedError
+from buildpush.artifactory.document import Artifact, BuildInfo, Module
+
+_MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
+_FORBIDDEN: Final = 403
+# How versions of Artifactory write the folder of a digest.
+_DIGEST_FOLDERS: Final = ("sha256:", "sha256__")
+
+
+class Sight(Enum):
+    """What is where a file of ours should be."""
+
+    OURS = "ours"
+    THEIRS = "another file"
+    NOTHING = "nothing"
+    UNSEEN = "nobody says"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Files that lie together, and go together.
+
+    Attributes:
+        head: the manifest, whose checksum decides whose folder it is; for a file without one, that file.
+        others: the blobs beside it.
+    """
+
+    head: Artifact
+    others: tuple[Artifact, ...] = ()
+
+    @property
+    def repository(self) -> str:
+        """Key of the repository."""
+        return self.head.repository
+
+    @property
+    def path(self) -> str:
+        """Inside the repository."""
+        return _parent(self.head.path)
+
+    @property
+    def place(self) -> str:
+        """Repository and path of the head, for messages."""
+        return f"{self.repository}/{self.head.path}"
+
+    @property
+    def files(self) -> tuple[Artifact, ...]:
+        """The head and the others."""
+        return (self.head, *self.others)
+
+    def at(self, path: str) -> Folder:
+        """Return the same files in another folder of the repository."""
+        moved = tuple(replace(file, path=f"{path}/{_name(file.path)}") for file in self.files)
+        return Folder(moved[0], moved[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen of a folder.
+
+    Attributes:
+        wanted: as the build-info has it.
+        sight: what is there.
+        found: where our files are; *wanted* itself, or another folder, or ``None``.
+    """
+
+    wanted: Folder
+    sight: Sight
+    found: Folder | None = None
+
+
+def folders_of(info: BuildInfo) -> tuple[Folder, ...]:
+    """Return the folders of all files of *info* that have a path, each once."""
+    groups: dict[tuple[str, str], dict[str, Artifact]] = {}
+    for file in info.artifacts:
+        if file.repository and file.path:
+            groups.setdefault((file.repository, _parent(file.path)), {}).setdefault(file.path, file)
+    return tuple(folder for group in groups.values() for folder in _folders(tuple(group.values())))
+
+
+def _folders(files: tuple[Artifact, ...]) -> Iterator[Folder]:
+    heads = [file for file in files if _name(file.path) in _MANIFESTS]
+    if len(heads) == 1:
+        yield Folder(heads[0], tuple(file for file in files if file is not heads[0]))
+    else:  # no image's: each file speaks for itself
+        yield from map(Folder, files)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def sighting(folder: Folder, client: Artifactory) -> Sighting:
+    """Return what is at *folder* now; where it is not ours, our files are looked for in the other ones of the image."""
+    sight = sight_of(folder.head, client)
+    if sight is Sight.OURS or (sight is Sight.UNSEEN and is_named_by_digest(folder)):
+        return Sighting(folder, sight, folder)
+    return Sighting(folder, sight, None if sight is Sight.UNSEEN else _elsewhere(folder, client))
+
+
+def sight_of(file: Artifact, client: Artifactory) -> Sight:
+    """Return what is at the path of *file*; of a file without a checksum nobody can say whose it is."""
+    if not (file.sha256 or file.sha1 or file.md5):
+        return Sight.UNSEEN
+    try:
+        facts = client.file(file.repository, file.path)
+    except RefusedError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return Sight.UNSEEN
+    if facts is None:
+        return Sight.NOTHING
+    return Sight.OURS if is_same(file, facts) else Sight.THEIRS
+
+
+def is_same(file: Artifact, facts: FileFacts) -> bool:
+    """Return whether *facts* are those of *file*: one checksum that both know decides, the strongest first."""
+    pairs = ((file.sha256, facts.sha256), (file.sha1, facts.sha1), (file.md5, facts.md5))
+    known = next(((ours, theirs) for ours, theirs in pairs if ours and theirs), ("", "?"))
+    return known[0].lower() == known[1].lower()
+
+
+def is_named_by_digest(folder: Folder) -> bool:
+    """Return whether the folder is that of our manifest's digest: nothing else can ever be there."""
+    name = _name(folder.path)
+    return bool(folder.head.sha256) and name in {f"{start}{folder.head.sha256}" for start in _DIGEST_FOLDERS}
+
+
+def _elsewhere(folder: Folder, client: Artifactory) -> Folder | None:
+    """Return another folder of the same image that has our manifest: that of its digest before all others."""
+    image = _parent(folder.path)
+    if not image or _name(folder.head.path) not in _MANIFESTS:
+        return None
+    listed = client.files_below(folder.repository, image)
+    if listed is None:
+        return _by_digest(folder, image, client)
+    name = _name(folder.head.path)
+    paths = [one.path for one in listed if _name(one.path) == name and is_same(folder.head, one.facts)]
+    near = [path for path in paths if _parent(_parent(path)) == image]  # deeper ones belong to another image
+    found = sorted(map(folder.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
+    return found[0] if found else None
+
+
+def _by_digest(folder: Folder, image: str, client: Artifactory) -> Folder | None:
+    places = (folder.at(f"{image}/{start}{folder.head.sha256}") for start in _DIGEST_FOLDERS)
+    return next((one for one in places if sight_of(one.head, client) is Sight.OURS), None)
+
+
+def placed(info: BuildInfo, sightings: Iterable[Sighting]) -> BuildInfo:
+    """Return *info* with the paths at which its files are.
+
+    A file that is nowhere keeps its name and checksums and loses its path: what lies there is not ours, or may become
+    somebody else's, and a promotion takes what it finds at a path.
+    """
+    every = tuple(sightings)
+    # Artifactory promotes no file that is listed twice: a folder stands for one of ours.
+    taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
+    now: dict[tuple[str, str], Artifact] = {}
+    for seen in every:
+        if seen.sight is Sight.UNSEEN or seen.found is seen.wanted:
+            continue
+        found = seen.found if seen.found and (seen.found.repository, seen.found.path) not in taken else None
+        taken |= {(found.repository, found.path)} if found else set()
+        now |= _moves(seen.wanted, found)
+    return replace(info, modules=tuple(_moved(module, now) for module in info.modules))
+
+
+def _moves(wanted: Folder, found: Folder | None) -> Mapping[tuple[str, str], Artifact]:
+    files = found.files if found else [replace(file, path="", repository="") for file in wanted.files]
+    return {(old.repository, old.path): new for old, new in zip(wanted.files, files, strict=True)}
+
+
+def _moved(module: Module, now: Mapping[tuple[str, str], Artifact]) -> Module:
+    found = ((file, now.get((file.repository, file.path), file)) for file in module.artifacts)
+    artifacts = tuple(replace(file, path=new.path, repository=new.repository) for file, new in found)
+    return replace(module, artifacts=artifacts)

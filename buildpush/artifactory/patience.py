@@ -1,0 +1,84 @@
+"""Asking again: what was just written may be seen late, and what was refused may be there all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from buildpush.artifactory.client import RefusedError
+from buildpush.errors import BuildInfoError, UnreachableError
+
+# What was just pushed may take a moment to be found: 16 s in all.
+PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
+# Between several attempts to write the same, beside those that every request has.
+AGAIN: Final = (1.0, 4.0)
+WORKERS: Final = 4
+# Statuses that another attempt does not change: no permission, no such address.
+_FINAL: Final = frozenset({403, 404})
+
+Sleep = Callable[[float], None]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def insist(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
+    """Return what *send* returns; where it fails, look whether what was sent is there, and else send it again.
+
+    Some servers answer 400 or 409 to what they keep, and an answer may be lost.
+
+    Returns:
+        What *send* gives, or ``True`` where it failed and what was sent is there.
+
+    Raises:
+        RefusedError, UnreachableError: the last failure, after three.
+    """
+    for seconds in (*AGAIN, None):
+        try:
+            return send()
+        except (RefusedError, UnreachableError) as error:
+            if isinstance(error, RefusedError) and error.status in _FINAL:
+                raise
+            with suppress(BuildInfoError, UnreachableError):
+                if is_there():
+                    return True
+            if seconds is None:
+                raise
+        sleep(seconds)
+    raise AssertionError
+
+
+def patiently(
+    ask: Callable[[T], R],
+    things: Sequence[T],
+    sleep: Sleep,
+    enough: Callable[[R], bool] = bool,
+    waits: Sequence[float] = PATIENCE,
+) -> list[R]:
+    """Return what *ask* answers to each of *things*, in order; while that is not *enough*, ask again."""
+    answers = side_by_side(ask, things)
+    for seconds in waits:
+        late = [place for place, answer in enumerate(answers) if not enough(answer)]
+        if not late:
+            break
+        sleep(seconds)
+        for place, answer in zip(late, side_by_side(ask, [things[place] for place in late]), strict=True):
+            answers[place] = answer
+    return answers
+
+
+def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
+    """Return what *act* makes of each of *things*, in order, four at a time; the first error ends it."""
+    if len(things) == 1:
+        return [act(things[0])]
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory")
+    patient = True
+    try:
+        return list(pool.map(act, things))
+    except KeyboardInterrupt:
+        patient = False  # the owner of the connections cuts the requests under way
+        raise
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)

@@ -1,0 +1,130 @@
+"""Build-infos that are not published yet, one file each: written before the push, gone once Artifactory has it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from buildpush.artifactory.document import BuildInfo
+from buildpush.artifactory.reading import load_json
+from buildpush.errors import SourceError
+from buildpush.locks import locked
+from buildpush.state import private_folder, write_held, write_private
+
+_LONGEST: Final = 100  # characters of the name that people recognise
+_BEGUN: Final = "begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A build-info that waits to be published.
+
+    Attributes:
+        server: address of the Artifactory that it is for, or ``""`` where nobody said.
+        pushed: whether the registry confirmed the push; otherwise its end is not known.
+    """
+
+    info: BuildInfo
+    server: str = ""
+    pushed: bool = True
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON types: in the wrapper in which Artifactory answers, and what we need beside it."""
+        beside = {"push": "confirmed" if self.pushed else _BEGUN, "server": self.server}
+        return {"buildInfo": self.info.document(), "buildpush": beside}
+
+
+def save(pending: Pending, folder: Path) -> Path:
+    """Write *pending* into *folder*, for its owner only, whole or not at all, and return the file.
+
+    The same run always has the same file.
+
+    Raises:
+        OSError: it cannot be written.
+        SettingsError: the folder is one that others may write to.
+    """
+    private_folder(folder)
+    path = folder / file_name(pending.info)
+    write_private(path, _text(pending))
+    return path
+
+
+def load(path: Path) -> Pending:
+    """Return what was saved in *path*; a build-info alone counts as one whose push was confirmed.
+
+    Raises:
+        SourceError: the file cannot be read, or is no build-info.
+    """
+    info, document = BuildInfo.load(path), load_json(path)
+    beside = document.get("buildpush")
+    said: Mapping[str, Any] = beside if isinstance(beside, Mapping) else {}
+    return Pending(info, str(said.get("server") or ""), said.get("push") != _BEGUN)
+
+
+class Claim:
+    """The file of a run that is under way, held until the run ends: others see by the lock that it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path: Path | None = None
+        self._folder = folder
+        self._held: int | None = None
+
+    def write(self, pending: Pending) -> Path:
+        """Write *pending* in the place of what was there.
+
+        Raises:
+            OSError: it cannot be written; what was there stays.
+            SettingsError: the folder is one that others may write to.
+        """
+        private_folder(self._folder)
+        path = self._folder / file_name(pending.info)
+        held = write_held(path, _text(pending))
+        self.close()
+        self.path, self._held = path, held
+        return path
+
+    def remove(self) -> None:
+        """Remove the file: nothing waits any more."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
+        self.path = None
+
+    def close(self) -> None:
+        """Let go of the file, which stays."""
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def left_behind(folder: Path) -> Iterator[tuple[Path, Pending]]:
+    """Yield what runs left that came to no end, oldest first by name; each is held while it is looked at."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            with locked(path, wait=False) as free:
+                if free:
+                    yield path, load(path)
+        except (OSError, SourceError):
+            continue  # gone meanwhile, or nothing that we wrote
+
+
+def file_name(info: BuildInfo) -> str:
+    """Return the name of the file of a run: to be recognised, and no other run's."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.project or 'default'}-{info.name}-{info.number}")[:_LONGEST]
+    whole = hashlib.sha256(json.dumps([info.project, info.name, info.number]).encode()).hexdigest()
+    return f"{words.lstrip('.')}-{info.timestamp}-{whole[:8]}.json"
+
+
+def _text(pending: Pending) -> str:
+    return json.dumps(pending.document(), indent=2) + "\n"
