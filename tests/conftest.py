@@ -160,6 +160,7 @@ def box():
 
 
 QUESTIONS = {
+    "go": ("go", "version"),
     "docker": ("docker", "info"),  # the program alone is no use without its daemon
     "busybox": ("/bin/busybox", "true"),
     "openssl": ("openssl", "version"),
@@ -167,7 +168,7 @@ QUESTIONS = {
     "crane": ("crane", "version"),
 }
 # What CI may lack: .ci/engines.sh builds it where there is a Go, and fails itself where that fails.
-BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl"}
+BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl", "go"}
 
 
 @cache

@@ -329,10 +329,13 @@ def _is_name(text: str) -> bool:
 
 def _ignored(found: Walk) -> Found:
     try:
-        ignore = dockerignore.read(found.request.context, found.request.dockerfile)
+        yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
     except BuildPushError:
         return  # the engine says so itself
-    if not ignore.patterns or ignore.keeps_some:
+
+
+def _left_out(found: Walk, ignore: dockerignore.Ignore) -> Found:
+    if not ignore.patterns or ignore.patterns.keep_some:
         return  # a line that keeps may keep what is in an ignored folder
     for step in _named(found, "ADD", "COPY"):
         if "from" not in step.instruction.flags:
@@ -344,7 +347,7 @@ def _ignored(found: Walk) -> Found:
 def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
     path = posixpath.normpath(source)
     if path in {".", "/"}:
-        return any(pattern.text in {"*", "**", "**/*"} for pattern in ignore.patterns)
+        return any(pattern.text in {"*", "**", "**/*"} for pattern in ignore.patterns.patterns)
     return ignore.hides(path)
 
 

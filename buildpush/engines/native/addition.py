@@ -13,8 +13,9 @@ from buildpush.engines.native.files import Files, rooted, unpacked
 from buildpush.engines.native.modes import Mode, changed
 from buildpush.engines.native.selection import ALL, Selection, with_parents
 from buildpush.errors import BuildError, ContextError
-from buildpush.images.dockerignore import Ignore, has_wildcard
+from buildpush.images.patterns import Patterns
 from buildpush.images.tar import Archive, Entry, in_order
+from buildpush.images.wildcards import has_wildcard
 
 NEW_FOLDER = 0o755
 
@@ -99,7 +100,7 @@ class Addition:
             else:
                 self._place(self.looks.of(entry, self._landing(name, destination, into=into)))
 
-    def copy_with_parents(self, tree: Tree, source: str, destination: str, without: Ignore) -> None:
+    def copy_with_parents(self, tree: Tree, source: str, destination: str, without: Patterns) -> None:
         """Copy what *source* names in *tree* together with the folders it is in; the destination is a folder.
 
         Raises:

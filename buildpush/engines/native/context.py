@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from buildpush.errors import ContextError
-from buildpush.images.dockerignore import Ignore, regular_expression, split_at_wildcard
+from buildpush.images.dockerignore import Ignore
+from buildpush.images.patterns import State
 from buildpush.images.tar import Entry, OnDisk, in_order, is_special
+from buildpush.images.wildcards import split_at_wildcard, wildcard_expression
 
 MOST_LINKS = 40
 _SPECIAL = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -32,7 +34,6 @@ class Context:
         self.root = os.fspath(root)
         self.ignore = ignore
         self.created = created
-        self._named = ignore.names()
 
     def find(self, source: str) -> list[tuple[str, str]]:
         """Return what *source* of a COPY names, in order: each one's own name, and its path with links resolved.
@@ -58,7 +59,7 @@ class Context:
     def _matches(self, folder: str, patterns: list[str]) -> list[str]:
         """Return the paths below *folder* whose parts match *patterns*, one part each."""
         try:
-            wanted = re.compile(regular_expression(patterns[0], deep=False), re.DOTALL)
+            wanted = re.compile(wildcard_expression(patterns[0]), re.DOTALL)
         except (ValueError, re.error) as error:
             message = f"malformed pattern {patterns[0]!r} in a source"
             raise ContextError(message, hint="escape a bracket that means itself: [[]", setting="context") from error
@@ -133,19 +134,18 @@ class Context:
             target: what *path* is called in the entries.
         """
         found: list[Entry] = []
-        self._scan(path, target, self.ignore.hides(path), found)
+        self._scan(path, target, self.ignore.patterns.state(path), found)
         return found
 
-    def _scan(self, path: str, target: str, hidden: bool, found: list[Entry]) -> None:
-        """Add what is below *path*, which is *hidden* or not."""
+    def _scan(self, path: str, target: str, known: State, found: list[Entry]) -> None:
+        """Add what is below *path*, of which the patterns are *known*."""
         inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
-        named = self._named.match if self._named else None
+        patterns, named = self.ignore.patterns, self.ignore.patterns.named
         for item in self._listed(path):
             inner = inside + item.name
-            left_out = self.ignore.hides(inner) if named and named(inner) else hidden
             if item.is_dir(follow_symlinks=False):
-                self._folder(inner, below + item.name, item, left_out, found)
-            elif not left_out:
+                self._folder(inner, below + item.name, item, patterns.below(known, inner), found)
+            elif not (patterns.takes(known, inner) if named(inner) else known.chosen):
                 found.append(self._entry(inner, below + item.name, item.stat(follow_symlinks=False)))
 
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
@@ -159,20 +159,20 @@ class Context:
         plain = all(item.name.isascii() for item in found)
         return sorted(found, key=_name if plain else _encoded_name)
 
-    def _folder(self, path: str, target: str, item: os.DirEntry[str], hidden: bool, found: list[Entry]) -> None:
-        if hidden and not self.ignore.keeps_some:
+    def _folder(self, path: str, target: str, item: os.DirEntry[str], known: State, found: list[Entry]) -> None:
+        if known.closed:
             return
         place = len(found)
         found.append(self._entry(path, target, item.stat(follow_symlinks=False)))
-        self._scan(path, target, hidden, found)
-        if hidden and len(found) == place + 1:
+        self._scan(path, target, known, found)
+        if known.chosen and len(found) == place + 1:
             found.pop()
 
     def _keeps_below(self, path: str) -> bool:
         """Return whether something in the hidden folder *path* is kept all the same."""
         found = self._stat(path)
         is_folder = found is not None and stat.S_ISDIR(found.st_mode)
-        return is_folder and self.ignore.keeps_some and bool(self.below(path))
+        return is_folder and not self.ignore.patterns.state(path).closed and bool(self.below(path))
 
     def _entry(self, path: str, target: str, found: os.stat_result) -> Entry:
         """Return what *path* is, called *target*."""
@@ -210,8 +210,8 @@ class Context:
     def _hidden(self, source: str, path: str) -> NoReturn:
         pattern = self.ignore.by(path)
         message = f"{source} is in the context, but {self.ignore.path} hides it"
-        hint = f"line {pattern.line}, {pattern.text!r}, matches it; add a line !{path} below" if pattern else None
-        if pattern and not pattern.line:
+        hint = f"{pattern.where}, {pattern.text!r}, matches it; add a line !{path} below" if pattern else None
+        if pattern and pattern.where is None:
             message, hint = f"{source} is what this build writes", "write the archive elsewhere"
         raise ContextError(message, hint=hint, setting="context")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NoReturn
 
 from buildpush.errors import BuildError, ContextError
-from buildpush.images.dockerignore import regular_expression, split_at_wildcard
 from buildpush.images.tar import Archive, Content, Entry, InTar, Kind, in_order, members
+from buildpush.images.wildcards import split_at_wildcard, wildcard_expression
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
@@ -165,7 +165,7 @@ class Files:
     def _matches(self, folder: str, patterns: list[str]) -> list[str]:
         inside = f"{folder}/" if folder else ""
         try:
-            wanted = re.compile(re.escape(inside) + regular_expression("/".join(patterns), deep=False), re.DOTALL)
+            wanted = re.compile(re.escape(inside) + wildcard_expression("/".join(patterns)), re.DOTALL)
         except (ValueError, re.error) as error:
             message = f"malformed pattern {'/'.join(patterns)!r} in a source"
             raise ContextError(message, hint="escape a bracket that means itself: [[]") from error

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildpush.errors import ContextError, DockerfileError
-from buildpush.images.dockerignore import Ignore, has_wildcard, read_patterns
+from buildpush.images.patterns import NONE, Patterns, read_patterns
 from buildpush.images.tar import Entry
+from buildpush.images.wildcards import has_wildcard
 
-_NO_PATTERNS: Final = Ignore()
 _PIVOT: Final = "/./"
 
 
@@ -29,8 +29,8 @@ class Selection:
     """
 
     source: str | None = None
-    only: Ignore = _NO_PATTERNS
-    without: Ignore = _NO_PATTERNS
+    only: Patterns = NONE
+    without: Patterns = NONE
 
     def of(self, entries: list[Entry], target: str) -> list[Entry]:
         """Return those of *entries*, which are what is below *target*, that are taken, and the folders they are in.
@@ -38,7 +38,7 @@ class Selection:
         Raises:
             ContextError: ``--parents`` names something that is not among them.
         """
-        if self.source is None and not self.without.patterns:
+        if self.source is None and not self.without:
             return entries
         begin = len(target) + 1 if target else 0
         taken = {entry.path for entry in entries if self._takes(entry.path[begin:])}
@@ -49,7 +49,7 @@ class Selection:
         return [entry for entry in entries if entry.path in taken or entry.path in above]
 
     def _takes(self, path: str) -> bool:
-        return (self.source is None or self.only.hides(path)) and not self.without.hides(path)
+        return (self.source is None or self.only.chosen(path)) and not self.without.chosen(path)
 
 
 def _above(path: str, begin: int) -> Iterator[str]:
@@ -70,7 +70,7 @@ def excluding(patterns: Iterable[str]) -> Selection:
     return Selection(without=_read(patterns, "--exclude"))
 
 
-def with_parents(source: str, without: Ignore) -> tuple[str, Selection]:
+def with_parents(source: str, without: Patterns) -> tuple[str, Selection]:
     """Return the folder that *source* of ``COPY --parents`` counts from, and what of it is taken.
 
     A dot between two slashes stands where the folders begin that are kept.
@@ -83,9 +83,9 @@ def with_parents(source: str, without: Ignore) -> tuple[str, Selection]:
     return (folder if pivot else ""), Selection(source, _read([pattern], "--parents"), without)
 
 
-def _read(patterns: Iterable[str], flag: str) -> Ignore:
+def _read(patterns: Iterable[str], flag: str) -> Patterns:
     try:
-        return read_patterns(patterns, flag)
+        return read_patterns(patterns)
     except ContextError as error:
         message = f"{flag}: {error.args[0]}"
         raise DockerfileError(message, hint=error.hint) from error

@@ -670,7 +670,7 @@ def test_a_source_that_dockerignore_hides_is_said_to_be_hidden(folder):
     folder.write(".dockerignore", "x\n*.log\n")
     error = refused(folder, "FROM scratch\nCOPY a.log /\n", ContextError)
     assert ".dockerignore hides it" in str(error)
-    assert error.hint.startswith("line 2, '*.log'")
+    assert error.hint.startswith(".dockerignore:2, '*.log'")
 
 
 def test_dockerignore_leaves_files_out_and_keeps_exceptions(folder):
