@@ -126,6 +126,18 @@ def test_a_target_that_is_not_there_is_found_before_an_engine_is_chosen(tmp_path
     assert "the target stage 'nope' is not in Dockerfile" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "check", "build"])
+@pytest.mark.parametrize("engine", ["native", "docker", "buildx", "buildah", "kaniko", "auto"])
+def test_stages_that_no_order_fits_are_refused_before_an_engine_is_asked(
+    tmp_path, monkeypatch, capsys, command, engine
+):
+    _dockerfile(tmp_path, monkeypatch, "FROM scratch AS a\nCOPY --from=b x /\nFROM a AS b\n")
+    words = [command, "--repo", "127.0.0.1:1/a/b", "--engine", engine]
+    assert run_command(words) == 3
+    shown = capsys.readouterr().err
+    assert "Dockerfile:2: the stages a (line 2), b (line 3) take files from one another" in shown
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

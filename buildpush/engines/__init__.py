@@ -12,6 +12,7 @@ from buildpush.events import Decision, Note, Sink
 from buildpush.images import dockerfile
 from buildpush.images.advice import advise
 from buildpush.images.model import BuildRequest, Image, Index
+from buildpush.images.stages import StageOrderError, check_order
 from buildpush.places import Command
 
 # Stands in commands that are only shown for the folder of what is built.
@@ -105,7 +106,7 @@ def choose(
         EngineMissingError: the engine that was asked for, or each that could do it, is not here.
         DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
     """
-    _require_target(request)
+    _require_stages(request)
     if wanted != AUTO:
         engine = _named(wanted, candidates)
         refuse_unspelled(engine, set_names, sink)
@@ -146,16 +147,25 @@ def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
         raise StrictError(message, hint=hint, where=request.dockerfile.name)
 
 
-def _require_target(request: BuildRequest) -> None:
-    """Refuse a target that the Dockerfile has not, whichever engine would build it; numbers are left to the engine."""
-    if request.target is None or request.target.isdecimal():
-        return
+def _require_stages(request: BuildRequest) -> None:
+    """Refuse a target that the Dockerfile has not, and stages that no order fits, whichever engine would build it.
+
+    Some engines would ask Docker Hub for an image called as a later stage. Numbers of targets are left to the engine.
+    """
     try:
         file = dockerfile.read(request.dockerfile)
     except DockerfileError:
         return  # each engine says so itself, or can read it
-    if file.stages:
+    if not file.stages:
+        return
+    if request.target is not None and not request.target.isdecimal():
         file.target(request.target)
+    try:
+        check_order(file, request)
+    except StageOrderError:
+        raise
+    except DockerfileError:
+        return  # as above
 
 
 def _remedies(candidates: Iterable[Engine]) -> str | None:

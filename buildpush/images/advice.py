@@ -383,6 +383,15 @@ def _unpinned(found: Walk) -> Found:
             yield step.instruction, f"COPY --from={name} is another image tomorrow; name a version, or a digest"
 
 
+def _begins_later(found: Walk) -> Found:
+    for stage in found.stages:
+        image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
+        later = found.dockerfile.stage(image) if image else None
+        if later and later.number > stage.number:
+            words = f"FROM {stage.base} is an image: the stage of that name begins only at line {later.line}"
+            yield stage.begins, f"{words}; move it up, or give it another name"
+
+
 def _image(found: Walk, step: Step, name: str) -> str | None:
     return source(found.dockerfile, step.stage, name, step.instruction.line, found.request.build_contexts).image
 
@@ -467,6 +476,7 @@ RULES: Final = (
         _unpinned,
         buildkit=False,
     ),
+    Rule("StageBeginsLater", "FROM of an image that is called as a later stage.", _begins_later, buildkit=False),
     Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, lacks=HEREDOCS),
     Rule(
         "HeredocPassedOver",

@@ -5,6 +5,7 @@ Source: Dockerfile reference; where the page is silent, what BuildKit does.
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import re
 from collections.abc import Iterator, Mapping
@@ -148,6 +149,14 @@ class Dockerfile:
     escape: str = "\\"
     syntax: str | None = None
     check: str | None = None
+    _numbers: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)  # of stages, by their name
+
+    def __post_init__(self) -> None:
+        numbers: dict[str, list[int]] = {}
+        for stage in self.stages:
+            if stage.name:
+                numbers.setdefault(stage.name, []).append(stage.number)
+        object.__setattr__(self, "_numbers", numbers)
 
     def where(self, line: int) -> str:
         """Return ``Dockerfile:7`` for messages."""
@@ -155,8 +164,9 @@ class Dockerfile:
 
     def stage(self, name: str, *, before: int | None = None) -> Stage | None:
         """Return the last stage called *name* among the first *before*, or ``None``."""
-        known = self.stages if before is None else self.stages[:before]
-        return next((stage for stage in reversed(known) if stage.name == name.lower()), None)
+        numbers = self._numbers.get(name.lower(), [])
+        at = len(numbers) if before is None else bisect.bisect_left(numbers, before)
+        return self.stages[numbers[at - 1]] if at else None
 
     def target(self, wanted: str | None) -> Stage:
         """Return the stage to build: the one called *wanted*, else the last.

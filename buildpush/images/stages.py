@@ -21,7 +21,10 @@ _PLATFORM = (
 )
 _IMAGE = "docker-image://"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+# As Go's strconv.Atoi takes it.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_MOUNTED = re.compile(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
+_BEFORE: Final = "name a stage that begins before, or an image; or move that stage up"
 
 
 def global_arguments(
@@ -100,24 +103,118 @@ def origin(
     return Origin(image=None if base == "scratch" else base, platform=platform)
 
 
+class StageOrderError(DockerfileError):
+    """A stage takes files from one that is not there before it."""
+
+
 def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
-    """Return what ``--from=NAME`` in *stage* means: one of *contexts*, a stage by name or number, else an image.
+    """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
+
+    As in BuildKit, a name is that of the last stage in the whole file that has it.
 
     Raises:
-        DockerfileError: the number is not that of an earlier stage, or it is the stage itself.
+        StageOrderError: there is no stage of that number, or it does not begin before this one.
     """
+    if _NUMBER.match(name):
+        return _earlier(dockerfile, stage, _numbered(dockerfile, name, line), name, line)
+    return _named(dockerfile, stage, name, line, contexts)
+
+
+def mounted(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+    """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source`, but for numbers.
+
+    Only buildah counts stages there; for BuildKit, a number is the name of an image.
+
+    Raises:
+        StageOrderError: the stage of that name does not begin before this one.
+    """
+    if name not in contexts and _NUMBER.match(name) and 0 <= int(name) < stage.number:
+        return Origin(stage=dockerfile.stages[int(name)])
+    return _named(dockerfile, stage, name, line, contexts)
+
+
+def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str]) -> Origin:
     if name in contexts:
         return _behind(contexts[name])
-    if _NUMBER.match(name):
-        if int(name) < stage.number:
-            return Origin(stage=dockerfile.stages[int(name)])
-        message = f"--from={name} is not the number of an earlier stage"
-        raise DockerfileError(message, where=dockerfile.where(line))
-    earlier = dockerfile.stage(name, before=stage.number)
-    if not earlier and name.lower() == stage.name:
-        message = f"the stage {stage.name} copies from itself"
-        raise DockerfileError(message, hint="name an earlier stage, or an image", where=dockerfile.where(line))
-    return Origin(stage=earlier) if earlier else Origin(image=None if name == "scratch" else name)
+    if found := dockerfile.stage(name):
+        return _earlier(dockerfile, stage, found, name, line)
+    return Origin(image=None if name == "scratch" else name)
+
+
+def _numbered(dockerfile: Dockerfile, name: str, line: int) -> Stage:
+    if 0 <= int(name) < len(dockerfile.stages):
+        return dockerfile.stages[int(name)]
+    message = f"--from={name} is the number of no stage: there are {len(dockerfile.stages)}, counted from 0"
+    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+
+
+def _earlier(dockerfile: Dockerfile, stage: Stage, found: Stage, name: str, line: int) -> Origin:
+    if found.number < stage.number:
+        return Origin(stage=found)
+    if found.number == stage.number:
+        message = f"the stage {stage.title} copies from itself"
+    else:
+        message = f"from={name} is the stage {found.title}, which begins only at line {found.line}"
+    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+
+
+def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None) -> None:
+    """Check that stages take files from stages before them: what is none of these is no image of a registry.
+
+    As in BuildKit: circles and numbers in the whole file, the order in the stages that the target needs.
+
+    Raises:
+        StageOrderError: with the line; of a circle, with all its stages.
+        DockerfileError: as for :func:`needed`.
+    """
+    _check_circles(dockerfile, request.build_contexts)
+    for _ in needed_for(dockerfile, request, here):
+        pass
+
+
+def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
+    """Raise where a stage takes files from itself, by way of others or not."""
+    takes = {stage.number: _takes(dockerfile, stage, contexts) for stage in dockerfile.stages}
+    closed: set[int] = set()
+    for first, sources in takes.items():
+        path = {first: iter(sources)}
+        while path:
+            last = next(reversed(path))
+            following = next((one for one in path[last] if one not in closed), None)
+            if following is None:
+                closed.add(last)
+                del path[last]
+            elif following in path:
+                around = list(path)
+                raise _circle(dockerfile, around[around.index(following) :], takes)
+            else:
+                path[following] = iter(takes[following])
+
+
+def _takes(dockerfile: Dockerfile, stage: Stage, contexts: Mapping[str, str]) -> dict[int, int]:
+    """Return the numbers of the stages that *stage* takes from, and in which line; FROM leads back only."""
+    found: dict[int, int] = {}
+    if stage.name in contexts:  # which take its place
+        return found
+    if stage.base not in contexts and (base := dockerfile.stage(stage.base, before=stage.number)):
+        found[base.number] = stage.line
+    for name, line, copied in _names(stage):
+        numbered = copied and _NUMBER.match(name)
+        named = dockerfile.stage(name) if name not in contexts else None
+        other = _numbered(dockerfile, name, line) if numbered else named
+        if other:
+            found.setdefault(other.number, line)
+    return found
+
+
+def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping[int, int]]) -> StageOrderError:
+    lines = [takes[one][after] for one, after in zip(path, [*path[1:], path[0]], strict=True)]
+    names = [dockerfile.stages[number].title for number in path]
+    words = [f"{name} (line {line})" for name, line in zip(names, lines, strict=True)]
+    message = f"the stages {', '.join(words)} take files from one another"
+    if len(path) == 1:
+        message = f"the stage {names[0]} copies from itself"
+    return StageOrderError(message, hint=_BEFORE, where=dockerfile.where(lines[0]))
 
 
 def needed(
@@ -169,13 +266,20 @@ def _origins(
 ) -> Iterator[Origin]:
     """Give what *stage* begins from and what it copies from."""
     yield origin(dockerfile, stage, values, contexts)
+    for name, line, copied in _names(stage):
+        yield (source if copied else mounted)(dockerfile, stage, name, line, contexts)
+
+
+def _names(stage: Stage) -> Iterator[tuple[str, int, bool]]:
+    """Give what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
     for instruction in stage.instructions:
-        names = [instruction.flags["from"]] if instruction.name == "COPY" and "from" in instruction.flags else []
+        copied = instruction.name == "COPY"
+        names = [instruction.flags["from"]] if copied and "from" in instruction.flags else []
         if instruction.name == "RUN":
-            names = re.findall(r"(?:^|,)from=([^,\n]+)", instruction.flags.get("mount", ""), re.MULTILINE)
+            names = _MOUNTED.findall(instruction.flags.get("mount", ""))
         for name in names:
             if "$" not in name:  # BuildKit does not replace variables there either
-                yield source(dockerfile, stage, name, instruction.line, contexts)
+                yield name, instruction.line, copied
 
 
 def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Reference, ...]:

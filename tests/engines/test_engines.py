@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -38,7 +39,8 @@ ALL = {name: "itself" for engine in known() for name in engine.spells}
 
 def chosen(*candidates, wanted="auto", set_names=frozenset(), events=None):
     events = [] if events is None else events
-    return choose(wanted, set_names, SimpleNamespace(target=None), candidates, events.append).name
+    request = SimpleNamespace(target=None, dockerfile=Path("/there is none"))
+    return choose(wanted, set_names, request, candidates, events.append).name
 
 
 def test_auto_takes_the_first_that_can_and_says_why():

@@ -56,6 +56,18 @@ def test_an_image_that_may_be_another_one_tomorrow_is_named(told, image, lines):
     assert told(f"FROM scratch\nCOPY --from={image} /a /b\n") == [("UnpinnedImage", 2)] * lines
 
 
+def test_an_image_called_as_a_later_stage_is_noted(tmp_path, told):
+    text = "FROM b:1 AS x\nFROM b AS a\nFROM golang:1 AS golang\nFROM a\nCOPY --from=golang x y\nFROM scratch AS b\n"
+    assert ("StageBeginsLater", 2) in told(text, target="3") + told(
+        text.replace("FROM a\n", "FROM a AS c\n"), target="c"
+    )
+    [trap] = [
+        one for one in looked_at(tmp_path, "FROM b AS a\nFROM scratch AS b\n", target="a").traps if one.line == 1
+    ][:1]
+    assert "FROM b is" in str(trap)
+    assert told("FROM golang:1 AS golang\nFROM golang\n") == []
+
+
 def test_stages_and_contexts_are_no_images(told):
     text = "FROM scratch AS a\nFROM a\nCOPY --from=a /x /y\nCOPY --from=0 /x /y\nCOPY --from=more /x /y\n"
     assert told(text, build_contexts={"more": "/somewhere"}) == []

@@ -462,7 +462,7 @@ def test_an_archive_with_a_device_is_refused(folder):
         ("COPY --parents [ /", "malformed pattern"),
         ("COPY --chmod=u+y a /", "mode"),
         ("COPY --chmod=98 a /", "mode"),
-        ("COPY --from=3 a /", "earlier stage"),
+        ("COPY --from=3 a /", "number of no stage"),
         ("COPY --from=$x a /", "variable"),
         ("EXPOSE nope", "port"),
         ("EXPOSE 65536", "port"),
