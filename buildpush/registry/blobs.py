@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, RegistryError
-from buildpush.http import Answer, Stream
+from buildpush.http import Answer, Stream, joined
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry
@@ -110,5 +110,7 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
     except (AuthenticationError, RegistryError):  # no right to read there: the bytes are sent, with a token for here
         return Mount(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
-        return Mount(done=False, location=registry.address(repository, answer.headers["Location"]))
+        registry.heed(answer, repository.host)
+        location = joined(answer.url, answer.headers["Location"])
+        return Mount(done=False, location=registry.address(repository, location))
     return Mount(done=answer.status == _CREATED)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 HUB_HOST = "registry-1.docker.io"
 REPOSITORY_KEY_HEADER = "X-Artifactory-Docker-Registry"
 
+_LEAST = re.compile(r"[0-9]{1,18}\Z")
 _ACCEPTED = 202
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
 
@@ -101,6 +103,12 @@ class Registry:
                 self.memory.keep_habit(host, habit)
         if habit.fresh and not before.fresh:
             self.http.close()  # idle connections have carried something already
+
+    def heed(self, answer: Answer, host: str) -> None:
+        """Learn from an *answer* that began an upload how small a part may be (``OCI-Chunk-Min-Length``)."""
+        wish = answer.headers.get("OCI-Chunk-Min-Length", "")
+        if _LEAST.match(wish) and int(wish) != self.habit(host).least:
+            self.learn(host, lambda habit: replace(habit, least=max(1, int(wish))))
 
     def is_hidden(self, repository: Repository) -> bool:
         """Return whether what *repository* has is hidden from us; we may push there all the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 MEBI: Final = 1024 * 1024
 # Larger parts are no faster, smaller ones are (4 MiB by 15 %); memory holds one for each layer that is under way.
@@ -11,6 +11,9 @@ LARGEST_PART: Final = 16 * MEBI
 SMALLEST_PART: Final = 64 * 1024
 # What passes a proxy that limits the size of a request to its usual default.  Source: nginx, client_max_body_size.
 _USUAL_LIMIT: Final = 1_000_000
+
+# In parts; in one PATCH, as Docker does; in the PUT that ends the upload, for those who know no PATCH. Each asks less.
+Way = Literal["parts", "patch", "put"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +23,20 @@ class Habit:
     Attributes:
         part: bytes of a part at most.
         fresh: whether each part travels on a connection of its own, because connections do not last.
-        whole: whether a blob is sent in one PATCH, because the registry does not take parts.
+        way: how a blob is sent.
+        taken: bytes of the largest part that was ever taken.
         takes_parts: whether a second part was ever taken; then a refusal has other reasons.
+        least: bytes of a part at least, but for the last, as the registry wishes.
+        late: whether it says less than it has of an upload; then a part that it took is believed to be there.
     """
 
     part: int = LARGEST_PART
     fresh: bool = False
-    whole: bool = False
+    way: Way = "parts"
+    taken: int = 0
     takes_parts: bool = False
+    least: int = 1
+    late: bool = False
 
     def after_cut(self, sent: int, *, fresh: bool) -> Habit:
         """Return what to do after a connection broke that had taken *sent* bytes of a part.
@@ -37,23 +46,47 @@ class Habit:
         """
         if sent == 0:
             return self
+        way: Way = "put" if self.way == "put" else "parts"
         if not (fresh and self.fresh):
-            return replace(self, fresh=True, whole=False)
+            return replace(self, fresh=True, way=way)
         if sent < SMALLEST_PART:  # the size was not what broke it
-            return replace(self, whole=False)
-        return replace(self, part=max(SMALLEST_PART, min(self.part, sent // 4)), whole=False)
+            return replace(self, way=way)
+        return replace(self, part=max(SMALLEST_PART, min(self.part, sent // 4)), way=way)
 
-    def after_second_part(self) -> Habit:
-        """Return what to do where parts are known to be taken."""
-        return replace(self, takes_parts=True)
+    def after_part(self, size: int, *, second: bool) -> Habit:
+        """Return what to do after a part of *size* bytes was taken, a *second* one or one behind that."""
+        return replace(self, taken=max(self.taken, size), takes_parts=self.takes_parts or second)
 
-    def in_one_go(self) -> Habit:
-        """Return what to do where parts are not taken."""
-        return replace(self, whole=True)
+    def after_refusal(self, size: int) -> Habit | None:
+        """Return what to do after a part of *size* bytes was not taken, or ``None`` where its size is not the reason.
+
+        Some take no part above a size of their own.  Source: ocx-sh/ocx#237, about GHCR and 4 MiB.
+        """
+        return None if size <= self.taken else replace(self, part=self.taken or max(1, size // 4))
+
+    def by(self, way: Way) -> Habit:
+        """Return what to do where blobs arrive in this way alone."""
+        return replace(self, way=way)
 
     def after_limit(self, refused: int) -> Habit | None:
         """Return what to do after a part of *refused* bytes was too large, or ``None`` where nothing helps."""
         if refused <= SMALLEST_PART:
             return None
         smaller = _USUAL_LIMIT if refused > _USUAL_LIMIT else refused // 2
-        return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), whole=False)
+        way: Way = "put" if self.way == "put" else "parts"
+        return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), way=way)
+
+    def size(self, most: int, known: int) -> int:
+        """Return how many bytes the next part may have, so that little is lost if the host does not like it.
+
+        Args:
+            most: that we wish to send.
+            known: bytes that the blob has at least.
+        """
+        least = min(self.least, LARGEST_PART)
+        most = max(least, min(most, self.part))
+        if most <= self.taken:
+            return most
+        # Until a second part was taken there may be none; from then on only the size may be refused.
+        bold = known * 3 // 8 if self.takes_parts else self.taken or known // 8
+        return min(most, max(bold, self.taken, least, 1))

@@ -7,9 +7,11 @@ that the registry does not confirm. So it does not grow for ever: once a day the
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +22,7 @@ from buildpush.registry.habits import Habit
 from buildpush.state import is_at_work, process_mark
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 5
+_VERSION = 6
 _TABLES = """
 CREATE TABLE IF NOT EXISTS layers (
     diff_id TEXT NOT NULL,
@@ -51,9 +53,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS habits (
     host TEXT PRIMARY KEY,
-    part INTEGER NOT NULL,
-    fresh INTEGER NOT NULL,
-    whole INTEGER NOT NULL,
+    habit TEXT NOT NULL,
     kept INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
@@ -120,8 +120,8 @@ _FIND_SESSION = "SELECT location, owner FROM sessions WHERE host = ? AND path = 
 _LEAVE_SESSION = "UPDATE sessions SET owner = '' WHERE host = ? AND path = ? AND mark = ? AND location = ?"
 _TAKE_SESSION = "UPDATE sessions SET owner = ? WHERE host = ? AND path = ? AND mark = ? AND owner = ?"
 _FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ? AND location = ?"
-_KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
-_FIND_HABIT = "SELECT part, fresh, whole FROM habits WHERE host = ?"
+_KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
+_FIND_HABIT = "SELECT habit FROM habits WHERE host = ?"
 _KEEP_DOCUMENT = """
 INSERT INTO documents VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))
 ON CONFLICT DO UPDATE SET kept = excluded.kept
@@ -209,11 +209,13 @@ class Memory:
     def find_habit(self, host: str) -> Habit | None:
         """Return how uploads to *host* were best sent within the last day."""
         row = self._ask(_FIND_HABIT, host)
-        return Habit(row[0], bool(row[1]), bool(row[2])) if row else None
+        with contextlib.suppress(ValueError, TypeError):  # of another version of this program
+            return Habit(**json.loads(row[0])) if row else None
+        return None
 
     def keep_habit(self, host: str, habit: Habit) -> None:
         """Remember how uploads to *host* are best sent."""
-        self._write(_KEEP_HABIT, host, habit.part, habit.fresh, habit.whole)
+        self._write(_KEEP_HABIT, host, json.dumps(asdict(habit)))
 
     def find_diff_id(self, seen: str) -> Digest | None:
         """Return what a layer was when its files looked as *seen* and were read, within the last 90 days."""

@@ -2,7 +2,9 @@
 
 Source: OCI distribution-spec 1.1, "Pushing a blob in chunks". Registries differ: docker-registry forgets an upload
 whose connection broke in the middle of a part, crane's does not tell how far it came, Artifactory's way is not
-documented.
+documented. GHCR takes no part above 4 MiB, others no second one, ECR and zot tell of an upload less than they have,
+some proxies know no PATCH. So what was refused is sent in a way that asks less, in small portions as long as a host is
+unknown, and what worked is remembered: a refusal costs a fraction of the blob.
 """
 
 from __future__ import annotations
@@ -11,18 +13,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Retry
-from buildpush.http import Answer, Interrupted, Piece, check_redirect
+from buildpush.http import Answer, Interrupted, Piece, check_redirect, joined
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
 from buildpush.meter import Meter
 from buildpush.registry.blobs import find
 from buildpush.registry.client import Registry, refusal
-from buildpush.registry.habits import LARGEST_PART, Habit
+from buildpush.registry.habits import LARGEST_PART, Habit, Way
 from buildpush.registry.parts import Parts
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
@@ -33,11 +35,12 @@ _MANY_MOVES = 5
 # How often a registry that answered before is looked for in vain: for about a minute.
 _LONG_OUTAGE = 6
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
-_PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507})
-# What registries answer that do not take a blob in parts.
+_PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507, *range(520, 528)})
+# What registries answer that do not take a blob in parts; and what says that PATCH itself is not known.
 _NO_PARTS = frozenset({400, 405, 411, 415, 501})
+_NO_PATCH = frozenset({405, 501})
+_NO_STREAM = frozenset({411, 415})
 _FINAL_CODES = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
-_LEAST = re.compile(r"[0-9]{1,18}\Z")
 _RANGE = re.compile(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
@@ -94,7 +97,7 @@ class _AgainError(Exception):
         lost: whether the upload is known to be gone.
         tries: how often in a row, without getting any further, this is worth it.
         sure: whether it is known that the registry took nothing of what was sent.
-        stuck: whether it says that it took a part, and has no more than before.
+        step: whether another way to send the blob is worth a try when the tries are used up.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class _AgainError(Exception):
         lost: bool = False,
         tries: int | None = None,
         sure: bool = False,
-        stuck: bool = False,
+        step: bool = False,
     ) -> None:
         super().__init__(str(error))
         self.error = error
@@ -113,7 +116,7 @@ class _AgainError(Exception):
         self.lost = lost
         self.tries = tries
         self.sure = sure
-        self.stuck = stuck
+        self.step = step
 
 
 class _Upload:
@@ -125,20 +128,23 @@ class _Upload:
         self._parts = parts
         self._mark = ""
         self._small = False  # whether all of it is one part
-        self._whole = False  # whether this registry seems not to take parts
-        self._in_one_go = False  # whether this upload is one PATCH
+        self._wish: Way | None = None  # in which way to send it, after others were refused
+        self._way: Way = "parts"  # of the present upload
+        self._tried: set[Way] = set()  # after a refusal
+        self._smaller = False  # whether smaller parts were tried
         self._all_handed = True  # whether an answer came after all that it is about
-        self._least = 1  # bytes of a part, as the registry wishes
         self._location: str | None = None
         self._unsure = False  # whether the registry must be asked how far it is
         self._resumed = False  # whether bytes that this run has not sent are in the upload
-        self._doubted = False  # whether it went on at an offset that the registry told
+        self._doubted = False  # whether it went on at an offset that the registry told, or that we believe
+        self._believed = False  # whether the registry said less than it took
         self._handed = 0  # as far as bytes were ever given to the network
+        self._has = 0  # as far as the present upload is, for all we know
         self._best = 0  # as far as the registry ever confirmed
         self._failures: Counter[int] = Counter()  # by status, 0 for none, since it last got any further
 
     def run(self, begun: str | None) -> Compressed:
-        self._small = self._parts.is_within(self._part)
+        self._small = self._parts.is_within(self._most)
         self._mark = self._parts.mark()
         self._location = self._first_address(begun)
         try:
@@ -157,9 +163,9 @@ class _Upload:
             self._begin()
         if self._unsure:
             self._find_out()
-        if not self._in_one_go:
+        if self._way == "parts":
             self._send_parts()
-        elif not self._complete:
+        elif self._way == "patch" and not self._complete:
             self._send_whole()
         return self._commit()
 
@@ -173,15 +179,27 @@ class _Upload:
         return self._registry.habit(self._repository.host)
 
     @property
-    def _part(self) -> int:
-        return max(self._least, min(self._task.most, self._habit.part))
+    def _most(self) -> int:
+        """Bytes of a part, where nothing speaks against it."""
+        return max(min(self._habit.least, LARGEST_PART), min(self._task.most, self._habit.part))
+
+    def _next_size(self) -> int:
+        """Return the bytes of the next part; none at the end."""
+        if self._alone:
+            return self._parts.next_part(self._most)
+        known = self._parts.source.length or self._parts.end
+        return self._parts.next_part(self._habit.size(self._task.most, known))
+
+    def _chosen_way(self) -> Way:
+        way = self._wish or self._habit.way
+        return "patch" if way == "parts" and self._habit.least > LARGEST_PART else way
 
     # Beginning, and going on after a failure
 
     def _first_address(self, begun: str | None) -> str | None:
         """Return where to go on: with what an earlier run has sent, or with the upload that a mount began."""
-        self._in_one_go = self._habit.whole
-        found = None if self._in_one_go else self._remembered()
+        self._way = self._chosen_way()
+        found = self._remembered() if self._way == "parts" else None
         if found and begun:
             self._registry.give_up(self._repository, begun)
         return found or begun
@@ -189,7 +207,7 @@ class _Upload:
     def _remembered(self) -> str | None:
         """Return the address of an upload of this blob that an earlier run began, and which may still be alive."""
         memory = self._registry.memory
-        if memory is None or self._small:  # one part costs no more than asking
+        if memory is None or self._small or self._habit.late:  # one part costs no more than asking
             return None
         found = memory.take_session(self._repository, self._mark)
         self._unsure = self._resumed = found is not None
@@ -220,12 +238,10 @@ class _Upload:
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
             raise refusal(answer, f"{self._task.what} cannot be sent to {self._repository}")
         self._parts.move_to(0)
-        self._unsure = self._resumed = self._doubted = False
-        self._in_one_go = self._whole or self._habit.whole
-        wish = answer.headers.get("OCI-Chunk-Min-Length", "")
-        least = int(wish) if _LEAST.match(wish) else 1
-        self._least = min(least, LARGEST_PART)
-        self._in_one_go = self._in_one_go or least > LARGEST_PART
+        self._unsure = self._resumed = self._doubted = self._believed = False
+        self._has = 0
+        self._registry.heed(answer, self._repository.host)
+        self._way = self._chosen_way()
         self._went_to(answer)
         self._keep()  # some registries keep what they have of a part as well
 
@@ -233,28 +249,36 @@ class _Upload:
         """Take over the address at which the upload goes on, which may be another after each part."""
         location = answer.headers.get("Location")
         if location:
-            self._location = self._registry.address(self._repository, location)
+            self._location = self._registry.address(self._repository, joined(answer.url, location))
 
     def _prepare(self, again: _AgainError) -> None:
         """Get ready for another try, or raise what stands in its way."""
         attempts, status = self._registry.http.attempts, again.answer.status if again.answer else 0
         self._failures[status] += 1
         if self._failures[status] >= (again.tries or attempts) or self._failures.total() >= 2 * attempts:
-            if not (again.stuck and self._may_dislike_parts):
-                raise again.error from again
-            self._give_parts_up()
+            self._last_resort(again)
         self._unsure = not again.sure
         if again.lost:
             self._lose()
         what = f"{self._task.what} to {self._repository}"
         self._registry.http.wait(what, f"{again.error}{self._cost()}", self._failures.total(), again.answer)
 
-    def _give_parts_up(self) -> None:
-        """Send all of it in one PATCH of a new upload: the registry takes parts, or says so, and keeps none."""
+    def _last_resort(self, again: _AgainError) -> None:
+        """Try another way where all tries of this one are used up, or raise what stands in its way."""
+        if not (again.step and self._best == 0 and self._step_down()):
+            raise again.error from again
+
+    def _step_down(self, way: Way | None = None) -> bool:
+        """Send all of it anew, in a way that asks less of the registry; return whether there is one left."""
+        wish: Way = way or ("patch" if self._way == "parts" and not self._alone else "put")
+        if wish in self._tried or self._way == "put":
+            return False
+        self._tried.add(wish)
+        self._wish = wish
         self._registry.give_up(self._repository, self._location or "")
         self._lose()
-        self._whole = True
         self._failures.clear()
+        return True
 
     def _lose(self) -> None:
         self._forget()
@@ -272,7 +296,7 @@ class _Upload:
             raise _AgainError(error, tries=_LONG_OUTAGE) from error
         if answer.status in _PASSING:
             raise _AgainError(refusal(answer, f"nothing is known of {self._task.what}"), answer)
-        offset = _offset(answer) if answer.ok else None
+        offset = self._told(answer)
         if offset is None or (offset > self._handed and not self._resumed):
             self._lose()
             if cost := self._cost():
@@ -286,6 +310,14 @@ class _Upload:
         self._unsure, self._doubted = False, True
         self._confirmed(offset)
 
+    def _told(self, answer: Answer) -> int | None:
+        """Return how far the upload is, by what the registry tells and by what it took before."""
+        offset = _offset(answer) if answer.ok else None
+        if self._habit.late and (offset is None or offset < self._has):
+            self._doubted = True
+            return self._has
+        return offset
+
     def _confirmed(self, offset: int) -> None:
         """Go on at *offset*: what lies before it need not be sent any more."""
         self._parts.move_to(offset)
@@ -293,6 +325,7 @@ class _Upload:
             error = DigestError(f"{self._task.what}: the registry has {offset} bytes of {self._parts.start}")
             raise _AgainError(error, lost=True)
         self._handed = max(self._handed, offset)
+        self._has = offset
         if offset > self._best:
             self._best = offset
             self._failures.clear()
@@ -300,13 +333,15 @@ class _Upload:
     # Sending
 
     def _send_parts(self) -> None:
-        while size := self._parts.next_part(self._part):
+        while size := self._next_size():
             self._send_part(size)
             self._keep()
 
     def _send_part(self, size: int) -> None:
         first = self._parts.start
-        headers = {"Content-Length": str(size), "Content-Range": f"{first}-{first + size - 1}"}
+        headers = {"Content-Length": str(size)}
+        if not self._alone:  # all of it is taken without it anywhere, and in some registries nothing large with it
+            headers["Content-Range"] = f"{first}-{first + size - 1}"
         if self._habit.fresh:
             headers["Connection"] = "close"
         answer = self._patched(lambda: self._parts.first(size), headers)
@@ -315,15 +350,46 @@ class _Upload:
         self._went_to(answer)
         if not self._all_handed:  # whatever it says that it has, it cannot have seen
             raise self._too_early(answer)
-        offset = _offset(answer)
-        one_byte = offset == 0 and first + size == 1  # of which registries say 0-0, too
-        end = first + size if offset is None or one_byte else offset
-        if not first < end <= first + size:
+        end = self._end_of(answer, first, size)
+        if end <= first:
             message = f"{self._task.what}: {first + size} bytes were sent, and {self._repository.host} has {end}"
-            raise _AgainError(PushError(message), answer, tries=3, stuck=end <= first)
+            raise _AgainError(PushError(message), answer, tries=3, step=self._may_dislike_parts)
         self._confirmed(end)
-        if first and not self._habit.takes_parts:
-            self._registry.learn(self._repository.host, Habit.after_second_part)
+        if size > self._habit.taken or (first and not self._habit.takes_parts):
+            self._registry.learn(self._repository.host, lambda habit: habit.after_part(size, second=first > 0))
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the whole blob is one part, which is no different from one PATCH."""
+        return self._parts.start == 0 and self._parts.is_within(self._most)
+
+    def _end_of(self, answer: Answer, first: int, size: int) -> int:
+        """Return how far the upload is after a part was taken.
+
+        ECR's ``Range`` stays behind the first part, zot's is of the part alone: then the registry is asked, once for
+        each host, and where it says nothing better, that it took the part is believed. The digest tells in the end.
+        Source: aws/containers-roadmap#2831, regclient#961.
+        """
+        end, offset = first + size, _offset(answer)
+        one_byte = offset == 0 and end == 1  # of which registries say 0-0, too
+        if offset in {None, end} or one_byte:
+            return end
+        told = None if self._habit.late else self._asked_offset()
+        alone = told is None and offset == size
+        told = offset or 0 if told is None else told
+        if told == end or self._habit.late or (first and (alone or not first < told < end)):
+            self._believed = self._doubted = True
+            self._registry.learn(self._repository.host, lambda habit: replace(habit, late=True))
+            return end
+        return min(told, end)
+
+    def _asked_offset(self) -> int | None:
+        """Return what the registry says to the question how far the upload is; not every one answers."""
+        try:
+            answer = self._registry.request(self._repository, "GET", self._location or "", repeatable=True)
+        except (UnreachableError, AuthenticationError):
+            return None
+        return _offset(answer) if answer.ok else None
 
     def _too_early(self, answer: Answer) -> _AgainError:
         message = f"{self._repository.host} has answered before all of {self._task.what} was sent"
@@ -351,12 +417,20 @@ class _Upload:
         self._parts.move_to(0)
         return self._parts.rest()
 
-    def _patched(self, blocks: Callable[[], Iterable[Piece]], headers: dict[str, str]) -> Answer:
-        """Send *blocks* and return the answer; send them once more where the registry sends us on to."""
+    def _patched(
+        self, blocks: Callable[[], Iterable[Piece]], headers: dict[str, str], digest: Digest | None = None
+    ) -> Answer:
+        """Send *blocks* and return the answer; send them once more where the registry sends us on to.
+
+        Args:
+            blocks: gives what to send.
+            headers: besides the type.
+            digest: of all of it, where this is to be the end of the upload as well.
+        """
         headers = {"Content-Type": "application/octet-stream", **headers}
         for _ in range(_MANY_MOVES):
             try:
-                answer = self._timed("PATCH", headers, blocks())
+                answer = self._timed(digest, headers, blocks())
             except Interrupted as error:
                 self._broke_after(error.sent, fresh=headers.get("Connection") == "close")
                 raise _AgainError(UnreachableError(str(error), hint=error.hint)) from error
@@ -370,13 +444,12 @@ class _Upload:
     def _broke_after(self, sent: int, *, fresh: bool) -> None:
         self._registry.learn(self._repository.host, lambda habit: habit.after_cut(sent, fresh=fresh))
 
-    def _timed(self, method: str, headers: dict[str, str], blocks: Iterable[Piece]) -> Answer:
+    def _timed(self, digest: Digest | None, headers: dict[str, str], blocks: Iterable[Piece]) -> Answer:
+        method, url = ("PUT", self._address_of_end(digest)) if digest else ("PATCH", self._location or "")
         handing = _Handing(blocks, self._parts.start)
         begun = time.perf_counter()
         try:
-            return self._registry.request(
-                self._repository, method, self._location or "", headers=headers, body=iter(handing)
-            )
+            return self._registry.request(self._repository, method, url, headers=headers, body=iter(handing))
         finally:
             self._all_handed = handing.ended
             self._count(handing, time.perf_counter() - begun)
@@ -398,45 +471,102 @@ class _Upload:
             return _AgainError(refused, answer, tries=2, sure=self._all_handed)
         if answer.status == _TOO_LARGE:
             return self._too_large(error, answer, size)
-        if answer.status in _NO_PARTS and error.code not in _FINAL_CODES and self._may_dislike_parts:
-            self._whole = True
-            return _AgainError(error, answer, lost=True)
+        if error.code not in _FINAL_CODES and (found := self._another_way(error, answer, size)):
+            return found
         return _judged(error, answer, begun=self._best > 0)
+
+    def _another_way(self, error: RegistryError, answer: Answer, size: int) -> _AgainError | None:
+        """Return what tries another way to send the blob, where the refusal may be of this one."""
+        if answer.status in _NO_PATCH and not self._habit.takes_parts and self._step_down("put"):
+            return _AgainError(error, answer, lost=True)
+        if answer.status == _WRONG_RANGE and self._way == "parts" and not self._alone:
+            return self._less(error, answer, size)
+        parts_or_lengths = self._may_dislike_parts or answer.status in _NO_STREAM
+        if answer.status in _NO_PARTS and parts_or_lengths and self._step_down():
+            return _AgainError(error, answer, lost=True)
+        return None
+
+    def _less(self, error: RegistryError, answer: Answer, size: int) -> _AgainError:
+        """Return what asks less after a part was refused as if it were at the wrong place, which it may be."""
+        first = self._parts.start
+        if self._believed and self._disbelieve():
+            return _AgainError(error, answer, lost=True)
+        if first and self._asked_offset() not in {first, None}:
+            return _AgainError(error, answer, tries=3)
+        if not self._smaller and self._habit.after_refusal(size):
+            self._smaller = True
+            self._registry.learn(self._repository.host, lambda habit: habit.after_refusal(size) or habit)
+            return _AgainError(error, answer, sure=first == 0)
+        if self._may_dislike_parts and self._step_down():
+            return _AgainError(error, answer, lost=True)
+        return _AgainError(error, answer, tries=3, step=True)
+
+    def _disbelieve(self) -> bool:
+        """Send all of it in one go: the registry was said to have more than it had."""
+        self._registry.learn(self._repository.host, lambda habit: replace(habit, late=False, takes_parts=False))
+        return self._step_down("patch")
 
     @property
     def _may_dislike_parts(self) -> bool:
         """Whether parts may be the reason of a refusal: some registries take none, others one only."""
-        return not self._in_one_go and not self._habit.takes_parts
+        return self._way == "parts" and not self._alone and not self._habit.takes_parts
 
     def _too_large(self, error: RegistryError, answer: Answer, size: int) -> Exception:
         """Make parts smaller where a proxy limits what passes it."""
         if self._habit.after_limit(size) is None:
             return error
         self._registry.learn(self._repository.host, lambda habit: habit.after_limit(size) or habit)
-        return _AgainError(error, answer, lost=self._in_one_go)
+        return _AgainError(error, answer, lost=self._way != "parts")
 
     # The end
 
     def _commit(self) -> Compressed:
-        result = self._parts.result
+        result = self._parts.result if self._way != "put" else self._read_through()
         if result is None or self._location is None:  # a source that ended has a result
             raise AssertionError
         self._check(result)
-        mark = "&" if "?" in self._location else "?"
-        url = f"{self._location}{mark}digest={quote(str(result.digest), safe='')}"
+        answer = self._put(result) if self._way == "put" else self._ended(result.digest)
+        if not answer.ok:
+            no = self._not_confirmed(answer)
+            if isinstance(no, _AgainError):
+                no.lost = no.lost or self._way == "put"  # nobody knows what it has of that
+            raise no
+        self._compare(answer, result.digest)
+        self._forget()
+        if self._wish and (self._wish == "put" or not self._small) and self._habit.way != self._wish:
+            self._registry.learn(self._repository.host, lambda habit: habit.by(self._wish or habit.way))
+        return result
+
+    def _ended(self, digest: Digest) -> Answer:
         try:
             with self._task.meter.timing("wait"):
                 # Not repeated blindly: after a failure it may well have been done.
-                answer = self._registry.request(self._repository, "PUT", url, body=b"", repeatable=False)
+                url = self._address_of_end(digest)
+                return self._registry.request(self._repository, "PUT", url, body=b"", repeatable=False)
         except UnreachableError as error:
             raise _AgainError(error) from error
-        if not answer.ok:
-            raise self._not_confirmed(answer)
-        self._compare(answer, result.digest)
-        self._forget()
-        if self._whole and not self._small:
-            self._registry.learn(self._repository.host, Habit.in_one_go)
-        return result
+
+    def _read_through(self) -> Compressed | None:
+        """Return what the blob is before any of it is sent: the PUT that brings it must name its digest."""
+        if self._parts.result is None:
+            for _ in self._everything():
+                pass
+        return self._parts.result
+
+    def _put(self, result: Compressed) -> Answer:
+        """Send all of it with the end of the upload, for those who know no PATCH."""
+        try:
+            answer = self._patched(self._everything, {"Content-Length": str(result.size)}, result.digest)
+        except _AgainError as again:
+            again.lost = True
+            raise
+        if answer.status == _UNAUTHORIZED:
+            raise self._refused(answer, result.size)
+        return answer
+
+    def _address_of_end(self, digest: Digest) -> str:
+        mark = "&" if "?" in (self._location or "") else "?"
+        return f"{self._location}{mark}digest={quote(str(digest), safe='')}"
 
     def _check(self, result: Compressed) -> None:
         if self._task.promised is None or result.digest == self._task.promised:
@@ -459,6 +589,8 @@ class _Upload:
             return _judged(error, answer, begun=self._best > 0)
         hint = "run again; if it stays so, the source is damaged, or a proxy in between changes what it passes on"
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
+        if self._believed:
+            self._disbelieve()
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
         return _AgainError(altered, answer, lost=True) if self._resumed or self._doubted else altered
 
@@ -490,12 +622,12 @@ def _judged(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
     if error.code in _FINAL_CODES:
         return error
     if answer.status == _WRONG_RANGE:
-        return _AgainError(error, answer, tries=3)
+        return _AgainError(error, answer, tries=3, step=True)
     if answer.status == _NOT_FOUND:
         return _AgainError(error, answer, lost=True)
     if answer.status == _BAD_REQUEST:
         # A proxy answers 400 when an upload stalls; when it says so twice it means it.
-        return _AgainError(error, answer, lost=not begun, tries=2)
+        return _AgainError(error, answer, lost=not begun, tries=2, step=True)
     return error
 
 

@@ -80,6 +80,116 @@ def parts_416() -> Quirk:
     return act
 
 
+# Uploads
+
+
+def _last(registry: HostileRegistry, request: Request) -> str:
+    return request.path.rpartition("/")[2]
+
+
+def limited_parts(largest: int) -> Quirk:
+    """Return the quirk of GHCR: no part (a PATCH with Content-Range) has more than *largest* bytes.
+
+    Source: ocx-sh/ocx#237.
+    """
+
+    def act(request: Request, _: HostileRegistry) -> Reply | None:
+        part = request.part if request.method == "PATCH" else None
+        return Reply(416) if part and part[1] - part[0] >= largest else None
+
+    return act
+
+
+@quirk("a second PATCH is always refused with 416, as by serverless registries")
+def one_patch() -> Quirk:
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        held = registry.uploads.get(_last(registry, request))
+        return Reply(416) if request.method == "PATCH" and held else None
+
+    return act
+
+
+def stale_range(progress: int | None) -> Quirk:
+    """Return the quirk of ECR: the ``Range`` of PATCH answers stays behind the first part.
+
+    Args:
+        progress: status of the answer to GET; ``None`` for the same stale answer, 204 for a true one.
+
+    Source: aws/containers-roadmap#2831, crashappsec/chalk#682.
+    """
+    first: dict[str, str] = {}
+
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        upload = _last(registry, request)
+        if request.method == "PATCH":
+            reply = registry.answer(request)
+            return (
+                reply.having(Range=first.setdefault(upload, reply.headers["Range"])) if reply.status == 202 else reply
+            )
+        if request.method == "GET" and request.is_upload and progress != 204:
+            stale = registry.answer(request).having(Range=first.get(upload, "0-0"))
+            return stale if progress is None else Reply(progress)
+        return None
+
+    return act
+
+
+@quirk("Range names the part alone, as in zot")
+def range_of_the_part() -> Quirk:
+    """Source: regclient#961."""
+
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        if request.method != "PATCH":
+            return None
+        size, reply = len(request.body), registry.answer(request)
+        return reply.having(Range=f"0-{size - 1}") if reply.status == 202 else reply
+
+    return act
+
+
+@quirk("PATCH is not known: 405, as by proxies")
+def no_patch() -> Quirk:
+    return lambda request, _: Reply(405) if request.method == "PATCH" else None
+
+
+def least_parts(least: int) -> Quirk:
+    """Return the quirk of a registry that wants *least* bytes of each part but the last, and says so when it begins."""
+    ended: set[str] = set()
+
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        upload = _last(registry, request)
+        if request.method == "POST":
+            reply = registry.answer(request)
+            return reply.having(OCI_Chunk_Min_Length=str(least)) if reply.status == 202 else reply
+        if request.method == "PATCH":
+            if upload in ended:
+                return fault(400, "SIZE_INVALID", "the part before this one was too short")
+            ended.update({upload} if len(request.body) < least else ())
+        return None
+
+    return act
+
+
+@quirk("each Location is relative to the request")
+def relative_location() -> Quirk:
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        if not request.is_upload:
+            return None
+        reply = registry.answer(request)
+        location = reply.headers.get("Location", "")
+        return reply.having(Location=location.rpartition("/")[2]) if reply.status == 202 else reply
+
+    return act
+
+
+@quirk("there is no Location after a part")
+def no_location() -> Quirk:
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        return registry.answer(request).without("Location") if request.method == "PATCH" else None
+
+    return act
+
+
 # Tokens
 
 

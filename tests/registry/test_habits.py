@@ -26,7 +26,7 @@ def test_connections_that_broke_at_once_are_one_cut():
 
 
 def test_a_blob_in_one_go_that_was_cut_is_tried_in_parts_again():
-    assert not Habit(whole=True).after_cut(5_000_000, fresh=False).whole
+    assert Habit(way="patch").after_cut(5_000_000, fresh=False).way == "parts"
 
 
 def test_a_late_refusal_of_a_large_part_makes_parts_no_larger():

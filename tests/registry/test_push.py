@@ -385,7 +385,7 @@ def test_a_manifest_that_does_not_fit_its_layers_stops_the_push(registry, reposi
 
 
 @pytest.mark.parametrize(
-    "fault", [{"after": 2_000_000}, {"close": True}, {"status": 503}, {"status": 429}, {"status": 404}]
+    "fault", [{"after": 1_000_000}, {"close": True}, {"status": 503}, {"status": 429}, {"status": 404}]
 )
 def test_a_broken_upload_begins_anew(box, registry, source, events, fault):
     repository = Repository(box.host, "docker-local/app")
@@ -417,6 +417,7 @@ def test_a_session_that_is_gone_is_replaced(box, registry, repository, source):
 
 def test_a_proxys_400_is_believed_the_second_time(box, registry, repository, source):
     box.add_fault("PATCH", "uploads", status=400, times=99)
+    box.add_fault("PUT", "uploads", status=400, times=99)
 
     with pytest.raises(RegistryError, match="status 400"):
         push(source(SMALL).image(), [repository.tagged("1")], registry)
