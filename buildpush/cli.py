@@ -576,10 +576,11 @@ def _moved(act: Act, options: dict[str, Any]) -> None:
 def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
     group = click.Group("build-info", help="Publish a saved build-info, or show a published one.")
+    # Variables are read where it is decided whom a credential may be told: there they are not as near as flags.
     server: list[click.Parameter] = [
-        click.Option(["--artifactory-url"], envvar="JF_URL", metavar="ADDRESS", help="Address of Artifactory."),
+        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; without it JF_URL."),
         click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
-        click.Option(["--username"], envvar="JF_USER", metavar="NAME", help="User, where there is no token."),
+        click.Option(["--username"], metavar="NAME", help="User, where there is no token; without it JF_USER."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
     ]
     file = click.Argument(["file"], type=click.Path(path_type=Path))

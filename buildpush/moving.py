@@ -35,6 +35,7 @@ from buildpush.registry.client import Registry
 from buildpush.results import RunResult
 from buildpush.secrets import Secret
 from buildpush.session import Session, Story
+from buildpush.settings.pairing import host_of, registry_host
 from buildpush.settings.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _UNKNOWN: Final = "unknown"
 
 _VARIABLE: Final = "PLUGIN_PASSWORD"
+_REGISTRY: Final = "PLUGIN_REGISTRY"
 _LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
 
 
@@ -320,7 +322,8 @@ def _reached(
     connectors = _connectors(session, wishes)
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))
     chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
-    logins = _logins(wishes, chosen, sinks or tuple(sources), session, connectors)
+    ours = _ours(wishes, sinks, sources, session, story)
+    logins = _logins(wishes, chosen, ours, session, connectors)
     plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | _insecure(wishes)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, story, plain))
@@ -339,7 +342,7 @@ def _reached(
 
 def _note_variables(session: Session, story: Story) -> None:
     """Say which variables of a step have no say here: only the login is read."""
-    left = sorted(name for name in session.env if name.startswith("PLUGIN_") and name not in _LOGIN)
+    left = sorted(name for name in session.env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
     if left:
         story(Note(f"variables of a step say nothing here: {', '.join(left)}; use flags"))
 
@@ -398,6 +401,28 @@ def _nearest(entries: list[Connector]) -> list[Connector]:
     """Return the entries of the longest host: one for ``docker.acme.io`` comes before one for ``acme.io``."""
     longest = max((len(entry.host) for entry in entries), default=0)
     return [entry for entry in entries if len(entry.host) == longest]
+
+
+def _ours(
+    wishes: Wishes, sinks: Sequence[str], sources: Sequence[str], session: Session, story: Story
+) -> tuple[str, ...]:
+    """Return the hosts that user and password are for: those written to, or what the variables say of themselves.
+
+    Raises:
+        SettingsError: they say something that is no host.
+    """
+    by_flags = wishes.username is not None or wishes.password is not None
+    registry = session.env.get(_REGISTRY)
+    if by_flags or not registry or not all(map(session.env.get, _LOGIN)):
+        return tuple(sinks or sources)
+    try:
+        bound = host_of(registry_host(registry))
+    except SettingsError as error:
+        raise SettingsError(str(error), hint=error.hint, setting="registry", where=_REGISTRY) from error
+    found = tuple(host for host in dict.fromkeys((*sinks, *sources)) if host_of(host) == bound)
+    if not found:
+        story(Note(f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and nothing here is there"))
+    return found
 
 
 def _logins(

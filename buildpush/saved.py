@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from buildpush.artifactory import Artifactory, BuildInfo, Published, publish
 from buildpush.connection import keychain_of, open_artifactory, open_http
 from buildpush.errors import SecretError, SettingsError
+from buildpush.events import Note
 from buildpush.http import Http
 from buildpush.secrets import Secret
 from buildpush.session import Session
-from buildpush.settings.targets import Credential, artifactory_address, environment_credential, jfrog_hosts, target_at
+from buildpush.settings.pairing import Credential, Named, Nearness, host_of
+from buildpush.settings.targets import ambient_credentials, artifactory_address, target_at
 from buildpush.settings.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 
 
@@ -78,9 +80,12 @@ def _server(
     if not address:
         message = "nobody says where Artifactory is"
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
-    source = "--artifactory-url" if url else "JF_URL"
+    where = artifactory_address(address)
+    by = Nearness.FLAG if url else Nearness.VARIABLE
     ways = _ways(Vault(env, session.cwd), token=token, username=username, password=password)
-    target = target_at(artifactory_address(address), source, ways)
+    target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
+    for note in target.notes:
+        session.sink(Note(note))
     return open_artifactory(target, http, keychain_of({}, session), session.sink)
 
 
@@ -88,16 +93,16 @@ def _ways(vault: Vault, *, token: str | None, username: str | None, password: st
     """Yield how to be somebody: as the flags say, else as JFrog's variables say, and these for their host only."""
     env = dict(vault.env) | ({"JF_USER": username} if username else {})
     if token:
-        yield Credential("--artifactory-token", lambda: (_followed(vault, token, "--artifactory-token"), "", None))
+        yield _by_flag("--artifactory-token", lambda: (_followed(vault, token, "--artifactory-token"), "", None))
     if password:
         user = env.get("JF_USER", "")
-        yield Credential("--password", lambda: (None, user, _followed(vault, password, "--password")))
-    if env.get("JF_ACCESS_TOKEN"):
-        yield Credential(
-            "JF_ACCESS_TOKEN", lambda: (vault.reference("env:JF_ACCESS_TOKEN"), "", None), jfrog_hosts(env)
-        )
-    if said := environment_credential(env):
-        yield said
+        yield _by_flag("--password", lambda: (None, user, _followed(vault, password, "--password")))
+    yield from ambient_credentials(env)
+
+
+def _by_flag(flag: str, read: Callable[[], tuple[Secret | None, str, Secret | None]]) -> Credential:
+    hint = "if it is for that host, name it beside: --artifactory-url https://{}".format
+    return Credential(flag, read, Nearness.FLAG, hint)
 
 
 def _followed(vault: Vault, text: str, flag: str) -> Secret:

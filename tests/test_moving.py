@@ -370,6 +370,34 @@ def test_the_flags_log_in_where_the_image_goes(place, box, registry, monkeypatch
     assert buildpush.copy(f"docker://{registry('2')}", "oci:m").digest
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_variables_log_in_where_they_say_that_they_do(place, box, registry, monkeypatch, elsewhere):
+    monkeypatch.setenv("DOCKER_CONFIG", str(place / "nothing"))
+    monkeypatch.setenv("PLUGIN_USERNAME", box.username)
+    monkeypatch.setenv("PLUGIN_PASSWORD", box.password.reveal())
+    monkeypatch.setenv("PLUGIN_REGISTRY", "https://elsewhere.test/v2/" if elsewhere else f"http://{box.host}")
+    write_layout(image(FIRST), place / "l")
+    if not elsewhere:
+        assert buildpush.push("oci:l", registry("1")).notes == ()
+        return
+    with pytest.raises(AuthenticationError, match="none were found"):
+        buildpush.push("oci:l", registry("1"))
+    assert {request.username for request in box.requests} == {""}
+
+
+def test_a_password_for_another_host_is_noted(place, box, registry, monkeypatch):
+    monkeypatch.setenv("PLUGIN_USERNAME", "somebody")
+    monkeypatch.setenv("PLUGIN_PASSWORD", "of-another-registry")
+    monkeypatch.setenv("PLUGIN_REGISTRY", "elsewhere.test")
+    write_layout(image(FIRST), place / "l")
+    (note,) = buildpush.push("oci:l", registry("1")).notes
+    assert "PLUGIN_PASSWORD is for elsewhere.test" in note
+    monkeypatch.setenv("PLUGIN_REGISTRY", "https://a@b")
+    with pytest.raises(SettingsError) as caught:
+        buildpush.push("oci:l", registry("1"))
+    assert caught.value.where == "PLUGIN_REGISTRY"
+
+
 CONNECTORS = """\
 connectors:
   - connector:

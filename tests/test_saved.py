@@ -41,7 +41,15 @@ def test_a_token_of_the_variables_goes_to_no_other_host(login):
 
 
 def test_a_password_of_the_flags_beats_a_token_of_the_variables(login):
-    assert login(ENV, username="ann", password="env:MINE") == (None, "ann", "my-own-secret")
+    said = {"artifactory_url": "https://acme.jfrog.io", "username": "ann", "password": "env:MINE"}
+    assert login(ENV, **said) == (None, "ann", "my-own-secret")
+
+
+@pytest.mark.parametrize("flag", [{"username": "ann", "password": "env:MINE"}, {"artifactory_token": "env:MINE"}])
+def test_a_credential_of_the_flags_goes_to_no_host_that_only_a_variable_names(flag):
+    with pytest.raises(SettingsError, match="which only JF_URL names") as caught:
+        show_build("app", "1", "", Session.default(env=ENV), **flag)
+    assert "--artifactory-url https://acme.jfrog.io" in caught.value.hint
 
 
 def test_a_token_of_the_flags_goes_where_the_flags_say(login):

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from buildpush.errors import BadNameError
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference, Repository, Tag
+from buildpush.images.references import Reference, Repository, Tag, check_host
 from buildpush.limits import LONGEST
 from buildpush.secrets import Secret
 from buildpush.settings.vault import REFERENCE_HINT, is_reference
@@ -219,6 +219,16 @@ def _mirror(text: str) -> str:
     return bare
 
 
+def _registry(text: str) -> str:
+    bare = text.partition("://")[2] or text  # Docker Hub's is an address, and a connector may say one
+    try:
+        check_host(bare.partition("/")[0])
+    except BadNameError as error:
+        message = f"{text.rpartition('@')[2]!r} is no registry"
+        raise refuse(message, "write HOST or HOST:PORT, such as acme.jfrog.io") from error
+    return text
+
+
 def _not_a_flag_but_stdin(text: str) -> str:
     return text if text == "-" else _not_a_flag(text)
 
@@ -317,6 +327,7 @@ Address = Annotated[
     ),
 ]
 
+RegistryText = Annotated[Text, AfterValidator(_registry)]
 Mirror = Annotated[Text, AfterValidator(_mirror)]
 HostAddress = Annotated[Text, AfterValidator(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]

@@ -48,6 +48,7 @@ from buildpush.settings.kinds import (
     PinnedReference,
     Platforms,
     ReferenceText,
+    RegistryText,
     RepositoryText,
     SecretReference,
     SshKeys,
@@ -419,6 +420,16 @@ class BuildAndPush(Step):
         "The variable may hold the password itself, as in Harness.",
         group="Registry",
         example="env:REGISTRY_PASSWORD",
+        honoured_by="push",
+        place="env",
+    )
+
+    registry: RegistryText | None = setting(
+        "The registry that {setting}`username` and {setting}`password` are for, and no other host.",
+        "Without it they are for the host of {setting}`repo`, if that is named where they are given, or nearer: "
+        "a password of the environment does not follow a host that a file names.",
+        group="Registry",
+        example="acme.jfrog.io",
         honoured_by="push",
         place="env",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -24,7 +24,8 @@ from buildpush.settings.facts import Facts, ci
 from buildpush.settings.flows import Existing
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
-from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity, Credential
+from buildpush.settings.pairing import Credential, Named, Nearness, beside, host_of, registry_host
+from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity
 from buildpush.settings.typed import typed
 from buildpush.settings.vault import Login, Vault
 from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
@@ -36,7 +37,7 @@ Wishes = BuildAndPush | PublishBuildInfo
 # These are kept as written: what they say is for the time while the step runs.
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
 # These say where an image goes and what is recorded about it: a build that stays here asks for none of them.
-_FOR_A_PUSH: Final = frozenset({"username", "password", "push"}) | {
+_FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
     setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
 }
 _UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
@@ -214,8 +215,17 @@ class _Work:
         return self.where(name) or "the default"
 
     def ambient(self, name: str, variable: str) -> bool:
-        """Return whether it was another tool's *variable* that said the setting."""
-        return name in self.written and self.written[name].origin.variable == variable
+        """Return whether it was another tool's *variable* in the environment that said the setting."""
+        origin = self.written[name].origin if name in self.written else None
+        return origin is not None and origin.kind == "variable" and origin.variable == variable
+
+    def nearness(self, name: str) -> Nearness:
+        """Return how near whoever said the setting is to whoever starts the run."""
+        return Nearness.of(self.written[name].origin if name in self.written else None)
+
+    def named(self, name: str, address: str) -> Named:
+        """Return the host of *address*, which the setting says, and who said it."""
+        return Named(host_of(address), self.nearness(name), self.who(name))
 
     def secret(self, name: str, value: Secret | str) -> Secret:
         """Return the secret that a setting holds or leads to."""
@@ -233,8 +243,9 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
     repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
     named = settings.push or "repo" in work.written or settings.repo != _UNNAMED
     references = tuple(repository.tagged(tag) for tag in settings.tags if named)
-    push_login = _push_login(settings, repository, connector, work) if settings.push else None
-    logins = _logins(settings, push_login, work)
+    given = _given_login(settings, repository, connector, work) if settings.push else None
+    push_login = given if given and given.host == repository.host else None
+    logins = _logins(settings, given, work)
     artifactory, build = _build_info(settings, repository, connector, push_login, work)
     source, notes = flows.existing(settings, references, work.cwd, work.fail)
     tar = flows.tar_of(settings, work.cwd, work.fail)
@@ -261,6 +272,8 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         kaniko_image=settings.kaniko_image,
         notes=(
             *notes,
+            *_login_notes(settings, repository, given, work),
+            *(artifactory.notes if artifactory else ()),
             *flows.notes_on(request),
             *_resource_notes(settings, work),
             *(note for entry in _used(settings, work) for note in entry.notes),
@@ -425,9 +438,10 @@ def _used(settings: BuildAndPush, work: _Work) -> tuple[Connector, ...]:
     return (connector, *bases) if connector else bases
 
 
-def _push_login(
+def _given_login(
     settings: BuildAndPush, repository: Repository, connector: Connector | None, work: _Work
 ) -> Login | None:
+    """Return the login that the settings give: the connector's, else user and password for the host they are for."""
     if connector:
         return connector.login(repository.host, work.vault)
     if not settings.username and settings.password is None:
@@ -436,8 +450,41 @@ def _push_login(
         missing, there = ("password", "username") if settings.username else ("username", "password")
         message = f"{there} is set, and {missing} is not"
         raise work.fail(message, there, "set both, or neither")
-    password = work.secret("password", settings.password)
-    return Login(repository.host, settings.username, password, work.who("password"))
+    host = _login_host(settings, repository, work)
+    return Login(host, settings.username, work.secret("password", settings.password), work.who("password"))
+
+
+def _login_host(settings: BuildAndPush, repository: Repository, work: _Work) -> str:
+    """Return the host that user and password are for: that of ``registry``, else that of ``repo``.
+
+    Raises:
+        SettingsError: it is named by somebody farther than who gives the password.
+    """
+    name = "registry" if settings.registry else "repo"
+    address = work.named(name, settings.registry or repository.host)
+    by = work.nearness("password")
+    if address.by > by:
+        message = f"the password from {work.who('password')} is not sent to {address.host}, which only "
+        message += f"{address.who} names"
+        hint = beside(setting_named(BuildAndPush, "registry"), by, repository.host)
+        raise work.fail(message, "password", hint)
+    is_here = settings.registry is None or address.host == host_of(repository.host)
+    return repository.host if is_here else registry_host(settings.registry or "")
+
+
+def _login_notes(settings: BuildAndPush, repository: Repository, given: Login | None, work: _Work) -> Iterator[str]:
+    if settings.registry is None or not settings.push:
+        return
+    if settings.connector_ref:
+        yield f"{work.who('registry')}: registry has no effect: the connector {settings.connector_ref} says its own"
+        return
+    if given is None:
+        yield f"{work.who('registry')}: registry has no effect: there are no username and password that it is for"
+    elif given.host != repository.host:
+        yield (
+            f"{given.source} is for {given.host}, which {work.who('registry')} names, and the image goes to "
+            f"{repository.host}: who pushes there is looked up in Docker's own files"
+        )
 
 
 def _logins(settings: BuildAndPush, push: Login | None, work: _Work) -> dict[str, Login]:
@@ -469,14 +516,29 @@ def _build_info(
     if not _publishes(settings, work):
         return None, BuildIdentity(settings.build_name or "", settings.build_number or "")
     if settings.artifactory_url:
-        url, source = targets.artifactory_address(settings.artifactory_url), work.who("artifactory_url")
+        url = targets.artifactory_address(settings.artifactory_url)
+        address = work.named("artifactory_url", url)
     else:
         plain_http = bool(connector and connector.plain_http) or settings.insecure or is_loopback(repository.host)
-        url, source = targets.derived_address(repository, connector, plain_http=plain_http), "the registry's host"
-    ways = _ways(settings.artifactory_token, "artifactory_token", work)
+        url = targets.derived_address(repository, connector, plain_http=plain_http)
+        address = _derived(url, settings, repository, connector, work)
+    ways = _ways(settings.artifactory_token, "artifactory_token", "artifactory_url", work)
     if login:
-        ways.append(targets.push_credential(login, connector))
-    return targets.target_at(url, source, ways), _identity(settings, repository, work)
+        ways.append(targets.push_credential(login, work.nearness("password"), connector, address))
+    target = targets.target_at(url, address, ways)
+    if not settings.artifactory_url:
+        target = replace(target, url_source="the registry's host")
+    return target, _identity(settings, repository, work)
+
+
+def _derived(
+    url: str, settings: BuildAndPush, repository: Repository, connector: Connector | None, work: _Work
+) -> Named:
+    """Return the host of an address that was made of the registry's, and who named that."""
+    in_repo = settings.repo.startswith(f"{repository.host}/")
+    if connector and not in_repo:
+        return Named(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
+    return work.named("repo", url)
 
 
 def _publishes(settings: BuildAndPush, work: _Work) -> bool:
@@ -488,16 +550,23 @@ def _publishes(settings: BuildAndPush, work: _Work) -> bool:
     return bool(settings.publish_build_info or settings.artifactory_url)
 
 
-def _ways(token: Secret | str | None, name: str, work: _Work) -> list[Credential]:
+def _ways(token: Secret | str | None, name: str, url_name: str, work: _Work) -> list[Credential]:
     """Return how to be somebody at Artifactory: the token, then JFrog's variables."""
+    ambient = work.ambient(name, "JF_ACCESS_TOKEN")
     ways: list[Credential] = []
-    if token is not None:
-        # A token of JFrog's variables was made for the host that those variables name.
-        hosts = targets.jfrog_hosts(work.env) if work.ambient(name, "JF_ACCESS_TOKEN") else frozenset[str]()
-        ways.append(Credential(work.who(name), lambda: (work.secret(name, token), "", None), hosts))
-    if said_by_variables := targets.environment_credential(work.env):
-        ways.append(said_by_variables)
-    return ways
+    if token is not None and not ambient:
+        ways.append(_own(name, url_name, work, lambda: (work.secret(name, token), "", None)))
+    return [*ways, *targets.ambient_credentials(work.env, token=ambient)]
+
+
+def _own(
+    name: str, url_name: str, work: _Work, read: Callable[[], tuple[Secret | None, str, Secret | None]]
+) -> Credential:
+    """Return a credential that the setting *name* gives for the Artifactory at *url_name*."""
+    by = work.nearness(name)
+    model = BuildAndPush if url_name == "artifactory_url" else PublishBuildInfo
+    setting = setting_named(model, url_name)
+    return Credential(work.who(name), read, by, lambda host: beside(setting, by, f"https://{host}"))
 
 
 def _identity(settings: BuildAndPush, repository: Repository, work: _Work) -> BuildIdentity:
@@ -521,8 +590,8 @@ def _identity(settings: BuildAndPush, repository: Repository, work: _Work) -> Bu
 def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
     reference = Reference.parse(settings.docker_image)
     url = targets.artifactory_address(settings.url)
-    ways = [*_password_ways(settings, work), *_ways(settings.access_token, "access_token", work)]
-    artifactory = targets.target_at(url, work.who("url"), ways)
+    ways = [*_password_ways(settings, work), *_ways(settings.access_token, "access_token", "url", work)]
+    artifactory = targets.target_at(url, work.named("url", url), ways)
     build = BuildIdentity(
         name=settings.build_name,
         number=settings.build_number,
@@ -541,6 +610,7 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
         credentials=_same_host(reference.repository.host, artifactory),
         set_names=said(settings),
         git_folder=_git_folder(settings, work),
+        notes=artifactory.notes,
         sources=_sources(None, artifactory, build),
     )
 
@@ -574,7 +644,7 @@ def _password_ways(settings: PublishBuildInfo, work: _Work) -> list[Credential]:
         message = f"{there} is set, and {missing} is not"
         raise work.fail(message, there, "set both, or use access_token")
     user = settings.username
-    return [Credential(work.who(name), lambda: (None, user, work.secret(name, value)))]
+    return [_own(name, "url", work, lambda: (None, user, work.secret(name, value)))]
 
 
 def _sources(login: Login | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.secrets import Secret
 from buildpush.settings.connectors import Connector, shape_of
 from buildpush.settings.facts import Facts, ci
+from buildpush.settings.pairing import Credential, Named, Nearness, host_of, is_same_server
 from buildpush.settings.vault import Login
 
 _PART: Final = "/artifactory"
@@ -28,6 +29,7 @@ class ArtifactoryTarget:
             configuration may know it.
         url_source: who said the address.
         source: who said the credential; empty for nobody.
+        notes: credentials that it is not told, and why.
     """
 
     url: str
@@ -36,6 +38,7 @@ class ArtifactoryTarget:
     password: Secret | None = None
     url_source: str = ""
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -65,20 +68,6 @@ class BuildIdentity:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """One way to be somebody at Artifactory, not read yet.
-
-    Attributes:
-        read: gives token, user and password.
-        hosts: where it may be sent; empty for anywhere, since it was given for this Artifactory.
-    """
-
-    source: str
-    read: Callable[[], tuple[Secret | None, str, Secret | None]]
-    hosts: frozenset[str] = frozenset()
-
-
 def artifactory_address(text: str) -> str:
     """Return the address of Artifactory itself: what follows ``/artifactory`` is cut, a missing one is added."""
     parts = urlsplit(text)
@@ -99,48 +88,89 @@ def derived_address(repository: Repository, connector: Connector | None, *, plai
     return shape_of(repository, connector, plain_http=plain_http).artifactory[0]
 
 
-def target_at(url: str, url_source: str, ways: Iterable[Credential]) -> ArtifactoryTarget:
+def target_at(url: str, by: Named, ways: Iterable[Credential]) -> ArtifactoryTarget:
     """Return the Artifactory at *url* with the first credential that may be sent there.
 
+    Args:
+        url: of Artifactory itself.
+        by: its host, and who named it.
+        ways: the credentials, the first choice first.
+
     Raises:
+        SettingsError: one that somebody gave for just this may not be sent there.
         SecretError: the reference of that credential leads nowhere.
     """
-    host = host_name(url)
+    notes: list[str] = []
     for way in ways:
-        if not way.hosts or host in way.hosts:
+        if way.may_go_to(by):
             token, username, password = way.read()
-            return ArtifactoryTarget(url, token, username, password, url_source, way.source)
-    return ArtifactoryTarget(url, url_source=url_source)
+            return ArtifactoryTarget(url, token, username, password, by.who, way.source, tuple(notes))
+        if not way.ambient:
+            raise SettingsError(way.refusal(by), hint=way.hint(by.host), setting="artifactory_url")
+        notes.append(f"{way.refusal(by)}; {way.hint(by.host)}")
+    return ArtifactoryTarget(url, url_source=by.who, notes=tuple(notes))
 
 
-def host_name(url_or_host: str) -> str:
-    """Return the host without port of an address or of a registry host, in lower case."""
-    url = url_or_host if "://" in url_or_host else f"https://{url_or_host}"
-    return urlsplit(url).hostname or ""
+def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[Credential]:
+    """Yield what JFrog's own variables say; they are for the host that ``JF_URL`` names, where it does.
 
+    Args:
+        env: variables.
+        token: whether ``JF_ACCESS_TOKEN`` counts.
+    """
 
-def environment_credential(env: Mapping[str, str]) -> Credential | None:
-    """Return what ``JF_USER`` and ``JF_PASSWORD`` say; with ``JF_URL`` it is for that host only."""
-    if not env.get("JF_USER") or not env.get("JF_PASSWORD"):
-        return None
+    def read_token() -> tuple[Secret, str, None]:
+        return Secret(env["JF_ACCESS_TOKEN"], "JF_ACCESS_TOKEN"), "", None
 
-    def read() -> tuple[None, str, Secret]:
+    def read_password() -> tuple[None, str, Secret]:
         return None, env["JF_USER"], Secret(env["JF_PASSWORD"], "JF_PASSWORD")
 
-    return Credential("JF_USER and JF_PASSWORD", read, jfrog_hosts(env))
+    bounds = _jfrog_bounds(env)
+    if token and env.get("JF_ACCESS_TOKEN"):
+        yield Credential("JF_ACCESS_TOKEN", read_token, bounds, _jfrog_hint, ambient=True)
+    if env.get("JF_USER") and env.get("JF_PASSWORD"):
+        yield Credential("JF_USER and JF_PASSWORD", read_password, bounds, _jfrog_hint, ambient=True)
 
 
-def jfrog_hosts(env: Mapping[str, str]) -> frozenset[str]:
-    """Return the host that JFrog's own variables are about; empty where they do not say it."""
-    return frozenset({host_name(env["JF_URL"])}) if env.get("JF_URL") else frozenset()
+def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
+    """Return the host of ``JF_URL``; no host where that cannot be read."""
+    if not env.get("JF_URL"):
+        return Nearness.VARIABLE
+    try:
+        return frozenset({host_of(env["JF_URL"])})
+    except SettingsError:
+        return frozenset()
 
 
-def push_credential(login: Login, connector: Connector | None) -> Credential:
-    """Return the push's credential for the same host, or for that of the connector it came from."""
-    hosts = {host_name(login.host)} | ({host_name(connector.url)} if connector else set())
+def _jfrog_hint(host: str) -> str:
+    return f"if it is for that host, set JF_URL=https://{host}"
+
+
+def push_credential(login: Login, by: Nearness, connector: Connector | None, address: Named) -> Credential:
+    """Return the push's credential, for the server that it is for as a registry's.
+
+    Args:
+        login: of the push.
+        by: who gave it.
+        connector: whose it is, if it is a connector's.
+        address: of Artifactory; at another port of the same machine it is that of the same server only where somebody
+            near enough says so.
+    """
+    hosts = {host_of(login.host), *([host_of(connector.url)] if connector else [])}
+    same = any(is_same_server(address.host, host) for host in hosts)
+    near = connector is None and address.by <= by and any(_name(address.host) == _name(host) for host in hosts)
     return Credential(
-        f"{login.source}, as for the push", lambda: (None, login.username, login.password), frozenset(hosts)
+        f"{login.source}, as for the push",
+        lambda: (None, login.username, login.password),
+        frozenset(hosts | ({address.host} if same or near else set())),
+        lambda _: "give artifactory_token, or set JF_URL and JF_ACCESS_TOKEN",
+        ambient=True,
     )
+
+
+def _name(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host
 
 
 def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:

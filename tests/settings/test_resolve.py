@@ -339,14 +339,40 @@ class TestCredentials:
             house.build(spec("baseImageConnectorRefs: [nowhere]"))
 
     def test_user_and_password_are_next(self, house):
-        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
+        login = {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
+        house.env |= login | {"PLUGIN_REPO": "acme.jfrog.io/docker-local/site"}
         login = house.resolve().credentials["acme.jfrog.io"]
         assert (login.username, login.password.reveal(), login.source) == ("me", "pa55word", "PLUGIN_PASSWORD")
 
     def test_a_password_may_be_a_reference(self, house):
-        assert house.resolve(username="me", password="env:TOKEN").credentials["acme.jfrog.io"].password.reveal() == (
-            "t0ken-value"
-        )
+        said = {"username": "me", "password": "env:TOKEN", "registry": "https://ACME.jfrog.io/"}
+        assert house.resolve(**said).credentials["acme.jfrog.io"].password.reveal() == "t0ken-value"
+
+    def test_a_password_of_the_environment_does_not_follow_a_file(self, house):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
+        error = house.refused()
+        assert "PLUGIN_PASSWORD is not sent to acme.jfrog.io, which only" in str(error)
+        assert "PLUGIN_REGISTRY=acme.jfrog.io" in error.hint
+        house.env |= {"PLUGIN_REGISTRY": "acme.jfrog.io"}
+        assert house.resolve().credentials["acme.jfrog.io"].username == "me"
+
+    @pytest.mark.parametrize("repo", ["other.example.com/site", "team/site"])
+    def test_a_password_is_for_the_registry_that_is_named_beside_it(self, house, repo):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REGISTRY": "acme.jfrog.io"}
+        order = house.resolve(repo=repo)
+        assert {host: login.username for host, login in order.credentials.items()} == {"acme.jfrog.io": "me"}
+        assert "Docker's configuration" in order.sources["credentials"]
+        assert any("is for acme.jfrog.io, which PLUGIN_REGISTRY names" in note for note in order.notes)
+
+    def test_a_registry_without_a_password_is_noted(self, house):
+        assert any("registry has no effect" in note for note in house.resolve(registry="acme.jfrog.io").notes)
+        order = house.resolve(registry="acme.jfrog.io", connector_ref="jfrog")
+        assert any("the connector jfrog says its own" in note for note in order.notes)
+
+    @pytest.mark.parametrize("registry", ["https://index.docker.io/v1/", "docker.io", "https://hub.docker.com"])
+    def test_docker_hub_has_many_names(self, house, registry):
+        order = house.resolve(repo="team/site", username="me", password="env:TOKEN", registry=registry)
+        assert list(order.credentials) == ["docker.io"]
 
     def test_one_without_the_other_is_an_error(self, house):
         assert "password is not" in str(house.refused(username="me"))
@@ -448,6 +474,35 @@ class TestBuildInfo:
         assert order.artifactory.token is None
         assert order.artifactory.password is None
         assert order.artifactory.source == ""
+        assert any("JF_ACCESS_TOKEN is for acme.jfrog.io" in note for note in order.notes)
+
+    def test_a_token_of_jfrogs_variables_does_not_follow_a_file(self, house):
+        house.env |= {"JF_ACCESS_TOKEN": "jf-token", "JF_USER": "u", "JF_PASSWORD": "p455"}
+        text = spec("envVariables: {PLUGIN_ARTIFACTORY_URL: 'https://evil.example.com'}")
+        order = house.resolve(text)
+        assert (order.artifactory.token, order.artifactory.password) == (None, None)
+        assert any("set JF_URL=https://evil.example.com" in note for note in order.notes)
+        assert house.resolve(text, artifactory_url="https://a.io").artifactory.token.reveal() == "jf-token"
+
+    def test_a_token_of_our_own_variables_is_refused_where_only_a_file_names_the_host(self, house):
+        house.env["PLUGIN_ARTIFACTORY_TOKEN"] = "env:TOKEN"
+        error = house.refused(spec("envVariables: {PLUGIN_ARTIFACTORY_URL: 'https://evil.example.com'}"))
+        assert "PLUGIN_ARTIFACTORY_TOKEN is not sent to evil.example.com" in str(error)
+        assert "PLUGIN_ARTIFACTORY_URL=https://evil.example.com" in error.hint
+
+    @pytest.mark.parametrize(
+        ("registry", "artifactory", "told"),
+        [
+            ("art.example.com:5001", "https://art.example.com", True),
+            ("art.example.com:5001", "https://art.example.com:5001", True),
+            ("art.example.com", "https://art.example.com:9999", False),
+            ("art.example.com:5001", "https://other.example.com", False),
+        ],
+    )
+    def test_the_login_of_the_push_is_for_the_server_that_is_pushed_to(self, house, registry, artifactory, told):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REPO": f"{registry}/a/b"}
+        order = house.resolve(spec(f"envVariables: {{PLUGIN_ARTIFACTORY_URL: '{artifactory}'}}"))
+        assert (order.artifactory.username == "me") is told
 
     def test_an_own_token_goes_first(self, house):
         order = house.resolve(

@@ -1,0 +1,193 @@
+"""Whoever gives a credential, or somebody nearer, names the host that is told it: over all sources and hosts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from buildpush.errors import SettingsError
+from buildpush.places import Ran, Recorded
+from buildpush.settings.connectors import read_connectors
+from buildpush.settings.facts import Counter, Facts, Git
+from buildpush.settings.pairing import host_of, is_same_server, registry_host
+from buildpush.settings.resolve import evaluate, resolve
+from buildpush.settings.sources import read
+from buildpush.settings.vault import Vault
+
+# From near to far.
+SOURCES = ("flag", "keyword", "variable", "file", "project")
+HOSTS = ("acme.example.com", "evil.example.net", "acme.example.com:8443", "docker.io")
+CONNECTORS = """
+connectors:
+  - connector:
+      identifier: jfrog
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: https://acme.example.com
+        auth: {type: UsernamePassword, spec: {username: ci, passwordRef: token}}
+secrets: {token: env:OF_CONNECTOR}
+"""
+VARIABLES = {
+    "repo": "PLUGIN_REPO",
+    "registry": "PLUGIN_REGISTRY",
+    "username": "PLUGIN_USERNAME",
+    "password": "PLUGIN_PASSWORD",
+    "artifactory_url": "PLUGIN_ARTIFACTORY_URL",
+    "artifactory_token": "PLUGIN_ARTIFACTORY_TOKEN",
+    "publish_build_info": "PLUGIN_PUBLISH_BUILD_INFO",
+    "connector_ref": "PLUGIN_CONNECTOR_REF",
+}
+KEYS = {"repo": "repo", "connector_ref": "connectorRef"}
+
+
+@dataclass
+class Said:
+    """What each source says, and so which host it has named, and which secrets it gives."""
+
+    by: dict[str, dict[str, str]] = field(default_factory=lambda: {source: {} for source in SOURCES})
+    hosts: dict[str, int] = field(default_factory=dict)  # the nearest source that has named it
+    secrets: dict[str, int] = field(default_factory=dict)
+
+    def host(self, source, name, text, host):
+        self.by[source][name] = text
+        self.hosts[host] = min(self.hosts.get(host, len(SOURCES)), SOURCES.index(source))
+
+    def secret(self, source, name):
+        value = f"{name}-by-{source}"
+        self.by[source][name] = f"env:{value.upper().replace('-', '_')}"
+        self.secrets[value] = SOURCES.index(source)
+
+
+@st.composite
+def saying(draw):
+    said = Said()
+    maybe = st.sampled_from([None, *SOURCES])
+    for source in draw(st.sets(st.sampled_from(SOURCES), min_size=1)):
+        host = draw(st.sampled_from(HOSTS))
+        said.host(source, "repo", f"{host}/docker-local/app", host)
+    for name, text in (("registry", "{}"), ("artifactory_url", "https://{}/artifactory")):
+        for source in draw(st.sets(st.sampled_from(SOURCES), max_size=2)):
+            host = draw(st.sampled_from(HOSTS))
+            said.host(source, name, text.format(host), host)
+    for source in draw(st.sets(st.sampled_from(SOURCES), max_size=2)):
+        said.secret(source, "password")
+        said.by[source]["username"] = "me"
+    if source := draw(maybe):
+        said.secret(source, "artifactory_token")
+    if source := draw(maybe):
+        said.by[source]["publish_build_info"] = "true"
+    if draw(st.integers(0, 4)) == 0:
+        said.by["file"]["connector_ref"] = "jfrog"
+    for name in draw(st.sets(st.sampled_from(["JF_ACCESS_TOKEN", "JF_USER"]))):
+        said.by["variable"][name] = name
+        said.secrets[name] = SOURCES.index("variable")
+    if draw(st.booleans()):
+        host = draw(st.sampled_from(HOSTS))
+        said.host("variable", "JF_URL", f"https://{host}", host)
+    return said
+
+
+def resolved(folder: Path, said: Said):
+    env = {value.upper().replace("-", "_"): value for value in said.secrets} | {"OF_CONNECTOR": "of-the-connector"}
+    for name, text in said.by["variable"].items():
+        env[VARIABLES.get(name, name)] = "JF_USER" if name == "JF_USER" else text
+    if "JF_USER" in said.by["variable"]:
+        env["JF_PASSWORD"] = "JF_USER"
+    in_file = said.by["file"]
+    spec = {"tags": ["1"], **{KEYS[name]: text for name, text in in_file.items() if name in KEYS}}
+    spec["envVariables"] = {VARIABLES[name]: text for name, text in in_file.items() if name not in KEYS}
+    step = {"step": {"type": "BuildAndPushDockerRegistry", "identifier": "a", "name": "a", "spec": spec}}
+    (folder / "step.yml").write_text(json.dumps(step))
+    project = {to_camel(name): text for name, text in said.by["project"].items()}
+    (folder / "buildpush.yaml").write_text(json.dumps(project or {"context": "."}))
+    connectors = read_connectors(folder / "connectors.yml")
+    vault = Vault(env, folder, None, connectors.references)
+    git = Git(Recorded(lambda _: Ran(128)), folder)
+    facts = Facts(env, git, Counter(folder / "state", dry=True), 0.0, vault.secret)
+    flags, keywords = said.by["flag"], said.by["keyword"]
+    (step,) = read(Path("step.yml"), env=env, flags=flags, keywords=keywords, cwd=folder, step=None).steps
+    return resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
+
+
+def to_camel(name):
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def handed_out(order):
+    """Yield each secret and the host that it would go to."""
+    for host, login in order.credentials.items():
+        yield login.password.reveal(), host
+    if order.artifactory:
+        for secret in filter(None, (order.artifactory.token, order.artifactory.password)):
+            yield secret.reveal(), host_of(order.artifactory.url)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairing")
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "connectors.yml").write_text(CONNECTORS)
+    return folder
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(said=saying())
+def test_no_credential_is_handed_to_a_host_that_only_a_farther_source_has_named(folder, said):
+    try:
+        order = resolved(folder, said)
+    except SettingsError:
+        event("refused")
+        return
+    for secret, host in handed_out(order):
+        event("handed out")
+        if secret == "of-the-connector":
+            assert is_same_server("acme.example.com", host_of(host)) or host_of(host) == "acme.example.com"
+        elif host in said.hosts:
+            assert said.hosts[host] <= said.secrets[secret], f"{secret} goes to {host}"
+        else:  # JFrog's port method: the same machine at its usual port
+            named = [where for where in said.hosts if is_same_server(host, where)]
+            assert min(said.hosts[where] for where in named) <= said.secrets[secret]
+
+
+@given(st.from_regex(r"[a-z]{1,9}(\.[a-z]{2,5}){0,2}(:[1-9][0-9]{0,3})?", fullmatch=True))
+def test_a_host_is_read_alike_from_an_address_and_from_a_reference(host):
+    assert host_of(f"https://{host}/artifactory/") == host_of(host.upper()) == host_of(host_of(host))
+    assert registry_host(f"https://{host}/v2/") == host_of(host)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://a.io@b.io",
+        "https://a.io\\@b.io",
+        "https://a.io\\.b.io/",
+        "https://a.io:x",
+        "https://",
+        "",
+        "https://a b.io",
+    ],
+)
+def test_an_address_whose_host_is_in_doubt_has_none(address):
+    with pytest.raises(SettingsError):
+        host_of(address)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a.io", "a.io", True),
+        ("a.io", "a.io:5000", True),
+        ("a.io:5000", "a.io", False),
+        ("a.io:5000", "a.io:5001", False),
+        ("[::1]", "[::1]:5000", True),
+        ("b.io", "a.io", False),
+    ],
+)
+def test_the_usual_port_belongs_to_the_same_server(one, other, same):
+    assert is_same_server(one, other) is same
