@@ -16,7 +16,8 @@
     ├─ PushError                       4   the registry did not take or give what was asked
     │  ├─ UnreachableError                 no answer from a host
     │  ├─ RegistryError                    an answer that says no
-    │  └─ DigestError                      bytes are not those that were promised
+    │  ├─ DigestError                      bytes are not those that were promised
+    │  └─ NotPushedError                   a push that was begun never came to its end
     ├─ AuthenticationError             5   a host refuses the credentials
     ├─ BuildInfoError                  6   the image is pushed, its build-info is not published
     ├─ StrictError                     7   refused because of --strict, or of check=error=true
@@ -144,6 +145,10 @@ class RegistryError(PushError):
 
 class DigestError(PushError):
     """Bytes are not those that were promised."""
+
+
+class NotPushedError(PushError):
+    """A push that was begun never came to its end: the registry does not have its image."""
 
 
 class AuthenticationError(BuildPushError):

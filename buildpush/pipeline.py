@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,7 +19,7 @@ from buildpush import engines
 from buildpush.connection import Connection, connect
 from buildpush.contexts import STDIN
 from buildpush.engines import Engine
-from buildpush.errors import BuildError, BuildPushError, SettingsError, StrictError
+from buildpush.errors import BuildError, BuildInfoError, BuildPushError, SettingsError, StrictError
 from buildpush.events import Decision, Note
 from buildpush.images.archives import archive_kind
 from buildpush.images.model import BuildRequest, Image, Index, Platform, PushedImage, PushedIndex
@@ -27,6 +28,7 @@ from buildpush.limits import limited
 from buildpush.locations import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
 from buildpush.moving import as_wished
 from buildpush.plan import Surroundings, surroundings
+from buildpush.publication import Publication
 from buildpush.receipt import receipt
 from buildpush.registry.push import push
 from buildpush.results import RunResult
@@ -104,8 +106,9 @@ def _carry_out(
         with story.phase("preflight"):
             _check(order, connection)
         _refuse_notes(story, strict=strict)
-        _build_and_push(order, engine, connection, progress, around, strict=strict)
-        progress.published = _publish(order, progress, connection, around)
+        with _publication(order, connection, around, story) as progress.publication:
+            _build_and_push(order, engine, connection, progress, around, strict=strict)
+            progress.published = _publish(order, progress)
 
 
 def _check(order: Resolved, connection: Connection) -> None:
@@ -117,6 +120,8 @@ def _check(order: Resolved, connection: Connection) -> None:
 
         name, number, project = order.build.name, order.build.number, order.build.project
         check_publish(connection.artifactory, name, number, project=project, sink=connection.registry.sink)
+        with suppress(BuildInfoError):  # some registries tell their key only once something is pushed
+            connection.artifactory.locate(order.references[0].repository)
 
 
 def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | None:
@@ -142,7 +147,7 @@ def _build_and_push(
         with opened(_location(order.source), connection.reach, _only(order.platforms)) as found:
             wished = as_wished(found, _asked(order), story)
             _refuse_notes(story, strict=strict)
-            progress.pushed = _push(wished, order, connection, story)
+            progress.pushed = _push(wished, order, connection, progress)
         return
     if order.request is None or engine is None:
         progress.pushed = receipt(order.references[0], connection.registry)
@@ -159,7 +164,7 @@ def _build_and_push(
                 write(image, sink, order.references, connection.reach, tell=story)
             progress.output = str(sink)
         if order.push:  # this reads the image, and so makes the layers of an engine that makes them on the way
-            progress.pushed = _push(image, order, connection, story)
+            progress.pushed = _push(image, order, connection, progress)
             progress.base = frozenset(_base(image, progress.pushed))
 
 
@@ -182,7 +187,12 @@ def _only(platforms: tuple[Platform, ...]) -> Platform | None:
     return platforms[0] if platforms else None
 
 
-def _push(image: Image | Index, order: Resolved, connection: Connection, story: Story) -> Pushed:
+def _push(image: Image | Index, order: Resolved, connection: Connection, progress: _Progress) -> Pushed:
+    def before(receipt: Pushed) -> None:
+        if progress.publication:
+            progress.publication.foresee(receipt, frozenset(_base(image, receipt)) if order.request else ())
+
+    story = progress.story
     with story.phase("push", ", ".join(str(reference) for reference in order.references)):
         return push(
             image,
@@ -191,6 +201,7 @@ def _push(image: Image | Index, order: Resolved, connection: Connection, story: 
             compression=order.compression,
             media_types=order.media_types,
             checksums=order.build.publish,
+            before=before,
             sink=story,
         )
 
@@ -216,21 +227,32 @@ def _drain(image: Image | Index) -> None:
                 pass
 
 
-def _publish(order: Resolved, progress: _Progress, connection: Connection, around: Surroundings) -> Published | None:
-    pushed, story = progress.pushed, progress.story
-    if pushed is None or connection.artifactory is None or not order.build.publish:
+@contextmanager
+def _publication(
+    order: Resolved, connection: Connection, around: Surroundings, story: Story
+) -> Iterator[Publication | None]:
+    """Give the build-info that is to come of the step, if there is to be one."""
+    if connection.artifactory is None or not order.build.publish:
+        yield None
+        return
+    known = cache(partial(_record, order, around))  # it asks git
+
+    def record() -> BuildRecord:
+        duration = around.session.now() - around.started
+        return replace(known(), duration_ms=max(1, round(duration.total_seconds() * 1000)))
+
+    with Publication(connection.artifactory, connection.registry, around.session, story, record) as publication:
+        yield publication
+
+
+def _publish(order: Resolved, progress: _Progress) -> Published | None:
+    pushed, story, publication = progress.pushed, progress.story, progress.publication
+    if pushed is None or publication is None:
         if pushed is not None:
             story(Decision("build-info", "not published", _why_not(order)))
         return None
-    from buildpush.artifactory import publish_push
-
     with story.phase("publish", f"{order.build.name} {order.build.number}"):
-        server, record = connection.artifactory, _record(order, around)
-        finish: tuple[str, ...] = ("buildpush", "build-info", "publish", "--artifactory-url", server.url)
-        if server.login.username:  # the password or token stays out of it: JF_PASSWORD, or --password env:NAME
-            finish += ("--username", server.login.username)
-        folder = around.session.pending
-        return publish_push(pushed, record, server, folder=folder, base=progress.base, sink=story, finish=finish)
+        return publication.publish(pushed, progress.base)
 
 
 def _why_not(order: Resolved) -> str:
@@ -245,7 +267,6 @@ def _record(order: Resolved, around: Surroundings) -> BuildRecord:
     env, build = around.session.env, order.build
     git = Git(around.facts.git.place, order.git_folder) if order.git_folder else around.facts.git
     source = vcs(git, revision_of(env))
-    duration = around.session.now() - around.started
     return BuildRecord(
         name=build.name,
         number=build.number,
@@ -256,7 +277,6 @@ def _record(order: Resolved, around: Surroundings) -> BuildRecord:
         vcs=(Vcs(source.url, source.revision, source.branch, source.message),) if source else (),
         environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
         principal=around.ci.actor,
-        duration_ms=max(1, round(duration.total_seconds() * 1000)),
     )
 
 
@@ -392,6 +412,7 @@ class _Progress:
     story: Story
     pushed: Pushed | None = None
     base: frozenset[Digest] = frozenset()
+    publication: Publication | None = None
     published: Published | None = None
     output: str | None = None
     written: Digest | None = None

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from buildpush.artifactory import Artifactory, BuildInfo, Published, publish
+from buildpush.artifactory import Artifactory, Published
+from buildpush.artifactory.pending import load
 from buildpush.connection import keychain_of, open_artifactory, open_http
 from buildpush.errors import SecretError, SettingsError
 from buildpush.events import Note
 from buildpush.http import Http
+from buildpush.publication import finish
+from buildpush.registry.client import Registry
 from buildpush.secrets import Secret
 from buildpush.session import Session
 from buildpush.settings.pairing import Credential, Named, Nearness, host_of
 from buildpush.settings.targets import ambient_credentials, artifactory_address, target_at
-from buildpush.settings.vault import REFERENCE_HINT, Vault, is_expression, is_reference
+from buildpush.settings.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
 
 
 def publish_saved(
@@ -27,17 +30,30 @@ def publish_saved(
     username: str | None = None,
     password: str | None = None,
 ) -> Published:
-    """Publish the build-info in *file*, which a run saved when Artifactory did not take it.
+    """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed.
 
     Raises:
         SettingsError: the file cannot be read as a build-info, or nobody says where Artifactory is.
+        NotPushedError: the run was killed before the registry had the image.
         BuildInfoError: Artifactory does not take it now either.
         AuthenticationError: the credentials are refused.
     """
-    info = BuildInfo.load(file)
+    pending = load(file)
     with open_http(session, session.sink) as http:
         server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
-        return publish(info, server, folder=session.pending, sink=session.sink)
+        registry = Registry(http, keychain_of(_logins(server), session), sink=session.sink)
+        published = finish(pending, server, registry, folder=session.pending, sink=session.sink)
+    if file.absolute().parent == session.pending:  # it waited for this; a file of the user's stays
+        file.unlink(missing_ok=True)
+    return published
+
+
+def _logins(server: Artifactory) -> dict[str, Login]:
+    """Return who we are for the registry of the same host: both are one server."""
+    said = server.login
+    if said.password is None or not said.username:
+        return {}
+    return {server.host: Login(server.host, said.username, said.password, said.source)}
 
 
 def show_build(

@@ -23,6 +23,7 @@ FLOORS = {
     "saved": 9,
     "moving": 9,
     "connection": 8,
+    "publication": 8,
     "results": 8,
     "cards": 7,
     "display": 7,

@@ -4,11 +4,11 @@ The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :fu
 :class:`Artifactory`.
 """
 
-from buildpush.artifactory.buildinfo import describe
+from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home, Login
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
 from buildpush.artifactory.environment import allowed_environment
-from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push
+from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push, supposed
 
 __all__ = [
     "Agent",
@@ -22,6 +22,8 @@ __all__ = [
     "allowed_environment",
     "check_publish",
     "describe",
+    "moved_home",
     "publish",
     "publish_push",
+    "supposed",
 ]

@@ -12,9 +12,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from buildpush.artifactory.client import Home
 from buildpush.artifactory.document import (
     ENVIRONMENT_PREFIX,
     Agent,
@@ -82,6 +83,22 @@ def describe(
         vcs=tuple(_clean(vcs) for vcs in record.vcs),
         project=record.project,
     )
+
+
+def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home) -> BuildInfo:
+    """Return *info* with the image of *reference*, whose manifest is *head*, in another repository: that of *home*."""
+    old, new = head.path.rsplit("/", 2)[0], reference.repository.path.removeprefix(home.prefix)
+
+    def artifact(one: Artifact) -> Artifact:
+        if one.repository != head.repository or not one.path.startswith(f"{old}/"):
+            return one
+        return replace(one, repository=home.repository_key, path=new + one.path.removeprefix(old))
+
+    def module(one: Module) -> Module:
+        parent = new + one.parent.removeprefix(old) if one.parent.startswith((f"{old}:", f"{old}@")) else one.parent
+        return replace(one, artifacts=tuple(map(artifact, one.artifacts)), parent=parent)
+
+    return replace(info, modules=tuple(map(module, info.modules)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,10 @@ class Sighting:
     found: Folder | None = None
 
 
-def folders_of(info: BuildInfo) -> tuple[Folder, ...]:
-    """Return the folders of all files of *info* that have a path, each once."""
+def folders_of(artifacts: Iterable[Artifact]) -> tuple[Folder, ...]:
+    """Return the folders of all *artifacts* that have a path, each once."""
     groups: dict[tuple[str, str], dict[str, Artifact]] = {}
-    for file in info.artifacts:
+    for file in artifacts:
         if file.repository and file.path:
             groups.setdefault((file.repository, _parent(file.path)), {}).setdefault(file.path, file)
     return tuple(folder for group in groups.values() for folder in _folders(tuple(group.values())))

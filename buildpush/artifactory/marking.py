@@ -49,7 +49,7 @@ def mark(info: BuildInfo, client: Artifactory, *, sleep: Sleep, waits: Sequence[
     """
     properties = properties_of(info)
     put = partial(_put, client=client, properties=properties, sleep=sleep)
-    seen = patiently(partial(_claim, client=client, put=put), folders_of(info), sleep, _is_enough, waits)
+    seen = patiently(partial(_claim, client=client, put=put), folders_of(info.artifacts), sleep, _is_enough, waits)
     ours = tuple({one.found.place: one.found for one, _ in seen if one.found}.values())
     blobs = [blob for folder in ours for blob in folder.others]
     there = patiently(put, blobs, sleep, waits=waits)

@@ -221,6 +221,24 @@ def publish_push(
     return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
 
 
+def supposed(
+    pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
+) -> BuildInfo:
+    """Return the build-info of *pushed* as far as it can be told: where nobody says where it is, that is supposed.
+
+    Raises:
+        CancelledError, TimeOutError: as they came.
+    """
+    repository, told = pushed.references[0].repository, pushed.repository_key
+    try:
+        home = client.locate(repository, told)
+    except (CancelledError, TimeOutError):
+        raise
+    except BuildPushError:
+        home = likely_home(repository, told)
+    return _described(pushed, record, home, base)
+
+
 def _described(
     pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home, base: Collection[Digest]
 ) -> BuildInfo:
