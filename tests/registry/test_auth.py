@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from buildpush.sandbox import Sandbox
 from buildpush.secrets import Secret
 
 sandbox = pytest.mark.sandbox
+PUSH = "repository:docker-local/app:pull,push"
 
 
 def auths(**hosts: str) -> str:
@@ -450,3 +452,47 @@ def test_an_identity_token_is_not_carried_to_where_a_token_server_redirects(box,
 )
 def test_a_new_token_is_for_all_that_the_old_one_was_for(asked, ours, both):
     assert wider(asked, ours) == both
+
+
+@sandbox
+def test_threads_that_were_refused_with_one_token_fetch_one_new_token(box, http):
+    login = Login(http, box.host, box.url, Keychain({box.host: Credential(box.username, box.password, "test")}))
+    used = login.header(PUSH)
+    refused = http.request("GET", f"{box.url}/v2/", authorization="Bearer gone")
+    threads = [threading.Thread(target=login.renew, args=(refused, PUSH, used)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert login.header(PUSH) != used
+    assert len([one for one in box.requests if one.path.endswith("/token")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "good", "over"),
+    [
+        (300, 269, 271),  # half a minute early: a request may take a while
+        (20, 9, 11),
+        (None, 29, 31),  # nothing said: 60 seconds
+        ("300", 29, 31),
+        ("soon", 29, 31),
+        (-5, 29, 31),
+        (float("nan"), 29, 31),
+    ],
+)
+@sandbox
+def test_a_token_is_used_for_as_long_as_its_server_says(box, http, said, good, over):
+    """What is no number of seconds says nothing."""
+    now = [1000.0]
+    keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
+    login = Login(http, box.host, box.url, keychain, clock=lambda: now[0])
+    for text in ("planted-token-1", "planted-token-2"):
+        document = json.dumps({"token": text, "expires_in": said}).encode()
+        box.add_fault("GET", "token", status=200, body=document)
+    tokens = []
+    for later in (0, good, over):
+        now[0] = 1000.0 + later
+        tokens.append(login.header(PUSH))
+
+    assert tokens == ["Bearer planted-token-1", "Bearer planted-token-1", "Bearer planted-token-2"]
