@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
-from buildpush.display.words import clean
+from buildpush.controls import escaped
 from buildpush.errors import BuildPushError, CancelledError, SettingsError
-from buildpush.secrets import redact, redacted
+from buildpush.secrets import redacted
+from buildpush.text import one_line, with_margin
 
 if TYPE_CHECKING:
     from buildpush.results import RunResult
@@ -123,7 +124,7 @@ def _misused(error: click.ClickException) -> int:
 
 
 def _unexpected() -> int:
-    _tell(redact(traceback.format_exc()))
+    _tell(with_margin(f"mistake:\n{traceback.format_exc()}"))
     _say("error", "this is a mistake of buildpush; please report it with the lines above")
     return BuildPushError.exit_code
 
@@ -180,7 +181,7 @@ def show_error(error: BuildPushError) -> None:
 def _say(kind: str, text: str) -> None:
     colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
     head = click.style(f"{kind}:", fg=colour, bold=True)
-    _tell(f"{head} {clean(redact(text))}")
+    _tell(f"{head} {with_margin(text)}")
 
 
 def _tell(text: str) -> None:
@@ -356,9 +357,8 @@ def _document(wanted: bool) -> Iterator[dict[str, Any]]:
 
 
 def _as_json(document: dict[str, Any]) -> str:
-    """Return a document as JSON; bytes of a file's name that are no UTF-8 are escaped, or no program could read it."""
-    text = json.dumps(redacted(document), indent=2, ensure_ascii=False)
-    return text.encode(errors="backslashreplace").decode()
+    """Return a document as JSON; halves of characters are escaped, or no program could read it, and controls."""
+    return escaped(json.dumps(redacted(document), indent=2, ensure_ascii=False))
 
 
 def _around_json(loaded: Loaded) -> dict[str, Any]:
@@ -395,7 +395,7 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     """Write the results for people, if they want no document, and to the files that CI systems read."""
     if results and not as_json:
         # With --digest-file -, stdout is for the digest alone.
-        click.echo(redact("\n\n".join(str(result) for result in results)), err=digest_file == _STDOUT)
+        click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
     digests = [result.digest for result in results if result.digest]
     if digest_file == _STDOUT and digests:
         click.echo(digests[-1])
@@ -416,7 +416,12 @@ def _error_json(error: BaseException) -> dict[str, Any]:
         return facts | ({"pushed": list(error.pushed)} if error.pushed else {})
     if isinstance(error, KeyboardInterrupt):
         return {"message": "interrupted", "hint": None, "setting": None, "exit": _interrupt_code(error)}
-    return {"message": f"{type(error).__name__}: {error}", "hint": None, "setting": None, "exit": _HIDDEN_EXIT}
+    return {
+        "message": with_margin(f"{type(error).__name__}: {error}"),
+        "hint": None,
+        "setting": None,
+        "exit": _HIDDEN_EXIT,
+    }
 
 
 def _check_stdout(*, as_json: bool, digest_file: str | None) -> None:
@@ -472,9 +477,9 @@ def _check(**options: Any) -> None:
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
-        _tell(f"not run: {redact(other)}")
+        _tell(f"not run: {one_line(other)}")
     for note in loaded.notes:
-        _tell(f"note: {redact(note)}")
+        _tell(f"note: {with_margin(note)}")
 
 
 @command("Show a setting's card, its value, and who said it.")

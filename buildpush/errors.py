@@ -29,11 +29,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from buildpush.secrets import redact
+from buildpush.text import one_line, with_margin
 
 
 class BuildPushError(Exception):
-    """Something went wrong; ``str()`` is one sentence for a person, without the secrets that are known.
+    """Something went wrong; ``str()`` is one sentence for a person, safe as :mod:`buildpush.text` makes it.
 
     Attributes:
         hint: what to do about it, or ``None``.
@@ -56,10 +56,10 @@ class BuildPushError(Exception):
         where: str | None = None,
     ) -> None:
         # Here and not only where it is shown: in Python, an error shows itself.
-        super().__init__(redact(message))
-        self.hint = redact(hint) if hint else hint
+        super().__init__(with_margin(message))
+        self.hint = with_margin(hint) if hint else hint
         self.setting = setting
-        self.where = where
+        self.where = one_line(where) if where else where
 
     def __str__(self) -> str:
         message = super().__str__()

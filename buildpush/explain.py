@@ -11,11 +11,12 @@ from typing import Any
 from buildpush.cards import HONOURED, STEPS, Card, cards
 from buildpush.errors import SettingsError
 from buildpush.plan import Surroundings
-from buildpush.secrets import MASK, redact
+from buildpush.secrets import MASK
 from buildpush.settings.decode import decode
 from buildpush.settings.model import STEP_KINDS, Step, setting_named
 from buildpush.settings.resolve import answered
 from buildpush.settings.written import Loaded, Origin, Raw, Written, WrittenStep
+from buildpush.text import one_line, with_margin
 
 
 def overview(loaded: Loaded | None = None) -> str:
@@ -153,7 +154,7 @@ def _answered(card: Card, step: WrittenStep, written: Written, around: Surroundi
     try:
         return answered(step, _short(card), written, around.facts.within(written=step.facts)), ""
     except SettingsError as error:
-        return "", redact(str(error))
+        return "", str(error)
 
 
 def _said_json(card: Card, step: WrittenStep, around: Surroundings | None) -> dict[str, Any] | None:
@@ -173,7 +174,7 @@ def _said_json(card: Card, step: WrittenStep, around: Surroundings | None) -> di
 
 def _who(origin: Origin) -> str:
     kinds = {"variable": "the variable ", "flag": "the flag ", "keyword": "the keyword ", "default": "the default "}
-    return f"{kinds.get(origin.kind, '')}{origin.where}"
+    return f"{kinds.get(origin.kind, '')}{one_line(origin.where)}"
 
 
 def _shown(card: Card, value: Raw, origin: Origin) -> str:
@@ -185,7 +186,7 @@ def _shown(card: Card, value: Raw, origin: Origin) -> str:
         with suppress(SettingsError):
             value = decode(setting, value, origin) or value
     if isinstance(value, list):
-        return redact(", ".join(map(str, value)))
+        return with_margin(", ".join(map(str, value)))
     if isinstance(value, dict):
-        return redact(", ".join(f"{name}={part}" for name, part in value.items()))
-    return redact(str(value))
+        return with_margin(", ".join(f"{name}={part}" for name, part in value.items()))
+    return with_margin(str(value))

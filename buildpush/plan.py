@@ -27,7 +27,7 @@ from buildpush.images.stages import base_images, needed_for
 from buildpush.limits import limited
 from buildpush.places import Here
 from buildpush.results import RunResult
-from buildpush.secrets import redact, redacted
+from buildpush.secrets import redacted
 from buildpush.session import Session, Story
 from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
@@ -36,6 +36,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Written, WrittenStep
+from buildpush.text import quotation, with_margin
 
 _WEB: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 
@@ -111,7 +112,7 @@ def _looked_at() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:
             raise
-        message = f"{os.fsdecode(error.filename)[:200]!r} cannot be looked at: {error.strerror}"
+        message = f"{quotation(os.fsdecode(error.filename), 200)!r} cannot be looked at: {error.strerror}"
         raise SettingsError(message, hint="check the paths of the step, and who may enter their folders") from error
 
 
@@ -204,7 +205,7 @@ class Plan:
         return _shown(written.value if value is None else value)
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<12}{redact(value)}" for name, value in self.rows())
+        return "\n".join(f"{name:<12}{with_margin(value)}" for name, value in self.rows())
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""

@@ -11,7 +11,8 @@ from buildpush.display.words import bytes_words
 from buildpush.events import Decision, Traffic
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest
-from buildpush.secrets import redact, redacted
+from buildpush.secrets import redacted
+from buildpush.text import one_line
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
@@ -107,7 +108,7 @@ class RunResult:
             rows.append(("spent", _spent_words(self.traffic)))
         if self.retries:
             rows.append(("retries", str(self.retries)))
-        return [(name, redact(value)) for name, value in rows]
+        return [(name, one_line(value)) for name, value in rows]
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<8}{value}" for name, value in self.rows())

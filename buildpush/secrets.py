@@ -7,13 +7,16 @@ A :class:`Secret` shows stars in every form of text, and whoever makes one regis
 from __future__ import annotations
 
 import base64
-import json
+import html
+import re
 import threading
 from bisect import bisect_right
-from collections.abc import Mapping
-from typing import Any, NoReturn
-from urllib.parse import quote, quote_plus, unquote
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
+from buildpush.controls import SEQUENCE_TAIL, UNSEEN, without_controls
 from buildpush.forms import passwords_in, without_user_info
 
 MASK = "********"
@@ -22,34 +25,72 @@ SHORTEST = 4
 # A line of a longer secret, a key or a file of logins: programs print line by line.
 _SHORTEST_LINE = 8
 
+# How one text writes another: percent-encoding, entities of HTML, escapes of JSON, Go, Python, shells and git, a
+# quote within a shell's quotes. What steers a screen or ends a line writes nothing.
+_HEAD = rf"[{UNSEEN}\n\t%&\\']"
+_WRITTEN = (
+    r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)"
+    r"|(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)"
+    r"|(?<=\\)(?:(?P<utf16>u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*)"
+    r"|(?P<utf32>U[0-9A-Fa-f]{8})"
+    r"|(?P<bytes>(?:x[0-9A-Fa-f]{2}|[0-7]{3})(?:\\(?:x[0-9A-Fa-f]{2}|[0-7]{3}))*)"
+    r"|(?P<letter>.))"
+    r"""|(?<=')(?P<quote>"'"'|\\'')"""
+    rf"|(?<=[{UNSEEN}\n\t])"
+)
+_WAYS: Final = (
+    re.compile(rf"{_HEAD}(?:{SEQUENCE_TAIL}|{_WRITTEN})"),
+    # A control before a secret must not swallow its first letters, as part of a sequence.
+    re.compile(rf"{_HEAD}(?:{_WRITTEN})"),
+)
+_LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
+_DEEPEST = 4  # a text in a text in a text: JSON in a line of JSON on a page
+
 _lock = threading.Lock()
-_forms: tuple[str, ...] = ()  # the shortest first
 
 
-def _spellings(value: str) -> list[str]:
-    """Return the forms in which *value* may turn up in headers, URLs and JSON."""
-    raw = value.encode()
-    lines = [line.strip() for line in value.splitlines()] if "\n" in value.strip() else []
-    return [
-        *(line for line in lines if len(line) >= _SHORTEST_LINE),
-        value,
-        base64.b64encode(raw).decode(),
-        base64.urlsafe_b64encode(raw).decode(),
-        quote(value, safe=""),
-        quote_plus(value),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        value.strip(),
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is hidden, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
+
+    forms: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+
+    def having(self, forms: set[str]) -> _Known:
+        wanted = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
+        plain = {bare for form in wanted for bare in _bare(form) if len(bare) >= SHORTEST and bare.strip("*")}
+        if wanted <= set(self.forms) and plain <= set(self.plain):
+            return self
+        return _Known(_by_length({*self.forms, *wanted}), _by_length({*self.plain, *plain}))
+
+
+_known = _Known()
+
+
+def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=len))
+
+
+def _bare(form: str) -> set[str]:
+    return {form, without_controls(form), *(reading for way in _WAYS for reading in _readings(form, way))}
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """Yield the forms in which *value* may turn up; what :func:`redact` reads through is not among them."""
+    raw = value.encode(errors="surrogatepass")
+    if "\n" in value.strip():
+        yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE)
+    yield from (value, value.strip(), value.replace(" ", "+"))
+    for form in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
+        yield from (form, form.rstrip("="))
 
 
 def remember(value: str) -> None:
     """Make :func:`redact` hide *value* from now on, in this process."""
-    global _forms  # noqa: PLW0603  replaced as a whole, so that readers need no lock
-    forms = {form for form in _spellings(value) if len(form) >= SHORTEST}
+    global _known  # noqa: PLW0603  replaced as a whole, so that readers need no lock
+    forms = set(_spellings(value))
     with _lock:
-        if not forms <= set(_forms):
-            _forms = tuple(sorted({*_forms, *forms}, key=len))
+        _known = _known.having(forms)
 
 
 def remember_user_info(text: str) -> None:
@@ -64,10 +105,17 @@ def redact(text: str) -> str:
 
     The account on a server of SSH, such as ``git``, stays.
 
-    Known forms are the value itself, base64, percent-encoded and JSON-escaped.
+    A secret is found as it is and in base64, and each of them also percent-encoded, as entities of HTML, with escapes
+    of JSON, Go, Python or a shell, and with controls or line ends within.
     A value that was cut or hashed is not recognised; of one of several lines, each line from eight characters is.
+    Doing it twice does no more than once.
     """
-    return without_user_info(_without_known(text), MASK)
+    known = _known
+    before = None
+    while before != text:  # stars may complete a secret that has some; each turn leaves fewer other characters
+        before = text
+        text = without_user_info(_without_written(_without_forms(text, known.forms), known.plain), MASK)
+    return text
 
 
 def redacted(value: Any) -> Any:
@@ -83,21 +131,150 @@ def redacted(value: Any) -> Any:
 
 def known_in(text: str) -> bool:
     """Return whether *text* holds a secret known to this process."""
-    return _without_known(text) != text
+    known = _known
+    return _without_written(_without_forms(text, known.forms), known.plain) != text
 
 
 def is_known(text: str) -> bool:
     """Return whether *text* as a whole is a secret known to this process."""
-    return text in _forms
+    known = _known
+    return text in known.forms or any(reading in known.plain for way in _WAYS for reading in _readings(text, way))
 
 
-def _without_known(text: str) -> str:
+def without_begun(text: str) -> str:
+    """Return *text*, which was cut somewhere, without what may be the beginning of a secret at its end."""
+    text = _UNFINISHED.sub("", text)
+    known = _known
+    ends = [len(text) - _begun(text, known.forms)]
+    for way in _WAYS:
+        shown, spans = _read(text, _spans(text), way)
+        count = _begun(shown, known.plain)
+        ends += [spans[-count][0]] if count else []
+    return text[: min(ends)]
+
+
+# The beginning of what _WAYS reads.
+_UNFINISHED = re.compile(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
+
+
+def _begun(text: str, forms: tuple[str, ...]) -> int:
+    """Return how many characters at the end of *text* are the beginning of one of the *forms*."""
+    return max(
+        (count for form in forms for count in range(1, min(len(form), len(text) + 1)) if text.endswith(form[:count])),
+        default=0,
+    )
+
+
+def _without_forms(text: str, forms: tuple[str, ...]) -> str:
     # Longer forms first; a build prints many lines, and most are shorter than any secret.
-    forms = _forms
     for form in reversed(forms[: bisect_right(forms, len(text), key=len)]):
         if form in text:
             text = text.replace(form, MASK)
     return text
+
+
+def _without_written(text: str, plain: tuple[str, ...]) -> str:
+    """Return *text* without the secrets that it writes in another way than they are."""
+    if not _may_write(text):
+        return text
+    for way in _WAYS:
+        for depth, reading in enumerate(_readings(text, way), 1):
+            found = [form for form in reversed(plain) if form in reading]
+            if found:
+                text = _masked(text, way, depth, found)
+                break
+    return text
+
+
+def _may_write(text: str) -> bool:
+    """Return whether there is something in *text* that :data:`_WAYS` reads; quick where there is not."""
+    return not (text.isascii() and text.isprintable()) or "%" in text or "\\" in text or "&" in text or "'" in text
+
+
+def _readings(text: str, way: re.Pattern[str]) -> Iterator[str]:
+    """Yield what *text* writes, and what that writes again, as long as it is something else."""
+    for _ in range(_DEEPEST):
+        if way.search(text) is None:
+            return
+        before, text = text, way.sub(_meaning, text)
+        if text == before:
+            return
+        yield text
+
+
+def _meaning(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    return _MEANINGS[kind](match[kind]) if kind else ""
+
+
+def _utf16(text: str) -> str:
+    units = b"".join(int(unit[-4:], 16).to_bytes(2, "big") for unit in text.split("\\"))
+    return units.decode("utf-16-be", "replace")
+
+
+def _octets(text: str) -> str:
+    codes = [int(code[1:], 16) if code[0] == "x" else int(code, 8) & 0xFF for code in text.split("\\")]
+    return _text_of(bytes(codes))
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+_MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
+    "percent": lambda text: _text_of(bytes.fromhex(text.replace("%", ""))),
+    "entity": lambda text: html.unescape(f"&{text}"),
+    "utf16": _utf16,
+    "utf32": lambda text: chr(int(text[1:], 16)) if int(text[1:], 16) <= 0x10FFFF else "\ufffd",  # noqa: PLR2004
+    "bytes": _octets,
+    "quote": lambda _: "'",
+    "letter": lambda letter: _LETTERS.get(letter, letter),
+}
+
+
+def _masked(text: str, way: re.Pattern[str], depth: int, forms: list[str]) -> str:
+    """Return *text* with stars where its reading at that *depth* has one of the *forms*."""
+    reading, spans = text, _spans(text)
+    for _ in range(depth):
+        reading, spans = _read(reading, spans, way)
+    hits = [(at, at + len(form)) for form in forms for at in _places(form, reading)]
+    end = len(text)
+    for first, after in sorted(hits, key=lambda hit: hit[1], reverse=True):
+        begin, stop = spans[first][0], spans[after - 1][1]
+        if stop <= end:  # one that overlaps is found in the next turn, if it is still there
+            text, end = f"{text[:begin]}{MASK}{text[stop:]}", begin
+    return text
+
+
+def _places(form: str, text: str) -> Iterator[int]:
+    at = text.find(form)
+    while at >= 0:
+        yield at
+        at = text.find(form, at + len(form))
+
+
+_Spans = list[tuple[int, int]]
+
+
+def _spans(text: str) -> _Spans:
+    return [(at, at + 1) for at in range(len(text))]
+
+
+def _read(text: str, spans: _Spans, way: re.Pattern[str]) -> tuple[str, _Spans]:
+    """Return what *text* writes, and for each of its characters from where to where the first text writes it."""
+    shown: list[str] = []
+    whence: _Spans = []
+    done = 0
+    for match in way.finditer(text):
+        begin, end = match.span()
+        meaning = _meaning(match)
+        shown += [text[done:begin], meaning]
+        whence += [*spans[done:begin], *([(spans[begin][0], spans[end - 1][1])] * len(meaning))]
+        done = end
+    return "".join([*shown, text[done:]]), [*whence, *spans[done:]]
 
 
 class Secret:

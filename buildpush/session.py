@@ -14,8 +14,8 @@ from typing import TextIO
 
 from buildpush.errors import SettingsError
 from buildpush.events import Decision, Event, Finished, Log, Note, Retry, Sink, Started, Traffic, ignore
-from buildpush.secrets import redact
 from buildpush.state import State
+from buildpush.text import one_line, with_margin
 
 
 def _home() -> Path | None:
@@ -109,7 +109,7 @@ class Story:
         self.retries = 0
         self.traffic: Traffic | None = None
         self.decisions: list[Decision] = []
-        self.notes = [redact(note) for note in notes]  # told before the story begins
+        self.notes = [with_margin(note) for note in notes]  # told before the story begins
         self.log: TextIO | None = None  # gets every line that an engine prints
         self._inner = [0.0]
 
@@ -120,9 +120,11 @@ class Story:
                 case Retry():
                     self.retries += 1
                 case Decision():
-                    self.decisions.append(replace(event, reason=redact(event.reason)))
+                    self.decisions.append(
+                        replace(event, choice=with_margin(event.choice), reason=with_margin(event.reason))
+                    )
                 case Note(text):
-                    self.notes.append(redact(text))
+                    self.notes.append(with_margin(text))
                 case Traffic():
                     self.traffic = event
                 case Log(line) if self.log:
@@ -134,7 +136,7 @@ class Story:
     def _write(self, line: str) -> None:
         """Keep a line of the engine's; the build goes on where that is not possible, such as on a full disk."""
         try:
-            print(redact(line), file=self.log)
+            print(one_line(line), file=self.log)
         except OSError as error:
             self.log = None
             self(Note(f"the engine's log is not kept: {error.strerror or error}"))

@@ -123,7 +123,7 @@ def _guard(request, monkeypatch) -> None:
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch) -> None:
     """Forget the secrets of a test after it: they would be stars in the messages that others look at."""
-    monkeypatch.setattr(secrets, "_forms", secrets._forms)
+    monkeypatch.setattr(secrets, "_known", secrets._known)
 
 
 @pytest.fixture(scope="session")

@@ -682,9 +682,14 @@ def test_an_origin_has_a_port_and_small_letters():
 
 
 def test_a_page_where_json_was_expected_is_explained():
-    with pytest.raises(RegistryError, match="not JSON") as caught:
-        Answer(200, {}, b"<html>", "https://r.io/v2/?token=abc").json()
+    with pytest.raises(RegistryError, match='answered with a web page, titled "Sign in"') as caught:
+        Answer(200, {}, b"<html><title>Sign in</title>", "https://r.io/v2/?token=abc").json()
     assert "abc" not in str(caught.value)
+
+
+def test_something_else_where_json_was_expected_is_explained():
+    with pytest.raises(RegistryError, match="not JSON"):
+        Answer(200, {}, b"welcome", "https://r.io/v2/").json()
 
 
 def test_the_text_of_an_answer_is_short_and_hides_secrets():

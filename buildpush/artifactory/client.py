@@ -18,12 +18,13 @@ from buildpush.artifactory.reading import Reading
 from buildpush.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
 from buildpush.events import Decision, Sink, ignore
 from buildpush.http import Answer, Http, scheme_for
+from buildpush.http.words import is_page, said_in
 from buildpush.images.references import Repository, check_host
-from buildpush.secrets import Secret, redact
+from buildpush.secrets import Secret
 
 T = TypeVar("T")
 
-LONGEST_MESSAGE = 2048  # characters of a server's words that we repeat
+_LOGIN_HINT = "check the token, or user and password, whether they have expired, and that they are for this host"
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 
@@ -403,10 +404,18 @@ class Artifactory:
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)
         if answer.status == _UNAUTHORIZED:
-            message = f"{self.host} refuses the credentials for Artifactory ({self.login.words}): {words}"
-            return AuthenticationError(message, hint="check the token or user and password", setting="artifactory_url")
+            return AuthenticationError(f"{self._unknown()}: {words}", hint=_LOGIN_HINT, setting="artifactory_url")
         message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
+
+    def _unknown(self) -> str:
+        """Say that Artifactory does not know who we are, and who was shown to it."""
+        login = self.login
+        if login.token is None and login.password is None:
+            return f"{self.host} wants credentials for Artifactory, and none were given"
+        what = f"the user name or password of {login.username!r}" if login.token is None else "the token"
+        source = f" (from {login.source})" if login.source else ""
+        return f"{self.host} refuses {what} for Artifactory{source}"
 
     def _remedy(self, status: int, path: str) -> str | None:
         if status == _FORBIDDEN and path.startswith("api/storage"):
@@ -503,12 +512,6 @@ def likely_home(repository: Repository, told: str | None) -> Home:
 
 
 def message_of(body: bytes) -> str:
-    """Return a server's own words for an error: one line, redacted, at most 2048 characters."""
-    text = body[: LONGEST_MESSAGE * 4].decode(errors="replace")
-    try:
-        errors = Reading(json.loads(body)).each("errors", lambda error: error.text("message"))
-    except (ValueError, RecursionError, SourceError):
-        errors = ()
-    text = "; ".join(message for message in errors if message) or text
-    printable = "".join(mark if mark.isprintable() else " " for mark in redact(text))
-    return " ".join(printable.split())[:LONGEST_MESSAGE] or "no explanation"
+    """Return a server's own words for an error: one line of at most 2048 characters."""
+    words = said_in(body)[1] or "no explanation"
+    return f"answered with {words}" if is_page(body) else words

@@ -29,7 +29,6 @@ from buildpush.errors import (
 from buildpush.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
-from buildpush.secrets import redact
 
 _FORBIDDEN, _SERVER_ERROR = 403, 500
 FINISH: Final = ("buildpush", "build-info", "publish")
@@ -375,4 +374,4 @@ def _unpublished(
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
     message = f"the image is pushed, its build-info {info.name} {info.number} is not published: {error}{advice}"
-    return BuildInfoError(redact(message), hint=_way_on(info, client, folder, finish), setting=error.setting)
+    return BuildInfoError(message, hint=_way_on(info, client, folder, finish), setting=error.setting)

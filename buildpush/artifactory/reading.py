@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from buildpush.errors import SourceError
+from buildpush.text import quotation
 
 LARGEST = 64 * 1024 * 1024  # bytes; a build of thousands of images stays far below
 
@@ -134,5 +135,5 @@ def _wrong(place: str, wanted: str, found: object) -> SourceError:
     words = "missing" if found is None else "empty" if found == "" else _WORDS.get(type(found), "something else")
     message = f"{place} should be {wanted} and is {words}"
     if isinstance(found, str) and found and wanted != "a text":
-        message = f"{place} should be {wanted} and is {found[:80]!r}"
+        message = f"{place} should be {wanted} and is {quotation(found, 80)!r}"
     return SourceError(message, where=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildpush.display.words import Sentences, bytes_words
 from buildpush.events import UNDER_WAY, Event, Progress
-from buildpush.secrets import redact
+from buildpush.text import one_line
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -37,7 +37,7 @@ class Notebook:
             self._move(event)
         line = self._sentences.of(event)
         if line:
-            self._stream.write(redact(line) + "\n")
+            self._stream.write(f"{line}\n")
 
     def close(self) -> None:
         """Empty the updating line: the lines above it tell the story."""
@@ -55,7 +55,7 @@ class Notebook:
 
     def _update(self) -> None:
         self._last = self._clock()
-        rows = [f"{html.escape(redact(item))} {_share(event)}" for item, event in self._moving.items()]
+        rows = [f"{html.escape(one_line(item))} {_share(event)}" for item, event in self._moving.items()]
         text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
         if self._handle is None:
             self._handle = self._show(text)

@@ -9,7 +9,6 @@ from typing import TextIO
 
 from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.events import UNDER_WAY, Event, Progress
-from buildpush.secrets import redact
 
 # A layer that takes long says where it is this often, so that a CI system does not take silence for death.
 SECONDS_BETWEEN_PROGRESS = 10.0
@@ -31,7 +30,7 @@ class Plain:
         with self._lock:
             line = self._progress(event) if isinstance(event, Progress) else self._sentences.of(event)
             if line:
-                self._stream.write(f"{self._clock() - self._start:7.1f}s  {redact(line)}\n")
+                self._stream.write(f"{self._clock() - self._start:7.1f}s  {line}\n")
                 self._stream.flush()
 
     def close(self) -> None:

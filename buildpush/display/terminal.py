@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.words import Sentences
 from buildpush.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
-from buildpush.secrets import redact
+from buildpush.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -24,7 +24,11 @@ class Terminal:
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
             # Where there is not enough room, what a layer is called is cut off, and no number wraps.
-            TextColumn("  {task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", min_width=14)),
+            TextColumn(
+                "  {task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", min_width=14),
+            ),
             BarColumn(bar_width=16),
             DownloadColumn(table_column=Column(no_wrap=True)),
             TransferSpeedColumn(table_column=Column(no_wrap=True)),
@@ -43,7 +47,7 @@ class Terminal:
             self._move(event)
         line = self._sentences.of(event)
         if line:
-            self._bars.console.print(redact(line), style=_style(event), markup=False, soft_wrap=True)
+            self._bars.console.print(line, style=_style(event), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bars away and leave the cursor where a prompt belongs."""
@@ -56,7 +60,7 @@ class Terminal:
                 self._bars.remove_task(task)
             return
         if event.item not in self._tasks:
-            self._tasks[event.item] = self._bars.add_task(redact(event.item), total=event.total)
+            self._tasks[event.item] = self._bars.add_task(one_line(event.item), total=event.total)
         self._bars.update(self._tasks[event.item], completed=event.done, total=event.total)
 
 

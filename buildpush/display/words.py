@@ -6,10 +6,8 @@ import re
 from collections import Counter
 
 from buildpush.events import UNDER_WAY, Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
+from buildpush.text import with_margin
 
-# Terminal control sequences and other control characters of engines' logs.
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-LONGEST_LINE = 16 * 1024
 _COUNTED = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _ALL_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
@@ -32,11 +30,6 @@ def seconds_words(seconds: float) -> str:
     return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
 
 
-def clean(line: str) -> str:
-    """Return a foreign line without control characters, cut at 16 KiB."""
-    return _CONTROL.sub("", line)[:LONGEST_LINE]
-
-
 def traffic_words(traffic: Traffic) -> str:
     """Return what moved and what did not have to, such as ``1.00 GB read, 512.0 MB sent``."""
     again = f" ({bytes_words(traffic.again)} of it again)" if traffic.again else ""
@@ -54,7 +47,7 @@ class Sentences:
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
-        """Return one line for *event*, or nothing where silence is better."""
+        """Return one line for *event*, safe to show, or nothing where silence is better; more lines have a margin."""
         match event:
             case Started(phase, about):
                 line = f"{phase}: {about}" if about else phase
@@ -72,7 +65,7 @@ class Sentences:
                 line = self._end_of(item, done, state)
             case Traffic():
                 line = f"moved: {traffic_words(event)}"
-        return clean(line)
+        return with_margin(line)
 
     def _retry(self, event: Retry) -> str:
         line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"

@@ -28,7 +28,6 @@ from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.locks import temporary
 from buildpush.places import FILES, Command, Content, Place, Ran
 from buildpush.registry.auth import Credential
-from buildpush.secrets import redact
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
 _PROGRAM: Final = "buildah"
@@ -213,7 +212,7 @@ class _Build:
             command.argv, files={**self._settings, **private}, env=command.env, stream=self._show
         )
         if ran.status:
-            raise buildkit.failure(redact(ran.stdout + ran.stderr), self._request, full=_FULL)
+            raise buildkit.failure(ran.stdout + ran.stderr, self._request, full=_FULL)
 
     def _variables(self) -> dict[str, str]:
         """Return what makes buildah look past a Docker configuration that is not there, which Docker does not mind."""

@@ -21,6 +21,7 @@ from buildpush.images.model import BuildRequest
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import FILES, Content
 from buildpush.registry.auth import HUB_KEY, Credential
+from buildpush.text import safe
 
 # Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
 SPELLS: Final[Mapping[str, str]] = MappingProxyType(
@@ -42,6 +43,7 @@ SPELLS: Final[Mapping[str, str]] = MappingProxyType(
 CONFIG = "docker"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
+_LONGEST_LOG = 1024 * 1024
 _ERROR = re.compile(r"^(?:ERROR|Error): ")
 _LINE = re.compile(
     r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
@@ -183,13 +185,19 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
         request: what was built.
         full: what to do when the disk is full.
     """
-    lines = [line.rstrip() for line in log.splitlines() if not _NOISE.match(line)]
+    log = safe(_end_of(log))
+    lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
     reasons = [line for line in lines if line.lower().startswith("error:")]
     reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
     match = _LINE.search(log)
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
-    message = "\n  ".join([f"the build failed: {reason}", *_tail(lines, reason)])
+    message = "\n".join([f"the build failed: {reason}", *_tail(lines, reason)])
     return BuildError(message, hint=_hint(log, full), where=where)
+
+
+def _end_of(log: str) -> str:
+    """Return the last lines of *log*, more than are shown: a cut in the middle of a line might be one in a secret."""
+    return log if len(log) <= _LONGEST_LOG else log[-_LONGEST_LOG:].partition("\n")[2]
 
 
 def _tail(lines: list[str], reason: str) -> Iterable[str]:

@@ -30,7 +30,7 @@ from buildpush.images.spans import LARGEST_DOCUMENT, members_of
 from buildpush.images.tar import Reader
 from buildpush.locks import temporary
 from buildpush.registry.memory import Memory
-from buildpush.secrets import redact
+from buildpush.text import quotation
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -84,7 +84,7 @@ def connect(env: Mapping[str, str], home: Path) -> DockerClient:
     try:
         return docker.from_env(environment=environment, timeout=600)
     except (DockerException, OSError, ValueError) as error:
-        message = f"the Docker daemon does not answer: {redact(str(error))}"
+        message = f"the Docker daemon does not answer: {quotation(str(error))}"
         raise EngineMissingError(message, hint=REMEDIES) from error
 
 
@@ -147,7 +147,7 @@ class Daemon:
         answer = self._ask("to load", self.client.api.load_image, docker_archive(image, [reference], self.scratch))
         for line in self._reading(answer or ()):
             if "error" in line:
-                message = f"the Docker daemon does not take the image: {redact(str(line['error']))}"
+                message = f"the Docker daemon does not take the image: {quotation(str(line['error']))}"
                 raise PushError(message)
 
     def pieces(self, export: _Export) -> Iterator[bytes]:
@@ -222,14 +222,14 @@ class Daemon:
             if getattr(error, "status_code", None) == _NOT_FOUND:
                 message = f"the Docker daemon has not {what}"
                 raise PushError(message, hint="docker images lists what it has") from error
-            message = f"the Docker daemon refuses {what}: {redact(str(error))}"
+            message = f"the Docker daemon refuses {what}: {quotation(str(error))}"
             raise PushError(message) from error
 
     def _reading(self, parts: Any) -> Iterator[Any]:
         try:
             yield from parts
         except failures() as error:
-            message = f"the Docker daemon went away: {redact(str(error))}"
+            message = f"the Docker daemon went away: {quotation(str(error))}"
             raise _BrokenError(message, hint="see its log; then run again") from error
 
 
@@ -255,8 +255,8 @@ def _reason(text: str) -> str:
     try:
         said = json.loads(text)["message"]
     except (ValueError, LookupError, TypeError):
-        said = text[:200]
-    return redact(str(said))
+        said = text
+    return quotation(str(said), 200)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +26,7 @@ from buildpush.locks import temporary
 from buildpush.places import Command, Place
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
-from buildpush.secrets import redact
+from buildpush.text import Lines, quotation
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -256,14 +258,22 @@ class Build:
 
     def _follow(self, lines: Iterator[dict[str, Any]]) -> None:
         """Show the classic builder's log, and raise what it ends in."""
-        log: list[str] = []
+        log: deque[str] = deque(maxlen=50)
+        printed = Lines(partial(self._show, log))
         for line in self._reading(lines):
-            text = redact(str(line.get("stream") or line.get("error") or line.get("status") or "")).rstrip()
-            for part in text.splitlines():
-                self.around.sink(Log(part))
-                log = [*log[-50:], part]
             if "error" in line:
-                raise buildkit.failure("\n".join([*log[:-1], f"ERROR: {text}"]), self.request)
+                printed.close()
+                reason = quotation(str(line["error"]))
+                self._show(log, reason)
+                raise buildkit.failure("\n".join([*log, f"ERROR: {reason}"]), self.request)
+            # What a RUN prints comes in pieces that end anywhere; a status is a line.
+            printed.write(str(line["stream"]) if "stream" in line else f"\n{line.get('status') or ''}\n")
+        printed.close()
+
+    def _show(self, log: deque[str], line: str) -> None:
+        if line.strip():
+            log.append(line)
+            self.around.sink(Log(line))
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
         """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
@@ -271,9 +281,9 @@ class Build:
             yield from parts
         except failures() as error:
             if explained := getattr(error, "explanation", None):
-                log = f"ERROR: {redact(str(explained))}"
+                log = f"ERROR: {quotation(str(explained))}"
                 raise buildkit.failure(log, self.request) from error
-            message = f"the Docker daemon went away: {redact(str(error))}"
+            message = f"the Docker daemon went away: {quotation(str(error))}"
             raise BuildError(message, hint="see its log; then run again") from error
 
     def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -285,7 +295,7 @@ class Build:
         try:
             return question(*arguments, **named)
         except failures() as error:
-            message = f"Docker refuses: {redact(str(error))}"
+            message = f"Docker refuses: {quotation(str(error))}"
             raise BuildError(message) from error
 
     @property

@@ -31,6 +31,7 @@ from buildpush.images.stages import needed_for
 from buildpush.locks import temporary
 from buildpush.places import FILES, Command, Content, Place
 from buildpush.registry.auth import Credential
+from buildpush.text import lines_of
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
 _NO_IMAGE: Final = "nobody names the image of kaniko's executor"
@@ -265,10 +266,10 @@ class _Build:
         yield from sorted((dict.fromkeys(_AS_DOCKER, "true") | own).items())
 
     def _show(self, line: str) -> None:
-        told = _told(line)
-        if told.strip():
-            self._lines.append(told)
-            self._around.sink(Log(told))
+        for told in lines_of(_told(line)):  # its JSON may write what is no secret before it is read
+            if told.strip():
+                self._lines.append(told)
+                self._around.sink(Log(told))
 
     def _failure(self, status: int) -> BuildError:
         """Return the error of a failed build; its reason is the line that kaniko ends with."""

@@ -20,7 +20,6 @@ from buildpush.images.model import BuildRequest, Image, Index
 from buildpush.places import FILES, Command, Content, Place, Ran
 from buildpush.registry.auth import Credential
 from buildpush.registry.memory import Memory
-from buildpush.secrets import redact
 
 _LAYOUT: Final = "layout"
 _PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
@@ -116,7 +115,7 @@ class Program:
         command = self.command(request, credentials, words)
         ran: Ran = self.around.place.run(command.argv, files=files, env=command.env, stream=self._show)
         if ran.status:
-            raise buildkit.failure(redact(ran.stdout + ran.stderr), request)
+            raise buildkit.failure(ran.stdout + ran.stderr, request)
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return what :meth:`build` runs."""

@@ -26,7 +26,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 from buildpush import __version__
 from buildpush.errors import BuildPushError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry, Sink, ignore
+from buildpush.http.words import is_page, said_in
 from buildpush.secrets import redact, remember
+from buildpush.text import one_line, quotation
 
 if TYPE_CHECKING:
     import urllib3
@@ -73,14 +75,14 @@ class Answer:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            message = f"{shown(self.url)} answered with something that is not JSON"
+            what = self.text() if is_page(self.body) else "something that is not JSON"
+            message = f"{shown(self.url)} answered with {what}"
             hint = "a proxy or a login page may stand in between"
             raise RegistryError(message, status=self.status, hint=hint) from error
 
     def text(self) -> str:
-        """Return the first 2 KiB of the body for a message, secrets hidden."""
-        # Redacted before it is cut: half a secret would not be known again.
-        return redact(self.body[:65536].decode(errors="replace")).strip()[:2048]
+        """Return what the body says, as one line of at most 2048 characters: see :func:`said_in`."""
+        return said_in(self.body)[1]
 
 
 class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
@@ -354,7 +356,7 @@ class Http:
     def wait(self, what: str, reason: str, attempt: int, answer: Answer | None = None) -> None:
         """Wait before *what* is tried again, as long as the table says after that many attempts; tell the sink."""
         seconds = self._seconds(attempt, answer)
-        self._sink(Retry(redact(what), redact(reason), seconds, attempt))
+        self._sink(Retry(one_line(what), one_line(reason), seconds, attempt))
         rule = _TABLE.get(answer.status) if answer else None
         if answer and rule and rule.whole_host:
             with self._lock:
@@ -372,7 +374,7 @@ class Http:
             if tells:
                 self._told[host] = (me, now + seconds)
         if tells:
-            self._sink(Retry(redact(order.what), redact(str(broken.error)), seconds, order.attempt))
+            self._sink(Retry(one_line(order.what), one_line(str(broken.error)), seconds, order.attempt))
         self._sleep(seconds)
         self.stop_if_cancelled()
 
@@ -385,7 +387,7 @@ class Http:
         """Send *order* and, unless it is a stream, follow up to *most* redirects."""
         answer = self._persist(order)
         for _ in range(most):
-            if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not _leads_on(answer):
+            if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not leads_on(answer):
                 break
             order = _redirected(order, answer)
             answer = self._persist(order)
@@ -524,7 +526,7 @@ def origin(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError as error:
-        message = f"{redact(url[:200])!r} is no address: {error}"
+        message = f"{quotation(url, 200)!r} is no address: {error}"
         raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
@@ -538,7 +540,7 @@ def joined(base: str, location: str) -> str:
     try:
         url = urljoin(base, location)
     except ValueError as error:
-        message = f"{redact(location[:200])!r} is no address: {error}"
+        message = f"{quotation(location, 200)!r} is no address: {error}"
         raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
     origin(url)
     return url
@@ -613,7 +615,7 @@ def _proxy_address(text: str) -> str | None:
     except ValueError:  # a port beyond all ports, a bracket that is not closed
         fits = False
     if not fits:
-        message = f"the proxy {redact(address)} is no http or https address"
+        message = f"the proxy {quotation(address, 200)} is no http or https address"
         raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT")
     if parts.password:
         remember(unquote(parts.password))
@@ -681,7 +683,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def _leads_on(answer: Answer) -> bool:
+def leads_on(answer: Answer) -> bool:
+    """Return whether *answer* is a redirect."""
     return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
 
 
@@ -758,7 +761,7 @@ _TLS_FAULTS: Final = (
 
 
 def _broken(message: str, hint: str | None, *, final: bool = False, reached: bool = False) -> _Broken:
-    return _Broken(UnreachableError(redact(message), hint=hint), final=final, reached=reached)
+    return _Broken(UnreachableError(message, hint=hint), final=final, reached=reached)
 
 
 def _reason(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from buildpush.images.words import (
     split_flags,
     split_words,
 )
+from buildpush.text import quotation
 
 _SHORTEST = 1_000_000  # nanoseconds
 _MOST_RETRIES = 2**31
@@ -360,7 +361,7 @@ class _Reader:
         _, equals, value = word.lower().partition("=")
         if not equals or value in {"true", "false"}:
             return value or "true"
-        raise self.error(line, f"{word[:60]} is neither true nor false")
+        raise self.error(line, f"{quotation(word, 60)} is neither true nor false")
 
     def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
         """Read the heredocs that the line *text* announces off the lines that follow it."""
@@ -427,14 +428,16 @@ class _Reader:
     def pair(self, word: str, name: str, line: int) -> tuple[str, str | None]:
         key, equals, value = word.partition("=")
         if not equals:
-            raise self.error(line, f"cannot find = in {word[:40]!r}: {name} is written NAME=VALUE", "quote blanks")
+            raise self.error(
+                line, f"cannot find = in {quotation(word, 40)!r}: {name} is written NAME=VALUE", "quote blanks"
+            )
         return key, value
 
     def checked(self, instruction: Instruction, flags: list[str]) -> Instruction:
         """Return *instruction* with its flags, when all is as it must be."""
         name, line = instruction.name, instruction.line
         if name not in FLAGS:
-            message = f"unknown instruction {name[:40]}"
+            message = f"unknown instruction {quotation(name, 40)}"
             raise self.error(line, message, _nearest(name, list(FLAGS)))
         nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
         if nothing and name not in _MAY_BE_EMPTY:
@@ -473,7 +476,7 @@ class _Reader:
         if kind == "NONE" and command:
             raise self.error(line, "HEALTHCHECK NONE takes no arguments")
         if kind not in {"CMD", "NONE"}:
-            raise self.error(line, f"HEALTHCHECK takes CMD or NONE, not {kind[:40]}")
+            raise self.error(line, f"HEALTHCHECK takes CMD or NONE, not {quotation(kind, 40)}")
         if kind == "CMD" and not command:
             raise self.error(line, "HEALTHCHECK CMD needs a command")
 
@@ -482,9 +485,9 @@ class _Reader:
         for flag, text in flags.items():
             number = read_integer(text or "0") if flag == "retries" else read_duration(text or "0")
             if flag == "retries" and (number is None or not 0 <= number < _MOST_RETRIES):
-                raise self.error(line, f"--retries={text[:40]} is not a number that is not negative")
+                raise self.error(line, f"--retries={quotation(text, 40)} is not a number that is not negative")
             if number is None:
-                raise self.error(line, f"--{flag}={text[:40]} is not a duration", "write it as 30s or 1m30s")
+                raise self.error(line, f"--{flag}={quotation(text, 40)} is not a duration", "write it as 30s or 1m30s")
             if flag != "retries" and number and number < _SHORTEST:
                 raise self.error(line, f"--{flag} is shorter than a millisecond")
 
@@ -525,7 +528,7 @@ def _stage(reader: _Reader, instruction: Instruction, number: int) -> Stage:
         name = words[2].lower()
         if not _STAGE_NAME.match(name):
             hint = "a stage's name begins with a letter; letters, digits, - _ . follow"
-            raise reader.error(instruction.line, f"invalid name for a build stage: {words[2][:40]!r}", hint)
+            raise reader.error(instruction.line, f"invalid name for a build stage: {quotation(words[2], 40)!r}", hint)
     elif len(words) != 1:
         raise reader.error(instruction.line, "FROM takes one argument, or three: FROM IMAGE AS NAME")
     return Stage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)

@@ -19,6 +19,7 @@ from typing import Final
 from buildpush.errors import ContextError
 from buildpush.images.regexp import Expression
 from buildpush.images.variables import SPACE
+from buildpush.text import quotation
 
 _HINT: Final = "escape a bracket that means itself: \\["
 _STAR, _FOLDERS, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
@@ -68,7 +69,7 @@ class Pattern:
 
 def malformed(text: str, where: str | None) -> ContextError:
     """Return the error of a pattern that cannot be read."""
-    return ContextError(f"malformed pattern {text[:60]!r}", hint=_HINT, where=where)
+    return ContextError(f"malformed pattern {quotation(text, 60)!r}", hint=_HINT, where=where)
 
 
 def read_pattern(text: str, where: str | None, written: str | None = None) -> Pattern | None:

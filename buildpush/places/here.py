@@ -18,11 +18,12 @@ from typing import IO, Any, cast
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.locks import temporary
 from buildpush.places.place import FILES, Content, Ran, Show
-from buildpush.secrets import Secret, is_known, redact
+from buildpush.secrets import Secret, is_known
+from buildpush.text import LONGEST_LINE, decoded, lines_of, safe
 
-LONGEST_LINE = 16 * 1024
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 KEPT = 8 * 1024 * 1024
+KEPT_OF_ERRORS = 1024 * 1024  # shown to people
 MOST_HEARD = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
@@ -147,18 +148,23 @@ def _joined(threads: Sequence[threading.Thread]) -> bool:
 class _Tail:
     """The last bytes of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._pieces: deque[bytes] = deque()
         self._size = 0
+        self._cut = False
 
     def add(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        while self._size > KEPT:
+        while self._size > self._most:
             self._size -= len(self._pieces.popleft())
+            self._cut = True
 
     def text(self) -> str:
-        return b"".join(self._pieces).decode(errors="replace")
+        """Return them, from the begin of a line: before it may stand the end of a secret."""
+        kept = b"".join(self._pieces)
+        return decoded(kept.partition(b"\n")[2] if self._cut else kept)
 
 
 class _Ear(io.RawIOBase):
@@ -219,7 +225,7 @@ class _Conversation:
         self._stream = stream
         self._one_line_at_a_time = threading.Lock()
         self._failure: Exception | None = None
-        self._out, self._err = _Tail(), _Tail()
+        self._out, self._err = _Tail(KEPT), _Tail(KEPT_OF_ERRORS)
         self._taken = 0  # pieces of lines
         ears = [_Ear(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
         self._hearing = [threading.Thread(target=ear.hear, daemon=True) for ear in ears]
@@ -248,7 +254,7 @@ class _Conversation:
             self._drain()
         if self._failure:
             raise self._failure
-        return Ran(status, self._out.text(), redact(self._err.text()))
+        return Ran(status, self._out.text(), safe(self._err.text()))
 
     def _drain(self) -> None:
         # Something the program left running may hold the pipes open for ever; it belongs to the group.
@@ -283,12 +289,14 @@ class _Conversation:
     def _show(self, piece: bytes) -> None:
         if self._stream is None:
             return
-        line = redact(piece.decode(errors="replace").rstrip("\r\n"))
+        whole = piece.endswith(b"\n") or len(piece) < LONGEST_LINE
+        shown = list(lines_of(decoded(piece, whole=whole).removesuffix("\n"), whole=whole))
         with self._one_line_at_a_time:
             if self._stream is None:
                 return
             try:
-                self._stream(line)
+                for line in shown:
+                    self._stream(line)
             except Exception as error:  # noqa: BLE001 - whoever listens may fail; the program must not wait for it
                 self._stream = None
                 self._failure = error

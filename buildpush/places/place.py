@@ -26,7 +26,7 @@ class Ran:
     Attributes:
         status: exit status; minus the signal's number where a signal ended it.
         stdout: as printed, with secrets, since some commands print nothing else; the last 8 MiB.
-        stderr: with known secrets hidden; the last 8 MiB.
+        stderr: without controls and known secrets; the last MiB.
     """
 
     status: int

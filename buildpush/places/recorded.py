@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from buildpush.places.place import Content, Ran, Show
-from buildpush.secrets import redact
+from buildpush.text import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,9 @@ class Recorded:
         self.calls.append(call)
         ran = self._answer(call)
         if stream is not None:
-            for line in (ran.stdout + ran.stderr).splitlines():
-                stream(redact(line))
+            printed = Lines(stream)
+            printed.write(ran.stdout + ran.stderr)
+            printed.close()
         return ran
 
     @property

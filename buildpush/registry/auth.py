@@ -27,6 +27,7 @@ from buildpush.http import Answer, Http, origin, shown
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import Place
 from buildpush.secrets import Secret, remember
+from buildpush.text import shortened
 
 HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 HUB_KEY = "https://index.docker.io/v1/"
@@ -385,17 +386,33 @@ class Login:
                 f"or run: docker login {self.host}"
             )
             return AuthenticationError(message, hint="; ".join([hint, *self._keychain.notes]), setting="connector_ref")
-        user = f" of {credential.username!r}" if credential.username != _TOKEN_USER else ""
-        message = f"{self.host} refuses the credentials{user} from {credential.source}{says}"
+        message = f"{self.host} {self._refusal(credential, answer)}{says}"
         return AuthenticationError(message, hint=self._hint(), setting="connector_ref")
 
-    def _hint(self) -> str:
+    def _refusal(self, credential: Credential, answer: Answer) -> str:
+        """Say what is refused: a wrong password is one thing, a user who may not do this another."""
+        named = credential.username not in {"", _TOKEN_USER}
+        user = f" of {credential.username!r}" if named else ""
+        if self._stranger():
+            return f"wants a token from elsewhere, where the credentials{user} (from {credential.source}) are not shown"
+        if answer.status == 403:  # noqa: PLR2004 - forbidden
+            return f"knows the credentials{user} (from {credential.source}), and they do not reach so far"
         challenge = self._challenge
-        if challenge and challenge.realm and not belongs(challenge.realm, self.host, self._base):
-            return (
-                f"the token server {shown(challenge.realm)} does not belong to {self.host}: it was shown no credentials"
-            )
+        if challenge and challenge.scheme == "bearer" and not answer.url.startswith(challenge.realm):
+            return f"refuses the token that was made for the credentials{user} (from {credential.source})"
+        if not named or credential.identity:
+            return f"refuses the token{user} (from {credential.source})"
+        return f"refuses the user name or password{user} (from {credential.source})"
+
+    def _hint(self) -> str:
+        if stranger := self._stranger():
+            return f"the token server {stranger} does not belong to {self.host}: it was shown no credentials"
         return "check user name and password or token, whether it has expired, and that it is for this host"
+
+    def _stranger(self) -> str:
+        """Return the address of a token server that may see no credentials of ours, or nothing."""
+        realm = self._challenge.realm if self._challenge else ""
+        return shown(realm) if realm and not belongs(realm, self.host, self._base) else ""
 
     def _wanted(self) -> Challenge | None:
         with self._lock:
@@ -459,5 +476,5 @@ def wider(asked: str, ours: str) -> str:
 
 
 def _says(answer: Answer) -> str:
-    text = " ".join(answer.text().split())[:200]
+    text = shortened(answer.text(), 200)
     return f" (status {answer.status}: {text})" if text else f" (status {answer.status})"

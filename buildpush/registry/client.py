@@ -7,16 +7,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.events import Note, Sink, ignore
-from buildpush.http import Answer, Body, Http, Stream, joined, origin, scheme_for
+from buildpush.http import Answer, Body, Http, Stream, joined, leads_on, origin, scheme_for, shown
+from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
 from buildpush.registry.habits import Habit
-from buildpush.secrets import redact
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -249,17 +249,16 @@ class Registry:
 
 
 def read_refusal(answer: Answer) -> tuple[str | None, str]:
-    """Return code and message of an error document, in the registry's form or in Artifactory's."""
-    try:
-        document: Any = answer.json()
-        error = document["errors"][0]
-        code, message = error.get("code"), str(error.get("message") or "")
-    except (RegistryError, LookupError, TypeError, AttributeError):
-        return None, answer.text()
-    # Redacted before it is cut: half a secret would not be known again.
-    return (str(code) if code else None), redact(message)[:2048]
+    """Return the code of an answer that says no, and its reason: one line."""
+    code, says = said_in(answer.body)
+    if is_page(answer.body):
+        return None, f"answered with {says}"
+    if leads_on(answer):
+        return code, f"it redirects to {shown(joined(answer.url, answer.headers['Location']))}"
+    return code, says
 
 
+_PAGE_HINT = "a proxy or a login page answers in place of the registry: check host and proxy"
 _HINTS: Mapping[int | str, str] = {
     "NAME_UNKNOWN": "the first part of the path is Artifactory's repository key: check it and its spelling",
     "MANIFEST_UNKNOWN": "check repository and tag",
@@ -275,5 +274,5 @@ def refusal(answer: Answer, what: str) -> RegistryError:
     code, says = read_refusal(answer)
     words = " ".join(filter(None, (code, says))) or "without a reason"
     times = f" after {answer.attempts} attempts" if answer.attempts > 1 else ""
-    hint = _HINTS.get(code or "") or _HINTS.get(answer.status)
+    hint = _PAGE_HINT if is_page(answer.body) else _HINTS.get(code or "") or _HINTS.get(answer.status)
     return RegistryError(f"{what}: status {answer.status}{times}: {words}", status=answer.status, code=code, hint=hint)

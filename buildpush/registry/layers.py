@@ -28,6 +28,7 @@ from buildpush.registry.client import Registry
 from buildpush.registry.habits import LARGEST_PART
 from buildpush.registry.parts import Parts
 from buildpush.registry.upload import send
+from buildpush.text import quotation
 
 Value = TypeVar("Value")
 
@@ -71,8 +72,8 @@ class Work:
 
     def item(self, at: int) -> str:
         """What a layer is called in messages."""
-        said = " ".join(self.image.layers[at].created_by.split())
-        words = f" ({said[:47]}…)" if len(said) > _LONGEST_WORDS else f" ({said})" if said else ""
+        said = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
+        words = f" ({said})" if said else ""
         return f"{self.prefix}layer {at + 1}/{len(self.image.layers)}{words}"
 
     def kind(self, at: int, wanted: Compression) -> Compression:

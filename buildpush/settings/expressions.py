@@ -39,6 +39,7 @@ from buildpush.settings.grammar import (
     fail,
     parse,
 )
+from buildpush.text import quotation
 
 __all__ = ["AbsentError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
 
@@ -504,7 +505,7 @@ def _refuse_secrets(*values: Value) -> None:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    return repr(quotation(text, _SHOWN))
 
 
 # ---- the raw text of <+input>

@@ -29,6 +29,7 @@ from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity
 from buildpush.settings.typed import typed
 from buildpush.settings.vault import Login, Vault
 from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
+from buildpush.text import quotation
 
 __all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]
 
@@ -417,7 +418,7 @@ def _created(env: Mapping[str, str]) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
-        message = f"SOURCE_DATE_EPOCH is {text[:40]!r}, which is no time in seconds since 1970"
+        message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is no time in seconds since 1970"
         raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")
     return int(text)
 

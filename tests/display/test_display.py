@@ -12,7 +12,7 @@ from buildpush import display
 from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
-from buildpush.display.words import Sentences, bytes_words, clean, seconds_words
+from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.events import Decision, Finished, Log, Note, Progress, Retry, Started
 from buildpush.secrets import Secret
 
@@ -76,8 +76,8 @@ def test_no_retry_of_one_item_hides_that_of_another(items):
 
 
 def test_foreign_lines_lose_control_characters_and_are_cut():
-    assert clean("\x1b[31mred\x1b[0m\x07\x1b[2J") == "red"
-    assert len(clean("x" * 100_000)) == 16 * 1024
+    assert Sentences().of(Log("\x1b[31mred\x1b[0m\x07\x1b[2J")) == "| red"
+    assert len(Sentences().of(Note("x" * 100_000))) == 16 * 1024
 
 
 @pytest.mark.parametrize(

@@ -316,7 +316,7 @@ def test_a_registry_that_takes_no_token_is_an_error_soon(serve, client):
     tokens = Tokens("nothing", forgetful=True)
     server = serve(tokens)
 
-    with pytest.raises(AuthenticationError, match="refuses the credentials"):
+    with pytest.raises(AuthenticationError, match="refuses the token"):
         pushed_to(server, client)
     assert len(tokens.given) <= 6
 

@@ -279,7 +279,7 @@ def test_a_wrong_password_names_host_user_and_source(box, http, repository):
     with pytest.raises(AuthenticationError) as caught:
         Registry(http, keychain).check_push(repository)
     assert box.host in str(caught.value)
-    assert "'intruder' from PLUGIN_PASSWORD" in str(caught.value)
+    assert "refuses the user name or password of 'intruder' (from PLUGIN_PASSWORD)" in str(caught.value)
     assert "wrong-password" not in str(caught.value)
 
 
@@ -340,7 +340,7 @@ def test_where_the_first_question_has_no_answer_a_password_is_tried(box, http, k
 def test_an_identity_token_is_exchanged(box, http, repository):
     keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-1"), "helper", identity=True)})
     box.add_fault("POST", "token", status=200, body=json.dumps({"access_token": "abcd-token"}).encode())
-    with pytest.raises(AuthenticationError, match="refuses the credentials from helper"):
+    with pytest.raises(AuthenticationError, match=r"refuses the token \(from helper\)"):
         Registry(http, keychain).check_push(repository)
 
     assert [one.method for one in box.requests if "token" in one.path] == ["POST", "POST"]

@@ -24,6 +24,7 @@ from buildpush.images.model import BuildRequest, Image, Platform
 from buildpush.images.platforms import platform_arguments
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import Origin, global_arguments, needed, needed_for, origin, source
+from buildpush.text import quotation
 
 Pull = Callable[[Reference, Platform], Image]
 # Arguments that a builder knows by itself and that no ARG needs to ask for.
@@ -50,7 +51,7 @@ class Surroundings:
 def refusal(dockerfile: Dockerfile, request: BuildRequest, here: Platform) -> tuple[int, str] | None:
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
-        return 1, f"# syntax={dockerfile.syntax[:60]} names another language"
+        return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
     strange = [name for name, place in request.build_contexts.items() if not _reads(place)]
     if strange:
         return 1, f"the build context {strange[0]}, which is neither a folder nor an image"

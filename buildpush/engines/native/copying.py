@@ -24,6 +24,7 @@ from buildpush.images.dockerfile import Heredoc, Instruction
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 from buildpush.images.variables import expand
 from buildpush.images.words import read_announced
+from buildpush.text import quotation
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
 _HIGHEST_ID = 2**32 - 2
@@ -140,7 +141,7 @@ def _looks(scene: Scene, instruction: Instruction, created: int | None) -> tuple
         mode = modes.read(text) if text else None
         if text and mode is None:
             hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
-            raise scene.error(instruction.line, f"--chmod={text[:40]} is not a mode", hint)
+            raise scene.error(instruction.line, f"--chmod={quotation(text, 40)} is not a mode", hint)
         shown += f" --chmod={text}" if text else ""
     return Looks(owner, mode, created), shown
 
@@ -160,12 +161,14 @@ def _identity(scene: Scene, name: str, file: str, line: int) -> tuple[int, int]:
     if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
         return int(name), int(name)
     if re.fullmatch(r"[0-9]+", name):
-        raise scene.error(line, f"{name[:60]} is higher than any number of a user or group", f"at most {_HIGHEST_ID}")
+        raise scene.error(
+            line, f"{quotation(name, 60)} is higher than any number of a user or group", f"at most {_HIGHEST_ID}"
+        )
     found = scene.draft.files.identity(name, file)
     if found:
         return found
     hint = f"write the number, or add the name to {file} in an earlier COPY"
-    raise scene.error(line, f"{name[:60]!r} is not in {file} of the image", hint)
+    raise scene.error(line, f"{quotation(name, 60)!r} is not in {file} of the image", hint)
 
 
 class _Copy:

@@ -21,6 +21,7 @@ from buildpush.images.addresses import is_legible, told
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
 from buildpush.locks import temporary
+from buildpush.text import quotation
 
 # Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
 Fetch = Callable[[str, Path], int]
@@ -101,7 +102,7 @@ def _digest(text: str) -> Digest:
     try:
         return Digest(text)
     except BadNameError as error:
-        message = f"--checksum={text[:80]} is no digest"
+        message = f"--checksum={quotation(text, 80)} is no digest"
         raise BuildError(message, hint="write it as sha256: and 64 hexadecimal digits") from error
 
 

@@ -17,6 +17,7 @@ from buildpush.errors import DockerfileError
 from buildpush.images.dockerfile import Dockerfile, Instruction
 from buildpush.images.durations import read_duration, read_integer, show_duration
 from buildpush.images.variables import SPACE, expand, expand_words
+from buildpush.text import quotation
 
 OWN_SHELL = ["/bin/sh", "-c"]
 _TIMES = {
@@ -184,7 +185,7 @@ def expose(scene: Scene, instruction: Instruction) -> None:
         found = _ports(word)
         if not found:
             hint = "write PORT, PORT-PORT or PORT/udp"
-            raise scene.error(instruction.line, f"EXPOSE: {word[:40]!r} is not a port", hint)
+            raise scene.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
         ports += found
     exposed: dict[str, dict[str, str]] = {port: {} for port in ports}
     scene.draft.config["ExposedPorts"] = dict(scene.draft.config.get("ExposedPorts") or {}) | exposed
@@ -244,7 +245,7 @@ def stop_signal(scene: Scene, instruction: Instruction) -> None:
     name = scene.expand(instruction.rest, instruction.line)
     if not read_integer(name) and not _SIGNAL.match(name):
         hint = "write its name, such as SIGTERM, or its number"
-        raise scene.error(instruction.line, f"STOPSIGNAL: {name[:40]!r} is not a signal", hint)
+        raise scene.error(instruction.line, f"STOPSIGNAL: {quotation(name, 40)!r} is not a signal", hint)
     scene.draft.config["StopSignal"] = name
     scene.draft.note(f"STOPSIGNAL {name}")
 

@@ -1,0 +1,57 @@
+"""Characters that steer a screen, or that nobody sees: what they are, and text without them.
+
+Source: ECMA-48 (control sequences and strings), ISO 2022 (escape sequences), Unicode 16, Default_Ignorable_Code_Point
+and Bidi_Control.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Whole ones only: of a sequence that never ends, just its control character is taken away. A class comes first, and
+# what goes on behind it: so a text without any is passed over quickly.
+_TAIL: Final = (
+    r"(?:(?<=\x1b)\[|(?<=\x9b))[0-?]*[ -/]*(?:[@-~]|\Z)"
+    r"|(?:(?<=\x1b)[\]PX^_]|(?<=[\x90\x98\x9d-\x9f]))[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?<=\x1b)[ -/]+[0-~]"
+    r"|(?<=\x1b)[78=>cDEHM]"
+)
+SEQUENCE_TAIL: Final = f"(?:{_TAIL})"
+# The inside of a character class: all controls but tab and line feed, and what leaves no mark on a screen.
+UNSEEN: Final = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+_SEQUENCE = re.compile(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
+_UNSEEN = re.compile(f"[{UNSEEN}]+")
+# What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
+_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def without_controls(text: str) -> str:
+    """Return *text* as a reader sees it: line feeds end its lines, and of all other controls tabs are left.
+
+    Half a character, as names of files may hold one, becomes U+FFFD.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    before = ""
+    while before != text:  # what stood around a sequence may be one now
+        before, text = text, _SEQUENCE.sub("", text)
+    return _SURROGATE.sub("\ufffd", _UNSEEN.sub("", _LINE_END.sub("\n", text)))
+
+
+def escaped(text: str) -> str:
+    """Return *text*, a JSON document, with the controls in it written as JSON writes them."""
+    return _ESCAPED.sub(_escape, text)
+
+
+_ESCAPED = re.compile(f"[{UNSEEN}\ud800-\udfff]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -1,0 +1,106 @@
+"""What a server says in the body of an answer: its code and its reason, whatever form it writes them in.
+
+Sources: distribution-spec, "Error Codes" (``errors[].code, message, detail``); JFrog REST API (``errors[].status,
+message``, and its registry, which says the reason in ``detail`` only); RFC 6749, 5.2 (``error, error_description``);
+Docker Hub's token server (``details``); the Docker daemon (``message``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any, Final
+
+from buildpush.secrets import without_begun
+from buildpush.text import LONGEST_QUOTE, decoded, quotation
+
+_MOST_READ: Final = 256 * 1024
+_MOST_ERRORS: Final = 5
+_PAGE = re.compile(
+    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|h1|center)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
+_SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
+_WORDS: Final = ("error_description", "message", "details", "detail", "reason", "error")
+
+
+def said_in(body: bytes) -> tuple[str | None, str]:
+    """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or none.
+
+    A page of HTML is summed up, since it comes from a proxy or a login page that stands in between.
+    """
+    text = decoded(body) if len(body) <= _MOST_READ else without_begun(decoded(body[:_MOST_READ], whole=False))
+    if _PAGE.match(text):
+        return None, quotation(_page_words(text))
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, quotation(text)
+    return _code(document), quotation("; ".join(dict.fromkeys(_reasons(document))))
+
+
+def is_page(body: bytes) -> bool:
+    """Return whether *body* is a page of HTML."""
+    return _PAGE.match(decoded(body[:_MOST_READ])) is not None
+
+
+def without_tags(text: str) -> str:
+    """Return what a reader sees of a piece of HTML."""
+    return unescape(_TAG.sub("", _SILENT.sub("", text)))
+
+
+def _page_words(page: str) -> str:
+    titles = (quotation(without_tags(found[2]), 200) for found in _TITLE.finditer(page))
+    if title := next(filter(None, titles), ""):
+        return f'a web page, titled "{title}"'
+    words = quotation(without_tags(_TAG.sub(lambda tag: f"{tag[0]} ", _SILENT.sub("", page))), 200)
+    return f'a web page: "{words}"' if words else "a web page without words"
+
+
+def _errors(document: Any) -> list[Any]:
+    found = document.get("errors") if isinstance(document, dict) else None
+    return found[:_MOST_ERRORS] if isinstance(found, list) and found else [document]
+
+
+def _code(document: Any) -> str | None:
+    first = _errors(document)[0]
+    code = first.get("code") if isinstance(first, dict) else None
+    return (quotation(str(code), 64) or None) if isinstance(code, str | int) and code != "" else None
+
+
+def _reasons(document: Any) -> Iterator[str]:
+    """Yield what each error of *document* says, its detail behind it."""
+    for error in _errors(document):
+        if not isinstance(error, dict):
+            yield _words(error)
+            continue
+        reason, detail = _reason(error), _words(error.get("detail"))
+        if reason or detail:
+            yield f"{reason} ({detail})" if reason and detail not in {"", reason} else reason or detail
+        elif "code" not in error:
+            yield _words(error)
+
+
+def _reason(error: dict[str, Any]) -> str:
+    return next((words for key in _WORDS if key != "detail" and (words := _words(error.get(key)))), "")
+
+
+def _words(value: Any) -> str:
+    """Return a text as it is, and anything else as JSON, its texts safe before JSON escapes what is in them."""
+    if value is None or value in ("", [], {}):
+        return ""
+    if isinstance(value, str):
+        return quotation(value)
+    return quotation(json.dumps(_safe(value), ensure_ascii=False, separators=(", ", ": "))[: 8 * LONGEST_QUOTE])
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {quotation(str(name)): _safe(entry) for name, entry in list(value.items())[:100]}
+    if isinstance(value, list):
+        return [_safe(entry) for entry in value[:100]]
+    return quotation(value) if isinstance(value, str) else value
