@@ -16,7 +16,7 @@ from buildpush.http.download import download
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.locations import Reach
-from buildpush.places import Here
+from buildpush.places import Here, for_logins
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
@@ -79,7 +79,7 @@ def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset())
 def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
     """Return the keychain that knows *logins* first, and then what people keep in their own files."""
     given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
-    return Keychain(given, env=session.env, home=session.home, place=Here(session.env, trusted=None))
+    return Keychain(given, env=session.env, home=session.home, place=Here(session.env, passes=for_logins))
 
 
 def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
@@ -108,12 +108,6 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return art.Artifactory(target.url, http, login, sink=sink)
 
 
-def _for_the_build(order: Resolved) -> frozenset[str]:
-    """Return the variables that hold secrets of the build: its programs may need them as well."""
-    secrets = order.request.build_secrets.values() if order.request else ()
-    return frozenset(secret.source.removeprefix("env:") for secret in secrets)
-
-
 def _engines(
     registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved
 ) -> tuple[Engine, ...]:
@@ -132,8 +126,7 @@ def _engines(
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
-    trusted = _for_the_build(order)
-    here = Here(session.env, trusted=trusted)
+    here = Here(session.env)
     scratch, memory = session.state.scratch, registry.memory
     docker = Docker(session.env, here, keychain.find, sink, scratch=scratch, memory=memory)
     kept = Kept(session.state.layers)

@@ -46,6 +46,39 @@ _PAIR = re.compile(
 )
 
 
+# What jf leaves out, wherever in a name and in whatever case. Source: jfrog-cli, "build-publish", --env-exclude.
+_IN_NAMES: Final = (
+    "password",
+    "psw",
+    "secret",
+    "key",
+    "token",
+    "auth",
+    "passwd",
+    "passphrase",
+    "credential",
+    "private",
+)
+# What else a name tells, as a word of its own only: COMPASS and PATH are no secrets.
+_WORDS_OF_NAMES: Final = frozenset(
+    {"pass", "pwd", "pw", "pat", "jwt", "cookie", "cookies", "netrc", "cred", "creds", "dsn", "sas"}
+)
+_DIRECTORIES = frozenset({"PWD", "OLDPWD"})
+# camelCase, PascalCase and ABCDef; dots, dashes and whatever else is no letter.
+_WORD_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def names_secret(name: str) -> bool:
+    """Return whether a variable called *name* usually holds a secret."""
+    if name in _DIRECTORIES:
+        return False
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    if any(part in letters for part in _IN_NAMES):
+        return True
+    words = {word.lower() for word in _WORD_OF_NAME.findall(name)}
+    return bool(words & _WORDS_OF_NAMES)
+
+
 def without_user_info(text: str, mask: str) -> str:
     """Return *text*, which may be a long one, with *mask* for what stands before the host of each address in it."""
     if "@" not in text or "://" not in text:
@@ -90,6 +123,9 @@ def _account(match: re.Match[str]) -> str:
 
 def looks_secret(text: str) -> bool:
     """Return whether a token, key or password stands in *text*, as far as its form tells."""
-    if _TOKENS.search(text) or _PAIR.search(text):
-        return True
-    return without_user_info(text, "") != text
+    return holds_token(text) or without_user_info(text, "") != text
+
+
+def holds_token(text: str) -> bool:
+    """Return whether a token, key or password stands in *text* elsewhere than before the host of an address."""
+    return bool(_TOKENS.search(text) or _PAIR.search(text))

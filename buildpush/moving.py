@@ -430,6 +430,7 @@ def _logins(
 ) -> dict[str, Login]:
     """Return who we are, by host; what is not here is looked up in Docker's own files."""
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references if connectors else {})
+    vault.remember()
     logins = {host: connector.login(host, vault) for host, connector in chosen.items() if not connector.auth.anonymous}
     said = _said(wishes, vault)
     if said is None:

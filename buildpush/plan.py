@@ -25,7 +25,7 @@ from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images, needed_for
 from buildpush.limits import limited
-from buildpush.places import Here
+from buildpush.places import Here, for_logins
 from buildpush.results import RunResult
 from buildpush.secrets import redacted
 from buildpush.session import Session, Story
@@ -67,9 +67,18 @@ class Surroundings:
         with _looked_at():
             settings, history = self._context(settings, sink, kept)
             order = resolve(settings, cwd=cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step)
-        for note in order.notes:
+        for note in (*order.notes, *self._unpublished(order)):
             sink(Note(note))
         return replace(order, git_folder=history) if history else order
+
+    def _unpublished(self, order: Resolved) -> Iterator[str]:
+        """Yield which variables a build-info will not show, although the settings ask for them."""
+        patterns = getattr(order.settings, "env_include", ())
+        if order.build.publish and patterns:
+            from buildpush.artifactory.environment import left_out
+
+            if names := left_out(self.session.env, patterns):
+                yield f"the build-info leaves out variables that may hold secrets: {', '.join(names)}"
 
     def _context(self, settings: Wishes, sink: Sink, kept: ExitStack | None) -> tuple[Wishes, Path | None]:
         """Return *settings* with a context that is a folder, and the folder of its history where it has one."""
@@ -84,7 +93,7 @@ class Surroundings:
             )
         sink(Log(f"fetch the context {about}"))
         http = kept.enter_context(open_http(self.session, sink))
-        place, scratch = Here(of_no_repository(self.session.env)), self.session.state.scratch
+        place, scratch = Here(of_no_repository(self.session.env), passes=for_logins), self.session.state.scratch
         with limited(settings.timeout, sink):
             found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
         if not (found.folder / settings.dockerfile).is_file():
@@ -123,6 +132,7 @@ def surroundings(session: Session, *, dry: bool = False, notes: tuple[str, ...] 
         message = f"the folder of secrets {session.secrets} is not there"
         raise SettingsError(message, hint="name a folder that holds one file per secret", where="--secrets")
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references)
+    vault.remember()
     started = session.now()
     counter = Counter(session.state.folder / "counters", dry=dry)
     git = Git(Here(session.env), session.cwd)

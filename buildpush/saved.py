@@ -98,7 +98,9 @@ def _server(
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
     where = artifactory_address(address)
     by = Nearness.FLAG if url else Nearness.VARIABLE
-    ways = _ways(Vault(env, session.cwd), token=token, username=username, password=password)
+    vault = Vault(env, session.cwd)
+    vault.remember()
+    ways = _ways(vault, token=token, username=username, password=password)
     target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
     for note in target.notes:
         session.sink(Note(note))

@@ -102,6 +102,30 @@ def test_a_run_pushes_every_tag_and_prints_what_the_registry_has(project, capsys
     assert project.box.digest("docker-local/site", "latest") == digest
 
 
+def test_a_build_info_shows_no_secret_and_the_run_says_what_is_left_out(project, capsys, monkeypatch):
+    """Secrets that nobody uses are known as well: of the connectors file, and of the variables for secrets."""
+    text = (project.folder / "connectors.yml").read_text(encoding="utf-8")
+    project.write("connectors.yml", f"{text}secrets: {{unused: env:UNUSED_PLACE, missing: env:MISSING_PLACE}}\n")
+    monkeypatch.setenv("UNUSED_PLACE", "planted-unused-one")
+    monkeypatch.setenv("BUILDPUSH_SECRET_OTHER", "planted-unused-two")
+    monkeypatch.setenv("HARMLESS", "a planted-unused-one b planted-unused-two c")
+    monkeypatch.setenv("dbPassWord", "planted-by-name")
+    monkeypatch.setenv("PLAIN", "//npm.test/:_authToken=planted-by-form")
+    words = ["--build-name", "shop", "--build-number", "7", "--env-include", "*"]
+    assert run_command(["check", "step.yml", "--connectors", "connectors.yml", *words]) == 0
+    checked = capsys.readouterr()
+    assert project.run(*words) == 0
+    ran = capsys.readouterr()
+    for shown in (checked.out + checked.err, ran.err):
+        note = next(line for line in shown.splitlines() if "leaves out variables" in line)
+        names = note.rpartition(": ")[2].split(", ")
+        assert {"BUILDPUSH_SECRET_OTHER", "PLAIN", "dbPassWord"} <= set(names)
+        assert "planted" not in shown
+    document = json.dumps(project.box.builds("shop"))
+    assert "a ******** b ******** c" in document
+    assert "planted" not in document
+
+
 def test_a_run_publishes_a_build_that_names_the_pushed_files(project, capsys):
     assert project.run("--build-name", "shop", "--build-number", "7") == 0
     [build] = project.box.builds("shop")

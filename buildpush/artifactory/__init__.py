@@ -7,7 +7,7 @@ The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :fu
 from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home, Login
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
-from buildpush.artifactory.environment import allowed_environment
+from buildpush.artifactory.environment import allowed_environment, left_out
 from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push, supposed
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "allowed_environment",
     "check_publish",
     "describe",
+    "left_out",
     "moved_home",
     "publish",
     "publish_push",

@@ -5,20 +5,11 @@ Artifactory shows them to everybody who may read the build, so the list says wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
+from buildpush.forms import holds_token, names_secret
 from buildpush.secrets import redact
-
-_SECRET_PART = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|PRIVATE", re.IGNORECASE)
-# As whole parts only: MONKEY and AUTHOR are no secrets.
-_SECRET_WORDS = frozenset({"KEY", "APIKEY", "AUTH", "PASS", "PSW", "PWD", "PAT", "JWT", "COOKIE", "NETRC"})
-
-
-def names_a_secret(name: str) -> bool:
-    """Return whether a variable called *name* usually holds a secret."""
-    return bool(_SECRET_PART.search(name)) or bool(_SECRET_WORDS & set(name.upper().split("_")))
 
 
 def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
@@ -26,14 +17,24 @@ def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict
 
     A name must fit one of *patterns* (``*`` stands for anything, case counts).
     A name that usually holds a secret is left out, even where a pattern with ``*`` fits; written out in full it is
-    taken, because somebody asked for exactly this one.
+    taken, because somebody asked for exactly this one. A value that has the form of a secret is left out always.
     In every value, known secrets and the user part of URLs are stars.
     """
     wanted = tuple(patterns)
-    return {name: redact(env[name]) for name in sorted(env) if _allowed(name, wanted)}
+    shown = {name: redact(env[name]) for name in sorted(env) if _asked_for(name, wanted)}
+    return {name: value for name, value in shown.items() if not _is_left_out(name, value, wanted)}
 
 
-def _allowed(name: str, patterns: tuple[str, ...]) -> bool:
-    if name in patterns:
-        return True
-    return not names_a_secret(name) and any(fnmatchcase(name, pattern) for pattern in patterns)
+def left_out(env: Mapping[str, str], patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of variables that fit *patterns* and are left out, since they may hold secrets."""
+    wanted = tuple(patterns)
+    shown = allowed_environment(env, wanted)
+    return tuple(name for name in sorted(env) if _asked_for(name, wanted) and name not in shown)
+
+
+def _asked_for(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns) or name in patterns
+
+
+def _is_left_out(name: str, value: str, patterns: tuple[str, ...]) -> bool:
+    return holds_token(value) or (names_secret(name) and name not in patterns)

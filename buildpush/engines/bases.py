@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
-from buildpush.errors import DockerfileError
+from buildpush.errors import BadNameError, DockerfileError
 from buildpush.images import dockerfile
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest
@@ -15,6 +16,8 @@ from buildpush.registry.auth import Credential
 
 # The name of what buildx keeps in a repository for caches; kaniko names each layer by a digest there.
 CACHE_TAG: Final = "buildcache"
+
+_IMAGE: Final = "docker-image://"
 
 Find = Callable[[str], Credential | None]
 
@@ -56,8 +59,23 @@ def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
     return (CacheSpec("registry", (("ref", f"{request.cache_repository}:{CACHE_TAG}"),)),)
 
 
+def _named(request: BuildRequest) -> Iterator[Reference]:
+    """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is no reference."""
+    texts = [place.removeprefix(_IMAGE) for place in request.build_contexts.values() if place.startswith(_IMAGE)]
+    with suppress(DockerfileError):
+        texts.append(dockerfile.read(request.dockerfile).syntax or "")
+    for text in filter(None, texts):
+        with suppress(BadNameError):
+            yield Reference.parse(text)
+
+
 def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
-    """Return the credentials of the hosts that base images and caches come from; errors as for :func:`bases`."""
-    hosts = {name.repository.host for name in pulled(request)} | {cache.host for cache in caches(request)} - {""}
+    """Return the credentials of the hosts that a build pulls from; errors as for :func:`bases`.
+
+    These are the hosts of base images, of contexts that are images, of the Dockerfile's language, and of caches. The
+    engine sees no others: neither our variables nor the logins of other hosts reach it.
+    """
+    images = (*pulled(request), *_named(request))
+    hosts = {name.repository.host for name in images} | {cache.host for cache in caches(request)} - {""}
     found = {host: find(host) for host in sorted(hosts)}
     return {host: credential for host, credential in found.items() if credential}

@@ -1,6 +1,7 @@
 """Where a command runs: on this machine, in a container or, recorded, nowhere."""
 
 from buildpush.places.container import Container, Folder, Limits
+from buildpush.places.environment import for_engines, for_logins
 from buildpush.places.here import Here
 from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
 from buildpush.places.recorded import Call, Recorded
@@ -18,4 +19,6 @@ __all__ = [
     "Ran",
     "Recorded",
     "Show",
+    "for_engines",
+    "for_logins",
 ]

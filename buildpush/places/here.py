@@ -11,14 +11,15 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.locks import temporary
+from buildpush.places.environment import Passes, for_engines
 from buildpush.places.place import FILES, Content, Ran, Show
-from buildpush.secrets import Secret, is_known
+from buildpush.secrets import Secret
 from buildpush.text import LONGEST_LINE, decoded, lines_of, safe
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
@@ -33,16 +34,14 @@ class Here:
     """This machine: every command is a process group of its own, so that nothing it started outlives it.
 
     Args:
-        env: the environment of the commands; variables that are a known secret are left out.
-        trusted: variables that stay, as they are meant for the commands; ``None`` for all of them.
+        env: the environment of the commands.
+        passes: says of each variable, by name and value, whether the commands may know it.
         private: folder under which private files are put; the system's temporary folder if not given.
     """
 
-    def __init__(
-        self, env: Mapping[str, str], *, trusted: Collection[str] | None = (), private: Path | None = None
-    ) -> None:
+    def __init__(self, env: Mapping[str, str], *, passes: Passes = for_engines, private: Path | None = None) -> None:
         self._env = dict(env)
-        self._trusted = env.keys() if trusted is None else trusted
+        self._passes = passes
         self._private = private
 
     def run(
@@ -65,7 +64,7 @@ class Here:
 
     def _open(self) -> dict[str, str]:
         """Return what the commands may know; asked each time, since secrets become known on the way."""
-        return {name: value for name, value in self._env.items() if name in self._trusted or not is_known(value)}
+        return {name: value for name, value in self._env.items() if self._passes(name, value)}
 
 
 @contextlib.contextmanager

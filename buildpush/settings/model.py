@@ -584,7 +584,8 @@ class BuildAndPush(Step):
     )
     env_include: Texts = setting(
         "Variables to record in the build-info, as names or patterns with `*`.",
-        "None without it. Names that look like secrets are left out even if a pattern covers them.",
+        "None without it. Names that look like secrets, and all that `jf` leaves out, are left out even if a pattern "
+        "covers them, and values that look like secrets always; a note tells which.",
         default=(),
         group="Build-info",
         example=("CI", "GIT_*"),

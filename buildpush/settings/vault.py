@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from buildpush.errors import SecretError
-from buildpush.secrets import Secret
+from buildpush.secrets import Secret, remember
 
 LARGEST: Final = 1 << 20
 _PREFIX: Final = "BUILDPUSH_SECRET_"
+# Variables that hold a secret of this program or of jf, whether a setting reads them or not.
+_OF_TOOLS: Final = frozenset(
+    {"PLUGIN_PASSWORD", "PLUGIN_ACCESS_TOKEN", "PLUGIN_ARTIFACTORY_TOKEN", "PLUGIN_API_KEY"}
+    | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
+)
 _NAMED: Final = 5
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
 _EXPRESSION: Final = re.compile(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
@@ -105,6 +111,19 @@ class Vault:
             return read_secret(self.cwd / path, f"file:{path}", whole=True)
         except SecretError as error:
             raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
+
+    def remember(self) -> None:
+        """Hide every secret that there is to know of, also one that this run asks nobody for.
+
+        One that cannot be read is an error where somebody needs it, and not before.
+        """
+        for name, value in self.env.items():
+            is_secret = name.startswith(_PREFIX) or name in _OF_TOOLS
+            if is_secret and not is_reference(value) and not is_expression(value):
+                remember(value)
+        for reference in self.references.values():
+            with suppress(SecretError):
+                self.reference(reference.text, reference.where, reference.folder)
 
     def _followed(self, text: str, folder: Path) -> Secret:
         kind, colon, rest = text.partition(":")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.artifactory import allowed_environment
-from buildpush.artifactory.environment import names_a_secret
+from buildpush.artifactory import allowed_environment, left_out
+from buildpush.forms import names_secret
 from buildpush.secrets import Secret
 
 
@@ -26,14 +28,55 @@ def test_a_name_written_out_is_taken_because_somebody_asked_for_it():
     assert allowed_environment({"PUBLIC_KEY": "ssh-ed25519 AAAA"}, ["PUBLIC_KEY"]) == {"PUBLIC_KEY": "ssh-ed25519 AAAA"}
 
 
-@pytest.mark.parametrize("name", ["MONKEY", "AUTHOR", "KEYBOARD", "CI_COMMIT_AUTHOR", "PATH", "COMPASS"])
+@pytest.mark.parametrize("name", ["PATH", "COMPASS", "HOME", "CI_COMMIT_SHA", "BUILD_PATTERN", "PWD", "OLDPWD"])
 def test_harmless_names_are_not_taken_for_secrets(name):
-    assert not names_a_secret(name)
+    assert not names_secret(name)
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "ACCESSTOKEN", "db_password", "AUTH", "CI_PASS", "MY_SECRET_2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("API_KEY", "ACCESSTOKEN", "db_password", "AUTH", "CI_PASS", "MY_SECRET_2", "AUTHORIZATION", "APIKEYS"),
+        *("SSHKEY", "SIGNKEY", "dbPassWord", "db.password", "MY-TOKEN", "dbPwd", "userPass", "X.PAT", "PASS_WORD"),
+        *("DOCKER_AUTH_CONFIG", "PGPASSWORD", "Psw", "adminPw", "SENTRY_DSN", "HTTPCookie", "myJWT"),
+    ],
+)
 def test_names_of_secrets_are_known(name):
-    assert names_a_secret(name)
+    assert names_secret(name)
+
+
+# Source: jfrog-cli, the default of --env-exclude.
+JF = ("*password*", "*psw*", "*secret*", "*key*", "*token*", "*auth*")
+
+
+@given(
+    st.text(alphabet=st.characters(codec="ascii", exclude_characters="=\0"), max_size=9), st.sampled_from(JF), st.data()
+)
+def test_whatever_jf_leaves_out_is_left_out(around, pattern, data):
+    word = "".join(data.draw(st.sampled_from([mark, mark.upper()])) for mark in pattern.strip("*"))
+    name = f"{around[:4]}{word}{around[4:]}"
+    assert fnmatchcase(name.lower(), pattern)
+    assert allowed_environment({name: "plain"}, ["*"]) == {}
+    assert left_out({name: "plain"}, ["*"]) == (name,)
+
+
+@pytest.mark.parametrize(
+    "value", ["//npm.test/:_authToken=abc", "Bearer abcdefgh", "AccountKey=ab", "ghp_abcdefghijkl"]
+)
+@pytest.mark.parametrize("pattern", ["*", "HARMLESS"])
+def test_a_value_with_the_form_of_a_secret_is_left_out(value, pattern):
+    env = {"HARMLESS": value, "PLAIN": "plain"}
+    assert "HARMLESS" not in allowed_environment(env, [pattern])
+    assert left_out(env, [pattern]) == ("HARMLESS",)
+
+
+def test_only_what_was_asked_for_is_said_to_be_left_out():
+    assert left_out({"CI_TOKEN": "a", "MY_TOKEN": "b", "CI_ID": "7"}, ["CI_*"]) == ("CI_TOKEN",)
+
+
+def test_of_an_address_the_login_is_stars():
+    env = {"MIRROR": "https://user:word@host.test/x"}
+    assert allowed_environment(env, ["*"]) == {"MIRROR": "https://********@host.test/x"}
 
 
 def test_a_known_secret_in_a_harmless_variable_is_stars():

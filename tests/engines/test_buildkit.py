@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from buildpush.engines import buildkit
+from buildpush.engines.bases import base_credentials
+from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest, Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES
@@ -134,3 +136,17 @@ def test_known_failures_get_a_hint(log, where, hint):
     error = buildkit.failure(log, BARE)
     assert error.where == where
     assert (hint in error.hint) if hint else error.hint is None
+
+
+def test_logins_are_found_for_every_host_that_a_build_pulls_from(tmp_path):
+    """What is not handed over is known to nobody: the engine sees neither our variables nor other logins."""
+    (tmp_path / "Dockerfile").write_text("# syntax=words.test/dockerfile:1\nFROM base.test/a\nCOPY --from=more / /\n")
+    request = BuildRequest(
+        tmp_path,
+        tmp_path / "Dockerfile",
+        BARE.references,
+        build_contexts={"more": "docker-image://context.test/b:1", "odd": "docker-image://:::", "here": "/srv"},
+        cache_from=(CacheSpec.parse("cache.test/x:c"),),
+    )
+    asked = base_credentials(request, lambda host: Credential("u", Secret("p4ssword"), host))
+    assert {"words.test", "context.test", "cache.test"} <= asked.keys()

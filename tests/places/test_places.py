@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildpush.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.places import FILES, Call, Here, Ran, Recorded
+from buildpush.places import FILES, Call, Here, Ran, Recorded, for_engines, for_logins
 from buildpush.secrets import Secret
 
 programs = pytest.mark.programs
@@ -223,12 +225,52 @@ def test_a_listener_that_fails_does_not_stop_the_program_and_is_heard_of():
         Here(HERE).run(python("print('x\\n' * 300_000)"), stream=broken, timeout=30)
 
 
+def names_of(ran) -> set[str]:
+    """Return the names of the variables that ``env`` printed."""
+    return {line.partition("=")[0] for line in ran.stdout.splitlines()}
+
+
 @pytest.mark.programs
 def test_a_command_does_not_get_secrets_that_were_not_meant_for_it():
-    env = {"PATH": os.environ["PATH"], "OURS": "planted-in-variable", "THEIRS": "planted-for-build", "PLAIN": "plain"}
-    here, open_to_all = Here(env, trusted={"THEIRS"}), Here(env, trusted=None)
+    env = {
+        "PATH": os.environ["PATH"],
+        "PLAIN": "plain",
+        "HTTPS_PROXY": "http://user:word@proxy.test:3128",
+        "AWS_SECRET_ACCESS_KEY": "planted-of-a-cloud",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "DOCKER_HOST": "tcp://127.0.0.1:1",
+        "KNOWN": "planted-in-variable",
+        "DOCKER_AUTH_CONFIG": '{"auths": {}}',
+        "PLUGIN_PASSWORD": "a",
+        "PLUGIN_REPO": "a",
+        "JF_ACCESS_TOKEN": "a",
+        "JFROG_CLI_HOME_DIR": "a",
+        "BUILDPUSH_SECRET_X": "a",
+        "GITHUB_TOKEN": "a",
+        "dbPassWord": "a",
+        "HARMLESS": "ghp_planted0planted0",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": "Authorization: Basic abcdefg=",
+    }
+    engines, logins = Here(env), Here(env, passes=for_logins)
     Secret("planted-in-variable")  # known later than the place
-    Secret("planted-for-build")
-    names = {line.partition("=")[0] for line in here.run(["env"]).stdout.splitlines()}
-    assert names & env.keys() == {"PATH", "THEIRS", "PLAIN"}
-    assert "OURS=" in open_to_all.run(["env"]).stdout
+    needed = {"PATH", "PLAIN", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "DOCKER_HOST"}
+    assert names_of(engines.run(["env"])) & env.keys() == needed
+    ours = {"DOCKER_AUTH_CONFIG", "PLUGIN_PASSWORD", "PLUGIN_REPO", "JF_ACCESS_TOKEN", "JFROG_CLI_HOME_DIR"}
+    assert names_of(logins.run(["env"])) & env.keys() == env.keys() - ours - {"BUILDPUSH_SECRET_X"}
+
+
+@pytest.mark.programs
+def test_what_a_command_is_given_on_top_it_gets():
+    assert Here({"PATH": os.environ["PATH"]}).run(["printenv", "A_TOKEN"], env={"A_TOKEN": "x"}).stdout == "x\n"
+
+
+@given(
+    st.sampled_from(["PLUGIN_", "JF_", "JFROG_", "BUILDPUSH_SECRET_"]),
+    st.text("ABCZ_", max_size=8),
+    st.text(max_size=8),
+)
+def test_no_command_gets_a_variable_of_ours(prefix, rest, value):
+    assert not for_engines(prefix + rest, value)
+    assert not for_logins(prefix + rest, value)
