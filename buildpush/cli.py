@@ -620,11 +620,17 @@ def _show_build(name: str, number: str, project: str, **server: str | None) -> N
 @command("Run an Artifactory to practise on.")
 def make_sandbox() -> click.Command:
     """Return the command that serves until it is interrupted."""
+    from buildpush.sandbox import NAMED, UPLOADS
+
     options: list[click.Parameter] = [
         click.Option(["--port"], type=click.IntRange(0, 65535), default=8181, show_default=True, help="0: any free."),
         click.Option(["--data"], type=click.Path(path_type=Path), help="Folder to keep everything in; else forgotten."),
         click.Option(
-            ["--uploads"], default="artifactory", show_default=True, help="Whose uploads: docker-registry, crane, ..."
+            ["--uploads"],
+            default=UPLOADS[0],
+            show_default=True,
+            metavar="HABIT",
+            help=f"Whose way with uploads: {', '.join(UPLOADS)}.",
         ),
         click.Option(
             ["--immutable"], multiple=True, metavar="KEY", help="Repository in which tags stay; may be repeated."
@@ -633,7 +639,8 @@ def make_sandbox() -> click.Command:
             ["--fault", "faults"],
             multiple=True,
             metavar="FAULT",
-            help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2'; may be repeated.",
+            help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2', "
+            f"or by a name: {', '.join(NAMED)}; may be repeated.",
         ),
         click.Option(
             ["--referrers/--no-referrers"], default=True, help="List what refers to a manifest, or answer 404."
@@ -644,10 +651,10 @@ def make_sandbox() -> click.Command:
 
 
 def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, **rules: Any) -> None:
-    from buildpush.sandbox import read_fault, read_line, serve
+    from buildpush.sandbox import read_faults, read_line, serve
     from buildpush.state import State
 
-    planned = [read_fault(fault) for fault in faults]
+    planned = [fault for text in faults for fault in read_faults(text)]
     settings = None if line is None else read_line(line)
 
     def announce(box: Sandbox) -> None:

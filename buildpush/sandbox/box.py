@@ -18,7 +18,7 @@ from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
 from buildpush.sandbox.store import Store
-from buildpush.sandbox.written import make_fault
+from buildpush.sandbox.written import make_fault, named_faults
 from buildpush.secrets import Secret
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 USERNAME = "developer"
 REPOSITORY = "docker-local"
 # How they do it is in uploads.py, which needs aiohttp.
-UPLOADS = ("artifactory", "docker-registry", "crane")
+UPLOADS = ("artifactory", "docker-registry", "crane", "ghcr", "ecr", "zot", "serverless")
 DAY_SECONDS = 24 * 3600
 SECONDS_BETWEEN_LOOKS = 0.25
 
@@ -41,7 +41,8 @@ class Sandbox:
         port: 0 takes a free one.
         host: address to listen on; the pages need no login on loopback only.
         clock: gives seconds since 1970.
-        uploads: deal with uploads that broke as this server does: ``artifactory``, ``docker-registry`` or ``crane``.
+        uploads: deal with uploads as this server does: ``artifactory``, ``docker-registry``, ``crane``, ``ghcr``,
+            ``ecr``, ``zot`` or ``serverless``.
         least_piece: bytes that every piece of an upload but the last must have (``OCI-Chunk-Min-Length``).
         immutable: keys of repositories in which a tag that exists cannot be moved; 409 for another digest.
         referrers: list what refers to a manifest; without it, 404 as from registries older than distribution-spec 1.1.
@@ -225,14 +226,21 @@ class Sandbox:
         """Let the next requests fail that have this method (``*``: any) and a path in which *path* is found.
 
         Args:
-            method: such as ``PATCH``; or a fault that is made already, and nothing else.
+            method: such as ``PATCH``; or, and then nothing else, a fault that is made already, or the name of several
+                that belong together, such as ``xray``.
             path: regular expression.
             what: how they fail, and how many: attributes of :class:`buildpush.sandbox.faults.Fault`.
 
         Raises:
             SettingsError: one of them means nothing.
         """
-        self._faults.add(method if isinstance(method, Fault) else make_fault(method, path, **what))
+        if isinstance(method, Fault):
+            self._faults.add(method)
+        elif path or what:
+            self._faults.add(make_fault(method, path, **what))
+        else:
+            for fault in named_faults(method):
+                self._faults.add(fault)
 
     def add_line(self, **settings: Any) -> Line:
         """Return a line that leads here and is closed with the sandbox; *settings* as for :class:`Line`."""

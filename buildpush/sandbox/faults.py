@@ -35,6 +35,8 @@ class Fault:
         overlook: parameter of the query that goes unseen: ``mount`` begins an upload instead.
         elsewhere: ``HOST:PORT`` that the answer's ``Location`` names instead of the sandbox's;
             an upload goes on there without credentials. With *status* 307 the request itself is sent there.
+        store: send a GET of a blob on to a store with an address of its own, as a CDN does: it is good for some
+            minutes, and not together with credentials.
         every: hit only each so-many-th request that matches.
         times: how many requests it still hits; ``None`` for all.
     """
@@ -57,6 +59,7 @@ class Fault:
     sha512: bool = False
     overlook: str | None = None
     elsewhere: str | None = None
+    store: bool = False
     every: int = 1
     times: int | None = 1
     _seen: int = field(default=0, init=False, repr=False)

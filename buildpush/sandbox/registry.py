@@ -182,8 +182,9 @@ class Registry:
         async with self._piece(request) as upload:
             before = upload.incoming.size
             await self._receive(request, upload)
-            upload.short = upload.incoming.size - before < self._rules.least_piece
-            return self._accepted(request, upload, self.uploads.habits.piece_status)
+            upload.take_note(before, self._rules.least_piece)
+            piece = upload.incoming.size - before
+            return self._accepted(request, upload, self.uploads.habits.piece_status, piece)
 
     async def commit(self, request: web.Request) -> web.Response:
         """Take the last piece, if there is one, and end an upload."""
@@ -249,16 +250,17 @@ class Registry:
             self.uploads.end(upload)
         return _created(request, "blobs", str(wanted))
 
-    def _upload_headers(self, request: web.Request, upload: Upload) -> Mapping[str, str]:
+    def _upload_headers(self, request: web.Request, upload: Upload, piece: int | None = None) -> Mapping[str, str]:
         location = _location(request, "blobs/uploads", upload.identifier)
         if self.uploads.habits.relative:
             location = location.removeprefix(wire.origin(request))
         if self.uploads.habits.state:
             location += f"?{STATE}={upload.state}"
-        return {"Location": location, "Range": upload.range, "Docker-Upload-UUID": upload.identifier}
+        told = upload.range(self.uploads.habits.range, piece)
+        return {"Location": location, "Range": told, "Docker-Upload-UUID": upload.identifier}
 
-    def _accepted(self, request: web.Request, upload: Upload, status: int) -> web.Response:
-        return web.Response(status=status, headers=self._upload_headers(request, upload))
+    def _accepted(self, request: web.Request, upload: Upload, status: int, piece: int | None = None) -> web.Response:
+        return web.Response(status=status, headers=self._upload_headers(request, upload, piece))
 
     # Manifests
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import hmac
 import ipaddress
 import logging
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
+from urllib.parse import urlencode
 
 from aiohttp import web
 from yarl import URL
@@ -32,6 +35,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PUBLIC = ("/", "/ui", "/artifactory/api/system/ping")
 PAGES = "/ui/"
+STORE = "/store/"
 # Clients may be slow to read or send their last bytes; stopping does not wait for them longer than this.
 SECONDS_TO_STOP = 0.3
 READ_AHEAD = 1024 * 1024
@@ -63,6 +67,7 @@ class Server:
         self._registry = Registry(store, accounts, rules)
         self._rest = Rest(store, accounts)
         self._pages = Pages(store)
+        self._store_key = secrets.token_bytes(32)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -120,6 +125,7 @@ class Server:
         application.on_response_prepare.append(_add_headers)
         for routes in (self._registry, self._rest, self._pages):
             application.add_routes(routes.routes())
+        application.add_routes([web.get(STORE + "{digest}", self._from_store)])
         return application
 
     # Middlewares, outermost first
@@ -197,9 +203,32 @@ class Server:
         if fault.status is not None:
             headers = {"Location": request.path_qs} if fault.elsewhere else {}
             return web.Response(status=fault.status, headers=headers, body=fault.body)
+        if fault.store and _is_of_blob(request):
+            return web.Response(status=307, headers={"Location": self._store_address(request)})
         if fault.largest is not None and (request.content_length or 0) > fault.largest:
             raise wire.too_large(fault.largest)
         return await self._explain(request, handler)
+
+    # The store behind a CDN
+
+    def _store_address(self, request: web.Request) -> str:
+        """Return where a blob lies in the store: on another name of this machine, so that credentials stay behind."""
+        digest = _last_part(request.path)
+        query = urlencode({SIGNATURE: self._store_signature(digest)})
+        return f"{request.scheme}://{_other_name(request.host)}{STORE}{digest}?{query}"
+
+    def _store_signature(self, digest: str) -> str:
+        return hmac.new(self._store_key, digest.encode(), "sha256").hexdigest()
+
+    async def _from_store(self, request: web.Request) -> web.StreamResponse:
+        """Send a blob to whoever has its address, and no other credentials; as stores of objects do."""
+        digest = request.match_info["digest"]
+        if not hmac.compare_digest(request.query.get(SIGNATURE, ""), self._store_signature(digest)):
+            return web.Response(status=403, text="SignatureDoesNotMatch")
+        if "Authorization" in request.headers and _other_name(request.host) != request.host:
+            return web.Response(status=400, text="Only one auth mechanism allowed")
+        path = self._store.content.path(digest.partition(":")[2])
+        return web.FileResponse(path) if path.exists() else web.Response(status=404, text="NoSuchKey")
 
     async def _falsify(self, request: web.Request, answer: web.StreamResponse, fault: Fault) -> None:
         headers = answer.headers
@@ -223,6 +252,8 @@ class Server:
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let known callers in; without credentials only to what is public, and to pages on this machine."""
+        if request.path.startswith(STORE):
+            return await handler(request)
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
         if who is None and SIGNATURE in request.query:
             who = self._registry.uploads.signed(_last_part(request.path), request.query[SIGNATURE])
@@ -231,6 +262,17 @@ class Server:
             message = "authentication required" if _is_registry(request) else "Authentication is required"
             raise RefusedError(401, "UNAUTHORIZED", message)
         return await handler(request)
+
+
+def _is_of_blob(request: web.Request) -> bool:
+    return request.method == "GET" and "/blobs/sha256:" in request.path
+
+
+def _other_name(host: str) -> str:
+    """Return another name of this machine, if *host* is one; with its port."""
+    name, _, port = host.rpartition(":")
+    other = {"127.0.0.1": "localhost", "[::1]": "localhost", "localhost": "127.0.0.1"}.get(name)
+    return f"{other}:{port}" if other else host
 
 
 def _last_part(path: str) -> str:

@@ -7,6 +7,7 @@ import re
 import secrets
 import uuid
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import web
 
@@ -33,6 +34,10 @@ class Habits:
             so a piece that broke in the middle is the end of its upload.
         relative: its ``Location`` has no host.
         piece_status: answers a piece with this.
+        largest_piece: answers 416 to a piece with Content-Range that has more bytes; without it anything is taken.
+        one_piece: answers 416 to every piece but the first.
+        range: what ``Range`` is about: ``all`` that arrived, the ``first`` piece for ever, the last ``piece`` alone
+            (in the answers to pieces).
     """
 
     tells_offset: bool = True
@@ -41,6 +46,9 @@ class Habits:
     state: bool = False
     relative: bool = False
     piece_status: int = 202
+    largest_piece: int | None = None
+    one_piece: bool = False
+    range: Literal["all", "first", "piece"] = "all"
 
 
 HABITS = {
@@ -49,6 +57,14 @@ HABITS = {
     "docker-registry": Habits(checks_range=False, state=True),
     # Source: go-containerregistry, pkg/registry/blobs.go.
     "crane": Habits(tells_offset=False, one_stream=True, relative=True, piece_status=204),
+    # As users report them, not as we have seen them.  Source: ocx-sh/ocx#237.
+    "ghcr": Habits(largest_piece=4 * 1024 * 1024),
+    # Source: aws/containers-roadmap#2831, crashappsec/chalk#682.
+    "ecr": Habits(range="first"),
+    # Source: regclient#961.
+    "zot": Habits(range="piece"),
+    # Source: cloudflare/serverless-registry#20.
+    "serverless": Habits(one_piece=True),
 }
 
 
@@ -61,6 +77,7 @@ class Upload:
         begun_by: who began it; ``None`` for one that outlived a restart.
         writing: the connection that brings a piece just now.
         short: a piece was shorter than the server wants; only the last may be.
+        first: bytes of its first piece.
     """
 
     identifier: str
@@ -71,11 +88,23 @@ class Upload:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: asyncio.BaseTransport | None = None
     short: bool = False
+    first: int = 0
 
-    @property
-    def range(self) -> str:
-        """What arrived so far, as the registry writes it; nothing and one byte look the same there."""
-        return f"0-{max(self.incoming.size - 1, 0)}"
+    def take_note(self, before: int, least: int) -> None:
+        """Take note of a piece that arrived when *before* bytes had, where *least* are wanted of it."""
+        self.first = self.first or self.incoming.size
+        self.short = self.incoming.size - before < least
+
+    def range(self, about: str, piece: int | None = None) -> str:
+        """Return what arrived so far as the registry writes it; nothing and one byte look the same there.
+
+        Args:
+            about: see :attr:`Habits.range`.
+            piece: bytes of the piece that is answered, if it is one.
+        """
+        size = self.first if about == "first" else self.incoming.size
+        size = piece if about == "piece" and piece is not None else size
+        return f"0-{max(size - 1, 0)}"
 
     @property
     def state(self) -> str:
@@ -182,15 +211,20 @@ class Uploads:
             length: its ``Content-Length``, where it has one.
 
         Raises:
-            RefusedError: 416, it begins somewhere else; 400, the header cannot be read or contradicts the length,
+            RefusedError: 416, it begins somewhere else, or is more than is taken;
+                400, the header cannot be read or contradicts the length,
                 or it follows a piece that was too short, or it should have the header.
         """
         if upload.short and length != 0:
             raise RefusedError(400, "SIZE_INVALID", "the piece before this one was too short")
+        if self.habits.one_piece and upload.incoming.size and length != 0:
+            raise RefusedError(416, "RANGE_INVALID", "there is a piece already")
         if content_range is None:
             if self.habits.one_stream and upload.incoming.size and length != 0:
                 raise RefusedError(400, "BLOB_UPLOAD_INVALID", "Stream uploads after first write are not allowed")
             return
+        if length is not None and length > (self.habits.largest_piece or length):
+            raise RefusedError(416, "RANGE_INVALID", f"a piece has at most {self.habits.largest_piece} bytes")
         if self.habits.checks_range:
             _check_range(upload.incoming.size, content_range, length)
 

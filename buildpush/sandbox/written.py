@@ -14,6 +14,27 @@ from buildpush.sandbox.line import Line
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SIZE = re.compile(rf"(?P<number>-?\d+(?:\.\d+)?)(?P<unit>{'|'.join(_UNITS)})B?\Z", re.IGNORECASE)
+# What belongs together, in words and as it is written.
+NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "xray": (
+        "what was pushed may not be read: 403, as while Xray scans it",
+        tuple(
+            f"{method} /manifests/ status=403 times=all body="
+            + shlex.quote('{"errors":[{"code":"DENIED","message":"","detail":"Xray has blocked the download"}]}')
+            for method in ("GET", "HEAD")
+        ),
+    ),
+    "deploy-only": (
+        "a robot that may push and read nothing: 403 to each look at blobs, manifests and tags",
+        tuple(
+            f"{method} '/(blobs/sha|manifests/|referrers/|tags/)' status=403 times=all" for method in ("GET", "HEAD")
+        ),
+    ),
+    "cdn": (
+        "blobs come from a store with an address of its own, and each ninth answer is one of 520",
+        ("GET /blobs/sha store times=all", "* '/v2/.+/' status=520 every=9 times=all"),
+    ),
+}
 _FAULT = "METHOD PATH NAME=VALUE ..., such as 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2'"
 
 
@@ -34,6 +55,27 @@ def read_fault(text: str) -> Fault:
     names = {one.name: hints[one.name] for one in fields(Fault) if one.init}
     settings = _settings(plain, {name: names[name] for name in names if name not in {"method", "path", "headers"}})
     return make_fault(method, path, headers=headers, **settings)
+
+
+def named_faults(name: str) -> list[Fault]:
+    """Return the faults that belong together under a name, made anew.
+
+    Raises:
+        SettingsError: there is no such name.
+    """
+    if name not in NAMED:
+        message = f"no faults belong together as {name!r}"
+        raise SettingsError(message, hint=f"there are: {', '.join(NAMED)}; or write {_FAULT}")
+    return [read_fault(text) for text in NAMED[name][1]]
+
+
+def read_faults(text: str) -> list[Fault]:
+    """Return the faults that *text* describes: by their name, or one as for :func:`read_fault`.
+
+    Raises:
+        SettingsError: it cannot be read so.
+    """
+    return named_faults(text.strip()) if len(text.split()) == 1 else [read_fault(text)]
 
 
 def make_fault(method: str, path: str, **what: Any) -> Fault:

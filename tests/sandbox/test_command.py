@@ -8,6 +8,7 @@ import pytest
 import urllib3
 
 from buildpush.cli import run_command
+from buildpush.sandbox import NAMED, UPLOADS
 
 
 @contextmanager
@@ -45,11 +46,29 @@ def test_faults_and_a_line_are_set_in_the_shell():
         assert status(by_line, rows) == 200
 
 
+@pytest.mark.programs
+def test_faults_and_habits_are_chosen_by_name():
+    with serving("--fault", "xray", "--uploads", "ecr") as rows:
+        host = rows["registry"].partition("/")[0]
+        headers = urllib3.make_headers(basic_auth=f"{rows['user']}:{rows['password']}")
+        with urllib3.PoolManager(retries=False) as pool:
+            answer = pool.request("GET", f"http://{host}/v2/docker-local/app/manifests/1", headers=headers)
+        assert (answer.status, answer.json()["errors"][0]["detail"]) == (403, "Xray has blocked the download")
+
+
+def test_the_help_names_every_habit_and_every_fault_that_has_a_name(capsys):
+    assert run_command(["sandbox", "--help"]) == 0
+    said = "".join(capsys.readouterr().out.split())  # its lines end at dashes, too
+    assert ",".join(UPLOADS) in said
+    assert ",".join(NAMED) in said
+
+
 @pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--fault", "PATCH x colour=3"], "no 'colour'"),
+        (["--fault", "x-ray"], "there are: xray"),
         (["--line", "reset=5"], "no 'reset'"),
         (["--line", "reset-after=0"], "at least 1"),
         (["--uploads", "harbor"], "'harbor'"),

@@ -5,6 +5,7 @@ import time
 import pytest
 import urllib3
 
+from buildpush.errors import SettingsError
 from buildpush.sandbox import Sandbox
 from buildpush.sandbox.faults import Fault, Faults
 
@@ -246,6 +247,49 @@ def test_a_refusal_can_be_lost_too(client, box):
     box.add_fault("GET", "/blobs/", lose_answer=True)
     with pytest.raises(urllib3.exceptions.ProtocolError):
         client.send("GET", f"/v2/{APP}/blobs/{client.digest_of(b'nowhere')}")
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(("name", "blob", "manifest"), [("xray", 200, 403), ("deploy-only", 403, 403)])
+def test_what_was_pushed_can_be_hidden(client, box, name, blob, manifest):
+    box.add_fault(name)
+    digest = client.push("docker-local/app", "1", b"layer")  # which is not hindered
+
+    for method in ("GET", "HEAD"):
+        assert client.send(method, "/v2/docker-local/app/manifests/1").status == manifest
+        assert client.send(method, f"/v2/docker-local/app/blobs/{client.digest_of(b'layer')}").status == blob
+    assert box.digest("docker-local/app", "1") == digest
+
+
+@pytest.mark.sandbox
+def test_blobs_can_come_from_a_store_that_takes_no_credentials(client, box):
+    box.add_fault("cdn")
+    said = client.push_blob("docker-local/app", b"layer")
+    answer = client.send("GET", f"/v2/docker-local/app/blobs/{said['digest']}")
+    there = answer.headers["Location"]
+
+    assert answer.status == 307
+    assert there.partition("/store/")[0] == box.url.replace("127.0.0.1", "localhost")
+    assert client.send("GET", there, authorization=None).data == b"layer"
+    assert client.send("GET", there).status == 400
+    assert client.send("GET", there[:-1], authorization=None).status == 403
+    assert client.send("GET", there.replace(said["digest"], client.digest_of(b"x")), authorization=None).status == 403
+    signature = there.rpartition("=")[2]
+    assert signature not in str(box.requests)
+
+
+@pytest.mark.sandbox
+def test_a_cdn_answers_520_now_and_then(client, box):
+    box.add_fault("cdn")
+    said = [client.send("HEAD", "/v2/docker-local/app/manifests/none").status for _ in range(18)]
+    assert [at for at, status in enumerate(said, 1) if status == 520] == [9, 18]
+
+
+@pytest.mark.sandbox
+def test_faults_of_no_such_name_are_an_error_that_names_those_there_are(box):
+    with pytest.raises(SettingsError, match="'x-ray'") as caught:
+        box.add_fault("x-ray")
+    assert "xray, deploy-only, cdn" in caught.value.hint
 
 
 def test_the_fault_that_was_planned_first_hits_first():

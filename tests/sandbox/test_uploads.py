@@ -119,6 +119,47 @@ def test_crane_takes_a_stream_only_as_the_first_piece(like):
     assert (answer.status, error_code(answer)) == (400, "BLOB_UPLOAD_INVALID")
 
 
+def send(client, location, first, piece, *, ranged=True):
+    headers = {"Content-Range": f"{first}-{first + len(piece) - 1}"} if ranged else {}
+    return client.send("PATCH", location, body=piece, headers=headers)
+
+
+def test_ghcr_takes_no_piece_of_more_than_4_mib_but_all_in_one(like):
+    client = like("ghcr")
+    large = bytes(4 * 1024 * 1024 + 1)
+    location = begin(client)
+    assert send(client, location, 0, large).status == 416
+    assert send(client, location, 0, large[1:]).status == 202
+    assert send(client, begin(client), 0, large, ranged=False).status == 202
+
+
+def test_ecr_says_for_ever_that_it_has_the_first_piece(like):
+    client = like("ecr")
+    location = begin(client)
+    said = [send(client, location, first, DATA[first : first + 1000]).headers["Range"] for first in (0, 1000, 2000)]
+    assert said == ["0-999"] * 3
+    assert client.send("GET", location).headers["Range"] == "0-999"
+    assert commit(client, location, DATA[:3000]).status == 201
+
+
+def test_zot_tells_of_the_last_piece_alone_until_it_is_asked(like):
+    client = like("zot")
+    location = begin(client)
+    sizes = ((0, 1000), (1000, 500), (1500, 700))
+    said = [send(client, location, first, DATA[first : first + size]).headers["Range"] for first, size in sizes]
+    assert said == ["0-999", "0-499", "0-699"]
+    assert client.send("GET", location).headers["Range"] == "0-2199"
+    assert commit(client, location, DATA[:2200]).status == 201
+
+
+def test_a_serverless_registry_takes_one_piece(like):
+    client = like("serverless")
+    location = begin(client)
+    assert send(client, location, 0, DATA[:1000]).status == 202
+    assert send(client, location, 1000, DATA[1000:2000]).status == 416
+    assert commit(client, location, DATA[:1000]).status == 201
+
+
 def test_only_the_last_piece_may_be_short_where_pieces_have_a_least_size(like):
     client = like(least_piece=1000)
     answer = client.send("POST", f"/v2/{APP}/blobs/uploads/")
