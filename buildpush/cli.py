@@ -713,7 +713,7 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     parameters = dict(_pair(text, "--parameter") for text in parameter)
     try:
         with _shown(Session.default()) as session:
-            session.state.sweep()
+            session.state.sweep(session.sink)
             executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note("the notebook is stopped with all that it started, and nothing was written")
@@ -760,7 +760,10 @@ def _clean(*, everything: bool) -> None:
     from buildpush.state import State
 
     state = State.default()
-    removed = state.sweep()
+    notes: list[str] = []
+    removed = state.sweep(lambda event: notes.append(getattr(event, "text", "")))
+    for note in notes:
+        _say("note", note)
     for path in removed:
         click.echo(f"removed {path}")
     if not removed and not everything:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from buildpush import mounts
 
 try:
     import fcntl
@@ -49,12 +52,14 @@ def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = 
         what: more of its name.
         tidy: whether it is an error if something in it cannot be removed.
     """
-    prefix = f"buildpush-{os.getpid()}-{what}"
-    with (
-        tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=not tidy) as name,
-        locked(Path(name), shared=True),
-    ):
-        yield Path(name)
+    folder = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
+    try:
+        with locked(folder, shared=True):
+            yield folder
+    finally:
+        if not mounts.remove(folder) and tidy:
+            message = "cannot be removed"
+            raise OSError(errno.EBUSY, message, str(folder))
 
 
 def _is_there(descriptor: int, path: Path) -> bool:

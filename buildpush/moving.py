@@ -317,7 +317,7 @@ def _reached(
 ) -> Iterator[Reach]:
     """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
     limit = wishes.limit()
-    session.state.sweep()
+    session.state.sweep(story)
     _note_variables(session, story)
     connectors = _connectors(session, wishes)
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))

@@ -62,7 +62,7 @@ def run_all(
         BuildPushError: its ``results`` hold what was achieved until then.
     """
     results = [] if achieved is None else achieved
-    session.state.sweep()
+    session.state.sweep(session.sink)
     around = surroundings(session, notes=loaded.notes)
     _announce(loaded, session, strict=strict)
     with _told(results):
@@ -293,7 +293,7 @@ def build_all(
     """
     sink = _sink(output, loaded) if output else None
     _refuse_push(loaded)
-    session.state.sweep()
+    session.state.sweep(session.sink)
     around = surroundings(session, dry=True, notes=loaded.notes)
     _announce(loaded, session, strict=False)
     results = [] if achieved is None else achieved

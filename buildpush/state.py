@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from buildpush import mounts
 from buildpush.errors import SettingsError
+from buildpush.events import Note, Sink, ignore
 from buildpush.locks import hold, locked
 from buildpush.secrets import redacted
 
@@ -84,10 +86,14 @@ class State:
         path.touch(mode=0o600)
         return path
 
-    def sweep(self) -> list[Path]:
-        """Remove the temporary folders of processes that are gone, and return them."""
+    def sweep(self, sink: Sink = ignore) -> list[Path]:
+        """Remove the temporary folders of processes that are gone, and return them.
+
+        Args:
+            sink: gets a note for each that cannot be removed as a whole.
+        """
         left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
-        return [path for path in left if _swept(path)]
+        return [path for path in left if _swept(path, sink)]
 
     def clear(self) -> None:
         """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
@@ -162,12 +168,15 @@ def _left_behind(path: Path) -> bool:
     return match is not None and ours and not alive(int(match[1]))
 
 
-def _swept(path: Path) -> bool:
+def _swept(path: Path, sink: Sink) -> bool:
     """Remove *path*, unless a process holds it that we do not see: one in another container."""
     with suppress(OSError), locked(path, wait=False) as free:
-        if free:
-            shutil.rmtree(path, ignore_errors=True)
-        return free
+        if not free:
+            return False
+        if mounts.remove(path):
+            return True
+        why = "something is mounted in it" if mounts.below(path) else "some of its files belong to other users"
+        sink(Note(f"a run that was killed left {path}, which cannot be removed: {why}; as root: buildpush clean"))
     return False
 
 

@@ -44,6 +44,7 @@ FLOORS = {
     "errors": 3,
     "locks": 3,
     "text": 2,
+    "mounts": 2,
     "secrets": 1,
     "controls": 0,
     "forms": 0,
@@ -53,7 +54,7 @@ FLOORS = {
 # The sandbox stands beside the house: it never imports the client side, and only these start it.
 BESIDE = {
     "sandbox": {
-        "may import": {"errors", "secrets", "text", "events", "images", "locks"},
+        "may import": {"errors", "secrets", "text", "events", "images", "locks", "mounts"},
         "started by": {"cli", "notebooks"},
     }
 }

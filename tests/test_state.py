@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,77 @@ def test_a_temporary_folder_is_held_as_long_as_it_is_used(state):
         assert state.sweep() == []
         gone.rename(folder)
     assert not folder.exists()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+@contextmanager
+def mounted(source, target):
+    """Let *target* show *source*, and take away whatever is left of it."""
+    target.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(target)], check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.programs
+@needs_root
+@pytest.mark.parametrize("name", ["a", "a b", "a\\b", "ä"])
+def test_the_sweep_takes_mounts_away_and_deletes_nothing_through_them(state, tmp_path, name):
+    ours, theirs = state.scratch / "buildpush-999999999-abc", tmp_path / "theirs"
+    ours.mkdir()
+    (theirs / "inner").mkdir(parents=True)
+    (theirs / "kept").write_text("")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept").write_text("")
+    with mounted(theirs, ours / name), mounted(theirs, ours / "twice"):
+        subprocess.run(["mount", "--bind", str(other), str(ours / name / "inner")], check=True)
+        assert state.sweep() == [ours]
+    assert not ours.exists()
+    assert sorted(path.name for path in theirs.iterdir()) == ["inner", "kept"]
+    assert (other / "kept").exists()
+
+
+@pytest.mark.programs
+@needs_root
+def test_what_cannot_be_unmounted_is_left_alone_with_a_note(state, tmp_path, monkeypatch):
+    ours, theirs = state.scratch / "buildpush-999999999-abc", tmp_path / "theirs"
+    ours.mkdir()
+    theirs.mkdir()
+    (theirs / "kept").write_text("")
+    (ours / "a").write_text("")
+    monkeypatch.setattr("buildpush.mounts.unmount", lambda _folder: None)
+    told = []
+    with mounted(theirs, ours / "m"):
+        assert state.sweep(told.append) == []
+    assert (theirs / "kept").exists()
+    [note] = told
+    assert str(ours) in note.text
+    assert "something is mounted in it" in note.text
+
+
+@pytest.mark.programs
+@needs_root
+def test_a_temporary_folder_is_never_deleted_through_a_mount(state, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").write_text("")
+    with temporary(state.scratch) as folder, mounted(theirs, folder / "m"):
+        subprocess.run(["mount", "--bind", str(theirs), str(folder / "m")], check=True)
+    assert not folder.exists()
+    assert (theirs / "kept").exists()
+
+
+def test_a_temporary_folder_that_stays_is_an_error_unless_it_may(state, monkeypatch):
+    monkeypatch.setattr("buildpush.mounts.remove", lambda _folder: False)
+    with temporary(state.scratch, tidy=False):
+        pass
+    with pytest.raises(OSError, match="cannot be removed"), temporary(state.scratch):
+        pass
 
 
 def test_a_record_is_private_and_holds_no_secret(state):

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from buildpush import mounts
 from buildpush.engines import OUT, buildkit, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
@@ -184,8 +185,7 @@ class _Build:
         storage, run = self._storage
         if _is_root():
             self._around.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
-            for mount in _mounts_below(self._folder):  # where the disk is full, buildah cannot note that it let go
-                self._around.place.run(["umount", "--lazy", mount])
+            mounts.unmount(self._folder)  # where the disk is full, buildah cannot note that it let go
         else:
             self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
 
@@ -215,25 +215,17 @@ class _Build:
             raise buildkit.failure(ran.stdout + ran.stderr, self._request, full=_FULL)
 
     def _variables(self) -> dict[str, str]:
-        """Return what makes buildah look past a Docker configuration that is not there, which Docker does not mind."""
+        """Return where buildah's own temporary folders go, so that nothing of a killed one stays elsewhere.
+
+        And what makes it look past a Docker configuration that is not there, which Docker does not mind.
+        """
         folder = self._around.env.get("DOCKER_CONFIG")
-        return {"DOCKER_CONFIG": ""} if folder and not Path(folder, "config.json").exists() else {}
+        missing = {"DOCKER_CONFIG": ""} if folder and not Path(folder, "config.json").exists() else {}
+        return {"TMPDIR": str(self._folder), **missing}
 
     def _show(self, line: str) -> None:
         if line.strip():
             self._around.sink(Log(line))
-
-
-def _mounts_below(folder: Path) -> list[str]:
-    """Return the mount points below *folder*, the innermost first.
-
-    Source: proc(5), the fifth field of mountinfo.
-    """
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return []
-    return sorted((field for line in lines if (field := line.split()[4]).startswith(f"{folder}/")), reverse=True)
 
 
 def _without_container(config: bytes) -> bytes:

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +28,8 @@ KEPT_OF_ERRORS = 1024 * 1024  # shown to people
 MOST_HEARD = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
+_SHELL = "/bin/sh"
+_END_OF_US = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
 
 
 class Here:
@@ -94,24 +96,61 @@ def _started(
     if cwd is not None and not cwd.is_dir():
         message = f"cannot run {argv[0]} in {cwd}: it is not a folder"
         raise SourceError(message)
+    with _watch() as watch:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                [argv[0], *argv[1:]],
+                executable=program,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            message = f"{argv[0]} cannot be run: {error.strerror}"
+            raise EngineMissingError(message) from error
+        try:
+            watch(process.pid)
+            yield process
+        finally:
+            _end(process)
+
+
+@contextlib.contextmanager
+def _watch() -> Iterator[Callable[[int], object]]:
+    """Give a function that has a process group ended when we are gone, however that happens: after ``kill -9``, too.
+
+    A shell waits for the end of a pipe that only we hold open. Nothing that the system offers does as much: its signal
+    at the death of a parent comes when a thread ends, and does not reach what the program starts. The shell is there
+    before the program, and is told its group as soon as there is one.
+    """
     try:
-        process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
-            [argv[0], *argv[1:]],
-            executable=program,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        shell = subprocess.Popen(  # noqa: S603 - our own words
+            [_SHELL, "-c", _END_OF_US],
+            env={},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError as error:
-        message = f"{argv[0]} cannot be run: {error.strerror}"
-        raise EngineMissingError(message) from error
+    except OSError:  # an image without a shell: then it is as it is
+        yield lambda _group: None
+        return
+    pipe = cast("IO[bytes]", shell.stdin)
+
+    def watch(group: int) -> None:
+        with contextlib.suppress(OSError):  # somebody has ended the shell
+            os.write(pipe.fileno(), b"%d\n" % group)
+
     try:
-        yield process
+        yield watch
     finally:
-        _end(process)
+        shell.kill()
+        pipe.close()
+        shell.wait()
 
 
 def _program(name: str, env: Mapping[str, str]) -> str:

@@ -8,11 +8,14 @@ import pwd
 import re
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from buildpush import mounts
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
 from buildpush.errors import BuildError, EngineMissingError
@@ -27,6 +30,7 @@ from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
 from buildpush.secrets import Secret
+from buildpush.state import State
 
 
 def failing_build(call):
@@ -104,7 +108,7 @@ def test_a_docker_configuration_that_is_not_there_is_looked_past(folder):
         with pytest.raises(BuildError), engine.build(folder.request()):
             pass
     first, second = [call.env for call in place.calls if "build" in call.argv]
-    assert (first, second) == ({"DOCKER_CONFIG": ""}, {})
+    assert (first.get("DOCKER_CONFIG"), second.get("DOCKER_CONFIG")) == ("", None)
 
 
 def test_names_mean_what_docker_means(built):
@@ -329,3 +333,52 @@ def ordinary():
     subprocess.run(["useradd", "--create-home", user], check=True, capture_output=True)
     yield pwd.getpwnam(user)
     subprocess.run(["userdel", "--remove", user], check=True, capture_output=True)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import buildpush
+buildpush.build(cwd=sys.argv[1], engine="buildah", sink=lambda event: print(event, file=sys.stderr, flush=True))
+"""
+
+
+@pytest.mark.engines
+def test_a_build_as_root_that_is_killed_leaves_no_process_and_the_next_run_no_mount(need, folder, busybox, tmp_path):
+    need("buildah")
+    if os.geteuid() != 0:
+        pytest.skip("mounts that stay are root's")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    nap = f"600.{os.getpid()}"  # which nobody else has
+    folder.write("busybox", busybox.read_bytes())
+    folder.dockerfile(f'FROM scratch\nCOPY --chmod=755 busybox /busybox\nRUN ["/busybox", "sleep", "{nap}"]\n')
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(folder.root)], env=env) as us:
+        wait_until(lambda: napping(nap) and us.poll() is None)
+        us.kill()
+    wait_until(lambda: not napping(nap))
+
+    state = State(tmp_path / "state", scratch)
+    assert [path for path in scratch.iterdir() if mounts.below(path)]
+    assert state.sweep()
+    assert list(scratch.iterdir()) == []
+    assert mounts.below(scratch) == []
+
+
+def napping(nap: str) -> list[int]:
+    """Return the processes that sleep so long, by their arguments."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"sleep\0{nap}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def wait_until(true) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never became true")

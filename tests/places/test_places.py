@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -161,6 +163,47 @@ def test_a_time_out_ends_the_program_and_what_it_started(tmp_path):
 
     assert time.monotonic() - began < 5
     assert _is_gone(int(note.read_text()))
+
+
+ALONE = """
+import os, sys
+from buildpush.places import Here
+Here(dict(os.environ)).run(["sh", "-c", "sleep 600 & sleep 1; echo $$ $! > child.new; mv child.new child; wait"])
+"""
+
+
+@programs
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_however_we_end_nothing_that_we_started_outlives_us(tmp_path, number):
+    with subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path) as us:
+        note = tmp_path / "child"
+        while not note.exists():
+            assert us.poll() is None
+            time.sleep(0.01)
+        us.send_signal(number)
+    for process in note.read_text().split():
+        assert _is_gone(int(process))
+
+
+@programs
+def test_where_there_is_no_shell_programs_run_all_the_same(monkeypatch):
+    monkeypatch.setattr("buildpush.places.here._SHELL", "/there/is/none")
+    assert Here(HERE).run(["echo", "x"]).stdout == "x\n"
+
+
+@programs
+def test_who_watches_a_program_ends_with_it(monkeypatch):
+    shells = []
+    popen = subprocess.Popen
+
+    def kept(words, **named):
+        process = popen(words, **named)
+        shells.extend([process] if "-c" in words else [])
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", kept)
+    Here(HERE).run(["true"])
+    assert [shell.returncode for shell in shells] == [-signal.SIGKILL]
 
 
 @programs
