@@ -12,18 +12,20 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from buildpush.errors import ContextError, EngineMissingError, SettingsError
+from buildpush.forms import may_be_token
 from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.tar import plain, unreadable
 from buildpush.locks import temporary
-from buildpush.places import Place
+from buildpush.places import FILES, Content, Place
+from buildpush.secrets import remember
 
 STDIN: Final = "-"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -109,15 +111,16 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
     reference, _, inner = fragment.partition(":")
     _check(url, reference, inner)
     folder, history = root / "context", root / "history"
-    git = ["git", f"--git-dir={history}", f"--work-tree={folder}"]
+    login = _login(url)
+    git = ["git", *login.words, f"--git-dir={history}", f"--work-tree={folder}"]
     for words in (
         ["init", "--quiet"],
-        ["remote", "add", "origin", url],
+        ["remote", "add", "origin", login.url],
         ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", reference or "HEAD"],
         ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
         ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
     ):
-        _run(place, [*git, *words], folder, url)
+        _run(place, [*git, *words], folder, login)
     for left in folder.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     found = (folder / inner.strip("/")).resolve()
@@ -125,6 +128,50 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
         message = f"{inner} is no folder of {told(url)}"
         raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
     return Fetched(found, history)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """How git knows who we are at a host: by private files, since everybody may read what it is called with.
+
+    Attributes:
+        url: without the user.
+        words: behind ``git``.
+        files: private ones, which *words* name.
+    """
+
+    url: str
+    words: tuple[str, ...] = ()
+    files: Mapping[str, Content] = field(default_factory=dict, repr=False)
+
+
+def _login(url: str) -> _Login:
+    """Return who we are for the repository at *url*: the user in it, which may be a token that needs no password.
+
+    The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
+
+    Raises:
+        SettingsError: the user has characters that no name has.
+    """
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in {"http", "https"} or "@" not in parts.netloc:
+        return _Login(url)
+    written, _, host = parts.netloc.rpartition("@")
+    user = unquote(written)
+    if not user.isprintable():
+        message = f"the user in the address {told(url)} has characters that no name has"
+        raise SettingsError(message, hint="write it without control characters", setting="context")
+    if may_be_token(user):
+        remember(user)
+        remember(written)
+    root = f"{parts.scheme}://{host}"
+    name = user.replace("\\", "\\\\").replace('"', '\\"')
+    files = {
+        "gitconfig": f'[credential "{root}"]\n\tusername = "{name}"\n',
+        "logins": f"{parts.scheme}://{written}:@{host}\n",
+    }
+    words = ("-c", f"include.path={FILES}/gitconfig", "-c", f"credential.helper=store --file='{FILES}/logins'")
+    return _Login(urlunsplit(parts._replace(netloc=host)), words, files)
 
 
 def _check_legible(url: str) -> None:
@@ -139,14 +186,19 @@ def _check(url: str, reference: str, inner: str) -> None:
         message = "the address of the context holds a password"
         hint = "leave it out: git asks its credential helper, or use SSH"
         raise SettingsError(message, hint=hint, setting="context")
+    if urlsplit(url).query:
+        message = f"the address {told(url)} has a query, which git would show to everybody on this machine"
+        hint = "leave it out: a branch stands behind #, and a token before the host, as https://TOKEN@HOST/..."
+        raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
         message = f"{told(url)}#{reference} is no address of a repository"
         raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
 
 
-def _run(place: Place, words: list[str], cwd: Path, url: str) -> None:
+def _run(place: Place, words: list[str], cwd: Path, login: _Login) -> None:
+    url = login.url
     try:
-        ran = place.run(words, cwd=cwd, env=_QUIET)
+        ran = place.run(words, cwd=cwd, files=login.files, env=_QUIET)
     except EngineMissingError as error:
         message = f"the context {told(url)} needs git, which is not here"
         raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error

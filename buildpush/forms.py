@@ -113,12 +113,17 @@ def _cleaned(address: str) -> str:
     return f"{base}#{fragment}" if kept else base
 
 
+def may_be_token(user: str) -> bool:
+    """Return whether the user name of an address may be a token that stands in its place."""
+    return _ACCOUNT.match(f"{user}@") is None or looks_secret(user)
+
+
 def _account(match: re.Match[str]) -> str:
     """Return the account that stands before a host of SSH's, with its ``@``; else nothing."""
     before = match.string[max(0, match.start() - len("git+ssh://")) : match.start()]
     user = f"{match[0].removesuffix('@').partition(':')[0]}@"
     over_ssh = match.re is _SCP or _OVER_SSH.search(before) is not None
-    return user if over_ssh and _ACCOUNT.match(user) and not looks_secret(user) else ""
+    return user if over_ssh and not may_be_token(user[:-1]) else ""
 
 
 def looks_secret(text: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import os
 import re
 import socket
 import subprocess
@@ -10,9 +12,13 @@ import sys
 import tarfile
 import threading
 import time
+from contextlib import suppress
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import unquote
 
 import pytest
 
@@ -300,6 +306,101 @@ def test_an_address_with_a_password_is_refused(place):
     with pytest.raises(SettingsError, match="holds a password") as caught:
         files("https://me:planted-password@example.com/repo.git")
     assert "planted" not in str(caught.value)
+
+
+TOKEN = "Planted-Token%2Fof_git"
+
+
+class Smart(BaseHTTPRequestHandler):
+    """git's own server over HTTP, for who knows the token; it looks what others could see meanwhile."""
+
+    wanted = base64.b64encode(f"{unquote(TOKEN)}:".encode()).decode()
+    root: ClassVar[str]
+    seen: ClassVar[list[str]]
+    served: ClassVar[list[str]]
+
+    def do_GET(self):
+        processes = [one for one in Path("/proc").iterdir() if one.name.isdecimal()]
+        for process, name in product(processes, ("cmdline", "environ")):
+            with suppress(OSError):  # it has ended by now
+                text = (process / name).read_bytes().decode(errors="replace")
+                self.seen += [text] if TOKEN in text or unquote(TOKEN) in text or self.wanted in text else []
+        if self.headers["Authorization"] != f"Basic {self.wanted}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        self.served.append(path)
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        env = {
+            "GIT_PROJECT_ROOT": self.root,
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers["Content-Type"] or "",
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers["Content-Encoding"] or "",
+            "PATH": os.environ["PATH"],
+            "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
+        }
+        ran = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=True)
+        head, _, content = ran.stdout.partition(b"\r\n\r\n")
+        self.send_response(200)
+        for line in head.decode().splitlines():
+            self.send_header(*line.split(": ", 1))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815 - the name that the library calls
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def smart(repository, tmp_path):
+    """Serve the same repository over HTTP; give the host, what of the token was seen, and what was served."""
+    handler = type("Handler", (Smart,), {"root": str(tmp_path / "served"), "seen": [], "served": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}", handler.seen, handler.served
+    server.shutdown()
+    server.server_close()
+
+
+@programs
+def test_a_token_in_the_address_reaches_git_and_is_seen_by_nobody(smart, place):
+    host, seen, served = smart
+    assert files(f"http://{TOKEN}@{host}/repo.git#main")["a"][3] == "main"
+    assert served
+    assert seen == []
+
+
+@programs
+def test_a_wrong_token_is_told_nowhere(smart, place):
+    host, _, served = smart
+    with pytest.raises(ContextError) as caught:
+        files(f"http://planted-wrong-token@{host}/repo.git#main")
+    assert "planted" not in f"{caught.value} {caught.value.hint}"
+    assert served == []
+
+
+@programs
+def test_a_query_is_not_shown_to_the_whole_machine(smart, place):
+    host, _, served = smart
+    with pytest.raises(SettingsError, match="has a query") as caught:
+        files(f"http://{host}/repo.git?token=planted#main")
+    assert "planted" not in str(caught.value)
+    assert served == []
+
+
+def test_a_user_of_an_address_adds_no_lines_to_a_file(place):
+    with pytest.raises(SettingsError, match="characters that no name has"):
+        files("https://a%0a%5Bcore%5D@127.0.0.1:9/repo.git")
 
 
 @programs

@@ -231,7 +231,9 @@ class BuildAndPush(Step):
         "The folder whose files COPY and ADD may use.",
         "A `.dockerignore` in it hides files from the build. "
         "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:FOLDER`, a tar of this machine or "
-        "of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there.",
+        "of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there. "
+        "git logs in by its own helpers; a token may stand before the host, `https://TOKEN@HOST/...`, and is shown "
+        "nowhere.",
         default=".",
         group="Build",
         example="service",
