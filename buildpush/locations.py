@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 from buildpush.errors import BadNameError, SettingsError, UnsupportedError
-from buildpush.events import Progress, Sink, ignore
+from buildpush.events import Note, Progress, Sink, ignore
 from buildpush.images import archives, saving
 from buildpush.images.manifests import choose
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
@@ -180,8 +180,8 @@ def _read(source: Location, reach: Reach, platform: Platform | None) -> Image | 
     if source.kind == "docker-archive":
         return archives.open_docker_archive(path, name)
     if source.kind == "oci-archive":
-        return archives.open_oci_archive(path, name)
-    return archives.open_layout(path, name)
+        return archives.open_oci_archive(path, name, platform)
+    return archives.open_layout(path, name, platform)
 
 
 KEEP_REFERRERS: Final[frozenset[Kind]] = frozenset({"docker", "oci", "oci-archive"})
@@ -207,7 +207,7 @@ def _picked(found: Image | Index, source: Location, platform: Platform | None) -
     images = found.images if isinstance(found, Index) else (found,)
     at = choose([image.platform for image in images], platform)
     if at is None:
-        there = ", ".join(sorted({str(image.platform) for image in images}))
+        there = _platforms(images)
         message = f"{source} has no image for {platform}"
         raise SettingsError(message, hint=f"it has: {there}", setting="platforms")
     return images[at]
@@ -258,7 +258,7 @@ def write(
     if sink.kind in {"oci", "oci-archive"}:
         told = _referrers_told(referrers, tell)
         return _laid_out(target, sink, names, reach, packing=packing, referrers=told)
-    image = _single(target, sink)
+    image = _single(target, sink, tell)
     if sink.kind == "docker-archive":
         called = sink.names or [name for name in names if isinstance(name, Reference)]
         saving.write_docker_archive(image, reach.cwd / sink.place, called)
@@ -341,11 +341,21 @@ def unhonoured(packing: Packing, sink: Location) -> tuple[str, ...]:
     return tuple(setting for setting, value in wished.items() if value is not None and setting not in there)
 
 
-def _single(target: Image | Index, sink: Location) -> Image:
+def _platforms(images: Sequence[Image]) -> str:
+    return ", ".join(sorted({str(image.platform) for image in images if image.platform.runs}))
+
+
+def _single(target: Image | Index, sink: Location, tell: Sink) -> Image:
+    """Return the one image that there is, besides what is said about it."""
     if isinstance(target, Image):
         return target
+    running = [image for image in target.images if image.platform.runs]
+    if len(running) == 1:
+        if len(target.images) > 1:
+            tell(Note(f"the attestations of {running[0].platform} stay behind: {sink.kind}: has no room for them"))
+        return running[0]
     where = "a Docker archive" if sink.kind == "docker-archive" else "the Docker daemon, as we load it,"
-    there = ", ".join(str(image.platform) for image in target.images)
+    there = _platforms(target.images)
     message = f"{where} takes one image, and this is an index of several: {there}"
     raise SettingsError(message, hint="choose one with --platform, or write an oci-archive:FILE", setting="platforms")
 
@@ -358,7 +368,7 @@ def _referrers_told(referrers: Sequence[Referrer], tell: Sink) -> list[Referrer]
 def _told(target: Image | Index, tell: Sink, prefix: str = "") -> Image | Index:
     """Return *target*, whose layers tell how far they are read."""
     if isinstance(target, Index):
-        images = (_image_told(image, f"{prefix}{image.platform} ", tell) for image in target.images)
+        images = (_image_told(image, f"{prefix}{image.platform.shown} ", tell) for image in target.images)
         return replace(target, images=tuple(images))
     return _image_told(target, prefix, tell)
 

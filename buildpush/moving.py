@@ -41,8 +41,6 @@ from buildpush.settings.vault import REFERENCE_HINT, Login, Vault, is_expression
 if TYPE_CHECKING:
     from buildpush.settings.connectors import Connector, Connectors
 
-_UNKNOWN: Final = "unknown"
-
 _VARIABLE: Final = "PLUGIN_PASSWORD"
 _REGISTRY: Final = "PLUGIN_REGISTRY"
 _LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
@@ -217,10 +215,10 @@ def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
     images: dict[Platform, tuple[Location, Image]] = {}
     for origin, target in found.items():
         parts = target.images if isinstance(target, Index) else (target,)
-        if any(part.platform.os == _UNKNOWN for part in parts):
+        if not all(part.platform.runs for part in parts):
             sink(Note(f"{origin}: attestations stay behind, because only their own index says what they are about"))
         for part in parts:
-            if part.platform.os == _UNKNOWN:
+            if not part.platform.runs:
                 continue
             if part.platform in images:
                 message = f"{images[part.platform][0]} and {origin} both have an image for {part.platform}"
@@ -299,7 +297,7 @@ def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Ind
     if packing.compression is None and packing.media_types is None:
         return found
     images = found.images if isinstance(found, Index) else (found,)
-    if isinstance(found, Index) and any(image.platform.os == _UNKNOWN for image in images):
+    if isinstance(found, Index) and not all(image.platform.runs for image in images):
         message = "the index holds attestations, which name its images by their digests: it cannot be changed"
         hint = "leave out compression and media types, or choose one image with --platform"
         raise UnsupportedError(message, hint=hint, setting="compression" if packing.compression else "media_types")

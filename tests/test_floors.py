@@ -48,6 +48,7 @@ FLOORS = {
     "secrets": 1,
     "controls": 0,
     "forms": 0,
+    "strict_json": 0,
     "events": 3,
 }
 

@@ -9,12 +9,12 @@ Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory,
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from buildpush import strict_json
 from buildpush.artifactory.client import Home
 from buildpush.artifactory.document import (
     ENVIRONMENT_PREFIX,
@@ -212,14 +212,14 @@ _SUBJECT = "vnd.docker.reference.digest"
 def _platform_name(image: PushedImage, index: PushedIndex, annotations: Mapping[str, Mapping[str, str]]) -> str:
     notes = annotations.get(str(image.digest), {})
     if notes.get("vnd.docker.reference.type") != "attestation-manifest":
-        return str(image.platform)
+        return image.platform.shown
     platforms = {str(other.digest): str(other.platform) for other in index.images}
     return f"attestations/{platforms.get(notes.get(_SUBJECT, ''), 'unknown')}"
 
 
 def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
     """Return the annotations of each manifest in an index, by its digest."""
-    entries: list[dict[str, Any]] = json.loads(manifest).get("manifests", [])
+    entries: list[dict[str, Any]] = strict_json.parse(manifest).get("manifests", [])
     return {entry["digest"]: entry.get("annotations") or {} for entry in entries}
 
 

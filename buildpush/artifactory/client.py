@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
+from buildpush import strict_json
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
 from buildpush.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
@@ -463,8 +464,8 @@ def _object(answer: Answer) -> Reading:
         BuildInfoError: a page or something else came instead, as from a proxy.
     """
     try:
-        return Reading(json.loads(answer.body), "the answer")
-    except (ValueError, RecursionError, SourceError) as error:
+        return Reading(strict_json.parse(answer.body), "the answer")
+    except (ValueError, SourceError) as error:
         message = f"{answer.url.partition('?')[0]} answers with something that is no JSON object"
         raise BuildInfoError(message, hint="does a proxy stand in between?") from error
 

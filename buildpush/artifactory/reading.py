@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from buildpush import strict_json
 from buildpush.errors import SourceError
 from buildpush.text import quotation
 
@@ -31,12 +32,12 @@ def load_json(path: Path) -> Any:
         message = "is larger than 64 MiB: this is no build-info"
         raise SourceError(message, where=str(path))
     try:
-        return json.loads(content)
+        return strict_json.parse(content)
     except json.JSONDecodeError as error:
         message = f"is no JSON: {error.msg}"
         raise SourceError(message, where=f"{path}:{error.lineno}:{error.colno}") from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        message = "is no JSON that a build-info could be: it is not UTF-8 text, or nests too deep"
+    except ValueError as error:
+        message = f"is no JSON that a build-info could be: {error}"
         raise SourceError(message, where=str(path)) from error
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush import mounts
+from buildpush import mounts, strict_json
 from buildpush.engines import OUT, buildkit, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
 from buildpush.errors import EngineMissingError
@@ -230,7 +230,7 @@ class _Build:
 
 def _without_container(config: bytes) -> bytes:
     """Return a configuration without the container that built it, whose names are others each time."""
-    document = json.loads(config)
+    document = strict_json.parse(config)
     document = {key: value for key, value in document.items() if not key.startswith("container")}
     document["config"].pop("Hostname", None)
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

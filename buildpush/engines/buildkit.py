@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from buildpush import strict_json
 from buildpush.engines.bases import repository_cache
 from buildpush.errors import BuildError, EngineMissingError
 from buildpush.images.caches import csv_line
@@ -127,7 +128,7 @@ def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
 
 def _document(home: Path) -> dict[str, Any]:
     try:
-        found = json.loads((home / "config.json").read_text(encoding="utf-8"))
+        found = strict_json.parse((home / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -169,7 +170,7 @@ def current_host(env: Mapping[str, str], home: Path) -> str | None:
     name = env.get("DOCKER_CONTEXT") or _document(home).get("currentContext")
     for path in sorted((home / "contexts/meta").glob("*/meta.json")) if name else ():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = strict_json.parse(path.read_text(encoding="utf-8"))
             if found["Name"] == name:
                 return str(found["Endpoints"]["docker"]["Host"])
         except (OSError, ValueError, KeyError, TypeError):

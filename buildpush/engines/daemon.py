@@ -8,7 +8,6 @@ and an overlay2 store that may be read here is read where it lies.
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
+from buildpush import strict_json
 from buildpush.engines import buildkit, overlay
 from buildpush.errors import EngineMissingError, PushError
 from buildpush.events import Note, Retry, Sink, ignore
@@ -253,7 +253,7 @@ def _platform(said: Mapping[str, Any]) -> Platform:
 
 def _reason(text: str) -> str:
     try:
-        said = json.loads(text)["message"]
+        said = strict_json.parse(text)["message"]
     except (ValueError, LookupError, TypeError):
         said = text
     return quotation(str(said), 200)
@@ -423,7 +423,7 @@ class _Stored:
 
     def _part(self, images: Sequence[Image]) -> Image | Index:
         """Return what the daemon has of an index, which is another one then."""
-        there = tuple(image for image in images if image.platform.os != "unknown")
+        there = tuple(image for image in images if image.platform.runs)
         if not there:
             message = f"the Docker daemon has no image of the index {self._export.name}"
             raise PushError(message, hint=f"docker pull {self._export.name}")

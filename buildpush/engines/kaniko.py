@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from buildpush import strict_json
 from buildpush.engines import OUT, buildkit, executor, require_done
 from buildpush.engines.bases import Find, base_credentials, caches, nobody, pulled
 from buildpush.engines.executor import Seat, program_of
@@ -292,7 +293,7 @@ def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]
 
 def _labelled(image: Image, labels: Mapping[str, str]) -> Image:
     """Return *image* with *labels* on top: kaniko's ``--label`` gives way to LABEL, where that of others wins."""
-    document = json.loads(image.config)
+    document = strict_json.parse(image.config)
     config = document.get("config") or {}
     found = config.get("Labels") or {}
     if labels.items() <= found.items():
@@ -329,7 +330,7 @@ def _told(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        said = json.loads(line)
+        said = strict_json.parse(line)
         level, text = said["level"], said["msg"]
     except (ValueError, KeyError, TypeError):
         return line

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import random
 import socket
 import ssl
@@ -23,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote, urljoin, urlsplit
 
-from buildpush import __version__
+from buildpush import __version__, strict_json
 from buildpush.errors import BuildPushError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry, Sink, ignore
 from buildpush.http.words import is_page, said_in
@@ -73,8 +72,8 @@ class Answer:
             RegistryError: it is something else, such as a proxy's login page.
         """
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
+            return strict_json.parse(self.body)
+        except ValueError as error:
             what = self.text() if is_page(self.body) else "something that is not JSON"
             message = f"{shown(self.url)} answered with {what}"
             hint = "a proxy or a login page may stand in between"
@@ -141,6 +140,7 @@ class _Order:
     authorization: Authorization
     repeatable: bool
     streams: bool = False
+    most: int = LARGEST_ANSWER
     attempt: int = 0
 
     @property
@@ -305,6 +305,7 @@ class Http:
         authorization: Authorization = None,
         repeatable: bool | None = None,
         redirect: bool = True,
+        most: int = LARGEST_ANSWER,
     ) -> Answer:
         """Return the server's answer, whatever its status, after what the retry table allows.
 
@@ -316,9 +317,11 @@ class Http:
             authorization: the header's value, or a function asked at each attempt; another origin never sees it.
             repeatable: whether it may be sent twice; by default everything but a POST, and never a stream.
             redirect: whether to follow redirects of a request that is no stream.
+            most: bytes that a body may have, where the status is one of success; one more is read, and not again.
 
         Raises:
             UnreachableError: no answer came; it has a hint.
+            RegistryError: the answer is larger.
             Interrupted: the connection broke while a stream was being sent.
             CancelledError: :meth:`cancel` was called.
         """
@@ -331,6 +334,7 @@ class Http:
             content,
             authorization,
             repeatable=again and not isinstance(content, _Counted),
+            most=most,
         )
         return cast("Answer", self._follow(order, MANY_REDIRECTS if redirect else 0))
 
@@ -464,10 +468,11 @@ class Http:
     def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
         if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
             return Stream(self, response, order.url)
-        body = response.read(LARGEST_ANSWER + 1, decode_content=True)
-        if len(body) > LARGEST_ANSWER:
+        most = order.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
+        body = response.read(most + 1, decode_content=True)
+        if len(body) > most:
             response.close()
-            message = f"{order.what}: the answer is larger than {LARGEST_ANSWER} bytes"
+            message = f"{order.what}: the answer is larger than {most} bytes"
             raise RegistryError(message, status=response.status)
         response.drain_conn()
         response.release_conn()
@@ -701,6 +706,7 @@ def _redirected(order: _Order, answer: Answer) -> _Order:
         order.authorization if same else None,
         order.repeatable,
         order.streams,
+        order.most,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from html import unescape
 from typing import Any, Final
 
+from buildpush import strict_json
 from buildpush.secrets import without_begun
 from buildpush.text import LONGEST_QUOTE, decoded, quotation
 
@@ -37,8 +38,8 @@ def said_in(body: bytes) -> tuple[str | None, str]:
     if _PAGE.match(text):
         return None, quotation(_page_words(text))
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = strict_json.parse(body)
+    except ValueError:
         return None, quotation(text)
     return _code(document), quotation("; ".join(dict.fromkeys(_reasons(document))))
 

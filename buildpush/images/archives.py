@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from buildpush.errors import BadNameError, DigestError, PushError
+from buildpush import strict_json
+from buildpush.errors import BadNameError, PushError
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -20,7 +21,9 @@ from buildpush.images.manifests import (
     check_digests,
     describe_layers,
     diff_ids,
+    pick,
     platform_of,
+    platforms_in,
     read_manifest,
 )
 from buildpush.images.model import (
@@ -40,24 +43,27 @@ REF_NAME = "org.opencontainers.image.ref.name"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 
 
-def open_layout(folder: Path, name: str | None = None, *, keep_manifest: bool = True) -> Image | Index:
+def open_layout(
+    folder: Path, name: str | None = None, platform: Platform | None = None, *, keep_manifest: bool = True
+) -> Image | Index:
     """Return the image or index in an OCI image layout; its layers are read when they are wanted.
 
     Args:
         folder: with ``oci-layout`` and ``index.json``.
         name: tag or reference by which the layout lists it; not needed where there is only one.
+        platform: which image of an index is wanted; ``None`` for the whole index, which has to be there then.
         keep_manifest: whether it will be sent byte for byte; without it, a push may compress its layers.
 
     Raises:
-        PushError: it is no layout, or has not exactly one image of that name.
+        PushError: it is no layout, has not exactly one image of that name, or none for the platform.
         DigestError: a document is not what its digest promises.
     """
-    return _Source(Folder(folder), folder, keep_manifest).named(name)
+    return _Source(Folder(folder), folder, keep_manifest).named(name, platform)
 
 
-def open_oci_archive(path: Path, name: str | None = None) -> Image | Index:
+def open_oci_archive(path: Path, name: str | None = None, platform: Platform | None = None) -> Image | Index:
     """Return the image or index in a tar of an OCI image layout; arguments and errors as for :func:`open_layout`."""
-    return _archive(path).named(name)
+    return _archive(path).named(name, platform)
 
 
 def layout_referrers(folder: Path, target: Image | Index) -> tuple[Referrer, ...]:
@@ -87,7 +93,7 @@ class _Source:
         self._path = path
         self._keep = keep
 
-    def named(self, name: str | None) -> Image | Index:
+    def named(self, name: str | None, platform: Platform | None) -> Image | Index:
         entries = self._listed()
         found = [one for one in entries if name is None or name in names_of(one)]
         if name is None and len(found) > 1:
@@ -96,12 +102,12 @@ class _Source:
             names = ", ".join(sorted({repr(word) for one in entries for word in names_of(one)})) or "none"
             message = f"{self._path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
             raise PushError(message, hint=f"name one; it has: {names}")
-        return self._read(read_manifest(_index_of(found[0])).manifests[0])
+        return self._read(read_manifest(_index_of(found[0])).manifests[0], platform)
 
     def referrers(self, target: Image | Index) -> tuple[Referrer, ...]:
         """Return all that is said about *target*."""
         listed = [(one, read_manifest(_index_of(one)).manifests[0]) for one in self._listed()]
-        about = [(subject_of(self._document(one.digest)), one) for _, one in listed]
+        about = [(subject_of(self._document(one)), one) for _, one in listed]
         tags = {name: one for entry, one in listed for name in names_of(entry)}
 
         def find(subject: Digest) -> Iterator[Referrer]:
@@ -115,24 +121,29 @@ class _Source:
     def _listed(self) -> list[Mapping[str, Any]]:
         return entries_of(self._files.document("index.json"), f"{self._path}: index.json")
 
-    def _read(self, wanted: Descriptor) -> Image | Index:
-        data = self._document(wanted.digest)
+    def _read(self, wanted: Descriptor, platform: Platform | None = None) -> Image | Index:
+        data = self._document(wanted)
         manifest = read_manifest(data, wanted.media_type)
-        if manifest.media_type in INDEX_TYPES:
-            inner = [self._read(one) for one in manifest.manifests]
-            images = tuple(image for image in inner if isinstance(image, Image))
-            if len(images) != len(inner):
-                message = f"{self._path} has an index in an index, which is not supported"
-                raise PushError(message)
-            return Index(images, data if self._keep else None, manifest.media_type)
-        return self._image(manifest, data if self._keep else None, wanted.platform)
+        if manifest.media_type not in INDEX_TYPES:
+            return self._image(manifest, data if self._keep else None, wanted.platform)
+        there = [one for one in manifest.manifests if self._files.has(blob_name(one.digest))]
+        if platform:
+            return self._read(pick(manifest, platform, str(self._path), there))
+        if len(there) < len(manifest.manifests):
+            message = f"{self._path} does not have all images of its index, but only {len(there)}"
+            raise PushError(message, hint=f"choose one with --platform: {platforms_in(there)}", setting="platforms")
+        inner = [self._read(one) for one in manifest.manifests]
+        images = tuple(image for image in inner if isinstance(image, Image))
+        if len(images) != len(inner):
+            message = f"{self._path} has an index in an index, which is not supported"
+            raise PushError(message)
+        return Index(images, data if self._keep else None, manifest.media_type)
 
     def _image(self, manifest: Manifest, data: bytes | None, platform: Platform | None) -> Image:
         if manifest.config is None:
             message = f"{self._path} has an image without configuration"
             raise PushError(message)
-        config = self._document(manifest.config.digest)
-        _check_size(len(config), manifest.config.size, f"the configuration in {self._path}")
+        config = self._document(manifest.config)
         names = [blob_name(one.digest) for one in manifest.layers]
 
         def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
@@ -143,16 +154,11 @@ class _Source:
         layers = describe_layers(config, manifest)
         return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
 
-    def _document(self, digest: Digest) -> bytes:
-        data = self._files.document(blob_name(digest))
-        check_digests([digest], [digest_of(data, digest.algorithm)], f"the documents in {self._path}")
+    def _document(self, wanted: Descriptor) -> bytes:
+        data = self._files.document(blob_name(wanted.digest), wanted.size)
+        found = digest_of(data, wanted.digest.algorithm)
+        check_digests([wanted.digest], [found], f"the documents in {self._path}")
         return data
-
-
-def _check_size(found: int, promised: int, what: str) -> None:
-    if found != promised:
-        message = f"{what} has {found} bytes, but {promised} were promised"
-        raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
 
 def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
@@ -190,9 +196,9 @@ def blob_name(digest: Digest) -> str:
 
 def _json(data: bytes, what: str) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        message = f"{what} is not JSON"
+        return strict_json.parse(data)
+    except ValueError as error:
+        message = f"{what} is not JSON that can be used: {error}"
         raise PushError(message) from error
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from buildpush import strict_json
 from buildpush.errors import BadNameError, DigestError, PushError, UnsupportedError
 from buildpush.images.model import (
     DOCKER_LAYER,
@@ -68,7 +69,8 @@ def read_manifest(data: bytes, media_type: str = "") -> Manifest:
         PushError: it is no manifest that we know.
     """
     document = _object(data, "manifest")
-    kind = str(document.get("mediaType") or media_type.partition(";")[0].strip())
+    said = document.get("mediaType") or media_type.partition(";")[0].strip()
+    kind = said if isinstance(said, str) else "unknown"
     if document.get("schemaVersion") != _SCHEMA or kind not in INDEX_TYPES | MANIFEST_TYPES:
         message = f"a manifest of type {kind or 'unknown'!r} is not one we can use"
         raise PushError(message, hint="Docker's old schema 1 is no longer supported: push the image again")
@@ -135,8 +137,8 @@ def diff_ids(config: bytes) -> tuple[Digest, ...]:
         PushError: they are no digests.
     """
     try:
-        document = json.loads(config)
-    except (ValueError, RecursionError):
+        document = strict_json.parse(config)
+    except ValueError:
         return ()  # an artifact's configuration may be anything
     rootfs = document.get("rootfs") if isinstance(document, dict) else None
     listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -180,9 +182,9 @@ def describe_layers(config: bytes, manifest: Manifest, repository: Repository | 
 def _steps(config: bytes) -> list[str]:
     """Return the instruction behind each layer, from the history; it is for people, so nothing in it is an error."""
     try:
-        entries = json.loads(config)["history"]
+        entries = strict_json.parse(config)["history"]
         return [str(one.get("created_by", "")) for one in entries if not one.get("empty_layer")]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return []
 
 
@@ -192,6 +194,33 @@ def without_manifest(target: Image | Index) -> Image | Index:
         return replace(target, manifest=None, manifest_type=OCI_MANIFEST)
     images = tuple(replace(image, manifest=None, manifest_type=OCI_MANIFEST) for image in target.images)
     return Index(images)
+
+
+def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descriptor] | None = None) -> Descriptor:
+    """Return the image for *platform*.
+
+    Args:
+        index: of images.
+        platform: that is wanted.
+        what: has the index, for messages.
+        there: the images that *what* has, if that may be not all of them.
+
+    Raises:
+        PushError: there is none; the hint says which there are.
+    """
+    have = index.manifests if there is None else there
+    at = choose([one.platform for one in index.manifests], platform)
+    if at is not None and index.manifests[at] in have:
+        return index.manifests[at]
+    message = f"{what} has no image for {platform}"
+    if at is not None:
+        message = f"{what} lists an image for {platform}, and does not have it"
+    raise PushError(message, hint=f"it has: {platforms_in(have)}", setting="platforms")
+
+
+def platforms_in(there: Sequence[Descriptor]) -> str:
+    """Return the platforms of images, for people; what runs nowhere, such as an attestation, has none."""
+    return ", ".join(sorted({str(one.platform) for one in there if one.platform and one.platform.runs})) or "none"
 
 
 def choose(there: Sequence[Platform | None], wanted: Platform) -> int | None:
@@ -233,6 +262,19 @@ def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str
     raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
 
+def check_size(found: int, promised: int | None, what: str) -> None:
+    """Compare the bytes that were *found* with those that were *promised*, if any were.
+
+    Raises:
+        DigestError: they are more or fewer.
+    """
+    if promised not in {None, found}:
+        message = (
+            f"{what} has {found} bytes{' or more' if found > (promised or 0) else ''}, but {promised} were promised"
+        )
+        raise DigestError(message, hint="the image is damaged: build or fetch it again")
+
+
 def _json(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
@@ -243,9 +285,9 @@ def _json(document: Mapping[str, Any]) -> bytes:
 
 def _object(data: bytes, what: str) -> Mapping[str, Any]:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        message = f"the image's {what} is not JSON"
+        document = strict_json.parse(data)
+    except ValueError as error:
+        message = f"the image's {what} is not JSON that can be used: {error}"
         raise PushError(message) from error
     if not isinstance(document, dict):
         message = f"the image's {what} is not a JSON object"
@@ -266,13 +308,25 @@ def _descriptors(document: Mapping[str, Any], key: str) -> tuple[Descriptor, ...
 def _descriptor(value: Any) -> Descriptor:
     try:
         platform = value.get("platform")
-        words = [str(platform.get(key) or "") for key in ("os", "architecture", "variant")] if platform else None
+        words = [_text(platform, key) for key in ("os", "architecture", "variant")] if platform else None
         found = Platform(*words) if words else None
-        size = int(value["size"])
-        if size < 0:
-            message = f"its size is {size}"
-            raise ValueError(message)  # noqa: TRY301 - one of many that a descriptor can break
-        return Descriptor(str(value.get("mediaType", "")), Digest(str(value["digest"])), size, found)
+        return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), found)
     except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
         message = f"the image's manifest holds a broken descriptor: {error}"
         raise PushError(message) from error
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key)
+    if not isinstance(found, str | None):
+        message = f"its {key} is no text"
+        raise TypeError(message)
+    return found or ""
+
+
+def _size(value: Mapping[str, Any]) -> int:
+    size = value["size"]
+    if not strict_json.is_count(size):
+        message = f"its size is {str(size)[:40]}"
+        raise ValueError(message)
+    return int(size)

@@ -52,6 +52,16 @@ class Platform:
         os, architecture, *variant = text.split("/")
         return cls(os, architecture, *variant)
 
+    @property
+    def runs(self) -> bool:
+        """Whether anything runs there: what is said about images, such as attestations, has ``unknown/unknown``."""
+        return self.os != "unknown"
+
+    @property
+    def shown(self) -> str:
+        """The platform in messages."""
+        return str(self) if self.runs else "attestation"
+
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 

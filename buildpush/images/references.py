@@ -16,6 +16,8 @@ _OLD_HUB = "index.docker.io"
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+# Source: OCI image-spec 1.1, "Digests".
+_OTHER_DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):[a-zA-Z0-9=_-]+\Z")
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{{1,5}}))?\Z")
 _LONGEST_REPOSITORY = 255
@@ -30,7 +32,9 @@ class Digest:
 
     def __post_init__(self) -> None:
         if not _DIGEST.match(self.text):
-            message = f"{self.text!r} is not a digest"
+            message = f"{self.text[:160]!r} is not a digest"
+            if (other := _OTHER_DIGEST.match(self.text)) and other[1] not in {"sha256", "sha512"}:
+                message = f"{self.text[:160]!r} is not a digest that can be used: {other[1]} is not supported"
             raise BadNameError(message, hint="write sha256: and 64 lower-case hex digits")
 
     @property

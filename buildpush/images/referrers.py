@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildpush import strict_json
 from buildpush.errors import BadNameError, PushError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
@@ -50,7 +51,7 @@ class Referrer:
 
     def descriptor(self) -> dict[str, Any]:
         """Return it as lists of referrers have it."""
-        document = json.loads(self.manifest)
+        document = strict_json.parse(self.manifest)
         kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
         found = {"mediaType": self.image.manifest_type, "digest": str(self.digest), "size": len(self.manifest)}
         more = {"artifactType": kind, "annotations": document.get("annotations")}
@@ -74,8 +75,8 @@ def stands_beside(tag: str) -> bool:
 
 def subject_of(manifest: bytes) -> Digest | None:
     """Return the digest of what *manifest* is about, or ``None`` where it is about nothing else."""
-    with suppress(ValueError, RecursionError, LookupError, TypeError, BadNameError):
-        return Digest(str(json.loads(manifest)["subject"]["digest"]))
+    with suppress(ValueError, LookupError, TypeError, BadNameError):
+        return Digest(str(strict_json.parse(manifest)["subject"]["digest"]))
     return None
 
 

@@ -11,7 +11,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
@@ -35,7 +35,7 @@ from buildpush.images.proof import measured, proven
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Folder
-from buildpush.locks import locked
+from buildpush.locks import locked, temporary
 
 _MARK = b'{"imageLayoutVersion":"1.0.0"}'
 _RECORD = 512
@@ -67,18 +67,43 @@ def write_layout(
         BuildError: the files cannot be written, such as on a full disk.
         DigestError: the source's bytes are not those that it promised.
     """
-    with _writing(folder):
-        (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        sink, files = _Sink(_IntoFolder(folder), compression, level), Folder(folder)
+    with _writing(folder), _made(folder), temporary(folder, what="layout-") as aside:
+        sink = _Sink(_IntoFolder(aside), compression, level)
         wanted, beside = sink.put(target), sink.beside(referrers)
-        _write_whole(folder / "oci-layout", _MARK)
-        path = folder / "index.json"
+        _write_whole(aside / "oci-layout", _MARK)
         with locked(folder):  # else what another writer lists in this moment would be lost
-            old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
-            if not references:  # what has no name is replaced then
-                old = [one for one in old if names_of(one) or is_referrer(one, files)]
-            _write_whole(path, _listed(old, wanted, references, beside))
+            _move_in(aside, folder)
+            _write_whole(folder / "index.json", _listed(_kept(folder, references), wanted, references, beside))
     return wanted
+
+
+def _kept(folder: Path, references: Sequence[Name]) -> list[Mapping[str, Any]]:
+    """Return what a layout lists besides an image of these names; what has no name makes room for one without."""
+    path, files = folder / "index.json", Folder(folder)
+    old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
+    return old if references else [one for one in old if names_of(one) or is_referrer(one, files)]
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make *folder*, and remove it if the block fails, and those above it that were not there; others stay."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else has put something in
+            for one in new:
+                one.rmdir()
+        raise
+
+
+def _move_in(aside: Path, folder: Path) -> None:
+    """Put the files below *aside* into the same places below *folder*, when all of them are whole."""
+    for path in sorted(one for one in aside.rglob("*") if one.is_file()):
+        goal = folder / path.relative_to(aside)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(goal)
 
 
 def write_oci_archive(
@@ -113,25 +138,26 @@ class _Into(Protocol):
 
 
 class _IntoFolder:
-    """Files in a folder, each whole or not there."""
+    """Files in a folder that is gone if not all of them come."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def document(self, name: str, data: bytes) -> None:
-        _write_whole(self._folder / name, data)
+        _write_whole(self._place(name), data)
 
     def layer(self, compressing: Compressing) -> Compressed:
-        with tempfile.NamedTemporaryFile(dir=self._folder / "blobs", delete=False) as file:
-            try:
-                found = _through(compressing, file)
-                file.flush()
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(self._folder / blob_name(found.digest))
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+            found = _through(compressing, file)
+            file.flush()
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(self._place(blob_name(found.digest)))
         return found
+
+    def _place(self, name: str) -> Path:
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 class _IntoTar:
@@ -245,12 +271,23 @@ def _same_as(image: Image) -> list[int]:
 def _distinct(image: Image, same_as: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """Give each distinct layer once, in the order of the source."""
     wanted = set(same_as)
-    for at, reader in image.blobs(sorted(wanted)):
-        yield at, reader
-        wanted.discard(at)
+    with _closed(image.blobs(sorted(wanted))) as found:
+        for at, reader in found:
+            yield at, reader
+            wanted.discard(at)
     if wanted:
         message = f"the image's source gave no layer {min(wanted) + 1}"
         raise DigestError(message)
+
+
+@contextmanager
+def _closed(blobs: Iterator[tuple[int, BinaryIO]]) -> Iterator[Iterator[tuple[int, BinaryIO]]]:
+    """Give *blobs*, and let go of what they hold: the connection to a registry, or a file."""
+    try:
+        yield blobs
+    finally:
+        if isinstance(blobs, Generator):
+            blobs.close()
 
 
 def _through(compressing: Compressing, file: IO[bytes]) -> Compressed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import posixpath
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from buildpush.errors import PushError
-from buildpush.images.tar import HEAD, compression_of
+from buildpush.images.manifests import check_size
+from buildpush.images.tar import HEAD, Member, compression_of
 
+_MANY = 100_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 _UNPACKERS = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz", "zstd": "unzstd"}
 
@@ -44,20 +47,62 @@ def _refuse_special(path: Path, mode: int) -> None:
         raise PushError(message, hint="layouts and archives are made of files; it may be a folder, FIFO or device")
 
 
-class Slice(io.RawIOBase):
-    """A part of a file, or all of it: any number of them may be open at once."""
+# Without waiting: a FIFO would have us wait for somebody to write, whatever signals come.
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
-    def __init__(self, path: Path, span: Span | None = None) -> None:
-        self._path = path
+
+def _opened_below(folder: Path, name: str) -> int:
+    """Return a descriptor of the file *name* below *folder*; no link on the way is followed, whoever puts it there.
+
+    Raises:
+        PushError: there is a link on the way, or *name* leads elsewhere.
+        OSError: it is not there.
+    """
+    *folders, last = name.split("/")
+    if {"", ".", ".."} & {*folders, last}:
+        message = f"{name!r} is no name of a file in {folder}"
+        raise PushError(message)
+    parent = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    try:
+        for one in folders:
+            inner = os.open(one, _FLAGS | os.O_DIRECTORY | _NO_LINK, dir_fd=parent)
+            os.close(parent)
+            parent = inner
+        return os.open(last, _FLAGS | _NO_LINK, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+            raise
+        message = f"{folder / name} is, or lies behind, a link, and a layout is read only where it lies"
+        raise PushError(message, hint=f"put files in the place of links: cp -rL {folder} COPY") from error
+    finally:
+        os.close(parent)
+
+
+class Slice(io.RawIOBase):
+    """A part of a file, or all of it: any number of them may be open at once.
+
+    Args:
+        path: of the file, or of a folder above it.
+        span: which part.
+        below: the file's name below the folder *path*, whose links are not followed.
+    """
+
+    def __init__(self, path: Path, span: Span | None = None, *, below: str = "") -> None:
+        self._path = path / below
         self._file = -1  # closing one that could not be opened is no mistake
-        with reading(path):
-            # Without waiting: a FIFO would have us wait for somebody to write, whatever signals come.
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        with reading(self._path):
+            self._file = _opened_below(path, below) if below else os.open(path, _FLAGS)
             about = os.fstat(self._file)
-            _refuse_special(path, about.st_mode)
+            _refuse_special(self._path, about.st_mode)
             whole = Span(0, about.st_size)
         self._at = (span or whole).offset
         self._end = self._at + (span or whole).size
+
+    @property
+    def left(self) -> int:
+        """Bytes that were not read yet."""
+        return self._end - self._at
 
     def readable(self) -> bool:
         """Return true."""
@@ -101,19 +146,25 @@ class Folder:
 
     def open(self, name: str) -> Slice:
         """Return a reader of the file *name*."""
-        return Slice(self.path / name)
+        return Slice(self.path, below=name)
 
-    def document(self, name: str) -> bytes:
+    def has(self, name: str) -> bool:
+        """Return whether there is anything of that name."""
+        return os.path.lexists(self.path / name)
+
+    def document(self, name: str, size: int | None = None) -> bytes:
         """Return the bytes of a small file.
 
+        Args:
+            name: of the file.
+            size: how many there are to be.
+
         Raises:
-            PushError: it is not there, or too large for a document.
+            PushError: it is not there, no ordinary file, or too large for a document.
+            DigestError: it has another size.
         """
-        path = self.path / name
-        with reading(path):
-            _check_size(path.stat().st_size, str(path))
         with self.open(name) as reader:
-            return reader.read()
+            return _document(reader, size, str(self.path / name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +192,8 @@ class Tar:
         with reading(path):
             _refuse_compressed(path)
             try:
-                with tarfile.open(path, "r:") as archive:
-                    members = {posixpath.normpath(member.name): member for member in archive}
+                with tarfile.open(path, "r:", tarinfo=Member) as archive:
+                    members = {posixpath.normpath(member.name): member for member in _few(archive, path)}
             except tarfile.TarError as error:
                 message = f"{path} is no {kind}: {error}"
                 raise PushError(message, hint=remedy) from error
@@ -163,22 +214,35 @@ class Tar:
             raise PushError(message, hint=self.remedy)
         return Span(member.offset_data, member.size)
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a member of that name."""
+        return posixpath.normpath(name) in self.members
+
     def open(self, name: str) -> Slice:
         """Return a reader of the member *name*."""
         return Slice(self.path, self.span(name))
 
-    def document(self, name: str) -> bytes:
-        """Return the bytes of a small member; errors are those of :meth:`Folder.document`."""
-        span = self.span(name)
-        _check_size(span.size, f"{self.path}: {name}")
-        with Slice(self.path, span) as reader:
-            return reader.read()
+    def document(self, name: str, size: int | None = None) -> bytes:
+        """Return the bytes of a small member; arguments and errors are those of :meth:`Folder.document`."""
+        with self.open(name) as reader:
+            return _document(reader, size, f"{self.path}: {name}")
 
 
-def _check_size(size: int, what: str) -> None:
-    if size > LARGEST_DOCUMENT:
+def _document(reader: Slice, size: int | None, what: str) -> bytes:
+    if max(reader.left, size or 0) > LARGEST_DOCUMENT:
         message = f"{what} is larger than a document of an image can be"
         raise PushError(message)
+    check_size(reader.left, size, what)
+    return reader.read()
+
+
+def _few(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    """Give the members of an archive of images, which has a few for each layer; each costs memory."""
+    for number, member in enumerate(archive):
+        if number == _MANY:
+            message = f"{path} has more than {_MANY:,} files, and no archive of images has so many"
+            raise PushError(message)
+        yield member
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -203,7 +267,7 @@ def members_of(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.Tar
     """
     stream = _Forward(pieces)
     try:
-        with tarfile.open(fileobj=cast("Any", stream), mode="r:") as tar:
+        with tarfile.open(fileobj=cast("Any", stream), mode="r:", tarinfo=Member) as tar:
             for member in tar:
                 tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
                 if member.isreg() and not member.issparse():

@@ -34,6 +34,11 @@ _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
 _SUM_OF_REST = sum(_MAGIC_AND_DEVICE) + 8 * ord(" ")
 _KINDS = {"file": b"0", "hard": b"1", "link": b"2", "folder": b"5"}
 _ZEROS = bytes(_RECORD)
+# Members that say something about the next one; Linux knows no path or attribute so long.
+_WORDS = frozenset(
+    {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
+)
+_LARGEST_WORDS = 4 * 1024 * 1024
 _NAME = 100
 _PREFIX = 155
 _HIGHEST_ID = 0o7777777
@@ -393,11 +398,19 @@ def _broken(archive: Archive) -> BuildError:
     return BuildError(message, hint="nothing was tagged; run again")
 
 
-Member = tuple[int, tarfile.TarInfo, Callable[[], "BinaryIO | None"]]
+class Member(tarfile.TarInfo):
+    """A member of somebody's tar: long names and pax records are read whole, so what is said in them has an end."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _WORDS and self.size > _LARGEST_WORDS:
+            message = f"a name or record of {self.size} bytes"
+            raise tarfile.ReadError(message)
+        # The one place through which every header of the standard library goes.
+        return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]
 
 
 @contextmanager
-def members(archive: Archive) -> Iterator[Iterator[Member]]:
+def members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]]:
     """Give the members of *archive* with their ordinals, and for each a function that opens its bytes.
 
     A member's bytes can be read until the next one is asked for.
@@ -407,14 +420,14 @@ def members(archive: Archive) -> Iterator[Iterator[Member]]:
     """
     with archive.open() as raw:
         try:
-            with tarfile.open(fileobj=plain(raw), mode="r|", bufsize=BLOCK) as tar:
+            with tarfile.open(fileobj=plain(raw), mode="r|", bufsize=BLOCK, tarinfo=Member) as tar:
                 yield _numbered(tar)
         except unreadable() as error:
             message = f"{archive.about} cannot be read as a tar: {error}"
             raise BuildError(message) from error
 
 
-def _numbered(tar: tarfile.TarFile) -> Iterator[Member]:
+def _numbered(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
     for ordinal, member in enumerate(tar):
         tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
         yield ordinal, member, partial(_opened, tar, member)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from buildpush import strict_json
 from buildpush.errors import (
     AuthenticationError,
     EngineMissingError,
@@ -179,8 +179,8 @@ def _text(path: Path) -> str:
 
 def _document(text: str, where: str) -> Mapping[str, Any]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
+        document = strict_json.parse(text)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         # The text is not quoted, and no cause is given: there may be half a password in it.
@@ -461,7 +461,7 @@ class Login:
             raise RegistryError(message, status=answer.status)
         remember(text)
         seconds = document.get("expires_in")
-        lasts = seconds if isinstance(seconds, int | float) and seconds > 0 else _TOKEN_SECONDS
+        lasts = seconds if type(seconds) in {int, float} and seconds > 0 else _TOKEN_SECONDS
         return _Token(text, self._clock() + max(lasts - _SAFETY_SECONDS, lasts / 2))
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.events import Note, Sink, ignore
-from buildpush.http import Answer, Body, Http, Stream, joined, leads_on, origin, scheme_for, shown
+from buildpush.http import LARGEST_ANSWER, Answer, Body, Http, Stream, joined, leads_on, origin, scheme_for, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
@@ -139,6 +139,7 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: Body = None,
         repeatable: bool | None = None,
+        most: int = LARGEST_ANSWER,
     ) -> Answer:
         """Ask about *repository* and return the answer, whatever its status; 401 only where a stream must be sent anew.
 
@@ -151,6 +152,7 @@ class Registry:
             headers: of the request.
             body: bytes, or a stream, which is sent once.
             repeatable: see :meth:`buildpush.http.Http.request`.
+            most: likewise.
 
         Raises:
             AuthenticationError: the credentials are refused, also after a new token.
@@ -163,7 +165,7 @@ class Registry:
         for again in (True, False):
             used = login.header(scope) if ours else None
             answer = self.http.request(
-                method, url, headers=headers, body=body, authorization=used, repeatable=repeatable
+                method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
             )
             if answer.status != _UNAUTHORIZED:
                 return answer

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from buildpush import strict_json
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.habits import Habit
@@ -210,7 +211,7 @@ class Memory:
         """Return how uploads to *host* were best sent within the last day."""
         row = self._ask(_FIND_HABIT, host)
         with contextlib.suppress(ValueError, TypeError):  # of another version of this program
-            return Habit(**json.loads(row[0])) if row else None
+            return Habit(**strict_json.parse(row[0])) if row else None
         return None
 
     def keep_habit(self, host: str, habit: Habit) -> None:

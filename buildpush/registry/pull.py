@@ -15,8 +15,9 @@ from buildpush.images.manifests import (
     Descriptor,
     Manifest,
     check_digests,
-    choose,
+    check_size,
     describe_layers,
+    pick,
     platform_of,
     read_manifest,
 )
@@ -26,7 +27,8 @@ from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
 _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
-_LARGEST_CONFIG = 16 * 1024 * 1024
+# A registry has to take manifests of 4 MiB; nobody writes a configuration or manifest of this size.
+_LARGEST_DOCUMENT = 16 * 1024 * 1024
 _PARTIAL = 206
 
 
@@ -52,8 +54,8 @@ def pull(
     if manifest.media_type not in INDEX_TYPES:
         return _image(reference.repository, registry, data, manifest, NO_PLATFORM if artifact else None)
     if platform:
-        chosen = _choose(manifest, platform, reference)
-        data, manifest = _manifest(reference.repository.at(chosen.digest), registry)
+        chosen = pick(manifest, platform, str(reference))
+        data, manifest = _manifest(reference.repository.at(chosen.digest), registry, chosen.size)
         return _image(reference.repository, registry, data, manifest, chosen.platform)
     return _index(reference.repository, registry, data, manifest)
 
@@ -61,17 +63,20 @@ def pull(
 def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:
     images = []
     for one in index.manifests:
-        inner, manifest = _manifest(repository.at(one.digest), registry)
+        inner, manifest = _manifest(repository.at(one.digest), registry, one.size)
         images.append(_image(repository, registry, inner, manifest, one.platform))
     return Index(tuple(images), data, index.media_type)
 
 
-def _manifest(reference: Reference, registry: Registry) -> tuple[bytes, Manifest]:
-    path = f"manifests/{reference.target}"
-    answer = registry.request(reference.repository, "GET", path, actions="pull", headers={"Accept": _ACCEPT})
+def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:
+    """Return the manifest that *reference* names, of *size* bytes where an index says so."""
+    path, headers = f"manifests/{reference.target}", {"Accept": _ACCEPT}
+    most = _allowed(size, f"the manifest of {reference}")
+    answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
     if not answer.ok:
         raise refusal(answer, f"{reference} cannot be had")
     said = answer.headers.get("Docker-Content-Digest", "")
+    check_size(len(answer.body), size, f"the manifest of {reference}")
     promised = reference.digest or (Digest(said) if is_digest(said) else None)
     found = digest_of(answer.body, promised.algorithm if promised else "sha256")
     if promised and promised != found:
@@ -80,14 +85,16 @@ def _manifest(reference: Reference, registry: Registry) -> tuple[bytes, Manifest
     return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
 
 
-def _choose(index: Manifest, platform: Platform, reference: Reference) -> Descriptor:
-    """Return the image for *platform*."""
-    at = choose([one.platform for one in index.manifests], platform)
-    if at is None:
-        there = ", ".join(sorted({str(one.platform) for one in index.manifests if one.platform})) or "none"
-        message = f"{reference} has no image for {platform}"
-        raise PushError(message, hint=f"it has: {there}", setting="platforms")
-    return index.manifests[at]
+def _allowed(size: int | None, what: str) -> int:
+    """Return how many bytes of a document are read, besides one more.
+
+    Raises:
+        PushError: *size* is what no document has.
+    """
+    if size is not None and size > _LARGEST_DOCUMENT:
+        message = f"{what} has {size} bytes, more than an image can need"
+        raise PushError(message)
+    return _LARGEST_DOCUMENT if size is None else size
 
 
 def _image(
@@ -108,19 +115,21 @@ def _image(
 
 
 def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) -> bytes:
-    if wanted.size > _LARGEST_CONFIG:
-        message = f"the configuration of {repository} has {wanted.size} bytes, more than an image can need"
-        raise PushError(message)
-    answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull")
+    most = _allowed(wanted.size, f"the configuration of {repository}")
+    answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull", most=most)
     if not answer.ok:
         raise refusal(answer, f"the configuration of {repository} cannot be had")
+    check_size(len(answer.body), wanted.size, f"the configuration of {repository}")
     found = digest_of(answer.body, wanted.digest.algorithm)
     check_digests([wanted.digest], [found], f"the configuration of {repository}")
     return answer.body
 
 
 class _Blob(io.RawIOBase):
-    """A layer that is read from a registry: goes on where a broken line left off, and checks the digest at the end."""
+    """A layer that is read from a registry: goes on where a broken line left off, and checks the digest at the end.
+
+    Of what is longer than promised it takes one byte more, and does not ask again.
+    """
 
     def __init__(self, repository: Repository, registry: Registry, wanted: Descriptor) -> None:
         self._repository = repository
@@ -154,13 +163,15 @@ class _Blob(io.RawIOBase):
             try:
                 stream = self._stream = self._stream or self._begin()
                 self._catch_up(stream)
-                block = stream.read(size)
+                block = stream.read(min(size, self._wanted.size - self._done + 1))
             except UnreachableError as error:
                 self._go_on_after(error)
                 continue
             self._hash.update(block)
             self._done += len(block)
-            if not block:
+            if self._done > self._wanted.size:
+                check_size(self._done, self._wanted.size, f"the layer {self._wanted.digest} of {self._repository}")
+            if not block and size:
                 self._check()
             self._since += len(block)
             if self._since >= LEAST:  # it got further; a byte each time is no way to get anywhere

@@ -5,12 +5,12 @@ Source: OCI distribution-spec 1.1, "Listing Referrers", "Referrers Tag Schema", 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from buildpush import strict_json
 from buildpush.errors import AuthenticationError, PushError, RegistryError
 from buildpush.http import Answer, joined
 from buildpush.images.manifests import read_manifest
@@ -125,7 +125,7 @@ def _read(answer: Answer, what: str) -> list[dict[str, Any]]:
     if read_manifest(answer.body, answer.headers.get("Content-Type", "")).media_type not in INDEX_TYPES:
         message = f"{what} is an image, and no list"
         raise PushError(message)
-    return list(json.loads(answer.body)["manifests"])
+    return list(strict_json.parse(answer.body)["manifests"])
 
 
 def _tagged(name: Reference, registry: Registry) -> Image | Index | None:

@@ -7,6 +7,7 @@ the next one, or asks ``registry.answer(request)`` for the usual answer and chan
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import itertools
@@ -391,6 +392,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for block in [reply.body] if isinstance(reply.body, bytes) else reply.body:
             self.wfile.write(block)
             self.wfile.flush()
+
+    def finish(self):
+        """Let go of both files of a connection, also where the client has hung up on one."""
+        with contextlib.suppress(OSError):
+            super().finish()
+        self.rfile.close()
 
     def _reset(self) -> None:
         """End the connection as a crash does: with a reset."""

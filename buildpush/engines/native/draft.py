@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+from buildpush import strict_json
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.known import Known
 from buildpush.errors import BuildError
@@ -187,11 +188,11 @@ def _document(config: bytes) -> dict[str, Any]:
         BuildError: it is none.
     """
     try:
-        document = json.loads(config)
+        document = strict_json.parse(config)
         found = document["config"] = document.get("config") or {}
         history = document.get("history") or []
         sound = isinstance(history, list) and _is_sound(found)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         sound = False
     if not sound:
         message = "the configuration of the base image cannot be read"

@@ -1,0 +1,69 @@
+"""JSON that somebody else wrote: read in one way only, or refused.
+
+Two readers of the same bytes must not find two things in them: names that stand twice, numbers that are none, and text
+that is no UTF-8 are refused, and so is what nests so deep, or counts so high, that nothing of ours could use it.
+Source: RFC 8259, sections 4, 6 and 8.1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final, NoReturn
+
+# A number of 64 bits has 19 digits.
+_DIGITS: Final = 20
+
+
+def parse(data: bytes | str) -> Any:
+    """Return what the JSON *data* says.
+
+    Raises:
+        ValueError: it is not JSON, or can be read in several ways, or by us in none; the message says why.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        message = "it nests too deep"
+        raise ValueError(message) from error
+
+
+def is_count(value: object) -> bool:
+    """Return whether *value* is a whole number from 0 on that fits into 64 bits; true and 1.0 are none."""
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        message = f"the name {twice[:80]!r} stands twice in one object"
+        raise ValueError(message)
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        message = f"the number {text[:_DIGITS]}… is too large"
+        raise ValueError(message)
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if math.isinf(found):
+        message = f"the number {text[:_DIGITS]} is too large"
+        raise ValueError(message)
+    return found
+
+
+def _refuse(name: str) -> NoReturn:
+    message = f"{name} is no number of JSON"
+    raise ValueError(message)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_refuse
+)

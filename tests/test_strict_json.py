@@ -1,0 +1,61 @@
+"""JSON of others is read in one way only, or refused."""
+
+from __future__ import annotations
+
+import ast
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush import strict_json
+
+ROOT = Path(__file__).parent.parent / "buildpush"
+# Who reads JSON that is ours, or a line each of many thousand files, or what has a grammar of its own.
+OTHERS = {"strict_json", "engines.overlay", "images.words", "settings.methods"}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(VALUES | st.text())
+def test_what_is_written_reads_back(value):
+    assert strict_json.parse(json.dumps(value)) == value
+    assert strict_json.parse(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"a": 1, "a": 2}', "[1e999]", "[-1e999]", "[NaN]", "[Infinity]", "[-Infinity]", f"[{'9' * 21}]", "", "{"),
+        *("[" * 100_000, '{"a":' * 100_000, f"[{'9' * 5000}]", "[1] 2", b"\xff", '{"a": 1}'.encode("utf-16"), b""),
+    ],
+)
+def test_what_can_be_read_in_several_ways_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        strict_json.parse(text)
+
+
+@given(st.binary() | st.text())
+def test_anything_is_json_or_a_value_error(data):
+    with suppress(ValueError):
+        strict_json.parse(data)
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True, 2**63, "1", None, [], float("inf")])
+def test_these_count_nothing(value):
+    assert not strict_json.is_count(value)
+
+
+def test_nobody_else_reads_json():
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
+        if any(isinstance(one.value, ast.Name) and (one.value.id, one.attr) == ("json", "loads") for one in calls):
+            found.add(name)
+    assert {name for name in found if not name.startswith(("sandbox", "notebooks"))} <= OTHERS
