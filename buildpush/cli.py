@@ -372,11 +372,20 @@ def _reported(
 ) -> Iterator[list[RunResult]]:
     """Give a list for results; what is in it at the end is reported, also after an error or Ctrl-C."""
     achieved: list[RunResult] = []
-    try:
-        yield achieved
-    finally:
+
+    def report() -> None:
         document["steps"] = [result.as_json() for result in achieved]
         _report(achieved, as_json=as_json, digest_file=digest_file, env=env)
+
+    try:
+        yield achieved
+    except BaseException:
+        try:
+            report()
+        except BuildPushError as error:  # the first error is the one that counts
+            _say("note", str(error))
+        raise
+    report()
 
 
 @contextmanager
@@ -400,14 +409,14 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     if digest_file == _STDOUT and digests:
         click.echo(digests[-1])
     elif digest_file and digests:
-        _write(Path(digest_file), digests[-1] + "\n", "w")
+        _write(Path(digest_file), digests[-1] + "\n")
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         _say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
-        _write(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}", "a")
+        _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
 
 
 def _error_json(error: BaseException) -> dict[str, Any]:
@@ -447,13 +456,38 @@ def _check_writable(path: Path) -> None:
         raise SettingsError(message, hint="name a file in a folder that is there and that you may write to")
 
 
-def _write(path: Path, text: str, mode: str) -> None:
+def _write(path: Path, text: str) -> None:
+    """Write *text* to *path*, whole or not at all; what is no file, such as a pipe, is written to as it is."""
     try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
+        if path.exists() and not path.is_file():
+            _append(path, text)
+            return
+        path = path.resolve()  # a link stays
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
-        message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
-        raise BuildPushError(message) from error
+        raise _unwritten(path, error) from error
+
+
+def _append(path: Path, text: str) -> None:
+    """Add *text* to what others may add to as well: in one piece."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> BuildPushError:
+    message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+    return BuildPushError(message)
 
 
 @command("Say what a run would do, and who said so; does nothing.")

@@ -1,20 +1,100 @@
-"""Folders that are somebody's: changed by one at a time, or temporary; among threads, and processes of this machine."""
+"""Folders that are somebody's: changed by one at a time, temporary, or private.
+
+What lies in a private folder is believed, so nobody else may have put it there, or the whole folder.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from buildpush import mounts
+from buildpush.errors import SettingsError
 
 try:
     import fcntl
 except ImportError:  # Windows has none; there, who writes last wins
     fcntl = None  # type: ignore[assignment]
+
+
+def private_folder(path: Path) -> None:
+    """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody.
+
+    Raises:
+        OSError: it cannot be made.
+        SettingsError: it is there, and not only ours; see :func:`shared_by`.
+    """
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    problem = shared_by(path)
+    if problem:
+        message = f"the folder {path} is not used: {problem}"
+        hint = "name a folder of your own, or set XDG_STATE_HOME to one, that nobody else may write to or rename"
+        raise SettingsError(message, hint=hint)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def private_part(path: Path) -> None:
+    """Make *path* private, as :func:`private_folder` does, and the folder that it is a part of before it."""
+    private_folder(path.parent)
+    private_folder(path)
+
+
+def shared_by(path: Path) -> str | None:
+    """Return in words why others may change what is in *path*, or put another folder in its place; ``None``: nobody.
+
+    Links are followed, and what they lie in counts as well. Who owns a folder above is not asked: in containers that
+    is often somebody whom nobody knows.
+    """
+    if os.name != "posix":
+        return None
+    facts, me = path.stat(), os.getuid()
+    if facts.st_uid != me:
+        return f"it belongs to somebody else, user {facts.st_uid}"
+    if facts.st_mode & 0o022:
+        return f"others may write to it (mode {stat.S_IMODE(facts.st_mode):o})"
+    return replaceable(path)
+
+
+def replaceable(path: Path) -> str | None:
+    """Return in words why others may put something else in the place of *path*; ``None``: nobody may."""
+    for way in dict.fromkeys((path.absolute(), path.resolve())):
+        for child, parent in pairwise((way, *way.parents)):
+            if problem := _swapped(parent.stat().st_mode, child, parent):
+                return problem
+    return None
+
+
+def open_to_all(folder: Path) -> str | None:
+    """Return in words why others may rename what we make in *folder*, or *folder* itself; ``None``: nobody may."""
+    if os.name != "posix":
+        return None
+    mode = folder.stat().st_mode
+    return _renamed(mode, folder) or replaceable(folder)
+
+
+def _renamed(mode: int, folder: Path) -> str | None:
+    if mode & 0o002 and not mode & stat.S_ISVTX:
+        return f"everybody may rename what is in {folder} (mode {stat.S_IMODE(mode):o})"
+    return None
+
+
+def _swapped(mode: int, child: Path, parent: Path) -> str | None:
+    if not mode & 0o002:
+        return None
+    if not mode & stat.S_ISVTX:
+        return _renamed(mode, parent)
+    owner = child.lstat().st_uid
+    return None if owner in {os.getuid(), 0} else f"{child} belongs to somebody else, user {owner}"
 
 
 @contextmanager

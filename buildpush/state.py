@@ -15,7 +15,7 @@ from typing import Any
 from buildpush import mounts
 from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink, ignore
-from buildpush.locks import hold, locked
+from buildpush.locks import hold, locked, open_to_all, private_folder, private_part
 from buildpush.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
@@ -61,7 +61,7 @@ class State:
     @property
     def memory(self) -> Path:
         """File that remembers what was pushed before."""
-        return self._made(".") / "memory.sqlite"
+        return self._made("") / "memory.sqlite"
 
     @property
     def layers(self) -> Path:
@@ -90,8 +90,10 @@ class State:
         """Remove the temporary folders of processes that are gone, and return them.
 
         Args:
-            sink: gets a note for each that cannot be removed as a whole.
+            sink: gets a note for each that cannot be removed as a whole, and one where temporary folders are not safe.
         """
+        if doubt := self._doubt():
+            sink(Note(doubt))
         left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
         return [path for path in left if _swept(path, sink)]
 
@@ -99,31 +101,22 @@ class State:
         """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _doubt(self) -> str | None:
+        problem = open_to_all(self.scratch) if self.scratch.is_dir() else None
+        return problem and f"temporary folders are not safe from other users: {problem}; set TMPDIR to a better place"
+
     def _made(self, part: str) -> Path:
-        folder = self.folder / part
+        folder = self.folder / part if part else self.folder
         try:
-            private_folder(folder)
-            # Among the temporary folders, another user may have been there before us.
-            ours = self.folder.lstat().st_uid == os.getuid() or self.folder.parent != self.scratch
+            (private_part if part else private_folder)(folder)
         except OSError as error:
             message = f"the state folder {folder} cannot be made: {error.strerror}"
             raise SettingsError(message, hint=_STATE_HINT) from error
-        if not ours:
-            message = f"the state folder {self.folder} belongs to somebody else"
-            raise SettingsError(message, hint=_STATE_HINT)
         return folder
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST_NAME]
-
-
-def private_folder(path: Path) -> None:
-    """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody."""
-    for folder in reversed(path.parents):
-        if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:

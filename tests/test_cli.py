@@ -17,13 +17,17 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
-from buildpush import engines, http, notebooks, run
+from buildpush import cli, engines, http, notebooks, run
 from buildpush.cli import run_command
+from buildpush.errors import BuildInfoError
 from buildpush.images.archives import open_layout
+from buildpush.images.references import Digest
 from buildpush.limits import _Watch
+from buildpush.results import RunResult
 from buildpush.secrets import Secret
 from buildpush.settings import sources
 from buildpush.state import State
@@ -281,6 +285,46 @@ def test_two_steps_cannot_both_have_standard_input(project, capsys):
     project.write("step.yml", f"steps:\n{item}{item.replace('identifier: push', 'identifier: again')}")
     assert project.run("--context", "-") == 2
     assert "which can be read once" in capsys.readouterr().err
+
+
+def test_a_digest_file_is_written_whole_or_not_at_all(project, monkeypatch):
+    """Who waits for the file reads a digest, and never the half of one."""
+    seen, replaced = [], Path.replace
+
+    def replace_later(self, target):
+        if self.name.startswith(".digest"):
+            seen.append((self.read_text(), Path(target).exists()))
+        return replaced(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_later)
+    assert project.run("--digest-file", "digest.txt") == 0
+    assert [pair for pair in seen if pair[0].startswith("sha256:")] == [
+        ((project.folder / "digest.txt").read_text(), False)
+    ]
+    assert [path.name for path in project.folder.iterdir() if path.name.startswith(".digest")] == []
+
+
+def test_a_digest_file_that_is_a_link_stays_one(project):
+    (project.folder / "elsewhere").mkdir()
+    (project.folder / "digest.txt").symlink_to("elsewhere/digest")
+    assert project.run("--digest-file", "digest.txt") == 0
+    assert (project.folder / "digest.txt").is_symlink()
+    assert (project.folder / "elsewhere" / "digest").read_text().startswith("sha256:")
+
+
+def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys):
+    """The image is pushed and its build-info is not: that is the exit code, whatever else fails."""
+    pushed = RunResult(step="app", written=Digest(f"sha256:{'0' * 64}"))
+
+    def fail():
+        with cli._reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
+            achieved.append(pushed)
+            message = "the build-info is not published"
+            raise BuildInfoError(message)
+
+    with pytest.raises(BuildInfoError):
+        fail()
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_dash_as_digest_file_leaves_the_digest_alone_on_stdout(project, capsys):

@@ -42,7 +42,7 @@ FLOORS = {
     "meter": 4,
     "limits": 4,
     "errors": 3,
-    "locks": 3,
+    "locks": 4,
     "text": 2,
     "mounts": 2,
     "secrets": 1,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from buildpush.engines.caching import Kept
 from buildpush.errors import SettingsError
-from buildpush.locks import locked, temporary
+from buildpush.locks import locked, private_folder, temporary
 from buildpush.secrets import Secret
 from buildpush.settings.counter import Counter
 from buildpush.state import State, is_at_work, process_mark, write_private
@@ -181,6 +185,101 @@ def test_a_folder_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_path
     monkeypatch.setattr(os, "getuid", lambda: there.stat().st_uid + 1)
     with pytest.raises(SettingsError, match="belongs to somebody else"):
         _ = State(there, tmp_path).memory
+
+
+USES = {
+    "memory": lambda state: state.memory,
+    "pending": lambda state: state.pending,
+    "records": lambda state: state.record("a", {}),
+    "logs": lambda state: state.new_log("a"),
+    "counters": lambda state: Counter(state.folder / "counters").take("a"),
+    "layers": lambda state: Kept(state.layers).layers_of("a/b").__enter__(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o1777])
+def test_a_state_folder_that_others_may_write_to_is_refused_everywhere(state, use, mode):
+    """What lies there is believed: addresses of uploads, layers, numbers."""
+    state.folder.mkdir()
+    state.folder.chmod(mode)
+    with pytest.raises(SettingsError, match="others may write to it") as caught:
+        USES[use](state)
+    assert "XDG_STATE_HOME" in caught.value.hint
+    assert list(state.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_state_folder_of_somebody_else_is_refused_everywhere(state, use, monkeypatch):
+    state.folder.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "getuid", lambda: state.folder.stat().st_uid + 1)
+    with pytest.raises(SettingsError, match="belongs to somebody else"):
+        USES[use](state)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_state_folder_that_everybody_may_rename_is_refused_everywhere(tmp_path, use):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    with pytest.raises(SettingsError, match="everybody may rename what is in"):
+        USES[use](State(tmp_path / "shared" / "state", tmp_path))
+
+
+MODES = st.sampled_from([0o700, 0o750, 0o755, 0o770, 0o775, 0o707, 0o777, 0o1777, 0o1755])
+
+
+@given(st.lists(MODES, min_size=1, max_size=3), MODES, st.booleans(), MODES)
+def test_a_private_folder_is_ours_alone_or_refused(above, mode, linked, beside):
+    """Whoever may write to it, or to a folder above it whose entries anybody may rename, may choose what we believe."""
+    with tempfile.TemporaryDirectory() as name:
+        parents = [Path(name)]
+        for _ in above:
+            parents.append(parents[-1] / "a")
+            parents[-1].mkdir()
+        folder = parents[-1] / "state"
+        folder.mkdir()
+        way = folder
+        if linked:
+            (Path(name) / "links").mkdir()
+            way = Path(name) / "links" / "state"
+            way.symlink_to(folder)
+            (Path(name) / "links").chmod(beside)
+        folder.chmod(mode)
+        for parent, one in zip(parents[1:], above, strict=True):
+            parent.chmod(one)
+        renamed = [one & 0o002 and not one & 0o1000 for one in (*above, *([beside] if linked else []))]
+        if mode & 0o022 or any(renamed):
+            with pytest.raises(SettingsError):
+                private_folder(way)
+        else:
+            private_folder(way)
+            assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
+
+
+def test_what_is_kept_is_private_whatever_the_umask_says(state):
+    before = os.umask(0)
+    try:
+        for use in USES.values():
+            use(state)
+    finally:
+        os.umask(before)
+    for path in (state.folder, *state.folder.rglob("*")):
+        assert not path.stat().st_mode & 0o077, path
+
+
+def test_temporary_folders_that_others_may_rename_are_told(tmp_path):
+    """There they are used all the same: in a hardened pod there is no better place."""
+    told = []
+    (tmp_path / "scratch").mkdir()
+    state = State(tmp_path / "state", tmp_path / "scratch")
+    state.sweep(told.append)
+    assert told == []
+    state.scratch.chmod(0o777)
+    state.sweep(told.append)
+    assert "TMPDIR" in told[0].text
+    state.scratch.chmod(0o1777)
+    state.sweep(told.append)
+    assert len(told) == 1
 
 
 def test_a_process_is_told_from_a_later_one_of_the_same_number():

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 from buildpush.artifactory.document import BuildInfo
 from buildpush.artifactory.reading import load_json
 from buildpush.errors import SourceError
-from buildpush.locks import locked
-from buildpush.state import private_folder, write_held, write_private
+from buildpush.locks import locked, private_folder
+from buildpush.state import write_held, write_private
 
 _LONGEST: Final = 100  # characters of the name that people recognise
 _BEGUN: Final = "begun"
@@ -47,9 +47,10 @@ def save(pending: Pending, folder: Path) -> Path:
 
     Raises:
         OSError: it cannot be written.
-        SettingsError: the folder is one that others may write to.
+        SettingsError: the folder would lie where others may replace it.
     """
-    private_folder(folder)
+    if not folder.is_dir():
+        private_folder(folder)
     path = folder / file_name(pending.info)
     write_private(path, _text(pending))
     return path
@@ -68,7 +69,11 @@ def load(path: Path) -> Pending:
 
 
 class Claim:
-    """The file of a run that is under way, held until the run ends: others see by the lock that it is."""
+    """The file of a run that is under way, held until the run ends: others see by the lock that it is.
+
+    Args:
+        folder: private, and there.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path: Path | None = None
@@ -80,9 +85,7 @@ class Claim:
 
         Raises:
             OSError: it cannot be written; what was there stays.
-            SettingsError: the folder is one that others may write to.
         """
-        private_folder(self._folder)
         path = self._folder / file_name(pending.info)
         held = write_held(path, _text(pending))
         self.close()

@@ -18,8 +18,8 @@ from typing import Final
 
 from buildpush.errors import SettingsError
 from buildpush.images.caches import CacheSpec
-from buildpush.locks import locked
-from buildpush.state import alive, private_folder
+from buildpush.locks import locked, private_part
+from buildpush.state import alive
 
 # Bytes of all caches together; the one that was not used for longest goes first.
 LARGEST: Final = 10 * 1024**3
@@ -63,7 +63,7 @@ class Kept:
 
     def _make(self) -> None:
         try:
-            private_folder(self.folder)  # layers hold what the image holds, and what its earlier stages held
+            private_part(self.folder)  # layers hold what the image holds, and what its earlier stages held
         except OSError as error:
             message = f"the folder for layers, {self.folder}, cannot be made: {error.strerror}"
             hint = "set XDG_STATE_HOME to a folder that you may write to, or leave caching out"

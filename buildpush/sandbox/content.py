@@ -10,6 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildpush.errors import SettingsError
+from buildpush.locks import private_folder, shared_by
+
 BLOCK = 1024 * 1024
 
 
@@ -28,12 +31,17 @@ class Checksums:
         return f"sha256:{self.sha256}"
 
 
+def _private(path: Path) -> int:
+    """Open a file that only its owner may read, whatever the umask says."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
 class Incoming:
     """Bytes that are still arriving: a growing file and its checksums so far; goes on with a file that is there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("a+b", buffering=0)
+        self._file = os.fdopen(_private(path), "a+b", buffering=0)
         self.size = self._file.seek(0, os.SEEK_END)
         self._unread = self.size
         # sha1 and md5 are names that Artifactory gives, not protection.
@@ -99,13 +107,22 @@ class Content:
 
     Args:
         folder: is made where it is missing.
+
+    Raises:
+        OSError: it cannot be made.
+        SettingsError: others may write to it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._kept = folder / "content"
         self._incoming = folder / "incoming"
-        for made in (self._kept, self._incoming):
-            made.mkdir(parents=True, exist_ok=True)
+        problem = shared_by(folder) if folder.is_dir() else None
+        if problem:
+            message = f"the sandbox does not use the data folder {folder}: {problem}"
+            raise SettingsError(message, hint="name a folder with --data that nobody else may write to or rename")
+        for made in (folder, self._kept, self._incoming):
+            if made != folder or not made.is_dir():  # the folder's own mode, if it was there, is its owner's affair
+                private_folder(made)
 
     def path(self, sha256: str) -> Path:
         """Return where the bytes with this SHA-256 are, or would be."""
@@ -119,7 +136,7 @@ class Content:
         """Give arrived bytes their name; the same bytes twice are one file."""
         checksums = incoming.close()
         target = self.path(checksums.sha256)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         incoming.path.replace(target)
         return checksums
 

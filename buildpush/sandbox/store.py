@@ -6,6 +6,7 @@ A file has a repository key, a path and properties, as in Artifactory; several f
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -304,6 +305,10 @@ def _one(found: list[Found]) -> Found | None:
 
 
 def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
+    # SQLite gives its other files the mode of this one.
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
     index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
     try:
         # Exclusive: a second sandbox on the same folder is refused instead of mixing two truths.

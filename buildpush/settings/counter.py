@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from buildpush.errors import SettingsError
-from buildpush.state import private_folder
+from buildpush.locks import private_part
 
 
 class Counter:
@@ -37,7 +37,7 @@ class Counter:
         try:
             if self.dry:
                 return _read(path) + 1
-            private_folder(self.folder)
+            private_part(self.folder)
             with _locked(path):
                 number = _read(path) + 1
                 _write(path, number)

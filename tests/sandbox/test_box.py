@@ -14,6 +14,7 @@ import pytest
 
 from buildpush.errors import SettingsError
 from buildpush.sandbox import Sandbox, serve
+from tests.sandbox.conftest import Client
 
 pytestmark = pytest.mark.sandbox
 
@@ -244,3 +245,26 @@ def test_serve_ends_with_ctrl_c():
 
     with pytest.raises(KeyboardInterrupt):
         serve(0, None, announce=announce)
+
+
+def test_the_data_are_for_their_owner_only_whatever_the_umask_says(tmp_path):
+    before = os.umask(0)
+    try:
+        with Sandbox(tmp_path / "data") as box:
+            client = Client(box)
+            client.push_blob("docker-local/app", b"a layer")
+            client.send("POST", "/v2/docker-local/app/blobs/uploads/")
+            client.close()
+            paths = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
+            assert any(path.is_file() and path.parent.parent.name == "content" for path in paths)
+            for path in paths:
+                assert not path.stat().st_mode & 0o077, path
+    finally:
+        os.umask(before)
+
+
+def test_a_data_folder_that_others_may_write_to_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    with pytest.raises(SettingsError, match="others may write to it"):
+        Sandbox(tmp_path / "data").__enter__()
