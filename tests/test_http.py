@@ -23,21 +23,10 @@ from hypothesis import strategies as st
 
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
-from buildpush.http import (
-    LEAST,
-    Answer,
-    Http,
-    Interrupted,
-    Patience,
-    Proxies,
-    Retries,
-    Stream,
-    check_redirect,
-    is_loopback,
-    origin,
-    scheme_for,
-)
+from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, scheme_for
 from buildpush.http.download import download
+from buildpush.http.proxies import Proxies
+from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
 from buildpush.http.wires import Paced, TooSlowError
 from buildpush.secrets import Secret
 
@@ -342,14 +331,16 @@ def test_a_redirected_put_stays_a_put_and_a_see_other_becomes_a_get(client):
 @sandbox
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.org/"])
 def test_a_redirect_out_of_the_web_is_refused(client, target):
-    with serving(status(302, Location=target)) as server, pytest.raises(UnreachableError, match="not safe"):
+    with serving(status(302, Location=target)) as server, pytest.raises(AddressError, match="neither http nor https"):
         client.request("GET", server.url)
 
 
 def test_a_redirect_out_of_tls_is_refused():
-    check_redirect("https://one.example/a", "https://other.example/a")
-    with pytest.raises(UnreachableError, match="not safe"):
-        check_redirect("https://one.example/a", "http://other.example/a")
+    one = Address.parse("https://one.example/a")
+    check_lead(one, Address.parse("https://other.example/a"))
+    for spelling in ("http://other.example/a", "HTTP://other.example/a", "http://one.example:443/a"):
+        with pytest.raises(AddressError, match="without TLS: that is not safe"):
+            check_lead(one, one.joined(spelling))
 
 
 @sandbox

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote
 
 from buildpush import strict_json
 from buildpush.artifactory.document import BuildInfo, started_text
@@ -19,6 +19,7 @@ from buildpush.artifactory.reading import Reading
 from buildpush.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
 from buildpush.events import Decision, Sink, ignore
 from buildpush.http import Answer, Http, scheme_for
+from buildpush.http.urls import Address, AddressError, user_info
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import Repository, check_host
 from buildpush.secrets import Secret
@@ -167,30 +168,27 @@ def base_url(text: str, http: Http) -> str:
     Raises:
         SettingsError: it is no http address, carries a password, or would send ours without TLS.
     """
-    parts = _split(text.strip(), http)
-    if "@" in parts.netloc:
+    text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
+    if user_info(text):
         message = "the address of Artifactory holds a user or password"
         hint = "give them as settings of their own, by reference; then the address can be shown"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
-    host = check_host(parts.netloc)
-    if parts.scheme == "http" and scheme_for(host, http) != "http":
+    address = _read(text)
+    host = check_host(address.netloc)
+    if address.scheme == "http" and scheme_for(host, http) != "http":
         message = f"credentials do not travel to {host} without TLS"
         hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
-    return f"{parts.scheme}://{host}{_path_before_artifactory(parts.path)}/artifactory/"
+    return f"{address.scheme}://{host}{_path_before_artifactory(address.path)}/artifactory/"
 
 
-def _split(text: str, http: Http) -> SplitResult:
-    if "://" not in text:
-        text = f"{scheme_for(text.partition('/')[0], http)}://{text}"
+def _read(text: str) -> Address:
     try:
-        parts = urlsplit(text)
-    except ValueError:  # such as an IPv6 address without its bracket
-        parts = SplitResult("", "", "", "", "")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return Address.parse(text)
+    except AddressError as error:
         message = "this is no address of an Artifactory"
-        raise SettingsError(message, hint="write https://HOST/artifactory/", setting="artifactory_url")
-    return parts
+        hint = "write https://HOST/artifactory/"
+        raise SettingsError(message, hint=hint, setting="artifactory_url") from error
 
 
 def _path_before_artifactory(path: str) -> str:
@@ -234,7 +232,7 @@ class Artifactory:
     @property
     def host(self) -> str:
         """Host and port."""
-        return urlsplit(self.url).netloc
+        return Address.parse(self.url).netloc
 
     @property
     def platform_url(self) -> str:

@@ -23,7 +23,7 @@ from buildpush.engines.bases import Find, base_credentials, caches, nobody, pull
 from buildpush.engines.executor import Seat, program_of
 from buildpush.errors import BuildError, DockerfileError, SourceError, UnsupportedError
 from buildpush.events import Log, Note, Sink, ignore
-from buildpush.http import is_loopback
+from buildpush.http.urls import is_loopback
 from buildpush.images import dockerfile
 from buildpush.images.advice import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.images.archives import open_docker_archive

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from buildpush.errors import BuildError, UnsupportedError
-from buildpush.http import is_loopback
+from buildpush.http.urls import is_loopback
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.places import Content
 

@@ -7,7 +7,6 @@ It repeats what can be repeated safely, and tells where it cannot: a body that i
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import random
 import socket
 import ssl
@@ -20,14 +19,14 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
-from urllib.parse import unquote, urljoin, urlsplit
 
 from buildpush import __version__, strict_json
 from buildpush.errors import BuildPushError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry, Sink, ignore
+from buildpush.http.proxies import Proxies, login
+from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, shown, zone_of
 from buildpush.http.words import is_page, said_in
-from buildpush.secrets import redact, remember
-from buildpush.text import one_line, quotation
+from buildpush.text import one_line
 
 if TYPE_CHECKING:
     import urllib3
@@ -41,7 +40,6 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 # Bytes that an answer must bring in the seconds of a silence, once it has begun: nobody is kept by a byte now and then,
 # and every line over which an image can travel at all is faster.
 LEAST: Final = 64 * 1024
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ class _Order:
     """One request, as often as it takes."""
 
     method: str
-    url: str
+    address: Address
     headers: dict[str, str]
     body: bytes | _Counted | None
     authorization: Authorization
@@ -145,7 +143,7 @@ class _Order:
 
     @property
     def what(self) -> str:
-        return f"{self.method} {shown(self.url)}"
+        return f"{self.method} {shown(str(self.address))}"
 
 
 class _Broken(Exception):  # noqa: N818 - never leaves this module
@@ -242,7 +240,7 @@ class Http:
         clock: Callable[[], float] = time.monotonic,
         patience: Patience | None = None,
     ) -> None:
-        self.insecure_hosts = insecure_hosts
+        self.insecure_hosts = frozenset(map(str.lower, insecure_hosts))
         self._ca_file = ca_file
         self._proxies = Proxies(proxies or {})
         self._retries = retries or Retries()
@@ -255,6 +253,7 @@ class Http:
         self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
         self._answered: set[str] = set()
+        self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
         self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
 
@@ -311,7 +310,7 @@ class Http:
 
         Args:
             method: in capitals.
-            url: with http or https.
+            url: with http or https, and no user in it.
             headers: besides those that every request has.
             body: bytes, or an iterable of bytes, which is sent once and never again.
             authorization: the header's value, or a function asked at each attempt; another origin never sees it.
@@ -329,7 +328,7 @@ class Http:
         again = method != "POST" if repeatable is None else repeatable
         order = _Order(
             method,
-            url,
+            Address.parse(url),
             dict(headers or {}),
             content,
             authorization,
@@ -349,7 +348,7 @@ class Http:
     ) -> Iterator[Stream | Answer]:
         """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
         asked = {"Accept-Encoding": "identity", **(headers or {})}
-        order = _Order(method, url, asked, None, authorization, repeatable=True, streams=True)
+        order = _Order(method, Address.parse(url), asked, None, authorization, repeatable=True, streams=True)
         answer = self._follow(order, MANY_REDIRECTS)
         try:
             yield answer
@@ -393,13 +392,13 @@ class Http:
         for _ in range(most):
             if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not leads_on(answer):
                 break
-            order = _redirected(order, answer)
+            order = self._redirected(order, answer)
             answer = self._persist(order)
         return answer
 
     def _persist(self, order: _Order) -> Answer | Stream:
         """Send *order* until there is an answer that the retry table lets stand."""
-        host = origin(order.url)
+        host = order.address.origin
         for attempt in range(1, self._retries.attempts + 1):
             order.attempt = attempt
             self._wait_for(host)
@@ -443,7 +442,7 @@ class Http:
     def _send(self, order: _Order) -> Answer | Stream:
         import urllib3
 
-        manager = self._manager(order.url)
+        manager, url = self._manager(order.address), str(order.address)
         headers = {"User-Agent": f"buildpush/{__version__}", **order.headers}
         value = order.authorization() if callable(order.authorization) else order.authorization
         if value:
@@ -451,7 +450,7 @@ class Http:
         try:
             response = manager.urlopen(
                 order.method,
-                order.url,
+                url,
                 body=order.body,
                 headers=headers,
                 redirect=False,
@@ -463,11 +462,11 @@ class Http:
             self.stop_if_cancelled()
             if isinstance(order.body, _Counted) and order.body.failure:
                 raise order.body.failure from None
-            raise _explain(error, order.url, self._proxies.find(order.url)) from error
+            raise _explain(error, url, self._proxies.find(url)) from error
 
     def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
         if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
-            return Stream(self, response, order.url)
+            return Stream(self, response, str(order.address))
         most = order.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
         body = response.read(most + 1, decode_content=True)
         if len(body) > most:
@@ -476,14 +475,42 @@ class Http:
             raise RegistryError(message, status=response.status)
         response.drain_conn()
         response.release_conn()
-        return Answer(response.status, response.headers, body, order.url, order.attempt)
+        return Answer(response.status, response.headers, body, str(order.address), order.attempt)
 
-    def _manager(self, url: str) -> urllib3.PoolManager:
-        scheme, host = urlsplit(url).scheme, _host_and_port(url)
-        if scheme not in _DEFAULT_PORTS:
-            message = f"{shown(url)} is neither http nor https"
-            raise UnreachableError(message)
-        key = (scheme, self._proxies.find(url), self.trusts_blindly(host))
+    def _redirected(self, order: _Order, answer: Answer) -> _Order:
+        """Return the order that an answer sends on; another origin sees no credentials."""
+        there = order.address.joined(answer.headers["Location"])
+        read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
+        method = "GET" if read else order.method
+        self.check_lead(order.address, there, method)
+        return _Order(
+            method,
+            there,
+            order.headers,
+            None if read else order.body,
+            order.authorization if there.origin == order.address.origin else None,
+            order.repeatable,
+            order.streams,
+            order.most,
+        )
+
+    def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
+        """Check that a server at *before* may make us send *method* to *there*.
+
+        How near a server is, is known of one that was spoken to: a name may be that of a host in this network.
+
+        Raises:
+            AddressError: it may not.
+        """
+        check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
+
+    def settled(self, address: Address) -> Address:
+        """Return *address* as it is going to be connected to."""
+        return address
+
+    def _manager(self, address: Address) -> urllib3.PoolManager:
+        blind = self.trusts_blindly(f"{address.host}:{address.port}")
+        key = (address.scheme, self._proxies.find(str(address)), blind)
         with self._lock:
             if key not in self._managers:
                 self._managers[key] = self._new_manager(*key)
@@ -491,6 +518,7 @@ class Http:
 
     def trusts_blindly(self, host: str) -> bool:
         """Return whether *host*, with or without its port, was declared insecure."""
+        host = host.lower()
         return bool({host, host.rpartition(":")[0]} & self.insecure_hosts)
 
     def proxy_for(self, url: str) -> str | None:
@@ -518,137 +546,15 @@ class Http:
     def _wired(self, wire: Any) -> None:
         with self._lock:
             self._wires.add(wire)
+            if wire.proxy is None and wire.sock is not None:
+                with contextlib.suppress(OSError):  # it may have ended again
+                    self._zones[wire.host] = zone_of(wire.sock.getpeername()[0])
         self.stop_if_cancelled()
-
-
-def origin(url: str) -> str:
-    """Return scheme, host and port of *url*: what credentials belong to.
-
-    Raises:
-        UnreachableError: it is no address; a server may have given it.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError as error:
-        message = f"{quotation(url, 200)!r} is no address: {error}"
-        raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
-
-
-def joined(base: str, location: str) -> str:
-    """Return the full address of a *location* that a server gave.
-
-    Raises:
-        UnreachableError: it is no address.
-    """
-    try:
-        url = urljoin(base, location)
-    except ValueError as error:
-        message = f"{quotation(location, 200)!r} is no address: {error}"
-        raise UnreachableError(message, hint="a server or a proxy gives wrong addresses") from error
-    origin(url)
-    return url
-
-
-def check_redirect(before: str, url: str) -> None:
-    """Check that a server at *before* may send us on to *url*.
-
-    Raises:
-        UnreachableError: it leads out of the web, or out of TLS.
-    """
-    if urlsplit(url).scheme not in _DEFAULT_PORTS or (before.startswith("https:") and url.startswith("http:")):
-        message = f"{shown(before)} redirects to {shown(url)}, which is not safe"
-        raise UnreachableError(message, hint="the registry's external address may be set wrongly")
-
-
-def shown(url: str) -> str:
-    """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
-    parts = urlsplit(url)
-    return redact(f"{parts.scheme}://{_host_and_port(url)}{parts.path}")
 
 
 def scheme_for(host: str, http: Http) -> str:
     """Return ``http`` for this machine and for hosts declared insecure, else ``https``."""
     return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether *host*, with or without a port, is this machine."""
-    name = (urlsplit(f"//{host}").hostname or "").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-class Proxies:
-    """Which proxy leads to an address, by ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` in either case.
-
-    Source: golang.org/x/net/http/httpproxy, whose rules Docker and other clients of registries follow:
-    this machine is never reached through a proxy.
-    """
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        found = {name.lower(): value for name, value in sorted(variables.items()) if value}
-        self._by_scheme = {
-            scheme: _proxy_address(found.get(f"{scheme}_proxy") or found.get("all_proxy", ""))
-            for scheme in _DEFAULT_PORTS
-        }
-        self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
-
-    def find(self, url: str) -> str | None:
-        """Return the proxy's address, or ``None`` where *url* is reached directly."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        proxy = self._by_scheme.get(parts.scheme)
-        if not proxy or is_loopback(_host_and_port(url)):
-            return None
-        port = str(parts.port or _DEFAULT_PORTS[parts.scheme])
-        return None if any(_exempts(word, host, port) for word in self._exempt) else proxy
-
-
-def _proxy_address(text: str) -> str | None:
-    if not text:
-        return None
-    address = text if "://" in text else f"http://{text}"
-    try:
-        parts = urlsplit(address)
-        fits = parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0 and len(address.split()) == 1
-    except ValueError:  # a port beyond all ports, a bracket that is not closed
-        fits = False
-    if not fits:
-        message = f"the proxy {quotation(address, 200)} is no http or https address"
-        raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT")
-    if parts.password:
-        remember(unquote(parts.password))
-    return address
-
-
-def _proxy_headers(proxy: str) -> dict[str, str]:
-    import urllib3
-
-    parts = urlsplit(proxy)
-    if not parts.username:
-        return {}
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return dict(urllib3.make_headers(proxy_basic_auth=login))
-
-
-def _exempts(word: str, host: str, port: str) -> bool:
-    name, colon, wanted = word.rpartition(":")
-    if colon and wanted.isdecimal() and not name.endswith(":"):
-        return wanted == port and _exempts(name, host, port)
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host) in ipaddress.ip_network(word.strip("[]"), strict=False)
-    suffix = word.removeprefix("*")
-    return word == "*" or host == suffix.removeprefix(".") or host.endswith(f".{suffix.removeprefix('.')}")
-
-
-def _host_and_port(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _tls(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
@@ -693,28 +599,18 @@ def leads_on(answer: Answer) -> bool:
     return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
 
 
-def _redirected(order: _Order, answer: Answer) -> _Order:
-    url = joined(order.url, answer.headers["Location"])
-    check_redirect(order.url, url)
-    same = origin(url) == origin(order.url)
-    read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
-    return _Order(
-        "GET" if read else order.method,
-        url,
-        order.headers,
-        None if read else order.body,
-        order.authorization if same else None,
-        order.repeatable,
-        order.streams,
-        order.most,
-    )
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    import urllib3
+
+    user = login(proxy)
+    return dict(urllib3.make_headers(proxy_basic_auth=user)) if user else {}
 
 
 def _explain(error: Exception, url: str, proxy: str | None = None) -> _Broken:
     """Say in a sentence why no answer came, and what to do."""
     import urllib3.exceptions as e
 
-    host = _host_and_port(url)
+    host = Address.parse(url).netloc
     if isinstance(error, e.ProxyError):
         message = f"the proxy {shown(proxy or '')} does not lead to {host}: {_reason(error)}"
         return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.errors import BuildError, UnreachableError
-from buildpush.http import Answer, Http, Stream, shown
+from buildpush.http import Answer, Http, Stream
+from buildpush.http.urls import Address, shown
 
 _BLOCK: Final = 1024 * 1024
 
@@ -19,11 +20,12 @@ def download(http: Http, url: str, path: Path) -> int:
         When the server says that it was last changed, in seconds since 1970; 0 where it does not.
 
     Raises:
-        UnreachableError: the connection breaks again and again.
+        UnreachableError: the connection breaks again and again; or it is no address.
         BuildError: the server does not give it.
     """
+    address = str(Address.typed(url))
     for attempt in range(1, http.attempts + 1):
-        with http.open("GET", url) as answer:  # which is stubborn itself
+        with http.open("GET", address) as answer:  # which is stubborn itself
             if not isinstance(answer, Stream):
                 raise _refused(answer, url)
             try:

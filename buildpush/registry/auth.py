@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from buildpush import strict_json
 from buildpush.errors import (
@@ -21,9 +21,9 @@ from buildpush.errors import (
     RegistryError,
     SourceError,
     TimeOutError,
-    UnreachableError,
 )
-from buildpush.http import Answer, Http, origin, shown
+from buildpush.http import Answer, Http
+from buildpush.http.urls import Address, AddressError, shown
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import Place
 from buildpush.secrets import Secret, remember
@@ -45,6 +45,7 @@ _SHARED_DOMAINS = frozenset(
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
 _TOKEN_SECONDS = 60  # where the token server does not say.  Source: distribution-spec, "Token Authentication".
 _SAFETY_SECONDS = 30
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,16 +277,14 @@ def belongs(realm: str, host: str, base: str) -> bool:
         base: address under which the registry is spoken to.
     """
     try:
-        there, here = urlsplit(realm), urlsplit(base)
-        same = origin(realm) == origin(base)
-    except (ValueError, UnreachableError):
+        there, here = Address.parse(realm), Address.parse(base)
+    except AddressError:
         return False
-    if same:
-        return True
-    theirs, ours = there.hostname or "", here.hostname or ""
     if there.scheme == "http":
-        return here.scheme == "http" and theirs == ours
-    return there.scheme == "https" and (_KNOWN_REALMS.get(host) == theirs or _are_relatives(theirs, ours))
+        return here.scheme == "http" and there.host == here.host
+    if there.host == here.host or _KNOWN_REALMS.get(host) == there.host:
+        return True
+    return _are_relatives(there.host.rstrip("."), here.host.rstrip("."))
 
 
 def _are_relatives(one: str, other: str) -> bool:
@@ -411,7 +410,8 @@ class Login:
 
     def _stranger(self) -> str:
         """Return the address of a token server that may see no credentials of ours, or nothing."""
-        realm = self._challenge.realm if self._challenge else ""
+        challenge = self._challenge
+        realm = challenge.realm if challenge and challenge.scheme == "bearer" else ""  # a password's is a mere name
         return shown(realm) if realm and not belongs(realm, self.host, self._base) else ""
 
     def _wanted(self) -> Challenge | None:
@@ -437,20 +437,33 @@ class Login:
             raise RegistryError(message, status=answer.status)
         return self._read_token(answer)
 
+    def _token_server(self, realm: str) -> Address:
+        """Return the address of the token server that the registry names.
+
+        Raises:
+            RegistryError: it is no address, or one that the registry may not send us to.
+        """
+        try:
+            address = Address.parse(realm)
+            self._http.check_lead(Address.parse(self._base), address)
+        except AddressError as error:
+            message = f"{self.host} names no token server that can be asked: {error}"
+            hint = "the registry's external address may be set wrongly"
+            raise RegistryError(message, status=_UNAUTHORIZED, hint=hint) from error
+        return address
+
     def _ask(self, challenge: Challenge, scope: str, credential: Credential | None) -> Answer:
+        server = self._token_server(challenge.realm)
         words = {"service": challenge.service, "scope": scope}
         if credential and credential.identity:
             form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
             body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             # Not on to wherever a redirect leads: the body is a credential.
-            return self._http.request(
-                "POST", challenge.realm, headers=headers, body=body, repeatable=True, redirect=False
-            )
+            return self._http.request("POST", str(server), headers=headers, body=body, repeatable=True, redirect=False)
         query = [("client_id", "buildpush"), ("service", challenge.service)]
         query += [("scope", one) for one in scope.split()]
-        mark = "&" if "?" in challenge.realm else "?"
-        url = challenge.realm + mark + urlencode([(name, value) for name, value in query if value])
+        url = str(server.asking((name, value) for name, value in query if value))
         return self._http.request("GET", url, authorization=credential.basic if credential else None)
 
     def _read_token(self, answer: Answer) -> _Token:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, RegistryError
-from buildpush.http import Answer, Stream, joined
+from buildpush.http import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry
@@ -111,6 +111,6 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
         return Mount(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
         registry.heed(answer, repository.host)
-        location = joined(answer.url, answer.headers["Location"])
-        return Mount(done=False, location=registry.address(repository, location))
+        location = registry.following(repository, answer, answer.headers["Location"])
+        return Mount(done=False, location=location)
     return Mount(done=answer.status == _CREATED)

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.events import Note, Sink, ignore
-from buildpush.http import LARGEST_ANSWER, Answer, Body, Http, Stream, joined, leads_on, origin, scheme_for, shown
+from buildpush.http import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
+from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
@@ -156,12 +156,14 @@ class Registry:
 
         Raises:
             AuthenticationError: the credentials are refused, also after a new token.
-            UnreachableError: there is no answer.
+            UnreachableError: there is no answer, or a ``Location`` that must not be followed.
         """
-        url = self.address(repository, path)
+        url = self.address(repository, path, method)
         login = self.login(repository.host)
         scope = " ".join(filter(None, (f"repository:{repository.path}:{actions}", also)))
         ours = origin(url) == origin(self.base(repository.host))
+        if not ours and body is not None:
+            self._note_elsewhere(repository.host, url)
         for again in (True, False):
             used = login.header(scope) if ours else None
             answer = self.http.request(
@@ -183,7 +185,7 @@ class Registry:
         url = self.address(repository, path)
         login = self.login(repository.host)
         scope = f"repository:{repository.path}:pull"
-        used = login.header(scope)
+        used = login.header(scope) if origin(url) == origin(self.base(repository.host)) else None
         with self.http.open("GET", url, headers=headers, authorization=used) as first:
             if first.status != _UNAUTHORIZED or isinstance(first, Stream) or not login.renew(first, scope, used):
                 yield first
@@ -193,18 +195,37 @@ class Registry:
                 raise login.refused(second)
             yield second
 
-    def address(self, repository: Repository, path: str) -> str:
+    def address(self, repository: Repository, path: str, method: str = "GET") -> str:
         """Return the full address of *path*, which may be a ``Location`` in any of the forms that registries use.
 
         A registry behind a proxy often knows neither the scheme nor the port under which it is seen from outside:
         where only they differ, those that worked so far are kept.
+
+        Raises:
+            AddressError: it is no address, or *method* may not be sent there.
         """
-        base = f"{self.base(repository.host)}/v2/{repository.path}/"
-        url = joined(base, path)
-        ours, theirs = urlsplit(base), urlsplit(url)
-        if theirs.hostname == ours.hostname:
-            url = urlunsplit(theirs._replace(scheme=ours.scheme, netloc=ours.netloc))
+        base = Address.parse(f"{self.base(repository.host)}/v2/{repository.path}/")
+        there = base.joined(path)
+        if there.host == base.host:
+            return str(replace(there, scheme=base.scheme, port=base.port))
+        self.http.check_lead(base, there, method)
+        return str(there)
+
+    def following(self, repository: Repository, answer: Answer, location: str) -> str:
+        """Return the full address of a *location* in an *answer*, which counts from the address that answered.
+
+        Raises:
+            AddressError: it is no address, or may not be followed.
+        """
+        here = Address.parse(answer.url)
+        url = self.address(repository, str(here.joined(location)))
+        self.http.check_lead(here, self.http.settled(Address.parse(url)))
         return url
+
+    def _note_elsewhere(self, host: str, url: str) -> None:
+        there = Address.parse(url).netloc
+        text = f"{host} has layers sent to {there}, which is shown no credentials"
+        self.note_once(("elsewhere", host, there), text)
 
     def check_push(self, repository: Repository) -> Access:
         """Find out, before anything is built, whether *repository* may be pushed to.
@@ -256,7 +277,10 @@ def read_refusal(answer: Answer) -> tuple[str | None, str]:
     if is_page(answer.body):
         return None, f"answered with {says}"
     if leads_on(answer):
-        return code, f"it redirects to {shown(joined(answer.url, answer.headers['Location']))}"
+        target = answer.headers["Location"]
+        with contextlib.suppress(AddressError):
+            target = joined(answer.url, target)
+        return code, f"it redirects to {shown(target)}"
     return code, says
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from buildpush import strict_json
 from buildpush.errors import AuthenticationError, PushError, RegistryError
-from buildpush.http import Answer, joined
+from buildpush.http import Answer
+from buildpush.http.urls import origin
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index
 from buildpush.images.references import Digest, Reference, Repository, Tag
@@ -81,7 +81,7 @@ def _listed(subject: Digest, repository: Repository, registry: Registry) -> list
         if answer is None or (number == 0 and _keeps_no_lists(answer)):
             return _listed_by_tag(repository.tagged(Tag(list_tag(subject))), registry)
         found += _read(answer, what)
-        following = _next(answer, what)
+        following = _next(answer, what, repository, registry)
         if following is None:
             return [Digest(one["digest"]) for one in found]
         path = following
@@ -101,13 +101,13 @@ def _note_hidden(name: Reference, registry: Registry) -> None:
     registry.note_once(("referrers", name.repository), text)
 
 
-def _next(answer: Answer, what: str) -> str | None:
+def _next(answer: Answer, what: str, repository: Repository, registry: Registry) -> str | None:
     """Return the address of the next page, which a registry cannot have elsewhere."""
     following = _NEXT.search(answer.headers.get("Link", ""))
     if following is None:
         return None
-    url = joined(answer.url, following[1])
-    if urlsplit(url).hostname != urlsplit(answer.url).hostname:
+    url = registry.following(repository, answer, following[1])
+    if origin(url) != origin(registry.base(repository.host)):
         message = f"{what} goes on at another host, which it must not"
         raise PushError(message, hint="a proxy in between changes what it passes on")
     return url

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Retry
-from buildpush.http import Answer, Interrupted, Piece, check_redirect, joined
+from buildpush.http import Answer, Interrupted, Piece
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
 from buildpush.meter import Meter
@@ -249,7 +249,7 @@ class _Upload:
         """Take over the address at which the upload goes on, which may be another after each part."""
         location = answer.headers.get("Location")
         if location:
-            self._location = self._registry.address(self._repository, joined(answer.url, location))
+            self._location = self._registry.following(self._repository, answer, location)
 
     def _prepare(self, again: _AgainError) -> None:
         """Get ready for another try, or raise what stands in its way."""
@@ -436,9 +436,7 @@ class _Upload:
                 raise _AgainError(UnreachableError(str(error), hint=error.hint)) from error
             if answer.status not in _MOVED or "Location" not in answer.headers:
                 break
-            before = self._location or ""
             self._went_to(answer)
-            check_redirect(before, self._location or "")
         return answer
 
     def _broke_after(self, sent: int, *, fresh: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from buildpush.errors import ExpressionError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
-from buildpush.http import is_loopback
+from buildpush.http.urls import is_loopback
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform, StepContainer
 from buildpush.images.references import Reference, Repository

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import Artifactory, BuildInfo, Login
 from buildpush.artifactory.client import base_url, message_of, property_query
-from buildpush.errors import BadNameError, SettingsError
+from buildpush.errors import SettingsError
 from buildpush.http import Http
 from buildpush.secrets import Secret
 
@@ -57,8 +57,9 @@ def test_what_is_no_address_is_an_error_with_a_hint(http, text):
 
 
 def test_a_host_with_strange_characters_is_refused(http):
-    with pytest.raises(BadNameError):
-        base_url("https://ho st/", http)
+    for text in ("https://ho st/", "https://evil.example\\@acme.jfrog.io/", "https://ho%20st/"):
+        with pytest.raises(SettingsError):
+            base_url(text, http)
 
 
 def test_an_address_with_a_password_is_refused_without_repeating_it(http):

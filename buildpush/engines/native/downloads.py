@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from buildpush.errors import BadNameError, BuildError
 from buildpush.events import Log, Sink, ignore
-from buildpush.http import shown
+from buildpush.http.urls import shown
 from buildpush.images.addresses import is_legible, told
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk

@@ -1,0 +1,73 @@
+"""Which proxy leads to an address, as the usual variables say."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from buildpush.errors import SettingsError
+from buildpush.http.urls import PORTS, Address, AddressError, Zone, user_info
+from buildpush.secrets import remember
+from buildpush.text import quotation
+
+
+class Proxies:
+    """Which proxy leads to an address, by ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` in either case.
+
+    Source: golang.org/x/net/http/httpproxy, whose rules Docker and other clients of registries follow:
+    this machine is never reached through a proxy.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        found = {name.lower(): value for name, value in sorted(variables.items()) if value}
+        self._by_scheme = {
+            scheme: _proxy_address(found.get(f"{scheme}_proxy") or found.get("all_proxy", "")) for scheme in PORTS
+        }
+        self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
+
+    def find(self, url: str) -> str | None:
+        """Return the proxy's address, or ``None`` where *url* is reached directly, or is no address."""
+        if not any(self._by_scheme.values()):
+            return None
+        try:
+            address = Address.typed(url)
+        except AddressError:
+            return None
+        proxy = self._by_scheme[address.scheme]
+        if not proxy or address.zone is Zone.MACHINE:
+            return None
+        host = address.host.strip("[]")
+        return None if any(_exempts(word, host, str(address.port)) for word in self._exempt) else proxy
+
+
+def login(proxy: str) -> str | None:
+    """Return user and password that stand in a proxy's address, as ``USER:PASSWORD``, or ``None``."""
+    name, _, password = user_info(proxy).partition(":")
+    return f"{unquote(name)}:{unquote(password)}" if name else None
+
+
+def _proxy_address(text: str) -> str | None:
+    if not text:
+        return None
+    address = text if "://" in text else f"http://{text}"
+    try:
+        there = Address.typed(address)
+    except AddressError:
+        message = f"the proxy {quotation(address, 200)} is no http or https address"
+        raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT") from None
+    user = user_info(address)
+    if password := user.partition(":")[2]:
+        remember(unquote(password))
+    return f"{there.scheme}://{user}@{there.netloc}" if user else f"{there.scheme}://{there.netloc}"
+
+
+def _exempts(word: str, host: str, port: str) -> bool:
+    name, colon, wanted = word.rpartition(":")
+    if colon and wanted.isdecimal() and not name.endswith(":"):
+        return wanted == port and _exempts(name, host, port)
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host) in ipaddress.ip_network(word.strip("[]"), strict=False)
+    suffix = word.removeprefix("*")
+    return word == "*" or host == suffix.removeprefix(".") or host.endswith(f".{suffix.removeprefix('.')}")

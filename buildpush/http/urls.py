@@ -1,0 +1,279 @@
+r"""Addresses that others wrote: read by the parser that connects, rebuilt from its parts; and where they may lead.
+
+A registry names the server that makes tokens (``realm``), the place of an upload or a blob (``Location``), the next
+page of a list (``Link``). What two parsers read in two ways (``http://OTHER\@REGISTRY/x``) leads credentials to a
+stranger, so here is the only one: urllib3's own, and what it connects to is what it said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+from urllib.parse import urlencode, urljoin
+
+from buildpush.errors import UnreachableError
+from buildpush.forms import clean_address
+from buildpush.secrets import redact
+from buildpush.text import quotation
+
+PORTS: Final = {"http": 80, "https": 443}
+_WRONG_HINT: Final = "the registry's external address may be set wrongly, or a proxy in between changes what it passes"
+# Parsers differ about all of these: some stop there, some pass over them, some take them for something else.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|\s")
+_AUTHORITY = re.compile(r"[^:/?#]+://(?P<authority>[^/?#]*)")
+_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
+_BARE_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:\[\]]+)(?::[0-9]*)?")
+_LONGEST_SHOWN: Final = 200
+
+
+class AddressError(UnreachableError):
+    """An address that a server wrote cannot be followed: it is none, or it leads where it must not."""
+
+
+class Zone(Enum):
+    """How near to this machine a host is, as far as its name or number tells: names are not looked up."""
+
+    WORLD = "elsewhere"
+    NETWORK = "a private network"
+    LINK = "this link"
+    MACHINE = "this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An http or https address without user info and fragment, in the one way to write it.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: in small letters; an IPv6 address in brackets.
+        port: also where it is the usual one.
+        path: begins with a slash; percent-encoded.
+        query: percent-encoded; ``None`` where there is none.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    query: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that *text* is.
+
+        Raises:
+            AddressError: it is none, or parsers would not agree about it: a backslash, a blank, a control character,
+                a user before the host.
+        """
+        return _read(text)
+
+    @classmethod
+    def typed(cls, text: str) -> Address:
+        """Return the address that a person wrote, who may use blanks in it, and a user that is left out.
+
+        Raises:
+            AddressError: it is none.
+        """
+        found = _AUTHORITY.match(text)
+        if found and "\\" not in text:
+            begin, end = found.span("authority")
+            text = f"{text[:begin]}{found['authority'].rpartition('@')[2]}{text[end:]}"
+        return _read(text.strip().replace(" ", "%20"))
+
+    def __str__(self) -> str:
+        query = "" if self.query is None else f"?{self.query}"
+        return f"{self.scheme}://{self.netloc}{self.path}{query}"
+
+    @property
+    def netloc(self) -> str:
+        """Host, and the port unless it is the usual one."""
+        return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what credentials belong to."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def zone(self) -> Zone:
+        """How near its host is."""
+        return zone_of(self.host)
+
+    def joined(self, location: str) -> Address:
+        """Return the address of a *location* that the server here gave, which may be a part of an address only.
+
+        Raises:
+            AddressError: it is no address.
+        """
+        text = location.strip(" \t")  # which are no part of a header's value
+        if _FORBIDDEN.search(text):
+            raise _refused(text, "a backslash, blank or control character is in it")
+        try:
+            return _read(urljoin(str(self), text))
+        except ValueError as error:  # a bracket that is not closed
+            raise _refused(text, "its host cannot be read") from error
+
+    def asking(self, words: Iterable[tuple[str, str]]) -> Address:
+        """Return the same address with more *words* in its query."""
+        query = "&".join(filter(None, [self.query, urlencode(list(words))]))
+        return replace(self, query=query)
+
+
+@functools.lru_cache(maxsize=256)
+def _read(text: str) -> Address:
+    from urllib3.util import parse_url
+
+    if _FORBIDDEN.search(text):
+        raise _refused(text, "a backslash, blank or control character is in it")
+    try:
+        parts = parse_url(text)
+    except ValueError as error:
+        raise _refused(text, "its host or port cannot be read") from error
+    authority = _AUTHORITY.match(text)
+    if parts.scheme not in PORTS or not parts.host or not authority:
+        raise _refused(text, "it is neither http nor https")
+    if "@" in authority["authority"]:
+        raise _refused(text, "a user is in it")
+    if not _HOST.fullmatch(parts.host) or parts.port == 0:
+        raise _refused(text, "no host has such a name or port")
+    return Address(parts.scheme, parts.host, parts.port or PORTS[parts.scheme], parts.path or "/", parts.query)
+
+
+def _refused(text: str, reason: str) -> AddressError:
+    return AddressError(f"{_quoted(text)} is no address: {reason}", hint=_WRONG_HINT)
+
+
+def _quoted(text: str) -> str:
+    """Return *text* as a message may hold it: what is no plain letter is escaped, and user and query are left out."""
+    return ascii(clean_address(quotation(text, _LONGEST_SHOWN)))
+
+
+def user_info(text: str) -> str:
+    """Return what stands before the host of an address, without the ``@``; nothing where there is nothing."""
+    found = _AUTHORITY.match(text)
+    return found["authority"].rpartition("@")[0] if found else ""
+
+
+def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone | None = None) -> None:
+    """Check that a server at *before* may make us send *method* to *there*: the one policy for all that servers write.
+
+    Credentials are another matter: only the origin that they belong to sees them, wherever else a request may go.
+
+    Args:
+        before: of whom it wrote the address.
+        there: the address.
+        method: what we are going to do there.
+        zone: how near *before* is, where more is known of it than its name.
+
+    Raises:
+        AddressError: it leads out of TLS, into a network that the server is not in, or it would delete elsewhere.
+    """
+    reason = ""
+    if before.scheme == "https" and there.scheme == "http":
+        reason = "without TLS"
+    elif not _may_reach(zone or before.zone, there.zone):
+        reason = f"on {there.zone.value}"
+    elif method == "DELETE" and there.origin != before.origin:
+        reason = "and nothing is deleted at another host"
+    if reason:
+        message = f"{shown(str(before))} leads to {shown(str(there))}, {reason}: that is not safe"
+        raise AddressError(message, hint=_WRONG_HINT)
+
+
+def _may_reach(base: Zone, there: Zone) -> bool:
+    """Return whether a server in one zone may name a host in the other: a stranger must not use us as a door."""
+    return there in {Zone.WORLD, base} or (base is Zone.MACHINE and there is Zone.NETWORK)
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of *url*: what credentials belong to.
+
+    Raises:
+        AddressError: it is no address; a server may have given it.
+    """
+    return Address.parse(url).origin
+
+
+def joined(base: str, location: str) -> str:
+    """Return the full address of a *location* that a server at *base* gave.
+
+    Raises:
+        AddressError: it is no address.
+    """
+    return str(Address.parse(base).joined(location))
+
+
+def shown(url: str) -> str:
+    """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
+    try:
+        address = Address.typed(url)
+    except AddressError:
+        return _quoted(url).strip("'\"")
+    return redact(f"{address.scheme}://{address.netloc}{address.path if _has_path(url) else ''}")
+
+
+def _has_path(url: str) -> bool:
+    return "/" in url.partition("://")[2]
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host*, with or without a port, is this machine."""
+    found = _BARE_HOST.fullmatch(host)
+    return found is not None and zone_of(found["host"]) is Zone.MACHINE
+
+
+_NAMES_OF_THIS_MACHINE: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"})
+
+
+def zone_of(host: str) -> Zone:
+    """Return how near *host* is, a name or a number in any of the forms that the system's resolver takes."""
+    name = host.strip("[]").partition("%")[0].rstrip(".").lower()
+    if name in _NAMES_OF_THIS_MACHINE or name.endswith(".localhost"):
+        return Zone.MACHINE
+    number = _number(name)
+    return Zone.WORLD if number is None else _zone_of_number(number)
+
+
+def _number(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with contextlib.suppress(ValueError):
+        return _embedded(ipaddress.ip_address(name))
+    # 2130706433, 0x7f.1 and 0177.1 are 127.0.0.1 for whoever connects.
+    with contextlib.suppress(OSError, ValueError):
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    return None
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _embedded(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for, if it does.
+
+    Source: RFC 4291 (mapped, compatible), RFC 3056 (6to4), RFC 6052 (NAT64).
+    """
+    if isinstance(number, ipaddress.IPv4Address):
+        return number
+    compatible = int(number) >> 32 == 0 and int(number) > 1
+    if number in _NAT64 or compatible:
+        return ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
+    return number.ipv4_mapped or number.sixtofour or number
+
+
+_THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
+_SITE = ipaddress.ip_network("fec0::/10")  # given up since RFC 3879, and in use
+
+
+def _zone_of_number(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zone:
+    if number.is_loopback or number.is_unspecified or number in _THIS_HOST:
+        return Zone.MACHINE
+    if number.is_link_local:
+        return Zone.LINK
+    private = not number.is_global or number.is_multicast or number in _SITE
+    return Zone.NETWORK if private else Zone.WORLD
