@@ -10,7 +10,6 @@ import gzip
 import io
 import lzma
 import os
-import stat
 import sys
 import tarfile
 import zlib
@@ -32,7 +31,11 @@ _RECORD = 512
 _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
 # What a header's checksum counts in any case; its own eight bytes count as blanks.
 _SUM_OF_REST = sum(_MAGIC_AND_DEVICE) + 8 * ord(" ")
-_KINDS = {"file": b"0", "hard": b"1", "link": b"2", "folder": b"5"}
+_KINDS = {"file": b"0", "hard": b"1", "link": b"2", "char": b"3", "block": b"4", "folder": b"5", "fifo": b"6"}
+_DEVICES = frozenset({"char", "block"})
+_CHECKSUM, _DEVICE = 148, 329
+# The record that GNU tar, Go and Docker have for it.
+CAPABILITY = "SCHILY.xattr.security.capability"
 _ZEROS = bytes(_RECORD)
 # Members that say something about the next one; Linux knows no path or attribute so long.
 _WORDS = frozenset(
@@ -44,7 +47,7 @@ _PREFIX = 155
 _HIGHEST_ID = 0o7777777
 _LARGEST = 0o77777777777
 
-Kind = Literal["file", "folder", "link", "hard"]
+Kind = Literal["file", "folder", "link", "hard", "char", "block", "fifo"]
 _Numbers = tuple[int, int, int, int, int]
 
 
@@ -101,7 +104,9 @@ class Entry(NamedTuple):
         path: without slash at either end; bytes that are no UTF-8 as surrogate escapes.
         mode: permission bits, with set-id and sticky bits.
         modified: seconds since 1970.
-        target: where a link points; of a hard link, the path of an entry that comes before it.
+        target: where a link points; of a hard link, the path of an entry that comes before it; of a device, its two
+            numbers, as in ``1:3``.
+        capability: what a program may do beyond its user: the extended attribute ``security.capability``.
         content: bytes of a file.
     """
 
@@ -113,17 +118,29 @@ class Entry(NamedTuple):
     modified: int = 0
     size: int = 0
     target: str = ""
+    capability: bytes = b""
     content: Content = b""
 
 
 def header(entry: Entry) -> bytes:
     """Return the tar header of *entry*, a pax header before it where ustar cannot say it all."""
-    path, kind, mode, uid, gid, modified, size, target, _ = entry
+    path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
     whole = f"{path}/" if kind == "folder" else path
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
-    if _is_plain(whole, target) and _fit(*numbers):
+    if kind in _DEVICES:
+        return _with_device(_long_header(_encoded(whole), numbers, _KINDS[kind], b""), target)
+    if _is_plain(whole, target) and _fit(*numbers) and not capability:
         return _ustar(whole.encode(), numbers, _KINDS[kind], target.encode())
-    return _long_header(_encoded(whole), numbers, _KINDS[kind], _encoded(target))
+    return _long_header(_encoded(whole), numbers, _KINDS[kind], _encoded(target), capability)
+
+
+def _with_device(head: bytes, device: str) -> bytes:
+    """Return the header *head* with the two numbers of a device in it, and its checksum made anew."""
+    numbers = b"%07o\0%07o\0" % tuple(int(number) for number in device.split(":"))
+    before, last = head[:-_RECORD], head[-_RECORD:]
+    last = last[:_DEVICE] + numbers + last[_DEVICE + len(numbers) :]
+    rest = last[:_CHECKSUM] + b" " * 8 + last[_CHECKSUM + 8 :]
+    return before + last[:_CHECKSUM] + b"%06o\0 " % sum(rest) + last[_CHECKSUM + 8 :]
 
 
 def _encoded(path: str) -> bytes:
@@ -137,8 +154,8 @@ def size_of(entries: Iterable[Entry]) -> int:
 
 
 def _size_of(entry: Entry) -> int:
-    path, kind, _, uid, gid, modified, size, target, _ = entry
-    plain = not target and len(path) < _NAME and path.isascii() and _fit(0, uid, gid, size, modified)
+    path, kind, _, uid, gid, modified, size, target, capability, _ = entry
+    plain = not target and not capability and len(path) < _NAME and path.isascii() and _fit(0, uid, gid, size, modified)
     return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and kind != "hard" else 0)
 
 
@@ -150,7 +167,7 @@ def _fit(_mode: int, uid: int, gid: int, size: int, modified: int) -> bool:
     return 0 <= uid <= _HIGHEST_ID and 0 <= gid <= _HIGHEST_ID and size <= _LARGEST and 0 <= modified <= _LARGEST
 
 
-def _long_header(path: bytes, numbers: _Numbers, kind: bytes, target: bytes) -> bytes:
+def _long_header(path: bytes, numbers: _Numbers, kind: bytes, target: bytes, capability: bytes = b"") -> bytes:
     records: list[tuple[bytes, bytes]] = []
     mode, uid, gid, size, modified = numbers
     name, prefix = _split(path)
@@ -167,6 +184,8 @@ def _long_header(path: bytes, numbers: _Numbers, kind: bytes, target: bytes) -> 
     ):
         if not 0 <= number <= highest:
             records.append((key, str(number).encode()))
+    if capability:
+        records.append((CAPABILITY.encode(), capability))
     fitting = (mode, _or_0(uid, _HIGHEST_ID), _or_0(gid, _HIGHEST_ID), _or_0(size), _or_0(modified))
     plain = _ustar(name, fitting, kind, target[:_NAME], prefix)
     return _pax(path, records) + plain if records else plain
@@ -565,8 +584,3 @@ def in_order(paths: Iterable[str]) -> list[str]:
     """Return *paths* sorted by their bytes."""
     found = list(paths)
     return sorted(found) if all(map(str.isascii, found)) else sorted(found, key=_encoded)
-
-
-def is_special(mode: int) -> bool:
-    """Return whether a mode is that of a device, FIFO or socket, which no image may take from a context."""
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))

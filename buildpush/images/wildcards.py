@@ -6,13 +6,41 @@ Source: Go, path/filepath, "Match".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from buildpush.errors import ContextError
 from buildpush.images.patterns import within_folder
+from buildpush.images.regexp import Expression
 
 
-def wildcard_expression(pattern: str) -> str:
-    """Return the regular expression, for ``match``, of a path with wildcards.
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a path has the form of *pattern*.
+
+    Raises:
+        ContextError: it is malformed.
+    """
+    try:
+        return _matcher(pattern)
+    except (ValueError, re.error) as error:
+        message = f"malformed pattern {pattern!r} in a source"
+        raise ContextError(message, hint="escape a bracket that means itself: [[]", setting="context") from error
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    pieces = _pieces(pattern)
+    if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # the other way would take for ever
+        return Expression(f"^{''.join(pieces)}$").search
+    wanted = re.compile(within_folder(pieces) + r"\Z")
+    return lambda path: wanted.match(path) is not None
+
+
+def deepest(patterns: Sequence[str]) -> int:
+    """Return of how many parts a path may be that matches *patterns*: a class may be a slash, too."""
+    return len(patterns) + sum(pattern.count("[") for pattern in patterns)
+
+
+def _pieces(pattern: str) -> list[str]:
+    """Return the regular expressions of what a path is made of.
 
     ``*`` and ``?`` stop at ``/``, ``[a-z]`` and ``[^a-z]`` are classes, a backslash escapes; ``**`` means ``*``.
 
@@ -24,7 +52,7 @@ def wildcard_expression(pattern: str) -> str:
     while at < len(pattern):
         piece, at = _piece(pattern, at)
         out.append(piece)
-    return within_folder(out) + r"\Z"
+    return out
 
 
 def _piece(pattern: str, at: int) -> tuple[str, int]:
@@ -47,8 +75,7 @@ def _class(pattern: str, at: int) -> tuple[str, int]:
     ranges: list[str] = []
     while True:
         if pattern.startswith("]", at) and ranges:
-            # No class holds the slash, although a range such as [+-0] has it in the middle.
-            return f"[^/{''.join(ranges)}]" if negated else f"(?!/)[{''.join(ranges)}]", at + 1
+            return f"[{'^' * negated}{''.join(ranges)}]", at + 1
         low, at = _class_char(pattern, at)
         high = low
         if pattern.startswith("-", at):
@@ -71,12 +98,12 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
     return pattern[at], at + 1
 
 
-_MAGIC = re.compile(r"[*?\[\\]")
+_MAGIC = re.compile(r"(?:[^*?\[\\]|\\.)*[*?\[]", re.DOTALL)
 
 
 def has_wildcard(path: str) -> bool:
     """Return whether Go would match *path* as a pattern instead of taking it as a name."""
-    return bool(_MAGIC.search(path))
+    return bool(_MAGIC.match(path))
 
 
 def split_at_wildcard(parts: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ from buildpush.images import dockerignore
 from buildpush.images.dockerignore import parse
 from buildpush.images.patterns import read_patterns
 from buildpush.images.regexp import Expression
-from buildpush.images.wildcards import wildcard_expression
+from buildpush.images.wildcards import matcher
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,13 @@ def test_expressions_fit_what_python_finds(expression, text):
 @settings(max_examples=300)
 @given(st.lists(tokens.filter(lambda token: token != "**/"), max_size=9).map("".join), st.text("abc/", max_size=9))
 def test_wildcards_fit_what_trying_every_way_finds(pattern, path):
-    found = re.compile(wildcard_expression(pattern), re.DOTALL).match(path)
-    assert bool(found) == fits(re.sub(r"\*+", "*", pattern), path)
+    assert matcher(pattern)(path) == fits(re.sub(r"\*+", "*", pattern), path)
+
+
+def test_the_class_of_a_wildcard_may_be_a_slash_as_in_go():
+    assert matcher("w[^x]*[^x]md")("w/x.md")
+    assert not matcher("w[a-c]x")("w/x")
+    assert not matcher("*[^c]" * 12 + "c")("ab" * 40)
 
 
 @settings(deadline=None, max_examples=150)

@@ -14,7 +14,7 @@ from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads, Fetch, no_web
 from buildpush.engines.native.known import DiffIds
 from buildpush.errors import ContextError, DockerfileError
-from buildpush.events import Sink, ignore
+from buildpush.events import Note, Sink, ignore
 from buildpush.images import dockerfile, dockerignore
 from buildpush.images.model import BuildRequest, Image, Index, Platform
 from buildpush.images.platforms import machine
@@ -95,7 +95,7 @@ class Native:
         """
         file = dockerfile.read(request.dockerfile)
         _refuse(file, request, self._around.machine)
-        context = _context(request)
+        context = _context(request, self._around.sink)
         platforms = request.platforms or (self._around.machine,)
         around = self._around
         with Downloads(around.fetch, around.sink, around.scratch) as downloads:
@@ -103,14 +103,14 @@ class Native:
             yield images[0] if len(images) == 1 else Index(tuple(images))
 
 
-def _context(request: BuildRequest) -> Context:
+def _context(request: BuildRequest, sink: Sink) -> Context:
     if not request.context.is_dir():
         message = f"the context {request.context} is not a folder"
         raise ContextError(message, hint="set 'context' to a folder", setting="context")
     ignore = dockerignore.read(request.context, request.dockerfile)
     if request.archive and request.archive.is_relative_to(request.context):  # written while layers are still read
         ignore = ignore.without(request.archive.relative_to(request.context).as_posix())
-    return Context(request.context, ignore, request.created)
+    return Context(request.context, ignore, request.created, lambda words: sink(Note(words)))
 
 
 def _refuse(file: dockerfile.Dockerfile, request: BuildRequest, here: Platform) -> None:

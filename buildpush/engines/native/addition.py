@@ -55,7 +55,7 @@ class Looks:
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
         if (path, uid, gid, mode, modified) == (entry.path, entry.uid, entry.gid, entry.mode, entry.modified):
             return entry
-        return Entry(path, entry.kind, mode, uid, gid, modified, entry.size, entry.target, entry.content)
+        return Entry(path, entry.kind, mode, uid, gid, modified, *entry[6:])
 
     def _mode(self, entry: Entry) -> int:
         if isinstance(self.mode, int):
@@ -120,24 +120,30 @@ class Addition:
         there = self.files.get(target)
         if into or (there and there.kind == "folder"):
             self.folder(target)
-            return self.files.resolve(f"{target}/{name}")
+            return f"{target}/{name}".lstrip("/")  # a link of that name is replaced
         self.folder(target.rpartition("/")[0])
         return target
 
     def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str, chosen: Selection) -> None:
         fresh = self.files.is_free(target)
         self.folder(target, modified=folder.modified)
-        entries = list(tree.below(path, target))
-        links = tree.hard_links(path, entries)
-        entries = chosen.of(entries, target)
+        found = list(tree.below(path, target))
+        links = tree.hard_links(path, found)
+        entries, above = chosen.of(found, target)
         if self.looks != Looks():  # else they look so already, and with many files this is where the time goes
             entries = [self.looks.of(entry, entry.path) for entry in entries]
         if fresh:
             self._put_all(target, entries)
         else:
+            modes = {entry.path: entry.mode for entry in found if entry.path in above}
             for entry in entries:
-                self._place(entry)
+                self._place(self._passed(entry, modes))
         self._link({entry.path: links[entry.path] for entry in entries if entry.path in links} if links else {})
+
+    def _passed(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
+        """Return *entry*; a folder that is there, and is only passed through, takes its source's mode, but no looks."""
+        there = self.files.get(entry.path) if entry.path in modes else None
+        return there._replace(mode=modes[entry.path]) if there and there.kind == "folder" else entry
 
     def _link(self, links: Mapping[str, object]) -> None:
         """Make one file of those paths that *links* has the same thing for."""
@@ -254,4 +260,5 @@ class Addition:
         if link is None or entry.kind != "file":
             return entry
         first = firsts.setdefault(link, entry.path)
+        # With its capability, which programs take away when they give the new name its owner.
         return entry if first == entry.path else entry._replace(kind="hard", target=first, size=0, content=b"")

@@ -181,7 +181,8 @@ class Build:
         """Return a further context, which has a ``.dockerignore`` of its own."""
         if place not in self.folders:
             root = Path(place)
-            self.folders[place] = Context(root, dockerignore.read(root, root / "Dockerfile"), self.request.created)
+            ignore = dockerignore.read(root, root / "Dockerfile")
+            self.folders[place] = Context(root, ignore, self.request.created, self.context.note)
         return self.folders[place]
 
     def _trigger(self, text: str, stage: Stage) -> Instruction:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
@@ -14,11 +14,11 @@ from typing import NoReturn
 from buildpush.errors import ContextError
 from buildpush.images.dockerignore import Ignore
 from buildpush.images.patterns import State
-from buildpush.images.tar import Entry, OnDisk, in_order, is_special
-from buildpush.images.wildcards import split_at_wildcard, wildcard_expression
+from buildpush.images.tar import Entry, Kind, OnDisk, in_order
+from buildpush.images.wildcards import deepest, matcher, split_at_wildcard
 
 MOST_LINKS = 40
-_SPECIAL = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_DEVICES: Mapping[int, Kind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
 
 
 class Context:
@@ -28,12 +28,16 @@ class Context:
         root: absolute.
         ignore: what is left out.
         created: seconds since 1970 to give every file, or ``None`` for the files' own times.
+        note: told what is left out of a folder, and of a file.
     """
 
-    def __init__(self, root: Path, ignore: Ignore, created: int | None = None) -> None:
+    def __init__(
+        self, root: Path, ignore: Ignore, created: int | None = None, note: Callable[[str], object] = str
+    ) -> None:
         self.root = os.fspath(root)
         self.ignore = ignore
         self.created = created
+        self.note = note
 
     def find(self, source: str) -> list[tuple[str, str]]:
         """Return what *source* of a COPY names, in order: each one's own name, and its path with links resolved.
@@ -47,8 +51,8 @@ class Context:
         parts = [part for part in _inside(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
         if patterns:
-            matches = self._matches("/".join(plain), patterns)
-            return [(match.rpartition("/")[2], self.follow(match)) for match in matches]
+            found = [(match.rpartition("/")[2], self.follow(match)) for match in self._matches(plain, patterns)]
+            return [(name, path) for name, path in found if not self._is_socket(path)]
         path = self.follow("/".join(parts))
         if path and self._stat(path) is None:
             self._not_there(source, path)
@@ -56,30 +60,48 @@ class Context:
             self._hidden(source, path)
         return [(parts[-1] if parts else "", path)]
 
-    def _matches(self, folder: str, patterns: list[str]) -> list[str]:
-        """Return the paths below *folder* whose parts match *patterns*, one part each."""
-        try:
-            wanted = re.compile(wildcard_expression(patterns[0]), re.DOTALL)
-        except (ValueError, re.error) as error:
-            message = f"malformed pattern {patterns[0]!r} in a source"
-            raise ContextError(message, hint="escape a bracket that means itself: [[]", setting="context") from error
-        found = [f"{folder}/{name}".lstrip("/") for name in self._names(folder) if wanted.match(name)]
-        if len(patterns) > 1:
-            return [match for path in found for match in self._matches(path, patterns[1:])]
-        return [path for path in found if not self.ignore.hides(path) or self._keeps_below(path)]
+    def _matches(self, plain: list[str], patterns: list[str]) -> list[str]:
+        """Return what is below the folder *plain* and matches *patterns*; no link below it is followed."""
+        folder = self.follow("/".join(plain))
+        fits = matcher("/".join(patterns))
+        return list(self._search(f"{folder}/".lstrip("/"), "", fits, deepest(patterns)))
+
+    def _search(self, folder: str, path: str, fits: Callable[[str], bool], depth: int) -> Iterator[str]:
+        """Give what matches below *folder*, which ends in a slash, in the order of a walk."""
+        for name in self._names(f"{folder}{path}"):
+            inner = f"{path}/{name}".lstrip("/")
+            whole = folder + inner
+            if not fits(inner):
+                if depth > 1 and self._is_folder(whole):
+                    yield from self._search(folder, inner, fits, depth - 1)
+            elif not self.ignore.hides(whole) or self._keeps_below(whole):
+                yield whole
 
     def _names(self, folder: str) -> list[str]:
         try:
-            with os.scandir(self._real(self.follow(folder))) as listing:
+            with os.scandir(self._real(folder)) as listing:
                 return in_order(item.name for item in listing)
         except (OSError, ValueError):
             return []
 
+    def _is_folder(self, path: str) -> bool:
+        found = self._stat(path)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
+    def _is_socket(self, path: str) -> bool:
+        found = self._stat(path)
+        if found is None or not stat.S_ISSOCK(found.st_mode):
+            return False
+        self.note(f"{path} is a socket, which no image can hold: it is left out")
+        return True
+
     def follow(self, path: str) -> str:
         """Return *path* with every link in it resolved.
 
+        The context is the root of what its links name: none leads out of it.
+
         Raises:
-            ContextError: a link leads out of the context, or in a circle.
+            ContextError: links lead in a circle, or one is left out of the context.
         """
         rest = path.split("/")[::-1] if path else []
         done: list[str] = []
@@ -87,9 +109,7 @@ class Context:
         while rest:
             part = rest.pop()
             if part == "..":
-                if not done:
-                    self._leaves(path)
-                done.pop()
+                del done[-1:]
                 continue
             here = "/".join([*done, part])
             target = self._link(here)
@@ -97,14 +117,21 @@ class Context:
                 done.append(part)
                 continue
             links += 1
-            if target.startswith("/") or links > MOST_LINKS:
-                self._leaves(path, here)
+            self._passes(path, here, links)
+            done = [] if target.startswith("/") else done
             rest += [step for step in target.split("/")[::-1] if step not in {"", "."}]
         return "/".join(done)
 
+    def _passes(self, path: str, link: str, links: int) -> None:
+        if links > MOST_LINKS:
+            message = f"{path} leads through links in a circle in the context"
+            raise ContextError(message, hint="copy what it points to", setting="context")
+        if self.ignore.hides(link):
+            self._hidden(path, link)
+
     def _link(self, path: str) -> str | None:
         try:
-            return os.fspath(Path(self._real(path)).readlink())
+            return os.readlink(self._real(path))  # noqa: PTH115 - of a Path it is cleaned
         except (OSError, ValueError):
             return None
 
@@ -112,7 +139,7 @@ class Context:
         """Return what *path* is; a link as itself.
 
         Raises:
-            ContextError: it is gone, or a device, FIFO or socket.
+            ContextError: it is gone, or a socket.
         """
         found = self._stat(path)
         if found is None:
@@ -146,7 +173,11 @@ class Context:
             if item.is_dir(follow_symlinks=False):
                 self._folder(inner, below + item.name, item, patterns.below(known, inner), found)
             elif not (patterns.takes(known, inner) if named(inner) else known.chosen):
-                found.append(self._entry(inner, below + item.name, item.stat(follow_symlinks=False)))
+                status = item.stat(follow_symlinks=False)
+                if stat.S_ISSOCK(status.st_mode):
+                    self.note(f"{inner} is a socket, which no image can hold: it is left out")
+                else:
+                    found.append(self._entry(inner, below + item.name, status))
 
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
         """Return what is in the folder *path*, sorted by the bytes of names."""
@@ -170,9 +201,7 @@ class Context:
 
     def _keeps_below(self, path: str) -> bool:
         """Return whether something in the hidden folder *path* is kept all the same."""
-        found = self._stat(path)
-        is_folder = found is not None and stat.S_ISDIR(found.st_mode)
-        return is_folder and not self.ignore.patterns.state(path).closed and bool(self.below(path))
+        return self._is_folder(path) and not self.ignore.patterns.state(path).closed and bool(self.below(path))
 
     def _entry(self, path: str, target: str, found: os.stat_result) -> Entry:
         """Return what *path* is, called *target*."""
@@ -181,16 +210,26 @@ class Context:
         modified = when // 1_000_000_000 if self.created is None else self.created
         if stat.S_ISREG(mode):
             real = self._real(path)
+            if mode & 0o111:
+                self._tell_of_capability(path, real)
             seen = OnDisk(real, when, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink)
-            return Entry(target, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", seen)
+            return Entry(target, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", b"", seen)
         if stat.S_ISDIR(mode):
             return Entry(target, "folder", mode & 0o7777, modified=modified)
-        if is_special(mode):
-            message = (
-                f"{path} is {_SPECIAL.get(stat.S_IFMT(mode), 'no file')}, which an image cannot take from a context"
-            )
+        if stat.S_ISLNK(mode):
+            return Entry(target, "link", 0o777, modified=modified, target=self._link(path) or "")
+        if stat.S_ISSOCK(mode):
+            message = f"{path} is a socket, which no image can hold"
             raise ContextError(message, hint=f"remove it, or list it in {self.ignore.path}", setting="context")
-        return Entry(target, "link", 0o777, modified=modified, target=self._link(path) or "")
+        kind: Kind = _DEVICES.get(stat.S_IFMT(mode), "fifo")
+        device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind != "fifo" else ""
+        return Entry(target, kind, mode & 0o7777, modified=modified, target=device)
+
+    def _tell_of_capability(self, path: str, real: str) -> None:
+        """Note what a program may do, since that stays behind: no builder takes it from a context."""
+        with suppress(OSError, AttributeError):  # where there is none, or no such thing on this machine
+            os.getxattr(real, "security.capability", follow_symlinks=False)
+            self.note(f"{path} has capabilities (security.capability), which are not taken from a context")
 
     def _stat(self, path: str) -> os.stat_result | None:
         try:
@@ -200,12 +239,6 @@ class Context:
 
     def _real(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
-
-    def _leaves(self, path: str, link: str = "") -> NoReturn:
-        message = (
-            f"{path} leads out of the context through the link {link}" if link else f"{path} is not in the context"
-        )
-        raise ContextError(message, hint="copy what it points to into the context", setting="context")
 
     def _hidden(self, source: str, path: str) -> NoReturn:
         pattern = self.ignore.by(path)

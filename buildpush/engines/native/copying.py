@@ -76,7 +76,7 @@ def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
     """
     looks, shown = _looks(scene, instruction, sources.context.created)
     words = _words(scene, instruction)
-    linked = _is_set(instruction, "link")
+    linked = _is_set(instruction, "link") and looks.mode is None  # as BuildKit: a mode is given to what is there
     addition = Addition(Files() if linked else scene.draft.files, looks)
     act = _Copy(scene, instruction, sources, addition, words)
     with _located(scene, instruction.line):

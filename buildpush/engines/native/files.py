@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from buildpush.errors import BuildError, ContextError
-from buildpush.images.tar import Archive, Content, Entry, InTar, Kind, in_order, members
-from buildpush.images.wildcards import split_at_wildcard, wildcard_expression
+from buildpush.images.tar import CAPABILITY, Archive, Content, Entry, InTar, Kind, in_order, members
+from buildpush.images.wildcards import deepest, matcher, split_at_wildcard
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
 ROOT: Final = Entry("", "folder")
 
+_SPECIAL: Final[Mapping[bytes, Kind]] = {
+    tarfile.FIFOTYPE: "fifo",
+    tarfile.CHRTYPE: "char",
+    tarfile.BLKTYPE: "block",
+}
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
@@ -155,21 +159,27 @@ class Files:
         plain, patterns = split_at_wildcard(parts)
         if patterns:
             matches = self._matches(self.resolve("/".join(plain)), patterns)
-            return [(match.rpartition("/")[2], self.resolve(match)) for match in matches]
-        path = self.resolve("/".join(parts))
-        if self.get(path) is None:
-            message = f"/{'/'.join(parts)} is not in the image that is copied from"
+            return [(match.rpartition("/")[2], self._there(match)) for match in matches]
+        return [(parts[-1] if parts else "", self._there("/".join(parts)))]
+
+    def _there(self, path: str) -> str:
+        found = self.resolve(path)
+        if self.get(found) is None:
+            message = f"/{path} is not in the image that is copied from"
             raise ContextError(message)
-        return [(parts[-1] if parts else "", path)]
+        return found
 
     def _matches(self, folder: str, patterns: list[str]) -> list[str]:
+        """Return what is below *folder* and matches, in the order of a walk; not what is below such a one."""
         inside = f"{folder}/" if folder else ""
-        try:
-            wanted = re.compile(re.escape(inside) + wildcard_expression("/".join(patterns)), re.DOTALL)
-        except (ValueError, re.error) as error:
-            message = f"malformed pattern {'/'.join(patterns)!r} in a source"
-            raise ContextError(message, hint="escape a bracket that means itself: [[]") from error
-        return in_order(filter(wanted.match, self.entries))
+        fits = matcher("/".join(patterns))
+        begin, depth = len(inside), deepest(patterns)
+        below = (path for path in self.entries if path.startswith(inside) and path.count("/", begin) < depth)
+        found: list[str] = []
+        for path in sorted(filter(lambda path: fits(path[begin:]), below), key=_in_a_walk):
+            if not (found and path.startswith(f"{found[-1]}/")):
+                found.append(path)
+        return found
 
     def entry(self, path: str) -> Entry:
         """Return what *path* is."""
@@ -203,6 +213,10 @@ class Files:
         return None
 
 
+def _in_a_walk(path: str) -> list[bytes]:
+    return path.encode("utf-8", "surrogateescape").split(b"/")
+
+
 def _bytes(entry: Entry) -> bytes:
     if isinstance(entry.content, bytes):
         return entry.content
@@ -221,7 +235,7 @@ def _kind(member: tarfile.TarInfo) -> Kind | None:
         return "folder"
     if member.issym():
         return "link"
-    return None
+    return _SPECIAL.get(member.type)
 
 
 def rooted(path: str) -> str:
@@ -230,30 +244,30 @@ def rooted(path: str) -> str:
 
 
 def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str) -> Entry | None:
-    """Return the entry that a tar's *member* is, at *path*; ``None`` for hard links, devices and the root."""
+    """Return the entry that a tar's *member* is, at *path*; ``None`` for hard links and the root."""
     kind = _kind(member)
     if not path or kind is None:
         return None
     content: Content = InTar(archive, ordinal) if kind == "file" else b""
     size = member.size if kind == "file" else 0
     target = member.linkname if kind == "link" else ""
+    target = f"{member.devmajor}:{member.devminor}" if kind in {"char", "block"} else target
     mode = 0o777 if kind == "link" else member.mode & 0o7777
-    return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, content)
+    capability = member.pax_headers.get(CAPABILITY, "").encode("utf-8", "surrogateescape") if kind == "file" else b""
+    return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, capability, content)
 
 
 def unpacked(archive: Archive, seen: Files) -> Iterator[Entry]:
     """Give what the tar *archive* holds, in its order, and put it on *seen*; a file again when it gets another name.
 
     Raises:
-        BuildError: it is no tar, or holds a device, a FIFO, or a hard link to something that is not in it.
+        BuildError: it is no tar, or holds a hard link to something that is not in it.
     """
     with members(archive) as found:
         for ordinal, member, _ in found:
             path = rooted(member.name)
             if member.islnk():
                 yield from seen.link(member, path) or _refuse(archive, path, "a hard link to what is not in it")
-            elif _kind(member) is None:
-                _refuse(archive, path, "a device or FIFO, which needs root to unpack")
             elif entry := entry_of(archive, ordinal, member, path):
                 seen.put(entry)
                 yield entry

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,21 +33,24 @@ class Selection:
     only: Patterns = NONE
     without: Patterns = NONE
 
-    def of(self, entries: list[Entry], target: str) -> list[Entry]:
+    def of(self, entries: list[Entry], target: str) -> tuple[list[Entry], AbstractSet[str]]:
         """Return those of *entries*, which are what is below *target*, that are taken, and the folders they are in.
+
+        Returns:
+            Entries, and the paths of those that are there only because something in them is taken.
 
         Raises:
             ContextError: ``--parents`` names something that is not among them.
         """
         if self.source is None and not self.without:
-            return entries
+            return entries, frozenset()
         begin = len(target) + 1 if target else 0
         taken = {entry.path for entry in entries if self._takes(entry.path[begin:])}
         if not taken and self.source is not None and not has_wildcard(self.source):
             message = f"{self.source} is not in the context, or --exclude leaves it out"
             raise ContextError(message, hint="links on the way are not followed with --parents", setting="context")
         above = {folder for path in taken for folder in _above(path, begin)}
-        return [entry for entry in entries if entry.path in taken or entry.path in above]
+        return [entry for entry in entries if entry.path in taken or entry.path in above], above - taken
 
     def _takes(self, path: str) -> bool:
         return (self.source is None or self.only.chosen(path)) and not self.without.chosen(path)

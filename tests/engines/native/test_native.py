@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import tarfile
 from contextlib import suppress
 from dataclasses import replace
@@ -440,13 +441,66 @@ def test_add_copies_what_is_no_archive(folder):
     assert sorted(folder.tree("FROM scratch\nADD a.gz d /x/\n")) == ["x", "x/a.gz", "x/f"]
 
 
-def test_an_archive_with_a_device_is_refused(folder):
-    with tarfile.open(folder.root / "a.tar", "w") as tar:
-        member = tarfile.TarInfo("null")
-        member.type = tarfile.CHRTYPE
-        tar.addfile(member)
-    error = refused(folder, "FROM scratch\nADD a.tar /\n")
-    assert (error.where, "device" in str(error)) == ("Dockerfile:2", True)
+def tar_of(*members: tuple[str, bytes, dict[str, object]]) -> bytes:
+    """Return a tar of members: name, type, and what else is said of each."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, facts in members:
+            member = tarfile.TarInfo(name)
+            member.type = kind
+            for fact, value in facts.items():
+                setattr(member, fact, value)
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
+CAPABLE = {"pax_headers": {"SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x04\udcff"}, "mode": 0o755}
+SPECIAL = (
+    ("c", tarfile.CHRTYPE, {"devmajor": 1, "devminor": 3, "mode": 0o666}),
+    ("b", tarfile.BLKTYPE, {"devmajor": 7, "devminor": 300}),
+    ("p", tarfile.FIFOTYPE, {"mode": 0o600}),
+    ("cap", tarfile.REGTYPE, CAPABLE),
+    ("cap2", tarfile.LNKTYPE, {"linkname": "cap", "mode": 0o755}),
+    ("l", tarfile.SYMTYPE, {"linkname": "./a//../\udcfe\udcff"}),
+)
+
+
+def seen(raw: bytes) -> dict[str, tuple[object, ...]]:
+    """Return what a tar says of each member that is more than a file of bytes."""
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        return {
+            member.name: (
+                member.type, member.mode, member.devmajor, member.devminor, member.linkname,
+                member.pax_headers.get("SCHILY.xattr.security.capability"),
+            )
+            for member in tar
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch\nADD a.tar /\n",
+        "FROM scratch AS s\nADD a.tar /\nFROM scratch\nCOPY --from=s / /\n",
+        "FROM scratch\nCOPY --from=base.test/b:1 / /\n",
+    ],
+)
+def test_devices_pipes_capabilities_and_the_bytes_of_links_come_through(folder, make_base, text):
+    (folder.root / "a.tar").write_bytes(tar_of(*SPECIAL))
+    base = make_base({})
+    blobs = lambda wanted: ((at, io.BytesIO(tar_of(*SPECIAL))) for at in wanted)  # noqa: E731
+    folder.bases["base.test/b:1"] = replace(base, blobs=blobs)
+    with folder.built(text) as image:
+        found = seen(folder.bytes_of(image)[-1])
+    capability = CAPABLE["pax_headers"]["SCHILY.xattr.security.capability"]
+    assert found == {
+        "c": (tarfile.CHRTYPE, 0o666, 1, 3, "", None),
+        "b": (tarfile.BLKTYPE, 0o644, 7, 300, "", None),
+        "p": (tarfile.FIFOTYPE, 0o600, 0, 0, "", None),
+        "cap": (tarfile.REGTYPE, 0o755, 0, 0, "", capability),
+        "cap2": (tarfile.LNKTYPE, 0o755, 0, 0, "cap", capability),
+        "l": (tarfile.SYMTYPE, 0o777, 0, 0, "./a//../\udcfe\udcff", None),
+    }
 
 
 @pytest.mark.parametrize(
@@ -690,10 +744,72 @@ def test_a_source_through_a_link_out_of_the_context_is_refused(folder, target):
     assert "context" in str(error)
 
 
-def test_a_fifo_is_refused_with_its_path(folder):
+def test_a_pipe_and_the_bytes_of_a_link_are_taken_from_the_context(folder):
     (folder.root / "d").mkdir()
-    os.mkfifo(folder.root / "d/pipe")
-    assert "d/pipe is a FIFO" in str(refused(folder, "FROM scratch\nCOPY d /\n", ContextError))
+    os.mkfifo(folder.root / "d/pipe", 0o640)
+    os.symlink("./x//../\udcfe", folder.root / "d/l")  # noqa: PTH211 - of a Path it is cleaned
+    with folder.built("FROM scratch\nCOPY d /\n") as image:
+        found = seen(folder.bytes_of(image)[0])
+    assert found["pipe"][:2] == (tarfile.FIFOTYPE, 0o640)
+    assert found["l"][4] == "./x//../\udcfe"
+
+
+@pytest.mark.parametrize("source", ["d", "d/*"])
+def test_a_socket_is_left_out_with_a_note_and_refused_where_it_is_named(folder, source):
+    folder.write("d/a")
+    os.mknod(folder.root / "d/s", stat.S_IFSOCK | 0o600)
+    assert set(folder.layers(f"FROM scratch\nCOPY {source} /x/\n")[0]) == {"x", "x/a"}
+    assert [str(event) for event in folder.events if isinstance(event, Note) and "d/s is a socket" in str(event)]
+    assert "d/s is a socket" in str(refused(folder, "FROM scratch\nCOPY d/s /\n", ContextError))
+
+
+def test_a_link_with_an_absolute_target_is_followed_inside_the_context(folder):
+    folder.write("d/a", "x")
+    (folder.root / "l").symlink_to("/d/a")
+    (folder.root / "up").symlink_to("../../d")
+    found = folder.layers("FROM scratch\nCOPY l up /\n")[0]
+    assert (found["l"].text, found["a"].text) == ("x", "x")
+
+
+def test_a_link_that_is_left_out_leads_nowhere(folder):
+    folder.write("d/a", "x")
+    folder.write(".dockerignore", "l")
+    (folder.root / "l").symlink_to("d")
+    assert "hides it" in str(refused(folder, "FROM scratch\nCOPY l/a /\n", ContextError))
+
+
+@pytest.mark.parametrize("origin", ["", "--from=s "])
+def test_wildcards_walk_through_no_link_and_a_match_that_leads_nowhere_is_an_error(folder, origin):
+    folder.write("d/w/a/x", "a")
+    folder.write("d/w/b/x", "b")
+    (folder.root / "d/w/l").symlink_to("a")
+    (folder.root / "d/gone").symlink_to("nowhere")
+    begin = "FROM scratch AS s\nCOPY . /\nFROM scratch\n"
+    assert folder.tree(f"{begin}COPY {origin}d/w/*/x /\n")["x"].text == "b"
+    assert set(folder.tree(f"{begin}COPY {origin}d/w/[^x]/x d/w[^x]b/x /o/\n")) == {"o", "o/x"}
+    refused(folder, f"{begin}COPY {origin}d/g* /\n", ContextError)
+
+
+def test_a_file_takes_the_place_of_a_link_in_a_folder_that_it_is_copied_into(folder, make_base):
+    folder.write("f", "new")
+    folder.bases["base.test/b:1"] = make_base({"d/": "", "d/f": "->../other", "l": "->d", "other": "old"})
+    found = folder.layers("FROM base.test/b:1\nCOPY f /l/\nCOPY f /d/\nCOPY f /d\n")[1:]
+    assert all((layer["d/f"].kind, layer["d/f"].text, "other" in layer) == ("file", "new", False) for layer in found)
+
+
+def test_a_folder_that_is_only_passed_through_keeps_its_owner_and_takes_the_sources_mode(folder):
+    folder.write("d/e/x")
+    (folder.root / "d").chmod(0o700)
+    text = "FROM scratch\nCOPY --parents --chown=3 d/e /\nCOPY --parents --chmod=711 --chown=4 d/e/x /\n"
+    found = folder.layers(text)[1]
+    assert (found["d"].mode, found["d"].owner) == (0o700, (3, 3))
+    assert (found["d/e/x"].mode, found["d/e/x"].owner) == (0o711, (4, 4))
+
+
+def test_a_mode_makes_of_a_linked_copy_an_ordinary_one_as_in_buildkit(folder):
+    folder.write("f")
+    refused(folder, "FROM scratch\nCOPY f /d\nCOPY --link --chmod=600 f /d/\n")
+    folder.tree("FROM scratch\nCOPY f /d\nCOPY --link f /d/\n")
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(folder):
