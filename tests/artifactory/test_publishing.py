@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
-from buildpush.artifactory.patience import PATIENCE, side_by_side
+from buildpush.artifactory.patience import AGAIN, PATIENCE, side_by_side
 from buildpush.artifactory.publishing import first_difference
 from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError, UnreachableError
 from buildpush.events import Decision, Note
@@ -331,6 +331,44 @@ def test_a_refusal_of_what_is_there_all_the_same_is_no_failure(desk):
     desk.publish(info)
     desk.box.add_fault("PUT", "api/build$", status=400)
     desk.publish(info)
+
+
+@pytest.mark.parametrize("status", [400, 409, 500, 503])
+@pytest.mark.parametrize("part", ["api/build$", "api/storage"])
+def test_what_is_refused_for_a_moment_is_sent_again(desk, status, part):
+    """Artifactory answers 400 at random, 409 to what comes at the same time, 5xx while it starts."""
+    info = desk.hello()
+    desk.box.add_fault("PUT", part, status=status, times=2)
+    desk.publish(info)
+    assert len(desk.box.builds("hello")) == 1
+    assert desk.box.properties("docker-local", info.artifacts[0].path)["build.number"] == ["42"]
+    assert desk.waits in ([], list(AGAIN[:1]), list(AGAIN))  # some were repeated by the request itself
+
+
+def test_a_property_whose_answer_is_lost_is_there_once(desk):
+    info = desk.hello()
+    desk.box.add_fault("PUT", "api/storage", lose_answer=True, times=4)
+    desk.publish(info)
+    for artifact in info.artifacts:
+        assert desk.box.properties("docker-local", artifact.path)["build.name"] == ["hello"]
+
+
+@pytest.mark.parametrize("part", ["api/build$", "api/storage"])
+def test_what_is_refused_for_good_is_sent_three_times_and_no_more(desk, part):
+    info = desk.hello()
+    desk.box.add_fault("PUT", part, status=409, times=None)
+    with pytest.raises(BuildInfoError):
+        desk.publish(info)
+    sent = [request.path for request in desk.asked("PUT", part.rstrip("$"))]
+    assert max(map(sent.count, sent)) == 1 + len(AGAIN)
+
+
+def test_a_conflict_with_another_document_of_the_same_run_does_not_pass_for_success(desk):
+    info = desk.hello()
+    desk.publish(replace(info, modules=()))
+    desk.box.add_fault("PUT", "api/build$", status=409, times=None)
+    with pytest.raises(BuildInfoError, match="409"):
+        desk.publish(info)
 
 
 def test_a_refusal_of_what_is_not_there_is_a_failure(desk):
