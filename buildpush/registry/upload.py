@@ -32,8 +32,6 @@ _TOO_LARGE, _WRONG_RANGE, _TOO_MANY = 413, 416, 429
 _ACCEPTED = 202
 _MOVED = frozenset({307, 308})
 _MANY_MOVES = 5
-# How often a registry that answered before is looked for in vain: for about a minute.
-_LONG_OUTAGE = 6
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
 _PASSING = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507, *range(520, 528)})
 # What registries answer that do not take a blob in parts; and what says that PATCH itself is not known.
@@ -227,12 +225,7 @@ class _Upload:
             self._registry.memory.forget_session(self._repository, self._mark, self._location)
 
     def _begin(self) -> None:
-        try:
-            answer = self._registry.request(self._repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
-        except UnreachableError as error:
-            if not self._handed:
-                raise
-            raise _AgainError(error, tries=_LONG_OUTAGE) from error
+        answer = self._registry.request(self._repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
         if answer.status == _FORBIDDEN:
             raise self._registry.forbidden(self._repository, answer)
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
@@ -290,12 +283,9 @@ class _Upload:
 
     def _find_out(self) -> None:
         """Ask the registry how much of the upload it has, and go on from there."""
-        try:
-            answer = self._registry.request(self._repository, "GET", self._location or "", repeatable=False)
-        except UnreachableError as error:
-            raise _AgainError(error, tries=_LONG_OUTAGE) from error
+        answer = self._registry.request(self._repository, "GET", self._location or "", repeatable=True)
         if answer.status in _PASSING:
-            raise _AgainError(refusal(answer, f"nothing is known of {self._task.what}"), answer)
+            raise _AgainError(refusal(answer, f"nothing is known of {self._task.what}"), answer, tries=2)
         offset = self._told(answer)
         if offset is None or (offset > self._handed and not self._resumed):
             self._lose()

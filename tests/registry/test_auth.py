@@ -478,7 +478,6 @@ def test_threads_that_were_refused_with_one_token_fetch_one_new_token(box, http)
         ("300", 29, 31),
         ("soon", 29, 31),
         (-5, 29, 31),
-        (float("nan"), 29, 31),
     ],
 )
 @sandbox
