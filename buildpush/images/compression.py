@@ -42,11 +42,12 @@ class Compressed:
 
 
 class Hashes:
-    """Running hashes of a stream: sha256, and sha1 and md5 where Artifactory's *checksums* are wanted."""
+    """Running hashes of a stream: of its digest, and sha1 and md5 where Artifactory's *checksums* are wanted."""
 
-    def __init__(self, *, checksums: bool = False) -> None:
+    def __init__(self, *, checksums: bool = False, algorithm: str = "sha256") -> None:
         self.size = 0
-        self._sha256 = hashlib.sha256()
+        self._algorithm = algorithm
+        self._digest = hashlib.new(algorithm)
         self._sha1 = hashlib.sha1(usedforsecurity=False) if checksums else None
         self._md5 = hashlib.md5(usedforsecurity=False) if checksums else None
 
@@ -62,12 +63,12 @@ class Hashes:
 
     def _count(self, block: bytes) -> None:
         self.size += len(block)
-        self._sha256.update(block)
+        self._digest.update(block)
 
     @property
     def digest(self) -> Digest:
-        """``sha256:…`` of all bytes so far."""
-        return Digest(f"sha256:{self._sha256.hexdigest()}")
+        """``sha256:…`` of all bytes so far, or by the other algorithm."""
+        return Digest(f"{self._algorithm}:{self._digest.hexdigest()}")
 
     @property
     def sha1(self) -> str | None:
@@ -106,6 +107,7 @@ class Compressing:
         kind: ``gzip``, ``zstd`` or ``none``.
         level: of gzip, 0 to 3 is done by isal where it is there; higher ones, and all without it, by zlib-ng or zlib.
         checksums: whether sha1 and md5 are wanted.
+        algorithm: of the digest; that of the diff ID is always sha256 where it is another one.
         pool: threads for compressing and hashing; without it all is done in line, with the same bytes.
         meter: told the bytes read, and the seconds of reading, compressing and hashing.
     """
@@ -117,17 +119,19 @@ class Compressing:
         level: int = 1,
         *,
         checksums: bool = False,
+        algorithm: str = "sha256",
         pool: Pool | None = None,
         meter: Meter | None = None,
     ) -> None:
         self._reader = reader
         self._kind = kind
+        self.algorithm = algorithm
         self._coding = _coding(kind, level)
         self._pool = pool
         self._meter = meter
         self._check = 0
         self._plain = Hashes()
-        self._packed = Hashes(checksums=checksums)
+        self._packed = Hashes(checksums=checksums, algorithm=algorithm)
         # What is sent as it is has one digest only.
         self._hashing_plain = () if kind == "none" else (self._in_order(self._take_plain),)
         self._hashing_packed = tuple(self._in_order(take) for take in self._packed.each)

@@ -5,8 +5,9 @@ Source: OCI image-spec 1.1, "Image Manifest", "Image Index", "Image Configuratio
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,13 +135,12 @@ def diff_ids(config: bytes) -> tuple[Digest, ...]:
     """Return the diff IDs that the configuration names; none where it names none yet, or is of another kind.
 
     Raises:
-        PushError: they are no digests.
+        PushError: they are no digests, or it is an object that can be read in several ways, or in none.
     """
-    try:
-        document = strict_json.parse(config)
-    except ValueError:
+    if not config.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
         return ()  # an artifact's configuration may be anything
-    rootfs = document.get("rootfs") if isinstance(document, dict) else None
+    document = read_config(config)
+    rootfs = document.get("rootfs")
     listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     try:
         return tuple(Digest(str(text)) for text in listed or ())
@@ -260,6 +260,11 @@ def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str
     says = f"{len(promised)} and {len(found)}" if at is None else f"{promised[at]} and {found[at]} (number {at + 1})"
     message = f"{what} do not fit the image's layers: {says}"
     raise DigestError(message, hint="the image is damaged: build or fetch it again")
+
+
+def algorithms(named: Sequence[Digest]) -> Iterator[str]:
+    """Give the algorithms by which an index names its images; sha256 for those that it does not name."""
+    return itertools.chain((one.algorithm for one in named), itertools.repeat("sha256"))
 
 
 def check_size(found: int, promised: int | None, what: str) -> None:

@@ -17,13 +17,19 @@ _MOST: Final = 1024 * 1024
 
 
 def proven(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes, which holds a compressed layer against its diff ID; others are as they are.
+    """Return a reader of the same bytes, which holds a layer against its diff ID where nobody else does."""
+    if layer.diff_id is None or not is_proven_apart(layer):
+        return reader
+    return cast("BinaryIO", Proven(reader, layer.diff_id, what))
+
+
+def is_proven_apart(layer: Layer) -> bool:
+    """Return whether a layer's diff ID is another digest than the sha256 of its bytes, which is computed in any case.
 
     A layer of which no diff ID is known is that of an artifact, and may be anything.
     """
-    if not layer.packed or layer.diff_id is None:
-        return reader
-    return cast("BinaryIO", Proven(reader, layer.diff_id, what))
+    algorithms = {one.algorithm for one in (layer.diff_id, layer.digest) if one}
+    return layer.diff_id is not None and (layer.packed or algorithms != {"sha256"})
 
 
 def measured(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:

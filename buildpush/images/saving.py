@@ -21,6 +21,7 @@ from buildpush.images.archives import REF_NAME, blob_name, entries_of, is_referr
 from buildpush.images.compression import Compressed, Compressing, Hashes, blocks, digest_of
 from buildpush.images.manifests import (
     Descriptor,
+    algorithms,
     check_digests,
     compression_of,
     diff_ids,
@@ -31,7 +32,7 @@ from buildpush.images.manifests import (
     with_diff_ids,
 )
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Compression, Image, Index, Layer
-from buildpush.images.proof import measured, proven
+from buildpush.images.proof import is_proven_apart, measured, proven
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Folder
@@ -177,7 +178,9 @@ class _IntoTar:
 
     def layer(self, compressing: Compressing) -> Compressed:
         begin = self._file.tell()
-        self._file.write(bytes(_RECORD))
+        # A name by sha512 is longer than a header of one record can say.
+        nobody = digest_of(b"", compressing.algorithm)
+        self._file.write(bytes(len(_header(blob_name(nobody), 0))))
         found = _through(compressing, self._file)
         name = blob_name(found.digest)
         if name in self._names:
@@ -194,7 +197,7 @@ class _IntoTar:
 
 
 def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> bytes:
-    """Return a header of one record, whatever the size; equal images of one user make equal archives.
+    """Return a header whose length the name decides, whatever the size; equal images of one user make equal archives.
 
     The owner is who writes it: skopeo unpacks an OCI archive, and an ordinary user may not make files of root.
     """
@@ -227,36 +230,46 @@ class _Sink:
         return [one.descriptor() | ({"annotations": {REF_NAME: one.tag}} if one.tag else {}) for one in referrers]
 
     def _index(self, index: Index) -> Descriptor:
-        images = [self._image(image) for image in index.images]
+        named = (
+            [one.digest for one in read_manifest(index.manifest, index.manifest_type).manifests]
+            if index.manifest
+            else []
+        )
+        images = [self._image(*one) for one in zip(index.images, algorithms(named), strict=False)]
         data = index.manifest or index_manifest(images, OCI_INDEX)
         media_type = index.manifest_type if index.manifest else OCI_INDEX
-        named = [one.digest for one in read_manifest(data, media_type).manifests]
-        check_digests(named, [one.digest for one in images], "the digests in the index")
+        if index.manifest:
+            check_digests(named, [one.digest for one in images], "the digests in the index")
         return Descriptor(media_type, self._put(data), len(data))
 
-    def _image(self, image: Image) -> Descriptor:
+    def _image(self, image: Image, algorithm: str = "sha256") -> Descriptor:
         same_as = _same_as(image)
         done = {at: self._layer(image, at, reader) for at, reader in _distinct(image, same_as)}
         layers = [done[at] for at in same_as]
         config = _config(image.settled(), [layer.diff_id for layer, _ in layers])
-        described = Descriptor(OCI_CONFIG, self._put(config), len(config))
+        named = read_manifest(image.manifest, image.manifest_type).config if image.manifest else None
+        digest = self._put(config, named.digest.algorithm if named else "sha256")
+        described = Descriptor(OCI_CONFIG, digest, len(config))
         if image.manifest:
             _check_manifest(image, image.manifest, described, [one for _, one in layers])
-            return Descriptor(image.manifest_type, self._put(image.manifest), len(image.manifest), image.platform)
+            return Descriptor(
+                image.manifest_type, self._put(image.manifest, algorithm), len(image.manifest), image.platform
+            )
         data = image_manifest(described, [one for _, one in layers], OCI_MANIFEST)
         return Descriptor(OCI_MANIFEST, self._put(data), len(data), image.platform)
 
     def _layer(self, image: Image, at: int, reader: BinaryIO) -> tuple[Compressed, Descriptor]:
         layer = image.layers[at]
         kind: Compression = "none" if image.manifest or layer.compressed else self._compression
-        found = self._into.layer(Compressing(_looked_at(reader, image, at), kind, self._level))
+        algorithm = layer.digest.algorithm if layer.digest and kind == "none" else "sha256"
+        found = self._into.layer(Compressing(_looked_at(reader, image, at), kind, self._level, algorithm=algorithm))
         found = _checked(layer, kind, found)
         shown = compression_of(layer.media_type) if layer.compressed else kind
         media_type = layer.media_type if image.manifest else layer_media_type(shown, "oci")
         return found, Descriptor(media_type, found.digest, found.size)
 
-    def _put(self, data: bytes) -> Digest:
-        digest = digest_of(data)
+    def _put(self, data: bytes, algorithm: str = "sha256") -> Digest:
+        digest = digest_of(data, algorithm)
         self._into.document(blob_name(digest), data)
         return digest
 
@@ -310,9 +323,9 @@ def _checked(layer: Layer, kind: Compression, found: Compressed) -> Compressed:
     Raises:
         DigestError: something is not what the source promised.
     """
-    if layer.digest and kind == "none" and layer.digest.algorithm == "sha256":
+    if layer.digest and kind == "none":
         check_digests([layer.digest], [found.digest], "the source's digests")
-    if layer.compressed:  # it was held against its diff ID while it passed
+    if layer.compressed or is_proven_apart(layer):  # it was held against its diff ID while it passed
         return replace(found, diff_id=layer.diff_id or found.diff_id)
     check_digests([layer.diff_id or found.diff_id], [found.diff_id], "the source's diff IDs")
     return found
@@ -418,7 +431,8 @@ def _archived_layer(
         found = _checked(layer, "none", Compressed(promised, layer.size, promised, layer.size))
         return promised, found.diff_id
     with tempfile.TemporaryFile(dir=scratch) as spool:  # a tar wants to know the size before the bytes
-        found = _through(Compressing(reader, "none", 0), spool)
+        algorithm = layer.digest.algorithm if layer.digest else "sha256"
+        found = _through(Compressing(reader, "none", 0, algorithm=algorithm), spool)
         found = _checked(layer, "none", found)
         if found.digest not in there:  # equal layers are one file
             there.add(found.digest)
@@ -434,7 +448,7 @@ def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
     Raises:
         DigestError: they are not those that *digest* promises.
     """
-    hashes = Hashes()
+    hashes = Hashes(algorithm=digest.algorithm)
     for block in blocks(reader):
         hashes.update(block)
         yield block

@@ -34,9 +34,9 @@ class Stored:
 class Bytes:
     """A small blob that is in memory."""
 
-    def __init__(self, data: bytes, *, checksums: bool = False) -> None:
+    def __init__(self, data: bytes, *, checksums: bool = False, algorithm: str = "sha256") -> None:
         self._data = data
-        hashes = Hashes(checksums=checksums)
+        hashes = Hashes(checksums=checksums, algorithm=algorithm)
         hashes.update(data)
         self.length: int | None = len(data)
         self.known = Compressed(hashes.digest, len(data), hashes.digest, len(data), hashes.sha1, hashes.md5)

@@ -18,7 +18,7 @@ from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.pool import Pool
-from buildpush.images.proof import measured, proven
+from buildpush.images.proof import is_proven_apart, measured, proven
 from buildpush.images.references import Digest, Repository
 from buildpush.images.tar import HEAD
 from buildpush.images.tar import compression_of as compressed_with
@@ -129,9 +129,9 @@ class Layers:
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 
-    def config(self, document: bytes, media_type: str, work: Work) -> PushedBlob:
-        """Bring the configuration into the repository."""
-        source = Bytes(document, checksums=self._options.checksums)
+    def config(self, document: bytes, media_type: str, work: Work, algorithm: str = "sha256") -> PushedBlob:
+        """Bring the configuration into the repository, under its digest by *algorithm*."""
+        source = Bytes(document, checksums=self._options.checksums, algorithm=algorithm)
         known = source.known
         if self._present(work.repository, known):
             self._meter.count("skipped", known.size)
@@ -174,7 +174,11 @@ class Layers:
                 self._mended.add((work.repository, blob.digest))
                 what = f"{work.prefix}config" if at < 0 else work.item(at)
                 self._sink(Note(f"{what} was confirmed and is not there any more: it is sent again"))
-                again = self._send_config(Bytes(config), work) if at < 0 else self._travel(work, at, None, None)
+                again = (
+                    self._send_config(Bytes(config, algorithm=blob.digest.algorithm), work)
+                    if at < 0
+                    else self._travel(work, at, None, None)
+                )
                 check_digests([blob.digest], [again.digest], f"the digest of {what}")
 
     def _refuse_impossible(self, work: Work) -> None:
@@ -276,7 +280,7 @@ class Layers:
         if kind == "none":
             digest = layer.digest or (None if layer.compressed else diff_id)
             unknown = layer.compressed and diff_id is None and not work.image.manifest
-            if digest and diff_id and not layer.compressed:
+            if digest and diff_id and not layer.compressed and digest.algorithm == diff_id.algorithm:
                 check_digests([diff_id], [digest], f"the diff ID of {work.item(at)}")
             if digest is None or layer.size is None or unknown:
                 return None
@@ -316,7 +320,6 @@ class Layers:
             most=self._part(kind),
             meter=self._meter,
         )
-        sent = self._checked(sent, work, at)
         self._learn(sent, work, at)
         self._sink(Progress(source.item, sent.size, sent.size, "sent"))
         return _pushed(sent, self._media_type(work, at), "sent", sent.diff_id)
@@ -342,17 +345,17 @@ class Layers:
             return None
         parts.fill(self._part(work.kind(at, self._options.compression)))
         found = parts.result
-        there = self._present(work.repository, self._checked(found, work, at)) if found else None
+        there = self._present(work.repository, found) if found else None
         if there is None:
             return None
         self._learn(there, work, at)
         self._skipped(there, work, at)
         return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
-    def _checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
+    def checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
         diff_id, layer = work.diff_id(at), work.image.layers[at]
-        if not layer.compressed:
+        if not layer.compressed and not is_proven_apart(replace(layer, diff_id=diff_id)):
             if layer.learn:
                 layer.learn(sent.diff_id)
             check_digests([diff_id or sent.diff_id], [sent.diff_id], f"the diff ID of {work.item(at)}")
@@ -369,9 +372,11 @@ class Layers:
         before. An image that came with its manifest is the word of somebody else: of that, what is small is looked at.
         """
         layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._registry.memory
-        if not layer.packed or diff_id is None:
+        if not is_proven_apart(replace(layer, diff_id=diff_id)):
             return False
-        if layer.digest and memory and memory.proves(diff_id, layer.digest):
+        if not layer.packed:  # by the other algorithm
+            return True
+        if diff_id and layer.digest and memory and memory.proves(diff_id, layer.digest):
             return False
         return not (work.image.manifest and layer.digest) or at in work.small()
 
@@ -385,7 +390,7 @@ class Layers:
     def _made_by(self, kind: Compression) -> str:
         return f"{library(kind, self._options.level)}, level {self._options.level}, blocks of {BLOCK}"
 
-    def compressing(self, reader: BinaryIO, kind: Compression) -> Compressing:
+    def compressing(self, reader: BinaryIO, kind: Compression, algorithm: str) -> Compressing:
         """Return what compresses *reader* with this push's options and threads."""
         options = self._options
         return Compressing(
@@ -393,6 +398,7 @@ class Layers:
             kind,
             options.level,
             checksums=options.checksums,
+            algorithm=algorithm,
             pool=self._compressors,
             meter=self._meter,
         )
@@ -441,11 +447,15 @@ class _LayerSource:
             return
         total = self._work.image.layers[self._at].size
         with self._looked_at() as reader:
-            compressing = self._layers.compressing(reader, self.kind)
+            digest = self._work.image.layers[self._at].digest if self.kind == "none" else None
+            compressing = self._layers.compressing(reader, self.kind, digest.algorithm if digest else "sha256")
             for block in compressing:
                 self._layers.passed(self.item, compressing.read, total)
                 yield block
-            self.result = compressing.result
+            found = compressing.result
+        if found is None:  # it has one after the last block
+            raise AssertionError
+        self.result = self._layers.checked(found, self._work, self._at)
 
     def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
         """Give bytes whose digest is known: the registry computes it in any case, and nothing else wants it."""

@@ -19,6 +19,7 @@ from buildpush.events import Note, Sink, ignore
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
+    algorithms,
     check_digests,
     diff_ids,
     image_manifest,
@@ -188,10 +189,11 @@ class _Delivery:
         ]
         manifest = index.manifest or index_manifest(found, media_type)
         named = [one.digest for one in read_manifest(manifest, media_type).manifests]
-        check_digests(named, [parts.digest for parts in every], "the digests in the index")
+        digests = [digest_of(parts.manifest, how) for parts, how in zip(every, algorithms(named), strict=False)]
+        check_digests(named, digests, "the digests in the index")
         images = tuple(
-            _receipt(image, parts, [repository.at(parts.digest)])
-            for image, parts in zip(index.images, every, strict=True)
+            _receipt(image, parts, [repository.at(digest)])
+            for image, parts, digest in zip(index.images, every, digests, strict=True)
         )
         receipt = PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), images)
         self._before(receipt)
@@ -278,8 +280,10 @@ class _Delivery:
             message = "an image's manifest names a configuration, this one is an index"
             raise DigestError(message)
         check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
-        check_digests([named.config.digest], [digest_of(work.image.config)], "the configuration's digest")
-        config = self._layers.config(work.image.config, named.config.media_type, work)
+        algorithm = named.config.digest.algorithm
+        found = digest_of(work.image.config, algorithm)
+        check_digests([named.config.digest], [found], "the configuration's digest")
+        config = self._layers.config(work.image.config, named.config.media_type, work, algorithm)
         return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers, work)
 
     def names(

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -130,3 +131,11 @@ def test_a_layer_of_another_size_is_refused_before_it_is_there(box, registry, re
         push(other, [repository.tagged("1")], registry)
     assert no_tag(box, repository)
     assert registry.request(repository, "HEAD", f"blobs/{layer.digest}").status == 404
+
+
+def test_a_plain_layer_with_another_diff_id_is_refused_before_it_is_there(registry, box, repository, source):
+    honest = source(LARGE).image()
+    lying = replace(honest, layers=(replace(honest.layers[0], diff_id=digest_of(b"else")),), config=b"{}")
+    with pytest.raises(DigestError, match="diff ID"):
+        push(lying, [repository.tagged("1")], registry)
+    assert not [one for one in box.requests if one.method == "PUT"]
