@@ -25,6 +25,9 @@ UNSEEN: Final = (
     "\U000e0000-\U000e0fff"
 )
 _SEQUENCE = re.compile(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
+# What stood around a sequence may be one now. Who nests them deeper wants to keep us: then what is left of them is read
+# as text, without the control characters.
+_MOST_PASSES: Final = 16
 _UNSEEN = re.compile(f"[{UNSEEN}]+")
 # What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -38,9 +41,10 @@ def without_controls(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    before = ""
-    while before != text:  # what stood around a sequence may be one now
+    for _ in range(_MOST_PASSES):
         before, text = text, _SEQUENCE.sub("", text)
+        if text == before:
+            break
     return _SURROGATE.sub("\ufffd", _UNSEEN.sub("", _LINE_END.sub("\n", text)))
 
 

@@ -50,7 +50,7 @@ _DENIED: Final = "apikey|auth|credential|credentials|key|password|pword|passwd|s
 _SECRET: Final = re.compile(rf"(?:_|\A)(?:{_DENIED})(?:_|\Z)", re.IGNORECASE)
 _HARMLESS: Final = re.compile(r"(?:_|\A)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
 _WEB: Final = re.compile(r"(https?|git|ssh)://|git@", re.IGNORECASE)
-_WRITES: Final = r"(?:>>?\s*|\b(?:mkdir|touch|chown|chmod|cp|mv|install|ln|tee|tar|rm)\b[^&|;\n]*\s)"
+_WRITER: Final = re.compile(r"\b(?:mkdir|touch|chown|chmod|cp|mv|install|ln|tee|tar|rm)\b")
 _DIRECTIVE: Final = re.compile(r"check\s*=\s*(\S+)", re.IGNORECASE)
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
@@ -408,8 +408,17 @@ def _run_into_volume(found: Walk) -> Found:
     for step in _named(found, "RUN"):
         text = "\n".join((*step.instruction.words, *(heredoc.text for heredoc in step.instruction.heredocs)))
         for volume in step.volumes:
-            if re.search(rf"{_WRITES}['\"]?{re.escape(volume.rstrip('/'))}(?![\w.-])", text):
+            if _writes(text, volume.rstrip("/")):
                 yield step.instruction, "what RUN writes below a VOLUME is lost; write it before that VOLUME"
+
+
+def _writes(text: str, folder: str) -> bool:
+    """Return whether a shell's *text* writes into *folder*: by a redirection, or by a command of those that do."""
+    place = rf"['\"]?{re.escape(folder)}(?![\w.-])"
+    if re.search(rf">>?\s*{place}", text):
+        return True
+    commands = ((part, _WRITER.search(part)) for part in re.split(r"[&|;\n]", text))
+    return any(word and re.search(rf"\s{place}", part[word.end() :]) for part, word in commands)
 
 
 def _copy_into_volume(found: Walk) -> Found:

@@ -61,7 +61,7 @@ _PAIRS = frozenset({"ENV", "LABEL", "ARG"})
 _MAY_BE_EMPTY = frozenset({"CMD", "ENTRYPOINT", "RUN"})
 _HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 
-_DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*\Z", re.DOTALL)
+_DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+)\Z", re.DOTALL)
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
 _ONBUILD = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
@@ -261,9 +261,9 @@ def _directives(lines: list[str], path: str) -> dict[str, str]:
         if name in found:
             message = f"only one {name} parser directive can be used"
             raise DockerfileError(message, where=f"{path}:{number}")
-        found[name] = match[2]
-        if name == "escape" and match[2] not in {"\\", "`"}:
-            message = f"invalid escape token {match[2]!r}: it is a backslash or a backtick"
+        value = found[name] = match[2].rstrip("\t\n\f\r ") or match[2]
+        if name == "escape" and value not in {"\\", "`"}:
+            message = f"invalid escape token {value!r}: it is a backslash or a backtick"
             raise DockerfileError(message, where=f"{path}:{number}")
     return found
 
@@ -283,16 +283,19 @@ class _Reader:
         return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
 
     def instructions(self) -> Iterator[Instruction]:
-        comments: tuple[str, ...] = ()
+        comments: list[str] = []
         while self.at < len(self.lines):
             first = self.at + 1
             text = self.logical_line()
             if text is not None:
-                yield replace(self.instruction(text, first), comments=comments)
-                comments = ()
+                yield replace(self.instruction(text, first), comments=tuple(comments))
+                comments = []
             elif (line := self.lines[first - 1]).lstrip(SPACE).startswith("#"):
                 comment = line[1:].strip(SPACE)
-                comments = (*comments, comment) if comment else ()  # an empty one ends them, an empty line does not
+                if comment:
+                    comments.append(comment)
+                else:  # an empty one ends them, an empty line does not
+                    comments.clear()
 
     def logical_line(self) -> str | None:
         """Return the next line with its continuation lines, comments and empty ones left out; ``None`` for no line."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _PART = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_ALL = re.compile(rf"(?:{_PART.pattern})+\Z")
 _UNITS: dict[str, int] = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _UNITS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
 _LONGEST = 2**63 - 1
@@ -24,9 +25,10 @@ def read_duration(text: str) -> int | None:
     negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
     if unsigned == "0":
         return 0
-    parts = _PART.findall(unsigned)
+    # All of it at once: part by part, a text of digits alone is gone through from each of them.
+    parts = _PART.findall(unsigned) if _ALL.match(unsigned) else []
     total = sum(_nanoseconds(whole, decimals, unit) for whole, decimals, unit in parts)
-    if not parts or _PART.sub("", unsigned) or total > _LONGEST:
+    if not parts or total > _LONGEST:
         return None
     return -total if negative else total
 

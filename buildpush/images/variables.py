@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from buildpush.errors import DockerfileError
+from buildpush.images.globs import Glob
 
 Lookup = Callable[[str], str | None]
 
@@ -257,20 +258,22 @@ class _Scanner:
     def replaced(self, name: str) -> str:
         everywhere = self.peek() == "/"
         self.at += everywhere
-        pattern = re.compile(_shell_pattern(self.nested("/", _Manner(raw=True, pattern=True)), ".*"))
+        pattern = _glob(self.nested("/", _Manner(raw=True, pattern=True)))
         replacement = self.nested("}", _Manner(raw=True))
         value = self.lookup(name) or ""
         _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
+        pattern.check(value)
         if everywhere:
             return _replace_all(pattern, replacement, value)
-        return pattern.sub(lambda _match: replacement, value, count=1)
+        found = pattern.search(value, 0)
+        return value[: found[0]] + replacement + value[found[1] :] if found else value
 
 
 def _in_name(char: str) -> bool:
     return char == "_" or char.isalpha() or char.isdecimal()
 
 
-def _replace_all(pattern: re.Pattern[str], replacement: str, value: str) -> str:
+def _replace_all(pattern: Glob, replacement: str, value: str) -> str:
     """Return *value* with all that matches replaced as Go does it.
 
     In the replacement ``$0`` stands for what matched, other names for nothing and ``$$`` for a dollar;
@@ -280,11 +283,11 @@ def _replace_all(pattern: re.Pattern[str], replacement: str, value: str) -> str:
     """
     found: list[str] = []
     done = 0
-    for match in pattern.finditer(value):
-        if match.start() == match.end() == done and done:
+    for start, end in pattern.matches(value):
+        if start == end == done and done:
             continue
-        found += [value[done : match.start()], _template(replacement, match[0])]
-        done = match.end()
+        found += [value[done:start], _template(replacement, value[start:end])]
+        done = end
     return "".join([*found, value[done:]])
 
 
@@ -311,36 +314,14 @@ def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
         # The shortest end is found from behind; an escape stays before what it escapes.
         behind = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
         return trim(value[::-1], behind, from_end=False, longest=longest)[::-1]
-    match = re.match(_shell_pattern(pattern, ".*" if longest else ".*?"), value)
-    return value[match.end() :] if match else value
+    glob = _glob(pattern)
+    glob.check(value)
+    end = glob.match(value, 0, longest=longest)
+    return value if end is None else value[end:]
 
 
-def _shell_pattern(pattern: str, star: str) -> str:
-    """Return the regular expression of a shell pattern that knows ``*``, ``?`` and backslashes.
-
-    As in Go, no wildcard takes an end of line.
-    """
-    out: list[str] = []
-    chars = iter(pattern.removeprefix(_MARK))
-    for char in chars:
-        if char == "*":
-            # Several stars in a row mean one; as separate loops they would take exponential time.
-            out += [] if out and out[-1] == star else [star]
-        elif char == "?":
-            out.append(".")
-        elif char == "\\":
-            out.append(re.escape(_escaped(next(chars, ""))))
-        else:
-            out.append(re.escape(char))
-    return "".join(out)
-
-
-def _escaped(char: str) -> str:
-    """Return the character that a backslash in a pattern stands before, whatever the file's escape is."""
-    if char in {"}", "/", "*", "?", "\\"} and char:
-        return char
-    message = f"a backslash in a pattern stands before * ? / }} or itself, not before {char!r}"
-    raise DockerfileError(message)
+def _glob(pattern: str) -> Glob:
+    return Glob.parse(pattern.removeprefix(_MARK))
 
 
 def _error(reason: str) -> DockerfileError:

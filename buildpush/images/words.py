@@ -16,7 +16,7 @@ from buildpush.images.variables import SPACE, expand, expand_words
 # Between arguments; what is cut off at the ends of a line is SPACE.
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
 _ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
-_HEREDOC = re.compile(r"\d*<<(-?)[\t\n\f\r ]*([^<]+)\Z")
+_HEREDOC = re.compile(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
 _DOLLAR = "\ue000"  # stands for a dollar that is no variable
 
 
@@ -139,6 +139,7 @@ def announcements(line: str) -> list[Announced]:
         expand(line, lambda _name: "x")
     except DockerfileError:
         return []
-    plain = rf"<<[\t\r ]*|\\.|[^{SPACE}'\"]"
-    words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"])*\")+", line, re.DOTALL)
+    # Each character has one way only to be read: with two, a quote that nothing closes takes exponential time.
+    plain = rf"<<[\t\r ]*|\\(?:.|\Z)|[^{SPACE}'\"\\]"
+    words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"\\])*\")+", line, re.DOTALL)
     return [found for found in map(read_announced, words) if found]

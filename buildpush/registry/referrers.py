@@ -27,7 +27,7 @@ _HIDDEN = frozenset({401, 403})
 # What registries answer that know no such address; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
-_NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next\b')
+_NEXT = re.compile(r'<([^<>]+)>\s*;[^,<]*\brel="?next\b')
 
 
 def find_referrers(target: Image | Index, repository: Repository, registry: Registry) -> tuple[Referrer, ...]:
