@@ -309,10 +309,20 @@ _HINTS: Mapping[int | str, str] = {
 }
 
 
-def refusal(answer: Answer, what: str) -> RegistryError:
-    """Return the error for an answer that says no: what was wanted, what the registry said, and what to do."""
+_READING_HINT = "the user may lack the right to read, or a scan such as Xray's blocks it for a while"
+
+
+def refusal(answer: Answer, what: str, *, reading: bool = False) -> RegistryError:
+    """Return the error for an answer that says no: what was wanted, what the registry said, and what to do.
+
+    Args:
+        answer: of the registry.
+        what: in words.
+        reading: whether nothing was to be changed.
+    """
     code, says = read_refusal(answer)
     words = " ".join(filter(None, (code, says))) or "without a reason"
     times = f" after {answer.attempts} attempts" if answer.attempts > 1 else ""
     hint = _PAGE_HINT if is_page(answer.body) else _HINTS.get(code or "") or _HINTS.get(answer.status)
+    hint = _READING_HINT if reading and hint == _HINTS[_FORBIDDEN] else hint
     return RegistryError(f"{what}: status {answer.status}{times}: {words}", status=answer.status, code=code, hint=hint)

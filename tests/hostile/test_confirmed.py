@@ -134,8 +134,9 @@ def test_a_name_for_what_may_not_be_read_is_an_error_that_says_so(serve, client)
     server.quirks.append(reading(403))
     registry, repository = client(server)
 
-    with pytest.raises(RegistryError, match="cannot be had: status 403"):
+    with pytest.raises(RegistryError, match="cannot be had: status 403") as caught:
         receipt(repository.tagged("1"), registry)
+    assert "right to read" in caught.value.hint
 
 
 def test_a_further_tag_that_may_not_be_read_afterwards_is_a_note(serve, client, events):
