@@ -46,8 +46,14 @@ class Bytes:
         yield self._data
 
 
-def find(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
+def find(registry: Registry, repository: Repository, digest: Digest, size: int | None = None) -> Stored | None:
     """Return the blob if *repository* has it, ``None`` if not, or if we may not know that.
+
+    Args:
+        registry: to ask.
+        repository: where it may be.
+        digest: of the blob.
+        size: that it has, if that is known: a page that says 200 to everything is no blob of that size.
 
     Raises:
         UnreachableError: there is no answer.
@@ -57,29 +63,30 @@ def find(registry: Registry, repository: Repository, digest: Digest) -> Stored |
     try:
         answer = registry.request(repository, "HEAD", f"blobs/{digest}")
         if answer.status == _METHOD_NOT_ALLOWED:
-            return _find_by_get(registry, repository, digest)
+            return _find_by_get(registry, repository, digest, size)
     except AuthenticationError as error:
         registry.hide(repository, str(error))
         return None
     if answer.status == _FORBIDDEN:  # the next one may be another matter: Xray forbids single ones
         registry.note_once(repository, f"{repository} does not tell whether it has {digest}: status {answer.status}")
-    return _stored(answer, digest) if answer.status == _OK else None
+    return _stored(answer, digest, size) if answer.status == _OK else None
 
 
-def _find_by_get(registry: Registry, repository: Repository, digest: Digest) -> Stored | None:
+def _find_by_get(registry: Registry, repository: Repository, digest: Digest, size: int | None) -> Stored | None:
     """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
     with registry.open(repository, f"blobs/{digest}") as answer:
-        return _stored(answer, digest) if answer.status == _OK else None
+        return _stored(answer, digest, size) if answer.status == _OK else None
 
 
-def _stored(answer: Answer | Stream, digest: Digest) -> Stored | None:
+def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stored | None:
     headers = answer.headers
-    says, size = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
+    says, length = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
     if says != str(digest) and says.startswith("sha256:"):  # one by another algorithm cannot be compared
         return None
-    return Stored(
-        digest, int(size) if size.isdecimal() else None, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5")
-    )
+    size = int(length) if length.isdecimal() else None
+    if None not in {wanted, size} and wanted != size:
+        return None
+    return Stored(digest, size, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5"))
 
 
 @dataclass(frozen=True, slots=True)

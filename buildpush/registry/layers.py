@@ -170,7 +170,7 @@ class Layers:
         for at, blob in enumerate(blobs, -1):
             if is_elsewhere(blob.media_type) or (work.repository, blob.digest) in self._mended:
                 continue
-            if find(self._registry, work.repository, blob.digest) is None:
+            if find(self._registry, work.repository, blob.digest, blob.size) is None:
                 self._mended.add((work.repository, blob.digest))
                 what = f"{work.prefix}config" if at < 0 else work.item(at)
                 self._sink(Note(f"{what} was confirmed and is not there any more: it is sent again"))
@@ -295,8 +295,8 @@ class Layers:
 
     def _present(self, repository: Repository, known: Compressed) -> Compressed | None:
         """Return *known* with what the registry says about it, or ``None`` if *repository* has it not."""
-        stored = find(self._registry, repository, known.digest)
-        if stored is None or stored.size not in {known.size, None}:
+        stored = find(self._registry, repository, known.digest, known.size)
+        if stored is None:
             return None
         if not self._options.checksums:
             return replace(known, sha1=None, md5=None)

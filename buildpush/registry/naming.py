@@ -140,7 +140,7 @@ class Naming:
             error = _objection(answer, digest, name, manifest)
             if error is None:
                 break
-            if answer.ok and self._is_there(digest, media_type, name):
+            if answer.ok and self._is_there(manifest, media_type, name.repository.at(digest)):
                 # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
                 self._sink(Note(f"{name} was pushed as {digest}, and names another image by now"))
                 break
@@ -159,9 +159,8 @@ class Naming:
             answer = self._registry.request(name.repository, "GET", path, headers=headers)
         return answer
 
-    def _is_there(self, digest: Digest, media_type: str, name: Reference) -> bool:
-        headers = {"Accept": media_type}
-        return self._registry.request(name.repository, "HEAD", f"manifests/{digest}", headers=headers).ok
+    def _is_there(self, manifest: bytes, media_type: str, name: Reference) -> bool:
+        return _objection(self._asked(media_type, name), digest_of(manifest), name, manifest) is None
 
 
 def _key(answer: Answer) -> str | None:
@@ -195,6 +194,9 @@ def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -
 
 
 def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
+    if not answer.body and "Docker-Content-Digest" not in answer.headers:
+        message = f"{name} is shown as nothing, but {digest} was pushed"
+        raise DigestError(message, hint="a proxy or a login page may stand in between")
     if answer.body and digest_of(answer.body) != digest:
         message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
         raise DigestError(message, hint=_CHANGED)

@@ -29,7 +29,7 @@ from buildpush.registry.parts import Parts
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 _TOO_LARGE, _WRONG_RANGE, _TOO_MANY = 413, 416, 429
-_ACCEPTED = 202
+_CREATED, _ACCEPTED = 201, 202
 _MOVED = frozenset({307, 308})
 _MANY_MOVES = 5
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
@@ -519,6 +519,8 @@ class _Upload:
             if isinstance(no, _AgainError):
                 no.lost = no.lost or self._way == "put"  # nobody knows what it has of that
             raise no
+        if answer.status != _CREATED and "Docker-Content-Digest" not in answer.headers:
+            raise self._no_word(answer)
         self._compare(answer, result.digest)
         self._forget()
         if self._wish and (self._wish == "put" or not self._small) and self._habit.way != self._wish:
@@ -582,13 +584,19 @@ class _Upload:
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
         return _AgainError(altered, answer, lost=True) if self._resumed or self._doubted else altered
 
+    def _no_word(self, answer: Answer) -> _AgainError:
+        """Return what to make of a yes that names nothing: a login page, say, answers 200 to everything."""
+        message = f"{self._repository.host} does not confirm {self._task.what}: status {answer.status}, and no digest"
+        error = RegistryError(message, status=answer.status, hint="a proxy or a login page may stand in between")
+        return _AgainError(error, answer, tries=2)
+
     def _arrived(self) -> Compressed | None:
         """Return the blob if it is there in spite of a failure; without an answer it is not."""
         result = self._parts.result
         if result is None or self._parts.size:
             return None
         try:
-            there = find(self._registry, self._repository, result.digest)
+            there = find(self._registry, self._repository, result.digest, result.size)
         except UnreachableError:
             return None
         if there:
