@@ -33,7 +33,7 @@ from buildpush.text import one_line, with_margin
 
 
 class BuildPushError(Exception):
-    """Something went wrong; ``str()`` is one sentence for a person, safe as :mod:`buildpush.text` makes it.
+    """Something went wrong; ``str()`` is one sentence for a person, safe as ``buildpush.text`` makes it.
 
     Attributes:
         hint: what to do about it, or ``None``.
