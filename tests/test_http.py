@@ -18,7 +18,7 @@ from email.message import Message
 
 import pytest
 import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
@@ -164,7 +164,7 @@ def test_an_answer_has_status_headers_in_any_case_and_body(client):
 
 
 @sandbox
-@pytest.mark.parametrize("number", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("number", [408, 429, 500, 502, 503, 504, *range(520, 528)])
 def test_a_passing_failure_is_asked_again(client, number):
     with serving(in_turn(status(number), status(number), OK)) as server:
         answer = client.request("GET", server.url)
@@ -231,6 +231,7 @@ def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         client = Client(clock=lambda: 100.0)
         client._answered.add(origin(url))
+        client._talked.add(origin(url))
 
         together = threading.Barrier(4)  # else one quick thread may ask for all of them
 
@@ -242,8 +243,8 @@ def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(ask, range(4)))
 
-    assert len(client.events) < 4 * 5
-    assert len(client.waits) == 4 * 5
+    assert len(client.events) < 4 * 8
+    assert len(client.waits) == 4 * 8
 
 
 @sandbox
@@ -422,10 +423,68 @@ def test_a_host_that_never_answered_is_given_up_soon(client):
 
 
 @sandbox
-def test_a_host_that_answered_before_is_waited_for(client):
-    with serving(OK) as server:
-        client.request("GET", server.url, headers={"Connection": "close"})
-    with pytest.raises(UnreachableError, match="tried 6 times"):
+def test_a_host_that_answered_before_is_waited_for_as_long_as_a_restart_takes():
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    with Client(sleep=sleep, clock=lambda: now[0]) as client:
+        with serving(OK) as server:
+            client.request("GET", server.url, headers={"Connection": "close"})
+        with pytest.raises(UnreachableError, match="tried 9 times"):
+            client.request("GET", server.url)
+        assert 55 < now[0] < 75
+        for _ in range(10):  # and not for each request anew
+            with pytest.raises(UnreachableError, match="tried 6 times"):
+                client.request("GET", server.url)
+        assert now[0] < 75 + 10 * 9
+
+
+@sandbox
+@pytest.mark.parametrize(("number", "attempts"), [(502, 9), (503, 9), (522, 9), (500, 6), (429, 6)])
+def test_a_gateway_that_says_that_the_host_is_down_is_asked_as_long(client, number, attempts):
+    with serving(in_turn(OK, status(number))) as server:
+        client.request("GET", server.url)
+        assert client.request("GET", server.url).attempts == attempts
+
+
+@sandbox
+def test_a_host_that_is_back_may_go_down_again():
+    now = [0.0]
+    steps = [OK, *[status(503)] * 8, OK, *[status(503)] * 8, OK]
+    with (
+        Client(sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), clock=lambda: now[0]) as client,
+        serving(in_turn(*steps)) as server,
+    ):
+        assert [client.request("GET", server.url).status for _ in range(3)] == [200, 200, 200]
+    assert now[0] > 100
+
+
+@sandbox
+@given(st.lists(st.sampled_from([100, 102, 103, 104, 199]), max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_interim_answers_are_read_over(interim):
+    def handle(request):
+        for number in interim:
+            request.wfile.write(b"HTTP/1.1 %d Wait\r\nLink: </x>; rel=preload\r\n\r\n" % number)
+        request.answer(200, b"body")
+
+    with Http() as client, serving(handle) as server:
+        for _ in range(2):  # on one connection
+            answer = client.request("GET", server.url)
+            assert (answer.status, answer.body) == (200, b"body")
+        assert client.request("PUT", server.url, body=iter([b"a", b"b"])).status == 200
+
+
+@sandbox
+def test_interim_answers_without_end_are_a_broken_connection(client):
+    def handle(request):
+        for _ in range(100):
+            request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        request.answer(200, b"body")
+
+    with serving(handle) as server, pytest.raises(UnreachableError, match="interim"):
         client.request("GET", server.url)
 
 

@@ -7,6 +7,7 @@ It repeats what can be repeated safely, and tells where it cannot: a body that i
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import socket
 import ssl
@@ -92,9 +93,14 @@ class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How stubborn to be: wait *base* x 2^n seconds up to *cap*, or what the server wishes, up to *longest*."""
+    """How stubborn to be: wait *base* x 2^n seconds up to *cap*, or what the server wishes, up to *longest*.
+
+    A host that answered before and is down is asked *restart* times more, which makes about a minute of waiting: as
+    long as a registry takes to start again.
+    """
 
     attempts: int = 6
+    restart: int = 3
     base: float = 0.25
     cap: float = 30.0
     longest: float = 60.0
@@ -110,9 +116,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What to do about a status: *whole_host* makes everybody who talks to that host wait."""
+    """What to do about a status: *whole_host* makes everybody who talks to that host wait; *down* says who is away."""
 
     whole_host: bool = False
+    down: bool = False
 
 
 _TABLE: Final[Mapping[int, _Rule]] = {
@@ -120,11 +127,15 @@ _TABLE: Final[Mapping[int, _Rule]] = {
     425: _Rule(),
     429: _Rule(whole_host=True),
     500: _Rule(),
-    502: _Rule(),
-    503: _Rule(),
-    504: _Rule(),
+    502: _Rule(down=True),
+    503: _Rule(down=True),
+    504: _Rule(down=True),
     507: _Rule(),
+    # Of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
+    **dict.fromkeys(range(520, 528), _Rule(down=True)),
 }
+# For so long after it went down a host is asked more often than others: many requests do not add up to an hour.
+_LONGEST_RESTART: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -252,7 +263,9 @@ class Http:
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._answered: set[str] = set()
+        self._answered: set[str] = set()  # something that was let stand
+        self._talked: set[str] = set()  # anything at all
+        self._down_since: dict[str, float] = {}  # by host, of those that had answered before
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
         self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
@@ -405,7 +418,7 @@ class Http:
     def _persist(self, order: _Order) -> Answer | Stream:
         """Send *order* until there is an answer that the retry table lets stand."""
         host = order.address.origin
-        for attempt in range(1, self._retries.attempts + 1):
+        for attempt in itertools.count(1):
             order.attempt = attempt
             self._wait_for(host)
             try:
@@ -415,8 +428,9 @@ class Http:
                     raise _final(order, broken) from broken.__cause__
                 self._wait_for_silent(order, broken, host)
                 continue
-            self._answered.add(host)
-            if isinstance(answer, Stream) or not self._asks_again(order, answer):
+            self._talked.add(host)
+            if isinstance(answer, Stream) or not self._asks_again(order, answer, host):
+                self._answered.add(host)
                 return answer
             self.wait(order.what, f"status {answer.status}", attempt, answer)
         raise AssertionError  # the last attempt returns or raises
@@ -431,12 +445,25 @@ class Http:
 
     def _worth_repeating(self, order: _Order, broken: _Broken, host: str) -> bool:
         # A host that never answered is more likely misspelled than down: say so soon.
-        most = self._retries.attempts if host in self._answered else min(2, self._retries.attempts)
+        most = self._most(host) if host in self._talked else min(2, self._retries.attempts)
         untouched = not broken.reached and not isinstance(order.body, _Counted)
         return not broken.final and order.attempt < most and (order.repeatable or untouched)
 
-    def _asks_again(self, order: _Order, answer: Answer) -> bool:
-        return answer.status in _TABLE and order.repeatable and order.attempt < self._retries.attempts
+    def _asks_again(self, order: _Order, answer: Answer, host: str) -> bool:
+        rule = _TABLE.get(answer.status)
+        if rule is None or not rule.down:
+            self._down_since.pop(host, None)
+        most = self._most(host) if rule and rule.down else self._retries.attempts
+        return rule is not None and order.repeatable and order.attempt < most
+
+    def _most(self, host: str) -> int:
+        """Return how often *host* is asked, which is down; one that answered before may be starting again."""
+        attempts = self._retries.attempts
+        if host not in self._answered:
+            return attempts
+        since = self._down_since.setdefault(host, self._clock())
+        restarts = self._clock() - since < _LONGEST_RESTART
+        return attempts + min(self._retries.restart, attempts - 1) if restarts else attempts
 
     def _seconds(self, attempt: int, answer: Answer | None) -> float:
         step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)

@@ -14,6 +14,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from buildpush.http import LEAST
 
 _LINE_ENDS = (b"\r\n", b"\n")
+_SWITCHING, _FINAL = 101, 200
+_MOST_INTERIM = 32
 
 
 class TooSlowError(TimeoutError):
@@ -100,6 +102,19 @@ class WholeResponse(http.client.HTTPResponse):
         super().__init__(*words, **named)
         buffered: Any = self.fp
         self.fp = io.BufferedReader(Paced(buffered.detach(), self.silence))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the first line of the answer: Python passes over 100 only, and 102 and 103 announce one as well.
+
+        Source: RFC 9110, 15.2: a client must be able to read any number of interim answers.
+        """
+        for _ in range(_MOST_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= _FINAL or status == _SWITCHING:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        message = f"no answer came after {_MOST_INTERIM} interim ones"
+        raise http.client.RemoteDisconnected(message)
 
     def begin(self) -> None:
         """Read status and headers.
