@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from buildpush.errors import BadNameError, SettingsError
-from buildpush.images.references import DOCKER_HUB, check_host
+from buildpush.errors import SettingsError
+from buildpush.http.urls import Address, AddressError
+from buildpush.images.references import DOCKER_HUB
 from buildpush.secrets import Secret
 from buildpush.settings.written import Origin
 
 if TYPE_CHECKING:
     from buildpush.settings.declare import Setting
 
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _HUB: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
 
 
@@ -93,19 +92,16 @@ class Credential:
 def host_of(address: str) -> str:
     """Return name and port of an address or a registry host, in lower case; without a port that is the usual one.
 
+    It is read by the parser that connects.
+
     Raises:
         SettingsError: it has no host that can be read.
     """
     try:
-        parts = urlsplit(address if "://" in address else f"https://{address}")
-        check_host(parts.netloc)
-        port = parts.port
-    except (ValueError, BadNameError) as error:
+        return Address.parse(address if "://" in address else f"https://{address}").netloc
+    except AddressError as error:
         message = "this address has no host that can be read"
         raise SettingsError(message, hint="write https://HOST/..., without user and password") from error
-    name = (parts.hostname or "").lower()
-    name = f"[{name}]" if ":" in name else name
-    return name if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{name}:{port}"
 
 
 def registry_host(address: str) -> str:

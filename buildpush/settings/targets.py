@@ -42,8 +42,8 @@ class ArtifactoryTarget:
 
     @property
     def host(self) -> str:
-        """Host with port."""
-        return urlsplit(self.url).netloc
+        """Host, and the port unless it is the usual one."""
+        return host_of(self.url)
 
 
 @dataclass(frozen=True, slots=True)
