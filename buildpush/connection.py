@@ -132,7 +132,7 @@ def _engines(
     kept = Kept(session.state.layers)
     buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
     buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
-    fetch = partial(download, registry.http)
+    fetch = partial(download, registry.http, most=order.fetch_limit)
     native = Native(base, sink, diff_ids=memory, fetch=fetch, scratch=scratch)
     kaniko = Kaniko(session.env, here, order.kaniko_image, keychain.find, sink, scratch=scratch)
     usual = (native, docker, buildx, buildah)

@@ -22,12 +22,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from buildpush.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.forms import may_be_token
 from buildpush.images.addresses import is_git, is_legible, is_web, told
-from buildpush.images.tar import plain, unreadable
+from buildpush.images.tar import Member, plain, unreadable
 from buildpush.locks import temporary
 from buildpush.places import FILES, Content, Place
 from buildpush.secrets import remember
 
 STDIN: Final = "-"
+_LEAST: Final = 1024  # bytes that a file is counted as, however small
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 
@@ -52,7 +53,7 @@ def is_elsewhere(context: str, cwd: Path) -> bool:
 
 @contextmanager
 def fetched(
-    context: str, cwd: Path, place: Place, scratch: Path, download: Callable[[str, Path], object]
+    context: str, cwd: Path, place: Place, scratch: Path, download: Callable[[str, Path], object], *, most: int
 ) -> Iterator[Fetched]:
     """Make a folder of *context*, and remove it in the end.
 
@@ -62,6 +63,7 @@ def fetched(
         place: where git runs; it logs in by its own means: helpers, SSH agent.
         scratch: folder for the temporary one.
         download: writes what is at an address of the web into a file.
+        most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
 
     Raises:
         SettingsError: the address holds a password, or cannot be understood.
@@ -71,7 +73,7 @@ def fetched(
         root = made.resolve()
         (root / "context").mkdir()
         try:
-            found = _cloned(context, root, place) if is_git(context) else _unpacked(context, cwd, root, download)
+            found = _cloned(context, root, place) if is_git(context) else _unpacked(context, cwd, root, download, most)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
@@ -80,11 +82,11 @@ def fetched(
         yield found
 
 
-def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path], object]) -> Fetched:
+def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path], object], most: int) -> Fetched:
     """Unpack a tar, wherever it is."""
     folder = root / "context"
     if context == STDIN:
-        _unpack(_stdin(), "standard input", folder)
+        _unpack(_stdin(), "standard input", folder, most)
         return Fetched(folder)
     path = cwd / context
     if is_web(context):
@@ -92,7 +94,7 @@ def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path
         path = root / "download"
         download(context, path)
     with path.open("rb") as file:
-        _unpack(file, told(context), folder)
+        _unpack(file, told(context), folder, most)
     return Fetched(folder)
 
 
@@ -212,17 +214,29 @@ def _run(place: Place, words: list[str], cwd: Path, login: _Login) -> None:
         raise ContextError(message, hint=hint, setting="context")
 
 
-def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path) -> None:
+def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path, most: int) -> None:
     """Unpack a tar, compressed or not, into *folder*; nothing lands outside it."""
     try:
-        with tarfile.open(fileobj=plain(cast("BinaryIO", file)), mode="r|") as tar:
-            for member in tar:
+        with tarfile.open(fileobj=plain(cast("BinaryIO", file)), mode="r|", tarinfo=Member) as tar:
+            for member in _within(tar, most, what):
                 _put(tar, member, folder)
     except unreadable() as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
         message = f"the context {what} cannot be unpacked: {error}"
         raise ContextError(message, hint="it is a tar, compressed or not, of a folder", setting="context") from error
+
+
+def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarInfo]:
+    """Give the members of a tar, for as long as their bytes, and at least a KiB for each, are within *most*."""
+    left = most
+    for member in tar:
+        left -= max(member.size, _LEAST)
+        if left < 0:
+            message = f"the context {what} has more than {most:,} bytes of files, or too many files"
+            raise ContextError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
+        tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+        yield member
 
 
 def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

@@ -95,7 +95,8 @@ class Surroundings:
         http = kept.enter_context(open_http(self.session, sink))
         place, scratch = Here(of_no_repository(self.session.env), passes=for_logins), self.session.state.scratch
         with limited(settings.timeout, sink):
-            found = kept.enter_context(fetched(settings.context, cwd, place, scratch, partial(download, http)))
+            get = partial(download, http, most=settings.fetch_limit)
+            found = kept.enter_context(fetched(settings.context, cwd, place, scratch, get, most=settings.fetch_limit))
         if not (found.folder / settings.dockerfile).is_file():
             message = f"there is no {settings.dockerfile} in the context {about}"
             raise SettingsError(

@@ -163,6 +163,19 @@ def test_names_that_lead_upwards_stay_in_the_context(place):
     assert {"x", "y"} <= files("c.tar").keys()
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+@pytest.mark.parametrize(
+    "members", [{"zeros": "0" * 2_000_000}, {f"d/{number}": "" for number in range(300)}], ids=["large", "many"]
+)
+def test_a_tar_is_unpacked_up_to_a_limit_that_a_setting_moves(place, mode, members):
+    tar_of(place / "c.tar", members, mode)
+    with pytest.raises(ContextError, match="more than 204,800 bytes of files, or too many") as caught:
+        files("c.tar", fetch_limit="200Ki")
+    assert "fetch_limit" in caught.value.hint
+    assert not (place / "out").exists()
+    assert len(files("c.tar", fetch_limit="3Mi")) >= len(members)
+
+
 @pytest.mark.parametrize("content", [b"", b"no tar", b"\x1f\x8bbroken"])
 def test_what_is_no_tar_is_refused(place, content):
     (place / "c.tar").write_bytes(content)

@@ -387,15 +387,25 @@ def test_a_body_that_ends_too_early_is_a_broken_connection(client):
 def test_a_download_that_breaks_begins_anew(client, tmp_path):
     dated = status(200, Last_Modified="Wed, 21 Oct 2015 07:28:00 GMT")
     with serving(in_turn(short, dated)) as server:
-        assert download(client, server.url, tmp_path / "file") == 1_445_412_480
+        assert download(client, server.url, tmp_path / "file", most=9_000_000) == 1_445_412_480
     assert (tmp_path / "file").read_bytes() == b"body"
     assert len(client.waits) == 1
 
 
 @sandbox
+def test_a_download_has_a_limit_that_a_setting_moves(client, tmp_path):
+    with serving(OK) as server:
+        with pytest.raises(BuildError, match="is larger than 3 bytes") as caught:
+            download(client, server.url, tmp_path / "file", most=3)
+        download(client, server.url, tmp_path / "file", most=4)
+    assert "fetch_limit" in caught.value.hint
+    assert not client.waits
+
+
+@sandbox
 def test_a_download_that_is_refused_tells_no_password(client, tmp_path):
     with serving(status(403)) as server, pytest.raises(BuildError, match="status 403") as caught:
-        download(client, server.url.replace("//", "//me:planted@"), tmp_path / "file")
+        download(client, server.url.replace("//", "//me:planted@"), tmp_path / "file", most=9)
     assert "planted" not in str(caught.value)
     assert not (tmp_path / "file").exists()
 

@@ -13,15 +13,21 @@ from buildpush.http.urls import Address, shown
 _BLOCK: Final = 1024 * 1024
 
 
-def download(http: Http, url: str, path: Path) -> int:
+def download(http: Http, url: str, path: Path, *, most: int) -> int:
     """Write what is at *url* into the file *path*; where the connection breaks, it begins anew.
+
+    Args:
+        http: connections.
+        url: as somebody typed it.
+        path: of the file.
+        most: bytes that it may have; one more is read, and it is not asked for again.
 
     Returns:
         When the server says that it was last changed, in seconds since 1970; 0 where it does not.
 
     Raises:
         UnreachableError: the connection breaks again and again; or it is no address.
-        BuildError: the server does not give it.
+        BuildError: the server does not give it, or it is larger.
     """
     address = str(Address.typed(url))
     for attempt in range(1, http.attempts + 1):
@@ -29,7 +35,7 @@ def download(http: Http, url: str, path: Path) -> int:
             if not isinstance(answer, Stream):
                 raise _refused(answer, url)
             try:
-                return _written(answer, path)
+                return _written(answer, path, url, most)
             except UnreachableError as error:
                 if attempt == http.attempts:
                     raise
@@ -38,9 +44,14 @@ def download(http: Http, url: str, path: Path) -> int:
     raise AssertionError  # the last attempt returns or raises
 
 
-def _written(answer: Stream, path: Path) -> int:
+def _written(answer: Stream, path: Path, url: str, most: int) -> int:
+    left = most
     with path.open("wb") as file:
-        while block := answer.read(_BLOCK):
+        while block := answer.read(min(_BLOCK, left + 1)):
+            left -= len(block)
+            if left < 0:
+                message = f"{shown(url)} is larger than {most:,} bytes"
+                raise BuildError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)
     return _changed(answer.headers.get("Last-Modified", ""))
 

@@ -24,6 +24,7 @@ Fail = Callable[[str, str, str | None], SettingsError]
 _SOURCES: Final = ("source_image", "source_tar_path")
 _OF_BUILDS: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine") | {
     "engine",
+    "fetch_limit",
     "kaniko_image",
     "place",
 }

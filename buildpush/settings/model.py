@@ -615,6 +615,17 @@ class BuildAndPush(Step):
         honoured_by="run",
         place="env",
     )
+    fetch_limit: Memory = setting(
+        "Bytes that a file of the web, or a context that is a tar, may have.",
+        "It holds for what the engine `native` fetches for `ADD`, and for a {setting}`context` that is fetched or "
+        "unpacked here, with all its files; of those there may be one for each KiB of it. "
+        "Without a limit, a hostile or broken server fills the disk.",
+        default=10 * 1024**3,
+        group="Run",
+        example="50Gi",
+        honoured_by="run",
+        place="env",
+    )
     kaniko_image: PinnedReference | None = setting(
         "Image with kaniko's executor, pinned by its digest.",
         "The engine `kaniko` runs in a container of it, started by docker or podman. "

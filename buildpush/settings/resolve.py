@@ -59,6 +59,7 @@ class Resolved:
         set_names: settings that were set to something else than their default.
         plain_http: hosts that are reached without TLS.
         git_folder: whose history names the revision; ``None`` for the working folder.
+        fetch_limit: bytes that a file of the web may have, where anything is built.
         kaniko_image: that kaniko runs in, with its digest.
         notes: what of the connectors and the settings has no effect.
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
@@ -81,6 +82,7 @@ class Resolved:
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     git_folder: Path | None = None
+    fetch_limit: int = 0
     kaniko_image: str | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -270,6 +272,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         platforms=_platforms(settings),
         plain_http=_plain_http(settings, repository, work),
         sources=_sources(push_login, artifactory, build),
+        fetch_limit=settings.fetch_limit,
         kaniko_image=settings.kaniko_image,
         notes=(
             *notes,

@@ -402,7 +402,7 @@ def test_an_address_that_is_none_is_an_error_with_its_line(folder, address):
 def test_a_file_of_the_web_that_cannot_be_reached_is_an_error_with_its_line(folder):
     folder.dockerfile("FROM scratch\nADD http://127.0.0.1:1/x /x\n")
     with Http(sleep=lambda _seconds: None) as http:
-        engine = Native(None, fetch=partial(download, http))
+        engine = Native(None, fetch=partial(download, http, most=1_000_000))
         with pytest.raises(UnreachableError) as caught, engine.build(folder.request()):
             pass
     assert caught.value.where == "Dockerfile:2"
