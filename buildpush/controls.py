@@ -29,6 +29,8 @@ _SEQUENCE = re.compile(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
 # as text, without the control characters.
 _MOST_PASSES: Final = 16
 _UNSEEN = re.compile(f"[{UNSEEN}]+")
+# Those that neither begin nor end a sequence, nor end a line: terminals take them out of the middle of one.
+_QUIET = re.compile(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
 # What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -41,6 +43,7 @@ def without_controls(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    text = _QUIET.sub("", text)
     for _ in range(_MOST_PASSES):
         before, text = text, _SEQUENCE.sub("", text)
         if text == before:

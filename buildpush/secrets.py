@@ -13,6 +13,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
@@ -27,22 +28,48 @@ _SHORTEST_LINE = 8
 
 # How one text writes another: percent-encoding, entities of HTML, escapes of JSON, Go, Python, shells and git, a
 # quote within a shell's quotes. What steers a screen or ends a line writes nothing.
-_HEAD = rf"[{UNSEEN}\n\t%&\\']"
-_WRITTEN = (
-    r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)"
-    r"|(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)"
-    r"|(?<=\\)(?:(?P<utf16>u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*)"
+_KINDS: Final = {
+    "%": r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)",
+    "&": r"(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)",
+    "\\": r"(?<=\\)(?:(?P<utf16>u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*)"
     r"|(?P<utf32>U[0-9A-Fa-f]{8})"
     r"|(?P<bytes>(?:x[0-9A-Fa-f]{2}|[0-7]{3})(?:\\(?:x[0-9A-Fa-f]{2}|[0-7]{3}))*)"
-    r"|(?P<letter>.))"
-    r"""|(?<=')(?P<quote>"'"'|\\'')"""
-    rf"|(?<=[{UNSEEN}\n\t])"
-)
-_WAYS: Final = (
-    re.compile(rf"{_HEAD}(?:{SEQUENCE_TAIL}|{_WRITTEN})"),
-    # A control before a secret must not swallow its first letters, as part of a sequence.
-    re.compile(rf"{_HEAD}(?:{_WRITTEN})"),
-)
+    r"|(?P<letter>.))",
+    "'": r"""(?<=')(?P<quote>"'"'|\\'')""",
+}
+_STEERS = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+
+
+# How much of a sequence is nothing: all of it, its beginning, its first character. A control in front of a secret must
+# not swallow letters of it.
+_SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
+_Way = tuple[re.Pattern[str], re.Pattern[str]]
+
+
+@cache
+def _way(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Way:
+    """Return what reads a text that is written in *kinds*: what takes controls out, and then what reads the rest."""
+    tail = f"{sequence}|" if sequence else ""
+    controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
+    written = [f"[{re.escape(kinds)}](?:{'|'.join(_KINDS[kind] for kind in kinds)})"] if kinds else []
+    return re.compile(controls), re.compile("|".join([*written, controls]))
+
+
+def _ways(text: str) -> Iterator[_Way]:
+    """Yield the ways to read *text* that may differ from how it stands there; none for most lines of a log.
+
+    Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
+    """
+    kinds = "".join(kind for kind in _KINDS if kind in text)
+    steers = not (text.isascii() and text.isprintable())
+    for sequence in _SEQUENCES if steers and _STEERS.search(text) else _SEQUENCES[:1]:
+        if steers:
+            yield _way("", sequence)
+        yield from (_way(kind, sequence) for kind in kinds)
+        if len(kinds) > 1:
+            yield _way(kinds, sequence)
+
+
 _LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
 _DEEPEST = 4  # a text in a text in a text: JSON in a line of JSON on a page
 
@@ -72,7 +99,7 @@ def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
 
 
 def _bare(form: str) -> set[str]:
-    return {form, without_controls(form), *(reading for way in _WAYS for reading in _readings(form, way))}
+    return {form, without_controls(form), *(reading for way in _ways(form) for reading in _readings(form, way))}
 
 
 def _spellings(value: str) -> Iterator[str]:
@@ -121,12 +148,19 @@ def redact(text: str) -> str:
 def redacted(value: Any) -> Any:
     """Return *value*, made of plain JSON types, with :func:`redact` done to every text in it, names included."""
     if isinstance(value, str):
-        return redact(value)
+        return _redacted(value)
     if isinstance(value, Mapping):
-        return {redact(name): redacted(entry) for name, entry in value.items()}
+        return {_redacted(name): redacted(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(entry) for entry in value]
     return value
+
+
+def _redacted(text: str) -> str:
+    """Return *text* with its controls where they hide nothing: a document keeps what it holds."""
+    shown = redact(text)
+    plain = without_controls(shown)
+    return redact(plain) if plain != shown and known_in(plain) else shown
 
 
 def known_in(text: str) -> bool:
@@ -138,7 +172,7 @@ def known_in(text: str) -> bool:
 def is_known(text: str) -> bool:
     """Return whether *text* as a whole is a secret known to this process."""
     known = _known
-    return text in known.forms or any(reading in known.plain for way in _WAYS for reading in _readings(text, way))
+    return text in known.forms or any(reading in known.plain for way in _ways(text) for reading in _readings(text, way))
 
 
 def without_begun(text: str) -> str:
@@ -146,14 +180,14 @@ def without_begun(text: str) -> str:
     text = _UNFINISHED.sub("", text)
     known = _known
     ends = [len(text) - _begun(text, known.forms)]
-    for way in _WAYS:
-        shown, spans = _read(text, _spans(text), way)
+    for way in _ways(text):
+        shown, spans = _read(*_read(text, _spans(text), way[0]), way[1])
         count = _begun(shown, known.plain)
         ends += [spans[-count][0]] if count else []
     return text[: min(ends)]
 
 
-# The beginning of what _WAYS reads.
+# The beginning of what _KINDS reads.
 _UNFINISHED = re.compile(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
 
 
@@ -175,9 +209,7 @@ def _without_forms(text: str, forms: tuple[str, ...]) -> str:
 
 def _without_written(text: str, plain: tuple[str, ...]) -> str:
     """Return *text* without the secrets that it writes in another way than they are."""
-    if not _may_write(text):
-        return text
-    for way in _WAYS:
+    for way in _ways(text):
         for depth, reading in enumerate(_readings(text, way), 1):
             found = [form for form in reversed(plain) if form in reading]
             if found:
@@ -186,17 +218,13 @@ def _without_written(text: str, plain: tuple[str, ...]) -> str:
     return text
 
 
-def _may_write(text: str) -> bool:
-    """Return whether there is something in *text* that :data:`_WAYS` reads; quick where there is not."""
-    return not (text.isascii() and text.isprintable()) or "%" in text or "\\" in text or "&" in text or "'" in text
-
-
-def _readings(text: str, way: re.Pattern[str]) -> Iterator[str]:
-    """Yield what *text* writes, and what that writes again, as long as it is something else."""
+def _readings(text: str, way: _Way) -> Iterator[str]:
+    """Yield *text* without controls, then what it writes, and what that writes again, until it writes nothing else."""
+    controls, written = way
+    text = controls.sub("", text)
+    yield text
     for _ in range(_DEEPEST):
-        if way.search(text) is None:
-            return
-        before, text = text, way.sub(_meaning, text)
+        before, text = text, written.sub(_meaning, text)
         if text == before:
             return
         yield text
@@ -235,11 +263,11 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def _masked(text: str, way: re.Pattern[str], depth: int, forms: list[str]) -> str:
+def _masked(text: str, way: _Way, depth: int, forms: list[str]) -> str:
     """Return *text* with stars where its reading at that *depth* has one of the *forms*."""
     reading, spans = text, _spans(text)
-    for _ in range(depth):
-        reading, spans = _read(reading, spans, way)
+    for step in range(depth):
+        reading, spans = _read(reading, spans, way[min(step, 1)])
     hits = [(at, at + len(form)) for form in forms for at in _places(form, reading)]
     end = len(text)
     for first, after in sorted(hits, key=lambda hit: hit[1], reverse=True):

@@ -7,6 +7,7 @@ order; nothing is done to it afterwards but to show it.
 from __future__ import annotations
 
 import codecs
+import html
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -15,9 +16,14 @@ from buildpush.controls import without_controls
 from buildpush.secrets import redact, without_begun
 
 LONGEST_LINE: Final = 16 * 1024
+# Of a line that is too long, more is read than is shown: a secret that the cut goes through is known as a whole.
+LONGEST_READ: Final = 4 * LONGEST_LINE
 LONGEST_QUOTE: Final = 2048
 # Begins every line of a text but its first, so that none can be taken for ours or for a command to a CI system.
 MARGIN: Final = "  | "
+# HTML that shows nothing.
+_SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
 # Azure Pipelines, TeamCity and GitHub read these anywhere in a line.
 # Source: azure-pipelines-agent, Command.cs; actions/runner, ActionCommand.cs; TeamCity, "Service Messages".
 _COMMAND = re.compile(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
@@ -54,7 +60,12 @@ def with_margin(text: str) -> str:
     if "\n" not in shown:
         return shortened(shown, LONGEST_LINE)
     first, *others = (shortened(part.rstrip(), LONGEST_LINE) for part in shown.rstrip("\n").split("\n"))
-    return "\n".join([first, *(f"{MARGIN}{other.removeprefix(MARGIN)}" for other in others)])
+    return "\n".join([first, *(f"{MARGIN}{other.removeprefix(MARGIN)}" for other in others if other)])
+
+
+def without_tags(page: str, between: str = "") -> str:
+    """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
+    return html.unescape(_TAG.sub(between, _SILENT.sub("", page)))
 
 
 def shortened(text: str, most: int) -> str:
@@ -90,8 +101,8 @@ class Lines:
         *ended, self._rest = (self._rest + text).split("\n")
         for one in ended:
             self._end(one)
-        if len(self._rest) > LONGEST_LINE:
-            self._tell(self._rest[:LONGEST_LINE], whole=False)
+        if len(self._rest) > LONGEST_READ:
+            self._tell(self._rest[:LONGEST_READ], whole=False)
             self._rest, self._skips = "", True
 
     def flush(self) -> None:

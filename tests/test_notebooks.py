@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import papermill  # noqa: F401 - a library below it opens a socket at import, which fast tests may not
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
@@ -17,7 +18,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from buildpush import notebooks
 from buildpush.errors import BuildPushError, SecretError, SettingsError
 from buildpush.events import Finished, Log, Started
+from buildpush.notebooks import leaks
 from buildpush.notebooks.page import page_of
+from buildpush.secrets import Secret
 
 ROOT = Path(__file__).parent.parent
 PARAMETERS = 'tags: str = "1.0"  # tag of the image\ncount: int = 2  # how often\nfast: bool = False\nwhere = ""'
@@ -244,6 +247,60 @@ def test_a_secret_that_only_the_kernel_knows_is_found_before_anything_is_written
     with pytest.raises(SecretError, match="a secret stands in cell 4"):
         notebooks.execute(path, {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.programs
+def test_a_secret_that_is_coloured_is_found_before_anything_is_written(notebook, tmp_path):
+    path = notebook(
+        "from buildpush.secrets import Secret",
+        'value = Secret("sword" + "fish-1961").reveal()\nprint(value[:5] + chr(27) + "[1;32m" + value[5:])',
+    )
+    with pytest.raises(SecretError, match="a secret stands in cell 4"):
+        notebooks.execute(path, {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+PIECES = ("open", "sesame", "1701")
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def shown(kind, text):
+    return new_output("display_data", data={kind: text})
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [stream("\x1b[1m@\x1b[32m@\x1b[0m@")],
+        [stream("@\u200b@\xad@")],
+        [stream("@"), stream("and that", "stderr"), stream("@@")],
+        [stream("@"), stream("@@")],
+        [shown("text/html", "<pre>@<span style='color:red'>@</span><b>@</b></pre>")],
+        [shown("text/html", "@<!-- -->@&#49;&#55;01")],
+        [shown("text/markdown", "@*@*@")],
+        [shown("image/svg+xml", "<svg><text>@<tspan>@</tspan>@</text></svg>")],
+        [shown("text/plain", "'@\\x1b[0m@@'")],
+        [shown("application/json", {"a": "@\x1b[0m@@"})],
+        [new_output("error", ename="E", evalue="no", traceback=["\x1b[31m@\x1b[0m@", "@"])],
+    ],
+)
+def test_a_secret_is_found_in_what_a_reader_of_the_page_sees(outputs):
+    Secret("".join(PIECES))
+    text = json.dumps(outputs)
+    for piece in PIECES:
+        text = text.replace("@", piece, 1)
+    cells = [new_code_cell("1"), new_code_cell("2", outputs=json.loads(text))]
+    assert leaks.in_cells(nbformat.from_dict(cells)) == [1]
+    assert leaks.in_json(json.dumps(cells)) == [1]
+
+
+def test_a_secret_in_the_highlighted_code_of_a_page_is_found():
+    Secret("open-sesame-1701")
+    assert leaks.in_page("<pre><span class='s1'>&#39;open-</span><span class='si'>sesame-1701</span></pre>")
+    assert not leaks.in_page("<pre>open sesame</pre>")
 
 
 @pytest.mark.programs

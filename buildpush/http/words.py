@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from html import unescape
 from typing import Any, Final
 
 from buildpush import strict_json
 from buildpush.secrets import without_begun
-from buildpush.text import LONGEST_QUOTE, decoded, quotation
+from buildpush.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
 _MOST_ERRORS: Final = 5
@@ -24,8 +23,6 @@ _PAGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
-_SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
 _WORDS: Final = ("error_description", "message", "details", "detail", "reason", "error")
 
 
@@ -49,16 +46,11 @@ def is_page(body: bytes) -> bool:
     return _PAGE.match(decoded(body[:_MOST_READ])) is not None
 
 
-def without_tags(text: str) -> str:
-    """Return what a reader sees of a piece of HTML."""
-    return unescape(_TAG.sub("", _SILENT.sub("", text)))
-
-
 def _page_words(page: str) -> str:
     titles = (quotation(without_tags(found[2]), 200) for found in _TITLE.finditer(page))
     if title := next(filter(None, titles), ""):
         return f'a web page, titled "{title}"'
-    words = quotation(without_tags(_TAG.sub(lambda tag: f"{tag[0]} ", _SILENT.sub("", page))), 200)
+    words = quotation(without_tags(page, between=" "), 200)
     return f'a web page: "{words}"' if words else "a web page without words"
 
 

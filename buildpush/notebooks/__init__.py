@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from buildpush.errors import BuildPushError, SecretError, SettingsError
 from buildpush.events import Sink, ignore
 from buildpush.notebooks.parameters import Parameter, checked, parameters_of
-from buildpush.secrets import known_in
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -130,9 +129,11 @@ def _target(notebook: Path, out: str | Path | None) -> Path:
 
 def _search(run: Any) -> None:
     """Refuse to go on if the executed notebook holds a secret that we or its kernel know."""
-    ours = [position for position, cell in enumerate(run.cells()) if known_in(cell)]
-    found = sorted({*ours, *run.leaks})
-    if found or known_in(run.text()):
+    from buildpush.notebooks import leaks
+    from buildpush.notebooks.page import page_of
+
+    found = sorted({*leaks.in_cells(run.executed.cells), *run.leaks})
+    if found or leaks.in_page(run.text()) or leaks.in_page(page_of(run.executed, "")):
         where = f"in cell {found[0] + 1}" if found else "in its metadata"
         message = f"a secret stands {where} of the executed notebook; nothing was written"
         raise SecretError(message, hint="print the Secret itself, which shows stars, instead of its value")

@@ -30,8 +30,8 @@ from papermill.execute import execute_notebook
 from buildpush.errors import BuildPushError
 from buildpush.events import Finished, Log, Sink, Started
 from buildpush.locks import temporary
-from buildpush.notebooks import mistakes
-from buildpush.secrets import redact
+from buildpush.notebooks import leaks, mistakes
+from buildpush.text import Lines, lines_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -110,15 +110,10 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def papermill_execute_cells(self) -> None:
         super().papermill_execute_cells()
-        cells = repr(json.dumps([json.dumps(cell) for cell in self.nb.cells]))
         # Without the module the kernel's Python never made a Secret.
-        leaks = (
-            f"[i for i, cell in enumerate(__import__('json').loads({cells})) "
-            "if __import__('sys').modules['buildpush.secrets'].known_in(cell)] "
-            "if 'buildpush.secrets' in __import__('sys').modules else []"
-        )
+        found = f"__import__('{leaks.__name__}', fromlist=['in_json']).in_json({json.dumps(self.nb.cells)!r})"
         mistake = f"__import__('{mistakes.__name__}', fromlist=['last']).last()"
-        self.run.leaks = self._asked(leaks)
+        self.run.leaks = self._asked(f"{found} if 'buildpush.secrets' in __import__('sys').modules else []")
         self.run.mistake = self._asked(mistake)
 
     def _asked(self, expression: str) -> Any:
@@ -166,17 +161,13 @@ class Run:
         except PapermillExecutionError as error:
             if self.mistake:
                 return mistakes.made_of(self.mistake)
-            return BuildPushError(redact(f"In[{error.exec_count}] failed: {error.ename}: {error.evalue}"))
+            return BuildPushError(f"In[{error.exec_count}] failed: {error.ename}: {error.evalue}")
         except DeadKernelError as error:
             message = "the kernel died; nothing was written"
             raise BuildPushError(message, hint="memory is the usual reason") from error
         finally:
             self._tidy()
         return None
-
-    def cells(self) -> list[str]:
-        """Return every cell as JSON text."""
-        return [json.dumps(cell, ensure_ascii=False) for cell in self.executed.cells]
 
     def text(self) -> str:
         """Return the whole notebook as JSON text."""
@@ -213,13 +204,17 @@ class Run:
             kernel_manager_class=_kernel_in(folder),
             timeout=None,
             startup_timeout=60,
-            stdout_file=_Lines(self._sink),
-            stderr_file=_Lines(self._sink),
+            stdout_file=Lines(self.tell),
+            stderr_file=Lines(self.tell),
             on_cell_execute=self.begin,
             on_cell_executed=self.end,
         )
         client.run = self
         return client
+
+    def tell(self, line: str) -> None:
+        """Tell a line that a cell printed."""
+        self._sink(Log(line))
 
     def begin(self, *, cell: NotebookNode, cell_index: int) -> None:
         """Tell that a cell begins."""
@@ -231,8 +226,8 @@ class Run:
     def end(self, *, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
         """Tell what a cell led to, and that it ended."""
         for output in cell.outputs:
-            for line in _plain(output).splitlines():
-                self._sink(Log(redact(line)))
+            for line in lines_of(plain) if (plain := _plain(output)) else ():
+                self.tell(line)
         if execute_reply["content"]["status"] == "ok" and (title := self._title(cell_index)):
             self._sink(Finished(title, time.monotonic() - self._began))
 
@@ -275,19 +270,3 @@ def _without_pipes(text: str) -> str:
     widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows)
     return "\n".join(next(padded) if line.startswith("|") else line for line in lines)
-
-
-class _Lines:
-    """A file that tells the sink every whole line written to it."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._rest = ""
-
-    def write(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._sink(Log(redact(line)))
-
-    def flush(self) -> None:
-        """Nothing is kept but the line that is not whole yet."""

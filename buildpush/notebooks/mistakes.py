@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from buildpush.errors import BuildPushError, SettingsError
-from buildpush.secrets import redact
+from buildpush.text import with_margin
 
 # Some classes of the tree take more than words; those just below its root have all the exit codes.
 _KINDS: tuple[type[BuildPushError], ...] = (BuildPushError, *BuildPushError.__subclasses__())
@@ -17,9 +17,11 @@ def last() -> dict[str, Any] | None:
     error = getattr(sys, "last_value", None)
     if isinstance(error, BuildPushError):
         said = {"message": str(error), "hint": error.hint, "setting": error.setting}
-        return {name: redact(text) if text else None for name, text in said.items()} | {"exit_code": error.exit_code}
+        return {name: with_margin(text) if text else None for name, text in said.items()} | {
+            "exit_code": error.exit_code
+        }
     if isinstance(error, OSError) and error.filename:
-        message = redact(f"{error.filename} cannot be used: {error.strerror}")
+        message = with_margin(f"{error.filename} cannot be used: {error.strerror}")
         return {"message": message, "hint": None, "setting": None, "exit_code": SettingsError.exit_code}
     return None
 

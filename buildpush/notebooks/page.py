@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from string import Template
 from typing import TYPE_CHECKING, Any
+
+from buildpush.controls import without_controls
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -46,7 +47,6 @@ $body
 </body>
 </html>
 """)
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _IMAGES = ("image/png", "image/jpeg")
 
 
@@ -56,7 +56,7 @@ def page_of(notebook: NotebookNode, name: str) -> str:
 
     light = HtmlFormatter(style="friendly", nobackground=True).get_style_defs(".in")
     dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".in")
-    body = "\n".join(_cell(cell) for cell in notebook.cells)
+    body = "\n".join(html_of(cell) for cell in notebook.cells)
     return _PAGE.substitute(
         title=html.escape(_title(notebook, name)),
         colours=f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}",
@@ -76,7 +76,8 @@ def _footer(notebook: NotebookNode, name: str) -> str:
     return html.escape(f"{name}{when}, executed by papermill {ran.get('version', '')}")
 
 
-def _cell(cell: NotebookNode) -> str:
+def html_of(cell: NotebookNode) -> str:
+    """Return what the page shows of one cell."""
     if cell.cell_type == "markdown":
         return _markdown(cell.source)
     given = " given" if "injected-parameters" in cell.metadata.get("tags", []) else ""
@@ -128,4 +129,4 @@ def _joined(text: str | list[str]) -> str:
 
 def _text(text: str, name: str = "") -> str:
     said = f' class="{name}"' if name else ""
-    return f"<pre{said}>{html.escape(_ANSI.sub('', text))}</pre>"
+    return f"<pre{said}>{html.escape(without_controls(text))}</pre>"

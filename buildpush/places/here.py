@@ -20,7 +20,7 @@ from buildpush.locks import temporary
 from buildpush.places.environment import Passes, for_engines
 from buildpush.places.place import FILES, Content, Ran, Show
 from buildpush.secrets import Secret
-from buildpush.text import LONGEST_LINE, decoded, lines_of, safe
+from buildpush.text import LONGEST_READ, decoded, lines_of, safe
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 KEPT = 8 * 1024 * 1024
@@ -317,7 +317,7 @@ class _Conversation:
     def _listen(self, ear: _Ear, kept: _Tail) -> None:
         begins = True
         lines = io.BufferedReader(ear, _PIECE)
-        while piece := lines.readline(LONGEST_LINE):
+        while piece := lines.readline(LONGEST_READ):
             kept.add(piece)
             self._taken += 1
             if begins:
@@ -327,7 +327,7 @@ class _Conversation:
     def _show(self, piece: bytes) -> None:
         if self._stream is None:
             return
-        whole = piece.endswith(b"\n") or len(piece) < LONGEST_LINE
+        whole = piece.endswith(b"\n") or len(piece) < LONGEST_READ
         shown = list(lines_of(decoded(piece, whole=whole).removesuffix("\n"), whole=whole))
         with self._one_line_at_a_time:
             if self._stream is None:

@@ -1,0 +1,54 @@
+"""Which cells of an executed notebook hold a secret, in a file that keeps it or in what a reader of its page sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from buildpush.secrets import known_in
+from buildpush.text import without_tags
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+def in_cells(cells: list[NotebookNode]) -> list[int]:
+    """Return the positions of the cells that hold a secret which this process knows."""
+    return [position for position, cell in enumerate(cells) if any(map(known_in, _readings(cell)))]
+
+
+def in_json(text: str) -> list[int]:
+    """Return the same of cells as JSON; a kernel is asked so, as it may know secrets that nobody else does."""
+    import nbformat
+
+    return in_cells([nbformat.from_dict(cell) for cell in json.loads(text)])  # type: ignore[no-untyped-call]
+
+
+def in_page(page: str) -> bool:
+    """Return whether a page holds a secret, also one that tags tear apart."""
+    return known_in(page) or known_in(without_tags(page))
+
+
+def _readings(cell: NotebookNode) -> Iterator[str]:
+    """Yield the ways to read *cell*: as it is kept, as its page shows it, and what it printed as one text."""
+    from buildpush.notebooks.page import html_of
+
+    yield json.dumps(cell, ensure_ascii=False)
+    yield without_tags(html_of(cell))
+    outputs = cell.get("outputs", [])
+    texts = [list(_texts(output)) for output in outputs]
+    yield from (without_tags(text) for found in texts for text in found)
+    # What is printed to two streams by turns is torn apart by the other one.
+    for name in {output.get("name") for output in outputs}:
+        yield "".join(
+            text for output, found in zip(outputs, texts, strict=True) if output.get("name") == name for text in found
+        )
+    yield "".join(text for found in texts for text in found)
+
+
+def _texts(output: NotebookNode) -> Iterator[str]:
+    """Yield what an output says, in each of its forms."""
+    said = output.get("text", output.get("traceback"))
+    for form in output.get("data", {"": said}).values():
+        yield "".join(form) if isinstance(form, list) else form if isinstance(form, str) else json.dumps(form)
