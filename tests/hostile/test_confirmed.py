@@ -100,6 +100,16 @@ def test_a_robot_that_may_only_deploy_can_push(serve, client, events):
     assert any("does not tell what it has" in text for text in notes(events))
 
 
+def test_what_is_hidden_is_asked_for_once(serve, client):
+    """Each such question costs a new token."""
+    server = serve(Tokens("push"))
+    registry, repository = client(server)
+    registry.workers = 1
+    push(Source(ONE, TWO, b"3").image(), [repository.tagged("1")], registry)
+
+    assert len(server.asked("HEAD", "/blobs/")) == 2  # once more with a new token
+
+
 def test_a_robot_that_may_only_deploy_passes_the_preflight(serve, client):
     registry, repository = client(serve(Tokens("push")))
     assert registry.check_push(repository).scheme == "bearer"
@@ -279,6 +289,16 @@ def test_a_registry_that_never_finds_its_blobs_is_an_error_soon(serve, client, w
         pushed_to(server, client)
     assert len(server.asked("PUT", "/manifests/")) == 6
     assert sum(waits) < 20
+
+
+def test_blobs_that_are_never_shown_are_sent_again_once(serve, client):
+    never = fault(404, "MANIFEST_BLOB_UNKNOWN", "blob unknown")
+    server = serve(lambda request, _: never if request.method == "PUT" and request.is_manifest else None)
+    server.quirks.append(reading(404, what="/blobs/"))
+
+    with pytest.raises(RegistryError, match="blob unknown"):
+        pushed_to(server, client)
+    assert len(server.asked("POST")) == 2 * 3
 
 
 def test_an_image_of_an_index_that_is_gone_is_named_again(serve, client):

@@ -108,11 +108,14 @@ def test_an_internal_error_is_got_over_once_at_every_step(serve, http, step):
     assert set(server.manifests) >= {(name.repository.path, name.target) for name in names}
 
 
-def test_a_host_that_never_answered_is_not_waited_for(http, waits):
+@pytest.mark.parametrize("of_tokens", [True, False])
+def test_a_host_that_never_answered_is_not_waited_for(serve, http, waits, of_tokens):
     """It is more likely misspelled than down."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{nobody.getsockname()[1]}"
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{host}/token"'}
+        server = serve(lambda *_: Reply(401, challenge))
         with pytest.raises(UnreachableError):
-            Registry(http, Keychain()).check_push(Repository(host, "a/b"))
+            Registry(http, Keychain()).check_push(Repository(server.host if of_tokens else host, "a/b"))
     assert sum(waits) < 2
