@@ -32,6 +32,8 @@ from buildpush.registry.auth import Credential
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
 _PROGRAM: Final = "buildah"
+# How the history calls the image of the instruction before.
+_BETWEEN: Final = re.compile(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = re.compile(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _HAVING: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
@@ -229,10 +231,13 @@ class _Build:
 
 
 def _without_container(config: bytes) -> bytes:
-    """Return a configuration without the container that built it, whose names are others each time."""
+    """Return a configuration without the container that built it and the images on the way: others each time."""
     document = strict_json.parse(config)
-    document = {key: value for key, value in document.items() if not key.startswith("container")}
+    document = {key: value for key, value in document.items() if not key.startswith("container") and key != "parent"}
     document["config"].pop("Hostname", None)
+    for line in document.get("history") or ():
+        if _BETWEEN.match(line.get("comment", "")):
+            del line["comment"]
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 

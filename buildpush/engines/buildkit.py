@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from buildpush import strict_json
 from buildpush.engines.bases import repository_cache
-from buildpush.errors import BuildError, EngineMissingError
+from buildpush.errors import BadNameError, BuildError, DockerfileError, EngineMissingError
+from buildpush.images import dockerfile
 from buildpush.images.caches import csv_line
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import DOCKER_HUB
+from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.places import FILES, Content
 from buildpush.registry.auth import HUB_KEY, Credential
 from buildpush.text import safe
@@ -44,6 +45,27 @@ SPELLS: Final[Mapping[str, str]] = MappingProxyType(
 CONFIG = "docker"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
+WENT_AWAY: Final = "see its log (journalctl -u docker) and whether memory ran out (dmesg); then run again"
+_AWAY: Final = (
+    *("error reading from server", "cannot connect to the docker daemon", "transport is closing", "unexpected eof"),
+    *("connection reset by peer", "code = unavailable", "broken pipe", "error during connect"),
+)
+_SYNTAX_HINT: Final = "take that line out, and the builder reads the file itself; or let it reach that registry"
+# What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
+_UNKNOWN_FLAG: Final = re.compile(
+    r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
+)
+_HINTS: Final = (
+    (
+        ("entitlement network.host is not allowed",),
+        "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone",
+    ),
+    (
+        ("401 unauthorized", "authorization failed", "pull access denied"),
+        "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login",
+    ),
+    (("failed to resolve source metadata",), "a base image cannot be reached: check its name and the network"),
+)
 _LONGEST_LOG = 1024 * 1024
 _ERROR = re.compile(r"^(?:ERROR|Error): ")
 _LINE = re.compile(
@@ -190,10 +212,34 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
     reasons = [line for line in lines if line.lower().startswith("error:")]
     reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
+    if syntax := _lost_syntax(log, request):
+        reason = f"the language of the file, # syntax={syntax}, cannot be fetched: {reason}"
+    elif _went_away(reason):
+        reason = f"the builder or the Docker daemon went away: {reason}"
     match = _LINE.search(log)
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
     message = "\n".join([f"the build failed: {reason}", *_tail(lines, reason)])
-    return BuildError(message, hint=_hint(log, full), where=where)
+    hint = _SYNTAX_HINT if syntax else WENT_AWAY if _went_away(reason) else _hint(log, full)
+    return BuildError(message, hint=hint, where=where)
+
+
+def _lost_syntax(log: str, request: BuildRequest) -> str | None:
+    """Return the ``# syntax=`` of the Dockerfile, if that is what could not be fetched."""
+    if "failed to resolve source metadata" not in log and "failed to do request" not in log:
+        return None
+    try:
+        syntax = dockerfile.read(request.dockerfile).syntax
+        name = str(Reference.parse(syntax)) if syntax else ""
+    except (DockerfileError, BadNameError):
+        return None
+    # Nothing else of the file is asked for before it is there.
+    return (
+        syntax if name and (f"metadata for {name}" in log or f"image config for docker-image://{name}" in log) else None
+    )
+
+
+def _went_away(reason: str) -> bool:
+    return any(mark in reason.lower() for mark in _AWAY)
 
 
 def _end_of(log: str) -> str:
@@ -209,12 +255,8 @@ def _hint(log: str, full: str) -> str | None:
     lower = log.lower()
     if "no space left on device" in lower:
         return full
-    if "entitlement network.host is not allowed" in lower:
-        return "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone"
-    if "401 unauthorized" in lower or "authorization failed" in lower or "pull access denied" in lower:
-        return "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login"
+    if found := _UNKNOWN_FLAG.search(log):
+        return f"this builder is older than {found[1] or found[2]}: install a newer one, or use engine: buildx"
     if "docker-container driver" in lower and _OWN_ADDRESS.search(lower):
         return "the builder's container has a 127.0.0.1 of its own: create the builder with --driver-opt network=host"
-    if "failed to resolve source metadata" in lower:
-        return "a base image cannot be reached: check its name and the network"
-    return None
+    return next((hint for marks, hint in _HINTS if any(mark in lower for mark in marks)), None)

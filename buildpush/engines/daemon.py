@@ -230,7 +230,7 @@ class Daemon:
             yield from parts
         except failures() as error:
             message = f"the Docker daemon went away: {quotation(str(error))}"
-            raise _BrokenError(message, hint="see its log; then run again") from error
+            raise _BrokenError(message, hint=buildkit.WENT_AWAY) from error
 
 
 class _BrokenError(PushError):

@@ -284,7 +284,7 @@ class Build:
                 log = f"ERROR: {quotation(str(explained))}"
                 raise buildkit.failure(log, self.request) from error
             message = f"the Docker daemon went away: {quotation(str(error))}"
-            raise BuildError(message, hint="see its log; then run again") from error
+            raise BuildError(message, hint=buildkit.WENT_AWAY) from error
 
     def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Return the daemon's answer.
@@ -295,8 +295,11 @@ class Build:
         try:
             return question(*arguments, **named)
         except failures() as error:
-            message = f"Docker refuses: {quotation(str(error))}"
-            raise BuildError(message) from error
+            if getattr(error, "explanation", None):
+                message = f"Docker refuses: {quotation(str(error))}"
+                raise BuildError(message) from error
+            message = f"the Docker daemon went away: {quotation(str(error) or type(error).__name__)}"
+            raise BuildError(message, hint=buildkit.WENT_AWAY) from error
 
     @property
     def _daemon(self) -> Daemon:

@@ -382,3 +382,17 @@ def wait_until(true) -> None:
             return
         time.sleep(0.1)
     pytest.fail("it never became true")
+
+
+@pytest.mark.engines
+def test_equal_inputs_give_an_equal_configuration(need, folder):
+    need("buildah")
+    folder.write("a")
+    folder.dockerfile("FROM scratch\nCOPY a /a\nENV x=1\nWORKDIR /w\nCOPY a /b\n")
+    configs = []
+    for _ in range(2):
+        with Buildah(dict(os.environ), Here(dict(os.environ))).build(folder.request(created=1_700_000_000)) as image:
+            configs.append(image.config)
+        time.sleep(1.1)
+        os.utime(folder.root / "a")
+    assert configs[0] == configs[1]

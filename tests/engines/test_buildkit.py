@@ -150,3 +150,42 @@ def test_logins_are_found_for_every_host_that_a_build_pulls_from(tmp_path):
     )
     asked = base_credentials(request, lambda host: Credential("u", Secret("p4ssword"), host))
     assert {"words.test", "context.test", "cache.test"} <= asked.keys()
+
+
+@pytest.mark.parametrize(
+    ("log", "hint"),
+    [
+        ("Error: unknown flag: --identity-label", "older than --identity-label"),
+        ("ERROR: unknown flag: --build-context", "older than --build-context"),
+        ("ERROR: the --chmod option requires BuildKit. Refer to ...", "older than --chmod"),
+        ("ERROR: dockerfile parse error line 2: Unknown flag: exclude", "older than exclude"),
+    ],
+)
+def test_a_flag_that_a_builder_does_not_know_is_named_with_what_to_do(log, hint):
+    error = buildkit.failure(log, BARE)
+    assert hint in error.hint
+    assert "engine: buildx" in error.hint
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF",
+        "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "ERROR: failed to build: write |1: broken pipe",
+    ],
+)
+def test_a_daemon_that_dies_is_named_so(log):
+    error = buildkit.failure(log, BARE)
+    assert "the Docker daemon went away" in str(error)
+    assert "memory" in error.hint
+
+
+def test_a_language_that_cannot_be_fetched_is_named_so(tmp_path):
+    path = tmp_path / "Dockerfile"
+    log = "ERROR: failed to solve: failed to resolve source metadata for docker.io/docker/dockerfile:1: no such host"
+    for text, named in (("# syntax=docker/dockerfile:1\nFROM a\n", True), ("FROM docker/dockerfile:1\n", False)):
+        path.write_text(text, encoding="utf-8")
+        error = buildkit.failure(log, BuildRequest(tmp_path, path, ()))
+        assert ("# syntax=docker/dockerfile:1, cannot be fetched" in str(error)) == named
+        assert ("take that line out" in error.hint) == named
