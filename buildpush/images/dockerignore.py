@@ -45,16 +45,19 @@ class Ignore:
         return self.patterns.by(path)
 
 
-def read(context: Path, dockerfile: Path) -> Ignore:
+def read(context: Path, dockerfile: Path | None) -> Ignore:
     """Return the patterns for *dockerfile*: of ``NAME.dockerignore`` beside it, else of the context's own file.
+
+    A further context has no Dockerfile, and only a file of its own.
 
     Raises:
         ContextError: the file cannot be read, leads out of the context, or holds a malformed pattern; ``where`` is
             file and line.
     """
-    for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
+    beside = [dockerfile.with_name(f"{dockerfile.name}.dockerignore")] if dockerfile else []
+    for path in (*beside, context / ".dockerignore"):
         try:
-            if not _is_ours(path, (context, dockerfile.parent)):
+            if not _is_ours(path, (context, *(path.parent for path in beside))):
                 message = f"{path.name} is no file of the context"
                 raise ContextError(message, hint="put a plain file there", setting="context")
             with path.open("rb") as file:

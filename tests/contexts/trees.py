@@ -161,6 +161,7 @@ def as_tar(things: Mapping[str, Thing]) -> bytes:
                 first = things[thing.also]
                 member.type, member.linkname, member.mode = tarfile.LNKTYPE, thing.also, first.mode
                 member.uid, member.gid = first.owner
+                member.mtime = WHEN + list(things).index(thing.also)
             for key, value in thing.marks:
                 member.pax_headers[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
             content = path.encode("utf-8", "surrogateescape") if member.isreg() else b""
@@ -203,114 +204,48 @@ def _write(base: bytes, path: str, thing: Thing) -> None:
 
 NAMES = [path for path in SOURCE if "\n" not in path and " " not in path and path.isascii()]
 WILDCARDS = (
-    *(
-        "*",
-        "l*",
-        "d/*",
-        "*/f",
-        "d*/",
-        "d/s*",
-        "*.md",
-        "w/*/x.md",
-        "w/l*/x.md",
-        "w/*",
-        "[a-c]*",
-        "h*",
-        "?",
-        "ld/*",
-        "lad/*",
-    ),
-    *("odd/*", "odd/a*", "odd/[[]x]", "odd/q[?]", "odd/a\\\\b", "odd/a[*]", "no*", "d/sub/*", "w/*/d*/x.md", "la*"),
-    *("[^d]*", "w/?/x.md", "ld*", "lad*/f", "w[^x]x.md", "c*", "dev/*", "hd/*", "d/*l*", "w/l*", "lo*", "w/la/*"),
-    *("*/*", "*/*/*", "bad/d*", "bad/*"),
-)
+    "*", "l*", "d/*", "*/f", "d*/", "d/s*", "*.md", "w/*/x.md", "w/l*/x.md", "w/*", "[a-c]*", "h*", "?", "ld/*",
+    "lad/*", "odd/*", "odd/a*", "odd/[[]x]", "odd/q[?]", "odd/a\\\\b", "odd/a[*]", "no*", "d/sub/*", "w/*/d*/x.md",
+    "la*", "[^d]*", "w/?/x.md", "ld*", "lad*/f", "w[^x]x.md", "c*", "dev/*", "hd/*", "d/*l*", "w/l*", "lo*",
+    "w/la/*", "*/*", "*/*/*", "bad/d*", "bad/*",
+)  # fmt: skip
 ODD = (
-    *(".", "./", "/", "./d", "/d", "../d", "d/.", "d/", "ld/", "lad/f", "ld/sub", "d/../f", "ld/../f", "nope", "lf/"),
-    *("f/", "lslash/f", "ldot/f", "w/l/x.md", "w/la/x.md", "la/", 'odd/"a b"', "d//f", "bad/loop/x", "e/", "lthr/"),
-    *("f/x", "bad"),
-)
+    ".", "./", "/", "./d", "/d", "../d", "d/.", "d/", "ld/", "lad/f", "ld/sub", "d/../f", "ld/../f", "nope", "lf/",
+    "f/", "lslash/f", "ldot/f", "w/l/x.md", "w/la/x.md", "la/", "d//f", "bad/loop/x", "e/", "lthr/", "f/x", "bad",
+    'odd/"a b"',
+)  # fmt: skip
 PARENTS = (
-    *("d/f", "d/sub", "w/*/x.md", "w/**/x.md", "**/f"),
-    *("**/*.md", "./d/./f", "w/./a/x.md", "w/./*/x.md", "w/./**/x.md"),
-    *(
-        "ld/f",
-        "ld/./f",
-        "d",
-        "d/",
-        "w/./l/x.md",
-        "lf",
-        "**",
-        "*",
-        "d*/s*",
-        "/d/f",
-        "../d/f",
-        "d/s**",
-        "w/b/**",
-        "lad/./f",
-    ),
-    *("la", "h*", "nope", "d/*", "e", "hd/h3", "./d", "w/.", "w/./", "d/./*", "[^w]*/f", "w/a/../b/x.md", "bad/d*"),
-)
+    "d/f", "d/sub", "w/*/x.md", "w/**/x.md", "**/f", "**/*.md", "./d/./f", "w/./a/x.md", "w/./*/x.md",
+    "w/./**/x.md", "ld/f", "ld/./f", "d", "d/", "lf", "**", "*", "d*/s*", "/d/f", "../d/f", "d/s**", "w/b/**",
+    "lad/./f", "la", "h*", "nope", "d/*", "e", "hd/h3", "./d", "w/.", "w/./", "d/./*", "[^w]*/f", "w/a/../b/x.md",
+    "bad/d*",
+)  # fmt: skip
 EXCLUDES = (
-    *(
-        "*.md",
-        "**/*.md",
-        "f",
-        "**/f",
-        "sub",
-        "d/sub",
-        "*",
-        "**",
-        "w",
-        "a",
-        "*/x.md",
-        "!f",
-        "!w/a",
-        "**.md",
-        "l*",
-        "x.md",
-    ),
-    *("d/*", "deep/**", "/f", "h1", "p", "b/deep"),
-)
+    "*.md", "**/*.md", "f", "**/f", "sub", "d/sub", "*", "**", "w", "a", "*/x.md", "!f", "!w/a", "**.md", "l*",
+    "x.md", "d/*", "deep/**", "/f", "h1", "p", "b/deep",
+)  # fmt: skip
 TARS = ("tree.tar", "target.tar", "*.tar")
 PLACES = (
-    *("/", ".", "/dir", "/dir/", "/new", "/new/", "/new/deep/", "/new/deep/n", "/ldir", "/ldir/", "/lfile", "/labs/"),
-    *(
-        "/lout/",
-        "/setgid/",
-        "/own/",
-        "n",
-        "./n/",
-        "../n",
-        "/dir/.",
-        "/ldir/n",
-        "/ldir/new/",
-        "/labs/f",
-        "/dir/d/",
-        "/n/.",
-    ),
-    *("/own/new/n", "/labs", "/ldang/", "/lnew", "/lnew/", "/dir/../n"),
-)
+    "/", ".", "/dir", "/dir/", "/new", "/new/", "/new/deep/", "/new/deep/n", "/ldir", "/ldir/", "/lfile", "/labs/",
+    "/lout/", "/setgid/", "/own/", "n", "./n/", "../n", "/dir/.", "/ldir/n", "/ldir/new/", "/labs/f", "/dir/d/",
+    "/n/.", "/own/new/n", "/labs", "/ldang/", "/lnew", "/lnew/", "/dir/../n",
+)  # fmt: skip
 ODD_PLACES = (
-    *(
-        "/file",
-        "/file/",
-        "/dir/f",
-        "/dir/lf",
-        "/dir/d",
-        "/dir/g",
-        "/dir/x",
-        "/dir/x/",
-        "/dir/h1",
-        "/dir/sub",
-        "/dir/sub/",
-    ),
-    *("/lfile/", "/lfar", "/ldang", "/lloop", "/lloop/", "/own/hard", "/other/f", "/dev", "/dir/p", "/lfile/n"),
-    *("/ldang/n", "/dir/x/n", "/dir/e/k"),
-)
+    "/file", "/file/", "/dir/f", "/dir/lf", "/dir/d", "/dir/g", "/dir/x", "/dir/x/", "/dir/h1", "/dir/sub",
+    "/dir/sub/", "/lfile/", "/lfar", "/ldang", "/lloop", "/lloop/", "/own/hard", "/other/f", "/dev", "/dir/p",
+    "/lfile/n", "/ldang/n", "/dir/x/n", "/dir/e/k",
+)  # fmt: skip
 
 
-def dockerfiles(number: int, seed: int) -> Iterator[str]:
-    """Give Dockerfiles that copy from the tree in the context, in ``tree.tar``, in ``base`` and in a stage."""
+IGNORED = (
+    "l*", "!l*", "d", "!d/f", "!d/sub", "**/f", "!**/f", "w/a", "!w/a/x.md", "ld", "d/*", "!d/s*", "h1", "hd",
+    "*.md", "**.md", "lf", "!w", "d/sub/**", "*/x.md", "[c-e]*", "!d", "f", "!f", "w/b/deep", "dev/b", "!dev",
+    "capd",
+)  # fmt: skip
+
+
+def dockerfiles(number: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Give Dockerfiles that copy from the tree, wherever it is, each with a ``.dockerignore``, mostly an empty one."""
     chance = random.Random(seed)
     for _ in range(number):
         lines = ["FROM scratch AS stage", "ADD tree.tar /", "FROM base AS child", f"FROM {_start(chance)}"]
@@ -320,7 +255,8 @@ def dockerfiles(number: int, seed: int) -> Iterator[str]:
             lines.append("WORKDIR " + chance.choice(["/dir", "/ldir", "/labs/w", "/w", "/setgid/w"]))
         tars = "base" not in lines[3]  # the same once more, which BuildKit leaves out of the layer
         lines += [_instruction(chance, tars=tars) for _ in range(chance.choice([1, 1, 2]))]
-        yield "\n".join(lines) + "\n"
+        ignored = [chance.choice(IGNORED) for _ in range(chance.choice([1, 2, 3]))] if chance.random() < 0.3 else []
+        yield "\n".join(lines) + "\n", "\n".join(ignored)
 
 
 def _start(chance: random.Random) -> str:

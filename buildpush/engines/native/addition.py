@@ -167,15 +167,20 @@ class Addition:
         """Put a file that is called as *entry* is, from nowhere in a tree."""
         self._place(self.looks.of(entry, self._landing(entry.path, destination, into=into)))
 
-    def unpack(self, archive: Archive, destination: str) -> None:
-        """Put what a tar holds below *destination*; nothing lands outside it."""
+    def unpack(self, archive: Archive, destination: str) -> set[str]:
+        """Put what a tar holds below *destination*; nothing lands outside it.
+
+        Returns:
+            The names of the extended attributes that no image holds, and that stay behind.
+        """
         target = self.files.resolve(destination)
         looks = replace(self.looks, mode=None)
         implied = replace(looks, owner=None)
         self.folder(target, looks=looks)
         seen = Files()
         landed: dict[str, str] = {}
-        for entry in unpacked(archive, seen):
+        dropped: set[str] = set()
+        for entry in unpacked(archive, seen, dropped):
             parent, _, name = rooted(entry.path).rpartition("/")
             folder = self.files.resolve(f"{target}/{parent}")
             self.folder(folder, looks=implied)
@@ -184,6 +189,7 @@ class Addition:
             # As tar does: an entry replaces what has another kind.
             self._put(looks.of(entry, path))
         self._link({landed[name]: link for name, link in seen.links.items()})
+        return dropped - {"security.capability"}
 
     def folder(self, path: str, *, modified: int | None = None, looks: Looks | None = None) -> None:
         """Make the folder *path*, links resolved before, and those above it, where they are not there yet.

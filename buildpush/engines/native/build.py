@@ -181,7 +181,7 @@ class Build:
         """Return a further context, which has a ``.dockerignore`` of its own."""
         if place not in self.folders:
             root = Path(place)
-            ignore = dockerignore.read(root, root / "Dockerfile")
+            ignore = dockerignore.read(root, None)
             self.folders[place] = Context(root, ignore, self.request.created, self.context.note)
         return self.folders[place]
 

@@ -51,18 +51,27 @@ class Context:
         parts = [part for part in _inside(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
         if patterns:
-            found = [(match.rpartition("/")[2], self.follow(match)) for match in self._matches(plain, patterns)]
+            folder = self._there(source, "/".join(plain))
+            if folder and not self._is_folder(folder):
+                self._not_there(source, folder)
+            found = [(match.rpartition("/")[2], self._there(match, match)) for match in self._matches(folder, patterns)]
             return [(name, path) for name, path in found if not self._is_socket(path)]
-        path = self.follow("/".join(parts))
-        if path and self._stat(path) is None:
-            self._not_there(source, path)
-        if path and self.ignore.hides(path) and not self._keeps_below(path):
-            self._hidden(source, path)
-        return [(parts[-1] if parts else "", path)]
+        return [(parts[-1] if parts else "", self._there(source, "/".join(parts)))]
 
-    def _matches(self, plain: list[str], patterns: list[str]) -> list[str]:
-        """Return what is below the folder *plain* and matches *patterns*; no link below it is followed."""
-        folder = self.follow("/".join(plain))
+    def _there(self, source: str, path: str) -> str:
+        """Return *path* with links resolved, which is there and not left out."""
+        found = self.follow(path)
+        if found and self._stat(found) is None:
+            self._not_there(source, found)
+        if found and self._is_left_out(found):
+            self._hidden(source, found)
+        return found
+
+    def _is_left_out(self, path: str) -> bool:
+        return self.ignore.hides(path) and not self._keeps_below(path)
+
+    def _matches(self, folder: str, patterns: list[str]) -> list[str]:
+        """Return what is below *folder* and matches *patterns*; no link below it is followed."""
         fits = matcher("/".join(patterns))
         return list(self._search(f"{folder}/".lstrip("/"), "", fits, deepest(patterns)))
 
@@ -74,7 +83,7 @@ class Context:
             if not fits(inner):
                 if depth > 1 and self._is_folder(whole):
                     yield from self._search(folder, inner, fits, depth - 1)
-            elif not self.ignore.hides(whole) or self._keeps_below(whole):
+            elif not self._is_left_out(whole):
                 yield whole
 
     def _names(self, folder: str) -> list[str]:
@@ -109,6 +118,7 @@ class Context:
         while rest:
             part = rest.pop()
             if part == "..":
+                self._leaves(path, "/".join(done))
                 del done[-1:]
                 continue
             here = "/".join([*done, part])
@@ -121,6 +131,13 @@ class Context:
             done = [] if target.startswith("/") else done
             rest += [step for step in target.split("/")[::-1] if step not in {"", "."}]
         return "/".join(done)
+
+    def _leaves(self, path: str, folder: str) -> None:
+        """Refuse to go up from a folder that is not there, or is left out, and that a link leads through."""
+        if folder and not self._is_folder(folder):
+            self._not_there(path, folder)
+        if folder and self._is_left_out(folder):
+            self._hidden(path, folder)
 
     def _passes(self, path: str, link: str, links: int) -> None:
         if links > MOST_LINKS:

@@ -228,9 +228,15 @@ class _Copy:
         """Put a file of the web, which is unpacked only on demand."""
         archive = _archive(entry) if _is_set(self.instruction, "unpack") else None
         if archive:
-            self.addition.unpack(archive, self.path)
+            self._unpack(archive)
         else:
             self.addition.put_file(entry, self.path, into=self.into)
+
+    def _unpack(self, archive: Archive) -> None:
+        dropped = sorted(self.addition.unpack(archive, self.path))
+        if dropped:
+            names = ", ".join(dropped)[:200]
+            self.sources.context.note(f"{archive.about} has extended attributes that no image holds: {names}")
 
     def _unpack_or_copy(self, source: str) -> None:
         """Copy *source*; a tar, compressed or not, is unpacked."""
@@ -239,7 +245,7 @@ class _Copy:
             entry = context.entry(path)
             archive = _archive(entry) if entry.kind == "file" else None
             if archive:
-                self.addition.unpack(archive, self.path)
+                self._unpack(archive)
             else:
                 self._copy(_One(context, name, path), source)
 

@@ -22,6 +22,7 @@ _SPECIAL: Final[Mapping[bytes, Kind]] = {
 }
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
+_XATTR = "SCHILY.xattr."
 
 
 class Files:
@@ -158,7 +159,7 @@ class Files:
         parts = [part for part in rooted(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
         if patterns:
-            matches = self._matches(self.resolve("/".join(plain)), patterns)
+            matches = self._matches(self._there("/".join(plain)), patterns)
             return [(match.rpartition("/")[2], self._there(match)) for match in matches]
         return [(parts[-1] if parts else "", self._there("/".join(parts)))]
 
@@ -257,8 +258,10 @@ def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str)
     return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, capability, content)
 
 
-def unpacked(archive: Archive, seen: Files) -> Iterator[Entry]:
+def unpacked(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry]:
     """Give what the tar *archive* holds, in its order, and put it on *seen*; a file again when it gets another name.
+
+    The names of extended attributes that stay behind, as with BuildKit, are put on *dropped*.
 
     Raises:
         BuildError: it is no tar, or holds a hard link to something that is not in it.
@@ -266,6 +269,7 @@ def unpacked(archive: Archive, seen: Files) -> Iterator[Entry]:
     with members(archive) as found:
         for ordinal, member, _ in found:
             path = rooted(member.name)
+            dropped.update(key[len(_XATTR) :] for key in member.pax_headers if key.startswith(_XATTR))
             if member.islnk():
                 yield from seen.link(member, path) or _refuse(archive, path, "a hard link to what is not in it")
             elif entry := entry_of(archive, ordinal, member, path):

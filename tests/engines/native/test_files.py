@@ -70,11 +70,12 @@ class Desk:
         (root / "index.json").write_text(json.dumps(index))
         (root / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
-    def theirs(self, text: str, place: str = "one") -> list[list[str]] | str:
+    def theirs(self, case: tuple[str, str], place: str = "one") -> list[list[str]] | str:
         """Return the layers that BuildKit makes, or why it makes none."""
         said = self.folder / f"said-{place}"
         said.mkdir(exist_ok=True)
-        (said / "Dockerfile").write_text(text)
+        (said / "Dockerfile").write_text(case[0])
+        (said / "Dockerfile.dockerignore").write_text(case[1])
         argv = ["buildctl", "--addr", self.address, "build", "--frontend", "dockerfile.v0", "--no-cache"]
         argv += ["--local", f"context={self.context}", "--local", f"dockerfile={said}", "--progress", "plain"]
         argv += ["--output", "type=oci,dest=-,compression=uncompressed"]
@@ -97,9 +98,10 @@ class Desk:
                 manifest = json.loads(blob(manifest["manifests"][0]["digest"]))
             return [shown(blob(layer["digest"])) for layer in manifest["layers"]]
 
-    def ours(self, text: str, place: str = "one") -> list[list[str]] | str:
+    def ours(self, case: tuple[str, str], place: str = "one") -> list[list[str]] | str:
         said = self.folder / f"ours-{place}"
-        said.write_text(text)
+        said.write_text(case[0])
+        said.with_name(f"{said.name}.dockerignore").write_text(case[1])
         engine = Native(pull, here=Platform("linux", "amd64"))
         try:
             with engine.build(BuildRequest(self.context, said, ())) as image:
@@ -177,7 +179,7 @@ def test_files_come_into_an_image_as_buildkit_brings_them(desk):
     with ThreadPoolExecutor(3) as pool:
         wanted = list(pool.map(desk.theirs, cases, map(str, range(len(cases)))))
     different = [
-        f"{case}\n{difference(theirs, ours)}"
+        f"{'---'.join(case)}\n{difference(theirs, ours)}"
         for case, theirs, ours in zip(cases, map(news, wanted), map(news, map(desk.ours, cases)), strict=True)
         if isinstance(theirs, str) != isinstance(ours, str) or (not isinstance(theirs, str) and theirs != ours)
     ]

@@ -763,6 +763,25 @@ def test_a_socket_is_left_out_with_a_note_and_refused_where_it_is_named(folder, 
     assert "d/s is a socket" in str(refused(folder, "FROM scratch\nCOPY d/s /\n", ContextError))
 
 
+def test_extended_attributes_of_an_archive_that_stay_behind_are_noted(folder):
+    marks = {"pax_headers": {"SCHILY.xattr.user.x": "1", **CAPABLE["pax_headers"]}}
+    (folder.root / "a.tar").write_bytes(tar_of(("a", tarfile.REGTYPE, marks)))
+    folder.tree("FROM scratch\nADD a.tar /\n")
+    (note,) = [event.text for event in folder.events if isinstance(event, Note)]
+    assert note.endswith("a.tar has extended attributes that no image holds: user.x")
+
+
+def test_a_further_context_has_only_a_dockerignore_of_its_own(folder, tmp_path):
+    further = tmp_path / "further"
+    further.mkdir()
+    for name in ("a", "b", "Dockerfile"):
+        (further / name).write_text(name)
+    (further / ".dockerignore").write_text("a")
+    (further / "Dockerfile.dockerignore").write_text("b")
+    found = folder.layers("FROM scratch\nCOPY --from=more . /x/\n", build_contexts={"more": str(further)})[0]
+    assert set(found) == {"x", "x/b", "x/Dockerfile", "x/.dockerignore", "x/Dockerfile.dockerignore"}
+
+
 def test_a_link_with_an_absolute_target_is_followed_inside_the_context(folder):
     folder.write("d/a", "x")
     (folder.root / "l").symlink_to("/d/a")
@@ -775,7 +794,10 @@ def test_a_link_that_is_left_out_leads_nowhere(folder):
     folder.write("d/a", "x")
     folder.write(".dockerignore", "l")
     (folder.root / "l").symlink_to("d")
-    assert "hides it" in str(refused(folder, "FROM scratch\nCOPY l/a /\n", ContextError))
+    (folder.root / "around").symlink_to("l/../d/a")
+    (folder.root / "wild").symlink_to("l")
+    for source in ("l/a", "l/*", "around", "w*"):
+        assert "hides it" in str(refused(folder, f"FROM scratch\nCOPY {source} /\n", ContextError))
 
 
 @pytest.mark.parametrize("origin", ["", "--from=s "])
@@ -788,6 +810,7 @@ def test_wildcards_walk_through_no_link_and_a_match_that_leads_nowhere_is_an_err
     assert folder.tree(f"{begin}COPY {origin}d/w/*/x /\n")["x"].text == "b"
     assert set(folder.tree(f"{begin}COPY {origin}d/w/[^x]/x d/w[^x]b/x /o/\n")) == {"o", "o/x"}
     refused(folder, f"{begin}COPY {origin}d/g* /\n", ContextError)
+    refused(folder, f"{begin}COPY {origin}d/gone/* /\n", ContextError)
 
 
 def test_a_file_takes_the_place_of_a_link_in_a_folder_that_it_is_copied_into(folder, make_base):
