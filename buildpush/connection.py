@@ -50,7 +50,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
     A *dry* connection has no memory of earlier pushes, so that it leaves no file behind.
     """
     with ExitStack() as stack:
-        http = stack.enter_context(open_http(session, sink, order.plain_http))
+        http = stack.enter_context(open_http(session, sink, order.plain_http, order.insecure))
         keychain = keychain_of(order.credentials, session)
         memory = None if dry else open_memory(session, sink)
         if memory:
@@ -70,10 +70,21 @@ def open_memory(session: Session, sink: Sink) -> Memory | None:
         return None
 
 
-def open_http(session: Session, sink: Sink, plain: frozenset[str] = frozenset()) -> Http:
-    """Return connections that follow the proxies and certificates of the session's environment."""
+def open_http(
+    session: Session, sink: Sink, plain: frozenset[str] = frozenset(), insecure: frozenset[str] = frozenset()
+) -> Http:
+    """Return connections that follow the proxies and certificates of the session's environment.
+
+    Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
+    """
     authority = session.env.get("SSL_CERT_FILE")
-    return Http(ca_file=Path(authority) if authority else None, proxies=session.env, insecure_hosts=plain, sink=sink)
+    return Http(
+        ca_file=Path(authority) if authority else None,
+        proxies=session.env,
+        insecure_hosts=insecure,
+        plain_hosts=plain,
+        sink=sink,
+    )
 
 
 def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:

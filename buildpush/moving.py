@@ -322,9 +322,9 @@ def _reached(
     chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
     ours = _ours(wishes, sinks, sources, session, story)
     logins = _logins(wishes, chosen, ours, session, connectors)
-    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http) | _insecure(wishes)
+    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
     with ExitStack() as stack:
-        http = stack.enter_context(open_http(session, story, plain))
+        http = stack.enter_context(open_http(session, story, plain, _insecure(wishes)))
         memory = open_memory(session, story)
         if memory:
             stack.enter_context(memory)

@@ -120,7 +120,9 @@ def _hosts() -> list[click.Parameter]:
         click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
         click.Option(["--username"], metavar="NAME", help="User at the registry that is written to."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
-        click.Option(["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST without TLS, or unchecked."),
+        click.Option(
+            ["--insecure"], metavar="HOST", multiple=True, help="Speak to HOST with TLS unchecked, or without."
+        ),
         click.Option(["--timeout"], metavar="10m", help="Time after which the command is ended, with exit code 124."),
     ]
 

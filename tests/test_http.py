@@ -55,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.seen.append(Seen(self.command, self.path, self.headers, body))
         self.server.handle(self)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = handle_any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_CONNECT = handle_any  # noqa: N815
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -823,6 +823,73 @@ def test_the_certificate_of_another_host_is_said_so(certificates):
         pytest.raises(UnreachableError, match="of another host"),
     ):
         client.request("GET", url.replace("127.0.0.1", "localhost"))
+
+
+@pytest.mark.programs
+def test_a_host_declared_insecure_that_speaks_tls_sees_credentials_in_tls_only(certificates):
+    """Its address says http, as that of every host declared insecure does until it is known what it speaks."""
+    with serving_tls(certificates, "old") as url, Http(insecure_hosts=frozenset({"127.0.0.1"})) as client:
+        for _ in range(2):
+            answer = client.request("GET", url.replace("https:", "http:"), authorization="Basic c2VjcmV0")
+            assert (answer.status, answer.url) == (200, f"{url}/")
+
+
+@pytest.mark.programs
+def test_a_host_that_was_not_declared_insecure_is_never_spoken_to_otherwise(certificates):
+    with (
+        serving_tls(certificates, "old") as url,
+        Http(insecure_hosts=frozenset({"other.example"})) as client,
+        pytest.raises(UnreachableError),
+    ):
+        client.request("GET", url, authorization="Basic c2VjcmV0")
+
+
+@sandbox
+def test_a_host_declared_insecure_without_tls_is_spoken_to_plainly_and_asked_once():
+    client = Client(insecure_hosts=frozenset({"127.0.0.1"}))
+    with client, serving(OK) as server:
+        for _ in range(3):
+            assert client.request("GET", server.url, authorization="Basic c2VjcmV0").status == 200
+
+    assert [(one.command, one.headers.get("Authorization")) for one in server.seen] == [
+        ("HEAD", None),
+        *[("GET", "Basic c2VjcmV0")] * 3,
+    ]
+    assert client.waits == []
+
+
+@sandbox
+def test_what_answers_as_a_port_of_tls_does_is_not_spoken_to_plainly():
+    with Client(insecure_hosts=frozenset({"127.0.0.1"})) as client, serving(status(400)) as server:
+        with pytest.raises(UnreachableError):
+            client.request("GET", server.url, authorization="Basic c2VjcmV0")
+        assert not any(one.headers.get("Authorization") for one in server.seen)
+
+
+@sandbox
+def test_a_host_whose_address_says_plain_is_asked_for_nothing_else():
+    with Client(plain_hosts=frozenset({"127.0.0.1"})) as client, serving(OK) as server:
+        assert client.request("GET", server.url).status == 200
+    assert [one.command for one in server.seen] == ["GET"]
+
+
+@sandbox
+@pytest.mark.parametrize("url", ["http://registry.example/v2/", "https://registry.example/v2/"])
+@pytest.mark.parametrize(("user", "says"), [("", "wants a user and password"), ("me:geheim-45@", "refuses its user")])
+def test_a_login_that_the_proxy_wants_is_not_taken_for_the_registrys(url, user, says):
+    def refuse(request):
+        request.answer(407, b"", Proxy_Authenticate="Basic", Connection="close")
+
+    with serving(refuse) as proxy:
+        address = proxy.url.replace("//", f"//{user}")
+        with (
+            Client(proxies={"http_proxy": address, "https_proxy": address}) as client,
+            pytest.raises(UnreachableError, match=rf"the proxy http://127.0.0.1:\d+ {says}") as caught,
+        ):
+            client.request("GET", url)
+    assert "PROXY" in caught.value.hint
+    assert "geheim" not in f"{caught.value} {caught.value.hint}"
+    assert client.waits == []
 
 
 @pytest.mark.programs

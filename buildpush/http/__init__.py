@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -134,6 +134,7 @@ _TABLE: Final[Mapping[int, _Rule]] = {
     # Of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
     **dict.fromkeys(range(520, 528), _Rule(down=True)),
 }
+_PROXY_LOGIN: Final = 407
 # For so long after it went down a host is asked more often than others: many requests do not add up to an hour.
 _LONGEST_RESTART: Final = 60.0
 
@@ -158,13 +159,17 @@ class _Order:
 
 
 class _Broken(Exception):  # noqa: N818 - never leaves this module
-    """No answer came; *final* says that asking again would not help, *reached* that bytes may have arrived."""
+    """No answer came; *final* says that asking again would not help, *reached* that bytes may have arrived.
 
-    def __init__(self, error: UnreachableError, *, final: bool, reached: bool) -> None:
+    *plain* says that a host without TLS would have done the same.
+    """
+
+    def __init__(self, error: UnreachableError, *, final: bool, reached: bool, plain: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.final = final
         self.reached = reached
+        self.plain = plain
 
 
 class _Counted:
@@ -232,7 +237,8 @@ class Http:
     Args:
         ca_file: certificates to trust besides the system's.
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
-        insecure_hosts: spoken to without TLS, or with TLS and no look at the certificate.
+        insecure_hosts: spoken to with TLS and no look at the certificate, or without TLS where they speak none.
+        plain_hosts: spoken to without TLS, because their address says so.
         retries: how stubborn to be.
         sink: told about every wait.
         sleep: waits seconds; one that :meth:`cancel` ends early if not given.
@@ -245,13 +251,15 @@ class Http:
         ca_file: Path | None = None,
         proxies: Mapping[str, str] | None = None,
         insecure_hosts: frozenset[str] = frozenset(),
+        plain_hosts: frozenset[str] = frozenset(),
         retries: Retries | None = None,
         sink: Sink = ignore,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         patience: Patience | None = None,
     ) -> None:
-        self.insecure_hosts = frozenset(map(str.lower, insecure_hosts))
+        self.plain_hosts = frozenset(map(str.lower, plain_hosts))
+        self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
         self._ca_file = ca_file
         self._proxies = Proxies(proxies or {})
         self._retries = retries or Retries()
@@ -266,6 +274,8 @@ class Http:
         self._answered: set[str] = set()  # something that was let stand
         self._talked: set[str] = set()  # anything at all
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
+        self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
+        self._settling = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
         self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
@@ -341,7 +351,7 @@ class Http:
         again = method != "POST" if repeatable is None else repeatable
         order = _Order(
             method,
-            Address.parse(url),
+            self.settled(Address.parse(url)),
             dict(headers or {}),
             content,
             authorization,
@@ -361,7 +371,9 @@ class Http:
     ) -> Iterator[Stream | Answer]:
         """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
         asked = {"Accept-Encoding": "identity", **(headers or {})}
-        order = _Order(method, Address.parse(url), asked, None, authorization, repeatable=True, streams=True)
+        order = _Order(
+            method, self.settled(Address.parse(url)), asked, None, authorization, repeatable=True, streams=True
+        )
         answer = self._follow(order, MANY_REDIRECTS)
         try:
             yield answer
@@ -498,6 +510,9 @@ class Http:
             raise _explain(error, url, self._proxies.find(url)) from error
 
     def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
+        if response.status == _PROXY_LOGIN:
+            response.close()
+            raise _proxy_wants_login(self._proxies.find(str(order.address)))
         if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
             return Stream(self, response, str(order.address))
         most = order.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
@@ -512,7 +527,7 @@ class Http:
 
     def _redirected(self, order: _Order, answer: Answer) -> _Order:
         """Return the order that an answer sends on; another origin sees no credentials."""
-        there = order.address.joined(answer.headers["Location"])
+        there = self.settled(order.address.joined(answer.headers["Location"]))
         read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
         method = "GET" if read else order.method
         self.check_lead(order.address, there, method)
@@ -538,8 +553,40 @@ class Http:
         check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
 
     def settled(self, address: Address) -> Address:
-        """Return *address* as it is going to be connected to."""
-        return address
+        """Return *address* as it is going to be connected to.
+
+        A host that was declared insecure is spoken to with TLS where it can, whatever its certificate; else plainly.
+        Which it is, is found out once, by a request that shows nothing of ours.
+        """
+        host = f"{address.host}:{address.port}"
+        if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
+            return address
+        secure = replace(address, scheme="https", port=443 if address.port == 80 else address.port)  # noqa: PLR2004
+        if host in self.insecure_hosts:
+            secure = replace(secure, port=address.port)
+        with self._settling:
+            plain = self._plain.get(host)
+            if plain is None and (plain := self._is_plain(address, secure)) is not None:
+                self._plain[host] = plain
+        return address if plain else secure
+
+    def _is_plain(self, address: Address, secure: Address) -> bool | None:
+        """Return whether a host speaks no TLS; ``None`` where nobody knows, since it gives no answer."""
+        try:
+            self._send(_Order("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
+        except _Broken as broken:
+            if not broken.plain:
+                return None
+        else:
+            return False
+        try:
+            answer = self._send(
+                _Order("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
+            )
+        except _Broken:
+            return None
+        # 400 is what servers answer, in plain, to what should have been TLS.
+        return True if answer.status not in {400, 502, 503, 504} else None
 
     def _manager(self, address: Address) -> urllib3.PoolManager:
         blind = self.trusts_blindly(f"{address.host}:{address.port}")
@@ -552,7 +599,7 @@ class Http:
     def trusts_blindly(self, host: str) -> bool:
         """Return whether *host*, with or without its port, was declared insecure."""
         host = host.lower()
-        return bool({host, host.rpartition(":")[0]} & self.insecure_hosts)
+        return bool({host, host.rpartition(":")[0]} & (self.insecure_hosts | self.plain_hosts))
 
     def proxy_for(self, url: str) -> str | None:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""
@@ -645,20 +692,41 @@ def _explain(error: Exception, url: str, proxy: str | None = None) -> _Broken:
 
     host = Address.parse(url).netloc
     if isinstance(error, e.ProxyError):
-        message = f"the proxy {shown(proxy or '')} does not lead to {host}: {_reason(error)}"
-        return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")
+        return _explain_proxy(error, host, proxy)
     if isinstance(error, e.SSLError):
         return _explain_tls(error, host)
     if isinstance(error, e.NameResolutionError):
         return _broken(f"the host {host} is not known", "check its spelling, DNS and VPN")
     if isinstance(error, (e.NewConnectionError, e.ConnectTimeoutError)):
         return _broken(
-            f"no connection to {host}: {_reason(error)}", "check host and port, and that it runs; or a proxy"
+            f"no connection to {host}: {_reason(error)}",
+            "check host and port, and that it runs; or a proxy",
+            plain=True,
         )
     if isinstance(error, e.ReadTimeoutError | TimeoutError):
         return _explain_silence(error, host)
     final = isinstance(error, e.LocationParseError)
-    return _broken(f"the connection to {host} broke: {_reason(error)}", None, final=final, reached=True)
+    return _broken(
+        f"the connection to {host} broke: {_reason(error)}", None, final=final, reached=True, plain=not final
+    )
+
+
+def _explain_proxy(error: Exception, host: str, proxy: str | None) -> _Broken:
+    if " 407 " in f"{_reason(error)} ":
+        return _proxy_wants_login(proxy)
+    message = f"the proxy {shown(proxy or '')} does not lead to {host}: {_reason(error)}"
+    return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", plain=True)
+
+
+def _proxy_wants_login(proxy: str | None) -> _Broken:
+    """Say that a proxy refuses us (407), and not the registry."""
+    who = f"the proxy {shown(proxy)}" if proxy else "a proxy in between"
+    if proxy and login(proxy):
+        return _broken(
+            f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
+        )
+    hint = "set HTTPS_PROXY and HTTP_PROXY to http://USER:PASSWORD@HOST:PORT, or name the host in NO_PROXY"
+    return _broken(f"{who} wants a user and password (407)", hint, final=True)
 
 
 def _explain_silence(error: Exception, host: str) -> _Broken:
@@ -673,13 +741,15 @@ def _explain_tls(error: Exception, host: str) -> _Broken:
     reason = _reason(error)
     for mark, says, hint in _TLS_FAULTS:
         if mark in str(error):
-            return _broken(f"{host} {says}", hint, final=True)
-    return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True)
+            return _broken(f"{host} {says}", hint, final=True, plain=says == _NO_TLS)
+    plain = "EOF" in str(error) or "reset" in str(error)
+    return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True, plain=plain)
 
 
 _INSECURE_HINT = (
     "only if the host is your own: set insecure, or let the connector's dockerRegistryUrl begin with http://"
 )
+_NO_TLS: Final = "does not speak TLS"
 _TLS_FAULTS: Final = (
     ("certificate has expired", "shows an expired certificate", "renew it, or set this machine's clock right"),
     ("not yet valid", "shows a certificate that is not valid yet", "set this machine's clock right"),
@@ -690,13 +760,15 @@ _TLS_FAULTS: Final = (
         "shows a certificate that nobody trusted here has signed",
         f"set SSL_CERT_FILE to a file with your company's certificates; {_INSECURE_HINT}",
     ),
-    ("WRONG_VERSION_NUMBER", "does not speak TLS", _INSECURE_HINT),
-    ("record layer failure", "does not speak TLS", _INSECURE_HINT),
+    ("WRONG_VERSION_NUMBER", _NO_TLS, _INSECURE_HINT),
+    ("record layer failure", _NO_TLS, _INSECURE_HINT),
 )
 
 
-def _broken(message: str, hint: str | None, *, final: bool = False, reached: bool = False) -> _Broken:
-    return _Broken(UnreachableError(message, hint=hint), final=final, reached=reached)
+def _broken(
+    message: str, hint: str | None, *, final: bool = False, reached: bool = False, plain: bool = False
+) -> _Broken:
+    return _Broken(UnreachableError(message, hint=hint), final=final, reached=reached, plain=plain)
 
 
 def _reason(error: BaseException) -> str:

@@ -437,9 +437,10 @@ class BuildAndPush(Step):
     )
 
     insecure: Switch = setting(
-        "Whether the registry that is pushed to is spoken to without TLS.",
-        "Any other host, such as that of a base image, is so where its connector's `dockerRegistryUrl` begins with "
-        "`http://`; a private authority is named by `SSL_CERT_FILE`.",
+        "Whether the registry that is pushed to may show any certificate, or speak no TLS.",
+        "TLS is tried first, and what is secret goes out in plain only where the host speaks none. "
+        "Any other host, such as that of a base image, is spoken to without TLS where its connector's "
+        "`dockerRegistryUrl` begins with `http://`; a private authority is named by `SSL_CERT_FILE`.",
         default=False,
         group="Registry",
         example=True,

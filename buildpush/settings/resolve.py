@@ -57,7 +57,8 @@ class Resolved:
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
-        plain_http: hosts that are reached without TLS.
+        plain_http: hosts that are reached without TLS, as their connectors say.
+        insecure: hosts that are reached with TLS and no look at the certificate, or without where they speak none.
         git_folder: whose history names the revision; ``None`` for the working folder.
         fetch_limit: bytes that a file of the web may have, where anything is built.
         kaniko_image: that kaniko runs in, with its digest.
@@ -81,6 +82,7 @@ class Resolved:
     media_types: MediaTypes = "oci"
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
+    insecure: frozenset[str] = frozenset()
     git_folder: Path | None = None
     fetch_limit: int = 0
     kaniko_image: str | None = None
@@ -270,7 +272,8 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         compression=settings.compression,
         media_types=settings.media_types,
         platforms=_platforms(settings),
-        plain_http=_plain_http(settings, repository, work),
+        plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
+        insecure=frozenset({repository.host} if settings.insecure else ()),
         sources=_sources(push_login, artifactory, build),
         fetch_limit=settings.fetch_limit,
         kaniko_image=settings.kaniko_image,
@@ -283,11 +286,6 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
             *(note for entry in _used(settings, work) for note in entry.notes),
         ),
     )
-
-
-def _plain_http(settings: BuildAndPush, repository: Repository, work: _Work) -> frozenset[str]:
-    named = {entry.host for entry in _used(settings, work) if entry.plain_http}
-    return frozenset(named | ({repository.host} if settings.insecure else set()))
 
 
 def _request(settings: BuildAndPush, references: tuple[Reference, ...], work: _Work) -> BuildRequest:

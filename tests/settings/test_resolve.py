@@ -393,7 +393,7 @@ class TestCredentials:
 
     def test_a_registry_without_tls_is_named_and_so_is_its_artifactory(self, house):
         order = house.resolve(repo="acme.jfrog.io/docker/app", insecure="true", publish_build_info="yes")
-        assert order.plain_http == {"acme.jfrog.io"}
+        assert (order.plain_http, order.insecure) == (frozenset(), {"acme.jfrog.io"})
         assert order.artifactory.url.startswith("http://")
 
     def test_two_logins_for_one_host_are_an_error(self, house):
