@@ -46,9 +46,10 @@ CONFIG = "docker"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
 WENT_AWAY: Final = "see its log (journalctl -u docker) and whether memory ran out (dmesg); then run again"
+# What docker and buildx say of their daemon; a registry that breaks off is another matter, and BuildKit's own words.
 _AWAY: Final = (
-    *("error reading from server", "cannot connect to the docker daemon", "transport is closing", "unexpected eof"),
-    *("connection reset by peer", "code = unavailable", "broken pipe", "error during connect"),
+    *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
+    *("code = unavailable", "error during connect"),
 )
 _SYNTAX_HINT: Final = "take that line out, and the builder reads the file itself; or let it reach that registry"
 # What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
@@ -239,7 +240,7 @@ def _lost_syntax(log: str, request: BuildRequest) -> str | None:
 
 
 def _went_away(reason: str) -> bool:
-    return any(mark in reason.lower() for mark in _AWAY)
+    return "failed to solve" not in reason and any(mark in reason.lower() for mark in _AWAY)
 
 
 def _end_of(log: str) -> str:

@@ -172,13 +172,17 @@ def test_a_flag_that_a_builder_does_not_know_is_named_with_what_to_do(log, hint)
     [
         "ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF",
         "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
-        "ERROR: failed to build: write |1: broken pipe",
     ],
 )
 def test_a_daemon_that_dies_is_named_so(log):
     error = buildkit.failure(log, BARE)
     assert "the Docker daemon went away" in str(error)
     assert "memory" in error.hint
+
+
+def test_a_registry_that_breaks_off_is_no_daemon_that_dies():
+    log = "ERROR: failed to solve: a.io/b: failed to do request: read: connection reset by peer: code = Unavailable"
+    assert "went away" not in str(buildkit.failure(log, BARE))
 
 
 def test_a_language_that_cannot_be_fetched_is_named_so(tmp_path):
