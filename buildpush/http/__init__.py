@@ -406,12 +406,6 @@ class Http:
         self._sleep(seconds)
         self.stop_if_cancelled()
 
-    def has_heard(self, url: str) -> bool:
-        """Return whether the host at *url* has ever answered."""
-        with contextlib.suppress(UnreachableError):  # it is no address
-            return origin(url) in self._answered
-        return False
-
     @property
     def attempts(self) -> int:
         """How often anything is tried."""

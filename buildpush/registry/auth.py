@@ -26,7 +26,6 @@ from buildpush.http import Answer, Http
 from buildpush.http.urls import Address, AddressError, shown
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import Place
-from buildpush.registry.outages import outlast
 from buildpush.secrets import Secret, remember
 from buildpush.text import shortened
 
@@ -430,7 +429,7 @@ class Login:
     def _fetch(self, challenge: Challenge, scope: str) -> _Token:
         trusted = belongs(challenge.realm, self.host, self._base)
         credential = self.credential if trusted else None
-        answer = outlast(self._http, challenge.realm, lambda: self._ask(challenge, scope, credential))
+        answer = self._ask(challenge, scope, credential)
         if answer.status in {401, 403}:
             raise self.refused(answer)
         if not answer.ok:

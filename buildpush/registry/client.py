@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
@@ -18,7 +17,6 @@ from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Keychain, Login
 from buildpush.registry.habits import Habit
-from buildpush.registry.outages import outlast
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -142,7 +140,6 @@ class Registry:
         body: Body = None,
         repeatable: bool | None = None,
         most: int = LARGEST_ANSWER,
-        lasting: bool = True,
     ) -> Answer:
         """Ask about *repository* and return the answer, whatever its status; 401 only where a stream must be sent anew.
 
@@ -156,7 +153,6 @@ class Registry:
             body: bytes, or a stream, which is sent once.
             repeatable: see :meth:`buildpush.http.Http.request`.
             most: likewise.
-            lasting: whether a restart of the registry is waited for, if the request may be sent twice.
 
         Raises:
             AuthenticationError: the credentials are refused, also after a new token.
@@ -165,24 +161,14 @@ class Registry:
         url = self.address(repository, path, method)
         login = self.login(repository.host)
         scope = " ".join(filter(None, (f"repository:{repository.path}:{actions}", also)))
-        twice = method != "POST" if repeatable is None else repeatable
-        lasting = lasting and twice and (body is None or isinstance(body, bytes))
         ours = origin(url) == origin(self.base(repository.host))
         if not ours and body is not None:
             self._note_elsewhere(repository.host, url)
         for again in (True, False):
             used = login.header(scope) if ours else None
-            ask = partial(
-                self.http.request,
-                method,
-                url,
-                headers=headers,
-                body=body,
-                authorization=used,
-                repeatable=repeatable,
-                most=most,
+            answer = self.http.request(
+                method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
             )
-            answer = outlast(self.http, url, ask) if lasting else ask()
             if answer.status != _UNAUTHORIZED:
                 return answer
             if not ours or not again or not login.renew(answer, scope, used):

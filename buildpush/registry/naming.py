@@ -153,7 +153,7 @@ class Naming:
     def _asked(self, media_type: str, name: Reference) -> Answer:
         """Return what is said about a name, with the manifest itself where nothing else tells its digest."""
         headers, path = {"Accept": media_type}, f"manifests/{name.target}"
-        answer = self._registry.request(name.repository, "HEAD", path, headers=headers, lasting=self._patient)
+        answer = self._registry.request(name.repository, "HEAD", path, headers=headers)
         silent = answer.ok and not answer.headers.get("Docker-Content-Digest")  # which the specification allows
         if answer.status == _NOT_ALLOWED or silent:
             answer = self._registry.request(name.repository, "GET", path, headers=headers)

@@ -74,7 +74,7 @@ def test_what_is_shown_late_is_waited_for(serve, client, events, waits, late):
     assert not notes(events)
 
 
-@pytest.mark.parametrize(("status", "seconds"), [(404, 10), (503, 250)])
+@pytest.mark.parametrize(("status", "seconds"), [(404, 10), (410, 1)])
 def test_a_registry_that_never_shows_anything_is_waited_for_once_and_not_for_each_name(
     serve, client, waits, status, seconds
 ):
