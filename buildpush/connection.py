@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink
-from buildpush.http import Http
+from buildpush.http import Http, certificates_in
 from buildpush.http.download import download
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
@@ -77,9 +76,8 @@ def open_http(
 
     Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
     """
-    authority = session.env.get("SSL_CERT_FILE")
     return Http(
-        ca_file=Path(authority) if authority else None,
+        ca_files=certificates_in(session.env),
         proxies=session.env,
         insecure_hosts=insecure,
         plain_hosts=plain,

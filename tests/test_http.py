@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
-from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, scheme_for
+from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, certificates_in, scheme_for
 from buildpush.http.download import download
 from buildpush.http.proxies import Proxies
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
@@ -628,7 +628,7 @@ def test_a_host_without_tls_is_not_asked_again(client):
 
 
 def test_a_missing_certificate_file_is_named(tmp_path):
-    with Http(ca_file=tmp_path / "ca.pem") as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
+    with Http(ca_files=[tmp_path / "ca.pem"]) as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
         client.request("GET", "https://registry.invalid/")
 
 
@@ -789,7 +789,17 @@ def serving_tls(folder, name: str) -> Iterator[str]:
 
 @pytest.mark.programs
 def test_a_private_authority_is_trusted_where_it_is_given(certificates):
-    with serving_tls(certificates, "good") as url, Http(ca_file=certificates / "ca.pem") as client:
+    with serving_tls(certificates, "good") as url, Http(ca_files=[certificates / "ca.pem"]) as client:
+        assert client.request("GET", url).body == b"body"
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])
+def test_a_private_authority_is_trusted_by_each_of_the_usual_variables(certificates, tmp_path, name):
+    (tmp_path / "ours.pem").write_bytes((certificates / "ca.pem").read_bytes())
+    (tmp_path / "README").write_text("no certificate")
+    value = f"/not/there:{tmp_path}" if name == "SSL_CERT_DIR" else str(tmp_path / "ours.pem")
+    with serving_tls(certificates, "good") as url, Http(ca_files=certificates_in({name: value})) as client:
         assert client.request("GET", url).body == b"body"
 
 
@@ -809,7 +819,7 @@ def test_an_unknown_authority_is_refused_at_once_with_a_hint(certificates):
 def test_an_expired_certificate_is_said_so(certificates):
     with (
         serving_tls(certificates, "old") as url,
-        Client(ca_file=certificates / "ca.pem") as client,
+        Client(ca_files=[certificates / "ca.pem"]) as client,
         pytest.raises(UnreachableError, match="expired"),
     ):
         client.request("GET", url)
@@ -819,7 +829,7 @@ def test_an_expired_certificate_is_said_so(certificates):
 def test_the_certificate_of_another_host_is_said_so(certificates):
     with (
         serving_tls(certificates, "good") as url,
-        Client(ca_file=certificates / "ca.pem") as client,
+        Client(ca_files=[certificates / "ca.pem"]) as client,
         pytest.raises(UnreachableError, match="of another host"),
     ):
         client.request("GET", url.replace("127.0.0.1", "localhost"))
@@ -900,5 +910,5 @@ def test_a_host_declared_insecure_is_not_asked_for_its_certificate(certificates)
 
 def test_certificates_that_are_none_are_named(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
-    with Http(ca_file=tmp_path / "ca.pem") as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
+    with Http(ca_files=[tmp_path / "ca.pem"]) as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
         client.request("GET", "https://registry.invalid/")

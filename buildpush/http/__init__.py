@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import random
 import socket
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -235,7 +236,7 @@ class Http:
     """Connections to hosts, shared by threads; close it, or use it in a ``with``.
 
     Args:
-        ca_file: certificates to trust besides the system's.
+        ca_files: certificates to trust besides the system's; of a directory, those of all its files.
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
         insecure_hosts: spoken to with TLS and no look at the certificate, or without TLS where they speak none.
         plain_hosts: spoken to without TLS, because their address says so.
@@ -248,7 +249,7 @@ class Http:
     def __init__(
         self,
         *,
-        ca_file: Path | None = None,
+        ca_files: Sequence[Path] = (),
         proxies: Mapping[str, str] | None = None,
         insecure_hosts: frozenset[str] = frozenset(),
         plain_hosts: frozenset[str] = frozenset(),
@@ -260,7 +261,7 @@ class Http:
     ) -> None:
         self.plain_hosts = frozenset(map(str.lower, plain_hosts))
         self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
-        self._ca_file = ca_file
+        self._ca_files = tuple(ca_files)
         self._proxies = Proxies(proxies or {})
         self._retries = retries or Retries()
         self._sink = sink
@@ -609,7 +610,7 @@ class Http:
             "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
         }
         if scheme == "https":
-            more["ssl_context"] = _tls(self._ca_file, insecure)
+            more["ssl_context"] = _tls(self._ca_files, insecure)
         if proxy is None:
             manager = urllib3.PoolManager(**more)
         else:
@@ -631,7 +632,7 @@ def scheme_for(host: str, http: Http) -> str:
     return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
 
 
-def _tls(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
+def _tls(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
     import urllib3
 
     if insecure:
@@ -644,13 +645,34 @@ def _tls(ca_file: Path | None, insecure: bool) -> ssl.SSLContext:
     import truststore
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca_file is not None:
+    for path in ca_files:
         try:
-            context.load_verify_locations(ca_file)
+            _trust(context, path)
         except OSError as error:  # a broken certificate is an OSError too
-            message = f"the certificates in {ca_file} cannot be read: {error.strerror or error}"
-            raise SettingsError(message, hint="SSL_CERT_FILE names a file of PEM certificates") from error
+            message = f"the certificates in {path} cannot be read: {error.strerror or error}"
+            hint = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name files of PEM certificates"
+            raise SettingsError(message, hint=hint) from error
     return context
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    if not path.is_dir():
+        context.load_verify_locations(path)
+        return
+    for file in sorted(path.iterdir()):
+        with contextlib.suppress(OSError):  # other files may lie there, as for Go and OpenSSL
+            context.load_verify_locations(file)
+
+
+def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files and directories of certificates that variables name; directories that are not there are not.
+
+    Source: OpenSSL (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, a list), requests (``REQUESTS_CA_BUNDLE``), curl.
+    """
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    files = [Path(variables[name]) for name in names if variables.get(name)]
+    folders = [Path(one) for one in variables.get("SSL_CERT_DIR", "").split(os.pathsep) if one]
+    return tuple(dict.fromkeys([*files, *(one for one in folders if one.is_dir())]))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
