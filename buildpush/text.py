@@ -65,7 +65,8 @@ def with_margin(text: str) -> str:
 
 def without_tags(page: str, between: str = "") -> str:
     """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
-    return html.unescape(_TAG.sub(between, _SILENT.sub("", page)))
+    # First, as a control in the middle of an entity makes another text of it.
+    return html.unescape(_TAG.sub(between, _SILENT.sub("", without_controls(page))))
 
 
 def shortened(text: str, most: int) -> str:
