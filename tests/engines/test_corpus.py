@@ -151,7 +151,8 @@ def from_the_web(builders, name, folder, text):
     folder.mkdir(exist_ok=True)
     request = Case(f"{folder.name}-{name}", "", text).request(folder / name)
     with Http() as http:
-        engine = Native(None, fetch=partial(download, http)) if name == "native" else builders.engines[name]
+        fetch = partial(download, http, most=1_000_000)
+        engine = Native(None, fetch=fetch) if name == "native" else builders.engines[name]
         try:
             with engine.build(request) as image:
                 return opened(image)
