@@ -56,6 +56,9 @@ _SYNTAX_HINT: Final = "take that line out, and the builder reads the file itself
 _UNKNOWN_FLAG: Final = re.compile(
     r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
 )
+# buildah says what it knows instead.
+_KNOWN_FLAGS: Final = re.compile(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
+_FLAG: Final = re.compile(r"\s(--[\w-]+)")
 _HINTS: Final = (
     (
         ("entitlement network.host is not allowed",),
@@ -256,8 +259,17 @@ def _hint(log: str, full: str) -> str | None:
     lower = log.lower()
     if "no space left on device" in lower:
         return full
-    if found := _UNKNOWN_FLAG.search(log):
-        return f"this builder is older than {found[1] or found[2]}: install a newer one, or use engine: buildx"
+    if flag := _unknown_flag(log):
+        return f"this builder is older than {flag}: install a newer one, or use engine: buildx"
     if "docker-container driver" in lower and _OWN_ADDRESS.search(lower):
         return "the builder's container has a 127.0.0.1 of its own: create the builder with --driver-opt network=host"
     return next((hint for marks, hint in _HINTS if any(mark in lower for mark in marks)), None)
+
+
+def _unknown_flag(log: str) -> str | None:
+    """Return the flag, of a command or an instruction, that an old builder does not know."""
+    if found := _UNKNOWN_FLAG.search(log):
+        return found[1] or found[2]
+    if found := _KNOWN_FLAGS.search(log):
+        return next((flag for flag in _FLAG.findall(found["step"]) if flag not in found["known"]), None)
+    return None

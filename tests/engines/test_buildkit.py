@@ -159,6 +159,11 @@ def test_logins_are_found_for_every_host_that_a_build_pulls_from(tmp_path):
         ("ERROR: unknown flag: --build-context", "older than --build-context"),
         ("ERROR: the --chmod option requires BuildKit. Refer to ...", "older than --chmod"),
         ("ERROR: dockerfile parse error line 2: Unknown flag: exclude", "older than exclude"),
+        (
+            'Error: building at STEP "COPY --chown=1:1 --exclude=*.x a /b": COPY only supports the '
+            "--chmod=<permissions> --chown=<uid:gid> and the --from=<image|stage> flags",
+            "older than --exclude",
+        ),
     ],
 )
 def test_a_flag_that_a_builder_does_not_know_is_named_with_what_to_do(log, hint):
