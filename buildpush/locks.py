@@ -30,10 +30,10 @@ def private_folder(path: Path) -> None:
         OSError: it cannot be made.
         SettingsError: it is there, and not only ours; see :func:`shared_by`.
     """
-    for folder in reversed(path.parents):
-        if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+    for folder in (*reversed(path.parents), path):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        folder.mkdir(mode=0o700, exist_ok=True)
     problem = shared_by(path)
     if problem:
         message = f"the folder {path} is not used: {problem}"
