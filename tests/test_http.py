@@ -25,10 +25,10 @@ from buildpush.errors import BuildError, CancelledError, RegistryError, Settings
 from buildpush.events import Retry
 from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, certificates_in, scheme_for
 from buildpush.http.download import download
-from buildpush.http.proxies import Proxies
+from buildpush.http.proxies import Proxies, login
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
 from buildpush.http.wires import Paced, TooSlowError
-from buildpush.secrets import Secret
+from buildpush.secrets import MASK, Secret, redact
 
 sandbox = pytest.mark.sandbox
 Handle = Callable[["Handler"], None]
@@ -327,6 +327,64 @@ def test_a_redirected_put_stays_a_put_and_a_see_other_becomes_a_get(client):
         client.request("PUT", server.url, body=b"x")
 
     assert [(one.command, one.body) for one in server.seen] == [("PUT", b"x"), ("PUT", b"x"), ("GET", b"")]
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("number", "sent", "followed"),
+    [
+        (301, "POST", "GET"),
+        (302, "POST", "GET"),
+        (303, "POST", "GET"),
+        (307, "POST", "POST"),
+        (308, "POST", "POST"),
+        (301, "PUT", "PUT"),
+        (302, "PUT", "PUT"),
+        (303, "PUT", "GET"),
+        (307, "PUT", "PUT"),
+        (302, "HEAD", "HEAD"),
+    ],
+)
+def test_what_a_redirect_makes_of_a_request_is_by_its_status(client, number, sent, followed):
+    body = None if sent == "HEAD" else b"x"
+    with serving(in_turn(status(number, Location="/2"), OK)) as server:
+        client.request(sent, server.url, body=body, repeatable=True)
+
+    assert [one.command for one in server.seen] == [sent, followed]
+    assert server.seen[1].body == (b"x" if followed not in {"GET", "HEAD"} else b"")
+
+
+@sandbox
+def test_credentials_do_not_come_back_with_a_redirect_from_elsewhere(client):
+    with serving(OK) as other, serving(OK) as home:
+        home.handle = in_turn(status(302, Location=f"{other.url}/away"), OK)
+        other.handle = status(302, Location=f"{home.url}/back")
+        client.request("GET", home.url, authorization="Basic c2VjcmV0")
+
+    assert [one.headers.get("Authorization") for one in home.seen] == ["Basic c2VjcmV0", None]
+
+
+@sandbox
+def test_a_redirected_request_that_may_be_sent_once_is_not_sent_again(client):
+    with serving(in_turn(status(307, Location="/2"), status(503))) as server:
+        assert client.request("POST", server.url, body=b"x").status == 503
+
+    assert len(server.seen) == 2
+
+
+@sandbox
+def test_what_is_read_behind_a_redirect_has_the_same_limit(client):
+    with (
+        serving(in_turn(status(302, Location="/2"), OK)) as server,
+        pytest.raises(RegistryError, match="larger than 3 bytes"),
+    ):
+        client.request("GET", server.url, most=3)
+
+
+@sandbox
+def test_an_answer_behind_a_redirect_is_opened_as_a_stream(client):
+    with serving(in_turn(status(302, Location="/2"), OK)) as server, client.open("GET", server.url) as answer:
+        assert isinstance(answer, Stream)
 
 
 @sandbox
@@ -700,6 +758,17 @@ def test_a_broken_proxy_is_named_without_its_password():
         ("10.0.0.0/8", "https://10.1.2.3:5000", True),
         ("10.0.0.0/8", "https://11.1.2.3", False),
         ("fd00::/8", "https://[fd00::1]:5000", True),
+        ("a.example.org:8443", "https://b.a.example.org:8443", True),
+        (".example.org:8443", "https://a.example.org:8443", True),
+        ("[fd00::1]", "https://[fd00::1]:5000", True),
+        ("[fd00::1]:5000", "https://[fd00::1]:5000", True),
+        ("[fd00::1]:5000", "https://[fd00::1]:5001", False),
+        ("fd00::1", "https://[fd00::1]:5000", True),
+        ("10.1.2.3:5000", "https://10.1.2.3:5000", True),
+        ("10.1.2.3/8", "https://10.9.9.9", True),
+        ("10.0.0.0/8:5000", "https://10.9.9.9:5000", True),
+        (" , ,EXAMPLE.org ", "https://A.example.ORG", True),
+        ("example.org.", "https://example.org", False),
         ("", "http://localhost:5000", True),
         ("", "http://127.0.0.1:5000", True),
         ("", "http://[::1]:5000", True),
@@ -709,6 +778,44 @@ def test_no_proxy_exempts_hosts_domains_and_networks(exempt, url, direct):
     proxies = Proxies({"HTTPS_PROXY": "proxy:3128", "HTTP_PROXY": "http://proxy:3128", "NO_PROXY": exempt})
 
     assert proxies.find(url) == (None if direct else "http://proxy:3128")
+
+
+@pytest.mark.parametrize(
+    ("variables", "plain", "secure"),
+    [
+        ({}, None, None),
+        ({"HTTP_PROXY": "http://p:1"}, "http://p:1", None),
+        ({"https_proxy": "http://p:1"}, None, "http://p:1"),
+        ({"ALL_PROXY": "p:1"}, "http://p:1", "http://p:1"),
+        ({"ALL_PROXY": "p:1", "HTTPS_PROXY": "https://q"}, "http://p:1", "https://q"),
+        ({"HTTP_PROXY": "http://me:w@rd@p:1/path"}, "http://me:w@rd@p:1", None),
+        ({"HTTP_PROXY": "", "http_proxy": "p:1"}, "http://p:1", None),
+    ],
+)
+def test_each_scheme_has_its_proxy(variables, plain, secure):
+    proxies = Proxies(variables)
+
+    assert proxies.find("http://a.example.org/") == plain
+    assert proxies.find("https://a.example.org/") == secure
+    assert proxies.find("no address") is None
+
+
+@pytest.mark.parametrize(
+    ("proxy", "wanted"),
+    [
+        ("http://p:1", None),
+        ("http://me:w%40rd:2@p:1", "me:w@rd:2"),
+        ("http://me@p:1", "me:"),
+        ("http://m%3A@p:1", "m::"),
+    ],
+)
+def test_the_login_of_a_proxy_is_read_from_its_address(proxy, wanted):
+    assert login(proxy) == wanted
+
+
+def test_the_password_of_a_proxy_is_hidden_from_then_on():
+    Proxies({"HTTPS_PROXY": "http://me:pl%40nted:45@p:1"})
+    assert redact("it said pl@nted:45") == f"it said {MASK}"
 
 
 @pytest.mark.parametrize("address", ["socks5://", "http://", ""])

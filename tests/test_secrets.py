@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from buildpush.errors import SettingsError
-from buildpush.secrets import MASK, Secret, known_in, redact, redacted, remember_user_info
+from buildpush.secrets import MASK, Secret, is_known, known_in, redact, redacted, remember_user_info
 
 VALUE = 'p@ss "wörd"/+1'
 
@@ -127,3 +127,103 @@ def test_an_error_shows_no_secret_of_its_own_accord():
 def test_each_line_of_a_secret_file_is_hidden_where_a_program_prints_it_alone():
     Secret("first-line-of-key\nsecond-line-of-key\nshort\n")
     assert redact("#7 0.1 second-line-of-key, short") == f"#7 0.1 {MASK}, short"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"\x70\x34\x73\x73\x2d\xc3\xb6\x2d\xe2\x82\xac",
+        r"\160\064\163\163\055\303\266\055\342\202\254",
+        r"\x70\064\x73s-\303\xb6-\xe2\202\xac",
+        r"\u0070\u0034\u0073\u0073\u002D\u00f6\u002d\u20AC",
+        r"\U00000070\U00000034ss-\U000000f6-\U000020AC",
+        "%70%34%73%73%2D%C3%B6%2d%e2%82%ac",
+        "&#112;&#52;s&#x73;&#45;&ouml;&#X2d;&euro;",
+        r"\p\4\s\s\-ö\-€",
+        "p4ss-%F6-€",
+        r"p4ss-\xf6-€",
+        r"p4ss-\366-€",
+    ],
+)
+def test_a_secret_is_found_where_each_of_its_characters_is_an_escape(written):
+    Secret("p4ss-ö-€")
+    assert redact(f"before {written} after") == f"before {MASK} after"
+    assert is_known(written)
+
+
+@pytest.mark.parametrize("written", [r"pq\ud83d\ude00rs", r"pq\U0001F600rs", r"pq\U0001f600\162s"])
+def test_a_secret_with_a_character_beyond_16_bits_is_found(written):
+    Secret("pq😀rs")
+    assert redact(f"<{written}>") == f"<{MASK}>"
+
+
+@pytest.mark.parametrize(
+    "odd", [r"\UFFFFFFFF", r"\U00110000", r"\ud83d", r"\777", r"\xff", "%FF", "&#1114112;", "&nothing;"]
+)
+def test_an_escape_of_no_character_hides_nothing_and_breaks_nothing(odd):
+    Secret("p4ss-beside")
+    assert redact(f"{odd} p4ss-beside") == f"{odd} {MASK}"
+
+
+def test_a_secret_is_found_within_a_quote_of_a_shell():
+    Secret("it's-a-pass")
+    assert redact("""'it'"'"'s-a-pass' and 'it'\\''s-a-pass'""") == f"'{MASK}' and '{MASK}'"
+
+
+@pytest.mark.parametrize("deep", range(1, 5))
+def test_a_secret_is_found_in_a_text_in_a_text(deep):
+    Secret('a"b<c>d')
+    written = 'a"b<c>d'
+    for _ in range(deep):
+        written = json.dumps(written)[1:-1]
+    assert redact(f"x {written} y") == f"x {MASK} y"
+
+
+def test_of_a_text_that_writes_several_secrets_all_are_hidden_and_the_rest_stays():
+    Secret("first/one")
+    Secret("second/one")
+    text = "a=first%2Fone&b=2%25&c=second%2Fone&d=first%2fone"
+    assert redact(text) == f"a={MASK}&b=2%25&c={MASK}&d={MASK}"
+
+
+def test_a_password_with_colons_is_hidden_as_a_whole():
+    remember_user_info("https://user:one:two:three@host/")
+    assert redact("it is one:two:three") == f"it is {MASK}"
+    assert redact("it is three") == "it is three"
+
+
+def test_a_blank_in_a_form_is_a_plus():
+    Secret("with blank")
+    assert redact("q=with+blank") == f"q={MASK}"
+
+
+def test_the_lines_of_a_secret_are_hidden_from_eight_characters_on():
+    Secret("12345678\n  abcdefg  \n")
+    assert redact("12345678 abcdefg") == f"{MASK} abcdefg"
+
+
+def test_a_secret_of_four_characters_is_hidden():
+    Secret("qzxv")
+    assert redact("a qzxv") == f"a {MASK}"
+
+
+def test_a_secret_of_stars_alone_hides_nothing():
+    Secret("*****")
+    assert not known_in("*****")
+
+
+@pytest.mark.parametrize("text", ["planted-1", "planted%2D1", r"planted\x2d1"])
+def test_only_a_text_that_is_a_secret_as_a_whole_is_one(text):
+    Secret("planted-1")
+    assert is_known(text)
+    assert not is_known(f"{text} and more")
+
+
+@pytest.mark.parametrize(("form", "shown"), [("{:>10}", f"  {MASK}"), ("{:12}", f"{MASK}    ")])
+def test_stars_are_aligned_as_a_text_is(form, shown):
+    assert form.format(Secret(VALUE)) == shown
+
+
+def test_different_secrets_differ_and_hash_apart():
+    assert Secret("hunter22") != Secret("hunter23")
+    assert hash(Secret("hunter22")) != hash(Secret("hunter23"))

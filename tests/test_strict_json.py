@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +50,30 @@ def test_anything_is_json_or_a_value_error(data):
 @pytest.mark.parametrize("value", [-1, 1.0, True, 2**63, "1", None, [], float("inf")])
 def test_these_count_nothing(value):
     assert not strict_json.is_count(value)
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 2**63 - 1])
+def test_whole_numbers_of_64_bits_count(value):
+    assert strict_json.is_count(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[NaN]", "NaN is no number of JSON"),
+        ("[1e999]", "the number 1e999 is too large"),
+        (f"[{'9' * 21}]", "the number 99999999999999999999… is too large"),
+        ('{"b": 1, "a": 1, "a": 2}', "the name 'a' stands twice in one object"),
+        ("[" * 100_000, "it nests too deep"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(text, says):
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        strict_json.parse(text)
+
+
+def test_a_number_of_20_digits_is_read():
+    assert strict_json.parse(f"[{'9' * 20}]") == [10**20 - 1]
 
 
 def test_nobody_else_reads_json():

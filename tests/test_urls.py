@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.http import Http, Retries
-from buildpush.http.urls import Address, AddressError, Zone, check_lead, is_loopback, joined, shown, zone_of
+from buildpush.http.urls import Address, AddressError, Zone, check_lead, is_loopback, joined, shown, user_info, zone_of
+from buildpush.secrets import MASK, Secret
 
 # Of these pieces, addresses are made that parsers may disagree about.
 PIECES = [
@@ -133,6 +134,65 @@ def test_what_a_person_wrote_may_have_blanks_and_a_user():
         Address.typed("https://b.example\\@a.example/")
 
 
+def test_of_what_a_person_wrote_the_host_stands_behind_the_last_user():
+    assert str(Address.typed("https://me:w@rd@a.example/x")) == "https://a.example/x"
+
+
+@pytest.mark.parametrize("location", ["/x\n", "\n/x", "/x\r", "\u2003/x", "/a b"])
+def test_a_location_may_have_blanks_and_tabs_around_it_and_nothing_else(location):
+    with pytest.raises(AddressError, match="a backslash, blank or control character is in it"):
+        joined("https://a.example/", location)
+    assert joined("https://a.example/", " \t/x\t ") == "https://a.example/x"
+
+
+def test_a_location_whose_host_cannot_be_read_is_refused():
+    with pytest.raises(AddressError, match="its host cannot be read"):
+        joined("https://a.example/", "//[::1/x")
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("https://me:word@a.example/v2/x?sig=secret#part", "https://a.example/v2/x"),
+        ("https://A.example:443", "https://a.example"),
+        ("https://a.example:8443/", "https://a.example:8443/"),
+        ("https://a.example?token=word", "https://a.example"),
+        ("a.example/'x'", "a.example/'x"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(url, wanted):
+    assert shown(url) == wanted
+
+
+def test_a_secret_in_the_path_of_an_address_is_not_shown():
+    Secret("planted-in-path")
+    assert shown("https://a.example/planted-in-path/x") == f"https://a.example/{MASK}/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("https://a.example/t", "https://a.example/t?service=r%26x&scope=a%3Ab"),
+        ("https://a.example/t?x=1", "https://a.example/t?x=1&service=r%26x&scope=a%3Ab"),
+    ],
+)
+def test_words_are_added_to_a_query(url, wanted):
+    assert str(Address.parse(url).asking([("service", "r&x"), ("scope", "a:b")])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("https://me:w@rd@a.example/x", "me:w@rd"),
+        ("https://me@a.example", "me"),
+        ("https://a.example/x@y", ""),
+        ("no address@x", ""),
+    ],
+)
+def test_user_and_password_stand_before_the_last_at_sign_of_an_authority(text, user):
+    assert user_info(text) == user
+
+
 # How near a host is
 
 OCTETS = st.integers(0, 255)
@@ -168,6 +228,8 @@ def test_a_number_in_any_form_is_as_near_as_the_one_that_is_connected_to(pair):
         *[(host, Zone.LINK) for host in ("169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0xa9fea9fe")],
         *[(host, Zone.NETWORK) for host in ("10.1.2.3", "172.16.0.1", "192.168.1.1", "[fd00::1]", "100.64.0.1")],
         *[(host, Zone.NETWORK) for host in ("[::ffff:10.0.0.1]", "[2002:a00:1::]", "[fec0::1]", "224.0.0.1")],
+        *[(host, Zone.NETWORK) for host in ("[64:ff9b::a00:1]", "[::10.0.0.1]", "[ff02::1]")],
+        *[(host, Zone.WORLD) for host in ("[64:ff9b::808:808]", "[::8.8.8.8]", "[2002:808:808::1]")],
         *[(host, Zone.WORLD) for host in ("r.example", "8.8.8.8", "[2606:4700::1]", "localhost.example", "10.example")],
     ],
 )
@@ -205,6 +267,21 @@ def test_no_server_leads_out_of_tls_in_any_spelling(spelling):
     here = Address.parse("HTTPS://r.example/")
     with pytest.raises(AddressError, match="without TLS"):
         check_lead(here, here.joined(spelling))
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "method", "reason"),
+    [
+        ("https://r.example/a?x=1", "http://s.example/b?y=2", "GET", "without TLS"),
+        ("https://r.example/a?x=1", "https://10.0.0.9/b?y=2", "GET", "on a private network"),
+        ("https://r.example/a?x=1", "https://s.example/b?y=2", "DELETE", "and nothing is deleted at another host"),
+    ],
+)
+def test_a_lead_that_is_not_safe_is_named_with_its_reason_and_without_its_query(here, there, method, reason):
+    with pytest.raises(AddressError) as caught:
+        check_lead(Address.parse(here), Address.parse(there), method)
+    leads = f"{here.partition('?')[0]} leads to {there.partition('?')[0]}"
+    assert str(caught.value) == f"{leads}, {reason}: that is not safe"
 
 
 def test_nothing_is_deleted_at_another_host():

@@ -13,7 +13,16 @@ from buildpush.errors import AuthenticationError, EngineMissingError, RegistryEr
 from buildpush.http import Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import Challenge, Credential, Keychain, Login, belongs, read_challenge, wider
+from buildpush.registry.auth import (
+    HELPER_SECONDS,
+    Challenge,
+    Credential,
+    Keychain,
+    Login,
+    belongs,
+    read_challenge,
+    wider,
+)
 from buildpush.registry.client import Registry
 from buildpush.sandbox import Sandbox
 from buildpush.secrets import Secret
@@ -63,7 +72,33 @@ def test_given_credentials_come_first_then_the_variable_then_docker_then_podman(
         "e.io": "pw-config",
         "f.io": None,
     }
-    assert found["c.io"].source == str(tmp_path / ".docker/config.json")
+    assert {host: one and one.source for host, one in found.items()} == {
+        "a.io": "connector jfrog",
+        "b.io": "DOCKER_AUTH_CONFIG",
+        "c.io": str(tmp_path / ".docker/config.json"),
+        "d.io": str(tmp_path / "run/containers/auth.json"),
+        "e.io": str(tmp_path / ".config/containers/auth.json"),
+        "f.io": None,
+    }
+
+
+@pytest.mark.parametrize("name", [".docker/config.json", ".config/containers/auth.json"])
+def test_a_file_that_is_no_json_is_named(tmp_path, name):
+    write(tmp_path / name, "half a passw")
+
+    with pytest.raises(SourceError) as caught:
+        Keychain(home=tmp_path).find("a.io")
+    assert str(tmp_path / name) in str(caught.value)
+    assert "passw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("store", [7, None, "", ["x"], {"x": "y"}])
+def test_a_store_that_is_no_name_is_no_helper(tmp_path, store):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": store, "credHelpers": {"a.io": store}}))
+    place = Recorded()
+
+    assert Keychain(home=tmp_path, place=place).find("a.io") is None
+    assert not place.calls
 
 
 def test_the_variables_for_files_are_followed(tmp_path):
@@ -125,6 +160,89 @@ def test_a_helper_may_give_an_identity_token_and_knows_hub_by_its_old_address(tm
     assert place.calls[0].stdin == b"https://index.docker.io/v1/"
 
 
+def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
+    limits = []
+
+    class Timed(Recorded):
+        def run(self, argv, *, timeout=None, **words):
+            limits.append(timeout)
+            return super().run(argv, **words)
+
+    place = Timed([Ran(0, json.dumps({"Username": "me", "Secret": "pw-of-x"}))])
+    found = Keychain(home=tmp_path, place=place).find("a.io")
+
+    assert (place.argv, limits) == ([("docker-credential-x", "get")], [HELPER_SECONDS])
+    assert (found.username, found.password.reveal(), found.identity) == ("me", "pw-of-x", False)
+    assert found.password.source == found.source == "credential helper docker-credential-x"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [({"Secret": "pw-alone"}, ("", "pw-alone")), ({"Username": "me"}, None), ({}, None)],
+)
+def test_what_a_helper_does_not_say_is_empty(tmp_path, said, found):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
+    credential = Keychain(home=tmp_path, place=Recorded([Ran(0, json.dumps(said))])).find("a.io")
+
+    assert (credential and (credential.username, credential.password.reveal())) == found
+
+
+def test_an_entry_may_name_user_and_password_in_plain_words():
+    text = json.dumps({"auths": {"a.io": {"username": "me", "password": "pw-plain"}, "b.io": {"password": "pw-b"}}})
+    keychain = Keychain(env={"DOCKER_AUTH_CONFIG": text})
+    one, other = keychain.find("a.io"), keychain.find("b.io")
+
+    assert (one.username, one.password.reveal(), one.identity) == ("me", "pw-plain", False)
+    assert one.source == one.password.source == "DOCKER_AUTH_CONFIG"
+    assert other.username == ""
+
+
+def test_an_identity_token_has_the_user_and_the_source_of_its_entry():
+    entry = {"auth": base64.b64encode(b"me:").decode(), "identitytoken": "identity-3"}
+    found = Keychain(env={"DOCKER_AUTH_CONFIG": json.dumps({"auths": {"a.io": entry}})}).find("a.io")
+
+    assert (found.username, found.source, found.password.source) == ("me", "DOCKER_AUTH_CONFIG", "DOCKER_AUTH_CONFIG")
+
+
+@pytest.mark.parametrize("key", ["a.io", "a.io/", "a.io/v1/", "https://a.io/v2/", "http://a.io", "https://a.io//"])
+def test_a_key_that_means_all_of_a_host_is_its_login(key):
+    text = json.dumps({"auths": {key: {"username": "me", "password": "pw-whole"}}})
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io").password.reveal() == "pw-whole"
+
+
+@pytest.mark.parametrize("key", ["a.io/team", "https://a.io/v2/team", "a.io/v1x", "b.io", "a.io:5000", "xa.io"])
+def test_a_key_that_means_something_else_is_no_login_for_a_host(key):
+    text = json.dumps({"auths": {key: {"username": "me", "password": "pw-part"}}})
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io") is None
+
+
+def test_a_helper_that_prints_no_json_is_named(tmp_path):
+    write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
+
+    with pytest.raises(SourceError, match="credential helper docker-credential-x"):
+        Keychain(home=tmp_path, place=Recorded([Ran(0, "panic:")])).find("a.io")
+
+
+@pytest.mark.parametrize("password", ["with:colons:", " with blanks ", "XX"])
+def test_a_password_is_read_to_its_last_character(password):
+    found = Keychain(env={"DOCKER_AUTH_CONFIG": auths(a_io=password)}).find("a.io")
+
+    assert (found.username, found.password.reveal()) == ("me", password)
+
+
+def test_the_zero_bytes_of_old_clients_are_no_part_of_a_password():
+    assert Keychain(env={"DOCKER_AUTH_CONFIG": auths(a_io="pw-old\0\0")}).find("a.io").password.reveal() == "pw-old"
+
+
+@pytest.mark.parametrize("written", ["bWU6cHctaGVyZQ==\n!", "bWU6cHct*aGVyZQ==", "bWU="])
+def test_half_a_login_is_none(written):
+    text = json.dumps({"auths": {"a.io": {"auth": written}}})
+
+    with pytest.raises(SourceError, match="base64 of USER:PASSWORD"):
+        Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io")
+
+
 def test_a_missing_helper_is_noted_and_passed_over(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "gone"}))
 
@@ -138,6 +256,8 @@ def test_the_name_of_a_helper_cannot_be_a_path(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "../../evil"}))
 
     with pytest.raises(SourceError, match="not the name of a credential helper"):
+        Keychain(home=tmp_path, place=Recorded()).find("a.io")
+    with pytest.raises(SourceError, match=r"config\.json"):
         Keychain(home=tmp_path, place=Recorded()).find("a.io")
 
 
@@ -200,6 +320,20 @@ def test_challenges_are_read(header, wanted):
         ("file:///etc/passwd", "r.acme.io", "https://r.acme.io", False),
         ("https://[broken/token", "r.acme.io", "https://r.acme.io", False),
         ("https://r.acme.io:99999/token", "r.acme.io", "https://r.acme.io", False),
+        ("https://r.acme.io./token", "r.acme.io", "https://r.acme.io", True),
+        ("https://auth.acme.jfrog.io/token", "acme.jfrog.io", "https://acme.jfrog.io", True),
+        ("https://acme.jfrog.io/token", "r.acme.jfrog.io", "https://r.acme.jfrog.io", True),
+        ("https://auth.acme.co.uk/token", "r.acme.co.uk", "https://r.acme.co.uk", True),
+        ("https://auth.acme.example.uk/token", "r.acme.example.uk", "https://r.acme.example.uk", True),
+        ("https://auth.1.io/token", "r.1.io", "https://r.1.io", True),
+        ("https://uk/token", "r.acme.io", "https://r.acme.io", False),
+        ("https://auth.registry/token", "registry", "https://registry", False),
+        ("https://registry/token", "auth.registry", "https://auth.registry", False),
+        ("https://registry./token", "registry", "https://registry", False),
+        ("https://10.1.0.1/token", "10.0.0.1", "https://10.0.0.1", False),
+        ("https://evil-acme.io/token", "acme.io", "https://acme.io", False),
+        ("http://auth.acme.io/token", "r.acme.io", "http://r.acme.io", False),
+        ("https://r.acme.io/token", "r.acme.io", "r.acme.io", False),
     ],
 )
 def test_credentials_go_only_to_token_servers_of_the_registry(realm, host, base, wanted):

@@ -9,6 +9,7 @@ import threading
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Repository
 from buildpush.registry import memory as room
+from buildpush.registry.habits import Habit
 from buildpush.registry.memory import Memory
 
 LAYER = Compressed(digest_of(b"plain"), 5, digest_of(b"packed"), 6, "sha1", "md5")
@@ -195,3 +196,86 @@ def test_processes_that_open_it_at_once_prune_it_once_and_lose_nothing(tmp_path)
     for memory in opened:
         memory.close()
     assert rows(tmp_path / "m") == [50, 50, 50, 50]
+
+
+def test_a_document_is_found_as_long_as_it_is_what_its_digest_promises(tmp_path):
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_document(b"one")
+        assert memory.find_document(digest_of(b"one")) == b"one"
+        assert memory.find_document(digest_of(b"two")) is None
+    with sqlite3.connect(tmp_path / "m") as database:
+        database.execute("UPDATE documents SET content = ?", (b"another",))
+    database.close()
+    with Memory(tmp_path / "m") as memory:
+        assert memory.find_document(digest_of(b"one")) is None
+
+
+def test_documents_of_a_mebibyte_are_kept_and_larger_ones_are_not(tmp_path):
+    largest, larger = bytes(1024 * 1024), bytes(1024 * 1024 + 1)
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_document(largest)
+        memory.keep_document(larger)
+        assert memory.find_document(digest_of(largest)) == largest
+        assert memory.find_document(digest_of(larger)) is None
+
+
+def test_what_a_layer_was_when_its_files_were_seen_is_known(tmp_path):
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_diff_id("seen so", LAYER.diff_id)
+        assert memory.find_diff_id("seen so") == LAYER.diff_id
+        assert memory.find_diff_id("seen otherwise") is None
+
+
+def test_only_the_pair_of_a_layer_that_was_seen_is_proven(tmp_path):
+    with Memory(tmp_path / "m") as memory:
+        memory.keep(LAYER, "isal 1")
+        assert memory.proves(LAYER.diff_id, LAYER.digest)
+        assert not memory.proves(LAYER.digest, LAYER.diff_id)
+        assert not memory.proves(LAYER.diff_id, digest_of(b"other"))
+
+
+def test_a_home_is_of_one_host(tmp_path):
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_home(Repository("a.io", "team/app"), LAYER.digest)
+        assert memory.find_home("a.io", LAYER.digest) == Repository("a.io", "team/app")
+        assert memory.find_home("b.io", LAYER.digest) is None
+        assert memory.find_home("a.io", LAYER.diff_id) is None
+
+
+def test_an_upload_is_taken_by_one_and_only_after_it_was_left(tmp_path):
+    app, other = Repository("a.io", "team/app"), Repository("a.io", "team/other")
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_session(app, "mark", "https://a.io/up/1")
+        assert memory.take_session(app, "mark") is None
+        memory.leave_session(app, "mark", "https://a.io/up/2")
+        assert memory.take_session(app, "mark") is None
+        memory.leave_session(app, "mark", "https://a.io/up/1")
+        assert memory.take_session(other, "mark") is None
+        assert memory.take_session(app, "another mark") is None
+        assert memory.take_session(app, "mark") == "https://a.io/up/1"
+        assert memory.take_session(app, "mark") is None
+
+
+def test_an_upload_that_ended_is_forgotten_and_a_newer_one_is_not(tmp_path):
+    app = Repository("a.io", "team/app")
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_session(app, "mark", "https://a.io/up/2")
+        memory.leave_session(app, "mark", "https://a.io/up/2")
+        memory.forget_session(app, "mark", "https://a.io/up/1")
+        assert memory.take_session(app, "mark") == "https://a.io/up/2"
+        memory.forget_session(app, "mark", "https://a.io/up/2")
+        memory.leave_session(app, "mark", "https://a.io/up/2")
+        assert memory.take_session(app, "mark") is None
+
+
+def test_a_habit_is_of_one_host_and_one_of_another_version_is_none(tmp_path):
+    habit = Habit(part=100_000, fresh=True, way="put", taken=7, takes_parts=True, least=3, late=True)
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_habit("a.io", habit)
+        assert memory.find_habit("a.io") == habit
+        assert memory.find_habit("b.io") is None
+    with sqlite3.connect(tmp_path / "m") as database:
+        database.execute("UPDATE habits SET habit = ?", ('{"speed": 7}',))
+    database.close()
+    with Memory(tmp_path / "m") as memory:
+        assert memory.find_habit("a.io") is None

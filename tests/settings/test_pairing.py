@@ -14,7 +14,7 @@ from buildpush.errors import SettingsError
 from buildpush.places import Ran, Recorded
 from buildpush.settings.connectors import read_connectors
 from buildpush.settings.facts import Counter, Facts, Git
-from buildpush.settings.pairing import host_of, is_same_server, registry_host
+from buildpush.settings.pairing import Credential, Named, Nearness, host_of, is_same_server, registry_host
 from buildpush.settings.resolve import evaluate, resolve
 from buildpush.settings.sources import read
 from buildpush.settings.vault import Vault
@@ -191,3 +191,41 @@ def test_an_address_whose_host_is_in_doubt_has_none(address):
 )
 def test_the_usual_port_belongs_to_the_same_server(one, other, same):
     assert is_same_server(one, other) is same
+
+
+@pytest.mark.parametrize("name", ["docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"])
+def test_each_name_of_docker_hub_is_one_host(name):
+    assert registry_host(f"https://{name}/v1/") == "docker.io"
+
+
+KINDS = {"flag": 0, "keyword": 1, "variable": 2, "file": 3, "project": 4, "default": 5}
+
+
+def credential(bounds):
+    return Credential("PLUGIN_PASSWORD", lambda: (None, "", None), bounds, lambda host: host)
+
+
+@pytest.mark.parametrize("by", list(Nearness))
+@pytest.mark.parametrize("given_by", list(Nearness))
+def test_a_credential_for_no_host_in_particular_goes_to_hosts_named_from_as_near(given_by, by):
+    assert [one.value for one in Nearness] == list(KINDS.values())
+    assert credential(given_by).may_go_to(Named("a.io", by, "step.yml:7:3")) is (by.value <= given_by.value)
+
+
+@pytest.mark.parametrize(("host", "may"), [("a.io", True), ("b.io:5000", True), ("b.io", False), ("a.io:5000", False)])
+def test_a_credential_for_certain_hosts_goes_there_alone_whoever_names_them(host, may):
+    bound = credential(frozenset({"a.io", "b.io:5000"}))
+    assert bound.may_go_to(Named(host, Nearness.FLAG, "--repo")) is may
+
+
+def test_a_refusal_names_credential_hosts_and_whoever_named_the_wrong_one():
+    there = Named("evil.io", Nearness.FILE, "step.yml:7:3")
+    assert (
+        credential(Nearness.VARIABLE).refusal(there)
+        == "PLUGIN_PASSWORD is not sent to evil.io, which only step.yml:7:3 names"
+    )
+    assert (
+        credential(frozenset({"b.io", "a.io"})).refusal(there)
+        == "PLUGIN_PASSWORD is for a.io, b.io, and is not sent to evil.io, which step.yml:7:3 names"
+    )
+    assert "for no host that can be read, and" in credential(frozenset()).refusal(there)
