@@ -115,6 +115,7 @@ def push(
     media_types: str | None = None,
     platform: str | None = None,
     referrers: bool = False,
+    allow_nondistributable_artifacts: bool = False,
     connectors: Name = None,
     connector_ref: str | None = None,
     secrets: Name = None,
@@ -137,6 +138,8 @@ def push(
         media_types: ``oci`` or ``docker``, of the manifest.
         platform: ``OS/ARCHITECTURE`` of the only image of an index that is wanted.
         referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
+        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from their
+            maker, such as those of Windows; without it the manifest alone names them.
         connectors: file of connectors; each counts for its own host.
         connector_ref: the only connector to use.
         secrets: folder with one file per secret.
@@ -158,6 +161,7 @@ def push(
         media_types=media_types,
         platform=platform,
         referrers=referrers,
+        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
         connector_ref=connector_ref,
         username=username,
         password=password,
@@ -176,6 +180,7 @@ def copy(
     media_types: str | None = None,
     platform: str | None = None,
     referrers: bool = False,
+    allow_nondistributable_artifacts: bool = False,
     connectors: Name = None,
     connector_ref: str | None = None,
     secrets: Name = None,
@@ -198,6 +203,7 @@ def copy(
         media_types=media_types,
         platform=platform,
         referrers=referrers,
+        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
         connector_ref=connector_ref,
         username=username,
         password=password,
@@ -212,6 +218,7 @@ def merge(
     reference: str,
     *sources: str,
     media_types: str | None = None,
+    allow_nondistributable_artifacts: bool = False,
     connectors: Name = None,
     connector_ref: str | None = None,
     secrets: Name = None,
@@ -230,6 +237,7 @@ def merge(
     """
     wishes = Wishes(
         media_types=media_types,
+        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
         connector_ref=connector_ref,
         username=username,
         password=password,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 from buildpush.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.events import Note, Progress, Sink, ignore
 from buildpush.images import archives, saving
-from buildpush.images.manifests import choose
+from buildpush.images.manifests import choose, left_out
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.registry.client import Registry
+from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
 from buildpush.registry.referrers import find_referrers
@@ -153,13 +154,16 @@ class Reach:
 
 
 @contextmanager
-def opened(source: Location, reach: Reach, platform: Platform | None = None) -> Iterator[Image | Index]:
+def opened(
+    source: Location, reach: Reach, platform: Platform | None = None, *, nondistributable: bool = False
+) -> Iterator[Image | Index]:
     """Give the image or index at *source*; its layers are read when they are wanted, while the context is open.
 
     Args:
         source: where it is.
         reach: to get there.
         platform: which image of an index is wanted; ``None`` for the whole index.
+        nondistributable: whether layers are wanted that are fetched from their maker otherwise.
 
     Raises:
         PushError: it is not there, or cannot be read.
@@ -168,9 +172,17 @@ def opened(source: Location, reach: Reach, platform: Platform | None = None) -> 
     """
     if source.kind == "docker-daemon":
         with reach.daemon() as daemon, daemon.image(source.place) as found:
-            yield _picked(found, source, platform)
+            yield _wanted(found, source, reach, platform, whole=nondistributable)
         return
-    yield _picked(_read(source, reach, platform), source, platform)
+    yield _wanted(_read(source, reach, platform), source, reach, platform, whole=nondistributable)
+
+
+def _wanted(
+    found: Image | Index, source: Location, reach: Reach, platform: Platform | None, *, whole: bool
+) -> Image | Index:
+    target = _picked(found, source, platform)
+    home = source.reference.repository if source.kind == "docker" and source.reference else None
+    return with_nondistributable(target, reach.registry, home) if whole else target
 
 
 def _read(source: Location, reach: Reach, platform: Platform | None) -> Image | Index:
@@ -256,9 +268,11 @@ def write(
         return _pushed(target, sink.reference, reach, packing=packing, referrers=referrers, tell=tell)
     target = _told(target, tell)
     if sink.kind in {"oci", "oci-archive"}:
+        if left := left_out(target):
+            tell(Note(left))
         told = _referrers_told(referrers, tell)
         return _laid_out(target, sink, names, reach, packing=packing, referrers=told)
-    image = _single(target, sink, tell)
+    image = _whole(_single(target, sink, tell), sink)
     if sink.kind == "docker-archive":
         called = sink.names or [name for name in names if isinstance(name, Reference)]
         saving.write_docker_archive(image, reach.cwd / sink.place, called)
@@ -358,6 +372,14 @@ def _single(target: Image | Index, sink: Location, tell: Sink) -> Image:
     there = _platforms(target.images)
     message = f"{where} takes one image, and this is an index of several: {there}"
     raise SettingsError(message, hint="choose one with --platform, or write an oci-archive:FILE", setting="platforms")
+
+
+def _whole(image: Image, sink: Location) -> Image:
+    """Return *image*, which goes to a sink that keeps no manifest and so no word about where a layer is."""
+    if left := left_out(image):
+        message = f"{sink.kind}: takes whole images only, and {left}"
+        raise UnsupportedError(message, hint="say --allow-nondistributable-artifacts, or write an oci-archive:FILE")
+    return image
 
 
 def _referrers_told(referrers: Sequence[Referrer], tell: Sink) -> list[Referrer]:

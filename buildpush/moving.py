@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
@@ -12,7 +12,16 @@ from buildpush.connection import keychain_of, open_http, open_memory, reach_of
 from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.events import Note, Sink
 from buildpush.images.manifests import compression_of, without_manifest
-from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
+from buildpush.images.model import (
+    Compression,
+    Image,
+    Index,
+    MediaTypes,
+    Platform,
+    PushedImage,
+    PushedIndex,
+    is_nondistributable,
+)
 from buildpush.images.references import Digest, Reference, Tag, check_host
 from buildpush.images.referrers import Referrer
 from buildpush.limits import LONGEST, limited
@@ -55,6 +64,8 @@ class Wishes:
         media_types: of the manifest; likewise.
         platform: which image of an index; ``None`` for all.
         referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
+        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from
+            their maker: from the source, or from the addresses in the manifest where it has them not.
         username: for the registry that is written to, or read from where none is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it each counts for its own host.
@@ -66,6 +77,7 @@ class Wishes:
     media_types: str | None = None
     platform: str | None = None
     referrers: bool = False
+    allow_nondistributable_artifacts: bool = False
     username: str | None = None
     password: Secret | str | None = None
     connector_ref: str | None = None
@@ -129,7 +141,7 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
     story = Story(session.sink)
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
-        with story.phase("push", ", ".join(map(str, names))), opened(origin, reach, platform) as found:
+        with story.phase("push", ", ".join(map(str, names))), _opened(origin, reach, wishes, platform) as found:
             target = as_wished(found, packing, story)
             referrers = referrers_of(target, origin, reach) if wishes.referrers else None
             pushed = registry.push(
@@ -164,7 +176,7 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     story = Story(session.sink)
     with _reached(wishes, _hosts(origin), names, session, story) as reach:
         _check_rights(reach.registry, names, story)
-        with story.phase("copy", f"{origin} to {goal}"), opened(origin, reach, platform) as found:
+        with story.phase("copy", f"{origin} to {goal}"), _opened(origin, reach, wishes, platform) as found:
             target = as_wished(found, packing, story)
             referrers = referrers_of(target, origin, reach) if wishes.referrers else None
             written = write(
@@ -173,6 +185,12 @@ def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
     if isinstance(written, PushedImage | PushedIndex):
         return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
     return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
+
+
+def _opened(
+    origin: Location, reach: Reach, wishes: Wishes, platform: Platform | None = None
+) -> AbstractContextManager[Image | Index]:
+    return opened(origin, reach, platform, nondistributable=wishes.allow_nondistributable_artifacts)
 
 
 def _called(origin: Location, goal: Location) -> Sequence[Reference | str]:
@@ -198,7 +216,7 @@ def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Sessi
     with _reached(wishes, hosts, [name], session, story) as reach, ExitStack() as stack:
         _check_rights(reach.registry, [name], story)
         with story.phase("merge", str(name)):
-            found = {origin: stack.enter_context(opened(origin, reach)) for origin in dict.fromkeys(origins)}
+            found = {one: stack.enter_context(_opened(one, reach, wishes)) for one in dict.fromkeys(origins)}
             pushed = registry.push(
                 _merged(found, story),
                 [name],
@@ -300,6 +318,10 @@ def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Ind
     if isinstance(found, Index) and not all(image.platform.runs for image in images):
         message = "the index holds attestations, which name its images by their digests: it cannot be changed"
         hint = "leave out compression and media types, or choose one image with --platform"
+        raise UnsupportedError(message, hint=hint, setting="compression" if packing.compression else "media_types")
+    if any(is_nondistributable(layer.media_type) for image in images for layer in image.layers):
+        message = "only the manifest of this image says that some of its layers are not distributed"
+        hint = "leave out compression and media types: the image then arrives with its manifest"
         raise UnsupportedError(message, hint=hint, setting="compression" if packing.compression else "media_types")
     if any(image.manifest for image in images):
         sink(Note("the manifest is written anew: the digest is not the source's, and annotations are left out"))

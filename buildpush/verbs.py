@@ -75,7 +75,8 @@ def merge(moved: Moved) -> click.Command:
 
         moved(lambda wishes, session: moving.merge(reference, sources, wishes, session), options)
 
-    return click.Command("merge", callback=act, params=[*names, _media_types(""), *_hosts(), *_receipts()], help=text)
+    params = [*names, _media_types(""), _nondistributable(), *_hosts(), *_receipts()]
+    return click.Command("merge", callback=act, params=params, help=text)
 
 
 def tag(moved: Moved) -> click.Command:
@@ -104,12 +105,18 @@ def _packing() -> list[click.Parameter]:
         click.Option(["--compression"], metavar=compressions, help=f"Of layers that are not compressed yet; {anew}"),
         _media_types(anew),
         click.Option(["--referrers"], is_flag=True, help=beside),
+        _nondistributable(),
     ]
 
 
 def _media_types(more: str) -> click.Option:
     words = f"Of the manifest; {more}" if more else "Of the index; oci if not given."
     return click.Option(["--media-types"], metavar="oci|docker", help=words)
+
+
+def _nondistributable() -> click.Option:
+    words = "Also layers that are fetched from their maker otherwise, such as those of Windows."
+    return click.Option(["--allow-nondistributable-artifacts"], is_flag=True, help=words)
 
 
 def _hosts() -> list[click.Parameter]:

@@ -27,7 +27,7 @@ from buildpush.artifactory.document import (
     Vcs,
 )
 from buildpush.forms import clean_address
-from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
+from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
 from buildpush.images.references import Digest, Reference
 from buildpush.secrets import redact
 
@@ -144,11 +144,7 @@ def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
     each: dict[Digest, PushedBlob] = {}
     for blob in blobs:
         each.setdefault(blob.digest, blob)
-    return [blob for blob in each.values() if not _stays_away(blob.media_type)]
-
-
-def _stays_away(media_type: str) -> bool:
-    return ".foreign." in media_type or ".nondistributable." in media_type
+    return [blob for blob in each.values() if not is_nondistributable(blob.media_type)]
 
 
 def _names(references: tuple[Reference, ...], module: str, home: _Home) -> dict[Reference, str]:

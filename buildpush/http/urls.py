@@ -175,16 +175,30 @@ def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone 
     Raises:
         AddressError: it leads out of TLS, into a network that the server is not in, or it would delete elsewhere.
     """
-    reason = ""
-    if before.scheme == "https" and there.scheme == "http":
-        reason = "without TLS"
-    elif not _may_reach(zone or before.zone, there.zone):
-        reason = f"on {there.zone.value}"
-    elif method == "DELETE" and there.origin != before.origin:
+    reason = _unsafe(zone or before.zone, there, tls=before.scheme == "https")
+    if not reason and method == "DELETE" and there.origin != before.origin:
         reason = "and nothing is deleted at another host"
     if reason:
         message = f"{shown(str(before))} leads to {shown(str(there))}, {reason}: that is not safe"
         raise AddressError(message, hint=_WRONG_HINT)
+
+
+def check_named(what: str, there: Address) -> None:
+    """Check that *what*, of which nobody knows where it comes from, may make us read *there*: as a stranger may.
+
+    Raises:
+        AddressError: it leads out of TLS, or into a network near us.
+    """
+    if reason := _unsafe(Zone.WORLD, there, tls=True):
+        message = f"{what} leads to {shown(str(there))}, {reason}: that is not safe"
+        raise AddressError(message, hint="take the image from a registry that has all its layers")
+
+
+def _unsafe(base: Zone, there: Address, *, tls: bool) -> str:
+    """Return what speaks against reading *there* at the word of a host in *base*, or nothing."""
+    if tls and there.scheme == "http":
+        return "without TLS"
+    return "" if _may_reach(base, there.zone) else f"on {there.zone.value}"
 
 
 def _may_reach(base: Zone, there: Zone) -> bool:

@@ -39,6 +39,7 @@ class Descriptor:
     digest: Digest
     size: int
     platform: Platform | None = None
+    urls: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return it as it stands in a manifest."""
@@ -117,9 +118,14 @@ def compression_of(media_type: str) -> Compression:
     return "zstd" if media_type.endswith("zstd") else "none"
 
 
-def is_elsewhere(media_type: str) -> bool:
-    """Return whether a layer's bytes are fetched from their maker and never pushed."""
-    return "nondistributable" in media_type or "foreign" in media_type
+def left_out(target: Image | Index) -> str:
+    """Return the sentence about the layers that *target* goes without, because they may not be distributed."""
+    images = target.images if isinstance(target, Index) else (target,)
+    found = {layer.digest for image in images if image.manifest for layer in image.layers if layer.stays}
+    if not found:
+        return ""
+    many = "a layer that is" if len(found) == 1 else f"{len(found)} layers that are"
+    return f"{many} not distributed by its media type stays behind; the manifest keeps it, with its address"
 
 
 def read_config(data: bytes) -> Mapping[str, Any]:
@@ -174,6 +180,7 @@ def describe_layers(config: bytes, manifest: Manifest, repository: Repository | 
             digest=one.digest,
             size=one.size,
             repository=repository,
+            urls=one.urls,
         )
         for at, one in enumerate(manifest.layers)
     )
@@ -315,7 +322,7 @@ def _descriptor(value: Any) -> Descriptor:
         platform = value.get("platform")
         words = [_text(platform, key) for key in ("os", "architecture", "variant")] if platform else None
         found = Platform(*words) if words else None
-        return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), found)
+        return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), found, _urls(value))
     except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
         message = f"the image's manifest holds a broken descriptor: {error}"
         raise PushError(message) from error
@@ -327,6 +334,12 @@ def _text(value: Mapping[str, Any], key: str) -> str:
         message = f"its {key} is no text"
         raise TypeError(message)
     return found or ""
+
+
+def _urls(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses of a descriptor: nobody needs them but who reads them, so none of them is an error here."""
+    listed = value.get("urls")
+    return tuple(one for one in listed if isinstance(one, str)) if isinstance(listed, list) else ()
 
 
 def _size(value: Mapping[str, Any]) -> int:

@@ -27,6 +27,8 @@ MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?\Z")
 
+_NONDISTRIBUTABLE = (".foreign.", ".nondistributable.")
+
 Compression = Literal["gzip", "none", "zstd"]
 MediaTypes = Literal["oci", "docker"]
 
@@ -66,6 +68,14 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
+def is_nondistributable(media_type: str) -> bool:
+    """Return whether layers of this type are fetched from their maker, and are not pushed unless somebody says so.
+
+    Source: OCI image-spec 1.1, "Non-Distributable Layers"; Docker's "Image Manifest V 2, Schema 2".
+    """
+    return any(word in media_type for word in _NONDISTRIBUTABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer as its source knows it; what is not known yet is ``None``.
@@ -78,6 +88,8 @@ class Layer:
         digest: digest of the bytes that the reader gives.
         size: number of bytes that the reader gives.
         repository: where these very bytes lie already; a push to the same registry takes them over from there.
+        urls: where its maker gives these bytes out, as the manifest says.
+        distributed: whether it goes where the image goes, though its media type says that it does not.
         learn: told the diff ID when all bytes were read, so that the source need not read them the next time.
     """
 
@@ -87,12 +99,19 @@ class Layer:
     digest: Digest | None = None
     size: int | None = None
     repository: Repository | None = None
+    urls: tuple[str, ...] = ()
+    distributed: bool = False
     learn: Callable[[Digest], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def compressed(self) -> bool:
         """Whether the reader gives compressed or encrypted bytes, which are sent as they are."""
         return self.packed or self.media_type.endswith("+encrypted")
+
+    @property
+    def stays(self) -> bool:
+        """Whether the image goes without these bytes, which are fetched from their maker."""
+        return is_nondistributable(self.media_type) and not self.distributed
 
     @property
     def packed(self) -> bool:

@@ -244,7 +244,9 @@ class _Sink:
 
     def _image(self, image: Image, algorithm: str = "sha256") -> Descriptor:
         same_as = _same_as(image)
-        done = {at: self._layer(image, at, reader) for at, reader in _distinct(image, same_as)}
+        done = {at: _as_promised(layer) for at, layer in enumerate(image.layers) if image.manifest and layer.stays}
+        sent = [at for at in same_as if at not in done]
+        done |= {at: self._layer(image, at, reader) for at, reader in _distinct(image, sent)}
         layers = [done[at] for at in same_as]
         config = _config(image.settled(), [layer.diff_id for layer, _ in layers])
         named = read_manifest(image.manifest, image.manifest_type).config if image.manifest else None
@@ -274,6 +276,14 @@ class _Sink:
         return digest
 
 
+def _as_promised(layer: Layer) -> tuple[Compressed, Descriptor]:
+    """Return what a layer is that stays where it is, as the manifest says it."""
+    if layer.digest is None or layer.size is None:
+        raise AssertionError
+    found = Compressed(layer.diff_id or layer.digest, 0, layer.digest, layer.size)
+    return found, Descriptor(layer.media_type, layer.digest, layer.size)
+
+
 def _same_as(image: Image) -> list[int]:
     """Return for each layer the position of the first one that is equal to it."""
     first: dict[object, int] = {}
@@ -284,6 +294,8 @@ def _same_as(image: Image) -> list[int]:
 def _distinct(image: Image, same_as: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """Give each distinct layer once, in the order of the source."""
     wanted = set(same_as)
+    if not wanted:  # of none of them there is anything to read
+        return
     with _closed(image.blobs(sorted(wanted))) as found:
         for at, reader in found:
             yield at, reader

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self, TypeVar
 from buildpush.errors import CancelledError, DigestError
 from buildpush.events import Note, Progress, Sink
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
-from buildpush.images.manifests import check_digests, compression_of, diff_ids, is_elsewhere, layer_media_type
+from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.pool import Pool
 from buildpush.images.proof import is_proven_apart, measured, proven
@@ -70,6 +70,10 @@ class Work:
         image = self.image.settled()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
 
+    def stays(self, at: int) -> bool:
+        """Whether a layer may not be distributed; one that gets another manifest becomes one like others."""
+        return bool(self.image.manifest) and self.image.layers[at].stays
+
     def item(self, at: int) -> str:
         """What a layer is called in messages."""
         said = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
@@ -84,7 +88,7 @@ class Work:
         """Whether a layer is called compressed, and its diff ID is the digest of the bytes as they are."""
         layer = self.image.layers[at]
         alike = layer.digest is not None and layer.digest == self.diff_id(at)
-        return alike and layer.packed and not is_elsewhere(layer.media_type)
+        return alike and layer.packed and not self.stays(at)
 
     def small(self) -> frozenset[int]:
         """The smallest layers, which are together as large as is looked at in every image."""
@@ -168,7 +172,7 @@ class Layers:
             DigestError: a layer has become another by now, which the manifest does not name.
         """
         for at, blob in enumerate(blobs, -1):
-            if is_elsewhere(blob.media_type) or (work.repository, blob.digest) in self._mended:
+            if (at >= 0 and work.stays(at)) or (work.repository, blob.digest) in self._mended:
                 continue
             if find(self._registry, work.repository, blob.digest, blob.size) is None:
                 self._mended.add((work.repository, blob.digest))
@@ -231,7 +235,7 @@ class Layers:
         if known is None:
             return None
         media_type, diff_id = self._media_type(work, at), work.diff_id(at) or known.diff_id
-        if is_elsewhere(media_type):
+        if work.stays(at):
             return _pushed(known, media_type, "exists", diff_id)
         if there := self._present(work.repository, known):
             self._skipped(there, work, at)

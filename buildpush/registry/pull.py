@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
 from buildpush.errors import DigestError, PushError, UnreachableError
-from buildpush.http import LEAST, Answer, Stream
+from buildpush.http import LEAST, Answer, Http, Stream
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -30,6 +30,8 @@ _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 # A registry has to take manifests of 4 MiB; nobody writes a configuration or manifest of this size.
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
 _PARTIAL = 206
+
+Ask = Callable[[Mapping[str, str]], AbstractContextManager[Stream | Answer]]
 
 
 def pull(
@@ -108,7 +110,7 @@ def _image(
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with _Blob(repository, registry, manifest.layers[at]) as reader:
+            with Blob.of(repository, registry, manifest.layers[at]) as reader:
                 yield at, cast("BinaryIO", reader)
 
     return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
@@ -125,16 +127,23 @@ def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) 
     return answer.body
 
 
-class _Blob(io.RawIOBase):
-    """A layer that is read from a registry: goes on where a broken line left off, and checks the digest at the end.
+class Blob(io.RawIOBase):
+    """A layer that is read over the network: goes on where a broken line left off, checks the digest at the end.
 
     Of what is longer than promised it takes one byte more, and does not ask again.
+
+    Args:
+        ask: asks with these headers for the bytes.
+        http: knows how stubborn to be.
+        wanted: digest and size.
+        what: the layer, in messages.
     """
 
-    def __init__(self, repository: Repository, registry: Registry, wanted: Descriptor) -> None:
-        self._repository = repository
-        self._registry = registry
+    def __init__(self, ask: Ask, http: Http, wanted: Descriptor, what: str) -> None:
+        self._ask = ask
+        self._http = http
         self._wanted = wanted
+        self._what = what
         self._hash = hashlib.new(wanted.digest.algorithm)
         self._done = 0  # bytes
         self._open = ExitStack()
@@ -143,18 +152,37 @@ class _Blob(io.RawIOBase):
         self._since = 0  # bytes since the last break
         self._behind = 0  # bytes that the stream gives once more, because its server knows no ranges
 
+    @classmethod
+    def of(cls, repository: Repository, registry: Registry, wanted: Descriptor) -> Blob:
+        """Return a reader of what a repository has."""
+
+        def ask(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
+            return registry.open(repository, f"blobs/{wanted.digest}", headers=headers)
+
+        return cls(ask, registry.http, wanted, f"the layer {wanted.digest} of {repository}")
+
     def readable(self) -> bool:
+        """Return ``True``."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
+        """Return up to *size* bytes, all of them if it is negative, none at the end; 0 only asks for them.
+
+        Raises:
+            RegistryError: they are not given.
+            DigestError: they are not those that were promised.
+            UnreachableError: the connection broke again and again.
+        """
         return self.readall() if size < 0 else self._next(size)
 
     def readinto(self, buffer: Any, /) -> int:
+        """Fill *buffer* as :meth:`read` would, and return how far."""
         block = self._next(len(buffer))
         buffer[: len(block)] = block
         return len(block)
 
     def close(self) -> None:
+        """Give the connection up."""
         self._open.close()
         super().close()
 
@@ -170,7 +198,7 @@ class _Blob(io.RawIOBase):
             self._hash.update(block)
             self._done += len(block)
             if self._done > self._wanted.size:
-                check_size(self._done, self._wanted.size, f"the layer {self._wanted.digest} of {self._repository}")
+                check_size(self._done, self._wanted.size, self._what)
             if not block and size:
                 self._check()
             self._since += len(block)
@@ -181,10 +209,9 @@ class _Blob(io.RawIOBase):
     def _begin(self) -> Stream:
         done = self._done
         headers = {"Range": f"bytes={done}-"} if done else {}
-        path = f"blobs/{self._wanted.digest}"
-        answer = self._open.enter_context(self._registry.open(self._repository, path, headers=headers))
+        answer = self._open.enter_context(self._ask(headers))
         if isinstance(answer, Answer):
-            raise refusal(answer, f"the layer {self._wanted.digest} of {self._repository} cannot be had", reading=True)
+            raise refusal(answer, f"{self._what} cannot be had", reading=True)
         self._behind = 0 if answer.status == _PARTIAL else done
         return answer
 
@@ -195,16 +222,15 @@ class _Blob(io.RawIOBase):
 
     def _go_on_after(self, error: UnreachableError) -> None:
         self._breaks, self._since = self._breaks + 1, 0
-        http = self._registry.http
-        if self._breaks >= http.attempts or self._stream is None:
+        if self._breaks >= self._http.attempts or self._stream is None:
             raise error
         self._open.close()
         self._stream = None
-        http.wait(f"the layer {self._wanted.digest}", str(error), self._breaks)
+        self._http.wait(f"the layer {self._wanted.digest}", str(error), self._breaks)
 
     def _check(self) -> None:
         found = f"{self._wanted.digest.algorithm}:{self._hash.hexdigest()}"
         if found == str(self._wanted.digest):
             return
-        message = f"the layer {self._wanted.digest} of {self._repository} arrived as {found}"
+        message = f"{self._what} arrived as {found}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")

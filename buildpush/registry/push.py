@@ -25,6 +25,7 @@ from buildpush.images.manifests import (
     image_manifest,
     index_manifest,
     layer_media_type,
+    left_out,
     read_manifest,
     with_diff_ids,
 )
@@ -103,6 +104,8 @@ def push(
     try:
         with Layers(registry, options, sink, meter) as layers:
             delivery = _Delivery(registry, options, layers, sink, referrers, before=_once(before, references))
+            if left := left_out(target):
+                sink(Note(left))
             if isinstance(target, Index):
                 return delivery.index(target, references)
             return delivery.image(target, references)

@@ -15,14 +15,21 @@ from buildpush.images.manifests import (
     diff_ids,
     image_manifest,
     index_manifest,
-    is_elsewhere,
     layer_media_type,
     platform_of,
     read_config,
     read_manifest,
     with_diff_ids,
 )
-from buildpush.images.model import DOCKER_INDEX, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Platform
+from buildpush.images.model import (
+    DOCKER_INDEX,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Platform,
+    is_nondistributable,
+)
 from buildpush.images.references import Digest
 
 ONE, TWO = Digest("sha256:" + "1" * 64), Digest("sha256:" + "2" * 64)
@@ -141,9 +148,9 @@ def test_media_types_follow_the_family():
     assert [compression_of(one) for one in (OCI_LAYER, "x.tar.gzip", "x+zstd")] == ["none", "gzip", "zstd"]
 
 
-def test_foreign_layers_are_elsewhere():
-    assert is_elsewhere("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
-    assert not is_elsewhere(OCI_LAYER)
+def test_foreign_layers_are_not_distributed():
+    assert is_nondistributable("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    assert not is_nondistributable(OCI_LAYER)
 
 
 def test_differing_digests_are_told():
