@@ -211,6 +211,39 @@ def test_attestations_of_an_index_stay_behind_and_a_note_says_so(two, box, regis
     assert any("oci:attested" in note and "stay behind" in note for note in result.notes)
 
 
+@pytest.fixture
+def attested(place):
+    """Write a layout with an image and what is said about it."""
+    said = replace(image(b"said"), platform=Platform("unknown", "unknown"))
+    write_layout(Index((image(FIRST), said)), place / "attested")
+    return place
+
+
+def test_a_sink_for_one_image_takes_the_only_one_that_runs_and_notes_what_stays_behind(attested):
+    result = buildpush.copy("oci:attested", "docker-archive:one.tar:app:1")
+
+    assert plain(open_docker_archive(attested / "one.tar")) == [FIRST]
+    assert [note for note in result.notes if "attestations of linux/amd64 stay behind" in note]
+
+
+def test_a_sink_for_one_image_takes_none_of_several(attested):
+    several = (image(FIRST), image(SECOND, architecture="arm64"))
+    write_layout(Index(several), attested / "several")
+    with pytest.raises(SettingsError, match="linux/amd64, linux/arm64"):
+        buildpush.copy("oci:several", "docker-archive:one.tar:app:1")
+    assert not (attested / "one.tar").exists()
+
+
+@pytest.mark.parametrize("sink", ["docker", "oci", "oci-archive"])
+def test_layers_of_attestations_are_shown_as_what_they_are(attested, at, sink):
+    told = []
+    buildpush.copy("oci:attested", at(sink, "two"), sink=told.append)
+
+    items = {event.item for event in told if isinstance(event, Progress)}
+    assert any(item.startswith("attestation layer 1/1") for item in items)
+    assert not any("unknown" in item for item in items)
+
+
 def test_a_merged_index_can_be_a_manifest_list(two, box, registry, capsys):
     code = run_command(["merge", registry("1"), "oci:amd", "oci:arm", "--media-types", "docker", "--json"])
     (document,) = json.loads(capsys.readouterr().out)["steps"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
-from buildpush.errors import DigestError, PushError, UnreachableError
+from buildpush.errors import DigestError, PushError, RegistryError, UnreachableError
 from buildpush.http import LEAST, Answer, Http, Stream
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
@@ -29,7 +29,7 @@ from buildpush.registry.client import Registry, refusal
 _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 # A registry has to take manifests of 4 MiB; nobody writes a configuration or manifest of this size.
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
-_PARTIAL = 206
+_PARTIAL, _NOT_FOUND = 206, 404
 
 Ask = Callable[[Mapping[str, str]], AbstractContextManager[Stream | Answer]]
 
@@ -57,9 +57,28 @@ def pull(
         return _image(reference.repository, registry, data, manifest, NO_PLATFORM if artifact else None)
     if platform:
         chosen = pick(manifest, platform, str(reference))
-        data, manifest = _manifest(reference.repository.at(chosen.digest), registry, chosen.size)
+        data, manifest = _chosen(chosen, manifest, reference, registry, platform)
         return _image(reference.repository, registry, data, manifest, chosen.platform)
     return _index(reference.repository, registry, data, manifest)
+
+
+def _chosen(
+    chosen: Descriptor, index: Manifest, reference: Reference, registry: Registry, platform: Platform
+) -> tuple[bytes, Manifest]:
+    """Return the manifest of one image of *index*; where it is not there, the error says which ones are."""
+    try:
+        return _manifest(reference.repository.at(chosen.digest), registry, chosen.size)
+    except RegistryError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        there = [one for one in index.manifests if one != chosen and _has(reference.repository, registry, one)]
+        pick(index, platform, str(reference), there)
+        raise
+
+
+def _has(repository: Repository, registry: Registry, one: Descriptor) -> bool:
+    path, headers = f"manifests/{one.digest}", {"Accept": _ACCEPT}
+    return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
 
 
 def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 
 import pytest
 
-from buildpush.errors import DigestError, PushError
+from buildpush.errors import DigestError, PushError, RegistryError
+from buildpush.images.archives import open_layout
 from buildpush.images.compression import digest_of
-from buildpush.images.model import Index, Platform
+from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
+from buildpush.images.references import Digest
 from buildpush.images.saving import write_layout
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
-from tests.hostile.registry import Reply
+from tests.hostile.registry import Reply, fault
 from tests.registry.conftest import Source
 
 pytestmark = pytest.mark.sandbox
@@ -109,6 +112,68 @@ def test_of_an_index_with_a_missing_image_another_one_can_be_had(serve, client):
     with pytest.raises(PushError, match="no image for linux/s390x") as caught:
         pull(repository.tagged("1"), registry, Platform("linux", "s390x"))
     assert caught.value.hint == "it has: linux/amd64, linux/arm64"
+    with pytest.raises(PushError, match="lists an image for linux/arm64, and does not have it") as caught:
+        pull(repository.tagged("1"), registry, platforms[1])
+    assert caught.value.hint == "it has: linux/amd64"
+
+
+def test_an_image_that_may_not_be_read_is_not_called_missing(serve, client):
+    server = serve()
+    registry, repository = client(server)
+    receipt = push(Index((Source(LAYER).image(),)), [repository.tagged("1")], registry)
+    child = str(receipt.images[0].digest)
+    server.quirks.append(lambda request, _: fault(403, "DENIED") if child in request.path else None)
+    with pytest.raises(RegistryError, match="403"):
+        pull(repository.tagged("1"), registry, Platform("linux", "amd64"))
+
+
+def test_an_image_by_sha512_arrives_as_such(serve, client, tmp_path):
+    """Layers, configuration and the images of an index; the index itself goes by its tag."""
+    server, name = serve(), lambda data: f"sha512:{hashlib.sha512(data).hexdigest()}"
+    config = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [name(LAYER)]}}).encode()
+
+    def described(data, kind):
+        return {"mediaType": kind, "digest": name(data), "size": len(data)}
+
+    layers = [described(LAYER, OCI_LAYER)]
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": described(config, OCI_CONFIG),
+        "layers": layers,
+    }
+    manifest = json.dumps(document).encode()
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [described(manifest, OCI_MANIFEST)]}
+    layout = tmp_path / "blobs" / "sha512"
+    layout.mkdir(parents=True)
+    for data in (LAYER, config, manifest):
+        (layout / hashlib.sha512(data).hexdigest()).write_bytes(data)
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    (tmp_path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    server.quirks.append(by_sha512)
+    registry, repository = client(server)
+    receipt = push(open_layout(tmp_path), [repository.at(Digest(name(manifest)))], registry)
+    assert receipt.manifest == manifest
+    assert {name(LAYER), name(config)} <= set(server.blobs)
+    found = pull(repository.at(Digest(name(manifest))), registry)
+    assert [reader.read() for _, reader in found.blobs([0])] == [LAYER]
+    server.blobs[name(LAYER)] = LAYER[::-1]
+    with pytest.raises(DigestError, match="sha512"):
+        write_layout(found, tmp_path / "copy")
+
+
+def by_sha512(request, registry):
+    """Take and give manifests by the digest in the path."""
+    _, _, reference = request.path.partition("/manifests/")
+    if not reference.startswith("sha512:"):
+        return None
+    if request.method == "PUT":
+        registry.manifests["docker-local/app", reference] = (OCI_MANIFEST, request.body)
+    there = registry.manifests.get(("docker-local/app", reference))
+    if there is None:
+        return fault(404, "MANIFEST_UNKNOWN")
+    headers = {"Content-Type": there[0], "Docker-Content-Digest": reference}
+    return Reply(201 if request.method == "PUT" else 200, headers, there[1])
 
 
 def test_a_broken_line_is_not_mistaken_for_too_many_bytes(serve, client):
