@@ -824,13 +824,21 @@ def test_the_password_of_a_proxy_is_hidden_from_then_on():
 )
 def test_an_address_that_no_proxy_has_is_refused_without_its_password(address, rest):
     with pytest.raises(SettingsError, match="no http or https address") as caught:
-        Proxies({"HTTPS_PROXY": address + rest})
+        Proxies({"HTTPS_PROXY": address + rest}).find("https://r.io")
     assert "geheim" not in str(caught.value)
 
 
 def test_a_proxy_of_an_unknown_kind_is_refused():
     with pytest.raises(SettingsError, match="socks5"):
-        Proxies({"HTTPS_PROXY": "socks5://proxy:1080"})
+        Proxies({"HTTPS_PROXY": "socks5://proxy:1080"}).find("https://r.io")
+
+
+def test_a_proxy_that_cannot_be_used_stops_nothing_that_needs_none():
+    proxies = Proxies({"ALL_PROXY": "socks5://proxy:1080", "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".local"})
+
+    assert proxies.find("https://r.io") == "http://proxy:3128"
+    assert proxies.find("http://127.0.0.1:5000") is None
+    assert proxies.find("http://registry.local") is None
 
 
 def test_plain_http_is_for_this_machine_and_declared_hosts():

@@ -22,13 +22,18 @@ class Proxies:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         found = {name.lower(): value for name, value in sorted(variables.items()) if value}
-        self._by_scheme = {
-            scheme: _proxy_address(found.get(f"{scheme}_proxy") or found.get("all_proxy", "")) for scheme in PORTS
-        }
+        self._by_scheme = {scheme: found.get(f"{scheme}_proxy") or found.get("all_proxy", "") for scheme in PORTS}
+        for text in self._by_scheme.values():
+            _remember_password(text)
         self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
 
     def find(self, url: str) -> str | None:
-        """Return the proxy's address, or ``None`` where *url* is reached directly, or is no address."""
+        """Return the proxy's address, or ``None`` where *url* is reached directly, or is no address.
+
+        Raises:
+            SettingsError: the proxy's address is none; one that nothing needs, such as a SOCKS proxy for others, stops
+                nothing.
+        """
         if not any(self._by_scheme.values()):
             return None
         try:
@@ -39,7 +44,8 @@ class Proxies:
         if not proxy or address.zone is Zone.MACHINE:
             return None
         host = address.host.strip("[]")
-        return None if any(_exempts(word, host, str(address.port)) for word in self._exempt) else proxy
+        exempt = any(_exempts(word, host, str(address.port)) for word in self._exempt)
+        return None if exempt else _proxy_address(proxy)
 
 
 def login(proxy: str) -> str | None:
@@ -48,19 +54,24 @@ def login(proxy: str) -> str | None:
     return f"{unquote(name)}:{unquote(password)}" if name else None
 
 
-def _proxy_address(text: str) -> str | None:
-    if not text:
-        return None
-    address = text if "://" in text else f"http://{text}"
+def _proxy_address(text: str) -> str:
+    address = _with_scheme(text)
     try:
         there = Address.typed(address)
     except AddressError:
         message = f"the proxy {quotation(address, 200)} is no http or https address"
         raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT") from None
     user = user_info(address)
-    if password := user.partition(":")[2]:
-        remember(unquote(password))
     return f"{there.scheme}://{user}@{there.netloc}" if user else f"{there.scheme}://{there.netloc}"
+
+
+def _remember_password(text: str) -> None:
+    if password := user_info(_with_scheme(text)).partition(":")[2]:
+        remember(unquote(password))
+
+
+def _with_scheme(text: str) -> str:
+    return text if "://" in text else f"http://{text}"
 
 
 def _exempts(word: str, host: str, port: str) -> bool:

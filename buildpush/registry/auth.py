@@ -36,12 +36,20 @@ HELPER_SECONDS = 30.0
 _TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 # Token servers that stand elsewhere than their registry, and are known to belong to it.
-_KNOWN_REALMS = {DOCKER_HUB: "auth.docker.io"}
+_KNOWN_REALMS = {
+    DOCKER_HUB: "auth.docker.io",
+    **{f"rg.{region}.scw.cloud": "api.scaleway.com" for region in ("fr-par", "nl-ams", "pl-waw")},
+}
 # Domains under which strangers have hosts beside each other.
 _SHARED_DOMAINS = frozenset(
-    {"jfrog.io", "amazonaws.com", "azurecr.io", "azurewebsites.net", "github.io", "gitlab.io", "herokuapp.com"}
+    {"amazonaws.com", "azurecr.io", "azurewebsites.net", "github.io", "gitlab.io", "herokuapp.com"}
     | {"run.app", "cloudfront.net", "googleusercontent.com", "ngrok.io", "ngrok.app", "fly.dev", "vercel.app"}
 )
+# Under JFrog's, a server named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.
+_JFROG = ".jfrog.io"
+# Domains of one network, which nobody can register: whoever has a host there has them all.  Source: RFC 6762,
+# appendix G; ICANN, "Reservation of .internal".
+_PRIVATE_DOMAINS = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
 _TOKEN_SECONDS = 60  # where the token server does not say.  Source: distribution-spec, "Token Authentication".
 _SAFETY_SECONDS = 30
@@ -280,16 +288,19 @@ def belongs(realm: str, host: str, base: str) -> bool:
         there, here = Address.parse(realm), Address.parse(base)
     except AddressError:
         return False
-    if there.scheme == "http":
-        return here.scheme == "http" and there.host == here.host
+    if there.scheme == "http" and here.scheme != "http":
+        return False
     if there.host == here.host or _KNOWN_REALMS.get(host) == there.host:
         return True
     return _are_relatives(there.host.rstrip("."), here.host.rstrip("."))
 
 
 def _are_relatives(one: str, other: str) -> bool:
+    """Return whether a token server named *one* is of those who have the registry named *other*."""
     if one == other or one.endswith(f".{other}") or other.endswith(f".{one}"):
         return "." in one and "." in other
+    if one.endswith(_JFROG) and other.endswith(_JFROG):
+        return other.startswith(f"{one.removesuffix(_JFROG)}-")
     domain = _domain(one)
     return domain == _domain(other) and domain is not None and domain not in _SHARED_DOMAINS
 
@@ -297,6 +308,8 @@ def _are_relatives(one: str, other: str) -> bool:
 def _domain(host: str) -> str | None:
     """Return the part of a name that somebody registered, as well as one can tell without a list of them all."""
     labels = host.split(".")
+    if len(labels) > 1 and labels[-1] in _PRIVATE_DOMAINS:
+        return labels[-1]
     country = len(labels) > 1 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004 - ISO 3166
     count = 3 if country else 2
     return ".".join(labels[-count:]) if len(labels) > count - 1 and not labels[-1].isdecimal() else None
