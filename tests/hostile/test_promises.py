@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import re
 import shlex
 import socket
-from urllib.parse import quote
+import tarfile
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -54,6 +57,15 @@ class Watch:
         with registry.lock:
             self.count += 1
             return self.failure() if self.count >= self.number and request.method != "DELETE" else None
+
+
+def tar_of(name: str, data: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    return file.getvalue()
 
 
 def requests_of_a_push(serve, client) -> int:
@@ -197,6 +209,59 @@ def without_controls(text: str) -> str:
 # 7. No network but what the plan names, and storage that a registry names.
 
 FOREIGN = "127.0.0.2"
+
+
+@pytest.fixture
+def world(serve, client, box):
+    """Serve all that a build can ask for, each at a host of its own; return a Dockerfile, words, and the hosts."""
+    hosts = {name: serve() for name in ("base", "tools", "context")}
+    for server in hosts.values():
+        registry, repository = client(server)
+        push(Source(tar_of("page", b"hello")).image(), [repository.tagged("1")], registry)
+    hosts["files"] = serve(lambda request, _: Reply(200, {}, b"fetched"))
+    images = {name: f"{server.host}/docker-local/app:1" for name, server in hosts.items()}
+    lines = [
+        f"FROM {images['base']}",
+        f"COPY --from={images['tools']} /page /tools",
+        "COPY --from=named /page /named",
+        f"ADD {hosts['files'].url}/fetched /",
+        "COPY page /",
+    ]
+    words = ["--build-contexts", f"named=docker-image://{images['context']}", "--engine", "native", "--tags", "1"]
+    words += [
+        "--repo",
+        f"{box.host}/docker-local/app",
+        "--publish-build-info",
+        "--artifactory-url",
+        box.artifactory_url,
+    ]
+    return "\n".join(lines), words, {server.host for server in hosts.values()} | {box.host}
+
+
+@pytest.mark.programs  # git is asked for the commit
+@pytest.mark.usefixtures("site")
+def test_a_run_connects_to_the_hosts_that_check_names_and_no_other(world, box, connections, monkeypatch, capsys):
+    text, words, hosts = world
+    Path("Dockerfile").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PLUGIN_USERNAME", box.username)
+    monkeypatch.setenv("PLUGIN_PASSWORD", box.password.reveal())
+    assert run_command(["check", *words, "--json"]) == 0
+    [step] = json.loads(capsys.readouterr().out)["steps"]
+    named = {urlsplit(host["address"]).netloc for host in step["hosts"]}
+    connections.clear()
+    assert run_command(["run", *words]) == 0
+    assert {f"{address}:{port}" for address, port in connections} == named == hosts
+
+
+@pytest.mark.usefixtures("site")
+def test_what_a_build_fetches_has_a_limit_that_only_the_user_moves(serve, capsys):
+    server = serve(lambda request, _: Reply(200, {}, bytes(3000)))
+    Path("Dockerfile").write_text(f"FROM scratch\nADD {server.url}/file /\n", encoding="utf-8")
+    words = ["--engine", "native", "--output", "oci:out"]
+    assert run_command(["build", *words, "--fetch-limit", "2Ki"]) == 3
+    assert "fetch_limit" in capsys.readouterr().err
+    assert len(server.requests) == 1
+    assert run_command(["build", *words, "--fetch-limit", "4Ki"]) == 0
 
 
 @pytest.fixture
