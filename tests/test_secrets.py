@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
+from buildpush import secrets
 from buildpush.errors import SettingsError
-from buildpush.secrets import MASK, Secret, is_known, known_in, redact, redacted, remember_user_info
+from buildpush.secrets import MASK, Secret, is_known, known_in, redact, redacted, remember_user_info, without_begun
 
 VALUE = 'p@ss "wörd"/+1'
 
@@ -227,3 +228,28 @@ def test_stars_are_aligned_as_a_text_is(form, shown):
 def test_different_secrets_differ_and_hash_apart():
     assert Secret("hunter22") != Secret("hunter23")
     assert hash(Secret("hunter22")) != hash(Secret("hunter23"))
+
+
+def test_a_document_keeps_controls_that_hide_nothing():
+    Secret("planted-2")
+    assert redacted(["a\u200bb", "pl\u200banted-2"]) == ["a\u200bb", MASK]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("log p", "log "),
+        ("log planted-", "log "),
+        ("log planted-3", "log planted-3"),
+        ("planted-", ""),
+        ("p", ""),
+        ("log xlanted", "log xlanted"),
+        ("log pl%61nt", "log "),
+        ("log planted%", "log "),
+        (r"log planted\u00", "log "),
+    ],
+)
+def test_a_text_that_was_cut_shows_no_beginning_of_a_secret(monkeypatch, text, kept):
+    monkeypatch.setattr(secrets, "_known", secrets._Known())
+    Secret("planted-3")
+    assert without_begun(text) == kept

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
-from buildpush.http import Http
+from buildpush.http import Answer, Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
 from buildpush.registry.auth import (
@@ -648,3 +648,81 @@ def test_a_token_is_used_for_as_long_as_its_server_says(box, http, said, good, o
         tokens.append(login.header(PUSH))
 
     assert tokens == ["Bearer planted-token-1", "Bearer planted-token-1", "Bearer planted-token-2"]
+
+
+HERE = "https://r.acme.io"
+REALM = "https://auth.acme.io/token"
+
+
+def refused(host, base, challenge, credential, answer):
+    """Return the error of a login that was asked for *challenge*."""
+    login = Login(None, host, base, Keychain({host: credential} if credential else None))
+    login._challenge = challenge
+    return login.refused(answer)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "url", "status", "user", "identity", "says"),
+    [
+        (
+            Challenge("bearer", REALM),
+            f"{HERE}/v2/",
+            401,
+            "me",
+            False,
+            "refuses the token that was made for CREDENTIALS",
+        ),
+        (Challenge("bearer", REALM), f"{REALM}?a=b", 401, "me", False, "refuses the user name or password of 'me'"),
+        (Challenge("bearer", REALM), REALM, 401, "me", True, "refuses the token of 'me'"),
+        (Challenge("bearer", REALM), REALM, 401, "<token>", True, "refuses the token"),
+        (Challenge("bearer", REALM), REALM, 401, "", False, "refuses the token"),
+        (Challenge("basic", "a name"), f"{HERE}/v2/", 401, "me", False, "refuses the user name or password of 'me'"),
+        (None, f"{HERE}/v2/", 401, "me", False, "refuses the user name or password of 'me'"),
+        (Challenge("bearer", REALM), f"{HERE}/v2/", 403, "me", False, "knows CREDENTIALS"),
+        (Challenge("basic"), f"{HERE}/v2/", 404, "me", False, "refuses the user name or password of 'me'"),
+        (Challenge("bearer", "https://evil.io/t"), HERE, 401, "me", False, "wants a token from elsewhere, where CRED"),
+    ],
+)
+def test_a_refusal_says_what_was_refused_and_where_it_came_from(challenge, url, status, user, identity, says):
+    credential = Credential(user, Secret("pw-of-refusal"), "connector jfrog", identity)
+    error = refused("r.acme.io", HERE, challenge, credential, Answer(status, {}, b"no pw-of-refusal", url))
+
+    wanted = says.replace("CREDENTIALS", "the credentials of 'me'").replace("CRED", "the credentials of 'me'")
+    assert str(error).startswith(f"r.acme.io {wanted} (from connector jfrog)")
+    assert str(error).endswith(f" (status {status}: no ********)")
+
+
+@pytest.mark.parametrize(
+    ("realm", "hint"),
+    [
+        (
+            "https://evil.io/t?x=1",
+            "the token server https://evil.io/t does not belong to r.acme.io: it was shown no cr",
+        ),
+        (REALM, "check user name and password or token, whether it has expired, and that it is for this host"),
+    ],
+)
+def test_the_hint_of_a_refusal_names_a_token_server_that_is_a_strangers(realm, hint):
+    credential = Credential("me", Secret("pw-of-hint"), "test")
+    error = refused("r.acme.io", HERE, Challenge("bearer", realm), credential, Answer(401, {}, b"", HERE))
+
+    assert error.hint.startswith(hint)
+    assert str(error).endswith(" (status 401)")
+
+
+def test_the_token_server_of_docker_hub_is_no_stranger():
+    credential = Credential("me", Secret("pw-of-hub"), "test")
+    challenge = Challenge("bearer", "https://auth.docker.io/token")
+    error = refused("docker.io", "https://registry-1.docker.io", challenge, credential, Answer(401, {}, b"", HERE))
+
+    assert "elsewhere" not in str(error)
+
+
+def test_where_there_are_no_credentials_the_refusal_says_how_to_give_some():
+    error = refused("r.acme.io", HERE, Challenge("basic"), None, Answer(401, {}, b"log in", HERE))
+
+    assert str(error) == "r.acme.io wants credentials, and none were found (status 401: log in)"
+    assert error.hint == (
+        "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
+        "or run: docker login r.acme.io"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from buildpush.registry.habits import LARGEST_PART, SMALLEST_PART, Habit
 
 
@@ -46,3 +48,60 @@ def test_a_limit_leads_to_the_usual_one_and_then_below_until_nothing_helps():
     second = first.after_limit(1_000_000)
     assert second.part == 500_000
     assert Habit(SMALLEST_PART).after_limit(SMALLEST_PART) is None
+
+
+@pytest.mark.parametrize(("way", "then"), [("parts", "parts"), ("patch", "parts"), ("put", "put")])
+def test_who_knows_no_patch_is_asked_for_none_after_a_cut_or_a_limit(way, then):
+    assert Habit(way=way).after_cut(5_000_000, fresh=False).way == then
+    assert Habit(way=way, fresh=True).after_cut(1000, fresh=True).way == then
+    assert Habit(way=way, fresh=True).after_cut(5_000_000, fresh=True).way == then
+    assert Habit(way=way).after_limit(5_000_000).way == then
+
+
+def test_a_cut_at_once_makes_parts_no_smaller():
+    habit = Habit(fresh=True)
+    assert habit.after_cut(SMALLEST_PART - 1, fresh=True).part == LARGEST_PART
+    assert habit.after_cut(SMALLEST_PART, fresh=True).part == SMALLEST_PART
+    assert Habit().after_cut(1, fresh=True) == Habit(fresh=True)
+
+
+@pytest.mark.parametrize(
+    ("habit", "size", "part"),
+    [
+        (Habit(), 8_000_000, 2_000_000),
+        (Habit(), 3, 1),
+        (Habit(taken=4_000_000), 8_000_000, 4_000_000),
+        (Habit(taken=8_000_000), 8_000_000, None),
+        (Habit(taken=8_000_000), 8_000_001, 8_000_000),
+    ],
+)
+def test_a_part_that_is_refused_falls_back_to_the_largest_that_was_taken(habit, size, part):
+    found = habit.after_refusal(size)
+    assert (found and found.part) == part
+
+
+def test_what_was_taken_is_remembered():
+    assert Habit().after_part(5, second=False) == Habit(taken=5)
+    assert Habit(taken=9).after_part(5, second=True) == Habit(taken=9, takes_parts=True)
+    assert Habit(taken=9, takes_parts=True).after_part(10, second=False) == Habit(taken=10, takes_parts=True)
+    assert Habit().by("put") == Habit(way="put")
+
+
+@pytest.mark.parametrize(
+    ("habit", "most", "known", "size"),
+    [
+        (Habit(), LARGEST_PART, 80_000_000, 10_000_000),  # an eighth of a blob, to an unknown host
+        (Habit(), 5_000_000, 80_000_000, 5_000_000),
+        (Habit(part=1_000_000), LARGEST_PART, 80_000_000, 1_000_000),
+        (Habit(), LARGEST_PART, 7, 1),
+        (Habit(taken=1_000_000), LARGEST_PART, 80_000_000, 1_000_000),
+        (Habit(taken=1_000_000, takes_parts=True), LARGEST_PART, 8_000_000, 3_000_000),
+        (Habit(taken=4_000_000, takes_parts=True), LARGEST_PART, 8_000_000, 4_000_000),
+        (Habit(taken=LARGEST_PART), LARGEST_PART, 8_000_000, LARGEST_PART),
+        (Habit(least=6_000_000), LARGEST_PART, 8_000_000, 6_000_000),
+        (Habit(least=6_000_000, part=1_000_000), 2_000_000, 8_000_000, 6_000_000),
+        (Habit(least=2 * LARGEST_PART), LARGEST_PART, 8_000_000, LARGEST_PART),
+    ],
+)
+def test_the_next_part_is_as_bold_as_what_is_known_of_the_host(habit, most, known, size):
+    assert habit.size(most, known) == size

@@ -279,3 +279,24 @@ def test_a_habit_is_of_one_host_and_one_of_another_version_is_none(tmp_path):
     database.close()
     with Memory(tmp_path / "m") as memory:
         assert memory.find_habit("a.io") is None
+    with sqlite3.connect(tmp_path / "m") as database:
+        database.execute("UPDATE habits SET habit = ?", ("{",))
+    database.close()
+    with Memory(tmp_path / "m") as memory:
+        assert memory.find_habit("a.io") is None
+
+
+def test_of_two_who_find_an_upload_at_once_one_gets_it(tmp_path, monkeypatch):
+    app, got = Repository("a.io", "team/app"), []
+    with Memory(tmp_path / "m") as memory, Memory(tmp_path / "m") as other:
+        memory.keep_session(app, "mark", "https://a.io/up/1")
+        memory.leave_session(app, "mark", "https://a.io/up/1")
+
+        def ask_in_between(_owner):
+            monkeypatch.setattr(room, "is_at_work", lambda _owner: False)
+            got.append(other.take_session(app, "mark"))
+            return False
+
+        monkeypatch.setattr(room, "is_at_work", ask_in_between)
+        assert memory.take_session(app, "mark") is None
+        assert got == ["https://a.io/up/1"]
