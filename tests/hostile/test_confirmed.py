@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3 import HTTPHeaderDict
 
-from buildpush.errors import AuthenticationError, RegistryError
+from buildpush.errors import AuthenticationError, DigestError, RegistryError
 from buildpush.events import Note
-from buildpush.http import Http
+from buildpush.http import Answer, Http
+from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
 from buildpush.receipt import receipt
+from buildpush.registry import naming
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.push import name, push
@@ -354,3 +358,59 @@ def test_a_registry_that_takes_no_token_is_an_error_soon(serve, client):
 def test_each_quirk_alone_is_no_obstacle(serve, client, sentence):
     server = serve(QUIRKS[sentence]())
     assert str(pushed_to(server, client).digest) in server.truth
+
+
+# What one answer says of a manifest
+
+MANIFEST = b'{"schemaVersion": 2}'
+OURS = sha256_of(MANIFEST)
+NAME = Repository("r.io", "team/app").tagged("1")
+SHA512 = f"sha512:{hashlib.sha512(MANIFEST).hexdigest()}"
+
+
+def objection(status: int, says: str | None, body: bytes):
+    headers = HTTPHeaderDict({} if says is None else {"docker-content-digest": says})
+    return naming._objection(Answer(status, headers, body, "https://r.io/"), OURS, NAME, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("says", "body"),
+    [
+        (str(OURS), b""),
+        (str(OURS), MANIFEST),
+        (None, MANIFEST),
+        (SHA512, b""),
+        ("md5:0123", b""),  # an algorithm that we do not know says nothing
+        ("md5:0123", MANIFEST),
+    ],
+)
+def test_an_answer_that_shows_the_manifest_is_one(says, body):
+    assert objection(200, says, body) is None
+
+
+@pytest.mark.parametrize(
+    ("says", "body", "words", "hint"),
+    [
+        (ELSE, b"", f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
+        (ELSE, MANIFEST, f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
+        ("sha256:12", b"", f"r.io/team/app:1 names sha256:12, but {OURS} was pushed", "a proxy in between changes"),
+        (f"sha512:{'0' * 128}", b"", f"names sha512:{'0' * 128}, but {OURS} was pushed", "a proxy in between changes"),
+        (str(OURS), b"else", f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
+        (None, b"else", f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
+        (None, b"", f"r.io/team/app:1 is shown as nothing, but {OURS} was pushed", "a proxy or a login page may"),
+    ],
+)
+def test_an_answer_that_shows_something_else_is_an_objection_that_names_both(says, body, words, hint):
+    found = objection(200, says, body)
+
+    assert isinstance(found, DigestError)
+    assert words in str(found)
+    assert found.hint.startswith(hint)
+
+
+def test_an_answer_that_refuses_is_an_objection_of_its_own():
+    found = objection(404, str(OURS), MANIFEST)
+
+    assert isinstance(found, RegistryError)
+    assert found.status == 404
+    assert "r.io/team/app:1 is not shown" in str(found)

@@ -19,6 +19,7 @@ from buildpush.registry.auth import (
     Credential,
     Keychain,
     Login,
+    _Token,
     belongs,
     read_challenge,
     wider,
@@ -726,3 +727,31 @@ def test_where_there_are_no_credentials_the_refusal_says_how_to_give_some():
         "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
         "or run: docker login r.acme.io"
     )
+
+
+def test_a_refusal_that_says_nothing_is_worth_another_try_only_after_a_header_was_sent():
+    login = Login(None, "r.acme.io", HERE, Keychain({"r.acme.io": Credential("me", Secret("pw-renewed"), "test")}))
+    login._challenge, login._asked = Challenge("basic"), True
+    silent = Answer(401, {}, b"", HERE)
+
+    assert not login.renew(silent, PUSH, None)
+    assert not login.renew(silent, PUSH, login.header(PUSH))
+    assert login.renew(silent, PUSH, "Basic another")
+    assert not Login(None, "r.acme.io", HERE, Keychain()).renew(silent, PUSH, "Bearer old")
+
+
+def test_a_token_that_another_thread_has_fetched_is_tried():
+    login = Login(None, "r.acme.io", HERE, Keychain())
+    login._tokens[PUSH] = _Token("their-token", 0.0)
+    answer = Answer(401, {"WWW-Authenticate": f'Bearer realm="{REALM}"'}, b"", HERE)
+
+    assert login.renew(answer, PUSH, "Bearer old-token")
+
+
+def test_what_is_wanted_after_a_refusal_is_kept_without_its_scope():
+    login = Login(None, "r.acme.io", HERE, Keychain())
+    answer = Answer(401, {"WWW-Authenticate": 'Basic realm="a name",service="s",scope="x"'}, b"", HERE)
+    login._asked = True
+
+    assert not login.renew(answer, PUSH, None)
+    assert login._challenge == Challenge("basic", "a name", "s")

@@ -12,12 +12,15 @@ import threading
 from functools import partial
 
 import pytest
+from urllib3 import HTTPHeaderDict
 
 from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Retry, Traffic
+from buildpush.http import Answer
 from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
+from buildpush.registry import upload
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.habits import LARGEST_PART, Habit
@@ -570,3 +573,55 @@ def test_parts_are_as_large_as_the_registry_wants_or_there_are_none(http, source
         pushed = push(source(data).image(), [repository.tagged("1")], registry, compression="none")
         assert box.has_blob(pushed.layers[0].digest)
         assert (len(patches(box)) == 2) == (piece == 20_000_000)  # of layer and configuration
+
+
+@pytest.mark.parametrize(
+    ("says", "offset"),
+    [
+        ("0-0", 0),
+        ("0-1", 2),
+        ("bytes=0-99", 100),
+        ("bytes 0-99", 100),
+        (" 0-99 ", 100),
+        ("0-999999999999999999", 10**18),
+        ("0-1000000000000000000", None),
+        ("1-99", None),
+        ("0-99/100", None),
+        ("0--1", None),
+        ("x0-99", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_what_an_upload_has_is_read_from_its_range(says, offset):
+    headers = HTTPHeaderDict({} if says is None else {"range": says})
+    assert upload._offset(Answer(204, headers, b"", "https://r.io/")) == offset
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "begun", "wanted"),
+    [
+        *[(status, None, True, (False, None, False, False)) for status in (408, 425, 499, 500, 502, 503, 504, 507)],
+        *[(status, "DENIED", True, (False, None, False, False)) for status in (500, 520, 527)],
+        (429, None, True, (False, None, True, False)),
+        (416, None, True, (False, 3, False, True)),
+        (404, None, True, (True, None, False, False)),
+        (400, None, True, (False, 2, False, True)),
+        (400, None, False, (True, 2, False, True)),
+        *[(status, None, True, None) for status in (401, 403, 405, 409, 413, 501, 519, 528)],
+        *[
+            (404, code, True, None)
+            for code in ("NAME_UNKNOWN", "NAME_INVALID", "SIZE_INVALID", "UNSUPPORTED", "DENIED")
+        ],
+    ],
+)
+def test_which_refusals_of_an_upload_are_worth_another_try(status, code, begun, wanted):
+    """How: whether the upload is lost, how often, whether nothing of it was taken, whether another way may help."""
+    error, answer = RegistryError("no", status=status, code=code), Answer(status, {}, b"", "https://r.io/")
+    found = upload._judged(error, answer, begun=begun)
+
+    if wanted is None:
+        assert found is error
+    else:
+        assert (found.lost, found.tries, found.sure, found.step) == wanted
+        assert (found.error, found.answer) == (error, answer)
