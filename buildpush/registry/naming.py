@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.events import Note, Sink
 from buildpush.http import Answer
 from buildpush.images.compression import digest_of
@@ -19,6 +19,7 @@ from buildpush.images.references import Digest, Reference, is_digest
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 
 _CREATED, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED = 201, 403, 404, 405
+_BROKEN: Final = 500  # and above: the server has failed, or who stands before it
 # What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
 # Harbor's 412.
 _IMMUTABLE = frozenset({400, 403, 409, 412})
@@ -61,8 +62,15 @@ class Naming:
             AuthenticationError: the credentials are refused.
         """
         digest = digest_of(manifest)
-        answer = self._sent(manifest, media_type, name, mend)
+        try:
+            answer = self._sent(manifest, media_type, name, mend)
+        except UnreachableError as error:
+            if self._was_taken(digest, media_type, name, error):
+                return None
+            raise
         if not answer.ok:
+            if answer.status >= _BROKEN and self._was_taken(digest, media_type, name, refusal(answer, "not taken")):
+                return None
             return self._stands_already(answer, digest, media_type, name)
         _compare(answer, digest, name, manifest)
         if "OCI-Subject" in answer.headers:
@@ -85,6 +93,17 @@ class Naming:
                 mend()
             self._registry.http.wait(f"the manifest of {name}", f"{no}, though all of it was confirmed", attempt)
         return answer
+
+    def _was_taken(self, digest: Digest, media_type: str, name: Reference, lost: PushError) -> bool:
+        """Return whether *name* stands for the manifest although no answer said so: one may be *lost* on its way."""
+        try:
+            there = self.names_now(media_type, name)
+        except PushError:
+            return False
+        if there is None or there.headers.get("Docker-Content-Digest") != str(digest):
+            return False
+        self._sink(Note(f"{name} names {digest}, and its answer was lost: {lost}"))
+        return True
 
     def names_now(self, media_type: str, name: Reference) -> Answer | None:
         """Return the registry's answer about what *name* stands for, or ``None`` where there is none or nobody says."""

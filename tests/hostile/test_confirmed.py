@@ -65,6 +65,18 @@ def test_what_may_not_be_read_after_it_was_confirmed_is_a_note(serve, client, ev
     assert sum(waits) < 150
 
 
+@pytest.mark.parametrize("broken", [Reply(reset=True), Reply(502), Reply(500)], ids=["reset", "502", "500"])
+def test_a_manifest_that_was_taken_although_each_answer_to_it_was_lost_is_a_success(serve, client, events, broken):
+    def lose(request, registry):
+        return registry.answer(request) and broken if request.is_manifest and request.method == "PUT" else None
+
+    server = serve(lose)
+    pushed = pushed_to(server, client)
+
+    assert digest_of(server.manifests["docker-local/app", "1"][1]) == str(pushed.digest)
+    assert any("its answer was lost" in text for text in notes(events))
+
+
 LATE = {"404": lambda: times(2, reading(404)), "stale": lambda: times(2, stale), "403": lambda: times(1, reading(403))}
 
 
