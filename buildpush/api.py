@@ -145,7 +145,7 @@ def push(
         secrets: folder with one file per secret.
         username: at the registry that is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
-        insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
         timeout: after which the call is ended, such as ``10m``; in another thread than the main one, it ends requests.
         env: variables to read instead of the process's own.
         cwd: folder that files and folders count from.

@@ -69,7 +69,7 @@ class Wishes:
         username: for the registry that is written to, or read from where none is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it each counts for its own host.
-        insecure: hosts spoken to without TLS, or with TLS and no look at the certificate.
+        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
         timeout: after which all of it is ended, as text (``10m``) or as it is; ``None`` for as long as it takes.
     """
 
