@@ -18,6 +18,8 @@ _BARE_USER_INFO = re.compile(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
 _WHOLE_USER_INFO = re.compile(r"(?<=://)[^\s/]*@")
 # USER@HOST:PATH, as ssh and git take it.
 _SCP = re.compile(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
+# The same with a password that holds a slash; git takes its user for the host, and whoever wrote it did not.
+_SCP_PASSWORD = re.compile(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:)")
 # The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = re.compile(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
@@ -105,7 +107,7 @@ def clean_address(address: str) -> str:
 
 
 def _cleaned(address: str) -> str:
-    for form in (_USER_INFO, _WHOLE_USER_INFO, _SCP):
+    for form in (_USER_INFO, _WHOLE_USER_INFO, _SCP_PASSWORD, _SCP):
         address = form.sub(_account, address)
     base, _, fragment = address.partition("#")
     base = base.partition("?")[0]

@@ -33,6 +33,7 @@ def planted_addresses(draw):
 
 
 @given(planted_addresses())
+@example(f"a:{PLANTED}/a@a.test:x.git")
 def test_no_part_of_an_address_shows_a_token(address):
     assert PLANTED not in clean_address(address)
 
