@@ -21,6 +21,7 @@ from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.pull import pull
 from buildpush.session import Session
+from buildpush.state import NoStateError
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
@@ -64,9 +65,11 @@ def open_memory(session: Session, sink: Sink) -> Memory | None:
     """Return the memory of earlier pushes, without which all goes well, if it has a place."""
     try:
         return Memory(session.state.memory)
+    except NoStateError as error:
+        sink(Note(f"nothing is kept on this machine, neither the log nor what was pushed: {error}; {error.hint}"))
     except SettingsError as error:
         sink(Note(f"nothing is remembered from push to push: {error}"))
-        return None
+    return None
 
 
 def open_http(

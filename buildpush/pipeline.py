@@ -39,6 +39,7 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.written import Loaded, WrittenStep
+from buildpush.state import NoStateError
 
 # The artifactory is imported where it is needed: who publishes nothing need not wait for it.
 if TYPE_CHECKING:
@@ -441,7 +442,8 @@ def _logged(progress: _Progress, around: Surroundings) -> Iterator[None]:
         path = around.session.state.new_log(name)
         log = path.open("w", encoding="utf-8", errors="backslashreplace")
     except (OSError, SettingsError) as error:
-        progress.story(Note(f"the engine's log is not kept: {error}"))
+        if not isinstance(error, NoStateError):  # of which a note has told
+            progress.story(Note(f"the engine's log is not kept: {error}"))
         yield
         return
     progress.story.log = log

@@ -36,6 +36,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
 from buildpush.settings.vault import Vault
 from buildpush.settings.written import Written, WrittenStep
+from buildpush.state import NoStateError
 from buildpush.text import quotation, with_margin
 
 _WEB: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
@@ -110,6 +111,8 @@ class Surroundings:
         moment = self.session.now().strftime("%Y%m%dT%H%M%S.%f")
         try:
             self.session.state.record(f"{moment}-{result.step}", result.as_json())
+        except NoStateError:
+            return  # a note has said so
         except (OSError, SettingsError) as error:
             self.session.sink(Note(f"the run is not recorded: {error}"))
 

@@ -31,6 +31,7 @@ from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, Pus
 from buildpush.images.references import Digest, Reference
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
 from buildpush.session import Session
+from buildpush.state import NoStateError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -85,6 +86,8 @@ class Publication:
         try:
             self._claim = self._claim or Claim(self._session.state.pending)
             self._write(self._claim, receipt, base, pushed=False)
+        except NoStateError:
+            return  # a note has said so
         except (OSError, BuildPushError) as error:
             if isinstance(error, CancelledError | TimeOutError):
                 raise

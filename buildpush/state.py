@@ -15,7 +15,7 @@ from typing import Any
 from buildpush import mounts
 from buildpush.errors import SettingsError
 from buildpush.events import Note, Sink, ignore
-from buildpush.locks import hold, locked, open_to_all, private_folder, private_part
+from buildpush.locks import hold, locked, open_to_all, private_folder
 from buildpush.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
@@ -24,6 +24,11 @@ _RUNS_KEPT = 200
 _LOGS_KEPT = 50
 _LONGEST_NAME = 120
 _STATE_HINT = "set XDG_STATE_HOME to a folder that you may write to"
+_PRIVATE_HINT = "set XDG_STATE_HOME to a folder that nobody else may write to or rename"
+
+
+class NoStateError(SettingsError):
+    """The whole state folder cannot be used; a run says so once, and what it can do without says nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,20 @@ class State:
         return problem and f"temporary folders are not safe from other users: {problem}; set TMPDIR to a better place"
 
     def _made(self, part: str) -> Path:
+        _private(self.folder, NoStateError)
         folder = self.folder / part if part else self.folder
-        try:
-            (private_part if part else private_folder)(folder)
-        except OSError as error:
-            message = f"the state folder {folder} cannot be made: {error.strerror}"
-            raise SettingsError(message, hint=_STATE_HINT) from error
+        _private(folder, SettingsError)
         return folder
+
+
+def _private(folder: Path, failure: type[SettingsError]) -> None:
+    try:
+        private_folder(folder)
+    except OSError as error:
+        message = f"the state folder {folder} cannot be made: {error.strerror}"
+        raise failure(message, hint=_STATE_HINT) from error
+    except SettingsError as error:
+        raise failure(str(error), hint=_PRIVATE_HINT) from error
 
 
 def _plain(name: str) -> str:

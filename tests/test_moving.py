@@ -748,7 +748,7 @@ def test_without_a_folder_for_its_memory_a_push_says_so_and_goes_on(place, regis
     monkeypatch.setenv("XDG_STATE_HOME", str(place / "file"))
     write_layout(image(FIRST), place / "l")
     result = buildpush.push("oci:l", registry("1"))
-    assert any("nothing is remembered" in note for note in result.notes)
+    assert any("nothing is kept on this machine" in note for note in result.notes)
 
 
 def test_the_connector_of_a_host_comes_before_that_of_its_domain():
