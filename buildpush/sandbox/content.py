@@ -107,21 +107,24 @@ class Content:
 
     Args:
         folder: is made where it is missing.
+        lasting: whether it is the user's; for what is thrown away any temporary folder is good enough.
 
     Raises:
         OSError: it cannot be made.
         SettingsError: others may write to it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lasting: bool = True) -> None:
         self._kept = folder / "content"
         self._incoming = folder / "incoming"
-        problem = shared_by(folder) if folder.is_dir() else None
+        problem = shared_by(folder) if lasting and folder.is_dir() else None
         if problem:
             message = f"the sandbox does not use the data folder {folder}: {problem}"
             raise SettingsError(message, hint="name a folder with --data that nobody else may write to or rename")
         for made in (folder, self._kept, self._incoming):
-            if made != folder or not made.is_dir():  # the folder's own mode, if it was there, is its owner's affair
+            if not lasting:
+                made.mkdir(mode=0o700, exist_ok=True)
+            elif made != folder or not made.is_dir():  # the folder's own mode, if it was there, is its owner's affair
                 private_folder(made)
 
     def path(self, sha256: str) -> Path:

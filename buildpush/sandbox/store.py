@@ -123,7 +123,7 @@ class Store:
         self.clock = clock
         self._lock = threading.RLock()
         try:
-            self.content = Content(folder)
+            self.content = Content(folder, lasting=lasting)
             self._index = _open_index(folder / "index.sqlite", lasting=lasting)
             self._prepare()
         except (OSError, sqlite3.Error) as error:

@@ -148,6 +148,14 @@ def test_a_data_folder_that_cannot_be_written_to_is_an_error():
         pass
 
 
+def test_a_throw_away_sandbox_starts_among_temporary_folders_of_any_mode(tmp_path, monkeypatch):
+    """In Kubernetes an emptyDir on /tmp has mode 777: the tutorial refused to start there."""
+    tmp_path.chmod(0o777)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Sandbox() as box:
+        assert box.host
+
+
 def test_a_data_folder_that_another_sandbox_uses_is_an_error(tmp_path):
     with (
         Sandbox(tmp_path),
