@@ -190,7 +190,7 @@ def _check(url: str, reference: str, inner: str) -> None:
         raise SettingsError(message, hint=hint, setting="context")
     if urlsplit(url).query:
         message = f"the address {told(url)} has a query, which git would show to everybody on this machine"
-        hint = "leave it out: a branch stands behind #, and a token before the host, as https://TOKEN@HOST/..."
+        hint = "leave it out: a branch stands behind #, and a token before the host, with an @ between them"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
         message = f"{told(url)}#{reference} is no address of a repository"

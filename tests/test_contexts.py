@@ -26,6 +26,7 @@ import buildpush
 from buildpush.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
 from buildpush.images.archives import open_layout
 from buildpush.limits import _Watch
+from buildpush.secrets import redact
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
 programs = pytest.mark.programs
@@ -408,6 +409,7 @@ def test_a_query_is_not_shown_to_the_whole_machine(smart, place):
     with pytest.raises(SettingsError, match="has a query") as caught:
         files(f"http://{host}/repo.git?token=planted#main")
     assert "planted" not in str(caught.value)
+    assert "***" not in redact(caught.value.hint or "")  # https://TOKEN@HOST would be shown as stars
     assert served == []
 
 

@@ -27,6 +27,7 @@ from buildpush.secrets import Secret
 T = TypeVar("T")
 
 _LOGIN_HINT = "check the token, or user and password, whether they have expired, and that they are for this host"
+_NO_LOGIN_HINT = "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD"
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 
@@ -403,7 +404,9 @@ class Artifactory:
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)
         if answer.status == _UNAUTHORIZED:
-            return AuthenticationError(f"{self._unknown()}: {words}", hint=_LOGIN_HINT, setting="artifactory_url")
+            nobody = self.login.token is None and self.login.password is None
+            hint = _NO_LOGIN_HINT if nobody else _LOGIN_HINT
+            return AuthenticationError(f"{self._unknown()}: {words}", hint=hint, setting="artifactory_url")
         message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
 

@@ -13,7 +13,7 @@ from buildpush.events import Sink, ignore
 from buildpush.http.urls import is_loopback
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform, StepContainer
-from buildpush.images.references import Reference, Repository
+from buildpush.images.references import DOCKER_HUB, Reference, Repository
 from buildpush.secrets import Secret, known_in
 from buildpush.settings import flows, methods, targets
 from buildpush.settings.connectors import Connector, Connectors, repository_at
@@ -483,10 +483,16 @@ def _login_notes(settings: BuildAndPush, repository: Repository, given: Login | 
     if given is None:
         yield f"{work.who('registry')}: registry has no effect: there are no username and password that it is for"
     elif given.host != repository.host:
+        meant = f"; for {given.host}, write repo as {given.host}/{settings.repo}" if _is_bare(settings.repo) else ""
         yield (
             f"{given.source} is for {given.host}, which {work.who('registry')} names, and the image goes to "
-            f"{repository.host}: who pushes there is looked up in Docker's own files"
+            f"{repository.host}: who pushes there is looked up in Docker's own files{meant}"
         )
+
+
+def _is_bare(repo: str | None) -> bool:
+    """Return whether *repo* names no host, so that Docker Hub is meant."""
+    return repo is not None and Repository.parse(repo).host == DOCKER_HUB and "docker.io/" not in repo
 
 
 def _logins(settings: BuildAndPush, push: Login | None, work: _Work) -> dict[str, Login]:

@@ -110,8 +110,10 @@ def test_a_wrong_password_is_found_before_the_build(desk):
 
 
 def test_no_credentials_are_found_before_the_build(desk):
-    with pytest.raises(AuthenticationError, match="none were given"):
+    with pytest.raises(AuthenticationError, match="none were given") as caught:
         check_publish(desk.client(Login()), "hello", "42")
+    assert "JF_ACCESS_TOKEN" in caught.value.hint
+    assert "expired" not in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["password", "token"])

@@ -362,7 +362,8 @@ class TestCredentials:
         order = house.resolve(repo=repo)
         assert {host: login.username for host, login in order.credentials.items()} == {"acme.jfrog.io": "me"}
         assert "Docker's configuration" in order.sources["credentials"]
-        assert any("is for acme.jfrog.io, which PLUGIN_REGISTRY names" in note for note in order.notes)
+        (told,) = [note for note in order.notes if "is for acme.jfrog.io, which PLUGIN_REGISTRY names" in note]
+        assert told.endswith("write repo as acme.jfrog.io/team/site") is (repo == "team/site")
 
     def test_a_registry_without_a_password_is_noted(self, house):
         assert any("registry has no effect" in note for note in house.resolve(registry="acme.jfrog.io").notes)
