@@ -206,6 +206,11 @@ def test_a_long_line_in_pieces_shows_no_part_of_a_secret(way, value, before, pie
         assert max(map(len, shown)) <= LONGEST_LINE
 
 
+def test_a_line_that_was_cut_ends_before_a_secret_that_begins_there():
+    with knowing("hunter2-of-the-cut"):
+        assert list(lines_of("10%\r20% hunter2-of-the", whole=False)) == ["10%", "20% …"]
+
+
 def test_what_is_taken_from_the_end_of_a_cut_text_is_little():
     with knowing("hunter2-of-the-cut"):
         assert without_begun("a password: hunter2-of-t") == "a password: "
