@@ -15,7 +15,7 @@ from buildpush.errors import AuthenticationError, DigestError, RegistryError
 from buildpush.events import Note
 from buildpush.http import Answer, Http
 from buildpush.images.compression import digest_of as sha256_of
-from buildpush.images.model import Index, Platform
+from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform
 from buildpush.images.references import Repository
 from buildpush.receipt import receipt
 from buildpush.registry import naming
@@ -370,6 +370,27 @@ def test_a_registry_that_takes_no_token_is_an_error_soon(serve, client):
 def test_each_quirk_alone_is_no_obstacle(serve, client, sentence):
     server = serve(QUIRKS[sentence]())
     assert str(pushed_to(server, client).digest) in server.truth
+
+
+def test_what_a_tag_names_that_may_not_be_overwritten_is_asked_for_in_every_form(serve, client):
+    """A registry that is asked for one form alone may convert the manifest, or say that there is none."""
+    taken: list[str] = []
+
+    def immutable(request, registry):
+        if request.is_manifest and request.method == "PUT" and request.path.endswith("/1"):
+            taken.append(request.path)
+            return fault(409) if len(taken) > 1 else None
+        return None
+
+    server = serve(immutable)
+    pushed_to(server, client)
+    pushed_to(server, client)
+
+    *_, last = server.asked("HEAD", "/manifests/1")
+    first, *others = last.headers["Accept"].split(", ")
+    assert first == "application/vnd.oci.image.manifest.v1+json"
+    assert {*MANIFEST_TYPES, *INDEX_TYPES} == {first, *others}
+    assert len(others) == len(set(others))
 
 
 # What one answer says of a manifest
