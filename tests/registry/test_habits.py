@@ -68,7 +68,7 @@ def test_a_cut_at_once_makes_parts_no_smaller():
 @pytest.mark.parametrize(
     ("habit", "size", "part"),
     [
-        (Habit(), 8_000_000, 2_000_000),
+        (Habit(), 8_000_003, 2_000_000),
         (Habit(), 3, 1),
         (Habit(taken=4_000_000), 8_000_000, 4_000_000),
         (Habit(taken=8_000_000), 8_000_000, None),
@@ -105,3 +105,8 @@ def test_what_was_taken_is_remembered():
 )
 def test_the_next_part_is_as_bold_as_what_is_known_of_the_host(habit, most, known, size):
     assert habit.size(most, known) == size
+
+
+def test_parts_are_whole_numbers_of_bytes_whatever_was_refused_or_cut():
+    assert Habit().after_limit(999_999).part == 499_999
+    assert Habit(fresh=True).after_cut(999_999, fresh=True).part == 249_999
