@@ -229,13 +229,18 @@ def test_a_number_in_any_form_is_as_near_as_the_one_that_is_connected_to(pair):
         *[(host, Zone.NETWORK) for host in ("10.1.2.3", "172.16.0.1", "192.168.1.1", "[fd00::1]", "100.64.0.1")],
         *[(host, Zone.NETWORK) for host in ("[::ffff:10.0.0.1]", "[2002:a00:1::]", "[fec0::1]", "224.0.0.1")],
         *[(host, Zone.NETWORK) for host in ("[64:ff9b::a00:1]", "[::10.0.0.1]", "[ff02::1]")],
-        *[(host, Zone.WORLD) for host in ("[64:ff9b::808:808]", "[::8.8.8.8]", "[2002:808:808::1]")],
+        *[(host, Zone.WORLD) for host in ("[::1:7f00:1]", "[64:ff9b::808:808]", "[::8.8.8.8]", "[2002:808:808::1]")],
         *[(host, Zone.WORLD) for host in ("r.example", "8.8.8.8", "[2606:4700::1]", "localhost.example", "10.example")],
     ],
 )
 def test_how_near_a_host_is_is_seen_in_every_spelling(host, zone):
     assert zone_of(host) is zone
     assert Address.parse(f"http://{host}:5000/").zone is zone
+
+
+def test_the_interface_behind_a_number_says_nothing_about_how_near_it_is():
+    assert zone_of("fe80::1%eth0") is Zone.LINK
+    assert zone_of("[::1%lo]") is Zone.MACHINE
 
 
 HOSTS = {

@@ -108,5 +108,7 @@ def test_the_next_part_is_as_bold_as_what_is_known_of_the_host(habit, most, know
 
 
 def test_parts_are_whole_numbers_of_bytes_whatever_was_refused_or_cut():
+    assert Habit().size(LARGEST_PART, 80_000_001) == 10_000_000
+    assert Habit(takes_parts=True).size(LARGEST_PART, 8_000_001) == 3_000_000
     assert Habit().after_limit(999_999).part == 499_999
     assert Habit(fresh=True).after_cut(999_999, fresh=True).part == 249_999
