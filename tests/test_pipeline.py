@@ -82,8 +82,9 @@ def test_a_docker_archive_is_not_written_twice(session):
 
 
 def test_a_record_that_cannot_be_written_does_not_undo_a_push(session, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "runs").write_text("")
     told = []
-    session = replace(session, state=State(tmp_path / "file" / "state", tmp_path), sink=told.append)
+    session = replace(session, state=State(tmp_path / "state", tmp_path), sink=told.append)
     surroundings(session, dry=True).record(RunResult(step="push"))
     assert "not recorded" in told[0].text
