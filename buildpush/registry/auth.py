@@ -42,7 +42,8 @@ _KNOWN_REALMS = {
 }
 # Domains under which strangers have hosts beside each other.
 _SHARED_DOMAINS = frozenset(
-    {"amazonaws.com", "azurecr.io", "azurewebsites.net", "github.io", "gitlab.io", "herokuapp.com"}
+    {"amazonaws.com", "amazonaws.com.cn", "azurecr.io", "azurecr.cn", "azurecr.us", "azurewebsites.net"}
+    | {"github.io", "gitlab.io", "herokuapp.com"}
     | {"run.app", "cloudfront.net", "googleusercontent.com", "ngrok.io", "ngrok.app", "fly.dev", "vercel.app"}
 )
 # Under JFrog's, a server named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.

@@ -327,6 +327,8 @@ def test_challenges_are_read(header, wanted):
         ("https://acme-evil.jfrog.io/v2/token", "acme.jfrog.io", "https://acme.jfrog.io", False),
         ("https://ac.jfrog.io/v2/token", "acme-docker.jfrog.io", "https://acme-docker.jfrog.io", False),
         ("https://acme.azurecr.io/token", "acme-docker.azurecr.io", "https://acme-docker.azurecr.io", False),
+        ("https://evil.azurecr.cn/token", "acme.azurecr.cn", "https://acme.azurecr.cn", False),
+        ("https://evil.amazonaws.com.cn/token", "1.amazonaws.com.cn", "https://1.amazonaws.com.cn", False),
         ("https://corp/token", "registry.corp", "https://registry.corp", False),
         ("http://evil.example/token", "r.acme.io", "http://r.acme.io", False),
         ("http://auth.acme.io/token", "r.acme.io", "https://r.acme.io", False),
