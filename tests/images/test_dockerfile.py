@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from buildpush.images import dockerfile as reading
 from buildpush.images.dockerfile import Heredoc, parse
 from buildpush.images.model import BuildRequest, Platform
 from buildpush.images.stages import StageOrderError, base_images, check_order, global_arguments, needed, origin
+from tests.images.steps import lines_run
 
 
 def only(text: str):
@@ -428,23 +428,6 @@ def test_stages_are_in_order_or_the_error_names_a_line_that_is_to_blame(stages, 
     else:
         assert not blamed
         assert wanted
-
-
-def lines_run(act) -> int:
-    """Return how many lines of Python *act* takes."""
-    count = [0]
-
-    def trace(_frame, event, _argument):
-        count[0] += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        act()
-    finally:
-        sys.settrace(before)
-    return count[0]
 
 
 @pytest.mark.parametrize("other", ["COPY --from=s{last} a b", "COPY --from=s0 a b", "COPY --from={last} a b"])

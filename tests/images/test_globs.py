@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from buildpush.errors import DockerfileError
 from buildpush.images.globs import MOST_STEPS, Glob
 from buildpush.images.variables import expand
+from tests.images.steps import lines_run
 
 PATTERNS = st.text("ab*?\n", max_size=7)
 VALUES = st.text("ab\n", max_size=12)
@@ -59,20 +59,3 @@ def test_a_pattern_of_question_marks_that_would_take_minutes_is_refused():
     value = "a" * 100_000
     with pytest.raises(DockerfileError, match="takes more than"):
         expand("${a//" + "?" * (MOST_STEPS // 100_000 + 1) + "b/x}", {"a": value}.get)
-
-
-def lines_run(act) -> int:
-    """Return how many lines of Python *act* takes."""
-    count = [0]
-
-    def trace(_frame, event, _argument):
-        count[0] += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        act()
-    finally:
-        sys.settrace(before)
-    return count[0]
