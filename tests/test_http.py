@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import Message
+from pathlib import Path
 
 import pytest
 import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3 import exceptions as e
 
+import buildpush.http as web
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
 from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, certificates_in, scheme_for
@@ -1027,3 +1030,225 @@ def test_certificates_that_are_none_are_named(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
     with Http(ca_files=[tmp_path / "ca.pem"]) as client, pytest.raises(SettingsError, match=r"ca\.pem cannot be read"):
         client.request("GET", "https://registry.invalid/")
+
+
+# What no answer is called, and what is made of it
+
+
+def cause(error: Exception, inner: BaseException) -> Exception:
+    error.__cause__ = inner
+    return error
+
+
+EOF = "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1006)"
+EXPIRED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)"
+WRONG = "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"
+ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:1006)"
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "hint", "flags"),
+    [
+        (e.SSLError(EXPIRED), "r.io shows an expired certificate", "renew it, or set this machine", "final"),
+        (e.SSLError(WRONG), "r.io does not speak TLS", "only if the host is your own: set insecure", "final plain"),
+        (e.SSLError("record layer failure"), "r.io does not speak TLS", "only if the host is your own", "final plain"),
+        (e.SSLError(EOF), f"no secure connection to r.io: {EOF}", "a proxy may break it open", "reached plain"),
+        (
+            e.SSLError(ConnectionResetError(104, "Connection reset by peer")),
+            "no secure connection to r.io: Connection reset by peer",
+            "a proxy may break it open",
+            "reached plain",
+        ),
+        (e.SSLError(ALERT), f"no secure connection to r.io: {ALERT}", "a proxy may break it open", "reached"),
+        (
+            e.NameResolutionError("r.io", None, socket.gaierror(-2, "Name or service not known")),
+            "the host r.io is not known",
+            "check its spelling, DNS and VPN",
+            "",
+        ),
+        (
+            cause(e.NewConnectionError(None, "no"), ConnectionRefusedError(111, "Connection refused")),
+            "no connection to r.io: Connection refused",
+            "check host and port, and that it runs; or a proxy",
+            "plain",
+        ),
+        (
+            e.ConnectTimeoutError("timed out"),
+            "no connection to r.io: timed out",
+            "check host and port, and that it runs; or a proxy",
+            "plain",
+        ),
+        (e.ReadTimeoutError(None, None, "x"), "r.io went silent", "it may be overloaded; or a proxy", "reached"),
+        (TimeoutError("timed out"), "r.io went silent", "it may be overloaded; or a proxy holds", "reached"),
+        (
+            cause(e.ReadTimeoutError(None, None, "x"), TooSlowError("only 5 bytes came in 130 s")),
+            "r.io answers too slowly: only 5 bytes came in 130 s",
+            "it may be overloaded, or the line bad",
+            "reached",
+        ),
+        (
+            e.ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer")),
+            "the connection to r.io broke: Connection reset by peer",
+            None,
+            "reached plain",
+        ),
+        (ValueError(), "the connection to r.io broke: ValueError", None, "reached plain"),
+        (
+            e.LocationParseError("x"),
+            "the connection to r.io broke: Failed to parse: x",
+            None,
+            "final reached",
+        ),
+        (
+            e.ProxyError("Cannot connect to proxy.", OSError("Tunnel connection failed: 503 Service Unavailable")),
+            "the proxy http://p.io:3128 does not lead to r.io: Tunnel connection failed: 503 Service Unavailable",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            "plain",
+        ),
+        (
+            e.ProxyError("Cannot connect to proxy.", OSError("Tunnel connection failed: 407 Proxy Auth")),
+            "the proxy http://p.io:3128 wants a user and password (407)",
+            "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY",
+            "final",
+        ),
+    ],
+)
+def test_why_no_answer_came_is_said_with_what_to_do_and_whether_to_ask_again(error, says, hint, flags):
+    found = web._explain(error, "https://r.io/v2/", "http://p.io:3128")
+
+    assert str(found.error) == says
+    assert found.error.hint == hint if hint is None else (found.error.hint or "").startswith(hint)
+    assert [name for name in ("final", "reached", "plain") if getattr(found, name)] == flags.split()
+
+
+def test_of_a_proxy_that_nobody_named_only_its_refusal_is_told():
+    found = web._proxy_wants_login(None)
+
+    assert str(found.error) == "a proxy in between wants a user and password (407)"
+    assert found.final
+
+
+@sandbox
+def test_what_is_tried_once_does_not_say_how_often(client):
+    with serving(Handler.reset) as server, pytest.raises(UnreachableError, match=r"reset by peer\Z"):
+        client.request("POST", server.url)
+    assert client.waits == []
+
+
+@sandbox
+def test_a_request_that_never_left_is_sent_again_though_it_may_be_sent_once(client):
+    with serving(OK) as server:
+        pass
+    with pytest.raises(UnreachableError, match="tried 2 times"):
+        client.request("POST", server.url, body=b"x")
+    with pytest.raises(Interrupted, match="Connection refused") as caught:
+        client.request("PUT", server.url, body=iter([b"x"]))
+    assert caught.value.sent == 0
+    assert len(client.waits) == 1
+
+
+@sandbox
+def test_a_wait_for_a_silent_host_is_told_with_its_reason(client):
+    with serving(in_turn(OK, Handler.reset, OK)) as server:
+        client.request("GET", f"{server.url}/", headers={"Connection": "close"})
+        client.request("GET", f"{server.url}/a?token=planted")
+
+    [told] = client.events
+    assert told.what == f"GET {server.url}/a"
+    assert told.reason.startswith(f"the connection to {server.url.removeprefix('http://')} broke: ")
+    assert (told.seconds, told.attempt) == (client.waits[0], 1)
+
+
+@sandbox
+@pytest.mark.parametrize(("attempts", "asked"), [(1, 1), (2, 3), (3, 5), (6, 9)])
+def test_a_host_that_is_down_is_asked_no_more_often_than_the_settings_say(attempts, asked):
+    with Client(retries=Retries(attempts)) as client, serving(in_turn(OK, status(503))) as server:
+        client.request("GET", server.url)
+        assert client.request("GET", server.url).attempts == asked
+
+
+@sandbox
+@pytest.mark.parametrize("number", [400, 502, 503, 504])
+def test_a_gateway_that_answers_in_plain_does_not_make_a_host_plain(number):
+    with Client(insecure_hosts=frozenset({"127.0.0.1"})) as client, serving(status(number)) as server:
+        with pytest.raises(UnreachableError):
+            client.request("GET", server.url, authorization="Basic c2VjcmV0")
+        assert {one.command for one in server.seen} <= {"HEAD"}
+
+
+def test_a_date_a_second_away_is_a_second():
+    headers = {"Retry-After": "Mon, 01 Jan 2001 00:00:01 GMT", "Date": "Mon, 01 Jan 2001 00:00:00 GMT"}
+    assert web._retry_after(headers) == 1
+    assert web._retry_after({**headers, "Date": headers["Retry-After"]}) is None
+
+
+def test_certificates_are_found_in_the_order_of_their_variables_and_once(tmp_path):
+    ours, theirs = tmp_path / "a", tmp_path / "b"
+    ours.mkdir()
+    variables = {
+        "SSL_CERT_FILE": "/x.pem",
+        "REQUESTS_CA_BUNDLE": "/y.pem",
+        "CURL_CA_BUNDLE": "/x.pem",
+        "SSL_CERT_DIR": f":{ours}:{theirs}:",
+        "OTHER": "/z.pem",
+    }
+    assert certificates_in(variables) == (Path("/x.pem"), Path("/y.pem"), ours)
+    assert certificates_in({"SSL_CERT_FILE": ""}) == ()
+
+
+def test_the_patience_with_a_new_connection_is_ten_seconds():
+    """A host that does not answer at all is told soon; what thinks for long has been connected to."""
+    with Http() as client:
+        timeout = client._manager(Address.parse("https://r.io/")).connection_pool_kw["timeout"]
+    assert (timeout.connect_timeout, timeout.read_timeout) == (10.0, 120.0)
+
+
+@sandbox
+def test_two_hosts_that_are_silent_are_both_told():
+    with serving(OK) as one, serving(OK) as other:
+        urls = [f"{server.url}/" for server in (one, other)]
+    with Client(clock=lambda: 100.0) as client:
+        together = threading.Barrier(2)
+
+        def ask(url):
+            together.wait()
+            with pytest.raises(UnreachableError):
+                client.request("GET", url)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(ask, urls))
+
+    assert {event.what for event in client.events} == {f"GET {url}" for url in urls}
+
+
+@sandbox
+def test_a_host_is_declared_insecure_with_its_port_as_well():
+    with serving(OK) as server:
+        host = server.url.removeprefix("http://")
+        with Client(insecure_hosts=frozenset({host.upper()})) as client:
+            assert client.request("GET", server.url).status == 200
+    assert [one.command for one in server.seen] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "url", "plain", "wanted"),
+    [
+        ("r.io", "http://r.io/v2/", False, "https://r.io/v2/"),
+        ("r.io", "http://r.io:8080/v2/", False, "https://r.io:8080/v2/"),
+        ("r.io:80", "http://r.io/v2/", False, "https://r.io:80/v2/"),
+        ("r.io", "http://r.io/v2/", True, "http://r.io/v2/"),
+        ("r.io", "http://r.io/v2/", None, "https://r.io/v2/"),
+        ("r.io", "https://r.io/v2/", True, "https://r.io/v2/"),
+        ("r.io:81", "http://r.io/v2/", False, "http://r.io/v2/"),
+    ],
+)
+def test_where_a_host_declared_insecure_is_spoken_to(monkeypatch, declared, url, plain, wanted):
+    with Http(insecure_hosts=frozenset({declared})) as client:
+        monkeypatch.setattr(client, "_is_plain", lambda *_: plain)
+        assert str(client.settled(Address.parse(url))) == wanted
+
+
+def test_the_proxy_of_an_address_is_told():
+    with Http(proxies={"HTTPS_PROXY": "http://p.io:3128", "NO_PROXY": "direct.io"}) as client:
+        found = [client.proxy_for(url) for url in ("https://r.io/", "https://direct.io/", "http://r.io/")]
+    assert found == ["http://p.io:3128", None, None]

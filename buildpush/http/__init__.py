@@ -165,7 +165,7 @@ class _Broken(Exception):  # noqa: N818 - never leaves this module
     *plain* says that a host without TLS would have done the same.
     """
 
-    def __init__(self, error: UnreachableError, *, final: bool, reached: bool, plain: bool = False) -> None:
+    def __init__(self, error: UnreachableError, *, final: bool, reached: bool, plain: bool) -> None:
         super().__init__(str(error))
         self.error = error
         self.final = final
@@ -741,7 +741,8 @@ def _proxy_wants_login(proxy: str | None) -> _Broken:
         return _broken(
             f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
         )
-    hint = "set HTTPS_PROXY and HTTP_PROXY to http://USER:PASSWORD@HOST:PORT, or name the host in NO_PROXY"
+    # Written as an address, it would be taken for somebody's password, and hidden.
+    hint = "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
     return _broken(f"{who} wants a user and password (407)", hint, final=True)
 
 

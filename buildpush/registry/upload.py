@@ -466,19 +466,19 @@ class _Upload:
     def _another_way(self, error: RegistryError, answer: Answer, size: int) -> _AgainError | None:
         """Return what tries another way to send the blob, where the refusal may be of this one."""
         if answer.status in _NO_PATCH and not self._habit.takes_parts and self._step_down("put"):
-            return _AgainError(error, answer, lost=True)
+            return _AgainError(error, answer)
         if answer.status == _WRONG_RANGE and self._way == "parts" and not self._alone:
             return self._less(error, answer, size)
         parts_or_lengths = self._may_dislike_parts or answer.status in _NO_STREAM
         if answer.status in _NO_PARTS and parts_or_lengths and self._step_down():
-            return _AgainError(error, answer, lost=True)
+            return _AgainError(error, answer)
         return None
 
     def _less(self, error: RegistryError, answer: Answer, size: int) -> _AgainError:
         """Return what asks less after a part was refused as if it were at the wrong place, which it may be."""
         first = self._parts.start
         if self._believed and self._disbelieve():
-            return _AgainError(error, answer, lost=True)
+            return _AgainError(error, answer)
         if first and self._asked_offset() not in {first, None}:
             return _AgainError(error, answer, tries=3)
         if not self._smaller and self._habit.after_refusal(size):
@@ -486,7 +486,7 @@ class _Upload:
             self._registry.learn(self._repository.host, lambda habit: habit.after_refusal(size) or habit)
             return _AgainError(error, answer, sure=first == 0)
         if self._may_dislike_parts and self._step_down():
-            return _AgainError(error, answer, lost=True)
+            return _AgainError(error, answer)
         return _AgainError(error, answer, tries=3, step=True)
 
     def _disbelieve(self) -> bool:

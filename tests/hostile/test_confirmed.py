@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
 from buildpush.errors import AuthenticationError, DigestError, RegistryError
-from buildpush.events import Note
+from buildpush.events import Note, Retry
 from buildpush.http import Answer, Http
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform
@@ -88,6 +89,10 @@ def test_what_is_shown_late_is_waited_for(serve, client, events, waits, late):
     assert pushed.digest == receipt(pushed.references[0], client(server)[0]).digest
     assert 0 < sum(waits) < 10
     assert not notes(events)
+    told = [event for event in events if isinstance(event, Retry)]
+    assert [event.what for event in told] == [str(pushed.references[0])] * len(waits)
+    assert all(str(pushed.references[0]) in event.reason for event in told)
+    assert [event.attempt for event in told] == list(range(1, len(told) + 1))
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(404, 10), (410, 1)])
@@ -447,3 +452,101 @@ def test_an_answer_that_refuses_is_an_objection_of_its_own():
     assert isinstance(found, RegistryError)
     assert found.status == 404
     assert "r.io/team/app:1 is not shown" in str(found)
+
+
+# Refusals of a tag that stands already
+
+
+def refused(status: int, code: str, shown):
+    """Return a quirk that refuses the tag with *status*, and shows it as *shown*, if that is something."""
+
+    def act(request, registry):
+        if not request.path.endswith("/manifests/1"):
+            return None
+        return (
+            fault(status, code, "may not be written") if request.method == "PUT" else shown and shown(request, registry)
+        )
+
+    return act
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 412])
+def test_a_tag_that_may_not_be_overwritten_and_names_the_same_is_a_success(serve, client, events, status):
+    server = serve()
+    before = pushed_to(server, client)
+    server.quirks.append(refused(status, "DENIED", None))
+
+    assert pushed_to(server, client).digest == before.digest
+    assert any("was there already, the same" in text for text in notes(events))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "shown"),
+    [
+        (422, "DENIED", None),
+        (404, "NAME_UNKNOWN", None),
+        (400, "MANIFEST_INVALID", None),
+        (409, "DENIED", lambda request, registry: registry.answer(request).without("Docker-Content-Digest")),
+        (409, "DENIED", lambda request, registry: dataclasses.replace(registry.answer(request), status=404)),
+    ],
+    ids=["another status", "another reason", "a bad manifest", "nobody says what it names", "not shown"],
+)
+def test_a_refusal_of_another_kind_stays_one_though_the_tag_names_the_same(serve, client, status, code, shown):
+    server = serve()
+    pushed_to(server, client)
+    server.quirks.append(refused(status, code, shown))
+
+    with pytest.raises(RegistryError) as caught:
+        pushed_to(server, client)
+    name = f"{server.host}/docker-local/app:1"
+    assert str(caught.value) == f"{name} was not taken: status {status}: {code} may not be written"
+
+
+def test_a_tag_that_may_not_be_overwritten_and_names_another_image_is_an_error_that_names_both(serve, client):
+    server = serve()
+    before = pushed_to(server, client)
+    server.quirks.append(refused(409, "DENIED", None))
+
+    with pytest.raises(RegistryError, match=f"names {before.digest}, and may not name sha256:") as caught:
+        pushed_to(server, client, b"another")
+    assert (caught.value.status, caught.value.code) == (409, "DENIED")
+    assert "choose another" in caught.value.hint
+
+
+def test_a_registry_that_does_not_know_head_is_asked_for_the_same_form(serve, client):
+    server = serve(
+        lambda request, _: Reply(405) if request.method == "HEAD" and request.is_manifest else None,
+    )
+    pushed = pushed_to(server, client)
+
+    assert [one.headers["Accept"] for one in server.asked("GET", "/manifests/")] == [pushed.media_type]
+
+
+def test_a_manifest_that_was_confirmed_as_another_is_an_error_that_names_both(serve, client):
+    server = serve(
+        lambda request, _: (
+            Reply(201, {"Docker-Content-Digest": ELSE}) if request.is_manifest and request.method == "PUT" else None
+        )
+    )
+    with pytest.raises(DigestError, match=rf"docker-local/app:1 names {ELSE}, but sha256:\w+ was pushed"):
+        pushed_to(server, client)
+
+
+@pytest.mark.parametrize(
+    "confirm",
+    [
+        lambda reply: reply.without("Docker-Content-Digest"),
+        lambda reply: dataclasses.replace(reply, status=200),
+        lambda reply: dataclasses.replace(reply, status=202),
+    ],
+    ids=["201 and no digest", "200 and the digest", "202 and the digest"],
+)
+def test_a_yes_that_is_201_or_names_the_digest_is_a_confirmation(serve, client, events, confirm):
+    def act(request, registry):
+        return confirm(registry.answer(request)) if request.is_manifest and request.method == "PUT" else None
+
+    server = serve(act, reading(404))
+    pushed = pushed_to(server, client)
+
+    assert str(pushed.digest) in server.truth
+    assert any("was confirmed as" in text for text in notes(events))

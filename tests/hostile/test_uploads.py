@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buildpush.errors import DigestError, RegistryError
+from buildpush.events import Note, Retry
 from buildpush.http import Http
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
@@ -31,7 +33,7 @@ from tests.hostile.quirks import (
     stale_range,
     times,
 )
-from tests.hostile.registry import HostileRegistry, Reply
+from tests.hostile.registry import HostileRegistry, Reply, fault
 from tests.registry.conftest import Source
 
 pytestmark = pytest.mark.sandbox
@@ -269,3 +271,169 @@ def test_a_broken_put_begins_anew(serve, client):
     server = serve(no_patch(), times(2, broken))
     registry, _ = client(server)
     sent(registry, server, BYTES, measured=False)
+
+
+# What is told, what is asked, what is left behind
+
+
+def answering(method: str, reply: Reply, count: int = 10**6):
+    """Return a quirk that answers so many requests about uploads with *reply*."""
+    return times(count, lambda request, _: reply if request.method == method and request.is_upload else None)
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_no_upload_is_left_behind(serve, client, habit):
+    server = serve(*HABITS[habit]())
+    registry, _ = client(server)
+    sent(registry, server, BYTES)
+    sent(registry, server, BYTES[PART:], measured=False)
+
+    assert not server.uploads
+
+
+@pytest.mark.parametrize("status", [411, 415])
+@pytest.mark.parametrize("size", [PART, 3 * PART])
+def test_what_takes_no_patch_of_any_kind_gets_the_blob_with_the_end_of_its_upload(serve, client, waits, status, size):
+    """A blob that is one part has been sent in one PATCH already."""
+    server = serve(answering("PATCH", Reply(status, {"Retry-After": "7"})))
+    registry, _ = client(server)
+    sent(registry, server, BYTES[:size])
+
+    assert len(server.asked("PATCH")) == (1 if size == PART else 2)
+    assert [len(one.body) for one in server.asked("PUT")] == [size]
+    assert len(waits) == len(server.asked("PATCH"))
+    assert min(waits) >= 7
+
+
+def test_a_blob_that_is_too_large_in_one_go_is_sent_in_parts(serve, client, waits):
+    def limited(request, _):
+        return (
+            Reply(413, {"Retry-After": "7"})
+            if int(request.headers.get("Content-Length", 0)) > len(BYTES) // 2
+            else None
+        )
+
+    server = serve(limited)
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.by("patch"))
+    sent(registry, server, BYTES, part=len(BYTES))
+
+    assert len(server.asked("PATCH")[0].body) == len(BYTES)
+    assert sum(len(one.body) for one in server.asked("PATCH")) == 2 * len(BYTES)
+    assert len(waits) == 1
+    assert waits[0] >= 7
+
+
+def test_a_registry_that_is_busy_when_it_is_asked_how_far_it_is_says_when_to_come_back(serve, client, waits, events):
+    server = serve(breaking(2, 0.5), answering("GET", Reply(503, {"Retry-After": "7"}), 10))
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    sent(registry, server, BYTES[: 3 * PART])
+
+    asked = [event for event in events if isinstance(event, Retry) and event.seconds >= 7]
+    assert len(asked) == 10
+    assert any("nothing is known of layer" in event.reason for event in asked)
+    assert not any("sent again" in event.reason for event in events)  # it keeps what it has
+
+
+def test_that_an_upload_was_forgotten_is_told_with_what_it_costs(serve, client, events):
+    server = serve(breaking(3, 0.5), answering("GET", fault(404, "BLOB_UPLOAD_UNKNOWN"), 1))
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    sent(registry, server, BYTES[: 2 * PART] + BYTES[:PART])
+
+    [told] = [event for event in events if isinstance(event, Retry) and "forgotten" in event.reason]
+    assert (told.what, told.seconds, told.attempt) == ("layer", 0.0, 1)
+    assert told.reason == f"the registry has forgotten the upload; {3 * PART:,} bytes are sent again"
+
+
+@pytest.mark.parametrize("had", [0, PART])
+def test_an_upload_of_an_earlier_run_is_told_where_it_has_something(serve, http, tmp_path, events, had):
+    server = serve(answering("PUT", Reply(403)))
+    repository = Repository(server.host, "a/b")
+    with Memory(tmp_path / "m") as memory:
+        with pytest.raises(RegistryError, match="403"):
+            send(Registry(http, Keychain(), memory=memory), repository, Parts(Bytes(BYTES)), what="layer", most=PART)
+        del next(iter(server.uploads.values()))[had:]
+        server.quirks.clear()
+        registry = Registry(http, Keychain(), memory=memory, sink=events.append)
+        send(registry, repository, Parts(Bytes(BYTES)), what="layer", most=PART)
+
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes == (["layer goes on behind 40,000 bytes of an earlier run"] if had else [])
+    assert len(server.asked("POST")) == 1
+
+
+def test_what_is_always_at_the_wrong_place_is_tried_three_times_in_each_way(serve, client):
+    server = serve(lambda request, _: Reply(416) if request.is_upload and request.method in {"PATCH", "PUT"} else None)
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    with pytest.raises(RegistryError, match="416"):
+        sent(registry, server, BYTES)
+
+    assert [one.part for one in server.asked("PATCH")] == [(0, PART - 1)] * 3 + [None] * 3
+    assert [len(one.body) for one in server.asked("PUT")] == [len(BYTES)] * 3
+
+
+def test_a_registry_that_lost_some_of_an_upload_is_waited_for_as_it_wishes(serve, client, waits):
+    """It refuses the part behind what it has, and says how far it is."""
+    lost = []
+
+    def forget(request, registry):
+        if request.method != "PATCH" or not request.part or request.part[0] != 2 * PART or lost:
+            return None
+        lost.append(request)
+        del registry.uploads[request.path.rpartition("/")[2]][PART:]
+        return registry.answer(request).having(Retry_After="7")
+
+    server = serve(forget)
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    sent(registry, server, BYTES)
+
+    assert len(waits) == 1
+    assert waits[0] >= 7
+    assert [one.part[0] // PART for one in server.asked("PATCH")][:5] == [0, 1, 2, 1, 2]
+
+
+def swallowing(request, registry):
+    """Read all of a PATCH, and reset the connection."""
+    if request.method != "PATCH":
+        return None
+    _ = request.body
+    return Reply(reset=True)
+
+
+def test_what_is_there_in_spite_of_a_lost_answer_must_be_what_was_promised(serve, client):
+    """In one go, all of it has left before anybody could compare."""
+    server = serve(times(1, swallowing))
+    server.blobs[str(digest_of(BYTES))] = BYTES
+    registry, repository = client(server)
+    registry.learn(server.host, lambda habit: habit.by("patch"))
+    promised = Digest(f"sha256:{'0' * 64}")
+    with pytest.raises(DigestError, match=f"{digest_of(BYTES)}, but {promised} was promised"):
+        send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
+
+    found = send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=digest_of(BYTES))
+    assert found.digest == digest_of(BYTES)
+
+
+@pytest.mark.parametrize("promised", [None, digest_of(BYTES)])
+def test_what_is_there_in_spite_of_a_lost_answer_is_not_sent_again(serve, client, promised):
+    server = serve(times(1, swallowing))
+    server.blobs[str(digest_of(BYTES))] = BYTES
+    registry, repository = client(server)
+    registry.learn(server.host, lambda habit: habit.by("patch"))
+    send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
+
+    assert len(server.asked("PATCH")) == 1
+
+
+def test_a_page_that_says_yes_to_everything_is_no_blob_of_that_size(serve, client):
+    page = Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
+    server = serve(times(1, swallowing), lambda request, _: page if request.method == "HEAD" else None)
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.by("patch"))
+    sent(registry, server, BYTES)
+
+    assert len(server.asked("PATCH")) > 1
