@@ -567,7 +567,7 @@ class _Upload:
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
     def _compare(self, answer: Answer, digest: Digest) -> None:
-        says = answer.headers.get("Docker-Content-Digest", str(digest))
+        says = answer.headers.get("Docker-Content-Digest", "")
         if says == str(digest) or not says.startswith("sha256:"):  # by another algorithm it says nothing
             return
         message = f"{self._task.what} was altered on its way: {digest} was sent, {self._repository.host} has {says}"

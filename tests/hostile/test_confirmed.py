@@ -13,15 +13,17 @@ from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
 from buildpush.errors import AuthenticationError, DigestError, RegistryError
-from buildpush.events import Note, Retry
+from buildpush.events import Note, Progress, Retry
 from buildpush.http import Answer, Http
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform
 from buildpush.images.references import Repository
+from buildpush.images.referrers import Referrer
 from buildpush.receipt import receipt
 from buildpush.registry import naming
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
+from buildpush.registry.pull import pull
 from buildpush.registry.push import name, push
 from buildpush.registry.referrers import find_referrers
 from buildpush.secrets import Secret
@@ -550,3 +552,84 @@ def test_a_yes_that_is_201_or_names_the_digest_is_a_confirmation(serve, client, 
 
     assert str(pushed.digest) in server.truth
     assert any("was confirmed as" in text for text in notes(events))
+
+
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
+def test_blobs_of_a_copy_that_are_gone_after_they_were_confirmed_are_sent_again(serve, client, which):
+    """Its manifest stays as it is, whatever is mended."""
+    server = serve()
+    pushed = pushed_to(server, client, ONE)
+    registry, repository = client(server)
+    image = pull(repository.tagged("1"), registry)
+    other = serve(losing(*which))
+    registry, repository = client(other)
+    copied = push(image, [repository.tagged("1")], registry, compression="none")
+
+    assert copied.digest == pushed.digest
+    assert not other.lacking("docker-local/app", copied.manifest)
+    assert len(other.asked("POST")) == 2 + len(which)
+
+
+def test_what_is_said_of_an_image_is_told_by_its_number(serve, client, events):
+    """And is there before a tag moves."""
+    registry, there = client(serve())
+    digest = push(Source(ONE).image(), [there.tagged("1")], registry).digest
+    said = [
+        pull(push(Source(data).image(), [there.tagged("x")], registry).references[0], registry) for data in (TWO, b"3")
+    ]
+    server = serve()
+    registry, repository = client(server)
+    referrers = [Referrer(image, digest, f"about-{at}") for at, image in enumerate(said)]
+    push(Source(ONE).image(), [repository.tagged("2")], registry, referrers=referrers, sink=registry.sink)
+
+    items = {event.item.partition(" (")[0] for event in events if isinstance(event, Progress)}
+    assert items == {"layer 1/1", "referrer 1/2 layer 1/1", "referrer 2/2 layer 1/1"}
+    named = [one.path.rpartition("/")[2] for one in server.asked("PUT", "/manifests/")]
+    assert named == ["about-0", "about-1", "2"]
+
+
+# The preflight
+
+
+def test_the_preflight_says_what_it_found_and_leaves_nothing_behind(serve, client):
+    server = serve()
+    registry, repository = client(server)
+    access = registry.check_push(repository)
+
+    assert (access.repository, access.scheme, access.username) == (repository, "anonymous", None)
+    assert len(server.asked("DELETE")) == 1
+    assert not server.uploads
+
+
+def test_the_preflight_asks_again_where_the_registry_is_busy(serve, client):
+    server = serve(times(2, lambda request, _: Reply(503) if request.method == "POST" else None))
+    registry, repository = client(server)
+
+    assert registry.check_push(repository).repository == repository
+    assert len(server.asked("POST")) == 3
+
+
+def test_the_preflight_says_what_may_not_be_pushed_to(serve, client):
+    server = serve(lambda request, _: fault(404, "NAME_UNKNOWN", "no such key") if request.method == "POST" else None)
+    registry, repository = client(server)
+    with pytest.raises(RegistryError) as caught:
+        registry.check_push(repository)
+
+    assert str(caught.value) == f"{repository} cannot be pushed to: status 404: NAME_UNKNOWN no such key"
+    assert "repository key" in caught.value.hint
+
+
+def test_each_host_that_layers_are_sent_to_is_told_once(serve, client, events):
+    registry, repository = client(serve())
+    for url in ("https://a.example/x", "https://b.example/y", "https://a.example/z"):
+        registry._note_elsewhere("r.io", url)
+    registry.hide(repository, "no right")
+    registry.hide(Repository("r.io", "a/b"), "no right")
+
+    assert notes(events) == [
+        "r.io has layers sent to a.example, which is shown no credentials",
+        "r.io has layers sent to b.example, which is shown no credentials",
+        f"{repository} does not tell what it has, so all of it is sent: no right",
+        "r.io/a/b does not tell what it has, so all of it is sent: no right",
+    ]
+    assert registry.is_hidden(repository)

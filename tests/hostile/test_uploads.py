@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import DigestError, RegistryError
+from buildpush.errors import DigestError, RegistryError, UnreachableError
 from buildpush.events import Note, Retry
 from buildpush.http import Http
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
+from buildpush.meter import Meter
 from buildpush.registry.auth import Keychain
 from buildpush.registry.blobs import Bytes, mount
 from buildpush.registry.client import Registry
@@ -437,3 +439,86 @@ def test_a_page_that_says_yes_to_everything_is_no_blob_of_that_size(serve, clien
     sent(registry, server, BYTES)
 
     assert len(server.asked("PATCH")) > 1
+
+
+@pytest.mark.parametrize(
+    "confirm",
+    [
+        lambda reply: reply.without("Docker-Content-Digest"),
+        lambda reply: dataclasses.replace(reply, status=200),
+        lambda reply: reply.having(Docker_Content_Digest=f"sha512:{'0' * 128}"),
+    ],
+    ids=["201 and no digest", "200 and the digest", "a digest by another algorithm"],
+)
+def test_a_yes_that_is_201_or_names_a_digest_confirms_a_blob(serve, client, confirm):
+    server = serve(lambda request, registry: confirm(registry.answer(request)) if request.method == "PUT" else None)
+    registry, _ = client(server)
+    sent(registry, server, BYTES)
+
+    assert len(server.asked("PUT")) == 1
+
+
+def test_an_upload_of_an_earlier_run_that_has_more_than_the_blob_is_left(serve, http, tmp_path):
+    server = serve(answering("PUT", Reply(403)))
+    repository = Repository(server.host, "a/b")
+    with Memory(tmp_path / "m") as memory:
+        with pytest.raises(RegistryError, match="403"):
+            send(Registry(http, Keychain(), memory=memory), repository, Parts(Bytes(BYTES)), what="layer", most=PART)
+        next(iter(server.uploads.values())).extend(b"more")
+        server.quirks.clear()
+        send(Registry(http, Keychain(), memory=memory), repository, Parts(Bytes(BYTES)), what="layer", most=PART)
+
+    assert server.blobs[str(digest_of(BYTES))] == BYTES
+    assert len(server.asked("GET", "/uploads/")) == 1
+    assert len(server.asked("POST")) == 2
+
+
+@pytest.mark.parametrize(
+    ("of_the_part", "progress"), [(False, 204), (False, 405), (True, 204)], ids=["both true", "405", "zot, true"]
+)
+def test_a_part_of_which_half_was_kept_is_gone_on_with_in_its_middle(serve, client, waits, of_the_part, progress):
+    """What the registry tells is believed where it can be true."""
+
+    def half(request, registry):
+        if request.method == "GET" and progress != 204:
+            return Reply(progress)
+        if request.method != "PATCH":
+            return None
+        held, size = registry.uploads[request.path.rpartition("/")[2]], len(request.body)
+        reply = registry.answer(request)
+        if len(held) == 2 * PART:
+            del held[3 * PART // 2 :]
+            reply = registry.progress("a/b", request.path.rpartition("/")[2], 202)
+        return reply.having(Range=f"0-{size - 1}") if of_the_part else reply
+
+    server = serve(half)
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    sent(registry, server, BYTES[: 3 * PART])
+
+    assert sum(len(one.body) for one in server.asked("PATCH")) == 7 * PART // 2
+    assert not waits
+    assert registry.habit(server.host).late == of_the_part
+
+
+def test_a_commit_that_is_cut_off_each_time_is_an_error_that_says_so(serve, client):
+    server = serve(answering("PUT", Reply(reset=True)))
+    registry, _ = client(server)
+    with pytest.raises(UnreachableError, match=f"the connection to {server.host} broke"):
+        sent(registry, server, BYTES)
+
+    assert len(server.asked("PUT")) == registry.http.attempts
+
+
+def test_the_time_that_a_registry_takes_to_confirm_is_told_as_waiting(serve, client):
+    def slow(request, _):
+        if request.method == "PUT":
+            time.sleep(0.2)
+
+    server, meter = serve(slow), Meter()
+    registry, repository = client(server)
+    send(registry, repository, Parts(Bytes(BYTES)), what="layer", meter=meter)
+
+    assert meter.traffic.seconds["wait"] >= 0.2
+    assert meter.traffic.seconds["send"] < 0.2
+    assert (meter.traffic.sent, meter.traffic.again) == (len(BYTES), 0)

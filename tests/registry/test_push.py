@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+import buildpush.registry.push as pushing
 from buildpush.errors import (
     AuthenticationError,
     CancelledError,
@@ -706,3 +707,52 @@ def test_a_failed_layer_does_not_wait_for_one_whose_host_is_silent(box, registry
 
     assert time.monotonic() - start < 10
     assert registry.http.request("GET", f"{box.url}/artifactory/api/system/ping").ok
+
+
+# What is told of names
+
+
+def test_one_name_that_is_refused_is_that_error_and_no_list(box, registry, repository, source):
+    box.add_fault("PUT", "manifests/1", status=422, body=b'{"errors":[{"code":"UNSUPPORTED","message":"no"}]}')
+    with pytest.raises(RegistryError) as caught:
+        push(source(SMALL).image(), [repository.tagged("1")], registry)
+
+    assert str(caught.value) == f"{repository.tagged('1')} was not taken: status 422: UNSUPPORTED no"
+    assert caught.value.pushed == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "notes"),
+    [
+        ([], []),
+        (["1"], ["r.io/a/b:1 is pushed"]),
+        (["1", "2"], ["r.io/a/b:1, r.io/a/b:2 are pushed"]),
+        (["1", "2", "3"], ["r.io/a/b:1, r.io/a/b:2, r.io/a/b:3 are pushed"]),
+    ],
+)
+def test_an_interrupt_says_which_tags_stand_for_the_image_all_the_same(tags, notes):
+    repository, interrupt = Repository("r.io", "a/b"), KeyboardInterrupt()
+    names = [repository.tagged(tag) for tag in tags]
+    pushing._remark(interrupt, [*names, repository.at(digest_of(b"x"))])
+
+    assert getattr(interrupt, "__notes__", []) == notes
+    assert getattr(interrupt, "pushed", ()) == tuple(map(str, names))
+
+
+def test_an_interrupt_remembers_the_tags_of_every_repository():
+    interrupt = KeyboardInterrupt()
+    names = [Repository("r.io", path).tagged("1") for path in ("a/b", "a/c")]
+    for name in names:
+        pushing._remark(interrupt, [name])
+
+    assert interrupt.pushed == tuple(map(str, names))
+
+
+def test_an_index_is_told_with_all_its_names_and_its_layers_by_platform(registry, repository, source, events):
+    images = tuple(source(SMALL, OTHER).image(platform=Platform("linux", one)) for one in ("amd64", "arm64"))
+    names = [repository.tagged("1"), Repository(repository.host, "docker-release/app").tagged("2")]
+    pushed = push(Index(images), names, registry, sink=events.append)
+
+    assert pushed.references == tuple(names)
+    items = {event.item for event in events if isinstance(event, Progress)}
+    assert items == {f"linux/{one} layer {at}/2 (COPY {at - 1})" for one in ("amd64", "arm64") for at in (1, 2)}
