@@ -1150,7 +1150,7 @@ def test_a_request_that_never_left_is_sent_again_though_it_may_be_sent_once(clie
 @sandbox
 def test_a_wait_for_a_silent_host_is_told_with_its_reason(client):
     with serving(in_turn(OK, Handler.reset, OK)) as server:
-        client.request("GET", f"{server.url}/", headers={"Connection": "close"})
+        client.request("GET", f"{server.url}/")
         client.request("GET", f"{server.url}/a?token=planted")
 
     [told] = client.events
