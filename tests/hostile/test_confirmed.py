@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from buildpush.errors import AuthenticationError, DigestError, RegistryError
+from buildpush.errors import AuthenticationError, CancelledError, DigestError, RegistryError
 from buildpush.events import Note, Progress, Retry
 from buildpush.http import Answer, Http
 from buildpush.images.compression import digest_of as sha256_of
@@ -633,3 +633,33 @@ def test_each_host_that_layers_are_sent_to_is_told_once(serve, client, events):
         "r.io/a/b does not tell what it has, so all of it is sent: no right",
     ]
     assert registry.is_hidden(repository)
+
+
+def test_who_interrupts_a_push_is_told_which_tags_were_moved(serve, client, http):
+    def interrupt(request, _):
+        if request.method == "PUT" and request.path.endswith("/manifests/2"):
+            http.cancel()
+
+    server = serve(interrupt)
+    registry, repository = client(server)
+    with pytest.raises(CancelledError) as caught:
+        push(Source(ONE).image(), [repository.tagged("1"), repository.tagged("2")], registry)
+
+    assert caught.value.pushed == (str(repository.tagged("1")),)
+    assert caught.value.__notes__ == [f"{repository.tagged('1')} is pushed"]
+
+
+def test_who_interrupts_a_push_into_several_repositories_is_told_of_all(serve, client, http):
+    def interrupt(request, _):
+        if request.method == "PUT" and request.path.endswith("/other/manifests/2"):
+            http.cancel()
+
+    server = serve(interrupt)
+    registry, repository = client(server)
+    other = Repository(server.host, "docker-local/other")
+    names = [repository.tagged("1"), other.tagged("1"), other.tagged("2")]
+    with pytest.raises(CancelledError) as caught:
+        push(Source(ONE).image(), names, registry)
+
+    assert set(caught.value.pushed) == {str(names[0]), str(names[1])}
+    assert len(caught.value.__notes__) == 2

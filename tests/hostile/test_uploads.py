@@ -522,3 +522,32 @@ def test_the_time_that_a_registry_takes_to_confirm_is_told_as_waiting(serve, cli
     assert meter.traffic.seconds["wait"] >= 0.2
     assert meter.traffic.seconds["send"] < 0.2
     assert (meter.traffic.sent, meter.traffic.again) == (len(BYTES), 0)
+
+
+def test_of_a_put_that_failed_nobody_knows_what_was_kept(serve, client):
+    """So another upload is begun."""
+
+    def kept(request, registry):
+        if request.method != "PUT" or not request.is_upload:
+            return None
+        registry.uploads[request.path.rpartition("/")[2]] += request.body[:PART]
+        return Reply(503)
+
+    server = serve(no_patch(), times(1, kept))
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.by("put"))
+    sent(registry, server, BYTES)
+
+    assert len(server.asked("POST")) == 2
+    assert len(server.asked("PUT")) == 2
+
+
+def test_a_part_that_was_taken_and_is_not_there_is_told(serve, client, events):
+    server = serve(answering("PATCH", Reply(202, {"Range": "0-0"}), 1))
+    registry, _ = client(server)
+    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    sent(registry, server, BYTES)
+
+    [told] = [event for event in events if isinstance(event, Retry)]
+    assert told.reason == f"layer: {PART} bytes were sent, and {server.host} has 0"
+    assert told.what == f"layer to {server.host}/a/b"
