@@ -15,6 +15,7 @@
     │  └─ ContextError                     a file of the context is missing or not allowed
     ├─ PushError                       4   the registry did not take or give what was asked
     │  ├─ UnreachableError                 no answer from a host
+    │  │  └─ ElsewhereError                it leads to another host, which gives none
     │  ├─ RegistryError                    an answer that says no
     │  ├─ DigestError                      bytes are not those that were promised
     │  └─ NotPushedError                   a push that was begun never came to its end
@@ -118,6 +119,10 @@ class PushError(BuildPushError):
 
 class UnreachableError(PushError):
     """No answer from a host: name, route, TLS, or a connection that broke."""
+
+
+class ElsewhereError(UnreachableError):
+    """The host that was asked leads to another one, which gives no answer, or may not be asked."""
 
 
 class RegistryError(PushError):

@@ -20,6 +20,7 @@ from buildpush.errors import (
     BuildInfoError,
     BuildPushError,
     CancelledError,
+    ElsewhereError,
     NotPushedError,
     PushError,
     SettingsError,
@@ -283,9 +284,9 @@ def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
     repository = root.reference.repository
     try:
         answer = registry.request(repository, "HEAD", f"manifests/{name}", actions="pull", headers=headers)
-    except AuthenticationError:
+    except (AuthenticationError, ElsewhereError):
         return None
-    if answer.status == _NOT_FOUND:
+    if answer.status == _NOT_FOUND and not registry.is_elsewhere(repository, answer):
         return _Answer(there=False)
     told = answer.headers
     key = told.get(REPOSITORY_KEY_HEADER) or ""

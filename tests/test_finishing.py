@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,15 @@ def test_a_registry_that_hides_the_image_leaves_its_artifactory_to_ask(cut):
     """Xray blocks what is not scanned yet."""
     info = cut.image("1", named=("1",))
     cut.hide("/v2/.*/manifests/")
+    cut.finish(info)
+    assert cut.modules() == ["app:1"]
+
+
+def test_a_registry_that_leads_to_a_store_without_an_answer_leaves_its_artifactory_to_ask(cut):
+    info = cut.image("1", named=("1",))
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        there = "{}:{}".format(*closed.getsockname())
+    cut.box.add_fault("*", "/v2/.*/manifests/", status=307, elsewhere=there, times=None)
     cut.finish(info)
     assert cut.modules() == ["app:1"]
 

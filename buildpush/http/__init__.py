@@ -23,7 +23,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from buildpush import __version__, strict_json
-from buildpush.errors import BuildPushError, CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.errors import (
+    BuildPushError,
+    CancelledError,
+    ElsewhereError,
+    RegistryError,
+    SettingsError,
+    UnreachableError,
+)
 from buildpush.events import Retry, Sink, ignore
 from buildpush.http.proxies import Proxies, login
 from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, shown, zone_of
@@ -414,12 +421,18 @@ class Http:
 
     def _follow(self, order: _Order, most: int) -> Answer | Stream:
         """Send *order* and, unless it is a stream, follow up to *most* redirects."""
+        first = order.address.origin
         answer = self._persist(order)
         for _ in range(most):
             if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not leads_on(answer):
                 break
             order = self._redirected(order, answer)
-            answer = self._persist(order)
+            try:
+                answer = self._persist(order)
+            except UnreachableError as error:
+                if order.address.origin == first:
+                    raise
+                raise ElsewhereError(str(error), hint=error.hint) from error
         return answer
 
     def _persist(self, order: _Order) -> Answer | Stream:

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlencode, urljoin
 
-from buildpush.errors import UnreachableError
+from buildpush.errors import ElsewhereError
 from buildpush.forms import clean_address
 from buildpush.secrets import redact
 from buildpush.text import quotation
@@ -33,7 +33,7 @@ _BARE_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:\[\]]+)(?::[0-9
 _LONGEST_SHOWN: Final = 200
 
 
-class AddressError(UnreachableError):
+class AddressError(ElsewhereError):
     """An address that a server wrote cannot be followed: it is none, or it leads where it must not."""
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from buildpush.errors import AuthenticationError, RegistryError
+from buildpush.errors import AuthenticationError, ElsewhereError, RegistryError
 from buildpush.http import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry
 
-_OK, _CREATED, _ACCEPTED, _FORBIDDEN, _METHOD_NOT_ALLOWED = 200, 201, 202, 403, 405
+_OK, _CREATED, _ACCEPTED, _NOT_FOUND, _METHOD_NOT_ALLOWED = 200, 201, 202, 404, 405
+_BROKEN = 500  # and above
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
         size: that it has, if that is known: a page that says 200 to everything is no blob of that size.
 
     Raises:
-        UnreachableError: there is no answer.
+        UnreachableError: the registry gives no answer; where it leads to a store that gives none, nothing is told.
     """
     if registry.is_hidden(repository):
         return None
@@ -67,15 +68,29 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
     except AuthenticationError as error:
         registry.hide(repository, str(error))
         return None
-    if answer.status == _FORBIDDEN:  # the next one may be another matter: Xray forbids single ones
-        registry.note_once(repository, f"{repository} does not tell whether it has {digest}: status {answer.status}")
-    return _stored(answer, digest, size) if answer.status == _OK else None
+    except ElsewhereError as error:
+        registry.hide(repository, str(error))  # the same store has the others, and each would be waited for
+        return None
+    return _told(registry, repository, answer, digest, size)
 
 
 def _find_by_get(registry: Registry, repository: Repository, digest: Digest, size: int | None) -> Stored | None:
     """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
     with registry.open(repository, f"blobs/{digest}") as answer:
-        return _stored(answer, digest, size) if answer.status == _OK else None
+        return _told(registry, repository, answer, digest, size)
+
+
+def _told(
+    registry: Registry, repository: Repository, answer: Answer | Stream, digest: Digest, size: int | None
+) -> Stored | None:
+    """Return what an answer tells of a blob; where it tells nothing, that is noted."""
+    if answer.status == _OK:
+        return _stored(answer, digest, size)
+    if answer.status >= _BROKEN:  # it was asked more than once by now, and each of the others would be
+        registry.hide(repository, f"status {answer.status}")
+    elif answer.status != _NOT_FOUND:  # the next one may be another matter: Xray forbids single ones
+        registry.note_once(repository, f"{repository} does not tell whether it has {digest}: status {answer.status}")
+    return None
 
 
 def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stored | None:
@@ -114,7 +129,7 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
             body=b"",
             repeatable=True,
         )
-    except (AuthenticationError, RegistryError):  # no right to read there: the bytes are sent, with a token for here
+    except (AuthenticationError, RegistryError, ElsewhereError):  # no right to read there, say: the bytes are sent
         return Mount(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
         registry.heed(answer, repository.host)

@@ -141,7 +141,10 @@ class Registry:
         repeatable: bool | None = None,
         most: int = LARGEST_ANSWER,
     ) -> Answer:
-        """Ask about *repository* and return the answer, whatever its status; 401 only where a stream must be sent anew.
+        """Ask about *repository* and return the answer, whatever its status.
+
+        It is 401 only where a stream must be sent anew, or another host says it, to which the registry led: what that
+        one wants is no word about our login.
 
         Args:
             repository: its host is asked.
@@ -169,7 +172,7 @@ class Registry:
             answer = self.http.request(
                 method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
             )
-            if answer.status != _UNAUTHORIZED:
+            if answer.status != _UNAUTHORIZED or (ours and self.is_elsewhere(repository, answer)):
                 return answer
             if not ours or not again or not login.renew(answer, scope, used):
                 break
@@ -187,13 +190,24 @@ class Registry:
         scope = f"repository:{repository.path}:pull"
         used = login.header(scope) if origin(url) == origin(self.base(repository.host)) else None
         with self.http.open("GET", url, headers=headers, authorization=used) as first:
-            if first.status != _UNAUTHORIZED or isinstance(first, Stream) or not login.renew(first, scope, used):
+            no = self._refusal_of_login(repository, first)
+            if no is None or not login.renew(no, scope, used):
                 yield first
                 return
         with self.http.open("GET", url, headers=headers, authorization=login.header(scope)) as second:
-            if second.status == _UNAUTHORIZED and isinstance(second, Answer):
-                raise login.refused(second)
+            if no := self._refusal_of_login(repository, second):
+                raise login.refused(no)
             yield second
+
+    def is_elsewhere(self, repository: Repository, answer: Answer) -> bool:
+        """Return whether another host answered than the registry that was asked, which had led there."""
+        return origin(answer.url) != self.http.settled(Address.parse(self.base(repository.host))).origin
+
+    def _refusal_of_login(self, repository: Repository, answer: Answer | Stream) -> Answer | None:
+        """Return an answer that wants another login, if the registry itself says so."""
+        if isinstance(answer, Stream) or answer.status != _UNAUTHORIZED or self.is_elsewhere(repository, answer):
+            return None
+        return answer
 
     def address(self, repository: Repository, path: str, method: str = "GET") -> str:
         """Return the full address of *path*, which may be a ``Location`` in any of the forms that registries use.

@@ -10,7 +10,14 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.errors import (
+    AuthenticationError,
+    DigestError,
+    ElsewhereError,
+    PushError,
+    RegistryError,
+    UnreachableError,
+)
 from buildpush.events import Note, Sink
 from buildpush.http import Answer
 from buildpush.images.compression import digest_of
@@ -110,7 +117,7 @@ class Naming:
         headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
         try:
             answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
-        except AuthenticationError:  # who may write may perhaps not read
+        except (AuthenticationError, ElsewhereError):  # who may write may perhaps not read
             return None
         return answer if answer.ok else None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
-from buildpush.errors import DigestError, PushError, RegistryError, UnreachableError
+from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.http import LEAST, Answer, Http, Stream
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
@@ -77,8 +77,12 @@ def _chosen(
 
 
 def _has(repository: Repository, registry: Registry, one: Descriptor) -> bool:
+    """Return whether *repository* shows a manifest; this is for the words of an error, and never raises another."""
     path, headers = f"manifests/{one.digest}", {"Accept": _ACCEPT}
-    return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
+    try:
+        return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
+    except (PushError, AuthenticationError):
+        return False
 
 
 def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from buildpush.errors import (
     AuthenticationError,
     CancelledError,
     DigestError,
+    ElsewhereError,
     PushError,
     RegistryError,
     UnreachableError,
@@ -233,8 +234,14 @@ class _Delivery:
         Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject".
         """
         subject = subject_of(manifest)
-        for repository in _by_repository(references) if subject else ():
-            self.list_referrers([Referrer(image, cast("Digest", subject))], repository)
+        if subject is None:
+            return
+        for repository in _by_repository(references):
+            try:
+                self.list_referrers([Referrer(image, subject)], repository)
+            except (PushError, AuthenticationError) as error:  # which takes back nothing: it is pushed
+                message = f"nothing was entered in the list of what refers to {repository.at(subject)}: {error}"
+                self._sink(Note(message))
 
     def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
         """Bring one referrer in, under its digest or cosign's tag."""
@@ -254,11 +261,18 @@ class _Delivery:
         for subject in dict.fromkeys(one.subject for one in left):
             name = repository.tagged(Tag(list_tag(subject)))
             mine = (one for one in left if one.subject == subject)
-            listed = read_list(name, self._registry)
+            listed = self._listed(name)
             if listed is None:  # what others have listed there must not be lost
                 self._sink(Note(f"the list of referrers {name} may not be read, so nothing was entered there"))
             elif document := with_listed(listed, mine):
                 self.names(document, OCI_INDEX, [name])
+
+    def _listed(self, name: Reference) -> list[dict[str, Any]] | None:
+        """Return what a list has, ``None`` where it may not be read, or not where it is kept."""
+        try:
+            return read_list(name, self._registry)
+        except ElsewhereError:
+            return None
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
         """Bring all blobs of *image* into *repository*."""

@@ -272,3 +272,19 @@ class Restart:
         if self.until is None and self.begins(request):
             self.until = self.clock() + self.seconds
         return self.reply if self.until is not None and self.clock() < self.until else None
+
+
+# Redirects
+
+
+def sends_reads_to(there: str, *, what: str = "", method: str = "") -> Quirk:
+    """Return the quirk that reading what is there is redirected to *there*, as to a store of blobs; 404 else."""
+
+    def act(request: Request, registry: HostileRegistry) -> Reply | None:
+        reads = request.method == method if method else request.method in {"GET", "HEAD"}
+        if not reads or what not in request.path or request.is_upload or not request.path.startswith("/v2/a"):
+            return None
+        found = registry.answer(request)
+        return Reply(307, {"Location": there}) if found.status == 200 else found
+
+    return act
