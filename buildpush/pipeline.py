@@ -30,6 +30,7 @@ from buildpush.moving import as_wished
 from buildpush.plan import Surroundings, surroundings
 from buildpush.publication import Publication
 from buildpush.receipt import receipt
+from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
@@ -145,7 +146,8 @@ def _build_and_push(
     """Build and push, or look at what was pushed earlier; *progress* knows the receipt from the moment it is there."""
     story = progress.story
     if order.source:
-        with opened(_location(order.source), connection.reach, _only(order.platforms)) as found:
+        place, platform, whole = _location(order.source), _only(order.platforms), order.nondistributable
+        with opened(place, connection.reach, platform, nondistributable=whole) as found:
             wished = as_wished(found, _asked(order), story)
             _refuse_notes(story, strict=strict)
             progress.pushed = _push(wished, order, connection, progress)
@@ -159,6 +161,7 @@ def _build_and_push(
             _refuse_notes(story, strict=strict)  # the engine's: after the push they would come too late
             if not order.push and not order.tar:
                 _drain(image)
+        image = _whole(image, order, connection)
         if order.tar:
             sink = Location("docker-archive", str(order.tar))
             with story.phase("write", str(sink)):
@@ -205,6 +208,11 @@ def _push(image: Image | Index, order: Resolved, connection: Connection, progres
             before=before,
             sink=story,
         )
+
+
+def _whole(image: Image | Index, order: Resolved, connection: Connection) -> Image | Index:
+    """Return a built image with the layers of its base that others leave out, if they are wanted."""
+    return with_nondistributable(image, connection.registry) if order.nondistributable else image
 
 
 def _base(image: Image | Index, pushed: Pushed) -> Iterator[Digest]:
@@ -359,7 +367,8 @@ def _built(
                 _drain(image)
                 return progress.result()
             with story.phase("write", str(sink)):
-                written = write(image, sink, order.references, connection.reach, packing=packing, tell=story)
+                whole = _whole(image, order, connection)
+                written = write(whole, sink, order.references, connection.reach, packing=packing, tell=story)
     if isinstance(written, PushedImage | PushedIndex):
         progress.pushed = written
     else:

@@ -31,9 +31,10 @@ def with_nondistributable(target: Image | Index, registry: Registry, home: Repos
     """Return *target* with all its layers, as others have them.
 
     Args:
-        target: which came with its manifest.
+        target: from anywhere, or built on a base that has such layers.
         registry: to ask with.
-        home: where *target* comes from, if from a registry: the addresses may lead where that one may lead.
+        home: where *target* comes from, if from a registry: the addresses may lead where that one may lead. A layer
+            that a registry is known to have comes from there, whatever else does not.
     """
     if isinstance(target, Index):
         return replace(target, images=tuple(_whole(image, registry, home) for image in target.images))
@@ -67,7 +68,7 @@ def _opened(image: Image, at: int, registry: Registry, home: Repository | None) 
     """
     layer = image.layers[at]
     places: list[Place] = [partial(_in_source, image, at)]
-    places += [partial(_at_address, layer, url, registry, home) for url in layer.urls[:_MOST]]
+    places += [partial(_at_address, layer, url, registry, home or layer.repository) for url in layer.urls[:_MOST]]
     with ExitStack() as stack:
         yield _first(places, stack, f"layer {at + 1}/{len(image.layers)}, which is not distributed with the image,")
 

@@ -513,6 +513,16 @@ class BuildAndPush(Step):
         honoured_by="push",
         place="env",
     )
+    allow_nondistributable_artifacts: Switch = setting(
+        "Whether layers go along whose media type says that they are fetched from their maker.",
+        "Those of older Windows images are such. They come from where the image is, else from the addresses in its "
+        "manifest. Without it, an image that is there already is pushed without them, and a note says so.",
+        default=False,
+        group="Push",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
 
     # Build-info
 

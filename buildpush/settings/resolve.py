@@ -57,6 +57,7 @@ class Resolved:
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
+        nondistributable: whether layers go along that are fetched from their maker otherwise.
         plain_http: hosts that are reached without TLS, as their connectors say.
         insecure: hosts that are reached with TLS and no look at the certificate, or without where they speak none.
         git_folder: whose history names the revision; ``None`` for the working folder.
@@ -80,6 +81,7 @@ class Resolved:
     set_names: frozenset[str] = frozenset()
     compression: Compression = "gzip"
     media_types: MediaTypes = "oci"
+    nondistributable: bool = False
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     insecure: frozenset[str] = frozenset()
@@ -271,6 +273,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         set_names=said(settings),
         compression=settings.compression,
         media_types=settings.media_types,
+        nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
         insecure=frozenset({repository.host} if settings.insecure else ()),

@@ -16,7 +16,7 @@ import buildpush
 from buildpush.errors import DigestError, PushError, UnsupportedError
 from buildpush.events import Note
 from buildpush.http.urls import AddressError
-from buildpush.images.archives import open_layout, open_oci_archive
+from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.model import DOCKER_CONFIG, DOCKER_MANIFEST
 from tests.hostile.registry import Reply, digest_of
 
@@ -309,3 +309,74 @@ def test_a_manifest_that_alone_says_what_is_not_distributed_is_not_written_anew(
     with pytest.raises(UnsupportedError, match="not distributed"):
         moved(f"docker://{server.host}/src/app:1", f"docker://{goal.host}/dst/app:1", **wish, **{SWITCH: switch})
     assert not goal.manifests
+
+
+# Steps
+
+VARIABLE = "PLUGIN_ALLOW_NONDISTRIBUTABLE_ARTIFACTS"
+
+
+@pytest.fixture
+def step(serve, tmp_path, monkeypatch):
+    """Return the function that runs a step in an empty folder, and gives the registry it pushed to and its notes."""
+    goal = serve()
+
+    def run(**variables):
+        monkeypatch.chdir(tmp_path)
+        for name, value in {"REPO": f"{goal.host}/dst/app", "TAGS": "1", "ENGINE": "native", **variables}.items():
+            monkeypatch.setenv(f"PLUGIN_{name}", value)
+        told = []
+        result = buildpush.run(sink=told.append)
+        return goal, result, [event.text for event in told if isinstance(event, Note)]
+
+    return run
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_step_that_pushes_what_is_there_takes_the_layer_by_its_setting(origin, step, monkeypatch, switch):
+    _, server = origin("oci-archive", has=True)
+    if switch:
+        monkeypatch.setenv(VARIABLE, "true")
+    goal, _, notes = step(PUSH_ONLY="true", SOURCE_TAR_PATH="from")
+
+    assert goal.manifests["dst/app", "1"][1] == server.document
+    assert (server.base in goal.blobs) == switch
+    assert any("not distributed" in text for text in notes) != switch
+
+
+def test_a_file_that_a_step_pushes_leads_nowhere_near_us(origin, step, monkeypatch):
+    origin("oci-archive", has=False)
+    monkeypatch.setenv(VARIABLE, "true")
+    with pytest.raises(AddressError, match="not safe"):
+        step(PUSH_ONLY="true", SOURCE_TAR_PATH="from")
+
+
+@pytest.mark.parametrize("kind", ["push", "tar"])
+def test_a_step_that_builds_takes_the_layer_of_its_base_from_its_maker_by_its_setting(
+    windows, step, tmp_path, monkeypatch, kind
+):
+    server = windows(has=False)
+    (tmp_path / "Dockerfile").write_text(f"FROM {server.host}/src/app:1\nLABEL a=b\n")
+    more = {"TAR_PATH": "made.tar", "DRY_RUN": "true"} if kind == "tar" else {}
+    with pytest.raises(PushError):
+        step(**more)
+    monkeypatch.setenv(VARIABLE, "true")
+    goal, result, _ = step(**more)
+
+    if kind == "push":
+        manifest = json.loads(goal.manifests["dst/app", "1"][1])
+        assert not any(".foreign." in layer["mediaType"] for layer in manifest["layers"])
+        assert server.base in goal.blobs
+    else:
+        assert result.output == f"docker-archive:{tmp_path / 'made.tar'}"
+        assert digest_of(BASE) in {str(layer.diff_id) for layer in open_docker_archive(tmp_path / "made.tar").layers}
+
+
+def test_a_build_without_a_push_takes_the_layer_by_its_keyword(windows, step, tmp_path, monkeypatch):
+    server = windows(has=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text(f"FROM {server.host}/src/app:1\nLABEL a=b\n")
+    with pytest.raises(PushError):
+        buildpush.build(output="oci:to", engine="native")
+    buildpush.build(output="oci:to", engine="native", **{SWITCH: True})
+    assert digest_of(BASE) in {str(layer.diff_id) for layer in open_layout(tmp_path / "to").layers}
