@@ -141,7 +141,7 @@ def redact(text: str) -> str:
     before = None
     while before != text:  # stars may complete a secret that has some; each turn leaves fewer other characters
         before = text
-        text = without_user_info(_without_written(_without_forms(text, known.forms), known.plain), MASK)
+        text = without_user_info(_without_known(text, known), MASK)
     return text
 
 
@@ -165,8 +165,7 @@ def _redacted(text: str) -> str:
 
 def known_in(text: str) -> bool:
     """Return whether *text* holds a secret known to this process."""
-    known = _known
-    return _without_written(_without_forms(text, known.forms), known.plain) != text
+    return _without_known(text, _known) != text
 
 
 def is_known(text: str) -> bool:
@@ -199,25 +198,27 @@ def _begun(text: str, forms: tuple[str, ...]) -> int:
     )
 
 
-def _without_forms(text: str, forms: tuple[str, ...]) -> str:
-    # Longer forms first; a build prints many lines, and most are shorter than any secret.
-    for form in reversed(forms[: bisect_right(forms, len(text), key=len)]):
-        if form in text:
-            text = text.replace(form, MASK)
-    return text
+def _without_known(text: str, known: _Known) -> str:
+    # All are looked for before one becomes stars: one that is the end of another would take it away from it.
+    places = [*_standing(text, known.forms), *_written(text, known.plain)]
+    return _starred(text, places) if places else text
 
 
-def _without_written(text: str, plain: tuple[str, ...]) -> str:
-    """Return *text* without the secrets that it writes in another way than they are."""
+def _standing(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where in *text* secrets stand as they are."""
+    # A build prints many lines, and most are shorter than any secret.
+    yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
+
+
+def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where in *text* secrets are written in another way than they are."""
     if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
-        return text  # most lines of a log, at once
+        return  # most lines of a log, at once
     for way in _ways(text):
         for depth, reading in enumerate(_readings(text, way), 1):
-            found = [form for form in reversed(plain) if form in reading]
+            found = [form for form in plain if form in reading]
             if found:
-                text = _masked(text, way, depth, found)
-                break
-    return text
+                yield from _whence(text, way, depth, found)
 
 
 def _readings(text: str, way: _Way) -> Iterator[str]:
@@ -265,25 +266,31 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def _masked(text: str, way: _Way, depth: int, forms: list[str]) -> str:
-    """Return *text* with stars where its reading at that *depth* has one of the *forms*."""
+def _whence(text: str, way: _Way, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield where *text* writes one of the *forms*, which its reading at that *depth* has."""
     reading, spans = text, _spans(text)
     for step in range(depth):
         reading, spans = _read(reading, spans, way[min(step, 1)])
-    hits = [(at, at + len(form)) for form in forms for at in _places(form, reading)]
-    end = len(text)
-    for first, after in sorted(hits, key=lambda hit: hit[1], reverse=True):
-        begin, stop = spans[first][0], spans[after - 1][1]
-        if stop <= end:  # one that overlaps is found in the next turn, if it is still there
-            text, end = f"{text[:begin]}{MASK}{text[stop:]}", begin
-    return text
+    yield from ((spans[first][0], spans[after - 1][1]) for first, after in _places(forms, reading))
 
 
-def _places(form: str, text: str) -> Iterator[int]:
-    at = text.find(form)
-    while at >= 0:
-        yield at
-        at = text.find(form, at + len(form))
+def _places(forms: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Yield from where to where *text* has one of the *forms*, also where several overlap."""
+    for form in forms:
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + 1)
+
+
+def _starred(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """Return *text* with stars in these *places*; those that overlap are hidden as one, so that no part is left."""
+    shown, done = "", 0
+    for begin, end in sorted(places):
+        if begin >= done:
+            shown += f"{text[done:begin]}{MASK}"
+        done = max(done, end)
+    return shown + text[done:]
 
 
 _Spans = list[tuple[int, int]]

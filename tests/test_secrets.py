@@ -8,6 +8,8 @@ import pickle
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildpush import secrets
 from buildpush.errors import SettingsError
@@ -253,3 +255,35 @@ def test_a_text_that_was_cut_shows_no_beginning_of_a_secret(monkeypatch, text, k
     monkeypatch.setattr(secrets, "_known", secrets._Known())
     Secret("planted-3")
     assert without_begun(text) == kept
+
+
+@pytest.mark.parametrize("written", ["{}", "<{}>", "<{}> <{}>"])
+@pytest.mark.parametrize("spelt", [str, lambda text: quote(text, safe="")], ids=["as it is", "percent"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_of_secrets_that_overlap_no_part_is_shown(written, spelt, order):
+    """None is a part of another, so whichever became stars first would leave a piece of its neighbour."""
+    secrets_of_line = ("abc/def", "def/ghi/jkl", "jkl/mn")
+    for place in order:
+        Secret(secrets_of_line[place])
+    assert redact(written.format(*[spelt("abc/def/ghi/jkl/mn")] * 2)) == written.format(MASK, MASK)
+
+
+def test_of_a_secret_that_overlaps_itself_no_part_is_shown():
+    Secret("xy/xy")
+    assert redact("<xy/xy/xy> <xy%2Fxy%2fxy>") == f"<{MASK}> <{MASK}>"
+
+
+@given(st.permutations(["ab/one", "cd/twoo", "ef/three", "cd/tw", "twoo"]))
+def test_several_secrets_of_one_line_become_stars_each_in_its_place(names):
+    for name in names:
+        Secret(name)
+    plain = " | ".join(names)
+    assert redact(plain) == " | ".join([MASK] * 5)
+    assert redact(plain.replace("/", "%2F")) == " | ".join([MASK] * 5)
+
+
+@pytest.mark.parametrize("spelt", [str, lambda text: quote(text, safe="")], ids=["as it is", "percent"])
+def test_secrets_that_touch_have_stars_of_their_own(spelt):
+    Secret("one/touch")
+    Secret("two/touch")
+    assert redact(spelt("two/touchone/touch")) == MASK + MASK

@@ -6,6 +6,8 @@ import sqlite3
 import stat
 import threading
 
+import pytest
+
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Repository
 from buildpush.registry import memory as room
@@ -300,3 +302,81 @@ def test_of_two_who_find_an_upload_at_once_one_gets_it(tmp_path, monkeypatch):
         monkeypatch.setattr(room, "is_at_work", ask_in_between)
         assert memory.take_session(app, "mark") is None
         assert got == ["https://a.io/up/1"]
+
+
+APP = Repository("a.io", "team/app")
+# What is asked of a memory, and what it answers where nothing can be read or written any more.
+ASKED = {
+    "find": (lambda memory: memory.find(LAYER.diff_id, "isal 1"), None),
+    "find_blob": (lambda memory: memory.find_blob(LAYER.digest), None),
+    "proves": (lambda memory: memory.proves(LAYER.diff_id, LAYER.digest), False),
+    "keep": (lambda memory: memory.keep(LAYER, "isal 1"), None),
+    "find_home": (lambda memory: memory.find_home("a.io", LAYER.digest), None),
+    "keep_home": (lambda memory: memory.keep_home(APP, LAYER.digest), None),
+    "take_session": (lambda memory: memory.take_session(APP, "mark"), None),
+    "keep_session": (lambda memory: memory.keep_session(APP, "mark", "https://a.io/up/1"), None),
+    "leave_session": (lambda memory: memory.leave_session(APP, "mark", "https://a.io/up/1"), None),
+    "forget_session": (lambda memory: memory.forget_session(APP, "mark", "https://a.io/up/1"), None),
+    "find_habit": (lambda memory: memory.find_habit("a.io"), None),
+    "keep_habit": (lambda memory: memory.keep_habit("a.io", Habit()), None),
+    "find_diff_id": (lambda memory: memory.find_diff_id("seen"), None),
+    "keep_diff_id": (lambda memory: memory.keep_diff_id("seen", LAYER.diff_id), None),
+    "find_document": (lambda memory: memory.find_document(digest_of(b"document")), None),
+    "keep_document": (lambda memory: memory.keep_document(b"document"), None),
+}
+
+
+def filled(path) -> Memory:
+    """Return a memory that has an answer to everything of ASKED."""
+    memory = Memory(path)
+    memory.keep_session(APP, "mark", "https://a.io/up/1")
+    memory.leave_session(APP, "mark", "https://a.io/up/1")
+    memory.keep(LAYER, "isal 1")
+    memory.keep_home(APP, LAYER.digest)
+    memory.keep_habit("a.io", Habit())
+    memory.keep_diff_id("seen", LAYER.diff_id)
+    memory.keep_document(b"document")
+    return memory
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_table_that_goes_in_the_middle_of_a_run_is_as_good_as_empty(tmp_path, asked):
+    act, nothing = ASKED[asked]
+    with filled(tmp_path / "m") as memory:
+        if asked.startswith(("find", "proves")):
+            assert act(memory) != nothing
+        other = sqlite3.connect(tmp_path / "m", isolation_level=None)
+        for (table,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            other.execute(f"DROP TABLE {table}")
+        other.close()
+        assert act(memory) == nothing
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_file_that_is_damaged_in_the_middle_of_a_run_is_as_good_as_empty(tmp_path, asked):
+    act, nothing = ASKED[asked]
+    with filled(tmp_path / "m") as memory:
+        with (tmp_path / "m").open("r+b") as file:
+            file.write(b"no database, and no page of one " * 4096)
+        assert act(memory) == nothing
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_memory_that_another_process_holds_in_the_middle_of_a_run_says_nothing_and_breaks_nothing(tmp_path, asked):
+    act, nothing = ASKED[asked]
+    with filled(tmp_path / "m") as memory:
+        memory._database.execute("PRAGMA busy_timeout = 0")
+        other = sqlite3.connect(tmp_path / "m", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        assert act(memory) == nothing
+        other.execute("ROLLBACK")
+        other.close()
+        assert memory.find(LAYER.diff_id, "isal 1") == LAYER
+
+
+def test_an_upload_is_nobodys_where_it_cannot_be_written_that_it_is_ours(tmp_path):
+    """Who may read and not write must not go on with what another may take at the same time."""
+    with filled(tmp_path / "m") as memory:
+        memory._database.execute("PRAGMA query_only = ON")
+        assert memory.take_session(APP, "mark") is None
+        assert memory.find(LAYER.diff_id, "isal 1") == LAYER
