@@ -27,6 +27,7 @@ import buildpush.http as web
 from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
 from buildpush.events import Retry
 from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, certificates_in, scheme_for
+from buildpush.http import download as fetching
 from buildpush.http.download import download
 from buildpush.http.proxies import Proxies, login
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
@@ -1252,3 +1253,110 @@ def test_the_proxy_of_an_address_is_told():
     with Http(proxies={"HTTPS_PROXY": "http://p.io:3128", "NO_PROXY": "direct.io"}) as client:
         found = [client.proxy_for(url) for url in ("https://r.io/", "https://direct.io/", "http://r.io/")]
     assert found == ["http://p.io:3128", None, None]
+
+
+# What is fetched from the web
+
+
+@sandbox
+def test_a_download_that_breaks_each_time_is_given_up_after_six_attempts(client, tmp_path):
+    with serving(short) as server, pytest.raises(UnreachableError, match="broke"):
+        download(client, f"{server.url}/a?token=planted", tmp_path / "file", most=99)
+
+    assert len(server.seen) == 6
+    assert [event.what for event in client.events] == [f"{server.url}/a"] * 5
+    assert [event.attempt for event in client.events] == [1, 2, 3, 4, 5]
+    assert all("broke" in event.reason for event in client.events)
+
+
+@sandbox
+@pytest.mark.parametrize("size", [0, 1, 1024 * 1024, 2 * 1024 * 1024 + 1])
+def test_a_download_of_any_size_is_whole_where_it_is_allowed(client, tmp_path, size):
+    data = bytes(range(251)) * (size // 251 + 1)
+    with serving(lambda request: request.answer(200, data[:size])) as server:
+        assert download(client, server.url, tmp_path / "file", most=size) == 0
+        assert (tmp_path / "file").read_bytes() == data[:size]
+        if size:
+            with pytest.raises(BuildError) as caught:
+                download(client, server.url, tmp_path / "other", most=size - 1)
+            assert str(caught.value) == f"{server.url} is larger than {size - 1:,} bytes"
+            assert (tmp_path / "other").stat().st_size <= size - 1
+            assert caught.value.setting == "fetch_limit"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Thu, 01 Jan 1970 00:00:05 GMT", 5),
+        ("Wed, 31 Dec 1969 23:59:59 GMT", 0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("yesterday", 0),
+        ("", 0),
+        ("Thu, 01 Jan 99999 00:00:00 GMT", 0),
+    ],
+)
+def test_when_a_file_was_last_changed_is_read_where_it_is_a_time(text, seconds):
+    assert fetching._changed(text) == seconds
+
+
+@sandbox
+def test_a_download_that_is_refused_says_the_status_and_what_to_do(client, tmp_path):
+    with serving(status(404)) as server, pytest.raises(BuildError) as caught:
+        download(client, f"{server.url}/a", tmp_path / "file", most=9)
+
+    assert str(caught.value) == f"{server.url}/a cannot be fetched: status 404"
+    assert caught.value.hint == "check the address; what is behind a login cannot be added from the web"
+    assert client.waits == []
+
+
+# What a wire does
+
+
+@sandbox
+@pytest.mark.parametrize(("count", "answered"), [(0, True), (31, True), (32, False), (33, False)])
+def test_so_many_interim_answers_are_read_over(client, count, answered):
+    def handle(request):
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * count)
+        request.answer(200, b"body")
+
+    with serving(handle) as server:
+        if answered:
+            assert client.request("POST", server.url).body == b"body"
+            return
+        with pytest.raises(UnreachableError, match="no answer came after 32 interim ones"):
+            client.request("POST", server.url)
+
+
+@pytest.mark.parametrize(
+    ("waited", "came", "slow"), [(10, 5, False), (10.1, 5, True), (99, LEAST, False), (99, 0, False)]
+)
+def test_a_wait_for_too_little_is_an_error_that_says_how_little(waited, came, slow):
+    """The first bytes may take their time: the socket itself waits for them."""
+    now = [0.0]
+    steps = iter([(50.0, b"first"), (waited, b"x" * came)])
+
+    class Slow(io.RawIOBase):
+        def readinto(self, buffer):
+            seconds, data = next(steps)
+            now[0] += seconds
+            buffer[: len(data)] = data
+            return len(data)
+
+    paced = Paced(Slow(), 10, lambda: now[0])
+    assert paced.readinto(bytearray(LEAST)) == 5
+    if not slow:
+        assert paced.readinto(bytearray(LEAST)) == came
+        return
+    with pytest.raises(TooSlowError, match=rf"^only {5 + came} bytes came in 10 s$"):
+        paced.readinto(bytearray(LEAST))
+
+
+def test_a_paced_file_is_the_file_behind_it():
+    with socket.socket() as sock:
+        raw = sock.makefile("rb", buffering=0)
+        paced = Paced(raw, 10)
+        assert paced.readable()
+        assert paced.fileno() == sock.fileno()
+        paced.close()
+        assert raw.closed
+        assert paced.closed

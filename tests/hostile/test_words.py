@@ -8,7 +8,8 @@ import pytest
 from urllib3 import HTTPHeaderDict
 
 from buildpush.errors import AuthenticationError, BuildPushError
-from buildpush.http import Answer
+from buildpush.http import Answer, words
+from buildpush.http.words import is_page, said_in
 from buildpush.registry.client import refusal
 from buildpush.registry.push import push
 from tests.hostile.registry import Reply, fault
@@ -85,7 +86,7 @@ READING = "the user may lack the right to read, or a scan such as Xray's blocks 
 
 
 @pytest.mark.parametrize(
-    ("answer", "words", "hint"),
+    ("answer", "says", "hint"),
     [
         ((500, {}, b""), "status 500: without a reason", None),
         ((500, {}, b"", "", 6), "status 500 after 6 attempts: without a reason", None),
@@ -107,13 +108,13 @@ READING = "the user may lack the right to read, or a scan such as Xray's blocks 
         ((307, {}, b"gone"), "status 307: gone", None),
     ],
 )
-def test_a_refusal_says_what_was_wanted_what_was_said_and_what_to_do(answer, words, hint):
+def test_a_refusal_says_what_was_wanted_what_was_said_and_what_to_do(answer, says, hint):
     status, headers, body, *more = answer
     attempts = more[1] if more else 1
     error = refusal(Answer(status, HTTPHeaderDict(headers), body, "https://r.io/v2/", attempts), "it was not taken")
 
     assert str(error).startswith("it was not taken: status ")
-    assert str(error).endswith(words)
+    assert str(error).endswith(says)
     assert error.status == status
     assert (error.hint or "").startswith(hint or "")
     assert (error.hint is None) == (hint is None)
@@ -134,3 +135,87 @@ def test_what_is_given_up_is_said_once(serve, client, waits, reply):
 
     assert len(server.asked("DELETE")) == 1
     assert not waits
+
+
+# What is read in a body
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "reason"),
+    [
+        (b"", None, ""),
+        (b"plain  text\n", None, "plain text"),
+        (b'{"errors":[{"code":"A","message":"m"}]}', "A", "m"),
+        (b'{"errors":[{"code":"A","message":"m","detail":"m"}]}', "A", "m"),
+        (b'{"errors":[{"code":"A","message":"m","detail":"d"}]}', "A", "m (d)"),
+        (b'{"errors":[{"code":"A","detail":"d"}]}', "A", "d"),
+        (b'{"error":"invalid_grant","error_description":"x"}', None, "x"),
+        (b'{"error":"x"}', None, "x"),
+        (b'{"details":"x"}', None, "x"),
+        (b'{"reason":"x"}', None, "x"),
+        (b'{"message":"m","error":"e","reason":"r","details":"x"}', None, "m"),
+        (b'{"error":"e","reason":"r"}', None, "r"),
+        (b'{"reason":"r","details":"x"}', None, "x"),
+        (b'{"errors":[{"status":404,"message":"m"}]}', None, "m"),
+        (b'{"code":404,"message":"m"}', "404", "m"),
+        (b'{"code":"","message":"m"}', None, "m"),
+        (b'{"code":0,"message":"m"}', "0", "m"),
+        (b'{"code":null,"message":"m"}', None, "m"),
+        (b'{"errors":[]}', None, '{"errors": []}'),
+        (b'{"errors":{"code":"A"}}', None, '{"errors": {"code": "A"}}'),
+        (b'{"errors":[{"code":"A"}]}', "A", ""),
+        (b'{"errors":["x","y"]}', None, "x; y"),
+        (b'{"errors":[{"message":"m"},{"message":"m"},{"message":"n"}]}', None, "m; n"),
+        (b'{"errors":["1","2","3","4","5","6"]}', None, "1; 2; 3; 4; 5"),
+        (b'{"a": 1}', None, '{"a": 1}'),
+        (b"[1,2]", None, "[1, 2]"),
+        (b"null", None, ""),
+        (b'"x"', None, "x"),
+        (b'{"message":{"a":["b"],"c":"d"}}', None, '{"a": ["b"], "c": "d"}'),
+        (b'{"errors":[{"code":"A","message":"m","detail":{"Type":"r"}}]}', "A", 'm ({"Type": "r"})'),
+        (b'{"errors":[{"code":"A","message":"m","detail":{}}]}', "A", "m"),
+        (b'{"errors":[{"code":"A","message":"","detail":false}]}', "A", "false"),
+        (b'{"code":"' + b"C" * 100 + b'"}', "C" * 63 + "…", ""),
+        (b"<p>x</p>", None, "<p>x</p>"),
+        (b"<htmlx>", None, "<htmlx>"),
+        (b'{"message":"m\xc3\xa4"}', None, "mä"),
+        (b'{"message":"a\\nb"}', None, "a b"),
+        (b'{"errors":[{"message":"m"},{"code":"B","message":"n"}]}', None, "m; n"),
+        (b'{"errors":[{"x":"y"}]}', None, '{"x": "y"}'),
+        (b'{"message":"m","errors":null}', None, "m"),
+    ],
+)
+def test_the_code_and_the_reason_are_found_in_any_of_the_usual_forms(body, code, reason):
+    assert said_in(body) == (code, reason)
+    assert not is_page(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "summary"),
+    [
+        (b"<html></html>", "a web page without words"),
+        (b"<html><p>one</p><p>two</p></html>", 'a web page: "one two"'),
+        (b" \n<!DOCTYPE html><title> </title><H1 class=a>Log &amp; in</H1 >", 'a web page, titled "Log & in"'),
+        (b'<?xml version="1.0"?><!-- x --><!-- y --><body><title a="b">T</title></body>', 'a web page, titled "T"'),
+        (b"<center><h1>502</h1></center>", 'a web page, titled "502"'),
+    ],
+)
+def test_a_page_is_summed_up_by_its_title_or_its_words(body, summary):
+    assert said_in(body) == (None, summary)
+    assert is_page(body)
+
+
+@pytest.mark.parametrize("entries", [100, 101])
+def test_of_a_large_detail_the_first_hundred_entries_are_shown(entries):
+    some, more = {str(at): at for at in range(min(entries, 100))}, list(range(min(entries, 100)))
+    asked = {str(at): at for at in range(entries)}, list(range(entries))
+
+    assert [words._words(value) for value in asked] == [json.dumps(some), json.dumps(more)]
+
+
+def test_of_a_large_body_the_beginning_is_read():
+    page = b"<html>" + b" " * words._MOST_READ + b"<title>late</title></html>"
+    assert said_in(page) == (None, "a web page without words")
+    assert is_page(page)
+    assert said_in(b"x" * (words._MOST_READ + 1))[1] == said_in(b"x" * 5000)[1]
+    assert len(said_in(b"x" * 5000)[1]) == 2048
