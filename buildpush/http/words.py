@@ -23,7 +23,7 @@ _PAGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
-_WORDS: Final = ("error_description", "message", "details", "detail", "reason", "error")
+_WORDS: Final = ("error_description", "message", "details", "reason", "error")
 
 
 def said_in(body: bytes) -> tuple[str | None, str]:
@@ -62,7 +62,7 @@ def _errors(document: Any) -> list[Any]:
 def _code(document: Any) -> str | None:
     first = _errors(document)[0]
     code = first.get("code") if isinstance(first, dict) else None
-    return (quotation(str(code), 64) or None) if isinstance(code, str | int) and code != "" else None
+    return (quotation(str(code), 64) or None) if isinstance(code, str | int) else None
 
 
 def _reasons(document: Any) -> Iterator[str]:
@@ -79,16 +79,16 @@ def _reasons(document: Any) -> Iterator[str]:
 
 
 def _reason(error: dict[str, Any]) -> str:
-    return next((words for key in _WORDS if key != "detail" and (words := _words(error.get(key)))), "")
+    return next((words for key in _WORDS if (words := _words(error.get(key)))), "")
 
 
 def _words(value: Any) -> str:
     """Return a text as it is, and anything else as JSON, its texts safe before JSON escapes what is in them."""
-    if value is None or value in ("", [], {}):
+    if value in (None, [], {}):
         return ""
     if isinstance(value, str):
         return quotation(value)
-    return quotation(json.dumps(_safe(value), ensure_ascii=False, separators=(", ", ": "))[: 8 * LONGEST_QUOTE])
+    return quotation(json.dumps(_safe(value), ensure_ascii=False)[: 8 * LONGEST_QUOTE])
 
 
 def _safe(value: Any) -> Any:

@@ -504,7 +504,7 @@ class _Upload:
         if self._habit.after_limit(size) is None:
             return error
         self._registry.learn(self._repository.host, lambda habit: habit.after_limit(size) or habit)
-        return _AgainError(error, answer, lost=self._way != "parts")
+        return _AgainError(error, answer)
 
     # The end
 

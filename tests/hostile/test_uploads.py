@@ -456,6 +456,7 @@ def test_a_yes_that_is_201_or_names_a_digest_confirms_a_blob(serve, client, conf
     sent(registry, server, BYTES)
 
     assert len(server.asked("PUT")) == 1
+    assert not server.asked("HEAD")  # nobody needs to look whether it is there
 
 
 def test_an_upload_of_an_earlier_run_that_has_more_than_the_blob_is_left(serve, http, tmp_path):

@@ -219,3 +219,21 @@ def test_of_a_large_body_the_beginning_is_read():
     assert is_page(page)
     assert said_in(b"x" * (words._MOST_READ + 1))[1] == said_in(b"x" * 5000)[1]
     assert len(said_in(b"x" * 5000)[1]) == 2048
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"at 100%", "at 100%"),  # what was cut nowhere ends as it does
+        (b"a &amp", "a &amp"),
+        ('{"message": {"a": "ä"}}'.encode(), '{"a": "ä"}'),
+        (rb'{"message": {"a\nb": ["c\n\u001b[31md"]}}', '{"a b": ["c d"]}'),
+        (b'{"detail": "d", "reason": "r"}', "r (d)"),
+        (b'{"detail": "d", "reason": ["r"]}', '["r"] (d)'),
+        (b'{"detail": "", "code": "A"}', ""),
+        (b"<html><title>" + b"t" * 300 + b"</title>", 'a web page, titled "' + "t" * 199 + '…"'),
+        (b"<html><p>" + b"p" * 300 + b"</p>", 'a web page: "' + "p" * 199 + '…"'),
+    ],
+)
+def test_what_is_said_is_shown_as_it_is_meant(body, reason):
+    assert said_in(body)[1] == reason
