@@ -151,6 +151,14 @@ def test_an_attestation_is_named_after_the_platform_that_it_is_about(recipes):
     assert ids(info) == ["app:1", "linux/amd64/app:1", "attestations/linux/amd64/app:1"]
 
 
+@pytest.mark.parametrize("about", [{}, {"vnd.docker.reference.digest": f"sha256:{'0' * 64}"}])
+def test_an_attestation_of_an_image_that_is_not_in_the_index_is_one_of_an_unknown_platform(recipes, about):
+    statement = recipes.image([b"{}"], [])
+    notes = {str(statement.digest): {ATTESTATION: "attestation-manifest", **about}}
+    index = recipes.index([statement], "h.example/docker-local/app:1", annotations=notes)
+    assert ids(described(index, recipes.record())) == ["app:1", "attestations/unknown/app:1"]
+
+
 def test_two_manifests_for_one_platform_have_two_ids(recipes):
     images = [recipes.one_platform("amd64"), recipes.image([b"other"], [])]
     info = described(recipes.index(images, "h.example/docker-local/app:1"), recipes.record())

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.artifactory import Artifactory, BuildInfo, Login
-from buildpush.artifactory.client import base_url, message_of, property_query
+from buildpush.artifactory.client import Home, base_url, likely_home, message_of, property_query
 from buildpush.errors import SettingsError
 from buildpush.http import Http
+from buildpush.images.references import Repository
 from buildpush.secrets import Secret
 
 
@@ -171,3 +172,17 @@ def as_artifactory_reads(text: str) -> dict[str, str]:
 def test_an_echoed_header_shows_no_password():
     header = Login("bot", Secret("hush-echoed-password")).authorization()
     assert message_of(f"cannot parse {header}".encode()) == "cannot parse Basic ********"
+
+
+@pytest.mark.parametrize(
+    ("path", "told", "home"),
+    [
+        ("docker/team/app", None, Home("docker", "docker/")),
+        ("docker/team/app", "docker", Home("docker", "docker/")),
+        ("team/app", "docker", Home("docker", "")),
+        ("docker-old/app", "docker", Home("docker", "")),
+        ("app", None, Home("app", "")),
+    ],
+)
+def test_where_nobody_says_it_an_image_is_kept_where_the_registry_or_else_its_path_points(path, told, home):
+    assert likely_home(Repository("h.example", path), told) == home

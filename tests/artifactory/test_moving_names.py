@@ -125,6 +125,18 @@ def test_an_image_that_is_kept_under_its_digest_is_found_there(world):
     world.check_document(info)
 
 
+def test_of_several_names_of_an_image_the_digest_is_taken_before_tags(world):
+    """A tag may move once more; and of tags, the first by name, so that two runs say the same."""
+    pushed = world.image("1", "latest", "2")
+    info = world.described(replace(pushed, references=pushed.references[:1]))
+    world.image("1", who="theirs")
+    world.publish(info)
+    assert "ours is at docker-local/team/app/2/manifest.json" in world.notes[0]
+    world.retag(pushed, str(pushed.digest))
+    world.publish(info)
+    assert f"ours is at docker-local/team/app/{pushed.digest}/manifest.json" in world.notes[1]
+
+
 @pytest.mark.parametrize("status", [400, 403, 405])
 def test_the_folder_of_the_digest_is_tried_where_no_list_of_files_is_given(world, status):
     pushed = world.image("1")

@@ -119,6 +119,7 @@ def test_four_are_done_at_once_and_no_more():
         with lock:
             now.append(thing)
             most.append(len(now))
+        threading.Event().wait(0.1)  # whoever may come is here by then
         together.wait(20)
         with lock:
             now.remove(thing)
@@ -142,3 +143,35 @@ def test_the_first_error_ends_what_has_not_begun():
     with pytest.raises(UnreachableError):
         side_by_side(act, list(range(200)))
     assert len(begun) < 200
+
+
+def test_an_error_waits_for_what_is_under_way():
+    begun, ended, together = [], [], threading.Barrier(2)
+
+    def act(thing):
+        begun.append(thing)
+        together.wait(20)
+        if thing == 0:
+            raise LOST
+        threading.Event().wait(0.1)
+        ended.append(thing)
+
+    with pytest.raises(UnreachableError):
+        side_by_side(act, [0, 1])
+    assert ended == [1]
+
+
+def test_ctrl_c_waits_for_nothing():
+    ended, together, go_on = [], threading.Barrier(2), threading.Event()
+
+    def act(thing):
+        together.wait(20)
+        if thing == 0:
+            raise KeyboardInterrupt
+        go_on.wait(5)
+        ended.append(thing)
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(act, [0, 1])
+    assert ended == []
+    go_on.set()

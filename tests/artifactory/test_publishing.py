@@ -6,6 +6,7 @@ import json
 import shlex
 import stat
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,27 @@ def test_a_number_that_was_published_before_is_noted(desk):
     check_publish(desk.client(), "hello", "42", sink=desk.events.append)
     [note] = [event for event in desk.events if isinstance(event, Note)]
     assert "hello 42 was published before" in note.text
+
+
+def test_how_often_a_number_was_published_and_when_it_was_last_is_told(desk):
+    info = desk.hello()
+    desk.publish(info)
+    check_publish(desk.client(), "hello", "42", sink=desk.events.append)
+    assert "published before (once, at 2026-10-01T12:00:00.123+0000); this" in desk.notes[-1]
+    desk.publish(replace(info, started=info.started + timedelta(hours=1)))
+    check_publish(desk.client(), "hello", "42", sink=desk.events.append)
+    assert "published before (2 times, last at 2026-10-01T13:00:00.123+0000); this" in desk.notes[-1]
+
+
+def test_what_was_kept_for_a_virtual_repository_is_published_in_the_one_behind_it(desk):
+    """Where the file was written, nobody could be asked; a virtual repository takes no properties."""
+    info = desk.hello()
+    [module] = info.modules
+    kept = replace(module, artifacts=tuple(replace(one, repository="docker") for one in module.artifacts))
+    desk.publish(replace(info, modules=(kept,)), fresh=False)
+    [stored] = desk.box.builds("hello")
+    assert BuildInfo.parse(stored).modules == info.modules
+    assert desk.box.properties("docker-local", info.artifacts[0].path)["build.number"] == ["42"]
 
 
 def test_another_number_of_a_known_build_is_no_news(desk):
