@@ -15,15 +15,16 @@ from typing import Any, Final
 from buildpush.connection import Connection, connect, open_http
 from buildpush.contexts import STDIN, fetched, is_elsewhere
 from buildpush.engines import advised, choose
-from buildpush.errors import BadNameError, DockerfileError, SettingsError, UnsupportedError
+from buildpush.engines.bases import frontend, pulled
+from buildpush.errors import DockerfileError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note, Sink
 from buildpush.forms import clean_address
 from buildpush.http.download import download
 from buildpush.images import dockerfile
 from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.model import BuildRequest
-from buildpush.images.references import Reference, mirrored
-from buildpush.images.stages import base_images, needed_for
+from buildpush.images.references import Reference
+from buildpush.images.stages import needed_for
 from buildpush.limits import limited
 from buildpush.places import Here, for_logins
 from buildpush.results import RunResult
@@ -289,20 +290,15 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
 
 def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
-    try:
-        file = dockerfile.read(request.dockerfile)
-        found = base_images(file, request)
-        # kaniko reads a Dockerfile in the language that it was built with.
-        syntax = (Reference.parse(file.syntax),) if file.syntax and engine not in {"native", "kaniko"} else ()
-    except (DockerfileError, BadNameError):
-        return ()  # the engine can read what we cannot, or it says so
-    return (*syntax, *(mirrored(image, request.mirror) for image in found))
+    # kaniko reads a Dockerfile in the language that it was built with.
+    syntax = () if engine in {"native", "kaniko"} else frontend(request)
+    return (*syntax, *pulled(request))
 
 
 def _added(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
     try:
-        file = dockerfile.read(request.dockerfile)
+        file = dockerfile.outline(request.dockerfile)
         stages = [stage for stage, _ in needed_for(file, request)]
     except DockerfileError:
         return ()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from buildpush.engines.bases import unknown
 from buildpush.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images import dockerfile
@@ -141,6 +142,8 @@ def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     advice = advise(request, engine.lacks)
     for trap in advice.traps:
         sink(Note(str(trap)))
+    if note := unknown(request):
+        sink(Note(note))
     if advice.refused:
         message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
         hint = "mend it, or take error=true out of its check directive"

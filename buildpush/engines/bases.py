@@ -31,15 +31,33 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
     """Return the base images that are pulled; none where the Dockerfile is one that only the engine knows.
 
     Raises:
-        DockerfileError: it cannot be read at all.
+        DockerfileError: it is missing or unreadable.
     """
+    return _told(request) or ()
+
+
+def _told(request: BuildRequest) -> tuple[Reference, ...] | None:
+    """Return the base images, or ``None`` where the Dockerfile does not tell us."""
+    file = dockerfile.outline(request.dockerfile)
     try:
-        file = dockerfile.read(request.dockerfile)
-        return base_images(file, request)
-    except DockerfileError as error:
-        if error.where is None:
-            raise
-        return ()  # the engine may know what we do not; if not, it says so
+        return base_images(file, request) if file.stages else None
+    except DockerfileError:
+        return None  # the engine may know what we do not; if not, it says so
+
+
+def unknown(request: BuildRequest) -> str:
+    """Return what to know where nobody can tell the base images before the engine does, or nothing.
+
+    Raises:
+        DockerfileError: the Dockerfile is missing or unreadable.
+    """
+    if _told(request) is not None:
+        return ""
+    name = request.dockerfile.name
+    return (
+        f"{name} does not tell which images it builds on, as far as it can be read: the engine gets logins, and leave "
+        "to do without TLS, only for hosts that settings name, such as build_contexts: NAME=docker-image://IMAGE"
+    )
 
 
 def pulled(request: BuildRequest) -> tuple[Reference, ...]:
@@ -59,14 +77,20 @@ def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
     return (CacheSpec("registry", (("ref", f"{request.cache_repository}:{CACHE_TAG}"),)),)
 
 
+def frontend(request: BuildRequest) -> tuple[Reference, ...]:
+    """Return the image of the Dockerfile's language, if it names one: the first word of ``# syntax=``."""
+    with suppress(DockerfileError, BadNameError, IndexError):
+        return (Reference.parse((dockerfile.outline(request.dockerfile).syntax or "").split()[0]),)
+    return ()
+
+
 def _named(request: BuildRequest) -> Iterator[Reference]:
     """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is no reference."""
     texts = [place.removeprefix(_IMAGE) for place in request.build_contexts.values() if place.startswith(_IMAGE)]
-    with suppress(DockerfileError):
-        texts.append(dockerfile.read(request.dockerfile).syntax or "")
-    for text in filter(None, texts):
+    for text in texts:
         with suppress(BadNameError):
             yield Reference.parse(text)
+    yield from frontend(request)
 
 
 def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:

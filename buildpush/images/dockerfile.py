@@ -192,13 +192,34 @@ def read(path: Path) -> Dockerfile:
     Raises:
         DockerfileError: it is missing, unreadable or malformed.
     """
+    return parse(_content(path), path.name)
+
+
+def outline(path: Path) -> Dockerfile:
+    """Return the Dockerfile at *path* as far as it can be read, for what needs its names only.
+
+    An engine may know instructions, flags and whole languages (``# syntax=``) that we do not; most of these still
+    begin with ARG or FROM. What is not understood is left out, and nothing is checked; there are no stages in a file
+    that begins otherwise.
+
+    Raises:
+        DockerfileError: it is missing or unreadable.
+    """
+    content = _content(path)
+    try:
+        found = parse(content, path.name)
+    except DockerfileError:
+        return _outlined(content, path.name)
+    return found if found.stages else _outlined(content, path.name)
+
+
+def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except OSError as error:
         message = f"the Dockerfile {path} cannot be read: {error.strerror or error}"
         raise DockerfileError(message, hint=_others(path), setting="dockerfile") from error
-    return parse(content, path.name)
 
 
 def _others(path: Path) -> str:
@@ -234,6 +255,24 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
         return Dockerfile(path, (), (), escape, syntax)
     reader = _Reader(lines, escape, path)
     arguments, stages = _stages(reader, list(reader.instructions()))
+    return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
+
+
+def _outlined(content: bytes, path: str) -> Dockerfile:
+    nothing = Dockerfile(path, (), ())
+    if len(content) > LARGEST or b"\0" in content:
+        return nothing
+    lines = content.decode("utf-8-sig", errors="replace").split("\n")
+    try:
+        directives = _directives(lines, path)
+    except DockerfileError:
+        return nothing
+    escape, syntax = directives.get("escape", "\\"), directives.get("syntax")
+    reader = _LenientReader(lines, escape, path)
+    try:
+        arguments, stages = _stages(reader, list(reader.instructions()))
+    except DockerfileError:
+        arguments, stages = (), ()
     return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
@@ -493,6 +532,46 @@ class _Reader:
                 raise self.error(line, f"--{flag}={quotation(text, 40)} is not a duration", "write it as 30s or 1m30s")
             if flag != "retries" and number and number < _SHORTEST:
                 raise self.error(line, f"--{flag} is shorter than a millisecond")
+
+
+class _LenientReader(_Reader):
+    """Leaves out what it does not understand, and checks nothing."""
+
+    def __init__(self, lines: list[str], escape: str, path: str) -> None:
+        super().__init__(lines, escape, path)
+        # Where a heredoc of a name could end, at the latest: else each one without an end would cost the whole file.
+        self.last: dict[tuple[bool, str], int] = {}
+        for at, line in enumerate(lines):
+            text = line.rstrip("\r")
+            self.last[False, text] = self.last[True, text.lstrip("\t")] = at
+
+    def instruction(self, text: str, line: int) -> Instruction:
+        name, _, rest = partition_blank(text.strip(SPACE))
+        words, rest = split_flags(rest, self.escape)
+        rest = rest.strip(SPACE)
+        try:
+            found, _ = self.taken_apart(text, line)
+        except DockerfileError:
+            found = Instruction(name.upper(), line, rest, words=(rest,))
+        self.pass_over_heredocs(found, text)
+        return replace(found, flags=self.flags(found.name, words, line))
+
+    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:  # noqa: ARG002 - as without leniency
+        """Return flags by name, known or not."""
+        found: dict[str, list[str]] = {}
+        for word in words:
+            flag, _, value = word[2:].partition("=")
+            found.setdefault(flag, []).append(value)
+        return {flag: "\n".join(values) for flag, values in found.items() if any(values)}
+
+    def pass_over_heredocs(self, instruction: Instruction, text: str) -> None:
+        """Go on behind the texts that an instruction announces, whichever it is: FROM in them means nothing."""
+        if instruction.name in FLAGS.keys() - _HEREDOCS - {"ONBUILD"} or instruction.exec_form:
+            return
+        for announced in announcements(text):
+            if self.last.get((announced.strip, announced.name), -1) < self.at:  # then it is something else
+                return
+            self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
 
 
 def _nearest(word: str, known: list[str]) -> str | None:

@@ -53,16 +53,15 @@ def split_words(text: str, escape: str) -> list[str]:
 def split_flags(text: str, escape: str) -> tuple[list[str], str]:
     """Return the words that begin with two dashes at the head of *text*, without quotes, and what comes after them."""
     token = _flag_token(re.escape(escape))
-    word = re.compile(f"(?:{token.pattern})+", re.DOTALL)
+    word = re.compile(f"[{_ASCII_SPACE}]*(?P<flag>--(?:{token.pattern})*)", re.DOTALL)
     found: list[str] = []
-    rest = text.lstrip(_ASCII_SPACE)
-    while rest.startswith("--") and (match := word.match(rest)):
-        flag = token.sub(partial(_unquoted, escape), match[0])
-        rest = rest[match.end() :].lstrip(_ASCII_SPACE)
+    at = 0
+    while match := word.match(text, at):
+        flag, at = token.sub(partial(_unquoted, escape), match["flag"]), match.end()
         if flag == "--":
             break
         found.append(flag)
-    return found, rest
+    return found, text[at:].lstrip(_ASCII_SPACE)
 
 
 def _flag_token(mark: str) -> re.Pattern[str]:
