@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from buildpush.plan import Plan, plan
 from buildpush.results import RunResult
 from buildpush.secrets import Secret
 from buildpush.session import Session
+from buildpush.settings.lookups import noting
 from buildpush.settings.sources import read
 from buildpush.settings.written import Loaded, WrittenStep
 
@@ -82,7 +84,7 @@ def run(
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
     with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
-        return run_all(loaded, session, strict=strict)[0]
+        return run_all(_noting(loaded, session), session, strict=strict)[0]
 
 
 def build(
@@ -105,7 +107,7 @@ def build(
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
     with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
-        return build_all(loaded, session, output=output)[0]
+        return build_all(_noting(loaded, session), session, output=output)[0]
 
 
 def push(
@@ -285,8 +287,14 @@ def check(
     **settings: Any,
 ) -> Plan:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked."""
-    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
-    return plan(_one(loaded), _session(env, cwd, connectors, secrets, variables))
+    session = _session(env, cwd, connectors, secrets, variables)
+    loaded = _noting(load(file, env=env, cwd=cwd, step=step, **settings), session)
+    made = plan(_one(loaded), session)
+    return replace(made, notes=(*loaded.notes, *made.notes))
+
+
+def _noting(loaded: Loaded, session: Session) -> Loaded:
+    return noting(loaded, session.variables, session.secrets, session.connectors)
 
 
 def _one(loaded: Loaded) -> WrittenStep:

@@ -281,6 +281,7 @@ def _default_words(value: object) -> str:
 def _load(options: dict[str, Any]) -> tuple[Loaded, Session]:
     """Return the steps and the surroundings that a command's options name; what remains is the command's own."""
     from buildpush.session import Session
+    from buildpush.settings.lookups import noting
     from buildpush.settings.sources import read
 
     session = Session.default(
@@ -289,7 +290,8 @@ def _load(options: dict[str, Any]) -> tuple[Loaded, Session]:
         variables=dict(_pair(text) for text in options.pop("var")),
     )
     file, step = options.pop("file"), options.pop("step")
-    return read(file, env=session.env, flags=_flags(options), keywords={}, cwd=session.cwd, step=step), session
+    loaded = read(file, env=session.env, flags=_flags(options), keywords={}, cwd=session.cwd, step=step)
+    return noting(loaded, session.variables, session.secrets, session.connectors), session
 
 
 def _path(text: str | None) -> Path | None:
@@ -541,6 +543,8 @@ def _explain(**options: Any) -> None:
     else:
         told = explain.as_json if as_json else explain.as_text
         click.echo(told(name, loaded, around))
+    for note in loaded.notes:
+        _tell(f"note: {with_margin(note)}")
 
 
 @command("Build without a push, into an archive or a folder.")
@@ -647,7 +651,8 @@ def _show_build(name: str, number: str, project: str, **server: str | None) -> N
     from buildpush.saved import show_build
     from buildpush.session import Session
 
-    document = show_build(name, number, project, Session.default(), **server)
+    with _shown(Session.default()) as session:
+        document = show_build(name, number, project, session, **server)
     click.echo(_as_json(document))
 
 
@@ -739,6 +744,9 @@ def make_tutorial() -> click.Command:
 def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
     from buildpush import notebooks
 
+    if listed and (parameter or output):
+        message = "--list runs no notebook, so --parameter and --output have no effect"
+        raise click.UsageError(message)
     if listed:
         click.echo("\n".join(notebooks.names()))
         return

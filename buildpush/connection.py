@@ -51,6 +51,8 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
     """
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, sink, order.plain_http, order.insecure))
+        if not dry:
+            stack.callback(note_never_trusted, http, sink)
         keychain = keychain_of(order.credentials, session)
         memory = None if dry else open_memory(session, sink)
         if memory:
@@ -86,6 +88,12 @@ def open_http(
         plain_hosts=plain,
         sink=sink,
     )
+
+
+def note_never_trusted(http: Http, sink: Sink) -> None:
+    """Tell *sink* which hosts were declared insecure in vain: their names may be written wrongly."""
+    for host in http.never_trusted:
+        sink(Note(f"insecure has no effect on {host}: nobody spoke to it"))
 
 
 def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:

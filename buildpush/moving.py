@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
 
-from buildpush.connection import keychain_of, open_http, open_memory, reach_of
+from buildpush.connection import keychain_of, note_never_trusted, open_http, open_memory, reach_of
 from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.events import Note, Sink
 from buildpush.images.manifests import compression_of, without_manifest
@@ -343,10 +343,11 @@ def _reached(
     sinks = tuple(dict.fromkeys(name.repository.host for name in names))
     chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
     ours = _ours(wishes, sinks, sources, session, story)
-    logins = _logins(wishes, chosen, ours, session, connectors)
+    logins = _logins(wishes, chosen, ours, session, connectors, story=story)
     plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, story, plain, _insecure(wishes)))
+        stack.callback(note_never_trusted, http, story)
         memory = open_memory(session, story)
         if memory:
             stack.enter_context(memory)
@@ -446,22 +447,52 @@ def _ours(
 
 
 def _logins(
-    wishes: Wishes, chosen: dict[str, Connector], ours: Sequence[str], session: Session, connectors: Connectors | None
+    wishes: Wishes,
+    chosen: dict[str, Connector],
+    ours: Sequence[str],
+    session: Session,
+    connectors: Connectors | None,
+    *,
+    story: Story,
 ) -> dict[str, Login]:
     """Return who we are, by host; what is not here is looked up in Docker's own files."""
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references if connectors else {})
     vault.remember()
     logins = {host: connector.login(host, vault) for host, connector in chosen.items() if not connector.auth.anonymous}
     said = _said(wishes, vault)
+    for note in _lookups_in_vain(
+        wishes, session, has_entries=bool(connectors and connectors.entries), is_chosen=bool(chosen)
+    ):
+        story(Note(note))
     if said is None:
         return logins
     username, password, source = said
+    if note := _logins_in_vain(source, ours, chosen, session.env):
+        story(Note(note))
     if source == _VARIABLE:  # meant for a step; it does not come before a connector, nor stand in its way
         ours = [host for host in ours if host not in logins]
     if len(ours) > 1:
         message = f"one user and password would go to several hosts: {', '.join(ours)}"
         raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
     return logins | {host: Login(host, username, password, source) for host in ours}
+
+
+def _logins_in_vain(source: str, ours: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]) -> str:
+    """Return which login has no effect, if one has none: that of *source*, which is for *ours*, or a connector's."""
+    if not ours and not (source == _VARIABLE and env.get(_REGISTRY)):  # of which a note has told
+        return f"username and password, from {source}, have no effect: no registry is asked for anything"
+    if source != _VARIABLE and (beaten := [chosen[host].identifier for host in ours if host in chosen]):
+        return f"the login of the connector {beaten[0]} has no effect: username and password come first"
+    return ""
+
+
+def _lookups_in_vain(wishes: Wishes, session: Session, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
+    """Yield which places to look things up have no effect."""
+    asks = isinstance(wishes.password, str) and "secret" in wishes.password
+    if has_entries and not is_chosen:
+        yield f"connectors has no effect: {session.connectors} has none for a registry that is asked for anything"
+    if session.secrets and not is_chosen and not asks:
+        yield f"secrets has no effect: nothing asks for one in {session.secrets}"
 
 
 def _said(wishes: Wishes, vault: Vault) -> tuple[str, Secret, str] | None:

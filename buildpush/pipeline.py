@@ -35,7 +35,7 @@ from buildpush.registry.push import push
 from buildpush.results import RunResult
 from buildpush.session import Session, Story
 from buildpush.settings.facts import Git, revision_of, vcs
-from buildpush.settings.flows import Existing, notes_on
+from buildpush.settings.flows import Existing, names_idle, notes_on
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
@@ -353,6 +353,8 @@ def _built(
         message = f"tar_path and {sink} both say where the image goes"
         raise SettingsError(message, hint="leave one of them out", setting="tar_path")
     sink = Location("docker-archive", str(order.tar)) if order.tar else sink
+    for note in names_idle(step.settings, str(sink or ""), is_named=bool(sink and (sink.name or sink.reference))):
+        story(Note(note))
     packing = _packing(step, order, sink, story) if sink else None
     request = _written_to(sink, order.request, story)
     with (
@@ -365,10 +367,13 @@ def _built(
         with story.phase("build", engine.name), _logged(progress, around), engine.build(request) as image:
             if sink is None:
                 _drain(image)
-                return progress.result()
-            with story.phase("write", str(sink)):
+                written = None
+            else:
                 whole = _whole(image, order, connection)
-                written = write(whole, sink, order.references, connection.reach, packing=packing, tell=story)
+                with story.phase("write", str(sink)):
+                    written = write(whole, sink, order.references, connection.reach, packing=packing, tell=story)
+    if sink is None:
+        return progress.result()
     if isinstance(written, PushedImage | PushedIndex):
         progress.pushed = written
     else:

@@ -32,6 +32,7 @@ from buildpush.secrets import redacted
 from buildpush.session import Session, Story
 from buildpush.settings.connectors import Connectors, read_connectors
 from buildpush.settings.facts import Ci, Counter, Facts, Git, ci
+from buildpush.settings.flows import idle
 from buildpush.settings.git import of_no_repository
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
@@ -69,9 +70,17 @@ class Surroundings:
         with _looked_at():
             settings, history = self._context(settings, sink, kept)
             order = resolve(settings, cwd=cwd, facts=facts, vault=self.vault, connectors=self.connectors, step=step)
-        for note in (*order.notes, *self._unpublished(order)):
+        for note in (*order.notes, *self._idle(order, step, push=push), *self._unpublished(order)):
             sink(Note(note))
         return replace(order, git_folder=history) if history else order
+
+    def _idle(self, order: Resolved, step: WrittenStep, *, push: bool) -> Iterator[str]:
+        """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
+        if not isinstance(order.settings, BuildAndPush):
+            return
+        kept = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
+        kept |= set() if push else {"compression", "media_types"}
+        yield from idle(order.settings, step.settings, publishes=order.build.publish, kept=kept)
 
     def _unpublished(self, order: Resolved) -> Iterator[str]:
         """Yield which variables a build-info will not show, although the settings ask for them."""

@@ -17,7 +17,7 @@ from buildpush.registry.client import Registry
 from buildpush.secrets import Secret
 from buildpush.session import Session
 from buildpush.settings.pairing import Credential, Named, Nearness, host_of
-from buildpush.settings.targets import ambient_credentials, artifactory_address, target_at
+from buildpush.settings.targets import ArtifactoryTarget, ambient_credentials, artifactory_address, target_at
 from buildpush.settings.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
 
 
@@ -102,9 +102,19 @@ def _server(
     vault.remember()
     ways = _ways(vault, token=token, username=username, password=password)
     target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
-    for note in target.notes:
+    for note in (*target.notes, *_in_vain(target, token=token, username=username, password=password)):
         session.sink(Note(note))
     return open_artifactory(target, http, keychain_of({}, session), session.sink)
+
+
+def _in_vain(
+    target: ArtifactoryTarget, *, token: str | None, username: str | None, password: str | None
+) -> Iterator[str]:
+    """Yield which flags have no effect, because another credential comes first."""
+    vain = ["--username"] if username and (token or target.username != username) else []
+    vain += ["--password"] if password and token else []
+    for flag in vain:
+        yield f"{flag} has no effect: {target.source or 'nobody gives a password, and nobody'} says who we are"
 
 
 def _ways(vault: Vault, *, token: str | None, username: str | None, password: str | None) -> Iterator[Credential]:

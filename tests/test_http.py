@@ -1360,3 +1360,11 @@ def test_a_paced_file_is_the_file_behind_it():
         paced.close()
         assert raw.closed
         assert paced.closed
+
+
+@pytest.mark.sandbox
+def test_a_host_that_was_declared_insecure_and_not_spoken_to_is_known(box):
+    name, _, port = box.host.rpartition(":")
+    with Http(insecure_hosts=frozenset({box.host, "Elsewhere.test", name, f"127.0.0.2:{port}"})) as http:
+        http.request("GET", f"{box.url}/v2/")
+        assert http.never_trusted == (f"127.0.0.2:{port}", "elsewhere.test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from buildpush.engines.bases import unknown
 from buildpush.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
@@ -23,6 +23,11 @@ AUTO = "auto"
 NAMES = ("native", "docker", "buildx", "buildah", "kaniko")
 # Settings that change how an engine works but not what comes out; without them the image is the same.
 HINTS = frozenset({"optimize"})
+# Settings of the run that one engine acts on, and what another does without them.
+OF_ONE: Final = {
+    "fetch_limit": ("native", "the engine {engine} fetches itself what ADD names, without a limit of ours"),
+    "kaniko_image": ("kaniko", "the engine {engine} needs no image of kaniko"),
+}
 
 
 class Engine(Protocol):
@@ -240,6 +245,9 @@ def refuse_unspelled(engine: Engine, set_names: Collection[str], sink: Sink) -> 
     Raises:
         UnsupportedError: naming the engines that can.
     """
+    for name, (owner, words) in OF_ONE.items():
+        if name in set_names and engine.name != owner:
+            sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {owner}"))
     for name in sorted(set(set_names) & HINTS - engine.spells.keys()):
         sink(Note(f"the engine {engine.name} leaves {name!r} alone; the image is the same"))
     unspelled = _unspelled(engine, set_names)

@@ -283,6 +283,7 @@ class Http:
         self._talked: set[str] = set()  # anything at all
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
         self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
+        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were spoken to
         self._settling = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
@@ -597,9 +598,12 @@ class Http:
         return True if answer.status not in {400, 502, 503, 504} else None
 
     def _manager(self, address: Address) -> urllib3.PoolManager:
-        blind = self.trusts_blindly(f"{address.host}:{address.port}")
+        host = f"{address.host}:{address.port}"
+        blind = self.trusts_blindly(host)
         key = (address.scheme, self._proxies.find(str(address)), blind)
         with self._lock:
+            if blind:
+                self._trusted.add(host.lower())
             if key not in self._managers:
                 self._managers[key] = self._new_manager(*key)
             return self._managers[key]
@@ -608,6 +612,12 @@ class Http:
         """Return whether *host*, with or without its port, was declared insecure."""
         host = host.lower()
         return bool({host, host.rpartition(":")[0]} & (self.insecure_hosts | self.plain_hosts))
+
+    @property
+    def never_trusted(self) -> tuple[str, ...]:
+        """Hosts that were declared insecure and never spoken to, sorted."""
+        met = {name for host in self._trusted for name in (host, host.rpartition(":")[0])}
+        return tuple(sorted(self.insecure_hosts - met))
 
     def proxy_for(self, url: str) -> str | None:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""

@@ -35,6 +35,7 @@ from buildpush.settings.vault import Login, Reference, Vault, is_identifier, is_
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")
 _DOCKER_HUB_HOSTS: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
 _ELSEWHERE: Final = frozenset({"delegateSelectors", "executeOnDelegate", "proxy"})
+_AT_TOP: Final = frozenset({"connector", "connectors", "secrets"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "the connector": frozenset(
         {"type", "name", "identifier", "description", "orgIdentifier", "projectIdentifier", "tags", "spec"}
@@ -170,7 +171,7 @@ def read_connectors(path: Path, name: str | None = None) -> Connectors:
     """
     root = read_yaml(path, name)
     folder = path.absolute().parent
-    entries = tuple(_connector(node, folder) for node in _connector_nodes(root))
+    entries = tuple(_connector(node, folder, is_root=node is root) for node in _connector_nodes(root))
     _check_unique(entries)
     return Connectors(path, entries, _references(root, folder))
 
@@ -179,18 +180,25 @@ def _connector_nodes(root: Node) -> tuple[Node, ...]:
     """Return the connectors: the document itself, its items, or what stands under ``connectors``."""
     if root.items:
         return root.items
-    unknown = [key for key in root.entries if key not in ("connector", "connectors", "secrets")]
+    unknown = [key for key in root.entries if key not in _AT_TOP]
     if unknown or not root.entries:
         where = root.where_key(unknown[0]) if unknown else root.where
         message = f"{unknown[0]!r} means nothing here" if unknown else "here is no connector"
         raise SourceError(message, where=where, hint="a connectors file has connector, connectors and secrets")
     listed = root.entries.get("connectors")
+    if listed and listed.value is not None and not isinstance(listed.value, tuple):
+        message = "connectors is a list"
+        raise SourceError(message, where=listed.where, hint="begin each connector with a dash")
     alone = (root,) if "connector" in root.entries else ()
     return alone + (listed.items if listed else ())
 
 
-def _connector(node: Node, folder: Path) -> Connector:
+def _connector(node: Node, folder: Path, *, is_root: bool) -> Connector:
     entry = node.entries.get("connector", node)
+    known = _AT_TOP if is_root else {"connector"}
+    if beside := [key for key in node.entries if entry is not node and key not in known]:
+        message = f"{beside[0]!r} means nothing beside connector"
+        raise SourceError(message, where=node.where_key(beside[0]), hint="look at the indentation")
     _check_keys(entry, "the connector")
     kind = _text(entry, "type")
     if kind.text != "DockerRegistry":
@@ -240,6 +248,10 @@ def _auth(node: Node) -> Auth:
     _check_keys(node, "auth")
     kind = _text(node, "type")
     if kind.text == "Anonymous":
+        if given := node.entries.get("spec"):
+            for key in given.entries:
+                message = f"auth.spec: {key} has no effect, because the type is Anonymous"
+                raise SourceError(message, where=given.where_key(key), hint="write type: UsernamePassword")
         return Auth(anonymous=True)
     if kind.text != "UsernamePassword":
         message = f"{kind.text!r} is no way to authenticate"
@@ -251,6 +263,9 @@ def _auth(node: Node) -> Auth:
     if "usernameRef" not in spec.entries:
         user = _text(spec, "username").text
         return Auth(username=user, password_reference=password.text, password_where=password.where)
+    if "username" in spec.entries:
+        message = "username and usernameRef both say the user"
+        raise SourceError(message, where=spec.where_key("username"), hint="leave one of them out")
     name = _reference(spec, "usernameRef")
     return Auth(
         username_reference=name.text,
@@ -279,6 +294,9 @@ def _reference(spec: Node, key: str) -> Node:
 
 def _references(root: Node, folder: Path) -> Mapping[str, Reference]:
     node = root.entries.get("secrets")
+    if node and node.value is not None and not isinstance(node.value, Mapping):
+        message = "secrets is a map"
+        raise SourceError(message, where=node.where, hint="write ID: env:NAME or ID: file:PATH")
     found: dict[str, Reference] = {}
     for identifier, entry in (node.entries if node else {}).items():
         if not is_identifier(identifier):

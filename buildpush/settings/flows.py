@@ -7,7 +7,7 @@ Source: drone-docker and drone-kaniko, ``PLUGIN_PUSH_ONLY``, ``PLUGIN_SOURCE_IMA
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,18 @@ from buildpush.images import dockerignore
 from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
 from buildpush.images.saving import unfit
-from buildpush.settings.declare import said, settings_of
+from buildpush.settings.declare import said, setting_named, settings_of
+from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
+from buildpush.settings.written import Written
 
+# What says as whom, how and where it goes; the repository is part of every step, and insecure counts for a base too.
+_OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
+    "repo",
+    "insecure",
+}
+_OF_BUILD_INFO: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "publish")
+_PACKING: Final = frozenset({"compression", "media_types", "allow_nondistributable_artifacts"})
 Fail = Callable[[str, str, str | None], SettingsError]
 _SOURCES: Final = ("source_image", "source_tar_path")
 _OF_BUILDS: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine") | {
@@ -71,6 +80,52 @@ def existing(
         message = "push_only has several tags and no source"
         raise fail(message, "push_only", "set source_image or source_tar_path to what is pushed by all of them")
     return Existing(image=references[0]), notes
+
+
+def idle(
+    settings: BuildAndPush, written: Mapping[str, Written], *, publishes: bool, kept: Collection[str]
+) -> Iterator[str]:
+    """Yield which settings have no effect because nothing is pushed, or no build-info published.
+
+    Args:
+        settings: typed, without those that a build was not given.
+        written: all of them; other tools' variables are there for many programs, and nobody misses them.
+        publishes: whether build-info is published.
+        kept: those that count all the same, for what is written elsewhere.
+    """
+    names = said(settings) - {"publish_build_info"}  # to say no to it, or not, agrees with what happens
+    names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
+    names -= {name for name, one in written.items() if _is_ambient(name, one)}
+    if not settings.push:
+        if vain := sorted(names & (_OF_PUSHES | _OF_BUILD_INFO) - {*kept}):
+            yield f"nothing is pushed, so these have no effect: {', '.join(vain)}"
+    elif not publishes and (vain := sorted(names & _OF_BUILD_INFO)):
+        yield f"no build-info is published, so these have no effect: {', '.join(vain)}"
+
+
+def _is_left_out(name: str, written: Written, settings: BuildAndPush) -> bool:
+    """Return whether somebody wants something that a build was not even asked for."""
+    if name == "publish_build_info":
+        return name not in settings.model_fields_set and str(written.value).strip().lower() in TRUE
+    return name not in settings.model_fields_set and written.value not in (None, "")
+
+
+def _is_ambient(name: str, written: Written) -> bool:
+    return written.origin.kind == "variable" and written.origin.variable in setting_named(BuildAndPush, name).ambient
+
+
+def names_idle(names: Collection[str], sink: str, *, is_named: bool) -> Iterator[str]:
+    """Yield which of the settings *names* have no effect on a build that is written to *sink*, or nowhere.
+
+    Args:
+        names: that somebody said.
+        sink: where it goes; empty for nowhere.
+        is_named: whether that says already what the image is called.
+    """
+    if not sink and (vain := sorted({"tags", *_PACKING} & {*names})):
+        yield f"the image is kept nowhere, so these have no effect: {', '.join(vain)}"
+    if is_named and (vain := sorted({"repo", "tags"} & {*names})):
+        yield f"{sink} says what the image is called, so these have no effect: {', '.join(vain)}"
 
 
 def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:

@@ -478,10 +478,14 @@ def _login_host(settings: BuildAndPush, repository: Repository, work: _Work) -> 
 
 
 def _login_notes(settings: BuildAndPush, repository: Repository, given: Login | None, work: _Work) -> Iterator[str]:
-    if settings.registry is None or not settings.push:
+    if not settings.push:
         return
     if settings.connector_ref:
-        yield f"{work.who('registry')}: registry has no effect: the connector {settings.connector_ref} says its own"
+        for name in ("registry", "username", "password"):
+            if getattr(settings, name) is not None:
+                yield f"{work.who(name)}: {name} has no effect: the connector {settings.connector_ref} says its own"
+        return
+    if settings.registry is None:
         return
     if given is None:
         yield f"{work.who('registry')}: registry has no effect: there are no username and password that it is for"
@@ -603,6 +607,7 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
     url = targets.artifactory_address(settings.url)
     ways = [*_password_ways(settings, work), *_ways(settings.access_token, "access_token", "url", work)]
     artifactory = targets.target_at(url, work.named("url", url), ways)
+    vain = tuple(_logins_in_vain(settings, artifactory, work))
     build = BuildIdentity(
         name=settings.build_name,
         number=settings.build_number,
@@ -621,9 +626,18 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
         credentials=_same_host(reference.repository.host, artifactory),
         set_names=said(settings),
         git_folder=_git_folder(settings, work),
-        notes=artifactory.notes,
+        notes=(*artifactory.notes, *vain),
         sources=_sources(None, artifactory, build),
     )
+
+
+def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, work: _Work) -> Iterator[str]:
+    """Yield which of several credentials have no effect, because another one comes first."""
+    by_password = artifactory.token is None and artifactory.password is not None
+    if by_password and settings.access_token is not None and not work.ambient("access_token", "JF_ACCESS_TOKEN"):
+        yield f"{work.who('access_token')}: access_token has no effect: {artifactory.source} comes first"
+    if settings.password is not None and settings.api_key is not None:
+        yield f"{work.who('api_key')}: api_key has no effect: password comes first"
 
 
 def _git_folder(settings: PublishBuildInfo, work: _Work) -> Path | None:

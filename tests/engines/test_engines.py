@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.engines import NAMES, choose, known, refuse_unspelled
+from buildpush.engines import NAMES, OF_ONE, choose, known, refuse_unspelled
 from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.events import Decision, Note
 from buildpush.settings.declare import settings_of
@@ -127,3 +127,12 @@ def test_a_hint_that_makes_no_difference_is_noted():
 def test_every_setting_for_engines_is_known_to_one_or_is_a_hint():
     asked = {setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine"}
     assert asked == {"optimize", *ALL}
+
+
+@pytest.mark.parametrize("engine", known(), ids=lambda engine: engine.name)
+@pytest.mark.parametrize("setting", OF_ONE)
+def test_a_setting_of_one_engine_is_told_of_where_another_builds(engine, setting):
+    events = []
+    refuse_unspelled(engine, {setting}, events.append)
+    assert [event for event in events if setting in event.text] == events
+    assert bool(events) == (engine.name != OF_ONE[setting][0])

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
+from buildpush import connection, limits, moving, pipeline, plan
+from buildpush.engines.native import Native
 from buildpush.http import Http
 from buildpush.images.references import Repository
+from buildpush.places import Ran, Recorded
 from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.secrets import Secret
-from tests.hostile.registry import HostileRegistry
+from tests.hostile.registry import HostileRegistry, Reply
+from tests.hostile.seen import Stage
+
+CONNECTORS = """
+connectors:
+  - connector:
+      identifier: jfrog
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: http://{host}
+        auth: {{type: UsernamePassword, spec: {{username: other, passwordRef: other}}}}
+secrets: {{other: env:OTHER}}
+"""
 
 
 @pytest.fixture
@@ -47,3 +64,74 @@ def client(http, events):
         return registry, Repository(server.host, "docker-local/app")
 
     return make
+
+
+@pytest.fixture
+def stage(tmp_path, home, monkeypatch, capsys, box, serve):
+    """Return where commands are run, with images, bases, logins and sources; no program is started there."""
+    web = serve(lambda request, _: Reply(200, {}, b"x" * 5000) if request.path == "/big" else Reply(403))
+    _sources(tmp_path, web.url, box.host)
+    other = box.add_account("other")
+    variables = {"TOKEN": box.password.reveal(), "OTHER": other.password.reveal(), "PIP_TOKEN": "a-token-of-pip"}
+    variables |= {"SOURCE_DATE_EPOCH": "0", "STAGE": "test", "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (home / ".docker").mkdir()
+    login = {"auth": box.password.basic(box.username)}
+    (home / ".docker/config.json").write_text(json.dumps({"auths": {box.host: login}}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    made = Stage(tmp_path, box, capsys, web.url)
+    _watch(made, monkeypatch)
+    for name in ("app", "library/base"):
+        made.see(
+            ["run", "--engine=native", f"--repo={{host}}/docker-local/{name}", "--tags=1", "--no-publish-build-info"]
+        )
+    made.see(["build", "--engine=native", "--output=docker-archive:image.tar", "--repo={host}/docker-local/source"])
+    for sink in ("oci:source", "oci-archive:source.oci.tar"):
+        made.see(["copy", "docker-archive:image.tar", sink])
+    return made
+
+
+def _sources(folder, web, host):
+    for name in ("service", "assets", "secrets", "docker", "out"):
+        (folder / name).mkdir()
+    lines = ["FROM scratch AS runtime", "ARG PYTHON_VERSION", f"ADD {web}/big /", "COPY a /$PYTHON_VERSION"]
+    for name in ("Dockerfile", "docker/Dockerfile", "service/Dockerfile"):
+        (folder / name).write_text("\n".join([*lines, "FROM runtime", f"COPY a /{name}"]), encoding="utf-8")
+    (folder / "docker/Based").write_text(f"FROM {host}/docker-local/library/base:1\nCOPY a /b\n", encoding="utf-8")
+    (folder / "docker/Mirrored").write_text("FROM base:1\nCOPY a /b\n", encoding="utf-8")
+    for name in ("a", "service/a", "assets/a", "secrets/npmrc"):
+        (folder / name).write_text(name, encoding="utf-8")
+    (folder / "connectors.yml").write_text(CONNECTORS.format(host=host), encoding="utf-8")
+
+
+def _answered(call):
+    """Answer as a repository of git whose revision is named by its folder."""
+    if call.argv[0] == "git" and "--verify" in call.argv:
+        return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0"))
+    return Ran(128)
+
+
+def _watch(stage, monkeypatch):
+    """Let the stage see what comes to the one door of each: programs, engines, connections, limits of time."""
+    place = Recorded(_answered)
+    usual_limit, usual_manager, usual_build = limits.limited, Http._new_manager, Native.build
+
+    def limited(limit, *args, **more):
+        stage.doors.append(f"at most {limit}")
+        return usual_limit(limit, *args, **more)
+
+    def manager(self, scheme, proxy, insecure):
+        stage.doors.append(f"{scheme}, insecure {insecure}")
+        return usual_manager(self, scheme, proxy, insecure)
+
+    def build(self, request):
+        stage.doors.append(repr(replace(request, references=(), archive=None)))  # engines leave these alone
+        return usual_build(self, request)
+
+    for module in (plan, connection):
+        monkeypatch.setattr(module, "Here", lambda *_, **__: place)
+    for module in (plan, pipeline, moving):
+        monkeypatch.setattr(module, "limited", limited)
+    monkeypatch.setattr(Http, "_new_manager", manager)
+    monkeypatch.setattr(Native, "build", build)

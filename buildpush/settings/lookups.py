@@ -1,0 +1,62 @@
+"""What is there to be looked up, and that nothing of the steps asks for: variables, secrets, connectors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from buildpush.settings.written import Loaded, Raw, WrittenStep
+
+_CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
+_INPUT: Final = "<+input>"
+
+
+def noting(loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None) -> Loaded:
+    """Return *loaded* with a note for each place to look things up that no step has a word about.
+
+    What a word leads to is found out later, so a name that stands anywhere counts as asked for.
+
+    Args:
+        loaded: the steps that are run.
+        variables: names of values for expressions.
+        secrets: folder with a file per secret.
+        connectors: file of connectors, which may say where secrets are, too.
+    """
+    found = _unasked(loaded.steps, variables, secrets, connectors)
+    return replace(loaded, notes=(*loaded.notes, *found))
+
+
+def _unasked(
+    steps: Sequence[WrittenStep], variables: Collection[str], secrets: Path | None, connectors: Path | None
+) -> Iterator[str]:
+    text = "\n".join(part for step in steps for part in _texts(step))
+    names_one = any(name in step.settings for step in steps for name in _CONNECTORS)
+    asks = "secret" in text
+    for name in variables:
+        # The number of the run is asked for by the build-info, and an input by the setting that it stands in.
+        if name not in text and _INPUT not in text and not name.startswith("pipeline."):
+            yield f"the variable {name} has no effect: no expression of the steps asks for it"
+    if connectors and not names_one and not asks:
+        yield f"connectors has no effect: no step names a connector of {connectors} by connectorRef"
+    if secrets and not asks and not (connectors and names_one):
+        yield f"secrets has no effect: nothing in the steps asks for one in {secrets}"
+
+
+def _texts(step: WrittenStep) -> Iterator[str]:
+    yield from step.facts.values()
+    for written in step.settings.values():
+        yield from _parts(written.value)
+
+
+def _parts(value: Raw) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield key
+            yield from _parts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _parts(part)

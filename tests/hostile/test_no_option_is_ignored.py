@@ -1,0 +1,186 @@
+"""Nothing that a user set is ignored silently: every option of every command, with every kind of source and sink.
+
+The options come from the commands themselves; the flags of settings are tried in test_nothing_is_ignored.py.
+"""
+
+from __future__ import annotations
+
+import json
+
+import click
+import pytest
+
+from buildpush import cli
+from buildpush.cli import SettingOption, group
+from buildpush.settings.model import BUILD_STEP
+
+pytestmark = pytest.mark.sandbox
+
+SOURCES = {
+    "docker": "docker://{host}/docker-local/app:1",
+    "oci": "oci:source",
+    "oci-archive": "oci-archive:source.oci.tar",
+    "docker-archive": "docker-archive:image.tar",
+}
+SINKS = {
+    "docker": "docker://{host}/docker-local/copied:1",
+    "oci": "oci:out/copied",
+    "oci-archive": "oci-archive:out/copied.oci.tar",
+    "docker-archive": "docker-archive:out/copied.tar",
+}
+MOVES = {
+    **{f"push {source}": ["push", place, "{host}/docker-local/pushed:1"] for source, place in SOURCES.items()},
+    **{f"copy {one} {other}": ["copy", x, y] for one, x in SOURCES.items() for other, y in SINKS.items()},
+    **{f"merge {source}": ["merge", "{host}/docker-local/merged:1", place] for source, place in SOURCES.items()},
+    "tag": ["tag", "{host}/docker-local/app:1", "again"],
+}
+OPTIONS = {
+    "platform": ["--platform=linux/s390x"],
+    "compression": ["--compression=zstd"],
+    "media_types": ["--media-types=docker"],
+    "referrers": ["--referrers"],
+    "allow_nondistributable_artifacts": ["--allow-nondistributable-artifacts"],
+    "connectors": ["--connectors=connectors.yml"],
+    "connector_ref": ["--connector-ref=jfrog", "--connectors=connectors.yml"],
+    "secrets": ["--secrets=secrets"],
+    "username": ["--username=other", "--password=env:OTHER"],
+    "password": ["--username=other", "--password=env:TOKEN"],
+    "insecure": ["--insecure=elsewhere.test"],
+    "timeout": ["--timeout=10m"],
+    "as_json": ["--json"],
+    "digest_file": ["--digest-file=out/digest"],
+}
+# Why an option may be silent; it is, or the test fails.
+REASONS = {"allow_nondistributable_artifacts": "it allows what these images do not need; they have no such layer"}
+
+
+def options_of(command):
+    found = [one for one in command.params if isinstance(one, click.Option) and not isinstance(one, SettingOption)]
+    return [str(one.name) for one in found]
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_an_option_is_seen_or_named_wherever_an_image_comes_from_and_goes(stage, move):
+    words = MOVES[move]
+    stage.see(words)  # what is there already makes a difference, once
+    without = stage.see(words)
+    assert without.code == 0, without.told
+    options = options_of(group.get_command(None, words[0]))
+    silent = {
+        name for name in options if (seen := stage.see([*words, *OPTIONS[name]])) == without and not seen.names(name)
+    }
+    assert silent == REASONS.keys() & set(options)
+
+
+RUN = ["--repo={host}/docker-local/app", "--tags=1", "--engine=native", "--no-publish-build-info"]
+SHOW = ["build-info", "show", "shown", "7", "--artifactory-url=http://{host}/artifactory/"]
+READING = {
+    "connectors": ["--connectors=connectors.yml"],
+    "secrets": ["--secrets=secrets"],
+    "var": ["--var=regoin=eu"],
+    "as_json": ["--json"],
+}
+# Each command: the words, and what each of its options adds; a pair says words of its own.
+COMMANDS = {
+    "run": (
+        ["run", *RUN],
+        READING
+        | {
+            "digest_file": ["--digest-file=out/digest"],
+            "step": (["run", "two.yml"], ["run", "two.yml", "--step=b"]),
+            "strict": (["run", *RUN, "--optimize"], ["run", *RUN, "--optimize", "--strict"]),
+        },
+    ),
+    "check": (["check", *RUN], READING | {"step": (["check", "two.yml"], ["check", "two.yml", "--step=b"])}),
+    "build": (
+        ["build", *RUN],
+        READING
+        | {"output": ["--output=oci:out/built"], "step": (["build", "two.yml"], ["build", "two.yml", "--step=b"])},
+    ),
+    "explain": (
+        ["explain", "tags"],
+        READING
+        | {
+            "file": ["--file=one.yml"],
+            "step": (["explain", "tags", "--file=two.yml"], ["explain", "tags", "--file=two.yml", "--step=b"]),
+        },
+    ),
+    "build-info show": (
+        SHOW,
+        {
+            "artifactory_url": (SHOW, [*SHOW[:4], "--artifactory-url={web}/artifactory/"]),
+            "artifactory_token": ["--artifactory-token=env:OTHER"],
+            "username": ["--username=other"],
+            "password": ["--username=other", "--password=env:TOKEN"],
+            "project": ["--project=team"],
+        },
+    ),
+    "schema": (["schema"], {}),
+    "clean": (["clean"], {"everything": ["--all"]}),
+    "sandbox": (
+        ["sandbox", "--port=0"],
+        {
+            "port": (["sandbox", "--port=0"], ["sandbox", "--port={port}"]),
+            "data": ["--data=out/kept"],
+            "uploads": ["--uploads=nexus"],
+            "immutable": ["--immutable=docker-local"],
+            "faults": ["--fault=GET /v2/ status=503"],
+            "referrers": ["--no-referrers"],
+            "line": ["--line=reset-after=50MB"],
+        },
+    ),
+    "tutorial": (
+        ["tutorial", "--list"],
+        {
+            "listed": (["tutorial", "no-such-one"], ["tutorial", "no-such-one", "--list"]),
+            "parameter": ["--parameter=x=1"],
+            "output": ["--output=out/executed.ipynb"],
+        },
+    ),
+}
+
+
+@pytest.fixture
+def more(stage, monkeypatch):
+    """Return the stage with step files, a build, and a sandbox that ends when it has told where it is."""
+    for name, identifiers in {"one.yml": "a", "two.yml": "ab"}.items():
+        specs = {one: {"repo": f"{stage.box.host}/docker-local/{one}", "tags": [one]} for one in identifiers}
+        steps = [{"step": {"type": BUILD_STEP, "identifier": one, "spec": spec}} for one, spec in specs.items()]
+        (stage.folder / name).write_text(json.dumps({"steps": steps}), encoding="utf-8")
+    stage.see(["run", *RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"])
+
+    def welcome(box, line):
+        stage.doors.append(f"{box._rules} {box._data} {box._faults._planned} {line is None}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_welcome", welcome)
+    return stage
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_of_a_command_is_seen_or_named(more, command):
+    usual, options = COMMANDS[command]
+    silent = []
+    for name, added in options.items():
+        before, after = added if isinstance(added, tuple) else (usual, [*usual, *added])
+        without, seen = more.see(before), more.see(after)
+        silent += [name] if seen == without and not seen.names(name) else []
+    assert silent == []
+
+
+def commands(command, name=""):
+    for word in command.list_commands(None) if isinstance(command, click.Group) else ():
+        yield from commands(command.get_command(None, word), f"{name} {word}".strip())
+    if not isinstance(command, click.Group):
+        yield name, set(options_of(command))
+
+
+def test_every_option_of_every_command_is_tried():
+    tried = {name: set(options) for name, (_, options) in COMMANDS.items()}
+    tried |= {
+        name: set(OPTIONS) & options
+        for name, options in commands(group)
+        if name in {words[0] for words in MOVES.values()}
+    }
+    tried["build-info publish"] = tried["build-info show"] - {"project"}  # they find the server in one way
+    assert dict(commands(group)) == tried

@@ -1,0 +1,176 @@
+"""What is misspelt is refused or named: variables, keys of steps and of connectors, Python keywords."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+import buildpush
+from buildpush.errors import BuildPushError
+from buildpush.settings.connectors import _KEYS, read_connectors
+from buildpush.settings.lookups import noting
+from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.variables import known_variables
+from buildpush.settings.written import Loaded, Origin, Written, WrittenStep
+
+KNOWN = known_variables(*STEP_KINDS.values())
+SETTINGS = {setting.name: setting for model in STEP_KINDS.values() for setting in settings_of(model)}
+
+
+def near(name):
+    """Return *name* with two letters exchanged, one left out, one too many."""
+    return {name[:-2] + name[-1] + name[-2], name[:-1], f"{name}X"} - {name}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in KNOWN if name.startswith("PLUGIN_")))
+def test_a_variable_that_is_nearly_one_of_ours_is_named(tmp_path, name):
+    missed = near(name) - KNOWN.keys()
+    notes = buildpush.load(cwd=tmp_path, env=dict.fromkeys(missed, "x"), repo="a.test/b/c").notes
+    assert {one for one in missed if any(note.startswith(f"{one} has no effect") for note in notes)} == missed
+
+
+def test_check_in_python_tells_of_such_a_variable(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    made = buildpush.check(cwd=tmp_path, env={"PLUGIN_TAGZ": "x"}, repo="a.test/b/c", engine="native")
+    assert any("PLUGIN_TAGZ" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_keyword_that_is_nearly_one_of_ours_is_refused(tmp_path, name):
+    for missed in near(name) - SETTINGS.keys():
+        with pytest.raises(BuildPushError, match=f"'{missed}'"):
+            buildpush.load(cwd=tmp_path, env={}, **{missed: "x"})
+
+
+@pytest.mark.parametrize("kind", STEP_KINDS)
+def test_a_key_that_is_nearly_one_of_ours_is_refused_at_its_place(tmp_path, kind):
+    keys = {setting.key for setting in settings_of(STEP_KINDS[kind])}
+    for setting in settings_of(STEP_KINDS[kind]):
+        for missed in near(setting.variables[0] if setting.place == "env" else setting.key) - keys - KNOWN.keys():
+            step = {"type": kind, "spec": {"envVariables": {}, "image": "plugins/artifactory-publish-docker-buildinfo"}}
+            if kind == BUILD_STEP:
+                del step["spec"]["image"]
+            home = {"step": step, "spec": step["spec"], "env": step["spec"]["envVariables"]}
+            home["settings"] = step["spec"].setdefault("settings", {}) if kind == PUBLISH_STEP else {}
+            home[setting.place][missed] = "x"
+            (tmp_path / "step.yml").write_text(json.dumps({"step": step}))
+            with pytest.raises(BuildPushError, match=f"'{missed}'"):
+                buildpush.load("step.yml", cwd=tmp_path, env={})
+
+
+# ---- connectors
+
+LOGIN = {"username": "ci", "passwordRef": "token"}
+CONNECTOR = {
+    "type": "DockerRegistry",
+    "name": "a",
+    "identifier": "a",
+    "spec": {
+        "dockerRegistryUrl": "https://a.test",
+        "providerType": "Other",
+        "auth": {"type": "UsernamePassword", "spec": LOGIN},
+    },
+}
+PLACES = {"the connector": (), "spec": ("spec",), "auth": ("spec", "auth"), "auth.spec": ("spec", "auth", "spec")}
+OTHERS = {
+    "type": "Anonymous",
+    "dockerRegistryUrl": "https://b.test",
+    "providerType": "Harbour",
+    "auth": {"type": "Anonymous"},
+    "spec": {},
+    "usernameRef": "user",
+    "tags": {"a": "b"},
+}
+_PEOPLE = "it is for people who read the file"
+_OF_HARNESS = (
+    "it says where in Harness the connector belongs; its scope counts only beside others of the same identifier"
+)
+QUIET = {
+    "name": _PEOPLE,
+    "description": _PEOPLE,
+    "tags": _PEOPLE,
+    "accountIdentifier": _OF_HARNESS,
+    "ignoreTestConnection": "it is about a button of Harness, and nothing here tests a connection unasked",
+}
+
+
+def connectors_of(folder, entry, **top):
+    path = folder / "connectors.yml"
+    path.write_text(json.dumps({"connectors": [{"connector": entry}], "secrets": {"token": "env:T"}, **top}))
+    [found] = read_connectors(path).entries
+    return found.identifier, found.url, found.scope, found.auth.anonymous, found.auth.username, found.notes
+
+
+def changed(place, key, value):
+    entry = copy.deepcopy(CONNECTOR)
+    home = entry
+    for step in PLACES[place]:
+        home = home[step]
+    home[key] = value
+    return entry
+
+
+def is_silent(folder, place, key):
+    try:
+        return connectors_of(folder, changed(place, key, OTHERS.get(key, "other"))) == connectors_of(folder, CONNECTOR)
+    except BuildPushError:
+        return False
+
+
+def test_every_field_of_a_connector_counts_or_is_refused_or_named(tmp_path):
+    fields = [(place, key) for place, keys in _KEYS.items() for key in keys]
+    silent = {key for place, key in fields if is_silent(tmp_path, place, key)}
+    # That of a password is followed when it is needed.
+    assert silent == QUIET.keys() | {"passwordRef"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_field_that_is_nearly_one_of_a_connector_is_refused(tmp_path, place):
+    for missed in {missed for key in _KEYS[place] for missed in near(key)} - _KEYS[place]:
+        with pytest.raises(BuildPushError, match=missed):
+            connectors_of(tmp_path, changed(place, missed, "x"))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"connectors": {"connector": CONNECTOR}}, "connectors is a list"),
+        ({"connectors": [], "secrets": ["token"]}, "secrets is a map"),
+        ({"connectors": [{"connector": CONNECTOR, "secrets": {}}]}, "'secrets' means nothing beside connector"),
+        ({"connectors": [changed("auth", "type", "Anonymous")]}, "username has no effect"),
+        ({"connectors": [changed("auth.spec", "usernameRef", "x")]}, "both say the user"),
+    ],
+)
+def test_what_of_a_connectors_file_would_not_be_read_is_refused(tmp_path, document, words):
+    path = tmp_path / "connectors.yml"
+    path.write_text(json.dumps(document))
+    with pytest.raises(BuildPushError, match=words):
+        read_connectors(path)
+
+
+# ---- places to look things up
+
+
+def step_of(**settings):
+    written = {name: Written(value, Origin("file", "step.yml", "")) for name, value in settings.items()}
+    return Loaded((WrittenStep("a", "a", BUILD_STEP, written, "step.yml"),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, {"variable region", "connectors", "secrets"}),
+        ({"tags": ["<+pipeline.variables.region>"]}, {"connectors", "secrets"}),
+        ({"tags": ["<+input>"]}, {"connectors", "secrets"}),
+        ({"password": "secret:token"}, {"variable region"}),
+        ({"labels": {"a": '<+secrets.getValue("token")>'}}, {"variable region"}),
+        ({"connector_ref": "jfrog"}, {"variable region"}),
+    ],
+)
+def test_a_place_to_look_things_up_that_no_step_asks_is_named(tmp_path, settings, named):
+    notes = noting(step_of(**settings), {"region": "eu"}, tmp_path, tmp_path / "connectors.yml").notes
+    assert {
+        one for one in ("variable region", "connectors", "secrets") if any(f"{one} has" in note for note in notes)
+    } == named
