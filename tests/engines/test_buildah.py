@@ -218,6 +218,15 @@ def test_the_real_buildah_runs_what_a_dockerfile_says(folder, base, real):
 
 
 @pytest.mark.engines
+def test_a_base_is_pulled_with_its_login_where_the_file_names_a_language_of_its_own(folder, base, real):
+    """Buildah passes over the directive; we read no such file, but find its bases."""
+    name, find = base
+    folder.dockerfile(f"# syntax=mirror.test/docker/dockerfile:1\nFROM {name}\nRUN cat /bin/sh > /got\n")
+    with real([], find).build(folder.request()) as image:
+        assert "got" in folder.files_of(image)
+
+
+@pytest.mark.engines
 def test_what_only_copies_has_the_same_files_as_from_the_native_engine(folder, real):
     for path in ("d/f", "d/s/g", "e"):
         folder.write(path, path)
