@@ -287,3 +287,8 @@ def test_secrets_that_touch_have_stars_of_their_own(spelt):
     Secret("one/touch")
     Secret("two/touch")
     assert redact(spelt("two/touchone/touch")) == MASK + MASK
+
+
+def test_a_secret_of_equal_characters_leaves_none_of_them():
+    Secret("qqqq")
+    assert redact("<qqqqq>") == f"<{MASK}>"
