@@ -15,6 +15,7 @@ from urllib3 import HTTPHeaderDict
 from buildpush.errors import AuthenticationError, CancelledError, DigestError, RegistryError
 from buildpush.events import Note, Progress, Retry
 from buildpush.http import Answer, Http
+from buildpush.http.urls import AddressError
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform
 from buildpush.images.references import Repository
@@ -663,3 +664,35 @@ def test_who_interrupts_a_push_into_several_repositories_is_told_of_all(serve, c
 
     assert set(caught.value.pushed) == {str(names[0]), str(names[1])}
     assert len(caught.value.__notes__) == 2
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_list_of_referrers_is_kept_for_a_registry_that_keeps_none_and_for_no_other(serve, client, keeps):
+    """One that enters a manifest itself says so, in whichever letters."""
+
+    def act(request, registry):
+        if not keeps or request.method != "PUT" or not request.is_manifest or b'"subject"' not in request.body:
+            return None
+        return registry.answer(request).having(oci_subject=digest_of(b"x"))
+
+    registry, there = client(serve())
+    about = push(Source(ONE).image(), [there.tagged("1")], registry)
+    image = pull(there.tagged("1"), registry)
+    subject = {"mediaType": about.media_type, "digest": str(about.digest), "size": len(about.manifest)}
+    said = dataclasses.replace(image, manifest=json.dumps(json.loads(about.manifest) | {"subject": subject}).encode())
+    server = serve(act)
+    registry, repository = client(server)
+    push(said, [repository.tagged("sbom")], registry, compression="none")
+
+    assert len(server.asked("PUT", "/manifests/sha256-")) == (0 if keeps else 1)
+
+
+def test_a_location_keeps_the_port_that_worked_and_nothing_is_deleted_elsewhere(client, serve):
+    registry, repository = client(serve())
+    port = repository.host.rpartition(":")[2]
+
+    assert registry.address(repository, "http://127.0.0.1/v2/x") == f"http://127.0.0.1:{port}/v2/x"
+    assert registry.address(repository, "https://127.0.0.1:1/v2/x") == f"http://127.0.0.1:{port}/v2/x"
+    assert registry.address(repository, "https://store.example/x") == "https://store.example/x"
+    with pytest.raises(AddressError, match="nothing is deleted at another host"):
+        registry.address(repository, "https://store.example/x", "DELETE")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +118,59 @@ def test_the_rest_goes_on_where_the_window_is():
     parts.move_to(2)
 
     assert joined(parts.rest()) == b"cdefgh"
+
+
+class Counted:
+    """A source of single bytes that knows what was taken of it, and whether it was let go."""
+
+    result = None
+
+    def __init__(self, data: bytes, length: int | None = None):
+        self.data, self.length = data, length
+        self.opened = self.taken = self.closed = 0
+
+    def __iter__(self):
+        self.opened += 1
+        try:
+            for at in range(len(self.data)):
+                self.taken += 1
+                yield self.data[at : at + 1]
+        finally:
+            self.closed += 1
+
+
+@pytest.mark.parametrize(("length", "taken"), [(None, 6), (9, 0)])
+def test_no_more_is_read_than_tells_whether_a_blob_is_one_part(length, taken):
+    source = Counted(b"123456789", length)
+    parts = Parts(source)
+
+    assert (parts.is_within(5), source.taken, parts.size) == (False, taken, taken)
+
+
+def test_no_more_is_read_than_is_given():
+    source = Counted(b"123456789")
+    parts = Parts(source)
+    assert (joined(parts.first(3)), source.taken) == (b"123", 3)
+
+    parts.move_to(0)
+    parts.move_to(3)
+    parts.move_to(5)
+    assert (parts.start, parts.size, source.taken, source.opened) == (5, 0, 5, 1)
+    assert (bytes(next(parts.rest())), source.taken) == (b"6", 6)
+
+
+def test_marks_tell_lengths_apart_where_they_are_known():
+    marks = [Parts(Counted(b"1234", length)).mark() for length in (None, 4, 5)]
+    digest = hashlib.sha256(b"1234").hexdigest()
+
+    assert marks == [f"{digest} ", f"{digest} 4", f"{digest} 5"]
+
+
+def test_a_source_is_let_go_of():
+    source = Counted(b"1234")
+    parts = Parts(source)
+    parts.fill(2)
+    parts.close()
+    assert (source.closed, parts.size, list(parts._held)) == (1, 0, [])
+
+    Parts(Blocks([b"a"])).close()
