@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -93,3 +94,30 @@ def test_a_claim_that_is_removed_leaves_nothing_and_can_be_removed_twice(tmp_pat
     claim.close()
     claim.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_made_for_its_owner_only(tmp_path):
+    path = save(Pending(INFO), tmp_path / "state" / "pending")
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parent.parent)] == [
+        0o600,
+        0o700,
+        0o700,
+    ]
+
+
+def test_a_claim_whose_file_is_gone_already_is_removed_all_the_same(tmp_path):
+    with Claim(tmp_path) as claim:
+        claim.write(Pending(INFO)).unlink()
+        claim.remove()
+        assert claim.path is None
+
+
+def test_a_name_keeps_its_letters_and_what_is_no_letter_becomes_one_line_below():
+    assert file_name(replace(INFO, project="Web", name="X :: y")).startswith("Web-X_y-7-1790856000123-")
+    assert file_name(replace(INFO, project=".X", name="y")).startswith("X-y-7-")
+
+
+def test_a_file_can_be_read_by_people(tmp_path):
+    text = save(Pending(INFO), tmp_path).read_text()
+    assert text.startswith('{\n  "buildInfo": {\n    "name": "app",\n')
+    assert text.endswith("}\n")
