@@ -21,6 +21,7 @@ LONGEST_READ: Final = 4 * LONGEST_LINE
 LONGEST_QUOTE: Final = 2048
 # Begins every line of a text but its first, so that none can be taken for ours or for a command to a CI system.
 MARGIN: Final = "  | "
+_ENTITY = re.compile(r"&[#\w\n]{1,40};")
 # HTML that shows nothing.
 _SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
@@ -65,8 +66,9 @@ def with_margin(text: str) -> str:
 
 def without_tags(page: str, between: str = "") -> str:
     """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
-    # First, as a control in the middle of an entity makes another text of it.
-    return html.unescape(_TAG.sub(between, _SILENT.sub("", without_controls(page))))
+    # First, as a control in the middle of an entity makes another text of it; a line feed that was one would as well.
+    whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
+    return html.unescape(_TAG.sub(between, _SILENT.sub("", whole)))
 
 
 def shortened(text: str, most: int) -> str:

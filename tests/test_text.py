@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from buildpush import cli, secrets
@@ -329,6 +329,7 @@ sinks = pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize("way", ["as it is", "JSON", "Go's JSON", "percent in lower case", "HTML", "a shell's word"])
 @few
 @given(value=values, controls=controls)
+@example(value="00'019", controls=[(6, "\x85")])
 def test_no_sink_shows_a_secret(sink, way, value, controls):
     value = f"{value}Pq7"  # what all of the sinks' own words have not in them
     with knowing(value):
