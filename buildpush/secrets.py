@@ -43,12 +43,13 @@ _STEERS = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
 # How much of a sequence is nothing: all of it, its beginning, its first character. A control in front of a secret must
 # not swallow letters of it.
 _SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
-_Way = tuple[re.Pattern[str], re.Pattern[str]]
+# What takes controls out, then what reads the rest, step by step; the last step is done again and again.
+_Way = tuple[re.Pattern[str], ...]
 
 
 @cache
 def _way(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Way:
-    """Return what reads a text that is written in *kinds*: what takes controls out, and then what reads the rest."""
+    """Return what reads a text that is written in *kinds*."""
     tail = f"{sequence}|" if sequence else ""
     controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
     written = [f"[{re.escape(kinds)}](?:{'|'.join(_KINDS[kind] for kind in kinds)})"] if kinds else []
@@ -59,6 +60,7 @@ def _ways(text: str) -> Iterator[_Way]:
     """Yield the ways to read *text* that may differ from how it stands there; none for most lines of a log.
 
     Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
+    A backslash also stands before what is of another kind, as in JSON on a page: then the other kind is read first.
     """
     kinds = "".join(kind for kind in _KINDS if kind in text)
     steers = not (text.isascii() and text.isprintable())
@@ -67,7 +69,10 @@ def _ways(text: str) -> Iterator[_Way]:
             yield _way("", sequence)
         yield from (_way(kind, sequence) for kind in kinds)
         if len(kinds) > 1:
-            yield _way(kinds, sequence)
+            mixed = _way(kinds, sequence)
+            yield mixed
+            if "\\" in kinds:
+                yield from ((*_way(kind, sequence), mixed[-1]) for kind in kinds if kind != "\\")
 
 
 _LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
@@ -180,7 +185,9 @@ def without_begun(text: str) -> str:
     known = _known
     ends = [len(text) - _begun(text, known.forms)]
     for way in _ways(text):
-        shown, spans = _read(*_read(text, _spans(text), way[0]), way[1])
+        shown, spans = text, _spans(text)
+        for step in way:
+            shown, spans = _read(shown, spans, step)
         count = _begun(shown, known.plain)
         ends += [spans[-count][0]] if count else []
     return text[: min(ends)]
@@ -223,14 +230,17 @@ def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
 
 def _readings(text: str, way: _Way) -> Iterator[str]:
     """Yield *text* without controls, then what it writes, and what that writes again, until it writes nothing else."""
-    controls, written = way
-    text = controls.sub("", text)
+    text = way[0].sub("", text)
     yield text
-    for _ in range(_DEEPEST):
-        before, text = text, written.sub(_meaning, text)
+    for depth in range(1, _DEEPEST + 1):
+        before, text = text, _step(way, depth).sub(_meaning, text)
         if text == before:
             return
         yield text
+
+
+def _step(way: _Way, depth: int) -> re.Pattern[str]:
+    return way[min(depth, len(way) - 1)]
 
 
 def _meaning(match: re.Match[str]) -> str:
@@ -270,7 +280,7 @@ def _whence(text: str, way: _Way, depth: int, forms: list[str]) -> Iterator[tupl
     """Yield where *text* writes one of the *forms*, which its reading at that *depth* has."""
     reading, spans = text, _spans(text)
     for step in range(depth):
-        reading, spans = _read(reading, spans, way[min(step, 1)])
+        reading, spans = _read(reading, spans, _step(way, step))
     yield from ((spans[first][0], spans[after - 1][1]) for first, after in _places(forms, reading))
 
 

@@ -174,9 +174,22 @@ def test_stars_as_a_secret_do_not_grow():
         assert redact("see a******** there") == f"see {MASK} there"
 
 
+@pytest.mark.parametrize("outer", ["HTML", "Go's HTML", "a shell's word"])
+@pytest.mark.parametrize("inner", ["JSON", "Go's JSON", "JSON in JSON", "Python"])
+@settings(max_examples=20, deadline=None)
+@given(value=st.text(alphabet="ab\"\\'&<", max_size=6))
+@example(value='0001"\\')
+@example(value="'\\")
+def test_a_secret_is_found_in_one_text_written_in_another(outer, inner, value):
+    value = f"Pq7{value}Pq7\\" if value.endswith("\\") else f"Pq7{value}Pq7"
+    with knowing(value):
+        assert "Pq7" not in redact(f"= {ENCODINGS[outer](ENCODINGS[inner](value))} =")
+
+
 @ways
 @few
 @given(value=values, cut=st.integers(2, 200), controls=controls)
+@example(value='0001"\\', cut=7, controls=[])
 def test_a_cut_shows_no_part_of_a_secret(way, value, cut, controls):
     with knowing(value):
         text = f"= {interrupted(ENCODINGS[way](value), controls)} ="
