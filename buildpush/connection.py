@@ -51,8 +51,6 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
     """
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, sink, order.plain_http, order.insecure))
-        if not dry:
-            stack.callback(note_never_trusted, http, sink)
         keychain = keychain_of(order.credentials, session)
         memory = None if dry else open_memory(session, sink)
         if memory:
@@ -61,6 +59,8 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
         server = _artifactory(order.artifactory, http, keychain, sink)
         made = _engines(registry, keychain, session, sink, order)
         yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
+        if not dry:  # after an error it would say nothing: perhaps nobody came so far
+            note_never_trusted(http, sink)
 
 
 def open_memory(session: Session, sink: Sink) -> Memory | None:

@@ -347,7 +347,6 @@ def _reached(
     plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
     with ExitStack() as stack:
         http = stack.enter_context(open_http(session, story, plain, _insecure(wishes)))
-        stack.callback(note_never_trusted, http, story)
         memory = open_memory(session, story)
         if memory:
             stack.enter_context(memory)
@@ -359,6 +358,7 @@ def _reached(
         except KeyboardInterrupt:
             http.cancel()
             raise
+        note_never_trusted(http, story)
 
 
 def _note_variables(session: Session, story: Story) -> None:

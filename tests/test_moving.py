@@ -832,3 +832,13 @@ def test_json_is_utf8_whatever_a_file_is_called(place, registry, capsysbinary):
     write_layout(image(FIRST), place / folder)
     assert run_command(["push", f"oci:{folder}", registry("1"), "--json"]) == 0
     assert json.loads(capsysbinary.readouterr().out.decode())
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_host_that_is_trusted_in_vain_is_named_only_where_all_went_well(place, box, capsys, fails):
+    write_layout(image(FIRST), place / "build", ["one"])
+    source = "oci:gone" if fails else "oci:build"
+    code = run_command(["push", source, f"{box.host}/docker-local/app:1", "--insecure", "elsewhere.test"])
+
+    said = "insecure has no effect on elsewhere.test: nobody spoke to it" in capsys.readouterr().err
+    assert (code != 0, said) == (fails, not fails)
