@@ -20,9 +20,9 @@ from buildpush.errors import DockerfileError, SettingsError, UnsupportedError
 from buildpush.events import Log, Note, Sink
 from buildpush.forms import clean_address
 from buildpush.http.download import download
-from buildpush.images import dockerfile
 from buildpush.images.addresses import is_git, is_legible, is_web, told
 from buildpush.images.model import BuildRequest
+from buildpush.images.outline import outline
 from buildpush.images.references import Reference
 from buildpush.images.stages import needed_for
 from buildpush.limits import limited
@@ -307,7 +307,7 @@ def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
 def _added(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
     try:
-        file = dockerfile.outline(request.dockerfile)
+        file = outline(request.dockerfile)
         stages = [stage for stage, _ in needed_for(file, request)]
     except DockerfileError:
         return ()

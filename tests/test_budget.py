@@ -16,7 +16,7 @@ from buildpush.display.words import Sentences
 from buildpush.engines.buildkit import failure
 from buildpush.errors import BuildPushError
 from buildpush.events import Log
-from buildpush.images import dockerfile
+from buildpush.images import dockerfile, outline
 from buildpush.images.advice import _writes
 from buildpush.images.durations import read_duration
 from buildpush.images.model import BuildRequest
@@ -53,7 +53,7 @@ def parse(text: str) -> object:
 
 
 def outlined(text: str) -> object:
-    return dockerfile._outlined(text.encode()[: dockerfile.LARGEST], "Dockerfile")
+    return outline.outlined(text.encode()[: dockerfile.LARGEST], "Dockerfile")
 
 
 def log_of(text: str) -> object:

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Final
 
 from buildpush.errors import BadNameError, DockerfileError
-from buildpush.images import dockerfile
 from buildpush.images.caches import CacheSpec
 from buildpush.images.model import BuildRequest
+from buildpush.images.outline import outline
 from buildpush.images.references import Reference, mirrored
 from buildpush.images.stages import base_images
 from buildpush.registry.auth import Credential
@@ -38,7 +38,7 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
 
 def _told(request: BuildRequest) -> tuple[Reference, ...] | None:
     """Return the base images, or ``None`` where the Dockerfile does not tell us."""
-    file = dockerfile.outline(request.dockerfile)
+    file = outline(request.dockerfile)
     try:
         return base_images(file, request) if file.stages else None
     except DockerfileError:
@@ -80,7 +80,7 @@ def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
 def frontend(request: BuildRequest) -> tuple[Reference, ...]:
     """Return the image of the Dockerfile's language, if it names one: the first word of ``# syntax=``."""
     with suppress(DockerfileError, BadNameError, IndexError):
-        return (Reference.parse((dockerfile.outline(request.dockerfile).syntax or "").split()[0]),)
+        return (Reference.parse((outline(request.dockerfile).syntax or "").split()[0]),)
     return ()
 
 

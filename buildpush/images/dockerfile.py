@@ -59,7 +59,7 @@ _EXEC_FORM = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
 _LISTS = frozenset({"ADD", "COPY", "VOLUME"})
 _PAIRS = frozenset({"ENV", "LABEL", "ARG"})
 _MAY_BE_EMPTY = frozenset({"CMD", "ENTRYPOINT", "RUN"})
-_HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
+HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 
 _DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+)\Z", re.DOTALL)
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
@@ -192,28 +192,15 @@ def read(path: Path) -> Dockerfile:
     Raises:
         DockerfileError: it is missing, unreadable or malformed.
     """
-    return parse(_content(path), path.name)
+    return parse(content_of(path), path.name)
 
 
-def outline(path: Path) -> Dockerfile:
-    """Return the Dockerfile at *path* as far as it can be read, for what needs its names only.
-
-    An engine may know instructions, flags and whole languages (``# syntax=``) that we do not; most of these still
-    begin with ARG or FROM. What is not understood is left out, and nothing is checked; there are no stages in a file
-    that begins otherwise.
+def content_of(path: Path) -> bytes:
+    """Return what is in a Dockerfile, one byte more than is read of one at most.
 
     Raises:
         DockerfileError: it is missing or unreadable.
     """
-    content = _content(path)
-    try:
-        found = parse(content, path.name)
-    except DockerfileError:
-        return _outlined(content, path.name)
-    return found if found.stages else _outlined(content, path.name)
-
-
-def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
@@ -248,31 +235,13 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
         message = "the Dockerfile holds a NUL character"
         raise DockerfileError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
-    directives = _directives(lines, path)
+    directives = directives_of(lines, path)
     escape = directives.get("escape", "\\")
     syntax = directives.get("syntax")
     if syntax and not OWN_SYNTAX.match(syntax):
         return Dockerfile(path, (), (), escape, syntax)
-    reader = _Reader(lines, escape, path)
-    arguments, stages = _stages(reader, list(reader.instructions()))
-    return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
-
-
-def _outlined(content: bytes, path: str) -> Dockerfile:
-    nothing = Dockerfile(path, (), ())
-    if len(content) > LARGEST or b"\0" in content:
-        return nothing
-    lines = content.decode("utf-8-sig", errors="replace").split("\n")
-    try:
-        directives = _directives(lines, path)
-    except DockerfileError:
-        return nothing
-    escape, syntax = directives.get("escape", "\\"), directives.get("syntax")
-    reader = _LenientReader(lines, escape, path)
-    try:
-        arguments, stages = _stages(reader, list(reader.instructions()))
-    except DockerfileError:
-        arguments, stages = (), ()
+    reader = Reader(lines, escape, path)
+    arguments, stages = stages_of(reader, list(reader.instructions()))
     return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
@@ -282,14 +251,14 @@ def parse_trigger(text: str, path: str) -> Instruction:
     Raises:
         DockerfileError: it cannot be read.
     """
-    found = list(_Reader(text.split("\n"), "\\", path).instructions())
+    found = list(Reader(text.split("\n"), "\\", path).instructions())
     if len(found) == 1:
         return found[0]
     message = f"the ONBUILD trigger {text!r} is not one instruction"
     raise DockerfileError(message, where=path)
 
 
-def _directives(lines: list[str], path: str) -> dict[str, str]:
+def directives_of(lines: list[str], path: str) -> dict[str, str]:
     """Return the parser directives at the head of the file; any other line ends it."""
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
@@ -307,7 +276,7 @@ def _directives(lines: list[str], path: str) -> dict[str, str]:
     return found
 
 
-class _Reader:
+class Reader:
     """Goes over the lines once and gives instructions."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
@@ -319,9 +288,11 @@ class _Reader:
         self.continued = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
 
     def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
+        """Return the error of what is wrong in that *line*."""
         return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
 
     def instructions(self) -> Iterator[Instruction]:
+        """Yield the instructions in the order of the file."""
         comments: list[str] = []
         while self.at < len(self.lines):
             first = self.at + 1
@@ -351,6 +322,7 @@ class _Reader:
         return "".join(parts)
 
     def next_line(self) -> str:
+        """Return the next line, without its end."""
         self.at += 1
         return self.lines[self.at - 1].rstrip("\r")
 
@@ -360,6 +332,7 @@ class _Reader:
         return (line[: match.start()], True) if match else (line, False)
 
     def instruction(self, text: str, line: int) -> Instruction:
+        """Return the instruction *text*, which begins at *line*, with its heredocs."""
         found, flags = self.taken_apart(text, line)
         return self.checked(self.with_heredocs(found, text), flags)
 
@@ -374,6 +347,7 @@ class _Reader:
         return self.detailed(found), flags
 
     def trigger(self, text: str, line: int) -> Instruction | None:
+        """Return the instruction that ONBUILD keeps, or ``None`` where it may not be one."""
         name = partition_blank(text)[0].upper()
         if name in {"ONBUILD", "FROM", "MAINTAINER"}:
             raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
@@ -400,6 +374,7 @@ class _Reader:
         return found
 
     def switch(self, word: str, line: int) -> str:
+        """Return the value of a flag that says yes or no."""
         _, equals, value = word.lower().partition("=")
         if not equals or value in {"true", "false"}:
             return value or "true"
@@ -408,7 +383,7 @@ class _Reader:
     def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
         """Read the heredocs that the line *text* announces off the lines that follow it."""
         inner = instruction.trigger if instruction.name == "ONBUILD" else instruction
-        if not inner or inner.name not in _HEREDOCS or inner.exec_form:
+        if not inner or inner.name not in HEREDOCS or inner.exec_form:
             return instruction
         heredocs: list[Heredoc] = []
         kept = [instruction.rest]
@@ -448,6 +423,7 @@ class _Reader:
         return instruction
 
     def array(self, text: str, line: int) -> tuple[str, ...] | None:
+        """Return the strings of the exec form, or ``None`` for the shell form."""
         try:
             return read_array(text)
         except NotStringsError:
@@ -468,6 +444,7 @@ class _Reader:
         return tuple(self.pair(word, name, line) for word in words)
 
     def pair(self, word: str, name: str, line: int) -> tuple[str, str | None]:
+        """Return key and value of an ARG, ENV or LABEL."""
         key, equals, value = word.partition("=")
         if not equals:
             raise self.error(
@@ -494,6 +471,7 @@ class _Reader:
         return checked
 
     def check_arguments(self, instruction: Instruction) -> None:
+        """Refuse an instruction without what it needs."""
         name, line, words = instruction.name, instruction.line, instruction.words
         if name == "HEALTHCHECK":
             self.check_health(words, line)
@@ -507,6 +485,7 @@ class _Reader:
             raise self.error(line, f"{name} names can not be blank")
 
     def check_copy(self, name: str, words: tuple[str, ...], line: int) -> None:
+        """Refuse a COPY or ADD without a source and a destination."""
         if len(words) < 2:  # noqa: PLR2004 - a source and a destination
             message = f"{name} requires at least two arguments: a source and a destination"
             raise self.error(line, message)
@@ -514,6 +493,7 @@ class _Reader:
             raise self.error(line, f"the destination of {name} cannot be a heredoc")
 
     def check_health(self, words: tuple[str, ...], line: int) -> None:
+        """Refuse a HEALTHCHECK that is neither NONE nor a command."""
         kind, *command = words
         if kind == "NONE" and command:
             raise self.error(line, "HEALTHCHECK NONE takes no arguments")
@@ -534,46 +514,6 @@ class _Reader:
                 raise self.error(line, f"--{flag} is shorter than a millisecond")
 
 
-class _LenientReader(_Reader):
-    """Leaves out what it does not understand, and checks nothing."""
-
-    def __init__(self, lines: list[str], escape: str, path: str) -> None:
-        super().__init__(lines, escape, path)
-        # Where a heredoc of a name could end, at the latest: else each one without an end would cost the whole file.
-        self.last: dict[tuple[bool, str], int] = {}
-        for at, line in enumerate(lines):
-            text = line.rstrip("\r")
-            self.last[False, text] = self.last[True, text.lstrip("\t")] = at
-
-    def instruction(self, text: str, line: int) -> Instruction:
-        name, _, rest = partition_blank(text.strip(SPACE))
-        words, rest = split_flags(rest, self.escape)
-        rest = rest.strip(SPACE)
-        try:
-            found, _ = self.taken_apart(text, line)
-        except DockerfileError:
-            found = Instruction(name.upper(), line, rest, words=(rest,))
-        self.pass_over_heredocs(found, text)
-        return replace(found, flags=self.flags(found.name, words, line))
-
-    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:  # noqa: ARG002 - as without leniency
-        """Return flags by name, known or not."""
-        found: dict[str, list[str]] = {}
-        for word in words:
-            flag, _, value = word[2:].partition("=")
-            found.setdefault(flag, []).append(value)
-        return {flag: "\n".join(values) for flag, values in found.items() if any(values)}
-
-    def pass_over_heredocs(self, instruction: Instruction, text: str) -> None:
-        """Go on behind the texts that an instruction announces, whichever it is: FROM in them means nothing."""
-        if instruction.name in FLAGS.keys() - _HEREDOCS - {"ONBUILD"} or instruction.exec_form:
-            return
-        for announced in announcements(text):
-            if self.last.get((announced.strip, announced.name), -1) < self.at:  # then it is something else
-                return
-            self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
-
-
 def _nearest(word: str, known: list[str]) -> str | None:
     """Return a hint with the name that *word* may have meant."""
     near = difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6)
@@ -582,7 +522,7 @@ def _nearest(word: str, known: list[str]) -> str | None:
     return f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None  # noqa: PLR2004 - what fits a line
 
 
-def _stages(reader: _Reader, found: list[Instruction]) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
+def stages_of(reader: Reader, found: list[Instruction]) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
     """Sort instructions into the arguments before the first FROM and stages."""
     arguments: list[Instruction] = []
     stages: list[Stage] = []
@@ -603,7 +543,7 @@ def _stages(reader: _Reader, found: list[Instruction]) -> tuple[tuple[Instructio
     return tuple(arguments), tuple(whole)
 
 
-def _stage(reader: _Reader, instruction: Instruction, number: int) -> Stage:
+def _stage(reader: Reader, instruction: Instruction, number: int) -> Stage:
     words = instruction.words
     name = None
     if len(words) == 3 and words[1].upper() == "AS":  # noqa: PLR2004 - FROM image AS name

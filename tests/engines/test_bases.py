@@ -12,8 +12,9 @@ from buildpush.engines import advised
 from buildpush.engines.bases import base_credentials, bases, frontend, unknown
 from buildpush.errors import DockerfileError
 from buildpush.events import Note
-from buildpush.images.dockerfile import FLAGS, outline, parse
+from buildpush.images.dockerfile import FLAGS, parse
 from buildpush.images.model import BuildRequest
+from buildpush.images.outline import outline
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
 
