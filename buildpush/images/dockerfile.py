@@ -347,7 +347,7 @@ class Reader:
         return self.detailed(found), flags
 
     def trigger(self, text: str, line: int) -> Instruction | None:
-        """Return the instruction that ONBUILD keeps, or ``None`` where it may not be one."""
+        """Return the instruction that ONBUILD keeps, or ``None`` where it is not known."""
         name = partition_blank(text)[0].upper()
         if name in {"ONBUILD", "FROM", "MAINTAINER"}:
             raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
