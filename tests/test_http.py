@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import urllib3  # noqa: F401 - it tries a socket at its first import, which a fast test may not
@@ -920,6 +921,28 @@ def test_a_private_authority_is_trusted_by_each_of_the_usual_variables(certifica
     value = f"/not/there:{tmp_path}" if name == "SSL_CERT_DIR" else str(tmp_path / "ours.pem")
     with serving_tls(certificates, "good") as url, Http(ca_files=certificates_in({name: value})) as client:
         assert client.request("GET", url).body == b"body"
+
+
+@pytest.mark.programs
+def test_an_authority_that_is_filed_by_its_hash_is_found(certificates, tmp_path):
+    argv = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificates / "ca.pem")]
+    filed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / f"{filed}.0").write_bytes((certificates / "ca.pem").read_bytes())
+    with serving_tls(certificates, "good") as url, Http(ca_files=[tmp_path]) as client:
+        assert client.request("GET", url).body == b"body"
+
+
+def test_of_a_folder_only_what_is_not_filed_by_its_hash_is_read_at_once_and_nothing_twice(tmp_path):
+    for name in ("a.pem", "b.pem", "c.pem"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "0123abcd.0").symlink_to("a.pem")
+    (tmp_path / "fedcba98.12").write_text("")
+    asked = []
+    context = SimpleNamespace(load_verify_locations=lambda file=None, capath=None: asked.append((file, capath)))
+    read = set()
+    for path in (tmp_path / "c.pem", tmp_path):
+        web._trust(context, path, read)
+    assert asked == [(tmp_path / "c.pem", None), (None, tmp_path), (tmp_path / "b.pem", None)]
 
 
 @pytest.mark.programs

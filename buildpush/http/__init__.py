@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import socket
 import ssl
 import threading
@@ -668,9 +669,10 @@ def _tls(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
     import truststore
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    read: set[tuple[int, int] | None] = set()
     for path in ca_files:
         try:
-            _trust(context, path)
+            _trust(context, path, read)
         except OSError as error:  # a broken certificate is an OSError too
             message = f"the certificates in {path} cannot be read: {error.strerror or error}"
             hint = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name files of PEM certificates"
@@ -678,13 +680,32 @@ def _tls(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
     return context
 
 
-def _trust(context: ssl.SSLContext, path: Path) -> None:
+# Source: SSL_CTX_load_verify_locations(3), CApath.
+_FILED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
+
+
+def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None]) -> None:
+    """Let *context* trust a file or a folder of certificates, but for files that it has *read* already."""
     if not path.is_dir():
         context.load_verify_locations(path)
+        read.add(_identity(path))
         return
-    for file in sorted(path.iterdir()):
-        with contextlib.suppress(OSError):  # other files may lie there, as for Go and OpenSSL
-            context.load_verify_locations(file)
+    context.load_verify_locations(capath=path)  # what is filed by its hash is looked up when it is needed
+    entries = sorted(path.iterdir())
+    read |= {_identity(entry) for entry in entries if _FILED.match(entry.name)}
+    for file in entries:
+        if _identity(file) not in read:
+            with contextlib.suppress(OSError):  # other files may lie there, as for Go and OpenSSL
+                context.load_verify_locations(file)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what is the same for all names of a file, or ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
