@@ -1010,6 +1010,14 @@ def page(address):
             return error.read().decode()
 
 
+@pytest.mark.programs
+def test_the_help_of_a_run_loads_nothing_that_speaks_to_registries():
+    code = "from buildpush.cli import run_command; run_command(['run', '--help']); import sys; "
+    code += "print(sorted({'ssl', 'buildpush.http', 'buildpush.registry.auth'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 def test_importing_the_package_loads_nothing_heavy():
     heavy = {"pydantic", "docker", "aiohttp", "rich", "click", "urllib3", "ruamel.yaml", "papermill", "sphinx"}
     code = f"import sys, buildpush; print(sorted({heavy!r} & set(sys.modules)))"

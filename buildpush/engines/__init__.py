@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
-from buildpush.engines.bases import unknown
 from buildpush.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.events import Decision, Note, Sink
 from buildpush.images import dockerfile
@@ -144,6 +143,8 @@ def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     Raises:
         StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
     """
+    from buildpush.engines.bases import unknown  # which loads what speaks to registries; help needs only names
+
     advice = advise(request, engine.lacks)
     for trap in advice.traps:
         sink(Note(str(trap)))
