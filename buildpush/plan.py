@@ -299,8 +299,8 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
 
 def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
     """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
-    # kaniko reads a Dockerfile in the language that it was built with.
-    syntax = () if engine in {"native", "kaniko"} else frontend(request)
+    # buildah and kaniko read a Dockerfile in the language that they were built with.
+    syntax = () if engine in {"native", "buildah", "kaniko"} else frontend(request)
     return (*syntax, *pulled(request))
 
 

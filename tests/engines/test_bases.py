@@ -15,6 +15,7 @@ from buildpush.events import Note
 from buildpush.images.dockerfile import FLAGS, parse
 from buildpush.images.model import BuildRequest
 from buildpush.images.outline import outline
+from buildpush.plan import _images
 from buildpush.registry.auth import Credential
 from buildpush.secrets import Secret
 
@@ -145,3 +146,11 @@ def test_whatever_is_read_strictly_is_read_alike_in_another_language(tmp_path_fa
         assert [(one.base, one.name, one.line) for one in loosely.stages] == [
             (one.base, one.name, one.line) for one in strictly.stages
         ]
+
+
+@pytest.mark.parametrize("engine", ["docker", "buildx", "buildah", "kaniko"])
+def test_a_plan_names_the_host_of_a_syntax_line_for_who_follows_it(request_of, engine):
+    """To buildah and kaniko it is a comment; buildah was seen to build under one whose host does not exist."""
+    asks = engine in {"docker", "buildx"}
+    named = [str(one) for one in _images(request_of("# syntax=words.test/x:1\nFROM base.test/a:1\n"), engine)]
+    assert named == ["words.test/x:1"] * asks + ["base.test/a:1"]
