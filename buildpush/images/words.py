@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from buildpush.errors import DockerfileError
 from buildpush.images.variables import SPACE, expand, expand_words
@@ -64,6 +64,7 @@ def split_flags(text: str, escape: str) -> tuple[list[str], str]:
     return found, text[at:].lstrip(_ASCII_SPACE)
 
 
+@cache
 def _flag_token(mark: str) -> re.Pattern[str]:
     single, double = (rf"{quote}(?:{mark}(?:.|\Z)|[^{quote}{mark}])*(?:{quote}|\Z)" for quote in "'\"")
     return re.compile(rf"{mark}(?:.|\Z)|{single}|{double}|[^{_ASCII_SPACE}'\"{mark}]+", re.DOTALL)
