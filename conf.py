@@ -132,10 +132,7 @@ class HouseDirective(SphinxDirective):
 
 def floors() -> nodes.table:
     """Return the rooms, top floor first."""
-    by_floor: dict[int, list[str]] = {}
-    for room, floor in literal("FLOORS").items():
-        by_floor.setdefault(floor, []).append(room)
-    rows = [([str(floor)], by_floor[floor]) for floor in sorted(by_floor, reverse=True)]
+    rows = [([str(number)], rooms) for number, rooms in reversed(list(enumerate(literal("FLOORS"), start=1)))]
     beside = [(["beside"], [room]) for room in literal("BESIDE")]
     return table(("Floor", "Rooms"), [*rows, *beside])
 

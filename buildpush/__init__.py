@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from buildpush.api import push as push
     from buildpush.api import run as run
     from buildpush.api import tag as tag
-    from buildpush.errors import BuildPushError as BuildPushError
-    from buildpush.plan import Plan as Plan
-    from buildpush.results import RunResult as RunResult
-    from buildpush.secrets import Secret as Secret
+    from buildpush.foundation.errors import BuildPushError as BuildPushError
+    from buildpush.foundation.secrets import Secret as Secret
+    from buildpush.pipeline.plan import Plan as Plan
+    from buildpush.pipeline.results import RunResult as RunResult
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.model import PublishBuildInfo as PublishBuildInfo
     from buildpush.settings.written import Loaded as Loaded
@@ -30,12 +30,12 @@ __version__ = "0.1.0"
 # public name -> module that has it
 _HOMES = {
     "BuildAndPush": "buildpush.settings.model",
-    "BuildPushError": "buildpush.errors",
+    "BuildPushError": "buildpush.foundation.errors",
     "Loaded": "buildpush.settings.written",
-    "Plan": "buildpush.plan",
+    "Plan": "buildpush.pipeline.plan",
     "PublishBuildInfo": "buildpush.settings.model",
-    "RunResult": "buildpush.results",
-    "Secret": "buildpush.secrets",
+    "RunResult": "buildpush.pipeline.results",
+    "Secret": "buildpush.foundation.secrets",
     "build": "buildpush.api",
     "check": "buildpush.api",
     "load": "buildpush.api",

@@ -10,15 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from buildpush import moving
-from buildpush.errors import SettingsError
-from buildpush.events import Sink, ignore
-from buildpush.moving import Wishes
-from buildpush.pipeline import build_all, run_all
-from buildpush.plan import Plan, plan
-from buildpush.results import RunResult
-from buildpush.secrets import Secret
-from buildpush.session import Session
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.secrets import Secret
+from buildpush.pipeline import images as moving
+from buildpush.pipeline.images import Wishes
+from buildpush.pipeline.plan import Plan, plan
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.session import Session
+from buildpush.pipeline.step import build_all, run_all
 from buildpush.settings.lookups import noting
 from buildpush.settings.sources import read
 from buildpush.settings.written import Loaded, WrittenStep

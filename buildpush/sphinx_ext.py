@@ -34,10 +34,11 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from typing_extensions import override
 
-from buildpush import __version__, cards
-from buildpush.cards import Card
-from buildpush.images import advice
-from buildpush.images.advice import LACKING
+from buildpush import __version__
+from buildpush.dockerfile import rules as advice
+from buildpush.dockerfile.rules import LACKING
+from buildpush.reference import cards
+from buildpush.reference.cards import Card
 
 if TYPE_CHECKING:
     import click

@@ -16,7 +16,7 @@ import pytest
 import urllib3  # noqa: F401  at its first import it binds a socket to look for IPv6, which no fast test may
 from hypothesis import HealthCheck, settings
 
-from buildpush import secrets
+from buildpush.foundation import secrets
 from buildpush.sandbox import Sandbox
 
 # Read once, before any test changes the environment.

@@ -14,17 +14,18 @@ from contextlib import suppress
 import pytest
 
 from buildpush.display.words import Sentences
-from buildpush.engines.buildkit import failure
-from buildpush.errors import BuildPushError
-from buildpush.events import Log
-from buildpush.images import dockerfile, outline
-from buildpush.images.advice import _writes
-from buildpush.images.durations import read_duration
-from buildpush.images.model import BuildRequest
+from buildpush.dockerfile import outline
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.durations import read_duration
+from buildpush.dockerfile.lexer import announcements, read_announced
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.rules import _writes
+from buildpush.engines.docker.buildkit import failure
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.events import Log
+from buildpush.foundation.secrets import redact
 from buildpush.images.references import Reference
-from buildpush.images.words import announcements, read_announced
 from buildpush.registry import auth, referrers
-from buildpush.secrets import redact
 from buildpush.settings.kinds import bytes_of, duration_of
 
 # A tracer, as for coverage, makes each line of Python cost several times as much.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from buildpush import cards, engines
-from buildpush.cards import SURFACES, Card, card_named
+from buildpush.engines import choice
+from buildpush.reference import cards
+from buildpush.reference.cards import SURFACES, Card, card_named
 from buildpush.settings import encoders
 from buildpush.settings.decode import decode
 from buildpush.settings.encoders import read_flags
@@ -144,7 +145,7 @@ def test_what_nobody_acts_on_is_said_to_be_refused():
 
 
 def test_the_engines_of_a_card_are_those_that_spell_it():
-    for engine in engines.known():
+    for engine in choice.known():
         shown = {name: card.engines[engine.name] for name, card in ALL.items() if engine.name in card.engines}
         honoured = {name for name in engine.spells if setting_of(ALL[name])[1].honoured_by == "engine"}
         assert shown == {name: engine.spells[name] for name in honoured}
@@ -153,7 +154,7 @@ def test_the_engines_of_a_card_are_those_that_spell_it():
 def test_the_matrix_has_a_row_for_every_setting_that_engines_are_to_honour():
     rows = cards.matrix()
     assert set(rows) == {s.name for s in settings_of(BuildAndPush) if s.honoured_by == "engine"}
-    assert {tuple(row) for row in rows.values()} == {tuple(engine.name for engine in engines.known())}
+    assert {tuple(row) for row in rows.values()} == {tuple(engine.name for engine in choice.known())}
 
 
 def test_cards_are_json():

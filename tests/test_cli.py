@@ -21,16 +21,18 @@ from pathlib import Path
 
 import pytest
 
-from buildpush import cli, engines, http, notebooks, run
-from buildpush.cli import run_command
-from buildpush.errors import BuildInfoError
-from buildpush.images.archives import open_layout
+from buildpush import http, notebooks, run
+from buildpush.cli import report, run_command
+from buildpush.engines import choice
+from buildpush.foundation.errors import BuildInfoError
+from buildpush.foundation.limits import _Watch
+from buildpush.foundation.secrets import Secret
+from buildpush.foundation.state import State
+from buildpush.http import retry
 from buildpush.images.references import Digest
-from buildpush.limits import _Watch
-from buildpush.results import RunResult
-from buildpush.secrets import Secret
+from buildpush.pipeline.results import RunResult
 from buildpush.settings import sources
-from buildpush.state import State
+from buildpush.transfer.archives import open_layout
 
 STEP = """\
 step:
@@ -329,7 +331,7 @@ def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys)
     pushed = RunResult(step="app", written=Digest(f"sha256:{'0' * 64}"))
 
     def fail():
-        with cli._reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
+        with report._reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
             achieved.append(pushed)
             message = "the build-info is not published"
             raise BuildInfoError(message)
@@ -463,7 +465,7 @@ def test_a_secret_typed_as_a_flag_is_refused_and_not_repeated(project, capsys, w
 
 
 def test_a_registry_that_goes_away_in_the_middle_moves_no_tag(project, capsys):
-    fast = http.Retries(attempts=2, base=0.01, cap=0.02)
+    fast = retry.Retries(attempts=2, base=0.01, cap=0.02)
     project.box.add_fault("PATCH", r"/v2/.*", status=500, times=1000)
     project.box.add_fault("POST", r"/v2/.*", status=500, times=1000)
     project.monkeypatch.setattr(http, "Retries", lambda: fast)
@@ -540,7 +542,7 @@ def test_an_interrupt_before_the_push_is_told_and_leaves_no_record(project, caps
     def interrupted(*_args, **_named):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("buildpush.pipeline.push", interrupted)
+    monkeypatch.setattr("buildpush.pipeline.step.push", interrupted)
     assert project.run("--json") == 130
     document = json.loads(capsys.readouterr().out)
     assert document["steps"] == []
@@ -761,7 +763,7 @@ def test_strict_refuses_an_engines_note_before_the_push(project, capsys):
 
 def test_a_time_out_is_exit_124_and_moves_no_tag(project, monkeypatch):
     """The shortest timeout that can be said is 10 s."""
-    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(1.0))
+    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(1.0))
     project.box.add_fault("POST", r"/v2/.*", delay=4, times=1)
     project.write("step.yml", STEP.replace("identifier: push\n", "identifier: push\n  timeout: 10s\n"))
     assert project.run() == 124
@@ -850,7 +852,7 @@ def test_a_mistake_of_ours_is_reported_without_its_secrets(capsys, monkeypatch):
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError(Secret("planted-4711").reveal())
 
-    monkeypatch.setattr("buildpush.explain.overview", fail)
+    monkeypatch.setattr("buildpush.reference.explain.overview", fail)
     assert run_command(["explain"]) == 1
     shown = capsys.readouterr().err
     assert "please report it" in shown
@@ -965,7 +967,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     run_command(["run", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     for engine in ("buildah", "kaniko", "buildx"):
-        assert (f"|{engine}" in shown) == (engine in {known.name for known in engines.known()})
+        assert (f"|{engine}" in shown) == (engine in {known.name for known in choice.known()})
     assert "(not yet) A registry of Harness" in shown
     assert "[PLUGIN_TAGS; may be repeated; default: latest]" in shown
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
@@ -1034,7 +1036,7 @@ def test_the_first_help_builds_no_model():
 def test_pushing_what_is_there_loads_no_models_and_no_yaml():
     """Most pushes of a layout take less time than these would."""
     heavy = ("pydantic", "ruamel", "docker", "rich")
-    code = f"import sys, buildpush.moving; print(sorted(set({heavy!r}) & set(sys.modules)))"
+    code = f"import sys, buildpush.pipeline.images; print(sorted(set({heavy!r}) & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
 

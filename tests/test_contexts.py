@@ -23,10 +23,10 @@ from urllib.parse import unquote
 import pytest
 
 import buildpush
-from buildpush.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
-from buildpush.images.archives import open_layout
-from buildpush.limits import _Watch
-from buildpush.secrets import redact
+from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
+from buildpush.foundation.limits import _Watch
+from buildpush.foundation.secrets import redact
+from buildpush.transfer.archives import open_layout
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
 programs = pytest.mark.programs
@@ -227,7 +227,7 @@ def test_a_tar_may_come_from_the_web(place, tmp_path):
     try:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         assert files(f"{address}/c.tgz")["a"][3] == "hello"
-        with pytest.raises(buildpush.errors.BuildError, match="status 404"):
+        with pytest.raises(buildpush.foundation.errors.BuildError, match="status 404"):
             files(f"{address}/nope.tgz")
     finally:
         server.shutdown()
@@ -238,7 +238,7 @@ def test_a_tar_may_come_from_the_web(place, tmp_path):
 @programs
 def test_a_host_that_never_answers_git_is_left_when_the_time_is_over(place, monkeypatch):
     """The shortest timeout that can be said is 10 s."""
-    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(0.5))
+    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(0.5))
     begun = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/x.git"

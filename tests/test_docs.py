@@ -15,8 +15,8 @@ import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
-from buildpush import cards
-from buildpush.cards import card_named
+from buildpush.reference import cards
+from buildpush.reference.cards import card_named
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf.py", "CHANGELOG.md", "docs", "notebooks", "tests/test_floors.py")

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from buildpush.errors import SettingsError
-from buildpush.explain import as_json, as_text, find, overview, overview_json
-from buildpush.plan import surroundings
-from buildpush.secrets import MASK
-from buildpush.session import Session
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import MASK
+from buildpush.foundation.state import State
+from buildpush.pipeline.plan import surroundings
+from buildpush.pipeline.session import Session
+from buildpush.reference.explain import as_json, as_text, find, overview, overview_json
 from buildpush.settings.sources import read
-from buildpush.state import State
 
 STEP = """\
 step:

@@ -10,11 +10,12 @@ import pytest
 
 from buildpush.artifactory import Artifactory, Home, describe, moved_home
 from buildpush.artifactory.pending import Pending, load, save
-from buildpush.errors import BuildInfoError, NotPushedError
-from buildpush.http import Http, Retries
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import BuildInfoError, NotPushedError
+from buildpush.http.client import Http
+from buildpush.http.retry import Retries
 from buildpush.images.references import Reference
-from buildpush.publication import as_pushed, finish
-from buildpush.registry.auth import Credential, Keychain
+from buildpush.pipeline.publication import as_pushed, finish
 from buildpush.registry.client import Registry
 from tests.artifactory.conftest import Desk, Recipes
 

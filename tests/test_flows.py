@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.errors import BuildPushError, PushError, SettingsError, StrictError
-from buildpush.events import Note
-from buildpush.images.archives import open_docker_archive
+from buildpush.foundation.errors import BuildPushError, PushError, SettingsError, StrictError
+from buildpush.foundation.events import Note
+from buildpush.transfer.archives import open_docker_archive
 
 sandbox = pytest.mark.sandbox
 

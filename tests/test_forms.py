@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import Vcs
 from buildpush.artifactory.buildinfo import _clean
-from buildpush.forms import clean_address, looks_secret
-from buildpush.images.addresses import told
-from buildpush.secrets import redact
+from buildpush.dockerfile.urls import told
+from buildpush.foundation.forms import clean_address, looks_secret
+from buildpush.foundation.secrets import redact
 
 PLANTED = "Pl4nted-T0ken"
 _words = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)

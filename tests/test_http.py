@@ -24,16 +24,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import exceptions as e
 
-import buildpush.http as web
-from buildpush.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
-from buildpush.events import Retry
-from buildpush.http import LEAST, Answer, Http, Interrupted, Patience, Retries, Stream, certificates_in, scheme_for
+from buildpush.foundation.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.foundation.events import Retry
+from buildpush.foundation.secrets import MASK, Secret, redact
 from buildpush.http import download as fetching
+from buildpush.http import failures, retry, tls
+from buildpush.http.client import Answer, Http, Stream, scheme_for
 from buildpush.http.download import download
+from buildpush.http.failures import Interrupted
 from buildpush.http.proxies import Proxies, login
+from buildpush.http.retry import LEAST, Patience, Retries
+from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
 from buildpush.http.wires import Paced, TooSlowError
-from buildpush.secrets import MASK, Secret, redact
 
 sandbox = pytest.mark.sandbox
 Handle = Callable[["Handler"], None]
@@ -941,7 +944,7 @@ def test_of_a_folder_only_what_is_not_filed_by_its_hash_is_read_at_once_and_noth
     context = SimpleNamespace(load_verify_locations=lambda file=None, capath=None: asked.append((file, capath)))
     read = set()
     for path in (tmp_path / "c.pem", tmp_path):
-        web._trust(context, path, read)
+        tls._trust(context, path, read)
     assert asked == [(tmp_path / "c.pem", None), (None, tmp_path), (tmp_path / "b.pem", None)]
 
 
@@ -1138,7 +1141,7 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
     ],
 )
 def test_why_no_answer_came_is_said_with_what_to_do_and_whether_to_ask_again(error, says, hint, flags):
-    found = web._explain(error, "https://r.io/v2/", "http://p.io:3128")
+    found = failures.explain(error, "https://r.io/v2/", "http://p.io:3128")
 
     assert str(found.error) == says
     assert found.error.hint == hint if hint is None else (found.error.hint or "").startswith(hint)
@@ -1146,7 +1149,7 @@ def test_why_no_answer_came_is_said_with_what_to_do_and_whether_to_ask_again(err
 
 
 def test_of_a_proxy_that_nobody_named_only_its_refusal_is_told():
-    found = web._proxy_wants_login(None)
+    found = failures.proxy_wants_login(None)
 
     assert str(found.error) == "a proxy in between wants a user and password (407)"
     assert found.final
@@ -1202,8 +1205,8 @@ def test_a_gateway_that_answers_in_plain_does_not_make_a_host_plain(number):
 
 def test_a_date_a_second_away_is_a_second():
     headers = {"Retry-After": "Mon, 01 Jan 2001 00:00:01 GMT", "Date": "Mon, 01 Jan 2001 00:00:00 GMT"}
-    assert web._retry_after(headers) == 1
-    assert web._retry_after({**headers, "Date": headers["Retry-After"]}) is None
+    assert retry.retry_after(headers) == 1
+    assert retry.retry_after({**headers, "Date": headers["Retry-After"]}) is None
 
 
 def test_certificates_are_found_in_the_order_of_their_variables_and_once(tmp_path):

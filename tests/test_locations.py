@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.errors import BadNameError, PushError, SettingsError
+from buildpush.foundation.errors import BadNameError, PushError, SettingsError
 from buildpush.images.model import Index
-from buildpush.locations import FORMS, Location, check_sink, opened, parse, reference_of, write
+from buildpush.transfer import FORMS, Location, check_sink, opened, parse, reference_of, write
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.cli import run_command
-from buildpush.state import State
+from buildpush.foundation.state import State
 
 pytestmark = pytest.mark.engines
 

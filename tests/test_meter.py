@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from buildpush.meter import WORKS, Meter
+from buildpush.foundation.meter import WORKS, Meter
 
 
 def test_bytes_and_seconds_of_all_threads_are_added_up():

@@ -17,9 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 import buildpush
-from buildpush import moving
 from buildpush.cli import run_command
-from buildpush.errors import (
+from buildpush.foundation.errors import (
     AuthenticationError,
     DigestError,
     PushError,
@@ -28,13 +27,14 @@ from buildpush.errors import (
     TimeOutError,
     UnsupportedError,
 )
-from buildpush.events import Progress
-from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.foundation.events import Progress
+from buildpush.foundation.limits import _Watch
+from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
-from buildpush.images.saving import write_docker_archive, write_layout
-from buildpush.limits import _Watch
-from buildpush.secrets import Secret
+from buildpush.pipeline import images as moving
+from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.transfer.saving import write_docker_archive, write_layout
 
 pytestmark = pytest.mark.sandbox
 
@@ -590,7 +590,7 @@ def test_a_failed_push_leaves_its_reason_in_the_json(place, box, registry, capsy
 @pytest.fixture
 def early(monkeypatch):
     """Let every time limit be reached after a second: the shortest that can be said as text is 10 s."""
-    monkeypatch.setattr("buildpush.limits._Watch", lambda _seconds: _Watch(1.0))
+    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(1.0))
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
 from buildpush import notebooks
-from buildpush.errors import BuildPushError, SecretError, SettingsError
-from buildpush.events import Finished, Log, Started
+from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError
+from buildpush.foundation.events import Finished, Log, Started
+from buildpush.foundation.secrets import Secret
 from buildpush.notebooks import leaks
 from buildpush.notebooks.page import page_of
-from buildpush.secrets import Secret
 
 ROOT = Path(__file__).parent.parent
 PARAMETERS = 'tags: str = "1.0"  # tag of the image\ncount: int = 2  # how often\nfast: bool = False\nwhere = ""'
@@ -243,7 +243,7 @@ def test_a_mistake_in_a_parameter_is_told_as_a_command_tells_it(given, said, rea
 
 @pytest.mark.programs
 def test_a_secret_that_only_the_kernel_knows_is_found_before_anything_is_written(notebook, tmp_path):
-    path = notebook("from buildpush.secrets import Secret", 'print(Secret("sword" + "fish-1961").reveal())')
+    path = notebook("from buildpush.foundation.secrets import Secret", 'print(Secret("sword" + "fish-1961").reveal())')
     with pytest.raises(SecretError, match="a secret stands in cell 4"):
         notebooks.execute(path, {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -252,7 +252,7 @@ def test_a_secret_that_only_the_kernel_knows_is_found_before_anything_is_written
 @pytest.mark.programs
 def test_a_secret_that_is_coloured_is_found_before_anything_is_written(notebook, tmp_path):
     path = notebook(
-        "from buildpush.secrets import Secret",
+        "from buildpush.foundation.secrets import Secret",
         'value = Secret("sword" + "fish-1961").reveal()\nprint(value[:5] + chr(27) + "[1;32m" + value[5:])',
     )
     with pytest.raises(SecretError, match="a secret stands in cell 4"):

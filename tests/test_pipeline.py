@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.errors import PushError, SettingsError, TimeOutError
-from buildpush.limits import limited
-from buildpush.pipeline import build_all
-from buildpush.plan import surroundings
-from buildpush.results import RunResult
-from buildpush.session import Session
+from buildpush.foundation.errors import PushError, SettingsError, TimeOutError
+from buildpush.foundation.limits import limited
+from buildpush.foundation.state import State
+from buildpush.pipeline.plan import surroundings
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.session import Session
+from buildpush.pipeline.step import build_all
 from buildpush.settings.written import Loaded
-from buildpush.state import State
 
 
 def wait(seconds: float) -> None:

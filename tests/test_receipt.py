@@ -7,14 +7,14 @@ import json
 
 import pytest
 
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_CONFIG, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Reference
-from buildpush.receipt import receipt
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
+from buildpush.registry.receipt import receipt
 
 pytestmark = pytest.mark.sandbox
 

@@ -6,10 +6,10 @@ import json
 import re
 from pathlib import Path
 
-from buildpush.events import Decision, Note, Traffic
-from buildpush.results import RunResult
-from buildpush.secrets import MASK, Secret
-from buildpush.session import Story
+from buildpush.foundation.events import Decision, Note, Traffic
+from buildpush.foundation.secrets import MASK, Secret
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.session import Story
 
 SECRET = "planted-in-a-result"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.errors import SettingsError
-from buildpush.saved import show_build
-from buildpush.session import Session
+from buildpush.foundation.errors import SettingsError
+from buildpush.pipeline.saved import show_build
+from buildpush.pipeline.session import Session
 
 ENV = {"JF_URL": "https://acme.jfrog.io", "JF_ACCESS_TOKEN": "token-of-acme", "MINE": "my-own-secret"}
 
@@ -23,7 +23,7 @@ def login(monkeypatch):
             message = "far enough"
             raise SettingsError(message)
 
-        monkeypatch.setattr("buildpush.saved.open_artifactory", opened)
+        monkeypatch.setattr("buildpush.pipeline.saved.open_artifactory", opened)
         with pytest.raises(SettingsError, match="far enough"):
             show_build("app", "1", "", Session.default(env=env), **flags)
         token, username, password = found[0]

@@ -11,9 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush import secrets
-from buildpush.errors import SettingsError
-from buildpush.secrets import MASK, Secret, is_known, known_in, redact, redacted, remember_user_info, without_begun
+from buildpush.foundation import secrets
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import (
+    MASK,
+    Secret,
+    is_known,
+    known_in,
+    redact,
+    redacted,
+    remember_user_info,
+    without_begun,
+)
 
 VALUE = 'p@ss "wörd"/+1'
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from buildpush.events import Progress
-from buildpush.session import Story
+from buildpush.foundation.events import Progress
+from buildpush.pipeline.session import Story
 
 
 def test_the_sink_is_called_by_one_thread_at_a_time():

@@ -14,8 +14,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from buildpush import cards
-from buildpush.cards import card_named
+from buildpush.reference import cards
+from buildpush.reference.cards import card_named
 from buildpush.sphinx_ext import owner, tabs
 
 CONF = 'extensions = ["buildpush.sphinx_ext", "myst_parser"]\nhtml_theme = "basic"\nproject = "x"\n'

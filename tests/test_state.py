@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.engines.caching import Kept
-from buildpush.errors import SettingsError
-from buildpush.locks import locked, private_folder, temporary
-from buildpush.secrets import Secret
-from buildpush.settings.counter import Counter
-from buildpush.state import State, is_at_work, process_mark, write_private
+from buildpush.engines.docker.caching import Kept
+from buildpush.expressions.counter import Counter
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.locks import locked, private_folder, temporary
+from buildpush.foundation.secrets import Secret
+from buildpush.foundation.state import State, is_at_work, process_mark, write_private
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_cannot_be_unmounted_is_left_alone_with_a_note(state, tmp_path, mon
     theirs.mkdir()
     (theirs / "kept").write_text("")
     (ours / "a").write_text("")
-    monkeypatch.setattr("buildpush.mounts.unmount", lambda _folder: None)
+    monkeypatch.setattr("buildpush.foundation.mounts.unmount", lambda _folder: None)
     told = []
     with mounted(theirs, ours / "m"):
         assert state.sweep(told.append) == []
@@ -121,7 +121,7 @@ def test_a_temporary_folder_is_never_deleted_through_a_mount(state, tmp_path):
 
 
 def test_a_temporary_folder_that_stays_is_an_error_unless_it_may(state, monkeypatch):
-    monkeypatch.setattr("buildpush.mounts.remove", lambda _folder: False)
+    monkeypatch.setattr("buildpush.foundation.mounts.remove", lambda _folder: False)
     with temporary(state.scratch, tidy=False):
         pass
     with pytest.raises(OSError, match="cannot be removed"), temporary(state.scratch):

@@ -18,24 +18,34 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from buildpush import cli, secrets
-from buildpush.controls import escaped, without_controls
+from buildpush.cli import report
 from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
-from buildpush.engines import buildkit
-from buildpush.errors import BuildError
-from buildpush.events import Decision, Log, Note, Progress, Retry, Started
-from buildpush.http import Answer
-from buildpush.images.model import BuildRequest
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines.docker import buildkit
+from buildpush.foundation import secrets
+from buildpush.foundation.controls import escaped, without_controls
+from buildpush.foundation.errors import BuildError
+from buildpush.foundation.events import Decision, Log, Note, Progress, Retry, Started
+from buildpush.foundation.secrets import MASK, Secret, is_known, known_in, redact, without_begun
+from buildpush.foundation.state import State
+from buildpush.foundation.text import (
+    LONGEST_LINE,
+    Lines,
+    lines_of,
+    one_line,
+    quotation,
+    safe,
+    with_margin,
+    without_tags,
+)
+from buildpush.http.client import Answer
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.session import Story
 from buildpush.places import Recorded
 from buildpush.places.place import Ran
 from buildpush.registry.client import refusal
-from buildpush.results import RunResult
-from buildpush.secrets import MASK, Secret, is_known, known_in, redact, without_begun
-from buildpush.session import Story
-from buildpush.state import State
-from buildpush.text import LONGEST_LINE, Lines, lines_of, one_line, quotation, safe, with_margin, without_tags
 
 MOST = 3  # characters of a secret in a row that may ever be seen
 CONTROLS = [
@@ -282,7 +292,7 @@ def error(text):
 
 
 def error_box(text, capsys):
-    cli.show_error(error_of(text))
+    report.show_error(error_of(text))
     return re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().err)
 
 
@@ -310,7 +320,7 @@ def server(text):
 
 def document(text):
     result = RunResult(step=text, output=text, notes=(text,), decisions=(Decision("a", text, text),))
-    shown = cli._as_json({"steps": [result.as_json()], "error": cli._error_json(error_of(text))})
+    shown = report.as_json({"steps": [result.as_json()], "error": report._error_json(error_of(text))})
     return "\n".join([shown, json.dumps(json.loads(shown), ensure_ascii=False)])
 
 

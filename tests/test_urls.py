@@ -13,9 +13,10 @@ import urllib3  # noqa: F401 - it tries a socket at its first import, which a fa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.http import Http, Retries
+from buildpush.foundation.secrets import MASK, Secret
+from buildpush.http.client import Http
+from buildpush.http.retry import Retries
 from buildpush.http.urls import Address, AddressError, Zone, check_lead, is_loopback, joined, shown, user_info, zone_of
-from buildpush.secrets import MASK, Secret
 
 # Of these pieces, addresses are made that parsers may disagree about.
 PIECES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import buildpush
-from buildpush.events import Event, Progress
+from buildpush.foundation.events import Event, Progress
 from buildpush.images.model import PushedImage
 from buildpush.sandbox import Sandbox
 

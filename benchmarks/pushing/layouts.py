@@ -37,9 +37,9 @@ def plain(context: Context) -> Path:
 
 def packed(context: Context) -> Path:
     """Return the folder of a layout whose layers are gzip."""
-    from buildpush.images.archives import open_layout
     from buildpush.images.references import Reference
-    from buildpush.images.saving import write_layout
+    from buildpush.transfer.archives import open_layout
+    from buildpush.transfer.saving import write_layout
 
     source, folder = plain(context), context.folder.with_name(f"{context.folder.name}.packed")
     if not (folder / "index.json").exists():

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from buildpush import strict_json
 from buildpush.artifactory.client import Home
 from buildpush.artifactory.document import (
     ENVIRONMENT_PREFIX,
@@ -26,10 +25,11 @@ from buildpush.artifactory.document import (
     Module,
     Vcs,
 )
-from buildpush.forms import clean_address
+from buildpush.foundation import strict_json
+from buildpush.foundation.forms import clean_address
+from buildpush.foundation.secrets import redact
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
 from buildpush.images.references import Digest, Reference
-from buildpush.secrets import redact
 
 __all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "Vcs", "describe"]
 

@@ -13,16 +13,16 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from buildpush import strict_json
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
-from buildpush.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
-from buildpush.events import Decision, Sink, ignore
-from buildpush.http import Answer, Http, scheme_for
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
+from buildpush.foundation.events import Decision, Sink, ignore
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Answer, Http, scheme_for
 from buildpush.http.urls import Address, AddressError, user_info
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import Repository, check_host
-from buildpush.secrets import Secret
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from buildpush import __version__
 from buildpush.artifactory.reading import Reading, load_json
-from buildpush.errors import SettingsError, SourceError
+from buildpush.foundation.errors import SettingsError, SourceError
 
 ENVIRONMENT_PREFIX = "buildInfo.env."
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from buildpush.forms import holds_token, names_secret
-from buildpush.secrets import redact
+from buildpush.foundation.forms import holds_token, names_secret
+from buildpush.foundation.secrets import redact
 
 
 def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:

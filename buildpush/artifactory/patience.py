@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from buildpush.artifactory.client import RefusedError
-from buildpush.errors import BuildInfoError, UnreachableError
+from buildpush.foundation.errors import BuildInfoError, UnreachableError
 
 # What was just pushed may take a moment to be found: 16 s in all.
 PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)

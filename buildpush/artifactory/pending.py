@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 
 from buildpush.artifactory.document import BuildInfo
 from buildpush.artifactory.reading import load_json
-from buildpush.errors import SourceError
-from buildpush.locks import locked, private_folder
-from buildpush.state import write_held, write_private
+from buildpush.foundation.errors import SourceError
+from buildpush.foundation.locks import locked, private_folder
+from buildpush.foundation.state import write_held, write_private
 
 _LONGEST: Final = 100  # characters of the name that people recognise
 _BEGUN: Final = "begun"

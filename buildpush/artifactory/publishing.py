@@ -18,7 +18,7 @@ from buildpush.artifactory.folders import Sight, Sighting, is_same, placed
 from buildpush.artifactory.marking import Marked, mark
 from buildpush.artifactory.patience import PATIENCE, Sleep, insist, patiently, side_by_side
 from buildpush.artifactory.pending import Pending, save
-from buildpush.errors import (
+from buildpush.foundation.errors import (
     BuildInfoError,
     BuildPushError,
     CancelledError,
@@ -26,7 +26,7 @@ from buildpush.errors import (
     TimeOutError,
     UnreachableError,
 )
-from buildpush.events import Note, Sink, ignore
+from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 

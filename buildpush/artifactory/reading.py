@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildpush import strict_json
-from buildpush.errors import SourceError
-from buildpush.text import quotation
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import SourceError
+from buildpush.foundation.text import quotation
 
 LARGEST = 64 * 1024 * 1024  # bytes; a build of thousands of images stays far below
 

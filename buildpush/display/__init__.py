@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol, TextIO
 
-from buildpush.events import Event
+from buildpush.foundation.events import Event
 
 
 class Display(Protocol):

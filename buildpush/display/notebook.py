@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.words import Sentences, bytes_words
-from buildpush.events import UNDER_WAY, Event, Progress
-from buildpush.text import one_line
+from buildpush.foundation.events import UNDER_WAY, Event, Progress
+from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
     from typing import TextIO

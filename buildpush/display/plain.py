@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from buildpush.display.words import Sentences, bytes_words, seconds_words
-from buildpush.events import UNDER_WAY, Event, Progress
+from buildpush.foundation.events import UNDER_WAY, Event, Progress
 
 # A layer that takes long says where it is this often, so that a CI system does not take silence for death.
 SECONDS_BETWEEN_PROGRESS = 10.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.words import Sentences
-from buildpush.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
-from buildpush.text import one_line
+from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
+from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -5,8 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from buildpush.events import UNDER_WAY, Decision, Event, Finished, Log, Note, Progress, Retry, Started, Traffic
-from buildpush.text import with_margin
+from buildpush.foundation.events import (
+    UNDER_WAY,
+    Decision,
+    Event,
+    Finished,
+    Log,
+    Note,
+    Progress,
+    Retry,
+    Started,
+    Traffic,
+)
+from buildpush.foundation.text import with_margin
 
 _COUNTED = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _ALL_SHOWN = 3

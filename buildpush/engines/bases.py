@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from buildpush.errors import BadNameError, DockerfileError
-from buildpush.images.caches import CacheSpec
-from buildpush.images.model import BuildRequest
-from buildpush.images.outline import outline
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.dockerfile.outline import outline
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import base_images
+from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.images.references import Reference, mirrored
-from buildpush.images.stages import base_images
-from buildpush.registry.auth import Credential
 
 # The name of what buildx keeps in a repository for caches; kaniko names each layer by a digest there.
 CACHE_TAG: Final = "buildcache"

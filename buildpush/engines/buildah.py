@@ -6,6 +6,8 @@ seen. RUN works in buildah's ``chroot`` isolation, which also works inside conta
 Source: buildah-build(1); each rule was tried with buildah 1.28.
 """
 
+# Flags of other programs in this module's texts: any
+
 from __future__ import annotations
 
 import json
@@ -18,17 +20,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush import mounts, strict_json
-from buildpush.engines import OUT, buildkit, registries
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
+from buildpush.engines import OUT, registries
 from buildpush.engines.bases import Find, base_credentials, bases, nobody
-from buildpush.errors import EngineMissingError
-from buildpush.events import Log, Sink, ignore
-from buildpush.images.advice import HEREDOCS, RUN_INTO_VOLUMES
-from buildpush.images.archives import open_docker_archive
-from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.locks import temporary
+from buildpush.engines.docker import buildkit
+from buildpush.foundation import mounts, strict_json
+from buildpush.foundation.errors import EngineMissingError
+from buildpush.foundation.events import Log, Sink, ignore
+from buildpush.foundation.locks import temporary
+from buildpush.images.model import Image, Index, Platform
 from buildpush.places import FILES, Command, Content, Place, Ran
-from buildpush.registry.auth import Credential
+from buildpush.transfer.archives import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
 _PROGRAM: Final = "buildah"

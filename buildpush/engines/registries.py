@@ -3,6 +3,8 @@
 Source: containers-registries.conf(5); each rule was tried with buildah 1.28.
 """
 
+# Flags of other programs in this module's texts: any
+
 from __future__ import annotations
 
 import json
@@ -11,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from buildpush.errors import BuildError, UnsupportedError
+from buildpush.foundation.errors import BuildError, UnsupportedError
 from buildpush.http.urls import is_loopback
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.places import Content

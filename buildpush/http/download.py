@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
-from buildpush.errors import BuildError, UnreachableError
-from buildpush.http import Answer, Http, Stream
+from buildpush.foundation.errors import BuildError, UnreachableError
+from buildpush.http.client import Answer, Http, Stream
 from buildpush.http.urls import Address, shown
 
 _BLOCK: Final = 1024 * 1024

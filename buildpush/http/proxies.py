@@ -7,10 +7,12 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import (
+    SettingsError,
+)
+from buildpush.foundation.secrets import remember
+from buildpush.foundation.text import quotation
 from buildpush.http.urls import PORTS, Address, AddressError, Zone, user_info
-from buildpush.secrets import remember
-from buildpush.text import quotation
 
 
 class Proxies:
@@ -82,3 +84,11 @@ def _exempts(word: str, host: str, port: str) -> bool:
         return ipaddress.ip_address(host) in ipaddress.ip_network(word.strip("[]"), strict=False)
     suffix = word.removeprefix("*")
     return word == "*" or host == suffix.removeprefix(".") or host.endswith(f".{suffix.removeprefix('.')}")
+
+
+def proxy_headers(proxy: str) -> dict[str, str]:
+    """Return the header that logs in at *proxy*, where its address has a user."""
+    import urllib3
+
+    user = login(proxy)
+    return dict(urllib3.make_headers(proxy_basic_auth=user)) if user else {}

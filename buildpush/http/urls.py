@@ -18,10 +18,10 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlencode, urljoin
 
-from buildpush.errors import ElsewhereError
-from buildpush.forms import clean_address
-from buildpush.secrets import redact
-from buildpush.text import quotation
+from buildpush.foundation.errors import ElsewhereError
+from buildpush.foundation.forms import clean_address
+from buildpush.foundation.secrets import redact
+from buildpush.foundation.text import quotation
 
 PORTS: Final = {"http": 80, "https": 443}
 _WRONG_HINT: Final = "the registry's external address may be set wrongly, or a proxy in between changes what it passes"

@@ -11,7 +11,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from buildpush.http import LEAST
+from buildpush.http.retry import LEAST
 
 _LINE_ENDS = (b"\r\n", b"\n")
 _SWITCHING, _FINAL = 101, 200
@@ -30,7 +30,7 @@ class Paced(io.RawIOBase):
 
     Args:
         raw: gives the bytes.
-        silence: seconds in which there must be :data:`LEAST` bytes.
+        silence: seconds in which there must be :data:`~buildpush.http.retry.LEAST` bytes.
         clock: gives seconds.
     """
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from buildpush import strict_json
-from buildpush.secrets import without_begun
-from buildpush.text import LONGEST_QUOTE, decoded, quotation, without_tags
+from buildpush.foundation import strict_json
+from buildpush.foundation.secrets import without_begun
+from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
 _MOST_ERRORS: Final = 5

@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from buildpush.errors import UnsupportedError
+from buildpush.foundation.errors import UnsupportedError
+from buildpush.foundation.meter import Meter, Work
 from buildpush.images.model import Compression
 from buildpush.images.pool import InOrder, Pool, work_ahead
 from buildpush.images.references import Digest
-from buildpush.meter import Meter, Work
 
 BLOCK: Final = 1024 * 1024
 # No name, no time, no system: nothing that differs from run to run.  Source: RFC 1952, 2.3.

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from buildpush import strict_json
-from buildpush.errors import BadNameError, DigestError, PushError, UnsupportedError
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import BadNameError, DigestError, PushError, UnsupportedError
 from buildpush.images.model import (
     DOCKER_LAYER,
     INDEX_TYPES,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
-from buildpush.errors import DigestError
+from buildpush.foundation.errors import DigestError
 from buildpush.images.model import Layer
 from buildpush.images.references import Digest
 from buildpush.images.tar import HEAD, compression_of, decompressor, unreadable

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from buildpush.errors import BadNameError
+from buildpush.foundation.errors import BadNameError
 
 DOCKER_HUB = "docker.io"
 _OLD_HUB = "index.docker.io"

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from buildpush import strict_json
-from buildpush.errors import BadNameError, PushError
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest

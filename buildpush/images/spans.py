@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from buildpush.errors import PushError
+from buildpush.foundation.errors import PushError
 from buildpush.images.manifests import check_size
 from buildpush.images.tar import HEAD, Member, compression_of
 

@@ -21,7 +21,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
-from buildpush.errors import BuildError, ContextError
+from buildpush.foundation.errors import BuildError, ContextError
 
 BLOCK = 1024 * 1024
 # Raised when the same entries give other bytes than before: what was remembered about them is void then.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildpush.errors import BuildPushError, SecretError, SettingsError
-from buildpush.events import Sink, ignore
+from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError
+from buildpush.foundation.events import Sink, ignore
 from buildpush.notebooks.parameters import Parameter, checked, parameters_of
 
 if TYPE_CHECKING:

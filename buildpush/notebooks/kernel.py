@@ -1,5 +1,7 @@
 """One execution: papermill with a kernel of the running Python, told live, and asked for its secrets at the end."""
 
+# Flags of other programs in this module's texts: --log-level
+
 from __future__ import annotations
 
 import ast
@@ -27,11 +29,11 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
-from buildpush.errors import BuildPushError
-from buildpush.events import Finished, Log, Sink, Started
-from buildpush.locks import temporary
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.events import Finished, Log, Sink, Started
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.text import Lines, lines_of
 from buildpush.notebooks import leaks, mistakes
-from buildpush.text import Lines, lines_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -113,7 +115,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         # Without the module the kernel's Python never made a Secret.
         found = f"__import__('{leaks.__name__}', fromlist=['in_json']).in_json({json.dumps(self.nb.cells)!r})"
         mistake = f"__import__('{mistakes.__name__}', fromlist=['last']).last()"
-        self.run.leaks = self._asked(f"{found} if 'buildpush.secrets' in __import__('sys').modules else []")
+        self.run.leaks = self._asked(f"{found} if 'buildpush.foundation.secrets' in __import__('sys').modules else []")
         self.run.mistake = self._asked(mistake)
 
     def _asked(self, expression: str) -> Any:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from buildpush.secrets import known_in
-from buildpush.text import without_tags
+from buildpush.foundation.secrets import known_in
+from buildpush.foundation.text import without_tags
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

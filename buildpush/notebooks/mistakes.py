@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from buildpush.errors import BuildPushError, SettingsError
-from buildpush.text import with_margin
+from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.text import with_margin
 
 # Some classes of the tree take more than words; those just below its root have all the exit codes.
 _KINDS: tuple[type[BuildPushError], ...] = (BuildPushError, *BuildPushError.__subclasses__())

@@ -1,5 +1,7 @@
 """An executed notebook as one HTML page: no script, no request, readable on a telephone."""
 
+# Flags of other programs in this module's texts: any
+
 from __future__ import annotations
 
 import html
@@ -7,7 +9,7 @@ from collections.abc import Mapping
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from buildpush.controls import without_controls
+from buildpush.foundation.controls import without_controls
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

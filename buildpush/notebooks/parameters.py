@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from buildpush.errors import SecretError, SettingsError
-from buildpush.secrets import known_in, remember
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.secrets import known_in, remember
 
 _SECRET_NAME = re.compile(r"passw|token|secret|credential|(?:^|_)(?:key|keys|apikey|pwd|auth)(?:_|$)", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|<\+secrets\.getValue\(.*\)>)\Z")

@@ -3,6 +3,8 @@
 Source: docker container run, command line reference; podman-run(1).
 """
 
+# Flags of other programs in this module's texts: any
+
 from __future__ import annotations
 
 import csv
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from buildpush.errors import EngineMissingError, SourceError, UnsupportedError
+from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
 from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
 
 # The program could not start the container: its own failure, command not executable, command not found.

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from buildpush.forms import looks_secret, names_secret
-from buildpush.secrets import is_known
+from buildpush.foundation.forms import looks_secret, names_secret
+from buildpush.foundation.secrets import is_known
 
 Passes = Callable[[str, str], bool]
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from buildpush.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.locks import temporary
+from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.secrets import Secret
+from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import Passes, for_engines
 from buildpush.places.place import FILES, Content, Ran, Show
-from buildpush.secrets import Secret
-from buildpush.text import LONGEST_READ, decoded, lines_of, safe
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 KEPT = 8 * 1024 * 1024

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from buildpush.secrets import Secret, redact
+from buildpush.foundation.secrets import Secret, redact
 
 # Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
 # It cannot be meant otherwise, since no argument can hold a NUL.

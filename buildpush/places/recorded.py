@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from buildpush.foundation.text import Lines
 from buildpush.places.place import Content, Ran, Show
-from buildpush.text import Lines
 
 
 @dataclass(frozen=True, slots=True)

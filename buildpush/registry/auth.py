@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
-from buildpush import strict_json
-from buildpush.errors import (
+from buildpush.credentials.docker import TOKEN_USER, Credential, Keychain
+from buildpush.foundation.errors import (
     AuthenticationError,
-    EngineMissingError,
     RegistryError,
-    SourceError,
-    TimeOutError,
 )
-from buildpush.http import Answer, Http
+from buildpush.foundation.secrets import remember
+from buildpush.foundation.text import shortened
+from buildpush.http.client import Answer, Http
 from buildpush.http.urls import Address, AddressError, shown
 from buildpush.images.references import DOCKER_HUB
-from buildpush.places import Place
-from buildpush.secrets import Secret, remember
-from buildpush.text import shortened
 
-HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
-HUB_KEY = "https://index.docker.io/v1/"
-HELPER_SECONDS = 30.0
-# User name by which credential helpers say that the secret is an identity token.  Source: docker-credential-helpers.
-_TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
-_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 # Token servers that stand elsewhere than their registry, and are known to belong to it.
 _KNOWN_REALMS = {
     DOCKER_HUB: "auth.docker.io",
@@ -55,193 +41,6 @@ _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "
 _TOKEN_SECONDS = 60  # where the token server does not say.  Source: distribution-spec, "Token Authentication".
 _SAFETY_SECONDS = 30
 _UNAUTHORIZED = 401
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """How to log in, and where that was said.
-
-    Attributes:
-        source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
-        identity: whether *password* is an identity token, good only for getting other tokens.
-    """
-
-    username: str
-    password: Secret
-    source: str
-    identity: bool = False
-
-    @property
-    def basic(self) -> str:
-        """Value of an ``Authorization`` header with user name and password."""
-        return f"Basic {self.password.basic(self.username)}"
-
-
-class Keychain:
-    """Finds the credentials of a host where people keep them.
-
-    In this order: *given* ones, ``DOCKER_AUTH_CONFIG``, Docker's ``config.json`` with its helpers and its store,
-    podman's ``auth.json``. Nothing is ever written there.
-
-    Args:
-        given: by host, as it stands in references.
-        env: variables.
-        home: the user's home.
-        place: runs credential helpers; without it there are none.
-    """
-
-    def __init__(
-        self,
-        given: Mapping[str, Credential] | None = None,
-        *,
-        env: Mapping[str, str] | None = None,
-        home: Path | None = None,
-        place: Place | None = None,
-    ) -> None:
-        self._given = {_host_of(host): credential for host, credential in (given or {}).items()}
-        self._env = env or {}
-        self._home = home
-        self._place = place
-        self._found: dict[str, Credential | None] = {}
-        self._lock = threading.Lock()
-        self.notes: list[str] = []
-
-    def find(self, host: str) -> Credential | None:
-        """Return what to log in to *host* with, or ``None``.
-
-        Raises:
-            SourceError: a file or variable with credentials cannot be read.
-        """
-        name = _host_of(host)
-        with self._lock:
-            if name not in self._found:
-                self._found[name] = self._given.get(name) or next(self._search(name), None)
-            return self._found[name]
-
-    def _search(self, host: str) -> Iterator[Credential]:
-        if text := self._env.get("DOCKER_AUTH_CONFIG"):
-            yield from _in_auths(_document(text, "DOCKER_AUTH_CONFIG"), host, "DOCKER_AUTH_CONFIG")
-        for path in self._docker_files():
-            document = _document(_text(path), str(path))
-            yield from self._from_helpers(document, host, path)
-            yield from _in_auths(document, host, str(path))
-        for path in self._podman_files():
-            yield from _in_auths(_document(_text(path), str(path)), host, str(path))
-
-    def _docker_files(self) -> Iterator[Path]:
-        folder = self._env.get("DOCKER_CONFIG")
-        base = Path(folder) if folder else self._home and self._home / ".docker"
-        if base:
-            yield base / "config.json"
-
-    def _podman_files(self) -> Iterator[Path]:
-        if path := self._env.get("REGISTRY_AUTH_FILE"):
-            yield Path(path)
-        if folder := self._env.get("XDG_RUNTIME_DIR"):
-            yield Path(folder, "containers", "auth.json")
-        if folder := self._env.get("XDG_CONFIG_HOME"):
-            yield Path(folder, "containers", "auth.json")
-        elif self._home:
-            yield self._home / ".config" / "containers" / "auth.json"
-
-    def _from_helpers(self, document: Mapping[str, Any], host: str, path: Path) -> Iterator[Credential]:
-        helpers = document.get("credHelpers")
-        special = next((name for key, name in _items(helpers) if _host_of(key) == host), None)
-        for name in (special, document.get("credsStore")):
-            if isinstance(name, str) and name:
-                found = self._ask_helper(name, host, path)
-                if found:
-                    yield found
-
-    def _ask_helper(self, name: str, host: str, path: Path) -> Credential | None:
-        program = f"docker-credential-{name}"
-        if not _HELPER_NAME.match(name):
-            message = f"{name!r} is not the name of a credential helper"
-            raise SourceError(message, where=str(path))
-        if self._place is None:
-            return None
-        key = HUB_KEY if host == DOCKER_HUB else host
-        try:
-            ran = self._place.run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
-        except (EngineMissingError, TimeOutError) as error:
-            self.notes.append(f"{error} ({path} names it)")
-            return None
-        if ran.status:
-            return None  # its way to say that it knows nothing
-        return _helped(ran.stdout, f"credential helper {program}")
-
-
-def _helped(text: str, source: str) -> Credential | None:
-    document = _document(text, source)
-    username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
-    return Credential(username, Secret(secret, source), source, identity=username == _TOKEN_USER) if secret else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return "{}"
-    except (OSError, UnicodeDecodeError) as error:
-        message = "the file with credentials cannot be read"
-        raise SourceError(message, where=str(path), hint="check who may read it") from error
-
-
-def _document(text: str, where: str) -> Mapping[str, Any]:
-    try:
-        document = strict_json.parse(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        # The text is not quoted, and no cause is given: there may be half a password in it.
-        message = "what should hold credentials is not a JSON object"
-        raise SourceError(message, where=where) from None
-    return document
-
-
-def _in_auths(document: Mapping[str, Any], host: str, source: str) -> Iterator[Credential]:
-    for key, entry in _items(document.get("auths")):
-        if _host_of(key) == host and not _is_for_part(key) and isinstance(entry, dict):
-            found = _entry(entry, source)
-            if found:
-                yield found
-
-
-def _entry(entry: Mapping[str, Any], source: str) -> Credential | None:
-    username, password = str(entry.get("username", "")), str(entry.get("password", ""))
-    if entry.get("auth"):
-        username, password = _decoded(str(entry["auth"]), source)
-    if entry.get("identitytoken"):
-        return Credential(username, Secret(str(entry["identitytoken"]), source), source, identity=True)
-    return Credential(username, Secret(password, source), source) if password else None
-
-
-def _decoded(text: str, source: str) -> tuple[str, str]:
-    try:
-        username, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        colon = ""
-    if not colon:
-        message = "an entry of 'auths' is not the base64 of USER:PASSWORD"
-        raise SourceError(message, where=source, hint="log in again, which writes it anew") from None
-    return username, password.strip("\0")
-
-
-def _items(value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
-
-
-def _is_for_part(key: str) -> bool:
-    """Return whether a key is podman's for some repositories of a host, which may have another login."""
-    path = (key.partition("://")[2] or key).partition("/")[2].strip("/")
-    return path not in {"", "v1", "v2"}
-
-
-def _host_of(key: str) -> str:
-    """Return the host that a key such as ``https://index.docker.io/v1/`` stands for."""
-    host = key.partition("://")[2] or key
-    host = host.partition("/")[0]
-    return DOCKER_HUB if host in HUB_NAMES else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +203,7 @@ class Login:
 
     def _refusal(self, credential: Credential, answer: Answer) -> str:
         """Say what is refused: a wrong password is one thing, a user who may not do this another."""
-        named = credential.username not in {"", _TOKEN_USER}
+        named = credential.username not in {"", TOKEN_USER}
         user = f" of {credential.username!r}" if named else ""
         if self._stranger():
             return f"wants a token from elsewhere, where the credentials{user} (from {credential.source}) are not shown"

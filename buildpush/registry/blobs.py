@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from buildpush.errors import AuthenticationError, ElsewhereError, RegistryError
-from buildpush.http import Answer, Stream
+from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
+from buildpush.http.client import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from buildpush.errors import AuthenticationError, BuildPushError, RegistryError
-from buildpush.events import Note, Sink, ignore
-from buildpush.http import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
+from buildpush.credentials.docker import Keychain
+from buildpush.foundation.errors import AuthenticationError, BuildPushError, RegistryError
+from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.http.client import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
 from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
-from buildpush.registry.auth import Keychain, Login
+from buildpush.registry.auth import Login
 from buildpush.registry.habits import Habit
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Registry:
             also: one more scope for the token.
             headers: of the request.
             body: bytes, or a stream, which is sent once.
-            repeatable: see :meth:`buildpush.http.Http.request`.
+            repeatable: see :meth:`buildpush.http.client.Http.request`.
             most: likewise.
 
         Raises:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
-from buildpush.errors import CancelledError, DigestError
-from buildpush.events import Note, Progress, Sink
+from buildpush.foundation.errors import CancelledError, DigestError
+from buildpush.foundation.events import Note, Progress, Sink
+from buildpush.foundation.meter import Meter
+from buildpush.foundation.text import quotation
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
@@ -22,13 +24,11 @@ from buildpush.images.proof import is_proven_apart, measured, proven
 from buildpush.images.references import Digest, Repository
 from buildpush.images.tar import HEAD
 from buildpush.images.tar import compression_of as compressed_with
-from buildpush.meter import Meter
 from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
 from buildpush.registry.habits import LARGEST_PART
 from buildpush.registry.parts import Parts
 from buildpush.registry.upload import send
-from buildpush.text import quotation
 
 Value = TypeVar("Value")
 

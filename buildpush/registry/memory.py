@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from buildpush import strict_json
+from buildpush.foundation import strict_json
+from buildpush.foundation.state import is_at_work, process_mark
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.habits import Habit
-from buildpush.state import is_at_work, process_mark
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
 _VERSION = 6

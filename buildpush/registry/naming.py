@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from buildpush.errors import (
+from buildpush.foundation.errors import (
     AuthenticationError,
     DigestError,
     ElsewhereError,
@@ -18,8 +18,8 @@ from buildpush.errors import (
     RegistryError,
     UnreachableError,
 )
-from buildpush.events import Note, Sink
-from buildpush.http import Answer
+from buildpush.foundation.events import Note, Sink
+from buildpush.http.client import Answer
 from buildpush.images.compression import digest_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest, Reference, is_digest

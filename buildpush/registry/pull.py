@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.http import LEAST, Answer, Http, Stream
+from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.http.client import Answer, Http, Stream
+from buildpush.http.retry import LEAST
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from buildpush.errors import (
+from buildpush.foundation.errors import (
     AuthenticationError,
     CancelledError,
     DigestError,
@@ -16,7 +16,8 @@ from buildpush.errors import (
     RegistryError,
     UnreachableError,
 )
-from buildpush.events import Note, Sink, ignore
+from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.meter import Meter
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
@@ -47,7 +48,6 @@ from buildpush.images.model import (
 )
 from buildpush.images.references import Digest, Reference, Repository, Tag
 from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
-from buildpush.meter import Meter
 from buildpush.registry.client import Registry
 from buildpush.registry.layers import Layers, Options, Work
 from buildpush.registry.naming import Naming

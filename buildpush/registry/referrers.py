@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from buildpush import strict_json
-from buildpush.errors import AuthenticationError, PushError, RegistryError
-from buildpush.http import Answer
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError
+from buildpush.http.client import Answer
 from buildpush.http.urls import origin
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index

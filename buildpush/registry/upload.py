@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.events import Note, Retry
-from buildpush.http import Answer, Interrupted, Piece
+from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.events import Note, Retry
+from buildpush.foundation.meter import Meter
+from buildpush.http.client import Answer, Piece
+from buildpush.http.failures import Interrupted
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
-from buildpush.meter import Meter
 from buildpush.registry.blobs import find
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.habits import LARGEST_PART, Habit, Way

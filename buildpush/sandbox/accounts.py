@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from buildpush.foundation.secrets import Secret
 from buildpush.sandbox.answers import RefusedError
 from buildpush.sandbox.store import Store
-from buildpush.secrets import Secret
 
 RIGHTS = ("read", "deploy", "annotate", "delete", "publish")
 # Which right each action of a registry token's scope needs.

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Digest
-from buildpush.locks import temporary
 from buildpush.sandbox import layout
 from buildpush.sandbox.accounts import RIGHTS, Accounts, NewAccount
 from buildpush.sandbox.faults import Fault, Faults
@@ -19,7 +20,6 @@ from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.written import make_fault, named_faults
-from buildpush.secrets import Secret
 
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType

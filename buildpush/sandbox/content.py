@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpush.errors import SettingsError
-from buildpush.locks import private_folder, shared_by
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.locks import private_folder, shared_by
 
 BLOCK = 1024 * 1024
 

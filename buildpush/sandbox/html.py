@@ -1,10 +1,12 @@
 """HTML by construction: whatever is not an element already is escaped, and known secrets in it become stars."""
 
+# Flags of other programs in this module's texts: any
+
 from __future__ import annotations
 
 from html import escape
 
-from buildpush.secrets import redact
+from buildpush.foundation.secrets import redact
 
 VOID = frozenset({"meta", "link", "br"})
 

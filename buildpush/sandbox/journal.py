@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from buildpush.secrets import MASK, redact
+from buildpush.foundation.secrets import MASK, redact
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from buildpush.errors import BadNameError
+from buildpush.foundation.errors import BadNameError
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RefusedError

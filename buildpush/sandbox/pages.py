@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from buildpush.foundation.secrets import MASK
 from buildpush.sandbox import layout
 from buildpush.sandbox.answers import RefusedError
 from buildpush.sandbox.html import Html, code, element, facts, joined, link, page, table
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import INDEX, Manifest, Part, read_manifest
 from buildpush.sandbox.store import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry, Store
-from buildpush.secrets import MASK
 
 # Pages load nothing and run nothing, whatever a label or a build name may hold.
 PROTECTION = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}

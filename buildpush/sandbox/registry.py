@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from buildpush.errors import BadNameError
+from buildpush.foundation.errors import BadNameError
 from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire

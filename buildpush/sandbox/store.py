@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox.content import Checksums, Content
 
 Found = TypeVar("Found")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox.faults import Fault
 from buildpush.sandbox.line import Line
 

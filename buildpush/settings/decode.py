@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
-from buildpush.errors import SecretError, SettingsError
-from buildpush.secrets import MASK, Secret
+from buildpush.credentials.vault import REFERENCE_HINT, is_expression, is_reference
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.kinds import FALSE, TRUE, duration_text, switch_of
-from buildpush.settings.vault import REFERENCE_HINT, is_expression, is_reference
-from buildpush.settings.written import Origin, Raw
+from buildpush.settings.written import Origin
 
 READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
 

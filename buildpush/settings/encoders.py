@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
-from buildpush.errors import SettingsError
-from buildpush.secrets import Secret
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo

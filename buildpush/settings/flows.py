@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from buildpush.errors import BadNameError, SettingsError
-from buildpush.images import dockerignore
-from buildpush.images.model import BuildRequest
+from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.foundation.errors import BadNameError, SettingsError
 from buildpush.images.references import Reference
-from buildpush.images.saving import unfit
 from buildpush.settings.declare import said, setting_named, settings_of
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.written import Written
+from buildpush.transfer.saving import unfit
 
 # What says as whom, how and where it goes; the repository is part of every step, and insecure counts for a base too.
 _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {

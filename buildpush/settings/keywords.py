@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from buildpush.errors import SourceError
+from buildpush.foundation.errors import SourceError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import raw_of, shown_as
 from buildpush.settings.layers import Layer

@@ -13,13 +13,13 @@ from typing import Annotated, Any, LiteralString, TypeVar
 from pydantic import AfterValidator, BeforeValidator, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from buildpush.errors import BadNameError
-from buildpush.images.caches import CacheSpec
+from buildpush.credentials.vault import REFERENCE_HINT, is_reference
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.limits import LONGEST
+from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag, check_host
-from buildpush.limits import LONGEST
-from buildpush.secrets import Secret
-from buildpush.settings.vault import REFERENCE_HINT, is_reference
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})

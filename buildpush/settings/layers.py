@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from buildpush.errors import SourceError
-from buildpush.secrets import remember_user_info
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import SourceError
+from buildpush.foundation.secrets import remember_user_info
 from buildpush.settings.declare import Setting
 from buildpush.settings.decode import check_secret, equal
-from buildpush.settings.written import Origin, Raw, Written
+from buildpush.settings.written import Origin, Written
 
 
 class Layer:

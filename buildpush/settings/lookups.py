@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from buildpush.settings.written import Loaded, Raw, WrittenStep
+from buildpush.foundation.documents import Raw
+from buildpush.settings.written import Loaded, WrittenStep
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 _INPUT: Final = "<+input>"

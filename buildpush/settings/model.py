@@ -4,6 +4,8 @@ One declaration per setting: type, default, sentence, explanation, group, exampl
 YAML key, variable, flag, help, documentation and schema are derived from it (``declare.py``).
 """
 
+# Flags of other programs in this module's texts: --from --mount
+
 from __future__ import annotations
 
 from typing import Literal

@@ -1,5 +1,7 @@
 """From wishes to an order: paths absolute, names checked, credentials found; afterwards nothing is left to decide."""
 
+# Flags of other programs in this module's texts: --format
+
 from __future__ import annotations
 
 import os
@@ -8,28 +10,33 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from buildpush.errors import ExpressionError, SecretError, SettingsError
-from buildpush.events import Sink, ignore
+from buildpush.credentials import jfrog as targets
+from buildpush.credentials.connectors import Connector, Connectors, repository_at
+from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
+from buildpush.credentials.pairing import Credential, Named, Nearness, beside, host_of, registry_host
+from buildpush.credentials.vault import Login, Vault
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.dockerfile.request import BuildRequest, StepContainer
+from buildpush.expressions import methods
+from buildpush.expressions.ci import ci
+from buildpush.expressions.evaluate import Value
+from buildpush.expressions.evaluate import evaluate as answer
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
+from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.secrets import Secret, known_in
+from buildpush.foundation.text import quotation
 from buildpush.http.urls import is_loopback
-from buildpush.images.caches import CacheSpec
-from buildpush.images.model import BuildRequest, Compression, MediaTypes, Platform, StepContainer
+from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import DOCKER_HUB, Reference, Repository
-from buildpush.secrets import Secret, known_in
-from buildpush.settings import flows, methods, targets
-from buildpush.settings.connectors import Connector, Connectors, repository_at
+from buildpush.settings import flows
 from buildpush.settings.decode import READABLE_HINT
-from buildpush.settings.expressions import Value
-from buildpush.settings.expressions import evaluate as answer
-from buildpush.settings.facts import Facts, ci
 from buildpush.settings.flows import Existing
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
-from buildpush.settings.pairing import Credential, Named, Nearness, beside, host_of, registry_host
-from buildpush.settings.targets import ArtifactoryTarget, BuildIdentity
 from buildpush.settings.typed import typed
-from buildpush.settings.vault import Login, Vault
-from buildpush.settings.written import Origin, Raw, Trail, Written, WrittenStep
-from buildpush.text import quotation
+from buildpush.settings.written import Origin, Written, WrittenStep
 
 __all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]
 

@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from buildpush.errors import SourceError, UnsupportedError
+from buildpush.foundation.documents import Node
+from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.decode import shown_as
 from buildpush.settings.layers import Layer
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
 from buildpush.settings.variables import known_variables, said_by_variables
-from buildpush.settings.written import Node, Origin
+from buildpush.settings.written import Origin
 
 PUBLISH_IMAGE = "artifactory-publish-docker-buildinfo"
 _WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "template")

@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from buildpush.errors import BadNameError, SecretError, SettingsError, UnsupportedError
-from buildpush.events import Note, Sink, ignore
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
+from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
-from buildpush.settings.written import Origin, Raw, WrittenStep
+from buildpush.settings.written import Origin, WrittenStep
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 

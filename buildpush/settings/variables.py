@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from buildpush.errors import SourceError
-from buildpush.secrets import MASK, Secret
+from buildpush.credentials.vault import is_expression, is_reference
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import SourceError
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.decode import shown
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import Layer, remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, settings_of
-from buildpush.settings.vault import is_expression, is_reference
-from buildpush.settings.written import Origin, Raw
+from buildpush.settings.written import Origin
 
 StepModel = type[BuildAndPush | PublishBuildInfo]
 

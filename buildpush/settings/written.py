@@ -2,86 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from buildpush.errors import SourceError
-from buildpush.secrets import Secret
+from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.errors import SourceError
 
-Raw: TypeAlias = "str | Secret | list[Raw] | dict[str, Raw]"
-Trail: TypeAlias = "tuple[str | int, ...]"
 OriginKind = Literal["file", "variable", "flag", "keyword", "project", "default"]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One value of a YAML or TOML document with its place; scalars keep their source text.
-
-    Attributes:
-        value: text, the items of a list, or the entries of a map; ``None`` for nothing, ``~`` and ``null``.
-        file: as the user wrote it.
-        line: counts from 1, as does ``column``.
-        keys: for a map, line and column of every key.
-        size: number of nodes it stands for, itself included.
-    """
-
-    value: str | tuple[Node, ...] | Mapping[str, Node] | None
-    file: str
-    line: int
-    column: int
-    keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    size: int = 1
-
-    @property
-    def where(self) -> str:
-        """Its place, such as ``step.yml:7:3``."""
-        return f"{self.file}:{self.line}:{self.column}"
-
-    def where_key(self, key: str) -> str:
-        """Return the place of a key of this map."""
-        line, column = self.keys[key]
-        return f"{self.file}:{line}:{column}"
-
-    @property
-    def entries(self) -> Mapping[str, Node]:
-        """The entries of a map; of anything else none."""
-        return self.value if isinstance(self.value, Mapping) else {}
-
-    @property
-    def items(self) -> tuple[Node, ...]:
-        """The items of a list; of anything else none."""
-        return self.value if isinstance(self.value, tuple) else ()
-
-    @property
-    def text(self) -> str:
-        """The text of a scalar; of anything else none."""
-        return self.value if isinstance(self.value, str) else ""
-
-    def at(self, *keys: str) -> Node | None:
-        """Return the node that *keys* lead to through maps, or ``None``."""
-        node: Node | None = self
-        for key in keys:
-            node = node.entries.get(key) if node else None
-        return node
-
-    def raw(self) -> Raw:
-        """Return text, lists and dicts; what is nothing is the empty text."""
-        if isinstance(self.value, Mapping):
-            return {key: node.raw() for key, node in self.value.items()}
-        if isinstance(self.value, tuple):
-            return [node.raw() for node in self.value]
-        return self.value or ""
-
-    def places(self) -> Iterator[tuple[Trail, str]]:
-        """Yield the path and place of every value inside this one."""
-        inner: list[tuple[str | int, Node, str]] = []
-        inner += [(key, node, self.where_key(key)) for key, node in self.entries.items()]
-        inner += [(position, node, node.where) for position, node in enumerate(self.items)]
-        for step, node, where in inner:
-            yield (step,), where
-            yield from (((step, *path), place) for path, place in node.places())
 
 
 @dataclass(frozen=True, slots=True)

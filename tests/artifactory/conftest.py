@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, Login, Vcs, describe, publish
-from buildpush.events import Note
-from buildpush.http import Http, Retries
+from buildpush.foundation.events import Note
+from buildpush.http.client import Http
+from buildpush.http.retry import Retries
 from buildpush.images.model import (
     OCI_CONFIG,
     OCI_INDEX,

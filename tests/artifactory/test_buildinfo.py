@@ -11,9 +11,9 @@ import pytest
 
 from buildpush.artifactory import describe
 from buildpush.artifactory.document import Vcs
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
-from buildpush.secrets import Secret
 
 GOLDEN = Path(__file__).parent / "golden"
 ATTESTATION = "vnd.docker.reference.type"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import Artifactory, BuildInfo, Login
 from buildpush.artifactory.client import Home, base_url, likely_home, message_of, property_query
-from buildpush.errors import SettingsError
-from buildpush.http import Http
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.secrets import Secret
 
 
 @pytest.fixture

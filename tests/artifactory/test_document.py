@@ -20,7 +20,7 @@ from buildpush.artifactory.document import (
     started_from,
     started_text,
 )
-from buildpush.errors import SourceError
+from buildpush.foundation.errors import SourceError
 
 texts = st.text(max_size=20)
 words = st.text(min_size=1, max_size=20)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.artifactory import allowed_environment, left_out
-from buildpush.forms import names_secret
-from buildpush.secrets import Secret
+from buildpush.foundation.forms import names_secret
+from buildpush.foundation.secrets import Secret
 
 
 def test_only_what_is_on_the_list_is_shown():

@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from buildpush.artifactory import Artifactory, describe
 from buildpush.artifactory.pending import load
-from buildpush.errors import BuildInfoError
-from buildpush.http import Http, Retries
+from buildpush.foundation.errors import BuildInfoError
+from buildpush.http.client import Http
+from buildpush.http.retry import Retries
 from buildpush.sandbox import Sandbox
 from tests.artifactory.conftest import Desk, Recipes
 

@@ -8,7 +8,7 @@ import pytest
 
 from buildpush.artifactory.client import RefusedError
 from buildpush.artifactory.patience import AGAIN, PATIENCE, WORKERS, insist, patiently, side_by_side
-from buildpush.errors import AuthenticationError, BuildInfoError, UnreachableError
+from buildpush.foundation.errors import AuthenticationError, BuildInfoError, UnreachableError
 
 
 def refused(status: int) -> RefusedError:

@@ -11,7 +11,7 @@ import pytest
 
 from buildpush.artifactory import BuildInfo
 from buildpush.artifactory.pending import Claim, Pending, file_name, left_behind, load, save
-from buildpush.errors import SourceError
+from buildpush.foundation.errors import SourceError
 
 INFO = BuildInfo(name="app", number="7", started=datetime(2026, 10, 1, 12, 0, 0, 123000, tzinfo=UTC))
 SERVER = "https://h/artifactory/"

@@ -14,10 +14,16 @@ import pytest
 from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
 from buildpush.artifactory.patience import AGAIN, PATIENCE, side_by_side
 from buildpush.artifactory.publishing import first_difference
-from buildpush.errors import AuthenticationError, BuildInfoError, CancelledError, SettingsError, UnreachableError
-from buildpush.events import Decision, Note
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildInfoError,
+    CancelledError,
+    SettingsError,
+    UnreachableError,
+)
+from buildpush.foundation.events import Decision, Note
+from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Repository
-from buildpush.secrets import Secret
 
 pytestmark = pytest.mark.sandbox
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildpush.artifactory.reading import Reading, load_json
-from buildpush.errors import SourceError
+from buildpush.foundation.errors import SourceError
 
 EMPTY = [("text", ""), ("number", 0), ("texts", {}), ("lists_of_texts", {}), ("list_of_texts", ())]
 

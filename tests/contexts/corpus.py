@@ -20,7 +20,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from buildpush.images.model import BuildRequest, Image
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.images.model import Image
 from buildpush.images.tar import plain
 
 FOLDER = Path(__file__).parent

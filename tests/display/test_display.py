@@ -13,8 +13,8 @@ from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
 from buildpush.display.words import Sentences, bytes_words, seconds_words
-from buildpush.events import Decision, Finished, Log, Note, Progress, Retry, Started
-from buildpush.secrets import Secret
+from buildpush.foundation.events import Decision, Finished, Log, Note, Progress, Retry, Started
+from buildpush.foundation.secrets import Secret
 
 EVENTS = [
     (Started("push", "acme/app:1"), "push: acme/app:1"),

@@ -24,12 +24,13 @@ try:
 except ImportError:
     from backports import zstd
 
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native import Native
-from buildpush.errors import UnreachableError
-from buildpush.images.model import OCI_LAYER, BuildRequest, Image, Layer, Platform
+from buildpush.foundation.errors import UnreachableError
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import OCI_LAYER, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.tar import plain
-from buildpush.secrets import Secret
 
 REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")
 

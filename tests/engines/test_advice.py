@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from buildpush.dockerfile.rules import HEREDOCS, MOUNTS, RULES, RUN_INTO_VOLUMES, advise
 from buildpush.engines.buildah import Buildah
-from buildpush.engines.docker import Docker
+from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
-from buildpush.errors import BuildError, StrictError
-from buildpush.images.advice import HEREDOCS, MOUNTS, RULES, RUN_INTO_VOLUMES, advise
+from buildpush.foundation.errors import BuildError, StrictError
 from buildpush.places import Here
 
 pytestmark = pytest.mark.engines
@@ -152,7 +152,7 @@ def test_a_docker_with_buildx_lacks_nothing(need):
 
 
 def test_a_file_that_asks_for_it_is_refused(folder):
-    from buildpush.engines import advised
+    from buildpush.engines.choice import advised
 
     folder.dockerfile("# check=error=true\nFROM scratch\nMAINTAINER x\n")
     told = []

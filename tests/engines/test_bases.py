@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.engines import advised
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.outline import outline
+from buildpush.dockerfile.parse import FLAGS, parse
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.bases import base_credentials, bases, frontend, unknown
-from buildpush.errors import DockerfileError
-from buildpush.events import Note
-from buildpush.images.dockerfile import FLAGS, parse
-from buildpush.images.model import BuildRequest
-from buildpush.images.outline import outline
-from buildpush.plan import _images
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
+from buildpush.engines.choice import advised
+from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.events import Note
+from buildpush.foundation.secrets import Secret
+from buildpush.pipeline.plan import _images
 
 NEWER = "# syntax=docker/dockerfile:1-labs\n"
 ELSEWHERE = "# syntax=mirror.test/docker/dockerfile:1\n"

@@ -15,22 +15,22 @@ from pathlib import Path
 
 import pytest
 
-from buildpush import mounts
+from buildpush.credentials.docker import Credential, Keychain
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
-from buildpush.errors import BuildError, EngineMissingError
-from buildpush.events import Log
-from buildpush.http import Http
+from buildpush.foundation import mounts
+from buildpush.foundation.errors import BuildError, EngineMissingError
+from buildpush.foundation.events import Log
+from buildpush.foundation.secrets import Secret
+from buildpush.foundation.state import State
+from buildpush.http.client import Http
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
-from buildpush.images.saving import write_docker_archive
 from buildpush.places import FILES, Here, Ran, Recorded
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
-from buildpush.secrets import Secret
-from buildpush.state import State
+from buildpush.transfer.saving import write_docker_archive
 
 
 def failing_build(call):

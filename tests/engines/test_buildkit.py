@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines import buildkit
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.bases import base_credentials
-from buildpush.images.caches import CacheSpec
-from buildpush.images.model import BuildRequest, Platform
+from buildpush.engines.docker import buildkit
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
+from buildpush.transfer import dockerhome
 
 BARE = BuildRequest(Path("/c"), Path("/c/Dockerfile"), (Reference.parse("127.0.0.1:1/local/a:1"),))
 
@@ -87,12 +89,12 @@ def test_the_daemon_is_found_as_docker_finds_it(tmp_path):
     broken.parent.mkdir()
     broken.write_text("{}")
 
-    assert buildkit.current_host({}, tmp_path) is None
-    assert buildkit.current_host({"DOCKER_CONTEXT": "far"}, tmp_path) == "tcp://far:1"
-    assert buildkit.current_host({"DOCKER_CONTEXT": "gone"}, tmp_path) is None
-    assert buildkit.current_host({"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x"}, tmp_path) == "unix:///x"
+    assert dockerhome.current_host({}, tmp_path) is None
+    assert dockerhome.current_host({"DOCKER_CONTEXT": "far"}, tmp_path) == "tcp://far:1"
+    assert dockerhome.current_host({"DOCKER_CONTEXT": "gone"}, tmp_path) is None
+    assert dockerhome.current_host({"DOCKER_CONTEXT": "far", "DOCKER_HOST": "unix:///x"}, tmp_path) == "unix:///x"
     (tmp_path / "config.json").write_text('{"currentContext": "far"}')
-    assert buildkit.current_host({}, tmp_path) == "tcp://far:1"
+    assert dockerhome.current_host({}, tmp_path) == "tcp://far:1"
 
 
 LOG = """\

@@ -9,16 +9,16 @@ from itertools import pairwise
 
 import pytest
 
-from buildpush.engines.buildx import Buildx
-from buildpush.engines.caching import Kept
-from buildpush.errors import BuildError, EngineMissingError
-from buildpush.events import Log, Note
-from buildpush.images.caches import CacheSpec
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.engines.docker.buildx import Buildx
+from buildpush.engines.docker.caching import Kept
+from buildpush.foundation.errors import BuildError, EngineMissingError
+from buildpush.foundation.events import Log, Note
+from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
 from buildpush.places import Here, Ran, Recorded
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
 
 REMOTE = "Name:          far\nDriver:        remote\nLast Activity: 1\n\nNodes:\nName:     far0\nStatus:   running\n"
 

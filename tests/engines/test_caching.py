@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines.caching import Kept
-from buildpush.errors import SettingsError
+from buildpush.engines.docker.caching import Kept
+from buildpush.foundation.errors import SettingsError
 
 
 def build(kept: Kept, whose: str, size: int = 10) -> tuple[str, ...]:

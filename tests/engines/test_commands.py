@@ -8,16 +8,16 @@ import subprocess
 
 import pytest
 
+from buildpush.credentials.docker import Credential
 from buildpush.engines.buildah import Buildah
-from buildpush.engines.buildx import Buildx
-from buildpush.engines.caching import Kept
-from buildpush.engines.docker import Docker
-from buildpush.engines.kaniko import Kaniko
+from buildpush.engines.docker.buildx import Buildx
+from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.classic import Docker
+from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.engines.native import Native
-from buildpush.errors import BuildPushError
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.secrets import Secret
 from buildpush.places import FILES, Command, Here, Ran, Recorded
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
 
 REMOTE = "Name: far\nDriver: remote\nNodes:\nName: far0\nStatus: running\n"
 ENGINES = {

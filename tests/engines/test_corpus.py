@@ -17,12 +17,12 @@ import pytest
 from corpus import Built, Case, cases, opened
 
 from buildpush.engines.buildah import Buildah
-from buildpush.engines.buildx import Buildx
-from buildpush.engines.caching import Kept
-from buildpush.engines.docker import Docker
+from buildpush.engines.docker.buildx import Buildx
+from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
-from buildpush.errors import BuildPushError
-from buildpush.http import Http
+from buildpush.foundation.errors import BuildPushError
+from buildpush.http.client import Http
 from buildpush.http.download import download
 from buildpush.places import Here
 

@@ -16,15 +16,15 @@ from types import SimpleNamespace
 import pytest
 from docker.errors import APIError, NotFound
 
-from buildpush.engines.daemon import CONTAINERD, Daemon, connect, open_daemon
-from buildpush.errors import DigestError, EngineMissingError, PushError
-from buildpush.events import Note, Retry
-from buildpush.images.archives import open_docker_archive, open_oci_archive
+from buildpush.foundation.errors import DigestError, EngineMissingError, PushError
+from buildpush.foundation.events import Note, Retry
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
 from buildpush.images.references import Reference
-from buildpush.images.saving import write_docker_archive, write_oci_archive
 from buildpush.registry.memory import Memory
+from buildpush.transfer.archives import open_docker_archive, open_oci_archive
+from buildpush.transfer.daemon import CONTAINERD, Daemon, connect, open_daemon
+from buildpush.transfer.saving import write_docker_archive, write_oci_archive
 
 FIRST, SECOND = b"first " * 50_000, b"second " * 10
 NAME = "app:1"

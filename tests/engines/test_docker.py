@@ -13,16 +13,16 @@ from types import SimpleNamespace
 import pytest
 from docker.errors import NotFound
 
-from buildpush.engines.docker import Docker
-from buildpush.errors import BuildError, DockerfileError, EngineMissingError, PushError, UnsupportedError
-from buildpush.events import Log, Note
-from buildpush.images.caches import CacheSpec
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.engines.docker.classic import Docker
+from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, PushError, UnsupportedError
+from buildpush.foundation.events import Log, Note
+from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
-from buildpush.images.saving import write_docker_archive
 from buildpush.places import FILES, Here, Ran, Recorded
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
+from buildpush.transfer.saving import write_docker_archive
 
 
 class Paper:
@@ -326,7 +326,7 @@ def test_the_real_docker_runs_what_a_dockerfile_says(folder, base, real):
 @pytest.mark.engines
 @pytest.mark.parametrize("buildx", [True, False])
 def test_the_image_also_comes_by_way_of_docker_save(folder, base, real, monkeypatch, buildx):
-    monkeypatch.setattr("buildpush.engines.docker.Build._writes_layouts", lambda *_: False)
+    monkeypatch.setattr("buildpush.engines.docker.classic.Build._writes_layouts", lambda *_: False)
     folder.write("a", "hello")
     folder.dockerfile(f"FROM {base}\nCOPY a /b\nRUN echo hi > /c\n")
     with real(buildx=buildx).build(folder.request()) as image:

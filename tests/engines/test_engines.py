@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.engines import NAMES, OF_ONE, choose, known, refuse_unspelled
-from buildpush.errors import DockerfileError, EngineMissingError, UnsupportedError
-from buildpush.events import Decision, Note
+from buildpush.engines.choice import NAMES, OF_ONE, choose, known, refuse_unspelled
+from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
+from buildpush.foundation.events import Decision, Note
 from buildpush.settings.declare import settings_of
 from buildpush.settings.model import BuildAndPush
 

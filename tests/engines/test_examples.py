@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines.docker import Docker
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
-from buildpush.images.model import BuildRequest
 from buildpush.images.references import Reference
-from buildpush.images.saving import write_docker_archive
 from buildpush.places import Here
+from buildpush.transfer.saving import write_docker_archive
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

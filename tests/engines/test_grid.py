@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 import buildpush
-from buildpush.engines import HINTS, known
-from buildpush.errors import UnsupportedError
-from buildpush.events import Log
-from buildpush.images.archives import open_layout
+from buildpush.engines.choice import HINTS, known
+from buildpush.foundation.errors import UnsupportedError
+from buildpush.foundation.events import Log
 from buildpush.settings.model import BuildAndPush, settings_of
+from buildpush.transfer.archives import open_layout
 
 ENGINES = {engine.name: engine for engine in known()}
 SETTINGS = sorted(setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine")

@@ -16,9 +16,9 @@ import pytest
 
 import buildpush
 from buildpush.engines.buildah import Buildah
-from buildpush.engines.docker import Docker
-from buildpush.errors import BuildError, ContextError
-from buildpush.events import Log, Note
+from buildpush.engines.docker.classic import Docker
+from buildpush.foundation.errors import BuildError, ContextError
+from buildpush.foundation.events import Log, Note
 from buildpush.places import Here
 
 pytestmark = pytest.mark.engines

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.engines import HINTS
-from buildpush.engines.kaniko import Kaniko
-from buildpush.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
-from buildpush.events import Log, Note
-from buildpush.images.model import Image, Index, Platform, StepContainer
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import StepContainer
+from buildpush.engines.choice import HINTS
+from buildpush.engines.kaniko.kaniko import Kaniko
+from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
+from buildpush.foundation.events import Log, Note
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Repository
-from buildpush.images.saving import write_docker_archive
 from buildpush.places import Here, Ran, Recorded
-from buildpush.registry.auth import Credential
-from buildpush.secrets import Secret
+from buildpush.transfer.saving import write_docker_archive
 
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')

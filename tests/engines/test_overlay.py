@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines import overlay
-from buildpush.engines.daemon import Daemon, connect
-from buildpush.engines.overlay import StoreError
-from buildpush.errors import DigestError
-from buildpush.events import Note
-from buildpush.images.archives import open_docker_archive
+from buildpush.foundation.errors import DigestError
+from buildpush.foundation.events import Note
 from buildpush.images.compression import digest_of
-from buildpush.images.saving import write_layout
 from buildpush.images.tar import BLOCK
+from buildpush.transfer import overlay
+from buildpush.transfer.archives import open_docker_archive
+from buildpush.transfer.daemon import Daemon, connect
+from buildpush.transfer.overlay import StoreError
+from buildpush.transfer.saving import write_layout
 
 NAME = f"buildpush.test/overlay:{os.getpid()}"
 LARGE = os.urandom(BLOCK) * 2 + b"and a bit"

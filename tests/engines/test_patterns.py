@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import ContextError
-from buildpush.images.dockerignore import Ignore, parse
-from buildpush.images.patterns import TOP, State, read_patterns
+from buildpush.dockerfile.dockerignore import Ignore, parse
+from buildpush.dockerfile.patterns import TOP, State, read_patterns
+from buildpush.foundation.errors import ContextError
 
 ORACLE = Path(__file__).parent / "oracles" / "dockerignore"
 CASES = 3000

@@ -8,14 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from buildpush import connection, limits, moving, pipeline, plan
+from buildpush.credentials.docker import Credential, Keychain
 from buildpush.engines.native import Native
-from buildpush.http import Http
+from buildpush.foundation import limits
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
 from buildpush.images.references import Repository
+from buildpush.pipeline import connection, plan
+from buildpush.pipeline import images as moving
+from buildpush.pipeline import step as pipeline
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
-from buildpush.secrets import Secret
 from tests.hostile.registry import HostileRegistry, Reply
 from tests.hostile.seen import Stage
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import BuildPushError, RegistryError
-from buildpush.events import Note
+from buildpush.foundation.errors import BuildPushError, RegistryError
+from buildpush.foundation.events import Note
 from buildpush.http.urls import AddressError
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push

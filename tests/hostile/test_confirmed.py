@@ -12,22 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from buildpush.errors import AuthenticationError, CancelledError, DigestError, RegistryError
-from buildpush.events import Note, Progress, Retry
-from buildpush.http import Answer, Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import AuthenticationError, CancelledError, DigestError, RegistryError
+from buildpush.foundation.events import Note, Progress, Retry
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Answer, Http
 from buildpush.http.urls import AddressError
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform
 from buildpush.images.references import Repository
 from buildpush.images.referrers import Referrer
-from buildpush.receipt import receipt
 from buildpush.registry import naming
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import name, push
+from buildpush.registry.receipt import receipt
 from buildpush.registry.referrers import find_referrers
-from buildpush.secrets import Secret
 from tests.hostile.quirks import QUIRKS, Tokens, reading, times
 from tests.hostile.registry import HostileRegistry, Reply, digest_of, fault
 from tests.registry.conftest import Source

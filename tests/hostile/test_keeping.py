@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from buildpush.errors import UnreachableError
-from buildpush.http import LEAST
+from buildpush.foundation.errors import UnreachableError
+from buildpush.http.retry import LEAST
 from buildpush.registry.pull import pull
 from tests.hostile.registry import Reply, digest_of
 

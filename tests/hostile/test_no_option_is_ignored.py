@@ -11,7 +11,8 @@ import click
 import pytest
 
 from buildpush import cli
-from buildpush.cli import SettingOption, group
+from buildpush.cli import group
+from buildpush.cli.options import SettingOption
 from buildpush.settings.model import BUILD_STEP
 
 pytestmark = pytest.mark.sandbox

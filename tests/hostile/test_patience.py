@@ -6,13 +6,13 @@ import socket
 
 import pytest
 
-from buildpush.errors import UnreachableError
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import UnreachableError
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
-from buildpush.secrets import Secret
 from tests.hostile.quirks import Restart, Tokens, reading, times
 from tests.hostile.registry import Reply
 from tests.registry.conftest import Source

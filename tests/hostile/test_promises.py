@@ -16,9 +16,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from buildpush.cli import run_command
-from buildpush.errors import BuildPushError
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.state import State
 from buildpush.registry.push import push
-from buildpush.state import State
 from tests.hostile.quirks import QUIRKS
 from tests.hostile.registry import HostileRegistry, Reply, Request, digest_of, fault
 from tests.registry.conftest import Source

@@ -8,14 +8,14 @@ import json
 
 import pytest
 
-from buildpush.errors import DigestError, PushError, RegistryError
-from buildpush.images.archives import open_layout
+from buildpush.foundation.errors import DigestError, PushError, RegistryError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
 from buildpush.images.references import Digest
-from buildpush.images.saving import write_layout
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
+from buildpush.transfer.archives import open_layout
+from buildpush.transfer.saving import write_layout
 from tests.hostile.registry import Reply, fault
 from tests.registry.conftest import Source
 

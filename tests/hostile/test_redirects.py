@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import AuthenticationError, PushError, RegistryError, UnreachableError
-from buildpush.events import Note
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.events import Note
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.references import Repository
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import name, push
-from buildpush.secrets import Secret
 from tests.hostile.quirks import Tokens, reading, sends_reads_to
 from tests.hostile.registry import HostileRegistry, Reply, digest_of, fault
 from tests.registry.conftest import Source

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.errors import PushError
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import PushError
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
-from buildpush.secrets import Secret
 from tests.hostile.quirks import Restart, Tokens
 from tests.hostile.registry import Reply
 from tests.registry.conftest import Source

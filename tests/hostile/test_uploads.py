@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import DigestError, RegistryError, UnreachableError
-from buildpush.events import Note, Retry
-from buildpush.http import Http
+from buildpush.credentials.docker import Keychain
+from buildpush.foundation.errors import DigestError, RegistryError, UnreachableError
+from buildpush.foundation.events import Note, Retry
+from buildpush.foundation.meter import Meter
+from buildpush.http.client import Http
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
-from buildpush.meter import Meter
-from buildpush.registry.auth import Keychain
 from buildpush.registry.blobs import Bytes, mount
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.images import advice
-from buildpush.images.advice import SOME_MOUNTS, advise
-from buildpush.images.model import BuildRequest
+from buildpush.dockerfile import rules as advice
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.rules import SOME_MOUNTS, advise
 from buildpush.images.references import Reference
 
 EVERYTHING = frozenset(advice.LACKING)

@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from buildpush.errors import BuildError, DigestError, PushError
+from buildpush.foundation.errors import BuildError, DigestError, PushError
 from buildpush.images import spans
-from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import OCI_LAYER, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Reference
-from buildpush.images.saving import docker_archive, write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.transfer.saving import docker_archive, write_docker_archive, write_layout, write_oci_archive
 
 FIRST, SECOND = b"first " * 1000, b"second " * 10
 NAME = Reference.parse("r.io/app:1")

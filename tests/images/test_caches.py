@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.errors import BadNameError
-from buildpush.images.caches import CacheSpec
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.foundation.errors import BadNameError
 
 
 def test_a_name_alone_is_a_cache_in_a_registry():

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import UnsupportedError
+from buildpush.foundation.errors import UnsupportedError
+from buildpush.foundation.meter import Meter
 from buildpush.images import compression, pool
 from buildpush.images.compression import BLOCK, Compressing, Hashes, blocks, digest_of, library
 from buildpush.images.pool import ROOM, Pool
-from buildpush.meter import Meter
 
 MIXED = random.Random(7).randbytes(BLOCK) + b"layer" * 500_000
 

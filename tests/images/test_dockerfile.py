@@ -10,11 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import DockerfileError
-from buildpush.images import dockerfile as reading
-from buildpush.images.dockerfile import Heredoc, parse
-from buildpush.images.model import BuildRequest, Platform
-from buildpush.images.stages import StageOrderError, base_images, check_order, global_arguments, needed, origin
+from buildpush.dockerfile import parse as reading
+from buildpush.dockerfile.parse import Heredoc, parse
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import StageOrderError, base_images, check_order, global_arguments, needed, origin
+from buildpush.foundation.errors import DockerfileError
+from buildpush.images.model import Platform
 from tests.images.steps import lines_run
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import ContextError
-from buildpush.images import dockerignore
-from buildpush.images.dockerignore import parse
-from buildpush.images.patterns import read_patterns
-from buildpush.images.regexp import Expression
-from buildpush.images.wildcards import matcher
+from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile.dockerignore import parse
+from buildpush.dockerfile.patterns import read_patterns
+from buildpush.dockerfile.regexp import Expression
+from buildpush.dockerfile.wildcards import matcher
+from buildpush.foundation.errors import ContextError
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.images.durations import read_duration, read_integer, show_duration
+from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
 
 MILLISECOND = 10**6
 

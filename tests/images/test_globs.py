@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from buildpush.errors import DockerfileError
-from buildpush.images.globs import MOST_STEPS, Glob
-from buildpush.images.variables import expand
+from buildpush.dockerfile.globs import MOST_STEPS, Glob
+from buildpush.dockerfile.variables import expand
+from buildpush.foundation.errors import DockerfileError
 from tests.images.steps import lines_run
 
 PATTERNS = st.text("ab*?\n", max_size=7)

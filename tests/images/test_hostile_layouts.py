@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import DigestError, PushError
+from buildpush.foundation.errors import DigestError, PushError
 from buildpush.images import spans
-from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Index, Layer, Platform
 from buildpush.images.references import Reference
-from buildpush.images.saving import write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
 
 NAME = Reference.parse("r.io/app:1")
 SECRET = b"-----BEGIN PRIVATE KEY-----" * 100

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from buildpush.errors import DigestError, PushError, UnsupportedError
+from buildpush.foundation.errors import DigestError, PushError, UnsupportedError
 from buildpush.images.manifests import (
     Descriptor,
     check_digests,

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import BuildPushError
+from buildpush.foundation.errors import BuildPushError
 from buildpush.images import spans
-from buildpush.images.archives import open_docker_archive, open_layout, open_oci_archive
 from buildpush.images.model import Index
 from buildpush.images.references import Reference
-from buildpush.images.saving import write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
 
 NAME = Reference.parse("r.io/app:1")
 PLAIN = (b"first layer " * 300, b"second layer " * 200)

@@ -14,7 +14,7 @@ try:
 except ImportError:
     from backports import zstd
 
-from buildpush.errors import DigestError
+from buildpush.foundation.errors import DigestError
 from buildpush.images.compression import digest_of
 from buildpush.images.proof import Proven
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.errors import BadNameError
+from buildpush.foundation.errors import BadNameError
 from buildpush.images.references import Digest, Reference, Repository, Tag, check_host, mirrored
 
 HEX = "0123456789abcdef" * 4

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.errors import PushError
+from buildpush.foundation.errors import PushError
 from buildpush.images.spans import Tar, members_of
 
 FILES = {"a": b"first" * 300, "b/" + "long" * 40: b"", "c": b"x" * 512, "ü": b"last"}

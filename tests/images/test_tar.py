@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import BuildError
+from buildpush.foundation.errors import BuildError
 from buildpush.images.tar import BLOCK, Archive, Entry, InTar, Reader, in_order, members, write
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import DockerfileError
-from buildpush.images.variables import expand, expand_words
+from buildpush.dockerfile.variables import expand, expand_words
+from buildpush.foundation.errors import DockerfileError
 
 VALUES = {"a": "A", "e": "", "s": "two words", "p": "/usr/local/bin", "star": "*", "b": "a\\b", "l": "x\ny x"}
 

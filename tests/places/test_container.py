@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import EngineMissingError, SourceError, TimeOutError, UnsupportedError
+from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError, UnsupportedError
+from buildpush.foundation.secrets import Secret
 from buildpush.places import FILES, Container, Folder, Here, Limits, Ran, Recorded
-from buildpush.secrets import Secret
 
 engines = pytest.mark.engines
 IMAGE = f"buildpush.test/container-{os.getpid()}:1"

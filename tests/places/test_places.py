@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.foundation.secrets import Secret
 from buildpush.places import FILES, Call, Here, Ran, Recorded, for_engines, for_logins
-from buildpush.secrets import Secret
 
 programs = pytest.mark.programs
 HERE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_LAYER, Image, Layer
 from buildpush.images.references import Repository
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 
 CONFIG = {"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/hello"]}, "rootfs": {"type": "layers"}}

@@ -9,24 +9,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from buildpush.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
-from buildpush.http import Answer, Http
+from buildpush.credentials.docker import HELPER_SECONDS, Credential, Keychain
+from buildpush.foundation.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Answer, Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import (
-    HELPER_SECONDS,
-    Challenge,
-    Credential,
-    Keychain,
-    Login,
-    _Token,
-    belongs,
-    read_challenge,
-    wider,
-)
+from buildpush.registry.auth import Challenge, Login, _Token, belongs, read_challenge, wider
 from buildpush.registry.client import Registry
 from buildpush.sandbox import Sandbox
-from buildpush.secrets import Secret
 
 sandbox = pytest.mark.sandbox
 PUSH = "repository:docker-local/app:pull,push"

@@ -16,7 +16,7 @@ try:
 except ImportError:
     from backports import zstd
 
-from buildpush.errors import DigestError
+from buildpush.foundation.errors import DigestError
 from buildpush.images import proof
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import Descriptor, image_manifest

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from buildpush.errors import DigestError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.errors import DigestError, PushError, RegistryError, UnreachableError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_MANIFEST, Image, Index, Platform
 from buildpush.images.references import Digest

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native import Native
-from buildpush.events import ignore
-from buildpush.http import Http
-from buildpush.images.model import BuildRequest, Platform
+from buildpush.foundation.events import ignore
+from buildpush.http.client import Http
+from buildpush.images.model import Platform
 from buildpush.images.references import Repository
 from buildpush.images.tar import plain
 from buildpush.registry.client import Registry

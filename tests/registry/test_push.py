@@ -15,7 +15,8 @@ from dataclasses import replace
 import pytest
 
 import buildpush.registry.push as pushing
-from buildpush.errors import (
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import (
     AuthenticationError,
     CancelledError,
     DigestError,
@@ -24,7 +25,8 @@ from buildpush.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from buildpush.events import Note, Progress, Retry
+from buildpush.foundation.events import Note, Progress, Retry
+from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import Compressing, digest_of
 from buildpush.images.manifests import Descriptor, image_manifest
 from buildpush.images.model import (
@@ -39,12 +41,10 @@ from buildpush.images.model import (
 )
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
-from buildpush.secrets import Secret
 
 pytestmark = pytest.mark.sandbox
 

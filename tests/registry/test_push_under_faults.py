@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from buildpush.errors import BuildPushError
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import BuildPushError
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push

@@ -13,16 +13,16 @@ import urllib.request
 
 import pytest
 
-from buildpush.errors import DigestError
-from buildpush.events import Retry, Traffic
-from buildpush.http import Http
+from buildpush.foundation.errors import DigestError
+from buildpush.foundation.events import Retry, Traffic
+from buildpush.http.client import Http
 from buildpush.images.model import OCI_MANIFEST
 from buildpush.images.references import Repository
-from buildpush.images.saving import write_layout
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
 from buildpush.sandbox import Line
+from buildpush.transfer.saving import write_layout
 
 pytestmark = pytest.mark.engines
 

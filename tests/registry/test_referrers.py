@@ -13,14 +13,14 @@ import pytest
 
 import buildpush
 from buildpush.cli import run_command
-from buildpush.errors import PushError, RegistryError, UnsupportedError
-from buildpush.images.archives import layout_referrers, open_layout
+from buildpush.foundation.errors import PushError, RegistryError, UnsupportedError
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Digest
 from buildpush.images.referrers import Referrer, list_tag
-from buildpush.images.saving import write_layout
 from buildpush.sandbox import Sandbox
+from buildpush.transfer.archives import layout_referrers, open_layout
+from buildpush.transfer.saving import write_layout
 
 pytestmark = pytest.mark.sandbox
 

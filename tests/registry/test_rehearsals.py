@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from buildpush.events import Note, Traffic
-from buildpush.http import Http
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.events import Note, Traffic
+from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push

@@ -14,14 +14,14 @@ from functools import partial
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from buildpush.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.events import Note, Retry, Traffic
-from buildpush.http import Answer
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.events import Note, Retry, Traffic
+from buildpush.http.client import Answer
 from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
 from buildpush.registry import upload
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.habits import LARGEST_PART, Habit
 from buildpush.registry.memory import Memory

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox import Sandbox, serve
 from tests.sandbox.conftest import Client
 

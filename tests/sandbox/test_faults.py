@@ -5,7 +5,7 @@ import time
 import pytest
 import urllib3
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox import Sandbox
 from buildpush.sandbox.faults import Fault, Faults
 

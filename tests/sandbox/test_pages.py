@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.sandbox.html import element, facts, joined, link, page, table
 from buildpush.sandbox.pages import size
-from buildpush.secrets import MASK, Secret
 
 APP = "docker-local/team/app"
 BUILD = {

@@ -6,8 +6,8 @@ import urllib.parse
 
 import pytest
 
+from buildpush.foundation.secrets import MASK
 from buildpush.sandbox import Sandbox
-from buildpush.secrets import MASK
 
 pytestmark = pytest.mark.sandbox
 

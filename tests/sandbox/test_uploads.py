@@ -7,7 +7,7 @@ import time
 import pytest
 import urllib3
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox import Line, Sandbox
 
 pytestmark = pytest.mark.sandbox

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from buildpush.errors import SettingsError
+from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox import Fault, read_fault, read_line
 
 

@@ -6,10 +6,10 @@ import textwrap
 
 import pytest
 
-from buildpush.errors import SecretError, SettingsError, SourceError
+from buildpush.credentials.connectors import Connector, Connectors, read_connectors, repository_at, shape_of
+from buildpush.credentials.vault import Vault, variable_of
+from buildpush.foundation.errors import SecretError, SettingsError, SourceError
 from buildpush.images.references import Repository
-from buildpush.settings.connectors import Connector, Connectors, read_connectors, repository_at, shape_of
-from buildpush.settings.vault import Vault, variable_of
 
 JFROG = """
 connectors:

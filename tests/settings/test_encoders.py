@@ -10,11 +10,12 @@ from hypothesis import given, reject
 from hypothesis import strategies as some
 from ruamel.yaml import YAML
 
-from buildpush.errors import SettingsError
-from buildpush.secrets import Secret
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
 from buildpush.settings.encoders import read_flags, to_flags, to_python, to_variables, to_yaml
 from buildpush.settings.model import BUILD_STEP, BuildAndPush, PublishBuildInfo, settings_of
-from buildpush.settings.sources import read, typed
+from buildpush.settings.sources import read
+from buildpush.settings.typed import typed
 
 NOWHERE = Path("/nonexistent")
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.errors import ExpressionError, SecretError
-from buildpush.secrets import Secret
-from buildpush.settings.expressions import AbsentError, escape, evaluate, parse
+from buildpush.expressions.evaluate import AbsentError, escape, evaluate, parse
+from buildpush.foundation.errors import ExpressionError, SecretError
+from buildpush.foundation.secrets import Secret
 
 
 class Known:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import EngineMissingError, ExpressionError, SecretError, SettingsError
+from buildpush.expressions.ci import ci, revision_of
+from buildpush.expressions.evaluate import AbsentError, evaluate
+from buildpush.expressions.facts import Counter, Facts, Git, Vcs, vcs
+from buildpush.foundation.errors import EngineMissingError, ExpressionError, SecretError, SettingsError
+from buildpush.foundation.secrets import Secret
 from buildpush.places import Here, Ran, Recorded
-from buildpush.secrets import Secret
-from buildpush.settings.expressions import AbsentError, evaluate
-from buildpush.settings.facts import Counter, Facts, Git, Vcs, ci, revision_of, vcs
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = {

@@ -8,14 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.errors import SettingsError
-from buildpush.pipeline import _record
+from buildpush.credentials.connectors import read_connectors
+from buildpush.credentials.vault import Vault
+from buildpush.expressions.ci import ci
+from buildpush.expressions.facts import Counter, Facts, Git
+from buildpush.foundation.errors import SettingsError
+from buildpush.pipeline.step import _record
 from buildpush.places import Ran, Recorded
-from buildpush.settings.connectors import read_connectors
-from buildpush.settings.facts import Counter, Facts, Git, ci
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
 from buildpush.settings.resolve import Resolved, evaluate, resolve
-from buildpush.settings.vault import Vault
 from buildpush.settings.written import Origin, Written, WrittenStep
 
 USUAL = {

@@ -8,12 +8,12 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from buildpush.secrets import Secret
+from buildpush.credentials.vault import is_reference
+from buildpush.foundation.secrets import Secret
+from buildpush.reference.schema import schema
 from buildpush.settings.declare import choices_of, kind_of
 from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, switch_of
 from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Settings, said, setting_named, settings_of
-from buildpush.settings.schema import schema
-from buildpush.settings.vault import is_reference
 
 # Every key of the step BuildAndPushDockerRegistry.
 HARNESS_STEP_KEYS = {"identifier", "name", "description", "timeout", "when", "failureStrategies", "strategy", "enforce"}

@@ -8,8 +8,8 @@ import json
 import pytest
 
 import buildpush
-from buildpush.errors import BuildPushError
-from buildpush.settings.connectors import _KEYS, read_connectors
+from buildpush.credentials.connectors import _KEYS, read_connectors
+from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.lookups import noting
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
 from buildpush.settings.variables import known_variables

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import SettingsError
+from buildpush.credentials.connectors import read_connectors
+from buildpush.credentials.pairing import Credential, Named, Nearness, host_of, is_same_server, registry_host
+from buildpush.credentials.vault import Vault
+from buildpush.expressions.facts import Counter, Facts, Git
+from buildpush.foundation.errors import SettingsError
 from buildpush.places import Ran, Recorded
-from buildpush.settings.connectors import read_connectors
-from buildpush.settings.facts import Counter, Facts, Git
-from buildpush.settings.pairing import Credential, Named, Nearness, host_of, is_same_server, registry_host
 from buildpush.settings.resolve import evaluate, resolve
 from buildpush.settings.sources import read
-from buildpush.settings.vault import Vault
 
 # From near to far.
 SOURCES = ("flag", "keyword", "variable", "file", "project")

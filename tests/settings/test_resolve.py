@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
+from buildpush.credentials.connectors import Connectors, read_connectors
+from buildpush.credentials.jfrog import artifactory_address
+from buildpush.credentials.vault import Vault
+from buildpush.expressions.facts import Counter, Facts, Git
+from buildpush.foundation.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
 from buildpush.images.model import Platform
 from buildpush.places import Ran, Recorded
-from buildpush.settings.connectors import Connectors, read_connectors
-from buildpush.settings.facts import Counter, Facts, Git
 from buildpush.settings.resolve import evaluate, resolve
 from buildpush.settings.sources import read
-from buildpush.settings.targets import artifactory_address
-from buildpush.settings.vault import Vault
 
 STEP = """
 pipeline:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from buildpush.errors import BadNameError, SecretError, SettingsError, SourceError, UnsupportedError
-from buildpush.secrets import MASK, Secret
+from buildpush.foundation.documents import parse_yaml, read_text, read_yaml
+from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, SourceError, UnsupportedError
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.sources import parse_yaml, read, read_text, read_yaml, typed
+from buildpush.settings.sources import read
+from buildpush.settings.typed import typed
 
 STEP = """\
 type: BuildAndPushDockerRegistry
@@ -769,7 +771,7 @@ def test_evaluated_values_may_have_types_and_nothing_is_not_set(load):
 
 def test_a_pipe_into_which_nobody_writes_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr("buildpush.settings.sources.PIPE_SECONDS", 0.05)
+    monkeypatch.setattr("buildpush.foundation.documents.PIPE_SECONDS", 0.05)
     with pytest.raises(SourceError, match="it is a pipe, and nobody has written"):
         read_text(tmp_path / "pipe")
 

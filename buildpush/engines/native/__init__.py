@@ -9,15 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
+from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.platforms import machine
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads, Fetch, no_web
 from buildpush.engines.native.known import DiffIds
-from buildpush.errors import ContextError, DockerfileError
-from buildpush.events import Note, Sink, ignore
-from buildpush.images import dockerfile, dockerignore
-from buildpush.images.model import BuildRequest, Image, Index, Platform
-from buildpush.images.platforms import machine
+from buildpush.foundation.errors import ContextError, DockerfileError
+from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.images.model import Image, Index, Platform
 from buildpush.places import Command
 
 ITSELF = "itself"

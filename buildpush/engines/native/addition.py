@@ -3,19 +3,21 @@
 Source: what BuildKit does; each rule was seen there.
 """
 
+# Flags of other programs in this module's texts: --parents
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from buildpush.dockerfile.patterns import Patterns
+from buildpush.dockerfile.wildcards import has_wildcard
 from buildpush.engines.native.files import Files, rooted, unpacked
 from buildpush.engines.native.modes import Mode, changed
 from buildpush.engines.native.selection import ALL, Selection, with_parents
-from buildpush.errors import BuildError, ContextError
-from buildpush.images.patterns import Patterns
+from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.images.tar import Archive, Entry, in_order
-from buildpush.images.wildcards import has_wildcard
 
 NEW_FOLDER = 0o755
 

@@ -1,5 +1,7 @@
 """The stages that a target takes, one after the other, for one platform."""
 
+# Flags of other programs in this module's texts: --from --keep-git-dir
+
 from __future__ import annotations
 
 import time
@@ -8,6 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile.parse import Dockerfile, Instruction, Stage, parse_trigger
+from buildpush.dockerfile.platforms import platform_arguments
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import Origin, global_arguments, needed, needed_for, origin, source
+from buildpush.dockerfile.urls import is_git
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
@@ -15,16 +23,11 @@ from buildpush.engines.native.downloads import Downloads, Fetch, no_web
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.instructions import PLAIN, Scene
 from buildpush.engines.native.known import DiffIds, Known
-from buildpush.errors import BadNameError, BuildError, DockerfileError
-from buildpush.events import Log, Note, Sink
-from buildpush.images import dockerignore
-from buildpush.images.addresses import is_git
-from buildpush.images.dockerfile import Dockerfile, Instruction, Stage, parse_trigger
-from buildpush.images.model import BuildRequest, Image, Platform
-from buildpush.images.platforms import platform_arguments
+from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
+from buildpush.foundation.events import Log, Note, Sink
+from buildpush.foundation.text import quotation
+from buildpush.images.model import Image, Platform
 from buildpush.images.references import Reference, mirrored
-from buildpush.images.stages import Origin, global_arguments, needed, needed_for, origin, source
-from buildpush.text import quotation
 
 Pull = Callable[[Reference, Platform], Image]
 # Arguments that a builder knows by itself and that no ARG needs to ask for.

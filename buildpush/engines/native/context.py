@@ -11,11 +11,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
 
-from buildpush.errors import ContextError
-from buildpush.images.dockerignore import Ignore
-from buildpush.images.patterns import State
+from buildpush.dockerfile.dockerignore import Ignore
+from buildpush.dockerfile.patterns import State
+from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
+from buildpush.foundation.errors import ContextError
 from buildpush.images.tar import Entry, Kind, OnDisk, in_order
-from buildpush.images.wildcards import deepest, matcher, split_at_wildcard
 
 MOST_LINKS = 40
 _DEVICES: Mapping[int, Kind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}

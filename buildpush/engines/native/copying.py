@@ -1,5 +1,7 @@
 """COPY, ADD and WORKDIR: the instructions that make layers."""
 
+# Flags of other programs in this module's texts: --checksum --chmod --chown --parents
+
 from __future__ import annotations
 
 import re
@@ -11,6 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from buildpush.dockerfile.lexer import read_announced
+from buildpush.dockerfile.parse import Heredoc, Instruction
+from buildpush.dockerfile.urls import is_git, is_web
+from buildpush.dockerfile.variables import expand
 from buildpush.engines.native import modes
 from buildpush.engines.native.addition import Addition, Looks, Tree
 from buildpush.engines.native.context import Context
@@ -18,13 +24,9 @@ from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files, rooted
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import excluding
-from buildpush.errors import BuildPushError, ContextError, DockerfileError
-from buildpush.images.addresses import is_git, is_web
-from buildpush.images.dockerfile import Heredoc, Instruction
+from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
+from buildpush.foundation.text import quotation
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
-from buildpush.images.variables import expand
-from buildpush.images.words import read_announced
-from buildpush.text import quotation
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
 _HIGHEST_ID = 2**32 - 2

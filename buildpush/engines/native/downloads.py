@@ -3,6 +3,8 @@
 Source: Dockerfile reference, "ADD <url>"; names, modes and times as BuildKit gives them.
 """
 
+# Flags of other programs in this module's texts: --checksum
+
 from __future__ import annotations
 
 import hashlib
@@ -14,14 +16,14 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from buildpush.errors import BadNameError, BuildError
-from buildpush.events import Log, Sink, ignore
+from buildpush.dockerfile.urls import is_legible, told
+from buildpush.foundation.errors import BadNameError, BuildError
+from buildpush.foundation.events import Log, Sink, ignore
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.text import quotation
 from buildpush.http.urls import shown
-from buildpush.images.addresses import is_legible, told
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
-from buildpush.locks import temporary
-from buildpush.text import quotation
 
 # Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
 Fetch = Callable[[str, Path], int]

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from buildpush import strict_json
 from buildpush.engines.native.files import Files
 from buildpush.engines.native.known import Known
-from buildpush.errors import BuildError
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import BuildError
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.tar import Archive, Entry, Reader, write
 

@@ -7,9 +7,9 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
-from buildpush.errors import BuildError, ContextError
+from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
+from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.images.tar import CAPABILITY, Archive, Content, Entry, InTar, Kind, in_order, members
-from buildpush.images.wildcards import deepest, matcher, split_at_wildcard
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024

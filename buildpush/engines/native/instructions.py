@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
+from buildpush.dockerfile.parse import Dockerfile, Instruction
+from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.engines.native.draft import Draft
-from buildpush.errors import DockerfileError
-from buildpush.images.dockerfile import Dockerfile, Instruction
-from buildpush.images.durations import read_duration, read_integer, show_duration
-from buildpush.images.variables import SPACE, expand, expand_words
-from buildpush.text import quotation
+from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.text import quotation
 
 OWN_SHELL = ["/bin/sh", "-c"]
 _TIMES = {

@@ -3,6 +3,8 @@
 Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; what BuildKit does.
 """
 
+# Flags of other programs in this module's texts: --exclude --parents
+
 from __future__ import annotations
 
 import posixpath
@@ -11,10 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from buildpush.errors import ContextError, DockerfileError
-from buildpush.images.patterns import NONE, Patterns, read_patterns
+from buildpush.dockerfile.patterns import NONE, Patterns, read_patterns
+from buildpush.dockerfile.wildcards import has_wildcard
+from buildpush.foundation.errors import ContextError, DockerfileError
 from buildpush.images.tar import Entry
-from buildpush.images.wildcards import has_wildcard
 
 _PIVOT: Final = "/./"
 

@@ -18,18 +18,18 @@ try:
 except ImportError:
     from backports import zstd
 
-from buildpush.engines.daemon import open_daemon
+from buildpush.credentials.docker import Credential, Keychain
 from buildpush.engines.native import Native
-from buildpush.errors import DigestError
-from buildpush.http import Http
+from buildpush.foundation.errors import DigestError
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
-from buildpush.images.saving import write_docker_archive, write_layout, write_oci_archive
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
+from buildpush.transfer.daemon import open_daemon
+from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
 
 BASE = "base.test/b:1"
 NAME = Reference.parse("buildpush.test/bytes:1")

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import trees
 
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native import Native
-from buildpush.errors import BuildPushError
-from buildpush.images.model import BuildRequest, Image, Layer, Platform
+from buildpush.foundation.errors import BuildPushError
+from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.references import Digest
 from buildpush.images.tar import plain
 

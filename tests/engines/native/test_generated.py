@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buildpush.errors import BuildError, UnreachableError
+from buildpush.foundation.errors import BuildError, UnreachableError
 
 NAMES = ("a", "b", "p", "q", "u", "TARGETARCH", "é")
 GIVEN = {"p": "/usr/local/bin", "q": "two words 8", "TARGETOS": "plan9", "line": "x\ny x"}

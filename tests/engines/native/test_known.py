@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from buildpush.credentials.docker import Credential, Keychain
 from buildpush.engines.native import Native
-from buildpush.events import Event, Traffic
-from buildpush.http import Http
+from buildpush.foundation.events import Event, Traffic
+from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Platform
 from buildpush.images.references import Repository
 from buildpush.images.tar import BLOCK, Entry, size_of, write
-from buildpush.registry.auth import Credential, Keychain
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push

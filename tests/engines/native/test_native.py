@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import buildpush
+from buildpush.dockerfile.platforms import machine
 from buildpush.engines.native import Native
-from buildpush.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
-from buildpush.events import Note
-from buildpush.http import Http
+from buildpush.foundation.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
+from buildpush.foundation.events import Note
+from buildpush.http.client import Http
 from buildpush.http.download import download
 from buildpush.images.model import Index, Platform
-from buildpush.images.platforms import machine
 
 
 def refused(folder, text, kind=BuildError, **changes):

@@ -1,0 +1,155 @@
+"""What people type; commands are built when they are asked for, so that the first ``--help`` is quick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Final
+
+import click
+
+from buildpush.cli.report import HIDDEN_EXIT, drop, interrupt_code, say, show_error, tell
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.text import with_margin
+
+# name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
+    "check": ("Say what a run would do, and who said so; does nothing.", "run.make_check"),
+    "explain": ("Show a setting's card, its value, and who said it.", "run.make_explain"),
+    "build": ("Build without a push, into an archive or a folder.", "run.make_build"),
+    "push": ("Push an image that is there already.", "images.make_push"),
+    "copy": ("Copy an image from any source to any sink.", "images.make_copy"),
+    "merge": ("Make one index of images for several platforms.", "images.make_merge"),
+    "tag": ("Give an image in a registry more tags.", "images.make_tag"),
+    "build-info": ("Build without a push, into an archive or a folder._info", "tools.make_build_info"),
+    "sandbox": ("Run an Artifactory to practise on.", "tools.make_sandbox"),
+    "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
+    "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),
+    "clean": ("Remove what runs left on this machine.", "tools.make_clean"),
+}
+
+
+class Commands(click.Group):
+    """The group of commands, each made on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are explained."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Make the command of that name, or return ``None``."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        return _made(*entry) if entry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant; an unknown one is an error that names near ones."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=2)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without making a single command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (sentence, _) in COMMANDS.items()])
+
+
+def _made(sentence: str, maker: str) -> click.Command:
+    module, _, name = maker.partition(".")
+    made: click.Command = getattr(import_module(f"buildpush.cli.{module}"), name)()
+    made.help = made.help or sentence
+    return made
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        import platform
+
+        from buildpush import __version__
+
+        click.echo(f"buildpush {__version__}, Python {platform.python_version()}, {platform.system()}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version.")
+def group() -> None:
+    """Build a container image, push it to JFrog, publish its build-info.
+
+    FILE is a Harness step or pipeline; it may be left out wherever flags say enough.
+    Results go to stdout, everything else to stderr.
+    """
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line and return its exit code, 0 to 143; every error becomes a sentence and a hint."""
+    try:
+        with _terminable():
+            return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
+    except click.ClickException as error:
+        return _misused(error)
+    except BuildPushError as error:
+        show_error(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort) as interrupt:
+        return _interrupted(interrupt.__cause__ or interrupt)  # click wraps it in its own Abort
+    except OSError as error:
+        return _unusable(error)
+    except Exception:  # noqa: BLE001  the last resort: even our own mistakes show no secret
+        return _unexpected()
+
+
+def _misused(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        tell(error.format_message())
+    else:
+        say("error", error.format_message())
+    return error.exit_code
+
+
+def _unexpected() -> int:
+    tell(with_margin(f"mistake:\n{traceback.format_exc()}"))
+    say("error", "this is a mistake of buildpush; please report it with the lines above")
+    return BuildPushError.exit_code
+
+
+def _unusable(error: OSError) -> int:
+    """Tell of a full disk or a stdout that takes nothing; places that were named have become errors of ours."""
+    if error.filename is None:
+        drop(sys.stdout)
+    # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
+    if not isinstance(error, BrokenPipeError):
+        say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+    return HIDDEN_EXIT
+
+
+def _interrupted(interrupt: BaseException) -> int:
+    words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
+    say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
+    return interrupt_code(interrupt)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM end a run as Ctrl-C does, with its clean-up."""
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

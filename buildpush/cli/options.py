@@ -1,0 +1,144 @@
+"""Options as people type them: one flag per setting, and what every command that reads a step takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from buildpush.foundation.errors import SettingsError
+
+if TYPE_CHECKING:
+    from buildpush.pipeline.session import Session
+    from buildpush.settings.declare import Setting
+    from buildpush.settings.written import Loaded
+
+
+class Reading(click.Command):
+    """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
+
+    def __init__(self, name: str, act: Callable[..., None], more: list[click.Parameter]) -> None:
+        super().__init__(name, callback=act, params=[*_common(), *more, *_setting_options()])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then the settings by their groups."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+class SettingOption(click.Option):
+    """The flag of one setting."""
+
+    group: str
+
+
+def _common() -> list[click.Parameter]:
+    """Return the parameters of every command that reads a step."""
+    return [
+        click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
+        click.Option(["--step"], metavar="ID", help="Only the step of this identifier."),
+        click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
+        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
+        click.Option(
+            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable that expressions ask for; may be repeated."
+        ),
+    ]
+
+
+def _setting_options() -> list[click.Parameter]:
+    """Return one flag per setting, as the settings declare them."""
+    from buildpush.settings.model import BuildAndPush, settings_of
+
+    return [_setting_option(setting) for setting in settings_of(BuildAndPush) if setting.flags]
+
+
+def _setting_option(setting: Setting) -> click.Option:
+    name, words = f"setting_{setting.name}", _help(setting)
+    if setting.kind == "switch":
+        flags = [f"{setting.flags[0]}/{setting.negative_flag}", name]
+        option = SettingOption(flags, default=None, help=words)
+    else:
+        many = setting.kind in {"list", "map"}
+        option = SettingOption(
+            [*setting.flags, name], metavar=_metavar(setting), multiple=many, default=None, help=words
+        )
+    option.group = setting.group
+    return option
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.kind != "choice":
+        return {"map": "KEY=VALUE", "list": "TEXT", "duration": "10m", "secret": "REFERENCE"}.get(
+            setting.kind, setting.kind.upper()
+        )
+    from buildpush.engines.choice import offered
+
+    return "|".join(offered(setting.choices)[0] if setting.name == "engine" else setting.choices)
+
+
+def _help(setting: Setting) -> str:
+    """Return the sentence of a setting, and in brackets what else a person asks before using its flag."""
+    words = setting.sentence.replace("{setting}", "").replace("`", "")
+    facts = [setting.spelled_variables[0].name]
+    if setting.kind in {"list", "map"}:
+        facts.append("may be repeated")
+    if setting.default:
+        facts.append(f"default: {_default_words(setting.default)}")
+    mark = "" if setting.honoured_by or setting.hint else "(not yet) "
+    return f"{mark}{words}  [{'; '.join(facts)}]"
+
+
+def _default_words(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "yes" if value is True else str(value)
+
+
+def load(options: dict[str, Any]) -> tuple[Loaded, Session]:
+    """Return the steps and the surroundings that a command's options name; what remains is the command's own."""
+    from buildpush.pipeline.session import Session
+    from buildpush.settings.lookups import noting
+    from buildpush.settings.sources import read
+
+    session = Session.default(
+        connectors=path_of(options.pop("connectors")),
+        secrets=path_of(options.pop("secrets")),
+        variables=dict(pair(text) for text in options.pop("var")),
+    )
+    file, step = options.pop("file"), options.pop("step")
+    loaded = read(file, env=session.env, flags=_flags(options), keywords={}, cwd=session.cwd, step=step)
+    return noting(loaded, session.variables, session.secrets, session.connectors), session
+
+
+def path_of(text: str | None) -> Path | None:
+    """Return the path, or ``None`` where no flag named one."""
+    return Path(text) if text else None
+
+
+def pair(text: str, flag: str = "--var") -> tuple[str, str]:
+    """Return the name and the value of NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        message = f"{flag} {text!r} is not NAME=VALUE"
+        raise SettingsError(message, hint=f"write {flag} region=eu")
+    return name, value
+
+
+def _flags(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings that flags said out of *options*."""
+    names = [name for name in options if name.startswith("setting_")]
+    said = {name.removeprefix("setting_"): options.pop(name) for name in names}
+    return {name: _raw(value) for name, value in said.items() if value is not None and value != ()}
+
+
+def _raw(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,214 @@
+"""What a command says and leaves: errors as sentences, results for people, documents and files for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from buildpush.foundation.controls import escaped
+from buildpush.foundation.errors import BuildPushError, CancelledError, SettingsError
+from buildpush.foundation.secrets import redacted
+from buildpush.foundation.text import with_margin
+
+if TYPE_CHECKING:
+    from buildpush.pipeline.results import RunResult
+    from buildpush.pipeline.session import Session
+    from buildpush.settings.written import Loaded
+
+HIDDEN_EXIT = 1
+_TERMINATED = 143
+_STDOUT = "-"
+
+
+def show_error(error: BuildPushError) -> None:
+    """Write an error as people read it: what, what to do, where to read on."""
+    say("error", str(error))
+    if error.hint:
+        say("hint", error.hint)
+    if error.setting:
+        say("read", f"buildpush explain {error.setting}")
+
+
+def drop(stream: TextIO) -> None:
+    """Lead *stream* into nothing, so that what is still buffered fails no second time when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def interrupt_code(interrupt: BaseException) -> int:
+    """Return the exit code of a run that Ctrl-C or SIGTERM ended."""
+    return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
+
+
+def say(kind: str, text: str) -> None:
+    """Write a line to stderr that says what kind of thing it tells, such as ``error: ...``."""
+    colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
+    head = click.style(f"{kind}:", fg=colour, bold=True)
+    tell(f"{head} {with_margin(text)}")
+
+
+def tell(text: str) -> None:
+    """Write to stderr; where that takes nothing, what was to be done goes on in silence."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    try:
+        click.echo(text, err=True, color=False if plain else None)
+    except OSError:
+        drop(sys.stderr)
+
+
+@contextmanager
+def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
+    """Give the document of a command to fill; if it is *wanted* it is printed however the block ends."""
+    document: dict[str, Any] = {"steps": []}
+    try:
+        yield document
+    except BaseException as error:
+        document["error"] = _error_json(error)
+        raise
+    finally:
+        if wanted:
+            click.echo(as_json(document))
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """Return a document as JSON; halves of characters are escaped, or no program could read it, and controls."""
+    return escaped(json.dumps(redacted(document), indent=2, ensure_ascii=False))
+
+
+def around_json(loaded: Loaded) -> dict[str, Any]:
+    """Return what a file says besides the steps that are run."""
+    return {"notRun": list(loaded.others), "notes": list(loaded.notes)}
+
+
+@contextmanager
+def reported(
+    document: dict[str, Any], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]
+) -> Iterator[list[RunResult]]:
+    """Give a list for results; what is in it at the end is reported, also after an error or Ctrl-C."""
+    achieved: list[RunResult] = []
+
+    def report() -> None:
+        document["steps"] = [result.as_json() for result in achieved]
+        _report(achieved, as_json=as_json, digest_file=digest_file, env=env)
+
+    try:
+        yield achieved
+    except BaseException:
+        try:
+            report()
+        except BuildPushError as error:  # the first error is the one that counts
+            say("note", str(error))
+        raise
+    report()
+
+
+@contextmanager
+def with_display(session: Session) -> Iterator[Session]:
+    """Give *session* a display on stderr for as long as the block lasts."""
+    from buildpush import display
+
+    shown = display.Unfailing(display.choose(sys.stderr, session.env), partial(drop, sys.stderr))
+    try:
+        yield session.watched(shown)
+    finally:
+        shown.close()
+
+
+def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
+    """Write the results for people, if they want no document, and to the files that CI systems read."""
+    if results and not as_json:
+        # With --digest-file -, stdout is for the digest alone.
+        click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
+    digests = [result.digest for result in results if result.digest]
+    if digest_file == _STDOUT and digests:
+        click.echo(digests[-1])
+    elif digest_file and digests:
+        _write(Path(digest_file), digests[-1] + "\n")
+    elif digest_file and results:
+        name = "the digest" if digest_file == _STDOUT else digest_file
+        say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
+    if env.get("GITHUB_OUTPUT") and digests:
+        last = next(result for result in reversed(results) if result.digest)
+        image = f"image={last.references[0]}\n" if last.references else ""
+        _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
+
+
+def _error_json(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, BuildPushError):
+        facts = {"message": str(error), "hint": error.hint, "setting": error.setting, "exit": error.exit_code}
+        return facts | ({"pushed": list(error.pushed)} if error.pushed else {})
+    if isinstance(error, KeyboardInterrupt):
+        return {"message": "interrupted", "hint": None, "setting": None, "exit": interrupt_code(error)}
+    return {
+        "message": with_margin(f"{type(error).__name__}: {error}"),
+        "hint": None,
+        "setting": None,
+        "exit": HIDDEN_EXIT,
+    }
+
+
+def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
+    """Refuse two results that both want stdout."""
+    if as_json and digest_file == _STDOUT:
+        message = "--json and --digest-file - both want stdout"
+        raise click.UsageError(message)
+
+
+def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
+    """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
+    for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
+        if path != _STDOUT:
+            _check_writable(Path(path))
+    if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
+        Path(digest_file).resolve().unlink()
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before the run what would fail after it."""
+    there = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
+        message = f"{path} cannot be written"
+        raise SettingsError(message, hint="name a file in a folder that is there and that you may write to")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write *text* to *path*, whole or not at all; what is no file, such as a pipe, is written to as it is."""
+    try:
+        if path.exists() and not path.is_file():
+            _append(path, text)
+            return
+        path = path.resolve()  # a link stays
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _append(path: Path, text: str) -> None:
+    """Add *text* to what others may add to as well: in one piece."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> BuildPushError:
+    message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+    return BuildPushError(message)

@@ -1,0 +1,112 @@
+"""The commands that read a step: run, check, explain, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from buildpush.cli.options import Reading, load
+from buildpush.cli.report import around_json, check_receipts, check_stdout, document_out, reported, tell, with_display
+from buildpush.foundation.text import one_line, with_margin
+
+
+def make_run() -> click.Command:
+    """Return the command that does the main job."""
+    more: list[click.Parameter] = [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
+        click.Option(["--strict"], is_flag=True, help="Fail before the push where a note would be printed."),
+    ]
+    return Reading("run", _run, more)
+
+
+def _run(**options: Any) -> None:
+    as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
+    check_stdout(as_json=as_json, digest_file=digest_file)
+    with document_out(as_json) as document:
+        loaded, session = load(options)
+        document.update(around_json(loaded))
+        check_receipts(digest_file, session.env)
+        from buildpush.pipeline.step import run_all
+
+        report = reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
+        with report as achieved, with_display(session) as session:
+            run_all(loaded, session, strict=strict, achieved=achieved)
+
+
+def make_check() -> click.Command:
+    """Return the command that prints the plan."""
+    more: list[click.Parameter] = [
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
+    ]
+    return Reading("check", _check, more)
+
+
+def _check(**options: Any) -> None:
+    as_json = options.pop("as_json")
+    with document_out(as_json) as document:
+        loaded, session = load(options)
+        document.update(around_json(loaded))
+        from buildpush.pipeline.plan import plan
+
+        plans = [plan(step, session) for step in loaded.steps]
+        document["steps"] = [each.as_json() for each in plans]
+    if not as_json:
+        click.echo("\n\n".join(str(each) for each in plans))
+    for other in loaded.others:
+        tell(f"not run: {one_line(other)}")
+    for note in loaded.notes:
+        tell(f"note: {with_margin(note)}")
+
+
+def make_explain() -> click.Command:
+    """Return the command that explains settings."""
+    more: list[click.Parameter] = [
+        click.Option(["--file"], type=click.Path(path_type=Path), help="The step or pipeline file."),
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+    ]
+    made = Reading("explain", _explain, more)
+    made.help = "Show SETTING's card, the value that a run would use, who said it, and what it overrode."
+    made.params[0] = click.Argument(["setting"], required=False)
+    return made
+
+
+def _explain(**options: Any) -> None:
+    name, as_json = options.pop("setting"), options.pop("as_json")
+    from buildpush.pipeline.plan import surroundings
+    from buildpush.reference import explain
+
+    loaded, session = load(options)
+    around = surroundings(session, dry=True)
+    if name is None:
+        click.echo(explain.overview_json(loaded, around) if as_json else explain.overview(loaded))
+    else:
+        told = explain.as_json if as_json else explain.as_text
+        click.echo(told(name, loaded, around))
+    for note in loaded.notes:
+        tell(f"note: {with_margin(note)}")
+
+
+def make_build() -> click.Command:
+    """Return the command that builds only."""
+    more: list[click.Parameter] = [
+        click.Option(["--output"], metavar="SINK", help="Where it goes, such as oci:FOLDER or docker-daemon:NAME:TAG."),
+        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+    ]
+    return Reading("build", _build, more)
+
+
+def _build(**options: Any) -> None:
+    output, as_json = options.pop("output"), options.pop("as_json")
+    with document_out(as_json) as document:
+        loaded, session = load(options)
+        document.update(around_json(loaded))
+        from buildpush.pipeline.step import build_all
+
+        with (
+            reported(document, as_json=as_json, digest_file=None, env={}) as achieved,
+            with_display(session) as session,
+        ):
+            build_all(loaded, session, output=output, achieved=achieved)

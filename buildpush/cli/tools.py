@@ -1,0 +1,213 @@
+"""The commands around a run: build-info, sandbox, tutorial, schema, clean."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from buildpush.cli import COMMANDS
+from buildpush.cli.options import pair
+from buildpush.cli.report import as_json, say, tell, with_display
+
+if TYPE_CHECKING:
+    from buildpush.sandbox import Line, Sandbox
+
+
+def make_build_info() -> click.Command:
+    """Return the group of commands about build-info."""
+    group = click.Group("build-info")
+    # Variables are read where it is decided whom a credential may be told: there they are not as near as flags.
+    server: list[click.Parameter] = [
+        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; without it JF_URL."),
+        click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
+        click.Option(["--username"], metavar="NAME", help="User, where there is no token; without it JF_USER."),
+        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+    ]
+    file = click.Argument(["file"], type=click.Path(path_type=Path))
+    name, number = click.Argument(["name"]), click.Argument(["number"])
+    project = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
+    publish = click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE.")
+    show = click.Command(
+        "show", callback=_show_build, params=[name, number, project, *server], help="Show the newest run of a build."
+    )
+    group.add_command(publish)
+    group.add_command(show)
+    return group
+
+
+def _publish_saved(file: Path, **server: str | None) -> None:
+    from buildpush.pipeline.saved import publish_saved
+    from buildpush.pipeline.session import Session
+
+    with with_display(Session.default()) as session:
+        published = publish_saved(file, session, **server)
+    click.echo(published.url)
+
+
+def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
+    from buildpush.pipeline.saved import show_build
+    from buildpush.pipeline.session import Session
+
+    with with_display(Session.default()) as session:
+        document = show_build(name, number, project, session, **server)
+    click.echo(as_json(document))
+
+
+def make_sandbox() -> click.Command:
+    """Return the command that serves until it is interrupted."""
+    from buildpush.sandbox import NAMED, UPLOADS
+
+    options: list[click.Parameter] = [
+        click.Option(["--port"], type=click.IntRange(0, 65535), default=8181, show_default=True, help="0: any free."),
+        click.Option(["--data"], type=click.Path(path_type=Path), help="Folder to keep everything in; else forgotten."),
+        click.Option(
+            ["--uploads"],
+            default=UPLOADS[0],
+            show_default=True,
+            metavar="HABIT",
+            help=f"Whose way with uploads: {', '.join(UPLOADS)}.",
+        ),
+        click.Option(
+            ["--immutable"], multiple=True, metavar="KEY", help="Repository in which tags stay; may be repeated."
+        ),
+        click.Option(
+            ["--fault", "faults"],
+            multiple=True,
+            metavar="FAULT",
+            help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2', "
+            f"or by a name: {', '.join(NAMED)}; may be repeated.",
+        ),
+        click.Option(
+            ["--referrers/--no-referrers"], default=True, help="List what refers to a manifest, or answer 404."
+        ),
+        click.Option(["--line"], metavar="LINE", help="Also listen behind a line that breaks, as in reset-after=50MB."),
+    ]
+    return click.Command("sandbox", callback=_sandbox, params=options)
+
+
+def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, **rules: Any) -> None:
+    from buildpush.foundation.state import State
+    from buildpush.sandbox import read_faults, read_line, serve
+
+    planned = [fault for text in faults for fault in read_faults(text)]
+    settings = None if line is None else read_line(line)
+
+    def announce(box: Sandbox) -> None:
+        for fault in planned:
+            box.add_fault(fault)
+        _welcome(box, None if settings is None else box.add_line(**settings))
+
+    State.default().sweep()
+    # Ctrl-C is how a server is meant to end.
+    with suppress(KeyboardInterrupt):
+        serve(port, data, announce=announce, **rules)
+
+
+def _welcome(box: Sandbox, line: Line | None) -> None:
+    """Say where the sandbox is and who may enter; the only place that ever shows its credentials."""
+    rows = [
+        ("registry", f"{box.host}/{box.repository}"),
+        *([("by the line", f"{line.host}/{box.repository}")] if line else []),
+        ("Artifactory", box.artifactory_url),
+        ("pages", f"{box.url}/ui/"),
+        ("user", box.username),
+        ("password", box.password.reveal()),
+        ("token", box.token.reveal()),
+    ]
+    click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
+    tell("Ctrl-C ends it")
+    sys.stdout.flush()
+
+
+def make_tutorial() -> click.Command:
+    """Return the command that executes a notebook."""
+    options: list[click.Parameter] = [
+        click.Argument(["name"], default="01-first-push"),
+        click.Option(
+            ["-p", "--parameter"], multiple=True, metavar="SETTING=VALUE", help="A parameter of the notebook."
+        ),
+        click.Option(["--output"], type=click.Path(path_type=Path), help="Where the executed notebook goes."),
+        click.Option(["--list", "listed"], is_flag=True, help="Name the tutorials."),
+    ]
+    from buildpush import notebooks
+
+    names = "\n".join(notebooks.names())
+    text = f"{COMMANDS['tutorial'][0]}\n\nNAME is one of these, or its beginning:\n\n\b\n{names}"
+    return click.Command("tutorial", callback=_tutorial, params=options, help=text)
+
+
+def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
+    from buildpush import notebooks
+
+    if listed and (parameter or output):
+        message = "--list runs no notebook, so --parameter and --output have no effect"
+        raise click.UsageError(message)
+    if listed:
+        click.echo("\n".join(notebooks.names()))
+        return
+    from buildpush.pipeline.session import Session
+
+    parameters = dict(pair(text, "--parameter") for text in parameter)
+    try:
+        with with_display(Session.default()) as session:
+            session.state.sweep(session.sink)
+            executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("the notebook is stopped with all that it started, and nothing was written")
+        raise
+    click.echo(f"notebook  {executed.path}")
+    click.echo(f"page      {executed.page}")
+    notebook = notebooks.find(name)
+    takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
+    if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
+        say("note", "the sandbox is gone, and with it what its links lead to; for one that stays:")
+        click.echo(_KEEPING.format(name=notebook.stem, connectors=notebooks.connectors_file()), err=True)
+
+
+_KEEPING = """\
+  buildpush sandbox                                       shows a password, and pages to look at
+  export SANDBOX_PASSWORD=…                               in another terminal
+  buildpush tutorial {name} -p connectors={connectors}"""
+
+
+def make_schema() -> click.Command:
+    """Return the command that prints the schema."""
+    document = click.Argument(["document"], type=click.Choice(["project", "step"]), default="project")
+    text = "Print the JSON schema of buildpush.yaml (project), or of a file with a step (step), for editors."
+    return click.Command("schema", callback=_schema, params=[document], help=text)
+
+
+def _schema(document: Literal["project", "step"]) -> None:
+    from buildpush.reference.schema import schema
+
+    click.echo(json.dumps(schema(document), indent=2, ensure_ascii=False))
+
+
+def make_clean() -> click.Command:
+    """Return the command that tidies up."""
+    everything = click.Option(
+        ["--all", "everything"], is_flag=True, help="Also records, counters and saved build-infos."
+    )
+    return click.Command("clean", callback=_clean, params=[everything])
+
+
+def _clean(*, everything: bool) -> None:
+    from buildpush.foundation.state import State
+
+    state = State.default()
+    notes: list[str] = []
+    removed = state.sweep(lambda event: notes.append(getattr(event, "text", "")))
+    for note in notes:
+        say("note", note)
+    for path in removed:
+        click.echo(f"removed {path}")
+    if not removed and not everything:
+        click.echo("nothing was left; --all removes records, counters and saved build-infos too", err=True)
+    if everything:
+        state.clear()
+        click.echo(f"removed {state.folder}")

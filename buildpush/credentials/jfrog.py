@@ -1,0 +1,188 @@
+"""Where build-info goes, as whom, and under which name and number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from buildpush.credentials.connectors import Connector, shape_of
+from buildpush.credentials.pairing import Credential, Named, Nearness, host_of, is_same_server
+from buildpush.credentials.vault import Login
+from buildpush.expressions.ci import ci
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
+from buildpush.images.references import DOCKER_HUB, Repository
+
+_PART: Final = "/artifactory"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactoryTarget:
+    """An Artifactory and who we are there.
+
+    Attributes:
+        url: ends in ``/artifactory/``.
+        token: an access token, or ``None``.
+        username: with ``password`` where there is no token; empty where nobody has said it, so that only Docker's own
+            configuration may know it.
+        url_source: who said the address.
+        source: who said the credential; empty for nobody.
+        notes: credentials that it is not told, and why.
+    """
+
+    url: str
+    token: Secret | None = None
+    username: str = ""
+    password: Secret | None = None
+    url_source: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """Host, and the port unless it is the usual one."""
+        return host_of(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildIdentity:
+    """What the build is called in Artifactory.
+
+    Attributes:
+        number: empty where nothing is published, since asking for it moves a counter.
+        url: page of the run; may be empty.
+        project: key of the JFrog project; empty for none.
+        module: empty for image name and tag.
+        publish: whether build-info is published.
+        sources: who said ``name`` and ``number``.
+    """
+
+    name: str = ""
+    number: str = ""
+    url: str = ""
+    project: str = ""
+    module: str = ""
+    publish: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def artifactory_address(text: str) -> str:
+    """Return the address of Artifactory itself: what follows ``/artifactory`` is cut, a missing one is added."""
+    parts = urlsplit(text)
+    before, found, _ = f"{parts.path.rstrip('/')}/".partition(f"{_PART}/")
+    path = f"{before}{_PART}/" if found else f"{before.rstrip('/')}{_PART}/"
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def derived_address(repository: Repository, connector: Connector | None, *, plain_http: bool) -> str:
+    """Return the likeliest address of the Artifactory that *repository* is in.
+
+    Raises:
+        SettingsError: it is at Docker Hub.
+    """
+    if repository.host == DOCKER_HUB:
+        message = "build-info is for Artifactory, and the image goes to Docker Hub"
+        raise SettingsError(message, hint="set artifactory_url, or publish_build_info: no", setting="artifactory_url")
+    return shape_of(repository, connector, plain_http=plain_http).artifactory[0]
+
+
+def target_at(url: str, by: Named, ways: Iterable[Credential]) -> ArtifactoryTarget:
+    """Return the Artifactory at *url* with the first credential that may be sent there.
+
+    Args:
+        url: of Artifactory itself.
+        by: its host, and who named it.
+        ways: the credentials, the first choice first.
+
+    Raises:
+        SettingsError: one that somebody gave for just this may not be sent there.
+        SecretError: the reference of that credential leads nowhere.
+    """
+    notes: list[str] = []
+    for way in ways:
+        if way.may_go_to(by):
+            token, username, password = way.read()
+            return ArtifactoryTarget(url, token, username, password, by.who, way.source, tuple(notes))
+        if not way.ambient:
+            raise SettingsError(way.refusal(by), hint=way.hint(by.host), setting="artifactory_url")
+        notes.append(f"{way.refusal(by)}; {way.hint(by.host)}")
+    return ArtifactoryTarget(url, url_source=by.who, notes=tuple(notes))
+
+
+def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[Credential]:
+    """Yield what JFrog's own variables say; they are for the host that ``JF_URL`` names, where it does.
+
+    Args:
+        env: variables.
+        token: whether ``JF_ACCESS_TOKEN`` counts.
+    """
+
+    def read_token() -> tuple[Secret, str, None]:
+        return Secret(env["JF_ACCESS_TOKEN"], "JF_ACCESS_TOKEN"), "", None
+
+    def read_password() -> tuple[None, str, Secret]:
+        return None, env["JF_USER"], Secret(env["JF_PASSWORD"], "JF_PASSWORD")
+
+    bounds = _jfrog_bounds(env)
+    if token and env.get("JF_ACCESS_TOKEN"):
+        yield Credential("JF_ACCESS_TOKEN", read_token, bounds, _jfrog_hint, ambient=True)
+    if env.get("JF_USER") and env.get("JF_PASSWORD"):
+        yield Credential("JF_USER and JF_PASSWORD", read_password, bounds, _jfrog_hint, ambient=True)
+
+
+def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
+    """Return the host of ``JF_URL``; no host where that cannot be read."""
+    if not env.get("JF_URL"):
+        return Nearness.VARIABLE
+    try:
+        return frozenset({host_of(env["JF_URL"])})
+    except SettingsError:
+        return frozenset()
+
+
+def _jfrog_hint(host: str) -> str:
+    return f"if it is for that host, set JF_URL=https://{host}"
+
+
+def push_credential(login: Login, by: Nearness, connector: Connector | None, address: Named) -> Credential:
+    """Return the push's credential, for the server that it is for as a registry's.
+
+    Args:
+        login: of the push.
+        by: who gave it.
+        connector: whose it is, if it is a connector's.
+        address: of Artifactory; at another port of the same machine it is that of the same server only where somebody
+            near enough says so.
+    """
+    hosts = {host_of(login.host), *([host_of(connector.url)] if connector else [])}
+    same = any(is_same_server(address.host, host) for host in hosts)
+    near = connector is None and address.by <= by and any(_name(address.host) == _name(host) for host in hosts)
+    return Credential(
+        f"{login.source}, as for the push",
+        lambda: (None, login.username, login.password),
+        frozenset(hosts | ({address.host} if same or near else set())),
+        lambda _: "give artifactory_token, or set JF_URL and JF_ACCESS_TOKEN",
+        ambient=True,
+    )
+
+
+def _name(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host
+
+
+def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
+    """Return the pipeline's name, else the image's, and who said it."""
+    said = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs or facts.env.get("HARNESS_PIPELINE_ID")
+    if said:
+        return str(facts.lookup(("pipeline", "name"))), "the pipeline's name"
+    return repository.name, "the image's name"
+
+
+def default_build_number(facts: Facts) -> tuple[str, str]:
+    """Return the run's number, and who said it; moves the counter where no CI system has one."""
+    source = ci(facts.env).name or ("the CI system" if ci(facts.env).number else "the counter on this machine")
+    return str(facts.lookup(("pipeline", "sequenceId"))), source

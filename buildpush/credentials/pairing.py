@@ -1,0 +1,135 @@
+"""Which credential may be told to which host: only one that whoever gave it, or somebody nearer, has named.
+
+The nearest are those who start the run; a step file may come from anybody. Without this, whoever writes a file could
+send for the credentials that lie in the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import Secret
+from buildpush.http.urls import Address, AddressError
+from buildpush.images.references import DOCKER_HUB
+
+if TYPE_CHECKING:
+    from buildpush.settings.declare import Setting
+    from buildpush.settings.written import Origin
+
+_HUB: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+
+
+class Nearness(IntEnum):
+    """How near a source is to whoever starts the run; the smaller, the nearer.
+
+    A file's ``envVariables`` and the rest of it are one source: whoever writes one writes the other. Variables of
+    other tools are as near as our own, although ours and the file's settings win over them.
+    """
+
+    FLAG = 0
+    KEYWORD = 1
+    VARIABLE = 2
+    FILE = 3
+    PROJECT = 4
+    DEFAULT = 5
+
+    @classmethod
+    def of(cls, origin: Origin | None) -> Nearness:
+        """Return how near *origin* is; what nobody said is the farthest."""
+        return cls[origin.kind.upper()] if origin else cls.DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A host, and who named it.
+
+    Attributes:
+        host: name, and the port unless it is the usual one; see :func:`host_of`.
+        who: the place, for people: ``step.yml:7:3``, ``JF_URL``.
+    """
+
+    host: str
+    by: Nearness
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One way to be somebody at Artifactory, not read yet.
+
+    Attributes:
+        read: gives token, user and password.
+        bounds: the hosts that it was given for, and no others; or who gave it for no host in particular, so that it is
+            for hosts that are named from as near.
+        hint: what to do where it may not go to a host; gets that host.
+        ambient: whether a run goes on without it: it lies in the environment, perhaps for somebody else.
+    """
+
+    source: str
+    read: Callable[[], tuple[Secret | None, str, Secret | None]]
+    bounds: frozenset[str] | Nearness
+    hint: Callable[[str], str]
+    ambient: bool = False
+
+    def may_go_to(self, address: Named) -> bool:
+        """Return whether the host at *address* may be told."""
+        if isinstance(self.bounds, Nearness):
+            return address.by <= self.bounds
+        return address.host in self.bounds
+
+    def refusal(self, address: Named) -> str:
+        """Return why it may not."""
+        if isinstance(self.bounds, Nearness):
+            return f"{self.source} is not sent to {address.host}, which only {address.who} names"
+        hosts = ", ".join(sorted(self.bounds)) or "no host that can be read"
+        return f"{self.source} is for {hosts}, and is not sent to {address.host}, which {address.who} names"
+
+
+def host_of(address: str) -> str:
+    """Return name and port of an address or a registry host, in lower case; without a port that is the usual one.
+
+    It is read by the parser that connects.
+
+    Raises:
+        SettingsError: it has no host that can be read.
+    """
+    try:
+        return Address.parse(address if "://" in address else f"https://{address}").netloc
+    except AddressError as error:
+        message = "this address has no host that can be read"
+        raise SettingsError(message, hint="write https://HOST/..., without user and password") from error
+
+
+def registry_host(address: str) -> str:
+    """Return the host that a setting such as ``https://index.docker.io/v1/`` means, as it stands in references.
+
+    Raises:
+        SettingsError: it has no host that can be read.
+    """
+    host = host_of(address)
+    return DOCKER_HUB if host in _HUB else host
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Return whether *one* is the server at *other*: the same host, or its usual port.
+
+    JFrog's port method has a port for each repository, and Artifactory itself at the usual one.
+    """
+    return one == other or (one == other.rpartition(":")[0] and "]" not in other.rpartition(":")[2])
+
+
+def beside(setting: Setting, by: Nearness, value: str) -> str:
+    """Return how somebody as near as *by* says that *setting* is *value*."""
+    variable = setting.variables[0] if setting.variables else setting.key
+    in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
+    said = {
+        Nearness.FLAG: f"{setting.flags[0] if setting.flags else setting.key} {value}",
+        Nearness.KEYWORD: f'{setting.name}="{value}"',
+        Nearness.VARIABLE: f"{variable}={value}",
+        Nearness.FILE: in_file,
+    }.get(by, f"{setting.key}: {value} in buildpush.yaml")
+    return f"if it is for that host, say so beside it: {said}"

@@ -1,0 +1,274 @@
+"""Where secrets are: variables, a folder of files, and references in the connectors file; never plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from buildpush.foundation.errors import SecretError
+from buildpush.foundation.secrets import Secret, remember
+
+LARGEST: Final = 1 << 20
+_PREFIX: Final = "BUILDPUSH_SECRET_"
+# Variables that hold a secret of this program or of jf, whether a setting reads them or not.
+_OF_TOOLS: Final = frozenset(
+    {"PLUGIN_PASSWORD", "PLUGIN_ACCESS_TOKEN", "PLUGIN_ARTIFACTORY_TOKEN", "PLUGIN_API_KEY"}
+    | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
+)
+_NAMED: Final = 5
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
+_EXPRESSION: Final = re.compile(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
+_REFERENCE: Final = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
+REFERENCE_HINT: Final = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are at a registry host.
+
+    Attributes:
+        source: who said so, for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``.
+    """
+
+    host: str
+    username: str
+    password: Secret
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a secret is, and who says so.
+
+    Attributes:
+        text: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
+        where: place of the text, such as ``connectors.yml:9:5``.
+        folder: what a relative PATH counts from.
+    """
+
+    text: str
+    where: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Gives secrets by identifier or reference; nothing is read before it is asked for.
+
+    Attributes:
+        env: the environment.
+        cwd: folder that the paths of references in settings count from.
+        folder: a file per secret, named like its identifier; ``None`` for no such folder.
+        references: secrets of the connectors file, by identifier.
+    """
+
+    env: Mapping[str, str]
+    cwd: Path
+    folder: Path | None = None
+    references: Mapping[str, Reference] = field(default_factory=dict)
+
+    def secret(self, identifier: str) -> Secret:
+        """Return the secret *identifier*, from the first who has it.
+
+        Raises:
+            SecretError: nobody has it; the message names who was asked, the hint near identifiers.
+        """
+        _check_identifier(identifier)
+        if (found := self._found(identifier)) is not None:
+            return found
+        message = f"there is no secret {identifier!r}: {', '.join(self._asked(variable_of(identifier)))}"
+        near = get_close_matches(identifier, self._known(), n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"set {variable_of(identifier)}"
+        raise SecretError(message, hint=hint)
+
+    def reference(self, text: str, where: str | None = None, folder: Path | None = None) -> Secret:
+        """Return the secret that *text* leads to: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
+
+        Args:
+            text: what was written.
+            where: place of it, for errors.
+            folder: what a relative PATH counts from; the working folder if not given.
+
+        Raises:
+            SecretError: it leads nowhere.
+        """
+        try:
+            return self._followed(text, folder or self.cwd)
+        except SecretError as error:
+            if error.where or not where:
+                raise
+            raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
+
+    def document(self, path: str, where: str | None) -> Secret:
+        """Return the whole text of a file as a secret, its last line end included; arguments and errors as above."""
+        try:
+            return read_secret(self.cwd / path, f"file:{path}", whole=True)
+        except SecretError as error:
+            raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
+
+    def remember(self) -> None:
+        """Hide every secret that there is to know of, also one that this run asks nobody for.
+
+        One that cannot be read is an error where somebody needs it, and not before.
+        """
+        for name, value in self.env.items():
+            is_secret = name.startswith(_PREFIX) or name in _OF_TOOLS
+            if is_secret and not is_reference(value) and not is_expression(value):
+                remember(value)
+        for reference in self.references.values():
+            with suppress(SecretError):
+                self.reference(reference.text, reference.where, reference.folder)
+
+    def _followed(self, text: str, folder: Path) -> Secret:
+        kind, colon, rest = text.partition(":")
+        if colon and kind == "env":
+            return self._variable(rest)
+        if colon and kind == "file":
+            return read_secret(folder / rest, f"file:{rest}")
+        if colon and kind == "secret":
+            return self.secret(rest)
+        if match := _EXPRESSION.match(text.strip()):
+            return self.secret(match[2])
+        return self._bare(text)
+
+    def _bare(self, identifier: str) -> Secret:
+        """Return the secret of an identifier with nothing around it, which may as well be the secret itself."""
+        _check_identifier(identifier)
+        if (found := self._found(identifier)) is not None:
+            return found
+        # So it stays out of the message, and out of the name of a variable, unless somebody lists it.
+        message = f"there is no secret of the identifier that stands here: {', '.join(self._asked(f'{_PREFIX}<ID>'))}"
+        known = self._known()
+        hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
+        raise SecretError(message, hint=hint)
+
+    def _found(self, identifier: str) -> Secret | None:
+        for ask in (self._from_variable, self._from_folder, self._from_references):
+            if (found := ask(identifier)) is not None:
+                return found
+        return None
+
+    def _variable(self, name: str) -> Secret:
+        if self.env.get(name):
+            return Secret(self.env[name], f"env:{name}")
+        state = "empty" if name in self.env else "not set"
+        message = f"the variable {name} is {state}"
+        near = get_close_matches(name, [other for other in self.env if other != name], n=3, cutoff=0.8)
+        raise SecretError(message, hint=f"did you mean {' or '.join(near)}?" if near else f"set {name}")
+
+    def _from_variable(self, identifier: str) -> Secret | None:
+        name = variable_of(identifier)
+        return self._variable(name) if name in self.env else None
+
+    def _from_folder(self, identifier: str) -> Secret | None:
+        if self.folder is None:
+            return None
+        path = self.folder / identifier
+        if not path.exists() and not path.is_symlink():
+            return None
+        # A link may point to another file of the folder, as in a mounted Kubernetes secret, but not out of it.
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            message = f"the secret file {path} is a link out of its folder"
+            raise SecretError(message, hint="put the file itself into the folder")
+        return read_secret(path, f"file:{path}")
+
+    def _from_references(self, identifier: str) -> Secret | None:
+        reference = self.references.get(identifier)
+        return self.reference(reference.text, reference.where, reference.folder) if reference else None
+
+    def _asked(self, variable: str) -> list[str]:
+        folder = f"{self.folder} has no file of that name" if self.folder else "no folder is given by --secrets"
+        listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
+        return [f"{variable} is not set", folder, listed]
+
+    def _known(self) -> list[str]:
+        known = list(self.references)
+        known += [name.removeprefix(_PREFIX).lower() for name in self.env if name.startswith(_PREFIX)]
+        if self.folder and self.folder.is_dir():
+            known += [path.name for path in self.folder.iterdir() if _IDENTIFIER.match(path.name)]
+        return known
+
+
+def variable_of(identifier: str) -> str:
+    """Return the variable that may hold the secret: ``org.my-token`` gives ``BUILDPUSH_SECRET_ORG_MY_TOKEN``."""
+    return _PREFIX + re.sub(r"[.$-]", "_", identifier).upper()
+
+
+def is_location(text: str) -> bool:
+    """Return whether *text* is ``env:NAME`` or ``file:PATH``."""
+    kind, colon, rest = text.partition(":")
+    return bool(colon and ((kind == "env" and _VARIABLE.match(rest)) or (kind == "file" and rest.strip())))
+
+
+def is_identifier(text: str) -> bool:
+    """Return whether *text* can be the identifier of a secret or connector, with or without ``org.`` in front."""
+    return bool(_IDENTIFIER.match(text))
+
+
+def points_to_secret(text: str) -> bool:
+    """Return whether *text* says where a secret is, in any of the known ways."""
+    plain = text.removeprefix("secret:")
+    return is_location(text) or is_identifier(plain) or bool(_EXPRESSION.match(text.strip()))
+
+
+def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
+    """Return the text of a file as a secret, without one line end at its end unless it is wanted *whole*.
+
+    Raises:
+        SecretError: it is missing, unreadable, empty, larger than 1 MiB or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        text = data.decode()
+    except OSError as error:
+        message = f"the secret file {path} cannot be read: {error.strerror}"
+        raise SecretError(message, hint="check the path and its permissions") from None
+    except ValueError:
+        message = f"the secret file {path} is not UTF-8 text"
+        raise SecretError(message) from None
+    if len(data) > LARGEST:
+        message = f"the secret file {path} is larger than 1 MiB"
+        raise SecretError(message)
+    return Secret(_filled(text if whole else _without_line_end(text), path), source)
+
+
+def _without_line_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _filled(text: str, path: Path) -> str:
+    if not text:
+        message = f"the secret file {path} is empty"
+        raise SecretError(message)
+    return text
+
+
+def _check_identifier(identifier: str) -> None:
+    if not _IDENTIFIER.match(identifier):
+        # It stays out of the message: somebody may have put the secret itself there.
+        message = "this is not the identifier of a secret"
+        hint = "an identifier has letters, digits, _ and $, with org. or account. in front where it belongs there"
+        raise SecretError(message, hint=hint)
+
+
+def is_reference(text: str) -> bool:
+    """Return whether *text* says where a secret is, instead of being one."""
+    return bool(_REFERENCE.match(text))
+
+
+def is_expression(text: str) -> bool:
+    """Return whether *text* is one expression from end to end."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += text.startswith("<+", position)
+        depth -= character == ">"
+        if depth <= 0:
+            return position > 0 and position == len(text) - 1
+    return False

@@ -1,0 +1,119 @@
+"""Where BuildKit finds and leaves layers of builds, as ``--cache-from`` and ``--cache-to`` say it.
+
+Source: Docker documentation, "Cache storage backends"; buildx 0.13, util/buildflags.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from buildpush.foundation.errors import BadNameError
+from buildpush.images.references import Reference
+
+# Fields that hold a secret: on a command line, everybody on the machine could read it.
+_SECRET_FIELDS: Final = frozenset({"secret_access_key", "session_token", "token", "account_key"})
+_SHAPE: Final = "write type=registry,ref=HOST/NAME:TAG, type=local,src=FOLDER or dest=FOLDER, or an image's name"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """One cache.
+
+    Attributes:
+        kind: registry, local, inline, gha, s3, azblob, or what BuildKit will know one day.
+        fields: the others, in the order in which they were written.
+    """
+
+    kind: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> CacheSpec:
+        """Return the cache that *text* names: one line of CSV, ``type=…,key=value…``, or the name of an image.
+
+        Raises:
+            BadNameError: it has another form, or holds a secret.
+        """
+        words = _words(text)
+        _refuse_secrets(words)
+        if len(words) == 1 and "=" not in words[0]:
+            return cls("registry", (("ref", str(Reference.parse(words[0]))),))
+        pairs = [_pair(word, text) for word in words]
+        kind = next((value for name, value in pairs if name == "type"), "")
+        if not kind:
+            message = f"{text!r} does not say which type of cache it is"
+            raise BadNameError(message, hint=_SHAPE)
+        spec = cls(kind, tuple(pair for pair in pairs if pair[0] != "type"))
+        spec._check(text)
+        return spec
+
+    def _check(self, text: str) -> None:
+        if self.kind != "registry":
+            return
+        reference = self.field("ref")
+        if not reference:
+            message = f"{text!r} does not say in which repository: ref= is missing"
+            raise BadNameError(message, hint=_SHAPE)
+        Reference.parse(reference)
+
+    def field(self, name: str) -> str:
+        """Return the value of a field; empty where there is none."""
+        return next((value for key, value in self.fields if key == name), "")
+
+    def having(self, name: str, value: str) -> CacheSpec:
+        """Return the same cache with a field set."""
+        others = tuple(pair for pair in self.fields if pair[0] != name)
+        return replace(self, fields=(*others, (name, value)))
+
+    def at(self, folder: Path) -> CacheSpec:
+        """Return the same cache with paths that count from *folder* made absolute."""
+        if self.kind != "local":
+            return self
+        paths = {"src", "dest"}
+        fields = ((key, str(folder / value) if key in paths else value) for key, value in self.fields)
+        return replace(self, fields=tuple(fields))
+
+    @property
+    def host(self) -> str:
+        """The host of the registry it is in; empty for other kinds."""
+        return Reference.parse(self.field("ref")).repository.host if self.kind == "registry" else ""
+
+    def __str__(self) -> str:
+        return csv_line(("type", self.kind), *self.fields)
+
+
+def csv_line(*pairs: tuple[str, str]) -> str:
+    """Return ``id=…,src=…`` as buildx reads it: one line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in pairs)
+    return line.getvalue()
+
+
+def _words(text: str) -> list[str]:
+    try:
+        (words,) = csv.reader([text], strict=True)
+    except (csv.Error, ValueError) as error:
+        message = f"{text!r} is no line of CSV"
+        raise BadNameError(message, hint=_SHAPE) from error
+    return words
+
+
+def _refuse_secrets(words: list[str]) -> None:
+    for name in (word.partition("=")[0].strip().lower() for word in words):
+        if name in _SECRET_FIELDS:
+            message = f"the field {name} of a cache is a secret, which everybody could read on a command line"
+            hint = "set the variable that the service itself reads, such as AWS_SECRET_ACCESS_KEY"
+            raise BadNameError(message, hint=hint)
+
+
+def _pair(word: str, text: str) -> tuple[str, str]:
+    name, sign, value = word.partition("=")
+    name = name.strip().lower()
+    if not sign or not name:
+        message = f"{word!r} in {text!r} is no KEY=VALUE"
+        raise BadNameError(message, hint=_SHAPE)
+    return name, value

@@ -1,0 +1,139 @@
+"""Shell patterns in Dockerfile substitutions: ``*``, ``?`` and backslashes, found in steps that text and pattern bound.
+
+As one regular expression, each star tries every end for every end of the one before it, which never ends on
+``${a//*a*a*a*b/x}``. A star takes what it likes, so the earliest place of each part between two stars is as good as any
+other, and the latest place of the last part gives the longest match: no step is ever taken back.
+
+Source: BuildKit, ``frontend/dockerfile/shell/lex.go``: as in Go, no wildcard takes an end of line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from buildpush.foundation.errors import DockerfileError
+
+# Characters of the text, times those of a part with question marks: about a second.
+MOST_STEPS: Final = 10**8
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What stands between two stars: as text, or with ``None`` for each question mark."""
+
+    characters: tuple[str | None, ...]
+    text: str | None
+    expression: re.Pattern[str]
+
+    @classmethod
+    def of(cls, characters: list[str | None]) -> _Part:
+        text = None if None in characters else "".join(map(str, characters))
+        source = "".join("." if one is None else re.escape(one) for one in characters)
+        return cls(tuple(characters), text, re.compile(source))
+
+    @property
+    def width(self) -> int:
+        return len(self.characters)
+
+    def first(self, value: str, begin: int, end: int) -> int:
+        """Return the first place from *begin* to *end*, both included; -1 where there is none."""
+        if self.text is not None:
+            return value.find(self.text, begin, end + self.width)
+        found = self.expression.search(value, begin, end + self.width)
+        return found.start() if found else -1
+
+    def last(self, value: str, begin: int, end: int) -> int:
+        """Return the last place from *begin* to *end*, both included; -1 where there is none."""
+        if self.text is not None:
+            return value.rfind(self.text, begin, end + self.width)
+        places = range(min(end, len(value) - self.width), begin - 1, -1)
+        return next((place for place in places if self.expression.match(value, place)), -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A shell pattern, taken apart at its stars."""
+
+    parts: tuple[_Part, ...]
+
+    @classmethod
+    def parse(cls, pattern: str) -> Glob:
+        """Return the pattern that *pattern* writes.
+
+        Raises:
+            DockerfileError: a backslash stands before what it cannot escape.
+        """
+        parts: list[list[str | None]] = [[]]
+        chars = iter(pattern)
+        for char in chars:
+            if char == "*":
+                parts.append([])
+            else:
+                parts[-1].append(None if char == "?" else _escaped(next(chars, "")) if char == "\\" else char)
+        inner = [part for part in parts[1:-1] if part]  # several stars in a row mean one
+        return cls(tuple(_Part.of(part) for part in ([*parts[:1], *inner, *parts[1:][-1:]])))
+
+    def check(self, value: str) -> None:
+        """Refuse what would take too long.
+
+        Raises:
+            DockerfileError: a part with question marks is too large for *value*.
+        """
+        if any(part.text is None and part.width * len(value) > MOST_STEPS for part in self.parts):
+            message = f"a pattern with question marks takes more than {MOST_STEPS} steps"
+            raise DockerfileError(message, hint="make the pattern or the value shorter")
+
+    def match(self, value: str, begin: int, *, longest: bool) -> int | None:
+        """Return where the match at *begin* ends; ``None`` where there is none."""
+        head, *middle = self.parts
+        if head.first(value, begin, begin) < 0:
+            return None
+        at = begin + head.width
+        if not middle:
+            return at
+        for part in middle[:-1]:
+            found = part.first(value, at, _line_end(value, at))
+            if found < 0:
+                return None
+            at = found + part.width
+        end, tail = _line_end(value, at), middle[-1]
+        found = tail.last(value, at, end) if longest else tail.first(value, at, end)
+        return None if found < 0 else found + tail.width
+
+    def search(self, value: str, begin: int) -> tuple[int, int] | None:
+        """Return the first match from *begin* on, as long as it can be; ``None`` where there is none."""
+        head = self.parts[0]
+        while (start := head.first(value, begin, len(value))) >= 0:
+            end = self.match(value, start, longest=True)
+            if end is not None:
+                return start, end
+            # What one place of a line leads to, a later one leads to as well: the next line is the next chance.
+            line_end = _line_end(value, start + head.width)
+            if line_end == len(value):
+                return None
+            begin = max(start + 1, line_end + 1 - head.width)
+        return None
+
+    def matches(self, value: str) -> Iterator[tuple[int, int]]:
+        """Give the matches one after the other; an empty one may touch the one before it."""
+        begin = 0
+        while begin <= len(value) and (found := self.search(value, begin)):
+            yield found
+            start, end = found
+            begin = end + (start == end)
+
+
+def _line_end(value: str, begin: int) -> int:
+    found = value.find("\n", begin)
+    return len(value) if found < 0 else found
+
+
+def _escaped(char: str) -> str:
+    """Return the character that a backslash in a pattern stands before, whatever the file's escape is."""
+    if char in {"}", "/", "*", "?", "\\"} and char:
+        return char
+    message = f"a backslash in a pattern stands before * ? / }} or itself, not before {char!r}"
+    raise DockerfileError(message)

@@ -1,0 +1,145 @@
+"""One line of a Dockerfile as words, flags and announced heredocs; what the words mean is decided elsewhere.
+
+Source: BuildKit, ``frontend/dockerfile/parser``: ``parseWords``, ``extractBuilderFlags``, ``heredocsFromLine``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache, partial
+
+from buildpush.dockerfile.variables import SPACE, expand, expand_words
+from buildpush.foundation.errors import DockerfileError
+
+# Between arguments; what is cut off at the ends of a line is SPACE.
+_BLANKS = re.compile(r"[\t\v\f\r ]+")
+_ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
+_HEREDOC = re.compile(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
+_DOLLAR = "\ue000"  # stands for a dollar that is no variable
+
+
+def partition_blank(text: str) -> tuple[str, str, str]:
+    """Return the first word, the blanks after it, and the rest."""
+    match = _BLANKS.search(text)
+    return (text[: match.start()], match[0], text[match.end() :]) if match else (text, "", "")
+
+
+def split_blanks(text: str) -> tuple[str, ...]:
+    """Return what stands between blanks; quotes mean nothing."""
+    return tuple(_BLANKS.split(text))
+
+
+def split_words(text: str, escape: str) -> list[str]:
+    """Return the words of *text*; blanks inside quotes do not separate, quotes and escapes stay.
+
+    A quote that is never closed reaches to the end; an escape that is the last character goes away.
+    """
+    mark = re.escape(escape)
+    double = rf'"(?:{mark}.|[^"{mark}])*(?:"|(?={mark}\Z)|\Z)'
+    token = re.compile(
+        rf"(?P<blanks>[{SPACE}]+)|(?P<kept>{mark}.|'[^']*(?:'|\Z)|{double}|[^{SPACE}'\"{mark}]+)|{mark}", re.DOTALL
+    )
+    words: list[list[str]] = [[]]
+    for match in token.finditer(text):
+        if match["blanks"]:
+            words.append([])
+        elif match["kept"]:
+            words[-1].append(match["kept"])
+    return ["".join(word) for word in words if word]
+
+
+def split_flags(text: str, escape: str) -> tuple[list[str], str]:
+    """Return the words that begin with two dashes at the head of *text*, without quotes, and what comes after them."""
+    token = _flag_token(re.escape(escape))
+    word = re.compile(f"[{_ASCII_SPACE}]*(?P<flag>--(?:{token.pattern})*)", re.DOTALL)
+    found: list[str] = []
+    at = 0
+    while match := word.match(text, at):
+        flag, at = token.sub(partial(_unquoted, escape), match["flag"]), match.end()
+        if flag == "--":
+            break
+        found.append(flag)
+    return found, text[at:].lstrip(_ASCII_SPACE)
+
+
+@cache
+def _flag_token(mark: str) -> re.Pattern[str]:
+    single, double = (rf"{quote}(?:{mark}(?:.|\Z)|[^{quote}{mark}])*(?:{quote}|\Z)" for quote in "'\"")
+    return re.compile(rf"{mark}(?:.|\Z)|{single}|{double}|[^{_ASCII_SPACE}'\"{mark}]+", re.DOTALL)
+
+
+def _unquoted(escape: str, match: re.Match[str]) -> str:
+    """Return a part of a flag without its quotes and escapes."""
+    text = match[0]
+    quote = text[0] if text[0] in {"'", '"'} else ""
+    return re.sub(rf"{re.escape(escape)}(.?)|{quote or '(?!)'}", lambda part: part[1] or "", text, flags=re.DOTALL)
+
+
+class NotStringsError(Exception):
+    """A JSON array holds something else than strings."""
+
+
+def read_array(text: str) -> tuple[str, ...] | None:
+    """Return the strings of a JSON array, or ``None`` where *text* is none.
+
+    Raises:
+        NotStringsError: it is one, but not of strings.
+    """
+    if not text.lstrip(SPACE).startswith("["):
+        return None
+    try:
+        found = json.loads(text.lstrip(SPACE), parse_constant=_no_json)  # not strict: as BuildKit reads a Dockerfile
+    except (ValueError, RecursionError):
+        return None  # as BuildKit: then it is the shell form
+    if not all(isinstance(word, str) for word in found):
+        raise NotStringsError
+    return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in found)
+
+
+def _no_json(name: str) -> None:
+    """Refuse NaN and its like, which Python would take."""
+    raise ValueError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A heredoc that a word such as ``<<-'END'`` announces.
+
+    Attributes:
+        name: the line that ends it.
+        expand: whether its variables are replaced: no part of the name is quoted.
+        strip: whether tabs at the head of its lines go away.
+    """
+
+    name: str
+    expand: bool
+    strip: bool
+
+
+def read_announced(word: str) -> Announced | None:
+    """Return the heredoc that *word* announces, or ``None``."""
+    match = _HEREDOC.match(word)
+    if not match:
+        return None
+    try:
+        names = expand_words(match[2].replace("$", _DOLLAR), lambda _name: None)
+    except DockerfileError:
+        return None
+    if len(names) != 1:
+        return None
+    quoted = re.search(r"""['"]""", re.sub(r"\\.", "", match[2], flags=re.DOTALL))
+    return Announced(names[0].replace(_DOLLAR, "$"), not quoted, bool(match[1]))
+
+
+def announcements(line: str) -> list[Announced]:
+    """Return the heredocs that a whole *line* announces; none where its quotes or variables are malformed."""
+    try:
+        expand(line, lambda _name: "x")
+    except DockerfileError:
+        return []
+    # Each character has one way only to be read: with two, a quote that nothing closes takes exponential time.
+    plain = rf"<<[\t\r ]*|\\(?:.|\Z)|[^{SPACE}'\"\\]"
+    words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"\\])*\")+", line, re.DOTALL)
+    return [found for found in map(read_announced, words) if found]

@@ -1,0 +1,99 @@
+"""A Dockerfile as far as it can be read: for what needs its names only, where an engine may know more than we do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from buildpush.dockerfile.lexer import announcements, partition_blank, split_flags
+from buildpush.dockerfile.parse import (
+    FLAGS,
+    HEREDOCS,
+    LARGEST,
+    Dockerfile,
+    Instruction,
+    Reader,
+    content_of,
+    directives_of,
+    parse,
+    stages_of,
+)
+from buildpush.dockerfile.variables import SPACE
+from buildpush.foundation.errors import DockerfileError
+
+
+def outline(path: Path) -> Dockerfile:
+    """Return the Dockerfile at *path* as far as it can be read, for what needs its names only.
+
+    An engine may know instructions, flags and whole languages (``# syntax=``) that we do not; most of these still
+    begin with ARG or FROM. What is not understood is left out, and nothing is checked; there are no stages in a file
+    that begins otherwise.
+
+    Raises:
+        DockerfileError: it is missing or unreadable.
+    """
+    content = content_of(path)
+    try:
+        found = parse(content, path.name)
+    except DockerfileError:
+        return outlined(content, path.name)
+    return found if found.stages else outlined(content, path.name)
+
+
+def outlined(content: bytes, path: str) -> Dockerfile:
+    """Return what *content*, which is not understood as a whole, names; no stages where that cannot be told."""
+    nothing = Dockerfile(path, (), ())
+    if len(content) > LARGEST or b"\0" in content:
+        return nothing
+    lines = content.decode("utf-8-sig", errors="replace").split("\n")
+    try:
+        directives = directives_of(lines, path)
+    except DockerfileError:
+        return nothing
+    escape, syntax = directives.get("escape", "\\"), directives.get("syntax")
+    reader = _LenientReader(lines, escape, path)
+    try:
+        arguments, stages = stages_of(reader, list(reader.instructions()))
+    except DockerfileError:
+        arguments, stages = (), ()
+    return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
+
+
+class _LenientReader(Reader):
+    """Leaves out what it does not understand, and checks nothing."""
+
+    def __init__(self, lines: list[str], escape: str, path: str) -> None:
+        super().__init__(lines, escape, path)
+        # Where a heredoc of a name could end, at the latest: else each one without an end would cost the whole file.
+        self.last: dict[tuple[bool, str], int] = {}
+        for at, line in enumerate(lines):
+            text = line.rstrip("\r")
+            self.last[False, text] = self.last[True, text.lstrip("\t")] = at
+
+    def instruction(self, text: str, line: int) -> Instruction:
+        name, _, rest = partition_blank(text.strip(SPACE))
+        words, rest = split_flags(rest, self.escape)
+        rest = rest.strip(SPACE)
+        try:
+            found, _ = self.taken_apart(text, line)
+        except DockerfileError:
+            found = Instruction(name.upper(), line, rest, words=(rest,))
+        self.pass_over_heredocs(found, text)
+        return replace(found, flags=self.flags(found.name, words, line))
+
+    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:  # noqa: ARG002 - as without leniency
+        """Return flags by name, known or not."""
+        found: dict[str, list[str]] = {}
+        for word in words:
+            flag, _, value = word[2:].partition("=")
+            found.setdefault(flag, []).append(value)
+        return {flag: "\n".join(values) for flag, values in found.items() if any(values)}
+
+    def pass_over_heredocs(self, instruction: Instruction, text: str) -> None:
+        """Go on behind the texts that an instruction announces, whichever it is: FROM in them means nothing."""
+        if instruction.name in FLAGS.keys() - HEREDOCS - {"ONBUILD"} or instruction.exec_form:
+            return
+        for announced in announcements(text):
+            if self.last.get((announced.strip, announced.name), -1) < self.at:  # then it is something else
+                return
+            self.heredoc(announced.name, strip=announced.strip, line=instruction.line)

@@ -1,0 +1,558 @@
+"""A Dockerfile as stages of instructions with line numbers; reading only, nothing is run or resolved.
+
+Source: Dockerfile reference; where the page is silent, what BuildKit does.
+"""
+
+# Flags of other programs in this module's texts: --retries
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from buildpush.dockerfile.durations import read_duration, read_integer
+from buildpush.dockerfile.lexer import (
+    NotStringsError,
+    announcements,
+    partition_blank,
+    read_announced,
+    read_array,
+    split_blanks,
+    split_flags,
+    split_words,
+)
+from buildpush.dockerfile.variables import SPACE
+from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.text import quotation
+
+_SHORTEST = 1_000_000  # nanoseconds
+_MOST_RETRIES = 2**31
+LARGEST = 1024 * 1024
+OWN_SYNTAX = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
+
+FLAGS: Mapping[str, frozenset[str]] = {
+    "ADD": frozenset({"chown", "chmod", "link", "keep-git-dir", "checksum", "exclude", "unpack"}),
+    "ARG": frozenset(),
+    "CMD": frozenset(),
+    "COPY": frozenset({"from", "chown", "chmod", "link", "parents", "exclude"}),
+    "ENTRYPOINT": frozenset(),
+    "ENV": frozenset(),
+    "EXPOSE": frozenset(),
+    "FROM": frozenset({"platform"}),
+    "HEALTHCHECK": frozenset({"interval", "timeout", "start-period", "start-interval", "retries"}),
+    "LABEL": frozenset(),
+    "MAINTAINER": frozenset(),
+    "ONBUILD": frozenset(),
+    "RUN": frozenset({"mount", "network", "security", "device"}),
+    "SHELL": frozenset(),
+    "STOPSIGNAL": frozenset(),
+    "USER": frozenset(),
+    "VOLUME": frozenset(),
+    "WORKDIR": frozenset(),
+}
+_SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
+_REPEATED = frozenset({"exclude", "mount", "device"})
+_TAKES_ANY_FLAG = frozenset({"ARG", "STOPSIGNAL"})
+_EXEC_FORM = frozenset({"CMD", "ENTRYPOINT", "RUN", "SHELL"})
+_LISTS = frozenset({"ADD", "COPY", "VOLUME"})
+_PAIRS = frozenset({"ENV", "LABEL", "ARG"})
+_MAY_BE_EMPTY = frozenset({"CMD", "ENTRYPOINT", "RUN"})
+HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
+
+_DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+)\Z", re.DOTALL)
+_DIRECTIVES = frozenset({"syntax", "escape", "check"})
+_ONBUILD = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """A text between ``<<NAME`` and ``NAME``; *expand* says whether its variables are replaced."""
+
+    name: str
+    text: str
+    expand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction as written; variables are not replaced yet.
+
+    Attributes:
+        name: in upper case.
+        line: where it begins, from 1.
+        rest: everything after name and flags, continuation lines joined; of ONBUILD, what an image keeps.
+        flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values stand one a line.
+        words: its arguments: the array in exec form, else what stands between blanks (ADD, COPY, VOLUME, EXPOSE,
+            FROM), else ``rest`` as the only word.
+        exec_form: whether it was written as a JSON array.
+        pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
+        heredocs: in order of appearance.
+        trigger: what ONBUILD leaves for later, taken apart but not checked; ``None`` where its name is unknown.
+        comments: the lines of comments that stand over it, without their number signs.
+    """
+
+    name: str
+    line: int
+    rest: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    exec_form: bool = False
+    pairs: tuple[tuple[str, str | None], ...] = ()
+    heredocs: tuple[Heredoc, ...] = ()
+    trigger: Instruction | None = None
+    comments: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one FROM begins.
+
+    Attributes:
+        base: image or stage as written, variables not replaced.
+        name: lower case, or ``None``.
+        platform: value of ``--platform`` as written, or ``None``.
+        begins: the FROM itself.
+    """
+
+    number: int
+    base: str
+    name: str | None
+    platform: str | None
+    line: int
+    instructions: tuple[Instruction, ...] = ()
+    begins: Instruction = field(default=Instruction("FROM", 0), compare=False)
+
+    @property
+    def title(self) -> str:
+        """Its name, else its number with a word that says of what."""
+        return self.name or f"stage {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A parsed Dockerfile.
+
+    Attributes:
+        path: as shown in messages.
+        arguments: the ARG instructions before the first FROM.
+        stages: in order; empty where ``syntax`` names a language that is not ours to read.
+        escape: backslash or backtick.
+        syntax: value of the ``# syntax=`` directive, or ``None``.
+        check: value of the ``# check=`` directive, or ``None``.
+    """
+
+    path: str
+    arguments: tuple[Instruction, ...]
+    stages: tuple[Stage, ...]
+    escape: str = "\\"
+    syntax: str | None = None
+    check: str | None = None
+    _numbers: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)  # of stages, by their name
+
+    def __post_init__(self) -> None:
+        numbers: dict[str, list[int]] = {}
+        for stage in self.stages:
+            if stage.name:
+                numbers.setdefault(stage.name, []).append(stage.number)
+        object.__setattr__(self, "_numbers", numbers)
+
+    def where(self, line: int) -> str:
+        """Return ``Dockerfile:7`` for messages."""
+        return f"{self.path}:{line}"
+
+    def stage(self, name: str, *, before: int | None = None) -> Stage | None:
+        """Return the last stage called *name* among the first *before*, or ``None``."""
+        numbers = self._numbers.get(name.lower(), [])
+        at = len(numbers) if before is None else bisect.bisect_left(numbers, before)
+        return self.stages[numbers[at - 1]] if at else None
+
+    def target(self, wanted: str | None) -> Stage:
+        """Return the stage to build: the one called *wanted*, else the last.
+
+        Raises:
+            DockerfileError: there is no stage of that name, or none at all, as in a file of another language.
+        """
+        found = self.stage(wanted) if wanted else next(reversed(self.stages), None)
+        if found:
+            return found
+        if not self.stages:
+            message = f"no stage can be read in {self.path}"
+            raise DockerfileError(message, setting="dockerfile")
+        names = [stage.name for stage in self.stages if stage.name]
+        message = f"the target stage {wanted!r} is not in {self.path}"
+        raise DockerfileError(message, hint=_nearest(wanted or "", names), setting="target")
+
+
+def read(path: Path) -> Dockerfile:
+    """Return the Dockerfile at *path*.
+
+    Raises:
+        DockerfileError: it is missing, unreadable or malformed.
+    """
+    return parse(content_of(path), path.name)
+
+
+def content_of(path: Path) -> bytes:
+    """Return what is in a Dockerfile, one byte more than is read of one at most.
+
+    Raises:
+        DockerfileError: it is missing or unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except OSError as error:
+        message = f"the Dockerfile {path} cannot be read: {error.strerror or error}"
+        raise DockerfileError(message, hint=_others(path), setting="dockerfile") from error
+
+
+def _others(path: Path) -> str:
+    """Return a hint that names files that look like the Dockerfile that was meant."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir() if "dockerfile" in entry.name.lower())
+    except OSError:
+        return f"the folder {path.parent} is not there"
+    return f"in {path.parent} there is {', '.join(names[:5])}" if names else "set 'dockerfile' to its path"
+
+
+def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
+    """Return the stages and instructions of *content*.
+
+    Args:
+        content: up to 1 MiB; UTF-8 with or without byte order mark, any line ends; other bytes are read as U+FFFD.
+        path: how messages call the file.
+
+    Raises:
+        DockerfileError: it is too large, holds a NUL, or breaks the grammar; ``where`` is file and line.
+    """
+    if len(content) > LARGEST:
+        message = f"the Dockerfile is larger than {LARGEST} bytes"
+        raise DockerfileError(message, where=path)
+    if (nul := content.find(b"\0")) >= 0:
+        message = "the Dockerfile holds a NUL character"
+        raise DockerfileError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
+    lines = content.decode("utf-8-sig", errors="replace").split("\n")
+    directives = directives_of(lines, path)
+    escape = directives.get("escape", "\\")
+    syntax = directives.get("syntax")
+    if syntax and not OWN_SYNTAX.match(syntax):
+        return Dockerfile(path, (), (), escape, syntax)
+    reader = Reader(lines, escape, path)
+    arguments, stages = stages_of(reader, list(reader.instructions()))
+    return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
+
+
+def parse_trigger(text: str, path: str) -> Instruction:
+    """Return the instruction that an image's ONBUILD list holds as *text*.
+
+    Raises:
+        DockerfileError: it cannot be read.
+    """
+    found = list(Reader(text.split("\n"), "\\", path).instructions())
+    if len(found) == 1:
+        return found[0]
+    message = f"the ONBUILD trigger {text!r} is not one instruction"
+    raise DockerfileError(message, where=path)
+
+
+def directives_of(lines: list[str], path: str) -> dict[str, str]:
+    """Return the parser directives at the head of the file; any other line ends it."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = _DIRECTIVE.match(line.rstrip("\r").lstrip(SPACE))
+        name = match[1].lower() if match else ""
+        if not match or name not in _DIRECTIVES:
+            break
+        if name in found:
+            message = f"only one {name} parser directive can be used"
+            raise DockerfileError(message, where=f"{path}:{number}")
+        value = found[name] = match[2].rstrip("\t\n\f\r ") or match[2]
+        if name == "escape" and value not in {"\\", "`"}:
+            message = f"invalid escape token {value!r}: it is a backslash or a backtick"
+            raise DockerfileError(message, where=f"{path}:{number}")
+    return found
+
+
+class Reader:
+    """Goes over the lines once and gives instructions."""
+
+    def __init__(self, lines: list[str], escape: str, path: str) -> None:
+        self.lines = lines
+        self.escape = escape
+        self.path = path
+        self.at = 0
+        mark = re.escape(escape)
+        self.continued = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
+
+    def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
+        """Return the error of what is wrong in that *line*."""
+        return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
+
+    def instructions(self) -> Iterator[Instruction]:
+        """Yield the instructions in the order of the file."""
+        comments: list[str] = []
+        while self.at < len(self.lines):
+            first = self.at + 1
+            text = self.logical_line()
+            if text is not None:
+                yield replace(self.instruction(text, first), comments=tuple(comments))
+                comments = []
+            elif (line := self.lines[first - 1]).lstrip(SPACE).startswith("#"):
+                comment = line[1:].strip(SPACE)
+                if comment:
+                    comments.append(comment)
+                else:  # an empty one ends them, an empty line does not
+                    comments.clear()
+
+    def logical_line(self) -> str | None:
+        """Return the next line with its continuation lines, comments and empty ones left out; ``None`` for no line."""
+        text, more = self.cut(self.next_line().lstrip(SPACE))
+        if not more and (not text or text.startswith("#")):
+            return None
+        parts = [text]
+        while more and self.at < len(self.lines):
+            line = self.next_line()
+            stripped = line.lstrip(SPACE)
+            if stripped and not stripped.startswith("#"):
+                text, more = self.cut(line)
+                parts.append(text)
+        return "".join(parts)
+
+    def next_line(self) -> str:
+        """Return the next line, without its end."""
+        self.at += 1
+        return self.lines[self.at - 1].rstrip("\r")
+
+    def cut(self, line: str) -> tuple[str, bool]:
+        """Return *line* without its continuation mark, and whether it had one; a comment never has."""
+        match = None if line.startswith("#") else self.continued.search(line)
+        return (line[: match.start()], True) if match else (line, False)
+
+    def instruction(self, text: str, line: int) -> Instruction:
+        """Return the instruction *text*, which begins at *line*, with its heredocs."""
+        found, flags = self.taken_apart(text, line)
+        return self.checked(self.with_heredocs(found, text), flags)
+
+    def taken_apart(self, text: str, line: int) -> tuple[Instruction, list[str]]:
+        """Return an instruction with its arguments, and its flags as written; neither is checked yet."""
+        name, _, rest = partition_blank(text.strip(SPACE))
+        flags, rest = split_flags(rest, self.escape)
+        rest = rest.strip(SPACE)
+        found = Instruction(name.upper(), line, rest, words=(rest,))
+        if found.name == "ONBUILD" and rest:
+            found = replace(found, rest=_ONBUILD.sub("", text, count=1), trigger=self.trigger(rest, line))
+        return self.detailed(found), flags
+
+    def trigger(self, text: str, line: int) -> Instruction | None:
+        """Return the instruction that ONBUILD keeps, or ``None`` where it is not known."""
+        name = partition_blank(text)[0].upper()
+        if name in {"ONBUILD", "FROM", "MAINTAINER"}:
+            raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
+        # What is unknown is accepted as it is; the child build that runs it will complain.
+        return self.taken_apart(text, line)[0] if name in FLAGS else None
+
+    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:
+        """Return flags by name."""
+        found: dict[str, str] = {}
+        for word in words:
+            flag, equals, value = word[2:].partition("=")
+            if flag not in FLAGS[name]:
+                hint = _nearest(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
+                raise self.error(line, f"unknown flag --{flag} of {name}", hint or None)
+            if flag in found and flag not in _REPEATED:
+                raise self.error(line, f"the flag --{flag} of {name} is there twice")
+            if flag in _SWITCHES:
+                value = self.switch(word, line)
+            elif not equals:
+                raise self.error(line, f"flag --{flag} of {name} needs a value")
+            found[flag] = f"{found[flag]}\n{value}" if flag in found else value
+        if found.get("from") == "":  # as BuildKit: from nothing is from the context
+            del found["from"]
+        return found
+
+    def switch(self, word: str, line: int) -> str:
+        """Return the value of a flag that says yes or no."""
+        _, equals, value = word.lower().partition("=")
+        if not equals or value in {"true", "false"}:
+            return value or "true"
+        raise self.error(line, f"{quotation(word, 60)} is neither true nor false")
+
+    def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
+        """Read the heredocs that the line *text* announces off the lines that follow it."""
+        inner = instruction.trigger if instruction.name == "ONBUILD" else instruction
+        if not inner or inner.name not in HEREDOCS or inner.exec_form:
+            return instruction
+        heredocs: list[Heredoc] = []
+        kept = [instruction.rest]
+        for announced in announcements(text):
+            lines = self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
+            stripped = (line.lstrip("\t") for line in lines) if announced.strip else lines
+            heredocs.append(Heredoc(announced.name, "".join(stripped), announced.expand))
+            kept.append("".join(lines) + announced.name)
+        if instruction.name == "ONBUILD":
+            return replace(instruction, rest="\n".join(kept))
+        return replace(instruction, heredocs=tuple(heredocs))
+
+    def heredoc(self, name: str, *, strip: bool, line: int) -> list[str]:
+        """Return the lines before the one that is *name*, with their ends."""
+        for at in range(self.at, len(self.lines)):
+            text = self.lines[at].rstrip("\r")
+            if (text.lstrip("\t") if strip else text) == name:
+                lines = [f"{kept}\n" for kept in self.lines[self.at : at]]
+                self.at = at + 1
+                return lines
+        raise self.error(line, f"unterminated heredoc: a line with only {name} is missing")
+
+    def detailed(self, instruction: Instruction) -> Instruction:
+        """Return *instruction* with its arguments taken apart, as far as BuildKit does it in triggers too."""
+        name, rest = instruction.name, instruction.rest
+        if name in _PAIRS:
+            return replace(instruction, pairs=self.pairs(instruction))
+        if name == "HEALTHCHECK":
+            kind, command = [*re.split(r"[ \t\n\v\f\r]+", rest, maxsplit=1), ""][:2]
+            array = self.array(command, instruction.line)
+            words = array if array is not None else (command,) * bool(command)
+            return replace(instruction, words=(kind.upper(), *words), exec_form=array is not None)
+        if name in _EXEC_FORM | _LISTS and (array := self.array(rest, instruction.line)) is not None:
+            return replace(instruction, words=array, exec_form=True)
+        if name in _LISTS or name in {"FROM", "EXPOSE"}:
+            return replace(instruction, words=split_blanks(rest))
+        return instruction
+
+    def array(self, text: str, line: int) -> tuple[str, ...] | None:
+        """Return the strings of the exec form, or ``None`` for the shell form."""
+        try:
+            return read_array(text)
+        except NotStringsError:
+            raise self.error(line, "in JSON array form, every element is a string in double quotes") from None
+
+    def pairs(self, instruction: Instruction) -> tuple[tuple[str, str | None], ...]:
+        """Return names and values, still quoted, of ENV, LABEL or ARG."""
+        name, rest, line = instruction.name, instruction.rest, instruction.line
+        words = split_words(rest, self.escape)
+        if name == "ARG":
+            parts = (word.partition("=") for word in words)
+            return tuple((key, value if equals else None) for key, equals, value in parts)
+        if words and "=" not in words[0]:
+            key, blanks, value = partition_blank(rest)
+            if not blanks:
+                raise self.error(line, f"{name} must have two arguments: a name and a value")
+            return ((key, value),)
+        return tuple(self.pair(word, name, line) for word in words)
+
+    def pair(self, word: str, name: str, line: int) -> tuple[str, str | None]:
+        """Return key and value of an ARG, ENV or LABEL."""
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise self.error(
+                line, f"cannot find = in {quotation(word, 40)!r}: {name} is written NAME=VALUE", "quote blanks"
+            )
+        return key, value
+
+    def checked(self, instruction: Instruction, flags: list[str]) -> Instruction:
+        """Return *instruction* with its flags, when all is as it must be."""
+        name, line = instruction.name, instruction.line
+        if name not in FLAGS:
+            message = f"unknown instruction {quotation(name, 40)}"
+            raise self.error(line, message, _nearest(name, list(FLAGS)))
+        nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
+        if nothing and name not in _MAY_BE_EMPTY:
+            raise self.error(line, f"{name} requires at least one argument")
+        self.check_arguments(instruction)
+        # BuildKit does not look at the flags of these.
+        if name in _TAKES_ANY_FLAG or (name == "HEALTHCHECK" and instruction.words[0] == "NONE"):
+            return instruction
+        checked = replace(instruction, flags=self.flags(name, flags, line))
+        if name == "HEALTHCHECK":
+            self.check_health_flags(checked.flags, line)
+        return checked
+
+    def check_arguments(self, instruction: Instruction) -> None:
+        """Refuse an instruction without what it needs."""
+        name, line, words = instruction.name, instruction.line, instruction.words
+        if name == "HEALTHCHECK":
+            self.check_health(words, line)
+        elif name in {"ADD", "COPY"}:
+            self.check_copy(name, words, line)
+        elif name == "SHELL" and not (instruction.exec_form and words):
+            raise self.error(line, 'SHELL requires a JSON array, such as ["/bin/sh", "-c"]')
+        elif name == "VOLUME" and not (words and all(word.strip(SPACE) for word in words)):
+            raise self.error(line, "VOLUME names an empty path")
+        elif not all(key for key, _ in instruction.pairs):
+            raise self.error(line, f"{name} names can not be blank")
+
+    def check_copy(self, name: str, words: tuple[str, ...], line: int) -> None:
+        """Refuse a COPY or ADD without a source and a destination."""
+        if len(words) < 2:  # noqa: PLR2004 - a source and a destination
+            message = f"{name} requires at least two arguments: a source and a destination"
+            raise self.error(line, message)
+        if read_announced(words[-1]):
+            raise self.error(line, f"the destination of {name} cannot be a heredoc")
+
+    def check_health(self, words: tuple[str, ...], line: int) -> None:
+        """Refuse a HEALTHCHECK that is neither NONE nor a command."""
+        kind, *command = words
+        if kind == "NONE" and command:
+            raise self.error(line, "HEALTHCHECK NONE takes no arguments")
+        if kind not in {"CMD", "NONE"}:
+            raise self.error(line, f"HEALTHCHECK takes CMD or NONE, not {quotation(kind, 40)}")
+        if kind == "CMD" and not command:
+            raise self.error(line, "HEALTHCHECK CMD needs a command")
+
+    def check_health_flags(self, flags: Mapping[str, str], line: int) -> None:
+        """Refuse numbers that are none; BuildKit does so in stages that nothing needs, too."""
+        for flag, text in flags.items():
+            number = read_integer(text or "0") if flag == "retries" else read_duration(text or "0")
+            if flag == "retries" and (number is None or not 0 <= number < _MOST_RETRIES):
+                raise self.error(line, f"--retries={quotation(text, 40)} is not a number that is not negative")
+            if number is None:
+                raise self.error(line, f"--{flag}={quotation(text, 40)} is not a duration", "write it as 30s or 1m30s")
+            if flag != "retries" and number and number < _SHORTEST:
+                raise self.error(line, f"--{flag} is shorter than a millisecond")
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    """Return a hint with the name that *word* may have meant."""
+    near = difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None  # noqa: PLR2004 - what fits a line
+
+
+def stages_of(reader: Reader, found: list[Instruction]) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
+    """Sort instructions into the arguments before the first FROM and stages."""
+    arguments: list[Instruction] = []
+    stages: list[Stage] = []
+    bodies: list[list[Instruction]] = []
+    for instruction in found:
+        if instruction.name == "FROM":
+            stages.append(_stage(reader, instruction, len(stages)))
+            bodies.append([])
+        elif stages:
+            bodies[-1].append(instruction)
+        elif instruction.name == "ARG":
+            arguments.append(instruction)
+        else:
+            raise reader.error(instruction.line, f"{instruction.name} stands before the first FROM", "begin with FROM")
+    if not stages:
+        raise reader.error(1, "the Dockerfile holds no FROM", "begin with FROM scratch or FROM IMAGE")
+    whole = (replace(stage, instructions=tuple(body)) for stage, body in zip(stages, bodies, strict=True))
+    return tuple(arguments), tuple(whole)
+
+
+def _stage(reader: Reader, instruction: Instruction, number: int) -> Stage:
+    words = instruction.words
+    name = None
+    if len(words) == 3 and words[1].upper() == "AS":  # noqa: PLR2004 - FROM image AS name
+        name = words[2].lower()
+        if not _STAGE_NAME.match(name):
+            hint = "a stage's name begins with a letter; letters, digits, - _ . follow"
+            raise reader.error(instruction.line, f"invalid name for a build stage: {quotation(words[2], 40)!r}", hint)
+    elif len(words) != 1:
+        raise reader.error(instruction.line, "FROM takes one argument, or three: FROM IMAGE AS NAME")
+    return Stage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)

@@ -1,0 +1,40 @@
+"""The platform of this machine, and what a builder knows of platforms by itself."""
+
+from __future__ import annotations
+
+import platform
+
+from buildpush.dockerfile.parse import Dockerfile
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.images.model import Platform
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def machine() -> Platform:
+    """Return the platform of images that run on this machine: Linux, whatever the machine runs."""
+    name = platform.machine().lower()
+    return Platform("linux", _ARCHITECTURES.get(name, name), "v7" if name == "armv7l" else "")
+
+
+def platform_arguments(
+    dockerfile: Dockerfile, request: BuildRequest, target: Platform | None = None, here: Platform | None = None
+) -> dict[str, str]:
+    """Return the arguments that no ARG needs to give a value, such as ``TARGETARCH``.
+
+    Args:
+        dockerfile: has the stage that is built.
+        request: says which.
+        target: platform that is built for; by default the first of *request*, which may leave it to the builder.
+        here: platform of the builder; this machine's by default.
+
+    Raises:
+        DockerfileError: the stage is not there.
+    """
+    here = here or machine()
+    target = target or (request.platforms[0] if request.platforms else here)
+    found: dict[str, str] = {}
+    for kind, one in (("TARGET", target), ("BUILD", here)):
+        found |= {f"{kind}PLATFORM": str(one), f"{kind}OS": one.os, f"{kind}ARCH": one.architecture}
+        found |= {f"{kind}VARIANT": one.variant, f"{kind}OSVERSION": ""}
+    return {**found, "TARGETSTAGE": dockerfile.target(request.target).name or "default"}

@@ -1,0 +1,522 @@
+"""Traps in a Dockerfile, told before anything is built: a table of rules over what its instructions find.
+
+A rule that BuildKit has as well has BuildKit's name and finds what BuildKit finds; what is quiet in BuildKit is quiet
+here, and ``# check=skip=NAME`` silences ours too.  Notes name variables and paths as they are written, never a value.
+
+Source: BuildKit 0.34, frontend/dockerfile/linter/ruleset.go and dockerfile2llb/validations.go.
+"""
+
+# Flags of other programs in this module's texts: --from --mount --platform
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile import parse as reading
+from buildpush.dockerfile.parse import Dockerfile, Instruction
+from buildpush.dockerfile.platforms import platform_arguments
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import global_arguments, origin, source
+from buildpush.dockerfile.walk import Step, Walk, walk
+from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
+from buildpush.images.model import Platform
+from buildpush.images.references import Reference
+
+# What an engine may lack that a Dockerfile may need.
+HEREDOCS: Final = "heredocs"
+OLD_HEREDOCS: Final = "heredocs, in old versions"
+MOUNTS: Final = "mounts"
+SOME_MOUNTS: Final = "mounts of other kinds than cache and secret"
+RUN_INTO_VOLUMES: Final = "RUN into volumes"
+COPY_INTO_VOLUMES: Final = "COPY into volumes"
+
+# Which builders lack it, for people; an engine says for itself what it lacks here and now.
+LACKING: Final = MappingProxyType(
+    {
+        HEREDOCS: "docker without buildx, buildah before 1.33",
+        OLD_HEREDOCS: "kaniko before 1.25.4",
+        MOUNTS: "docker without buildx",
+        SOME_MOUNTS: "kaniko",
+        RUN_INTO_VOLUMES: "docker without buildx, buildah before 1.37, kaniko",
+        COPY_INTO_VOLUMES: "kaniko",
+    }
+)
+
+_ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
+_DENIED: Final = "apikey|auth|credential|credentials|key|password|pword|passwd|secret|token"
+_SECRET: Final = re.compile(rf"(?:_|\A)(?:{_DENIED})(?:_|\Z)", re.IGNORECASE)
+_HARMLESS: Final = re.compile(r"(?:_|\A)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
+_WEB: Final = re.compile(r"(https?|git|ssh)://|git@", re.IGNORECASE)
+_WRITER: Final = re.compile(r"\b(?:mkdir|touch|chown|chmod|cp|mv|install|ln|tee|tar|rm)\b")
+_DIRECTIVE: Final = re.compile(r"check\s*=\s*(\S+)", re.IGNORECASE)
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+Found = Iterator[tuple[Instruction, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of trap.
+
+    Attributes:
+        name: BuildKit's where it has the rule.
+        sentence: what it finds, for people.
+        find: yields each instruction with the trap, and what to do about it.
+        buildkit: whether it is a rule of BuildKit's.
+        lacks: what an engine must lack for this to be a trap; empty for every engine.
+        whole: whether it looks at the file as a whole, so that a comment over an instruction does not silence it.
+    """
+
+    name: str
+    sentence: str
+    find: Callable[[Walk], Found]
+    buildkit: bool = True
+    lacks: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """A rule that was met; *words* say where, what and what to do."""
+
+    rule: str
+    line: int
+    words: str
+    buildkit: bool
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What there is to say about a Dockerfile.
+
+    Attributes:
+        refused: the rules for which the file itself asks to be refused, with ``# check=error=true``.
+    """
+
+    traps: tuple[Trap, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a ``check`` directive asks for."""
+
+    everything: bool = False
+    skipped: frozenset[str] = frozenset()
+    error: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Check | None:
+        """Return what *text* asks for, such as ``skip=RuleA,RuleB;error=true``; ``None`` where BuildKit refuses it."""
+        said: dict[str, str] = {}
+        for part in text.strip().split(";", 2) if text.strip() else ():
+            key, equals, value = part.partition("=")
+            if not equals or key.strip() not in {"skip", "experimental", "error"}:
+                return None
+            said[key.strip()] = value.strip()
+        if said.get("error", "0") not in _TRUE | _FALSE:
+            return None
+        names = frozenset(name.strip() for name in said.get("skip", "").split(","))
+        return cls(names == {"all"}, names - {"all"}, said.get("error", "0") in _TRUE)
+
+    def silences(self, rule: str) -> bool:
+        """Return whether *rule* is not asked for."""
+        return self.everything or rule in self.skipped
+
+
+def advise(request: BuildRequest, lacks: Callable[[], frozenset[str]]) -> Advice:
+    """Return the traps of what *request* builds; none where the Dockerfile is one that only the engine can read.
+
+    Args:
+        request: its target, arguments, contexts and Dockerfile count.
+        lacks: says what the engine lacks; asked only where the Dockerfile has something that some engine lacks.
+    """
+    try:
+        file = reading.read(request.dockerfile)
+        if not file.stages:
+            return Advice()
+        found = walk(file, request)
+        check = _check(file, request)
+        traps = tuple(sorted(_traps(found, check, lacks), key=lambda trap: trap.line))
+    except DockerfileError:
+        return Advice()  # the engine says so itself, or can read it
+    refused = dict.fromkeys(trap.rule for trap in traps if trap.buildkit) if check.error else ()
+    return Advice(traps, tuple(refused))
+
+
+def _check(file: Dockerfile, request: BuildRequest) -> Check:
+    """Return what the file's directive asks for, or the build argument that comes before it."""
+    said = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
+    return Check.parse(said) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
+
+
+def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+    for rule in RULES:
+        if check.silences(rule.name):
+            continue
+        met = dict.fromkeys(
+            (instruction.line, words)
+            for instruction, words in rule.find(found)
+            if rule.whole or not _over(instruction).silences(rule.name)
+        )
+        if met and rule.lacks and rule.lacks not in lacks():
+            continue
+        for line, words in met:
+            yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
+
+
+def _over(instruction: Instruction) -> Check:
+    """Return what a comment over the instruction asks for; the first one that is a directive counts."""
+    matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
+    said = next((match[1] for match in matches if match), "")
+    return Check.parse(said) or Check()
+
+
+def _instructions(found: Walk) -> Iterator[Instruction]:
+    """Yield every instruction of the file, those of stages that are not needed included."""
+    yield from found.dockerfile.arguments
+    for stage in found.dockerfile.stages:
+        yield stage.begins
+        yield from stage.instructions
+
+
+def _named(found: Walk, *names: str) -> Iterator[Step]:
+    return (step for step in found.steps if step.instruction.name in names)
+
+
+def _stage_name_casing(found: Walk) -> Found:
+    for stage in found.dockerfile.stages:
+        if stage.name and stage.begins.words[2] != stage.name:
+            yield stage.begins, f"the stage {stage.begins.words[2]!r} is known as {stage.name!r}; write it so"
+
+
+def _duplicate_stage_name(found: Walk) -> Found:
+    seen: set[str] = set()
+    for stage in found.dockerfile.stages:
+        if stage.name and stage.name in seen:
+            yield stage.begins, f"an earlier stage is called {stage.name} too, and hidden from here on; rename one"
+        seen |= {stage.name or ""}
+
+
+def _reserved_stage_name(found: Walk) -> Found:
+    for stage in found.dockerfile.stages:
+        if stage.name in {"context", "scratch"}:
+            yield stage.begins, f"{stage.name} means something else to builders; give the stage another name"
+
+
+def _json_args(found: Walk) -> Found:
+    for step in _named(found, "CMD", "ENTRYPOINT"):
+        if not step.instruction.exec_form and step.own_shell:
+            words = 'a shell runs it, which passes no signals on; write it as ["program", "argument"]'
+            yield step.instruction, f"{step.instruction.name}: {words}"
+
+
+def _maintainer(found: Walk) -> Found:
+    for instruction in _instructions(found):
+        if instruction.name == "MAINTAINER":
+            yield instruction, "MAINTAINER is deprecated; write LABEL org.opencontainers.image.authors=NAME"
+
+
+def _undefined_in_from(found: Walk) -> Found:
+    for stage in found.dockerfile.stages:
+        for text in filter(None, (stage.base, stage.platform)):
+            word, _ = found.word(text, stage.line)
+            for name in sorted(word.unset - found.declared):
+                yield stage.begins, f"no ARG before the first FROM declares {name}; write ARG {name}=VALUE there"
+
+
+def _relative_folder(found: Walk) -> Found:
+    for step in _named(found, "WORKDIR"):
+        word = step.words[0]
+        if step.first_folder and word.sure and not word.text.startswith("/"):
+            yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it from / on"
+
+
+def _undefined(found: Walk) -> Found:
+    for step in found.steps:
+        if not step.known:
+            continue  # the base image may set it
+        for name in sorted(step.unset if step.instruction.name != "EXPOSE" else ()):  # as BuildKit
+            yield step.instruction, _how_to_define(found, name)
+
+
+def _how_to_define(found: Walk, name: str) -> str:
+    if any(name == one for instruction in found.dockerfile.arguments for one, _ in instruction.pairs):
+        return f"${name} is set before the first FROM only; repeat ARG {name} in this stage"
+    return f"nothing sets ${name}; declare it before, with ARG or ENV, or write \\${name} where it is no variable"
+
+
+def _several(found: Walk) -> Found:
+    before: dict[tuple[int, str], Instruction] = {}
+    for step in _named(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
+        name = step.instruction.name
+        earlier = before.get((step.stage.number, name))
+        if earlier:  # as in BuildKit, a comment over the later one silences it
+            words = f"a later {name} of this stage takes its place; remove one"
+            yield replace(earlier, comments=step.instruction.comments), words
+        before[step.stage.number, name] = step.instruction
+
+
+def _old_pairs(found: Walk) -> Found:
+    for step in _named(found, "ENV", "LABEL"):
+        key, value = step.instruction.pairs[0]
+        if value is not None and not step.instruction.rest.startswith(f"{key}="):
+            yield step.instruction, f"write {step.instruction.name} {key}=VALUE, with quotes where it has blanks"
+
+
+def _redundant_platform(found: Walk) -> Found:
+    for stage in found.dockerfile.stages:
+        if stage.platform:
+            word, taken = found.word(stage.platform, stage.line)
+            if taken == {"TARGETPLATFORM"} and not word.unset and word.text == found.globals["TARGETPLATFORM"]:
+                yield stage.begins, "a base image is for the target's platform anyway; leave --platform out"
+
+
+def _constant_platform(found: Walk) -> Found:
+    for stage in found.dockerfile.stages:
+        if not stage.platform:
+            continue
+        word, taken = found.word(stage.platform, stage.line)
+        if not taken and not word.unset and not _says_platform(stage.name or "", word.text):
+            words = "builds for another platform get it too; use $BUILDPLATFORM or $TARGETPLATFORM, or leave it out"
+            yield stage.begins, f"--platform={stage.platform} is fixed: {words}"
+
+
+def _says_platform(stage: str, text: str) -> bool:
+    """Return whether the name of the stage tells the platform, or *text* is none."""
+    try:
+        platform = Platform.parse(text)
+    except BadNameError:
+        return True
+    return platform.os in stage or platform.architecture in stage
+
+
+def _secrets(found: Walk) -> Found:
+    for step in _named(found, "ARG", "ENV"):
+        raw = [name for name, _ in step.instruction.pairs]
+        names = [word.text for word in step.words[::2]] if step.instruction.name == "ENV" else raw
+        for name, written in zip(names, raw, strict=True):
+            if _SECRET.search(name) and not _HARMLESS.search(name):
+                remedy = "use RUN --mount=type=secret and the setting env_docker_secrets"
+                yield step.instruction, f"{step.instruction.name} {written} stays readable in the image; {remedy}"
+
+
+def _default_in_from(found: Walk) -> Found:
+    automatic = platform_arguments(found.dockerfile, found.request)
+    values = global_arguments(
+        found.dockerfile, {}, {name: found.request.build_args.get(name, value) for name, value in automatic.items()}
+    )
+    for stage in found.dockerfile.stages:
+        word, _ = found.word(stage.base, stage.line, values)
+        if not _is_name(word.text):
+            yield stage.begins, f"{stage.base} is no image without build arguments; give the ARG a default"
+
+
+def _is_name(text: str) -> bool:
+    try:
+        Reference.parse(text)
+    except BadNameError:
+        return False
+    return True
+
+
+def _ignored(found: Walk) -> Found:
+    try:
+        yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
+    except BuildPushError:
+        return  # the engine says so itself
+
+
+def _left_out(found: Walk, ignore: dockerignore.Ignore) -> Found:
+    if not ignore.patterns or ignore.patterns.keep_some:
+        return  # a line that keeps may keep what is in an ignored folder
+    for step in _named(found, "ADD", "COPY"):
+        if "from" not in step.instruction.flags:
+            for word in step.sources:
+                if word.sure and not _WEB.match(word.text) and _hides(ignore, word.text):
+                    yield step.instruction, f"{ignore.path} leaves out {word.raw}; copy something else, or mend it"
+
+
+def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
+    path = posixpath.normpath(source)
+    if path in {".", "/"}:
+        return any(pattern.text in {"*", "**", "**/*"} for pattern in ignore.patterns.patterns)
+    return ignore.hides(path)
+
+
+def _exposed(found: Walk) -> Iterator[tuple[Instruction, str, str]]:
+    for step in _named(found, "EXPOSE"):
+        for word in step.words:
+            for port in word.text.split():
+                yield step.instruction, word.raw, port
+
+
+def _protocol_casing(found: Walk) -> Found:
+    for instruction, raw, port in _exposed(found):
+        protocol = port.partition("/")[2]
+        if protocol != protocol.lower():
+            yield instruction, f"the protocol in EXPOSE {raw} is in capitals; write tcp, udp or sctp"
+
+
+def _exposed_address(found: Walk) -> Found:
+    for instruction, raw, port in _exposed(found):
+        if ":" in port:
+            yield instruction, f"EXPOSE {raw} maps nothing; write the container's port alone"
+
+
+def _unpinned(found: Walk) -> Found:
+    for stage in found.stages:
+        image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
+        if image and _is_latest(image):
+            yield stage.begins, f"FROM {stage.base} is another image tomorrow; name a version, or a digest"
+    for step in _named(found, "COPY"):
+        name = step.instruction.flags.get("from", "$")
+        image = None if "$" in name else _image(found, step, name)
+        if image and _is_latest(image):
+            yield step.instruction, f"COPY --from={name} is another image tomorrow; name a version, or a digest"
+
+
+def _begins_later(found: Walk) -> Found:
+    for stage in found.stages:
+        image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
+        later = found.dockerfile.stage(image) if image else None
+        if later and later.number > stage.number:
+            words = f"FROM {stage.base} is an image: the stage of that name begins only at line {later.line}"
+            yield stage.begins, f"{words}; move it up, or give it another name"
+
+
+def _image(found: Walk, step: Step, name: str) -> str | None:
+    return source(found.dockerfile, step.stage, name, step.instruction.line, found.request.build_contexts).image
+
+
+def _is_latest(image: str) -> bool:
+    try:
+        reference = Reference.parse(image)
+    except BadNameError:
+        return False
+    return reference.digest is None and str(reference.tag) == "latest"
+
+
+def _run_into_volume(found: Walk) -> Found:
+    for step in _named(found, "RUN"):
+        text = "\n".join((*step.instruction.words, *(heredoc.text for heredoc in step.instruction.heredocs)))
+        for volume in step.volumes:
+            if _writes(text, volume.rstrip("/")):
+                yield step.instruction, "what RUN writes below a VOLUME is lost; write it before that VOLUME"
+
+
+def _writes(text: str, folder: str) -> bool:
+    """Return whether a shell's *text* writes into *folder*: by a redirection, or by a command of those that do."""
+    place = rf"['\"]?{re.escape(folder)}(?![\w.-])"
+    if re.search(rf">>?\s*{place}", text):
+        return True
+    commands = ((part, _WRITER.search(part)) for part in re.split(r"[&|;\n]", text))
+    return any(word and re.search(rf"\s{place}", part[word.end() :]) for part, word in commands)
+
+
+def _copy_into_volume(found: Walk) -> Found:
+    for step in _named(found, "ADD", "COPY"):
+        target = posixpath.normpath(posixpath.join(step.folder, step.words[-1].text))
+        for volume in step.volumes:
+            if step.words[-1].sure and f"{target}/".startswith(f"{volume.rstrip('/')}/"):
+                name = step.instruction.name
+                yield step.instruction, f"what {name} puts below a VOLUME is lost; put it there before that VOLUME"
+
+
+def _mounts(found: Walk) -> Found:
+    for step in _named(found, "RUN"):
+        if "mount" in step.instruction.flags:
+            yield step.instruction, "this builder knows no RUN --mount; install buildx, or use engine: buildah"
+
+
+def _some_mounts(found: Walk) -> Found:
+    for step in _named(found, "RUN"):
+        for mount in step.instruction.flags.get("mount", "").splitlines():
+            kind = re.search(r"(?:\A|,)type=([^,]+)", mount)
+            name = kind[1].lower() if kind else "bind"
+            if name not in {"cache", "secret"}:
+                since = " before kaniko 1.28" if name == "bind" and "from=" not in mount else ""
+                yield step.instruction, f"--mount=type={name} is passed over{since}; use engine: buildx or buildah"
+
+
+def _heredocs(found: Walk) -> Found:
+    for step in found.steps:
+        if step.instruction.heredocs:
+            yield step.instruction, "this builder knows no heredocs; use engine: buildx, or a file of the context"
+
+
+def _old_heredocs(found: Walk) -> Found:
+    for step in found.steps:
+        if step.instruction.heredocs:
+            words = "kaniko before 1.25.4 passes heredocs over; pin a later kaniko_image, or use engine: buildx"
+            yield step.instruction, words
+
+
+RULES: Final = (
+    Rule("CopyIgnoredFile", "COPY or ADD of a file that `.dockerignore` leaves out.", _ignored),
+    Rule("DuplicateStageName", "Two stages of one name.", _duplicate_stage_name, whole=True),
+    Rule("ExposeInvalidFormat", "EXPOSE with an address or a port of the host.", _exposed_address),
+    Rule("ExposeProtoCasing", "EXPOSE with a protocol in capitals.", _protocol_casing),
+    Rule("FromPlatformFlagConstDisallowed", "FROM for one fixed platform.", _constant_platform),
+    Rule("InvalidDefaultArgInFrom", "FROM that names no image without build arguments.", _default_in_from, whole=True),
+    Rule(
+        "JSONArgsRecommended", "CMD or ENTRYPOINT in words, which a shell runs without passing signals on.", _json_args
+    ),
+    Rule("LegacyKeyValueFormat", "ENV or LABEL with a blank in place of `=`.", _old_pairs),
+    Rule("MaintainerDeprecated", "MAINTAINER, which a label replaces.", _maintainer),
+    Rule("MultipleInstructionsDisallowed", "A CMD, ENTRYPOINT or HEALTHCHECK that a later one replaces.", _several),
+    Rule("RedundantTargetPlatform", "FROM for the target's platform, as it is anyway.", _redundant_platform),
+    Rule("ReservedStageName", "A stage called `scratch` or `context`.", _reserved_stage_name, whole=True),
+    Rule("SecretsUsedInArgOrEnv", "ARG or ENV whose name is that of a secret; it stays in the image.", _secrets),
+    Rule("StageNameCasing", "A stage's name in capitals.", _stage_name_casing),
+    Rule("UndefinedArgInFrom", "FROM with a variable that no ARG declares before the first FROM.", _undefined_in_from),
+    Rule("UndefinedVar", "A variable that nothing sets, in a stage that begins from `scratch`.", _undefined),
+    Rule("WorkdirRelativePath", "A first WORKDIR that depends on the base image.", _relative_folder),
+    Rule(
+        "UnpinnedImage",
+        "`FROM` or `COPY --from` of an image without a tag, or of its `latest`.",
+        _unpinned,
+        buildkit=False,
+    ),
+    Rule("StageBeginsLater", "FROM of an image that is called as a later stage.", _begins_later, buildkit=False),
+    Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, lacks=HEREDOCS),
+    Rule(
+        "HeredocPassedOver",
+        "A heredoc, which old versions of the builder pass over.",
+        _old_heredocs,
+        buildkit=False,
+        lacks=OLD_HEREDOCS,
+    ),
+    Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, lacks=MOUNTS),
+    Rule(
+        "MountPassedOver",
+        "`RUN --mount` of a kind that the builder passes over.",
+        _some_mounts,
+        buildkit=False,
+        lacks=SOME_MOUNTS,
+    ),
+    Rule(
+        "RunIntoVolume",
+        "RUN that writes into a VOLUME of its stage, which the builder throws away.",
+        _run_into_volume,
+        buildkit=False,
+        lacks=RUN_INTO_VOLUMES,
+    ),
+    Rule(
+        "CopyIntoVolume",
+        "COPY or ADD into a VOLUME of its stage, which the builder throws away.",
+        _copy_into_volume,
+        buildkit=False,
+        lacks=COPY_INTO_VOLUMES,
+    ),
+)

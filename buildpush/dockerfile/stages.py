@@ -1,0 +1,313 @@
+"""Which stages of a Dockerfile a target takes, and what each begins from; only names are resolved here."""
+
+# Flags of other programs in this module's texts: --from
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from buildpush.dockerfile.parse import Dockerfile, Stage
+from buildpush.dockerfile.platforms import platform_arguments
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.variables import expand
+from buildpush.foundation.errors import BadNameError, DockerfileError
+from buildpush.images.model import Platform
+from buildpush.images.references import Reference
+
+_PLATFORM = (
+    *("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"),
+    *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
+)
+_IMAGE = "docker-image://"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+# As Go's strconv.Atoi takes it.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_MOUNTED = re.compile(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
+_BEFORE: Final = "name a stage that begins before, or an image; or move that stage up"
+
+
+def global_arguments(
+    dockerfile: Dockerfile, given: Mapping[str, str], automatic: Mapping[str, str] = _NONE
+) -> dict[str, str | None]:
+    """Return the arguments that FROM lines may use: *given* ones win over their defaults.
+
+    Args:
+        dockerfile: its ``arguments`` are evaluated in order.
+        given: build arguments of the user.
+        automatic: what the builder knows by itself, such as ``TARGETARCH``; a default wins over it.
+
+    Raises:
+        DockerfileError: a default holds a malformed substitution.
+    """
+    values: dict[str, str | None] = {**automatic, **{name: given[name] for name in _PLATFORM if name in given}}
+    for instruction in dockerfile.arguments:
+        for name, default in instruction.pairs:
+            if name in given:
+                values[name] = given[name]
+            elif default is not None:
+                values[name] = expanded(dockerfile, instruction.line, default, values)
+            else:
+                values.setdefault(name, None)
+    return values
+
+
+def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, str | None]) -> str:
+    """Return *text* with *values* put in; an error carries the *line*."""
+    try:
+        return expand(text, values.get, dockerfile.escape)
+    except DockerfileError as error:
+        raise DockerfileError(str(error), where=dockerfile.where(line)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
+
+    Attributes:
+        context: folder or address of a further context that is no image.
+    """
+
+    stage: Stage | None = None
+    image: str | None = None
+    context: str | None = None
+    platform: str | None = None
+
+
+def origin(
+    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
+) -> Origin:
+    """Return what the FROM of *stage* means when global arguments have these *values*.
+
+    Args:
+        dockerfile: of the stage.
+        stage: whose FROM it is.
+        values: of the global arguments.
+        contexts: further ones, which come before stages and images of their names.
+
+    Raises:
+        DockerfileError: the base's name is empty, or a substitution is malformed.
+    """
+    base = expanded(dockerfile, stage.line, stage.base, values)
+    platform = expanded(dockerfile, stage.line, stage.platform, values) if stage.platform else None
+    if not base:
+        message = f"the base name {stage.base} is blank"
+        hint = "give the argument a default before FROM, or set it in buildArgs"
+        raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
+    if base in contexts:
+        return replace(_behind(contexts[base]), platform=platform)
+    # Names of stages are lower case whatever was written, and BuildKit compares this one as it is.
+    earlier = dockerfile.stage(base, before=stage.number) if base == base.lower() else None
+    if earlier:
+        return Origin(stage=earlier, platform=platform)
+    return Origin(image=None if base == "scratch" else base, platform=platform)
+
+
+class StageOrderError(DockerfileError):
+    """A stage takes files from one that is not there before it."""
+
+
+def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+    """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
+
+    As in BuildKit, a name is that of the last stage in the whole file that has it.
+
+    Raises:
+        StageOrderError: there is no stage of that number, or it does not begin before this one.
+    """
+    if _NUMBER.match(name):
+        return _earlier(dockerfile, stage, _numbered(dockerfile, name, line), name, line)
+    return _named(dockerfile, stage, name, line, contexts)
+
+
+def mounted(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+    """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source`, but for numbers.
+
+    Only buildah counts stages there; for BuildKit, a number is the name of an image.
+
+    Raises:
+        StageOrderError: the stage of that name does not begin before this one.
+    """
+    if name not in contexts and _NUMBER.match(name) and 0 <= int(name) < stage.number:
+        return Origin(stage=dockerfile.stages[int(name)])
+    return _named(dockerfile, stage, name, line, contexts)
+
+
+def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str]) -> Origin:
+    if name in contexts:
+        return _behind(contexts[name])
+    if found := dockerfile.stage(name):
+        return _earlier(dockerfile, stage, found, name, line)
+    return Origin(image=None if name == "scratch" else name)
+
+
+def _numbered(dockerfile: Dockerfile, name: str, line: int) -> Stage:
+    if 0 <= int(name) < len(dockerfile.stages):
+        return dockerfile.stages[int(name)]
+    message = f"--from={name} is the number of no stage: there are {len(dockerfile.stages)}, counted from 0"
+    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+
+
+def _earlier(dockerfile: Dockerfile, stage: Stage, found: Stage, name: str, line: int) -> Origin:
+    if found.number < stage.number:
+        return Origin(stage=found)
+    if found.number == stage.number:
+        message = f"the stage {stage.title} copies from itself"
+    else:
+        message = f"from={name} is the stage {found.title}, which begins only at line {found.line}"
+    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+
+
+def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None) -> None:
+    """Check that stages take files from stages before them: what is none of these is no image of a registry.
+
+    As in BuildKit: circles and numbers in the whole file, the order in the stages that the target needs.
+
+    Raises:
+        StageOrderError: with the line; of a circle, with all its stages.
+        DockerfileError: as for :func:`needed`.
+    """
+    _check_circles(dockerfile, request.build_contexts)
+    for _ in needed_for(dockerfile, request, here):
+        pass
+
+
+def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
+    """Raise where a stage takes files from itself, by way of others or not."""
+    takes = {stage.number: _takes(dockerfile, stage, contexts) for stage in dockerfile.stages}
+    closed: set[int] = set()
+    for first, sources in takes.items():
+        path = {first: iter(sources)}
+        while path:
+            last = next(reversed(path))
+            following = next((one for one in path[last] if one not in closed), None)
+            if following is None:
+                closed.add(last)
+                del path[last]
+            elif following in path:
+                around = list(path)
+                raise _circle(dockerfile, around[around.index(following) :], takes)
+            else:
+                path[following] = iter(takes[following])
+
+
+def _takes(dockerfile: Dockerfile, stage: Stage, contexts: Mapping[str, str]) -> dict[int, int]:
+    """Return the numbers of the stages that *stage* takes from, and in which line; FROM leads back only."""
+    found: dict[int, int] = {}
+    if stage.name in contexts:  # which take its place
+        return found
+    if stage.base not in contexts and (base := dockerfile.stage(stage.base, before=stage.number)):
+        found[base.number] = stage.line
+    for name, line, copied in _names(stage):
+        numbered = copied and _NUMBER.match(name)
+        named = dockerfile.stage(name) if name not in contexts else None
+        other = _numbered(dockerfile, name, line) if numbered else named
+        if other:
+            found.setdefault(other.number, line)
+    return found
+
+
+def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping[int, int]]) -> StageOrderError:
+    lines = [takes[one][after] for one, after in zip(path, [*path[1:], path[0]], strict=True)]
+    names = [dockerfile.stages[number].title for number in path]
+    words = [f"{name} (line {line})" for name, line in zip(names, lines, strict=True)]
+    message = f"the stages {', '.join(words)} take files from one another"
+    if len(path) == 1:
+        message = f"the stage {names[0]} copies from itself"
+    return StageOrderError(message, hint=_BEFORE, where=dockerfile.where(lines[0]))
+
+
+def needed(
+    dockerfile: Dockerfile, target: str | None, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
+) -> tuple[Stage, ...]:
+    """Return the stages that building *target* takes, in file order.
+
+    Args:
+        dockerfile: as parsed.
+        target: stage to build.
+        values: of the global arguments.
+        contexts: further ones, which come before stages and images of their names.
+
+    Raises:
+        DockerfileError: the target is not there, or a FROM cannot be resolved.
+    """
+    wanted: dict[int, Stage] = {}
+    open_ends = [dockerfile.target(target)]
+    while open_ends:
+        stage = open_ends.pop()
+        if stage.number not in wanted:
+            wanted[stage.number] = stage
+            open_ends += [found.stage for found in _origins(dockerfile, stage, values, contexts) if found.stage]
+    return tuple(wanted[number] for number in sorted(wanted))
+
+
+def needed_for(
+    dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None
+) -> Iterator[tuple[Stage, Mapping[str, str | None]]]:
+    """Yield the stages that *request* takes for one of its platforms after the other, with the global arguments.
+
+    Args:
+        dockerfile: as parsed.
+        request: its platforms matter, since FROM may name a stage by one: ``FROM base-$TARGETARCH``.
+        here: platform of the builder; this machine's by default.
+
+    Raises:
+        DockerfileError: as for :func:`needed`.
+    """
+    for platform in request.platforms or (None,):
+        automatic = platform_arguments(dockerfile, request, platform, here)
+        values = global_arguments(dockerfile, request.build_args, automatic)
+        for stage in needed(dockerfile, request.target, values, request.build_contexts):
+            yield stage, values
+
+
+def _origins(
+    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str]
+) -> Iterator[Origin]:
+    """Give what *stage* begins from and what it copies from."""
+    yield origin(dockerfile, stage, values, contexts)
+    for name, line, copied in _names(stage):
+        yield (source if copied else mounted)(dockerfile, stage, name, line, contexts)
+
+
+def _names(stage: Stage) -> Iterator[tuple[str, int, bool]]:
+    """Give what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
+    for instruction in stage.instructions:
+        copied = instruction.name == "COPY"
+        names = [instruction.flags["from"]] if copied and "from" in instruction.flags else []
+        if instruction.name == "RUN":
+            names = _MOUNTED.findall(instruction.flags.get("mount", ""))
+        for name in names:
+            if "$" not in name:  # BuildKit does not replace variables there either
+                yield name, instruction.line, copied
+
+
+def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Reference, ...]:
+    """Return the images of registries that *request* takes, each once, in file order.
+
+    Raises:
+        DockerfileError: the target is not there, or a FROM cannot be resolved.
+    """
+    if not dockerfile.stages:
+        return ()
+    found: dict[Reference, None] = {}
+    for stage, values in needed_for(dockerfile, request):
+        for begins in _origins(dockerfile, stage, values, request.build_contexts):
+            if begins.image:
+                found[_reference(dockerfile, stage, begins.image)] = None
+    return tuple(found)
+
+
+def _behind(place: str) -> Origin:
+    """Return what a further context at *place* is."""
+    return Origin(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else Origin(context=place)
+
+
+def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:
+    try:
+        return Reference.parse(image)
+    except BadNameError as error:
+        raise DockerfileError(str(error), hint=error.hint, where=dockerfile.where(stage.line)) from error

@@ -1,0 +1,332 @@
+"""Variables and quotes in Dockerfile words: ``$NAME``, ``${NAME:-word}``, ``'…'``, ``"…"``, escapes.
+
+Source: Dockerfile reference, "Environment replacement"; what BuildKit does where the page is silent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from buildpush.dockerfile.globs import Glob
+from buildpush.foundation.errors import DockerfileError
+
+Lookup = Callable[[str], str | None]
+
+DEEPEST = 32
+LONGEST = 1 << 20
+# What Go's unicode.IsSpace takes; Python's own classes differ in U+001C to U+001F.
+SPACE = " \t\n\v\f\r\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_MARK = "\ufeff"  # Go's scanner skips a byte order mark where it begins
+_SPECIAL = frozenset("@*#?-$!")
+_OPERATORS = frozenset("+-?#%")
+
+
+def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
+    """Return *text* with variables replaced and quotes removed, as one word.
+
+    Args:
+        text: as written in the Dockerfile.
+        lookup: the value of a variable, or ``None`` where it is not set.
+        escape: the file's escape character.
+
+    Raises:
+        DockerfileError: a substitution is malformed, or ``${NAME:?message}`` found nothing.
+    """
+    return _Scanner(text, lookup, escape).whole()
+
+
+def expand_words(text: str, lookup: Lookup, escape: str = "\\") -> list[str]:
+    """Return the words of *text* after variables are replaced; blanks in a value separate words too."""
+    scanner = _Scanner(text, lookup, escape)
+    scanner.whole()
+    return scanner.words.found()
+
+
+class _Words:
+    """The words that come out of a text.
+
+    BuildKit keeps the open word in a place that every substitution in it empties, so that ``80${x:-81}`` is the word
+    ``81``; that is done here too.
+    """
+
+    def __init__(self, buffer: list[str] | None = None) -> None:
+        self.done: list[str] = []
+        self.open = False
+        self.buffer: list[str] = [] if buffer is None else buffer
+
+    def add(self, text: str, *, separates: bool) -> None:
+        """Put *text* at the end; its blanks begin another word where it *separates*."""
+        if not separates:
+            self.buffer.append(text)
+            self.open = True
+            return
+        first, *others = re.split(f"[{SPACE}]", text)
+        self.grow(first)
+        for part in others:
+            self.close()
+            self.grow(part)
+
+    def grow(self, part: str) -> None:
+        if part:
+            self.buffer.append(part)
+            self.open = True
+
+    def close(self) -> None:
+        if self.open and any(self.buffer):
+            self.done.append("".join(self.buffer))
+            self.buffer.clear()
+            self.open = False
+
+    def found(self) -> list[str]:
+        """Return all words; the last one ends here."""
+        if any(self.buffer):
+            self.done.append("".join(self.buffer))
+        self.buffer.clear()
+        return self.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a part of a text is read.
+
+    Attributes:
+        raw: escapes stay, for a pattern that is read once more.
+        pattern: so do those in quotes, twice, since they mean themselves there.
+    """
+
+    raw: bool = False
+    pattern: bool = False
+
+
+class _Scanner:
+    """One pass over a text, as ``frontend/dockerfile/shell/lex.go`` of BuildKit goes over it."""
+
+    def __init__(self, text: str, lookup: Lookup, escape: str) -> None:
+        self.text = text
+        self.lookup = lookup
+        self.escape = escape
+        self.depth = 0
+        self.at = len(_MARK) if text.startswith(_MARK) else 0
+        self.words = _Words()
+        self.plain = re.compile(rf"[^$'\"<}}/{re.escape(escape)}]+")
+
+    def whole(self) -> str:
+        return self.until("", _Manner(), self.words)
+
+    def peek(self) -> str:
+        return self.text[self.at : self.at + 1]
+
+    def take(self) -> str:
+        char = self.peek()
+        self.at += 1
+        return char
+
+    def until(self, stop: str, manner: _Manner, words: _Words) -> str:
+        """Go on up to *stop* (which is consumed), or to the end where *stop* is empty."""
+        words.buffer.clear()
+        found: list[str] = []
+        size = 0
+        while self.at < len(self.text):
+            if self.peek() == stop:
+                self.at += 1
+                words.found()
+                return "".join(found)
+            piece, separates = self.piece(manner)
+            words.add(piece, separates=separates)
+            found.append(piece)
+            size += len(piece)
+            _check_size(size)
+        if stop:
+            message = f"syntax error: missing {stop!r}"
+            raise _error(message)
+        return "".join(found)
+
+    def piece(self, manner: _Manner) -> tuple[str, bool]:
+        """Return what the next character begins, and whether blanks in it separate words."""
+        char = self.take()
+        if char == "$":
+            return self.dollar(), True
+        if char == "'":
+            return self.single_quoted(manner), False
+        if char == '"':
+            return self.double_quoted(manner), False
+        if char == self.escape:
+            return (char if manner.raw else "") + self.take(), False
+        if char == "<" and self.peek() == "<":
+            return self.heredoc_mark(), False
+        run = self.plain.match(self.text, self.at)
+        self.at = run.end() if run else self.at
+        return char + (run[0] if run else ""), True
+
+    def heredoc_mark(self) -> str:
+        """Return ``<<`` with the blanks after it, which do not end the word."""
+        blanks = re.compile(r"<[ \t\r]*").match(self.text, self.at)
+        self.at = blanks.end() if blanks else self.at
+        return "<" + (blanks[0] if blanks else "")
+
+    def single_quoted(self, manner: _Manner) -> str:
+        end = self.text.find("'", self.at)
+        if end < 0:
+            message = "unexpected end of statement while looking for a matching single quote"
+            raise _error(message)
+        found = self.text[self.at : end]
+        self.at = end + 1
+        return found.replace(self.escape, self.escape * 2) if manner.pattern else found
+
+    def double_quoted(self, manner: _Manner) -> str:
+        found: list[str] = []
+        while self.at < len(self.text):
+            char = self.take()
+            if char == '"':
+                return "".join(found)
+            if char == "$":
+                char = self.dollar()
+            elif char == self.escape:
+                char = self.escaped_in_quotes(manner)
+            found.append(char)
+        message = "unexpected end of statement while looking for a matching double-quote"
+        raise _error(message)
+
+    def escaped_in_quotes(self, manner: _Manner) -> str:
+        """Return what an escape means in double quotes: only quote, dollar and itself are escaped there."""
+        if self.peek() in {'"', "$", self.escape}:
+            return (self.escape if manner.raw else "") + self.take()
+        return self.escape * (2 if manner.raw else 1)
+
+    def dollar(self) -> str:
+        if self.peek() != "{":
+            name = self.name()
+            return (self.lookup(name) or "") if name else "$"
+        self.at += 1
+        if self.peek() in {"{", "}", ":"}:
+            message = "syntax error: bad substitution"
+            raise _error(message)
+        return self.braced(self.name())
+
+    def name(self) -> str:
+        if self.peek() in _SPECIAL and self.peek():
+            return self.take()
+        start = self.at
+        within = str.isdecimal if self.peek().isdecimal() else _in_name
+        while within(self.peek()):
+            self.at += 1
+        return self.text[start : self.at]
+
+    def braced(self, name: str) -> str:
+        operator = self.take()
+        if operator == "}":
+            return self.lookup(name) or ""
+        if operator == "/":
+            return self.replaced(name)
+        null_counts = operator == ":"
+        operator = self.take() if null_counts else operator
+        if operator not in _OPERATORS or (null_counts and operator in {"#", "%"}):
+            raise _error(_malformed(operator))
+        if operator in {"#", "%"}:
+            return self.trimmed(name, operator)
+        return self.chosen(name, operator, self.nested("}", _Manner()), null_counts=null_counts)
+
+    def nested(self, stop: str, manner: _Manner) -> str:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            message = f"substitutions are nested deeper than {DEEPEST}"
+            raise DockerfileError(message)
+        found = self.until(stop, manner, _Words(self.words.buffer))
+        self.depth -= 1
+        return found
+
+    def chosen(self, name: str, operator: str, word: str, *, null_counts: bool) -> str:
+        value = self.lookup(name)
+        present = value is not None and not (null_counts and not value)
+        if operator == "+":
+            return word if present else ""
+        if present:
+            return value or ""
+        if operator == "-":
+            return word
+        message = f"{name}: {word or ('not allowed to be empty' if value is not None else 'not allowed to be unset')}"
+        raise DockerfileError(message)
+
+    def trimmed(self, name: str, operator: str) -> str:
+        pattern = self.nested("}", _Manner(raw=True, pattern=True))
+        longest = pattern.startswith(operator)
+        pattern = pattern[1:] if longest else pattern
+        return trim(self.lookup(name) or "", pattern, from_end=operator == "%", longest=longest)
+
+    def replaced(self, name: str) -> str:
+        everywhere = self.peek() == "/"
+        self.at += everywhere
+        pattern = _glob(self.nested("/", _Manner(raw=True, pattern=True)))
+        replacement = self.nested("}", _Manner(raw=True))
+        value = self.lookup(name) or ""
+        _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
+        pattern.check(value)
+        if everywhere:
+            return _replace_all(pattern, replacement, value)
+        found = pattern.search(value, 0)
+        return value[: found[0]] + replacement + value[found[1] :] if found else value
+
+
+def _in_name(char: str) -> bool:
+    return char == "_" or char.isalpha() or char.isdecimal()
+
+
+def _replace_all(pattern: Glob, replacement: str, value: str) -> str:
+    """Return *value* with all that matches replaced as Go does it.
+
+    In the replacement ``$0`` stands for what matched, other names for nothing and ``$$`` for a dollar;
+    an empty match that touches the one before it does not count.
+
+    Source: Go, package regexp, ``Regexp.ReplaceAllString`` and ``Regexp.Expand``.
+    """
+    found: list[str] = []
+    done = 0
+    for start, end in pattern.matches(value):
+        if start == end == done and done:
+            continue
+        found += [value[done:start], _template(replacement, value[start:end])]
+        done = end
+    return "".join([*found, value[done:]])
+
+
+def _template(text: str, matched: str) -> str:
+    def named(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if match[0] == "$$":
+            return "$"
+        return matched if name == "0" else ""
+
+    return re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", named, text)
+
+
+def _check_size(size: int) -> None:
+    """Refuse what doubles with every line, as in ``ENV A=$A$A``, before it fills the memory."""
+    if size > LONGEST:
+        message = f"a value is longer than {LONGEST} characters when its variables are replaced"
+        raise DockerfileError(message, hint="look for a variable that is put into itself")
+
+
+def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
+    """Return *value* without the shortest or longest part at one end that the shell *pattern* matches."""
+    if from_end:
+        # The shortest end is found from behind; an escape stays before what it escapes.
+        behind = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
+        return trim(value[::-1], behind, from_end=False, longest=longest)[::-1]
+    glob = _glob(pattern)
+    glob.check(value)
+    end = glob.match(value, 0, longest=longest)
+    return value if end is None else value[end:]
+
+
+def _glob(pattern: str) -> Glob:
+    return Glob.parse(pattern.removeprefix(_MARK))
+
+
+def _error(reason: str) -> DockerfileError:
+    return DockerfileError(reason, hint="a dollar or quote that means itself is escaped")
+
+
+def _malformed(operator: str) -> str:
+    return f"unsupported modifier {operator!r} in substitution" if operator else "syntax error: missing '}'"

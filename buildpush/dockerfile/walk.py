@@ -1,0 +1,268 @@
+"""What each instruction of a build finds: variables, their names and values; nothing is built, nothing is pulled.
+
+What a base image of a registry sets is not known here, so a variable that nobody in the file sets may still be set.
+
+Source: BuildKit 0.34, frontend/dockerfile/dockerfile2llb: ``dispatch``, ``dispatchArg`` and ``initOnBuildTriggers``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from buildpush.dockerfile.lexer import read_announced
+from buildpush.dockerfile.parse import Dockerfile, Instruction, Stage, parse_trigger
+from buildpush.dockerfile.platforms import platform_arguments
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import expanded, global_arguments, needed, origin
+
+# BuildKit asks for these two itself; they are no variables of the build.
+_NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+_OF_COPY = ("chown", "chmod", "checksum")
+_HEREDOC_VARIABLE = re.compile(r"\\.|\$\{?(\d+|[^\W\d]\w*|[@*#?\-$!])", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of an instruction.
+
+    Attributes:
+        raw: as written.
+        text: with variables replaced; those of the base image by nothing.
+        unset: variables in it that nothing before it sets.
+        sure: whether ``text`` is what the build will see.
+    """
+
+    raw: str
+    text: str
+    unset: frozenset[str] = frozenset()
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An instruction that is carried out.
+
+    Attributes:
+        instruction: on the line of FROM where it is a trigger of the base.
+        stage: whose instruction it is.
+        words: those in which variables are replaced, in order; of ENV and LABEL name and value in turns.
+        in_heredocs: variables in its heredocs that nothing before it sets.
+        known: whether everything is known that the base sets.
+        first_folder: whether no WORKDIR came before it.
+        own_shell: whether no SHELL came before it.
+        volumes: the paths that were declared before it, absolute or as written.
+        folder: that of WORKDIR, as far as it is known.
+    """
+
+    instruction: Instruction
+    stage: Stage
+    words: tuple[Word, ...] = ()
+    in_heredocs: frozenset[str] = frozenset()
+    known: bool = True
+    first_folder: bool = True
+    own_shell: bool = True
+    volumes: tuple[str, ...] = ()
+    folder: str = "/"
+
+    @property
+    def unset(self) -> frozenset[str]:
+        """Variables in it that nothing before it sets."""
+        return self.in_heredocs.union(*(word.unset for word in self.words))
+
+    @property
+    def sources(self) -> tuple[Word, ...]:
+        """The sources of COPY or ADD, heredocs left out."""
+        return self.words[sum(flag in self.instruction.flags for flag in _OF_COPY) : -1]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A build, gone through once.
+
+    Attributes:
+        stages: those that the target needs.
+        steps: their instructions, in order.
+        globals: values of the arguments before the first FROM, and of the platform.
+        declared: names of all these, with a value or without.
+    """
+
+    dockerfile: Dockerfile
+    request: BuildRequest
+    stages: tuple[Stage, ...]
+    steps: tuple[Step, ...]
+    globals: Mapping[str, str | None]
+    declared: frozenset[str]
+
+    def word(self, text: str, line: int, values: Mapping[str, str | None] | None = None) -> tuple[Word, frozenset[str]]:
+        """Return a word of a FROM, and the variables that it took from *values* (the global ones by default)."""
+        return _replaced(self.dockerfile, text, line, self.globals if values is None else values)
+
+
+@dataclass(slots=True)
+class _Scene:
+    """What a stage knows so far."""
+
+    values: dict[str, str | None] = field(default_factory=lambda: {"PATH": ""})
+    arguments: frozenset[str] = frozenset()
+    known: bool = True
+    first_folder: bool = True
+    own_shell: bool = True
+    volumes: tuple[str, ...] = ()
+    folder: str = "/"
+    triggers: tuple[str, ...] = ()
+
+
+def walk(dockerfile: Dockerfile, request: BuildRequest) -> Walk:
+    """Return what the instructions of the stages that *request* needs find.
+
+    Raises:
+        DockerfileError: the target is not there, or a substitution is malformed.
+    """
+    values = global_arguments(dockerfile, request.build_args, platform_arguments(dockerfile, request))
+    declared = {name for instruction in dockerfile.arguments for name, _ in instruction.pairs}
+    stages = needed(dockerfile, request.target, values, request.build_contexts)
+    walker = _Walker(dockerfile, request, values)
+    steps = tuple(step for stage in stages for step in walker.stage(stage))
+    return Walk(dockerfile, request, stages, steps, values, frozenset(declared | values.keys()))
+
+
+class _Walker:
+    """Goes through stages in file order and keeps what each ends with for those that begin from it."""
+
+    def __init__(self, dockerfile: Dockerfile, request: BuildRequest, values: Mapping[str, str | None]) -> None:
+        self.dockerfile = dockerfile
+        self.request = request
+        self.globals = values
+        self.ends: dict[int, _Scene] = {}
+
+    def stage(self, stage: Stage) -> Iterator[Step]:
+        begins = origin(self.dockerfile, stage, self.globals, self.request.build_contexts)
+        base = self.ends[begins.stage.number] if begins.stage else _Scene()
+        known = base.known and not begins.image and not begins.context
+        scene = replace(base, values=dict(base.values), known=known, volumes=(), triggers=())
+        self.ends[stage.number] = scene
+        if stage.name in self.request.build_contexts:
+            scene.known = False  # the context stands for the whole stage
+            return
+        for text in base.triggers:
+            trigger = parse_trigger(text, self.dockerfile.where(stage.line))
+            yield self.step(replace(trigger, line=stage.line), stage, scene)
+        for instruction in stage.instructions:
+            yield self.step(instruction, stage, scene)
+
+    def step(self, instruction: Instruction, stage: Stage, scene: _Scene) -> Step:
+        words = tuple(self.words(instruction, scene))
+        found = Step(
+            instruction,
+            stage,
+            words,
+            _in_heredocs(instruction, scene) - _NO_VARIABLES,
+            known=scene.known,
+            first_folder=scene.first_folder,
+            own_shell=scene.own_shell,
+            volumes=scene.volumes,
+            folder=scene.folder,
+        )
+        self.after(found, scene)
+        return found
+
+    def words(self, instruction: Instruction, scene: _Scene) -> Iterator[Word]:
+        """Yield the words of *instruction* in which BuildKit replaces variables."""
+        if instruction.name == "ARG":
+            yield from self.argument(instruction, scene)
+            return
+        texts = {heredoc.name for heredoc in instruction.heredocs}
+        for raw in _raw_words(instruction):
+            announced = read_announced(raw)
+            if not (announced and announced.name in texts):
+                yield self.word(raw, instruction.line, scene)
+
+    def argument(self, instruction: Instruction, scene: _Scene) -> Iterator[Word]:
+        """Yield the defaults of ARG that count, and let each name hold for the next."""
+        for name, default in instruction.pairs:
+            value = self.request.build_args.get(name)
+            if value is None and default is not None:
+                word = self.word(default, instruction.line, scene)
+                value = word.text
+                yield word
+            elif value is None:
+                value = self.globals.get(name)
+            scene.arguments |= {name}
+            if value is not None and name not in _NO_VARIABLES:
+                scene.values[name] = value
+
+    def word(self, raw: str, line: int, scene: _Scene) -> Word:
+        found, _ = _replaced(self.dockerfile, raw, line, scene.values)
+        unset = found.unset - scene.arguments - _NO_VARIABLES
+        return replace(found, unset=unset, sure=scene.known or not unset)
+
+    @staticmethod
+    def after(step: Step, scene: _Scene) -> None:
+        """Let the instruction do to *scene* what it does."""
+        name, texts = step.instruction.name, [word.text for word in step.words]
+        if name == "ENV":
+            scene.values |= dict(zip(texts[::2], texts[1::2], strict=True))
+        elif name == "WORKDIR":
+            scene.first_folder = False
+            scene.folder = _joined(scene.folder, texts[0])
+        elif name == "SHELL":
+            scene.own_shell = False
+        elif name == "VOLUME":
+            scene.volumes += tuple(texts)
+        elif name == "ONBUILD" and step.instruction.trigger:
+            scene.triggers += (step.instruction.rest,)
+
+
+def _in_heredocs(instruction: Instruction, scene: _Scene) -> frozenset[str]:
+    """Return the variables in heredocs of COPY and ADD that are not set; those of RUN are the shell's."""
+    if instruction.name == "RUN":
+        return frozenset()
+    texts = (heredoc.text for heredoc in instruction.heredocs if heredoc.expand)
+    names = {match[1] for text in texts for match in _HEREDOC_VARIABLE.finditer(text) if match[1]}
+    return frozenset(names - scene.values.keys() - scene.arguments)
+
+
+def _raw_words(instruction: Instruction) -> Iterator[str]:
+    name = instruction.name
+    if name in {"ADD", "COPY"}:
+        yield from (instruction.flags[flag] for flag in _OF_COPY if flag in instruction.flags)
+        yield from instruction.words
+    elif name in {"ENV", "LABEL"}:
+        for key, value in instruction.pairs:
+            yield from (key, value or "")
+    elif name == "RUN" and "mount" in instruction.flags:
+        for mount in instruction.flags["mount"].split("\n"):
+            yield from (part.partition("=")[2] for part in next(csv.reader([mount]), []))
+    elif name in {"WORKDIR", "USER", "STOPSIGNAL"}:
+        yield instruction.rest
+    elif name in {"EXPOSE", "VOLUME"}:
+        yield from instruction.words
+
+
+def _replaced(
+    dockerfile: Dockerfile, text: str, line: int, values: Mapping[str, str | None]
+) -> tuple[Word, frozenset[str]]:
+    """Return *text* with *values* put in, and which of them it took."""
+    asked = _Asked(values)
+    whole = expanded(dockerfile, line, text, asked)
+    unset = frozenset(name for name in asked.names if values.get(name) is None)
+    return Word(text, whole, unset), frozenset(asked.names) - unset
+
+
+class _Asked(dict[str, "str | None"]):
+    """Values that remember which names were asked for."""
+
+    def __init__(self, values: Mapping[str, str | None]) -> None:
+        super().__init__(values)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        self.names.add(key)
+        return super().get(key, default)
+
+
+def _joined(folder: str, path: str) -> str:
+    return path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"

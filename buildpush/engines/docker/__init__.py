@@ -1,0 +1,1 @@
+"""Docker's builders: the classic one through the daemon, and buildx."""

@@ -1,0 +1,241 @@
+"""How to tell BuildKit, through ``docker buildx build``, what a request asks for; logins and secrets in private files.
+
+buildah takes the same flags, and reads logins in the same form.
+
+Source: docker buildx build, command line reference; buildah-build(1).
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from buildpush.credentials.docker import HUB_KEY, Credential
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.caches import csv_line
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines.bases import repository_cache
+from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError, EngineMissingError
+from buildpush.foundation.text import safe
+from buildpush.images.references import DOCKER_HUB, Reference
+from buildpush.places import FILES, Content
+from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
+
+# Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
+SPELLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "dockerfile": "--file",
+        "context": "PATH",
+        "labels": "--label",
+        "build_args": "--build-arg",
+        "target": "--target",
+        "platforms": "--platform",
+        "no_cache": "--no-cache",
+        "env_docker_secrets": "--secret",
+        "file_docker_secrets": "--secret",
+        "add_host": "--add-host",
+        "build_contexts": "--build-context",
+        "ssh": "--ssh",
+    }
+)
+CONFIG = "docker"
+_FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
+_LINES = 12
+# What docker and buildx say of their daemon; a registry that breaks off is another matter, and BuildKit's own words.
+_AWAY: Final = (
+    *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
+    *("code = unavailable", "error during connect"),
+)
+_SYNTAX_HINT: Final = "take that line out, and the builder reads the file itself; or let it reach that registry"
+# What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
+_UNKNOWN_FLAG: Final = re.compile(
+    r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
+)
+# buildah says what it knows instead.
+_KNOWN_FLAGS: Final = re.compile(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
+_FLAG: Final = re.compile(r"\s(--[\w-]+)")
+_HINTS: Final = (
+    (
+        ("entitlement network.host is not allowed",),
+        "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone",
+    ),
+    (
+        ("401 unauthorized", "authorization failed", "pull access denied"),
+        "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login",
+    ),
+    (("failed to resolve source metadata",), "a base image cannot be reached: check its name and the network"),
+)
+_LONGEST_LOG = 1024 * 1024
+_ERROR = re.compile(r"^(?:ERROR|Error): ")
+_LINE = re.compile(
+    r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
+)
+_NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
+_OWN_ADDRESS = re.compile(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
+
+
+def check_there(reason: str | None) -> None:
+    """Refuse to build where an engine's ``missing`` gave a *reason*: why, and behind the first line the remedies.
+
+    Raises:
+        EngineMissingError: there is a reason.
+    """
+    if reason:
+        message, _, hint = reason.partition("\n")
+        raise EngineMissingError(message, hint=hint, setting="engine")
+
+
+def arguments(request: BuildRequest) -> list[str]:
+    """Return the arguments after ``build`` that *request* means, without the output and the context."""
+    said = ["--file", str(request.dockerfile)]
+    for name, value in request.build_args.items():
+        said += ["--build-arg", f"{name}={value}"]
+    for name, value in request.labels.items():
+        said += ["--label", f"{name}={value}"]
+    if request.target:
+        said += ["--target", request.target]
+    if request.platforms:
+        said += ["--platform", ",".join(map(str, request.platforms))]
+    if request.no_cache:
+        said.append("--no-cache")
+    said += [word for name, address in request.add_hosts.items() for word in ("--add-host", f"{name}:{address}")]
+    said += [word for name, place in request.build_contexts.items() for word in ("--build-context", f"{name}={place}")]
+    said += [word for key in request.ssh for word in ("--ssh", key)]
+    for number, name in enumerate(request.build_secrets):
+        said += ["--secret", csv_line(("id", name), ("src", f"{FILES}/{_secret(number)}"))]
+    return said + _caches(request)
+
+
+def _caches(request: BuildRequest) -> list[str]:
+    both = repository_cache(request)
+    read = [word for cache in (*request.cache_from, *both) for word in ("--cache-from", str(cache))]
+    # All layers of all stages: in a repository that is there for nothing else, it costs little.
+    written = [*request.cache_to, *(cache.having("mode", "max") for cache in both)]
+    return read + [word for cache in written for word in ("--cache-to", str(cache))]
+
+
+def secret_files(request: BuildRequest) -> dict[str, Content]:
+    """Return the private files that the secrets of :func:`arguments` lie in."""
+    return {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
+
+
+def _secret(number: int) -> str:
+    # An id may hold anything; a file's name may not.
+    return f"secrets/{number}"
+
+
+def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:
+    """Return a private Docker configuration with *credentials*; everything else is as in the user's own.
+
+    Args:
+        credentials: by host.
+        home: the user's Docker configuration folder.
+    """
+    document = docker_config(home)
+    document.pop("credsStore", None)  # it would be asked in place of what stands in the file
+    helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
+    document |= {
+        "auths": auths(credentials),
+        "credHelpers": helpers,
+        "cliPluginsExtraDirs": [*(document.get("cliPluginsExtraDirs") or ()), str(home / "cli-plugins")],
+    }
+    return {f"{CONFIG}/config.json": json.dumps(document), **_contexts(home)}
+
+
+def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
+    """Return logins as they stand in ``config.json`` and in the files of ``--authfile``."""
+    return {_key(host): _login(credential) for host, credential in credentials.items()}
+
+
+def _contexts(home: Path) -> dict[str, Content]:
+    """Return the files that describe the user's Docker contexts: without them a remote daemon would be lost."""
+    root = home / "contexts"
+    files = [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
+    return {f"{CONFIG}/{path.relative_to(home)}": path.read_bytes() for path in files}
+
+
+def _key(host: str) -> str:
+    return HUB_KEY if host == DOCKER_HUB else host
+
+
+def _login(credential: Credential) -> dict[str, str]:
+    if credential.identity:
+        return {"identitytoken": credential.password.reveal()}
+    return {"auth": credential.password.basic(credential.username)}
+
+
+def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
+    """Return the error that a failed build's *log* tells, with its last lines and the line of the Dockerfile.
+
+    Args:
+        log: what the build printed.
+        request: what was built.
+        full: what to do when the disk is full.
+    """
+    log = safe(_end_of(log))
+    lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
+    reasons = [line for line in lines if line.lower().startswith("error:")]
+    reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
+    if syntax := _lost_syntax(log, request):
+        reason = f"the language of the file, # syntax={syntax}, cannot be fetched: {reason}"
+    elif _went_away(reason):
+        reason = f"the builder or the Docker daemon went away: {reason}"
+    match = _LINE.search(log)
+    where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
+    message = "\n".join([f"the build failed: {reason}", *_tail(lines, reason)])
+    hint = _SYNTAX_HINT if syntax else WENT_AWAY if _went_away(reason) else _hint(log, full)
+    return BuildError(message, hint=hint, where=where)
+
+
+def _lost_syntax(log: str, request: BuildRequest) -> str | None:
+    """Return the ``# syntax=`` of the Dockerfile, if that is what could not be fetched."""
+    if "failed to resolve source metadata" not in log and "failed to do request" not in log:
+        return None
+    try:
+        syntax = dockerfile.read(request.dockerfile).syntax
+        name = str(Reference.parse(syntax)) if syntax else ""
+    except (DockerfileError, BadNameError):
+        return None
+    # Nothing else of the file is asked for before it is there.
+    return (
+        syntax if name and (f"metadata for {name}" in log or f"image config for docker-image://{name}" in log) else None
+    )
+
+
+def _went_away(reason: str) -> bool:
+    return "failed to solve" not in reason and any(mark in reason.lower() for mark in _AWAY)
+
+
+def _end_of(log: str) -> str:
+    """Return the last lines of *log*, more than are shown: a cut in the middle of a line might be one in a secret."""
+    return log if len(log) <= _LONGEST_LOG else log[-_LONGEST_LOG:].partition("\n")[2]
+
+
+def _tail(lines: list[str], reason: str) -> Iterable[str]:
+    return [line for line in lines[-_LINES:] if reason not in line]
+
+
+def _hint(log: str, full: str) -> str | None:
+    lower = log.lower()
+    if "no space left on device" in lower:
+        return full
+    if flag := _unknown_flag(log):
+        return f"this builder is older than {flag}: install a newer one, or use engine: buildx"
+    if "docker-container driver" in lower and _OWN_ADDRESS.search(lower):
+        return "the builder's container has a 127.0.0.1 of its own: create the builder with --driver-opt network=host"
+    return next((hint for marks, hint in _HINTS if any(mark in lower for mark in marks)), None)
+
+
+def _unknown_flag(log: str) -> str | None:
+    """Return the flag, of a command or an instruction, that an old builder does not know."""
+    if found := _UNKNOWN_FLAG.search(log):
+        return found[1] or found[2]
+    if found := _KNOWN_FLAGS.search(log):
+        return next((flag for flag in _FLAG.findall(found["step"]) if flag not in found["known"]), None)
+    return None

@@ -1,0 +1,159 @@
+"""The engine buildx: BuildKit wherever it runs, through the builder that is in use; with caches between builds.
+
+Source: docker buildx build and docker buildx create, command line reference; each rule was tried with buildx 0.13, the
+driver docker of Docker 26.1 and the driver remote of BuildKit 0.34.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import OUT
+from buildpush.engines.bases import Find, base_credentials, nobody
+from buildpush.engines.docker import buildkit
+from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.classic import Docker
+from buildpush.engines.docker.cli import Builder, Program, Surroundings, into
+from buildpush.foundation.errors import EngineMissingError
+from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.locks import temporary
+from buildpush.images.model import Image, Index
+from buildpush.places import Command, Place
+from buildpush.registry.memory import Memory
+from buildpush.transfer import daemon
+
+REMEDIES: Final = "install docker buildx from your distribution; or use engine: docker, buildah or native"
+_DOCKER: Final = "docker"
+
+
+class Buildx:
+    """Builds with buildx; the image comes back to us in an OCI layout of plain layers, and we push it.
+
+    A builder that is the Docker daemon itself is the engine Docker's business, with the caches that this one adds.
+
+    Args:
+        env: variables; ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own mean what they mean to buildx.
+        place: where it runs.
+        find: gives the credential of the host of a base image or cache.
+        sink: gets each line of the build's log.
+        scratch: folder for temporary folders; the system's by default.
+        memory: of what was pushed before.
+        kept: the caches of this machine, for the setting ``caching``.
+    """
+
+    name: ClassVar[str] = "buildx"
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            **Docker.spells,
+            "cache_from": "--cache-from",
+            "cache_to": "--cache-to",
+            "remote_cache_repo": "--cache-from, --cache-to",
+            "caching": "--cache-from, --cache-to type=local",
+        }
+    )
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        place: Place,
+        find: Find = nobody,
+        sink: Sink = ignore,
+        *,
+        scratch: Path | None = None,
+        memory: Memory | None = None,
+        kept: Kept,
+    ) -> None:
+        self._around = Surroundings(env, daemon.home_of(env), place, sink, memory)
+        self._docker = Docker(env, place, find, sink, scratch=scratch, memory=memory)
+        self._find = find
+        self._scratch = scratch
+        self._kept = kept
+
+    def missing(self) -> str | None:
+        """Return why there is no builder to build with, with the usual remedies, or ``None`` where there is one."""
+        try:
+            _, builder = self._here
+        except EngineMissingError as error:
+            return f"{error}\n{error.hint}"
+        return self._docker.missing() if builder.driver == _DOCKER else None
+
+    @cached_property
+    def _here(self) -> tuple[Program, Builder]:
+        """Buildx and the builder that is in use; asked once, since each question takes a tenth of a second.
+
+        Raises:
+            EngineMissingError: there is none, or it does not answer.
+        """
+        program = Program.find(self._around)
+        if program is None:
+            message = "docker buildx is not on this machine"
+            raise EngineMissingError(message, hint=REMEDIES, setting="engine")
+        builder = program.builder()
+        if builder.driver == "remote" and builder.status == "inactive":  # others are woken up when they are asked
+            message = f"the builder {builder.name} does not answer"
+            hint = "start its buildkitd, or choose another builder: docker buildx use"
+            raise EngineMissingError(message, hint=hint, setting="engine")
+        return program, builder
+
+    def refuses(self, _request: BuildRequest) -> str | None:
+        """Return ``None``: whatever BuildKit does not know, it says itself."""
+        return None
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how buildx is called; the folders of the setting ``caching`` are chosen when it is built."""
+        buildkit.check_there(self.missing())
+        program, builder = self._here
+        if builder.driver == _DOCKER:
+            return self._docker.commands(request)
+        return (program.command(request, base_credentials(request, self._find), into(request, OUT)),)
+
+    def lacks(self) -> frozenset[str]:
+        """Return nothing: it is BuildKit."""
+        return frozenset()
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Build with the builder that is in use.
+
+        Raises:
+            EngineMissingError: there is no buildx, or no builder that answers.
+            UnsupportedError: the builder is a Docker daemon that can do less than what is asked for.
+            BuildError: the build failed; with the last lines of its log.
+        """
+        buildkit.check_there(self.missing())
+        with ExitStack() as stack:
+            with self._caching(request) as asked:
+                image = stack.enter_context(self._built(asked))
+            yield image
+
+    @contextmanager
+    def _caching(self, request: BuildRequest) -> Iterator[BuildRequest]:
+        """Give the request with the caches of this machine where they are wanted; a good build renews them."""
+        if request.caching and request.cache_repository:
+            self._around.sink(
+                Note("caching leaves nothing on this machine: remoteCacheRepo comes first, as in Harness")
+            )
+        if not request.caching or request.cache_repository:
+            yield request
+            return
+        name = str(request.references[0].repository) if request.references else str(request.context)
+        with self._kept.layers_of(name) as (read, written):
+            yield replace(request, cache_from=(*request.cache_from, *read), cache_to=(*request.cache_to, written))
+
+    @contextmanager
+    def _built(self, request: BuildRequest) -> Iterator[Image | Index]:
+        program, builder = self._here
+        if builder.driver == _DOCKER:
+            with self._docker.build(request) as image:
+                yield image
+            return
+        credentials = base_credentials(request, self._find)
+        with temporary(self._scratch) as folder:
+            yield program.into_layout(request, credentials, folder)

@@ -1,0 +1,125 @@
+"""Layers that are kept between builds in a folder of this machine, one for each repository, within bounds.
+
+BuildKit adds to a local cache and removes nothing from it, so each build writes a new one, which takes the place of the
+old one when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.locks import locked, private_part
+from buildpush.foundation.state import alive
+
+# Bytes of all caches together; the one that was not used for longest goes first.
+LARGEST: Final = 10 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The caches of this machine.
+
+    Attributes:
+        folder: holds one folder for each repository.
+        largest: bytes of all of them together.
+    """
+
+    folder: Path
+    largest: int = LARGEST
+
+    @contextmanager
+    def layers_of(self, whose: str) -> Iterator[tuple[tuple[CacheSpec, ...], CacheSpec]]:
+        """Give the caches to read, none the first time, and the one to write; it is kept if all goes well.
+
+        Args:
+            whose: a repository.
+
+        Raises:
+            SettingsError: the folder cannot be made.
+        """
+        self._make()
+        name = hashlib.sha256(whose.encode()).hexdigest()[:32]
+        old = self.folder / name
+        new = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.folder))
+        try:
+            with _read(old) as read:
+                yield read, CacheSpec("local", (("dest", str(new)), ("mode", "max")))
+            if (new / "index.json").exists():
+                _remove(old)
+                _rename(new, old)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        self._shrink()
+
+    def _make(self) -> None:
+        try:
+            private_part(self.folder)  # layers hold what the image holds, and what its earlier stages held
+        except OSError as error:
+            message = f"the folder for layers, {self.folder}, cannot be made: {error.strerror}"
+            hint = "set XDG_STATE_HOME to a folder that you may write to, or leave caching out"
+            raise SettingsError(message, hint=hint, setting="caching") from error
+
+    def _shrink(self) -> None:
+        sizes = {path: _size(path) for path in self.folder.iterdir() if path.is_dir() and not _is_written(path)}
+        for path in sorted(sizes, key=_used):
+            if sum(sizes.values()) <= self.largest:
+                return
+            _remove(path)
+            del sizes[path]
+
+
+@contextmanager
+def _read(cache: Path) -> Iterator[tuple[CacheSpec, ...]]:
+    """Give the cache to read, if it is there; nobody removes it in the meantime."""
+    if not (cache / "index.json").exists():
+        yield ()
+        return
+    with locked(cache, shared=True):
+        yield (CacheSpec("local", (("src", str(cache)),)),)
+
+
+def _remove(cache: Path) -> None:
+    """Remove a cache, unless another build reads it."""
+    with suppress(OSError), locked(cache, wait=False) as alone:
+        if alone:
+            shutil.rmtree(cache, ignore_errors=True)
+
+
+def _rename(new: Path, old: Path) -> None:
+    """Put *new* in the place of *old*; what another build reads or has put there is as good."""
+    with suppress(OSError):
+        new.rename(old)
+
+
+def _is_written(path: Path) -> bool:
+    """Return whether a build of a process that is there writes to *path*."""
+    process = path.suffixes[:1]
+    return bool(process) and alive(int(process[0][1:] or 0))
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    return sum(_bytes(Path(folder) / name) for folder, _, names in os.walk(path) for name in names)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,315 @@
+"""The engine Docker: BuildKit through ``docker buildx`` where it is, else the daemon's classic builder."""
+
+# Flags of other programs in this module's texts: --builder --load --pull --use
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.rules import HEREDOCS, MOUNTS, RUN_INTO_VOLUMES
+from buildpush.engines import OUT
+from buildpush.engines.bases import Find, base_credentials, bases, nobody
+from buildpush.engines.docker import buildkit
+from buildpush.engines.docker.cli import Program, Surroundings, into
+from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
+from buildpush.foundation.events import Log, Note, Sink, ignore
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.text import Lines, quotation
+from buildpush.images.manifests import without_manifest
+from buildpush.images.model import Image, Index
+from buildpush.images.references import Reference
+from buildpush.places import Command, Place
+from buildpush.registry.memory import Memory
+from buildpush.transfer import daemon, dockerhome
+from buildpush.transfer.daemon import SOCKET, Daemon, connect, failures
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
+_OTHER_STORE = "enable its containerd image store; or use engine: buildx and docker buildx create --use"
+
+
+class Docker:
+    """Builds with the Docker daemon; the image comes back to us, and we push it.
+
+    Args:
+        env: variables; ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and ``DOCKER_CONFIG`` mean what they mean to Docker.
+        place: where ``docker buildx`` runs.
+        find: gives the credential of a base image's host.
+        sink: gets each line of the build's log.
+        scratch: folder for temporary folders; the system's by default.
+        memory: of what was pushed before.
+    """
+
+    name: ClassVar[str] = "docker"
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            **buildkit.SPELLS,
+            "pull_image": "--pull",
+            "network": "--network",
+            "base_image_connector_refs": "config.json, private",
+        }
+    )
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        place: Place,
+        find: Find = nobody,
+        sink: Sink = ignore,
+        *,
+        scratch: Path | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        self._around = Surroundings(env, daemon.home_of(env), place, sink, memory)
+        self._find = find
+        self._scratch = scratch
+
+    def missing(self) -> str | None:
+        """Return why the daemon cannot be used, with the usual remedies, or ``None`` where it answers."""
+        host = dockerhome.current_host(self._around.env, self._around.home) or f"unix://{SOCKET}"
+        path = host.removeprefix("unix://")
+        if host.startswith("unix://") and not Path(path).exists():
+            return f"no Docker daemon is here: {path} does not exist\n{REMEDIES}"
+        if host.startswith("unix://") and not os.access(path, os.R_OK | os.W_OK):
+            return f"this user may not talk to the Docker daemon: {path} is closed to it\n{REMEDIES}"
+        try:
+            with self._client():
+                return None
+        except EngineMissingError as error:
+            return f"{error}\n{REMEDIES}"
+
+    def refuses(self, _request: BuildRequest) -> str | None:
+        """Return ``None``: whatever Docker does not know, it says itself."""
+        return None
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how buildx is called; nothing for the classic builder, which no program stands for."""
+        buildkit.check_there(self.missing())
+        program, credentials = Program.find(self._around), base_credentials(request, self._find)
+        if program is None:
+            return ()
+        with self._client() as client:
+            words = Build(self._around, client, request, credentials, OUT).words()
+        return (program.command(request, credentials, words),)
+
+    def lacks(self) -> frozenset[str]:
+        """Return what the classic builder lacks, tried with Docker 26.1, where there is no buildx."""
+        return frozenset() if Program.find(self._around) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Build with BuildKit, or with the classic builder where there is no buildx.
+
+        Raises:
+            EngineMissingError: no daemon, or none that this user may talk to.
+            UnsupportedError: the classic builder would have to do what only BuildKit does.
+            BuildError: the build failed; with the last lines of its log.
+        """
+        buildkit.check_there(self.missing())
+        credentials = base_credentials(request, self._find)
+        with self._client() as client, temporary(self._scratch) as folder:
+            program = self._buildx()
+            with Build(self._around, client, request, credentials, folder).done(program) as image:
+                yield image
+
+    def _buildx(self) -> Program | None:
+        """Return buildx, or ``None`` where it is not."""
+        found = Program.find(self._around)
+        if found is None:
+            self._around.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
+        return found
+
+    @contextmanager
+    def _client(self) -> Iterator[DockerClient]:
+        """Give a connection to the daemon.
+
+        Raises:
+            EngineMissingError: it does not answer.
+        """
+        with closing(connect(self._around.env, self._around.home)) as client:
+            yield client
+
+
+class Build:
+    """One build: what its steps share."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        client: DockerClient,
+        request: BuildRequest,
+        credentials: Mapping[str, Credential],
+        folder: Path,
+    ) -> None:
+        self.around = around
+        self.client = client
+        self.request = request
+        self.credentials = credentials
+        self.folder = folder
+        # A name that nothing else has, and that cannot be pushed anywhere by accident.
+        self.tag = f"buildpush.invalid/build:{secrets.token_hex(8)}"
+
+    @contextmanager
+    def done(self, program: Program | None) -> Iterator[Image | Index]:
+        """Build, and give the image for as long as the context is open."""
+        if program and self._writes_layouts():
+            yield program.into_layout(self.request, self.credentials, self.folder, self._builder)
+            return
+        try:
+            if program:
+                self._loaded(program)
+            else:
+                self._classic()
+            with self._daemon.image(self.tag) as image:
+                yield without_manifest(image)
+        finally:
+            self._remove_tag()
+
+    def _writes_layouts(self) -> bool:
+        """Return whether the daemon's builder can: only with containerd's image store."""
+        return self._daemon.keeps_manifests
+
+    @property
+    def _builder(self) -> tuple[str, str]:
+        return "--builder", dockerhome.daemon_builder(self.around.env, self.around.home)
+
+    def words(self) -> tuple[str, ...]:
+        """Return how buildx is told where to build, and where to put it."""
+        if self._writes_layouts():
+            return (*self._builder, *into(self.request, self.folder))
+        return self._load()
+
+    def _load(self) -> tuple[str, ...]:
+        return (*self._builder, "--load", "--tag", self.tag)
+
+    def _loaded(self, program: Program) -> None:
+        """Build into the daemon's own store: the one of overlay2 writes no layouts."""
+        if len(self.request.platforms) > 1:
+            message = "this Docker keeps images of one platform only"
+            raise UnsupportedError(message, hint=_OTHER_STORE, setting="platforms")
+        if setting := self._cache_to_write():
+            message = "this Docker's own builder leaves no layers for later builds"
+            raise UnsupportedError(message, hint=_OTHER_STORE, setting=setting)
+        program.build(self.request, self.credentials, self._load())
+
+    def _cache_to_write(self) -> str:
+        """Return the setting that asks for a cache to be written; empty where none does."""
+        request = self.request
+        asked = {
+            "remote_cache_repo": request.cache_repository,
+            "caching": request.caching,
+            "cache_to": request.cache_to,
+        }
+        return next((setting for setting, value in asked.items() if value), "")
+
+    def _classic(self) -> None:
+        """Build with the daemon's classic builder, through the SDK."""
+        self._refuse_what_needs_buildkit()
+        for reference in self._guarded_bases():
+            self._pull(reference)
+        request = self.request
+        lines: Iterator[dict[str, Any]] = self._ask(
+            self.client.api.build,
+            path=str(request.context),
+            dockerfile=str(request.dockerfile),
+            tag=self.tag,
+            buildargs=dict(request.build_args),
+            labels=dict(request.labels),
+            target=request.target or "",
+            platform=str(request.platforms[0]) if request.platforms else None,
+            nocache=request.no_cache,
+            pull=request.pull_image,
+            extra_hosts=dict(request.add_hosts),
+            network_mode=request.network or None,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        self._follow(lines)
+
+    def _refuse_what_needs_buildkit(self) -> None:
+        for asked, setting in (
+            (self.request.build_secrets, "env_docker_secrets"),
+            (self.request.platforms[1:], "platforms"),
+            (self.request.build_contexts, "build_contexts"),
+            (self.request.ssh, "ssh"),
+        ):
+            if asked:
+                message = "docker buildx is not here, and the classic builder cannot honour this"
+                raise UnsupportedError(message, hint="install docker buildx", setting=setting)
+
+    def _guarded_bases(self) -> list[Reference]:
+        """Return the base images whose hosts want a login."""
+        return [name for name in bases(self.request) if name.repository.host in self.credentials]
+
+    def _pull(self, reference: Reference) -> None:
+        credential = self.credentials[reference.repository.host]
+        said = credential.password.reveal()
+        login = {"identitytoken": said} if credential.identity else {"username": credential.username, "password": said}
+        self.around.sink(Log(f"pull {reference}"))
+        self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
+
+    def _follow(self, lines: Iterator[dict[str, Any]]) -> None:
+        """Show the classic builder's log, and raise what it ends in."""
+        log: deque[str] = deque(maxlen=50)
+        printed = Lines(partial(self._show, log))
+        for line in self._reading(lines):
+            if "error" in line:
+                printed.close()
+                reason = quotation(str(line["error"]))
+                self._show(log, reason)
+                raise buildkit.failure("\n".join([*log, f"ERROR: {reason}"]), self.request)
+            # What a RUN prints comes in pieces that end anywhere; a status is a line.
+            printed.write(str(line["stream"]) if "stream" in line else f"\n{line.get('status') or ''}\n")
+        printed.close()
+
+    def _show(self, log: deque[str], line: str) -> None:
+        if line.strip():
+            log.append(line)
+            self.around.sink(Log(line))
+
+    def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
+        """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
+        try:
+            yield from parts
+        except failures() as error:
+            if explained := getattr(error, "explanation", None):
+                log = f"ERROR: {quotation(str(explained))}"
+                raise buildkit.failure(log, self.request) from error
+            message = f"the Docker daemon went away: {quotation(str(error))}"
+            raise BuildError(message, hint=dockerhome.WENT_AWAY) from error
+
+    def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Return the daemon's answer.
+
+        Raises:
+            BuildError: it refuses, or does not answer.
+        """
+        try:
+            return question(*arguments, **named)
+        except failures() as error:
+            if getattr(error, "explanation", None):
+                message = f"Docker refuses: {quotation(str(error))}"
+                raise BuildError(message) from error
+            message = f"the Docker daemon went away: {quotation(str(error) or type(error).__name__)}"
+            raise BuildError(message, hint=dockerhome.WENT_AWAY) from error
+
+    @property
+    def _daemon(self) -> Daemon:
+        return Daemon(self.client, self.folder, self.around.memory, self.around.sink)
+
+    def _remove_tag(self) -> None:
+        with suppress(*failures()):
+            self.client.images.remove(self.tag)

@@ -1,0 +1,161 @@
+"""The program buildx: found on this machine, asked about its builders, and run; what it builds comes as an OCI layout.
+
+Source: docker buildx build and docker buildx inspect, command line reference; each rule was tried with buildx 0.13.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines.docker import buildkit
+from buildpush.foundation.errors import EngineMissingError
+from buildpush.foundation.events import Log, Sink
+from buildpush.images.model import Image, Index
+from buildpush.places import FILES, Command, Content, Place, Ran
+from buildpush.registry.memory import Memory
+from buildpush.transfer.archives import open_layout
+
+_LAYOUT: Final = "layout"
+_PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where Docker's programs run, and who listens.
+
+    Attributes:
+        home: the user's Docker configuration folder.
+        memory: of documents that the daemon tells only in an export.
+    """
+
+    env: Mapping[str, str]
+    home: Path
+    place: Place
+    sink: Sink
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Something that buildx builds with.
+
+    Attributes:
+        driver: docker, docker-container, kubernetes or remote.
+        status: of its first node; empty where none is said.
+    """
+
+    name: str
+    driver: str
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """buildx, as it is called here."""
+
+    argv: tuple[str, ...]
+    around: Surroundings
+
+    @classmethod
+    def find(cls, around: Surroundings) -> Program | None:
+        """Return how to call buildx here, or ``None`` where it is not."""
+        for argv in _PROGRAMS:
+            with suppress(EngineMissingError):
+                if around.place.run([*argv, "version"]).status == 0:
+                    return cls(argv, around)
+        return None
+
+    def builder(self) -> Builder:
+        """Return the builder that is in use: ``BUILDX_BUILDER``, or what ``docker buildx use`` chose.
+
+        Raises:
+            EngineMissingError: there is none.
+        """
+        ran = self.around.place.run([*self.argv, "inspect"])
+        said = dict(_pair(line) for line in reversed(ran.stdout.splitlines()) if ":" in line)
+        if ran.status or "Driver" not in said:
+            message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
+            hint = "docker buildx ls shows those that are there; docker buildx use chooses one"
+            raise EngineMissingError(message, hint=hint, setting="engine")
+        # The builder that is the daemon has no driver where the daemon cannot be asked (buildx 0.13).
+        return Builder(said.get("Name", ""), said["Driver"] or "docker", said.get("Status", ""))
+
+    def into_layout(
+        self, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path, words: tuple[str, ...] = ()
+    ) -> Image | Index:
+        """Build into an OCI layout in *folder*: no second copy in a daemon, layers not compressed twice.
+
+        Args:
+            request: what to build.
+            credentials: by host.
+            folder: for the layout, which the image is read from.
+            words: more of them, such as ``--builder``.
+
+        Raises:
+            BuildError: the build failed.
+        """
+        self.build(request, credentials, (*words, *into(request, folder)))
+        return open_layout(folder / _LAYOUT, keep_manifest=False)
+
+    def build(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> None:
+        """Build; *words* say where to, and with which builder.
+
+        Raises:
+            BuildError: the build failed; with the last lines of its log.
+        """
+        files: dict[str, Content] = buildkit.secret_files(request)
+        if credentials:
+            files |= buildkit.login_files(credentials, self.around.home)
+        command = self.command(request, credentials, words)
+        ran: Ran = self.around.place.run(command.argv, files=files, env=command.env, stream=self._show)
+        if ran.status:
+            raise buildkit.failure(ran.stdout + ran.stderr, request)
+
+    def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
+        """Return what :meth:`build` runs."""
+        usual = [*buildkit.arguments(request), *_network(request)]
+        argv = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
+        return Command(tuple(argv), self._variables(request, logged_in=bool(credentials)))
+
+    def _variables(self, request: BuildRequest, *, logged_in: bool) -> dict[str, str]:
+        variables = dict(_USUAL)
+        if request.created is not None:
+            variables["SOURCE_DATE_EPOCH"] = str(request.created)
+        if logged_in:
+            variables["BUILDX_CONFIG"] = self.around.env.get("BUILDX_CONFIG") or str(self.around.home / "buildx")
+            variables["DOCKER_CONFIG"] = f"{FILES}/{buildkit.CONFIG}"
+        return variables
+
+    def _show(self, line: str) -> None:
+        if line.strip():
+            self.around.sink(Log(line))
+
+
+# Attestations would turn one image into an index, and one of them tells the build arguments.
+_USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
+
+
+def into(request: BuildRequest, folder: Path) -> tuple[str, str]:
+    """Return the words that ask for a layout in *folder*."""
+    output = f"type=oci,dest={folder / _LAYOUT},tar=false,compression=uncompressed"
+    return "--output", output + (",rewrite-timestamp=true" if request.created is not None else "")
+
+
+def _network(request: BuildRequest) -> list[str]:
+    """Return what buildah is not told: it has a network of the machine only, and nothing to pull anew."""
+    pull = ["--pull"] if request.pull_image else []
+    return [*pull, "--network", request.network] if request.network else pull
+
+
+def _pair(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip(), value.strip()

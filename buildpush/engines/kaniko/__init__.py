@@ -1,0 +1,1 @@
+"""kaniko, in a container or as the program that is there."""

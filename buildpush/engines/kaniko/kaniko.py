@@ -1,0 +1,351 @@
+"""The engine kaniko: its executor in a container that docker or podman starts.
+
+It pushes nothing: the image comes back to us in an archive. Its way of giving secrets to RUN is not used, since its own
+documentation says that other RUN instructions can read them.
+
+Source: osscontainertools/kaniko, README.md, "Additional Flags", and cmd/executor/cmd/root.go, of August 2026.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
+from buildpush.dockerfile.stages import needed_for
+from buildpush.engines import OUT
+from buildpush.engines.bases import Find, base_credentials, caches, nobody, pulled
+from buildpush.engines.docker import buildkit
+from buildpush.engines.kaniko import executor
+from buildpush.engines.kaniko.executor import Seat, program_of
+from buildpush.engines.refusal import require_done
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import BuildError, DockerfileError, SourceError, UnsupportedError
+from buildpush.foundation.events import Log, Note, Sink, ignore
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.text import lines_of
+from buildpush.http.urls import is_loopback
+from buildpush.images.model import Image, Index, Platform
+from buildpush.places import FILES, Command, Content, Place
+from buildpush.transfer.archives import open_docker_archive
+
+_NO_PROGRAM: Final = "neither docker nor podman can start a container here"
+_NO_IMAGE: Final = "nobody names the image of kaniko's executor"
+_ROOT: Final = "set runAsUser: 0; where no root is allowed, leave runAsUser out and use engine: buildah"
+_FULL: Final = "the disk is full: kaniko unpacks the base images and all stages in the file system of its container"
+_KILLED: Final = 137
+_KEPT: Final = 200  # lines: what came before explains no failure
+# A name that cannot be pushed anywhere by accident.
+_TAG: Final = "buildpush.invalid/build"
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_AUTHORITY: Final = "authority.pem"
+# Where kaniko does as Docker does only if it is asked to; versions that do not know one say so in the log.
+_AS_DOCKER: Final = (
+    "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
+    "FF_KANIKO_COPY_AS_ROOT",
+    "FF_KANIKO_EXPAND_HEREDOC",
+    "FF_KANIKO_RUN_HONOR_GROUP",
+    "FF_KANIKO_UNTAR_SKIP_ROOT",
+)
+_AS_KANIKO_DOES: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
+_PASSED_OVER: Final = MappingProxyType(
+    {
+        "ADD": frozenset({"checksum", "exclude", "keep-git-dir", "unpack"}),
+        "COPY": frozenset({"exclude", "parents"}),
+        "RUN": frozenset({"network"}),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Where programs run, for whom, and who listens."""
+
+    env: Mapping[str, str]
+    place: Place
+    image: str | None
+    sink: Sink
+
+
+class Kaniko:
+    """Builds with kaniko; the image comes back to us in an archive, and we push it.
+
+    Args:
+        env: variables; those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
+        place: where docker or podman runs.
+        image: holds the executor; with a digest.
+        find: gives the credential of a base image's host.
+        sink: gets each line of the build's log.
+        scratch: folder for temporary folders; the system's by default.
+    """
+
+    name: ClassVar[str] = "kaniko"
+    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "dockerfile": "--dockerfile",
+            "context": "--context",
+            "labels": "--label",
+            "build_args": "--build-arg",
+            "target": "--target",
+            "platforms": "--custom-platform",
+            "no_cache": "itself",
+            "pull_image": "itself",
+            "optimize": "--snapshot-mode=redo",
+            "remote_cache_repo": "--cache-repo",
+            "mirror": "--registry-mirror, --skip-default-registry-fallback",
+            "base_image_connector_refs": "config.json, private",
+            "run_as_user": "--user",
+            "resources": "--memory, --cpus",
+            "privileged": "--privileged",
+        }
+    )
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        place: Place,
+        image: str | None = None,
+        find: Find = nobody,
+        sink: Sink = ignore,
+        *,
+        scratch: Path | None = None,
+    ) -> None:
+        self._around = _Around(env, place, image, sink)
+        self._find = find
+        self._scratch = scratch
+
+    def missing(self) -> str | None:
+        """Return why kaniko cannot be used, with the usual remedies, or ``None`` where it can."""
+        if not self._around.image:
+            return f"{_NO_IMAGE}\n{executor.REMEDIES}"
+        if program_of(self._around.env, self._around.place) is None:
+            return f"{_NO_PROGRAM}\nstart Docker, or install podman; or use engine: buildah"
+        return None
+
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return the first flag that kaniko would pass over without a word; what else it does not know, it says.
+
+        Raises:
+            UnsupportedError: it would not be root.
+        """
+        if request.container.user:
+            message = f"kaniko must run as root, and runAsUser is {request.container.user}"
+            raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
+        return next(_passed_over(request), None)
+
+    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
+        """Return how the executor is called in its container, for each platform."""
+        require_done(self, request)
+        buildkit.check_there(self.missing())
+        build = _Build(self._around, request, base_credentials(request, self._find), OUT.absolute())
+        return build.commands()
+
+    def lacks(self) -> frozenset[str]:
+        """Return what kaniko passes over: some mounts, files below a VOLUME, and heredocs in old versions.
+
+        Tried with 1.24.0 and 1.28.3: the later one loses folders that are copied below a VOLUME, and keeps files.
+        """
+        return frozenset({OLD_HEREDOCS, SOME_MOUNTS, RUN_INTO_VOLUMES, COPY_INTO_VOLUMES})
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[Image | Index]:
+        """Build, and give the image for as long as the context is open.
+
+        Raises:
+            EngineMissingError: there is no executor, or no program that starts its container.
+            UnsupportedError: as for :meth:`refuses`.
+            DockerfileError: it has a flag that kaniko would pass over.
+            BuildError: the build failed; with the last lines of its log.
+        """
+        require_done(self, request)
+        buildkit.check_there(self.missing())
+        credentials = base_credentials(request, self._find)
+        if request.created is not None:
+            self._around.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
+        with temporary(self._scratch) as folder:
+            yield _Build(self._around, request, credentials, folder).image()
+
+
+class _Build:
+    """One build: a run of the executor for each platform."""
+
+    def __init__(
+        self, around: _Around, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
+    ) -> None:
+        self._around = around
+        self._request = request
+        self._credentials = credentials
+        self._folder = folder
+        self._hosts = {base.repository.host for base in pulled(request)} | {cache.host for cache in caches(request)}
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+
+    def image(self) -> Image | Index:
+        """Build for each platform."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        seat = self._seat()
+        images = tuple(self._single(seat, platform, number) for number, platform in enumerate(platforms))
+        return Index(images) if len(images) > 1 else images[0]
+
+    def _seat(self) -> Seat:
+        place, request = self._around.place, self._request
+        program, image = program_of(self._around.env, place), self._around.image
+        if program is None or image is None:
+            raise BuildError(_NO_PROGRAM)  # it was there a moment ago
+        # In a container, this machine's own addresses are the container's.
+        network = "host" if any(map(is_loopback, self._hosts)) else None
+        return executor.seat(program, image, place, request, self._folder, network=network)
+
+    def _single(self, seat: Seat, platform: Platform | None, number: int) -> Image:
+        """Build, and bring the image out as an archive: of all forms the only one that root's files are no part of.
+
+        A layout has folders of root, which an ordinary user who talks to a daemon could not remove.
+        """
+        argv = self._argv(seat, platform, number)
+        ran = seat.place.run(argv, files=dict(self._private()), env=dict(self._variables()), stream=self._show)
+        if ran.status:
+            raise self._failure(ran.status)
+        found = _labelled(open_docker_archive(self._folder / _archive(number)), self._request.labels)
+        return replace(found, platform=platform) if platform else found
+
+    def commands(self) -> tuple[Command, ...]:
+        """Return what is run, for each platform."""
+        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
+        seat, files, env = self._seat(), dict(self._private()), dict(self._variables())
+        words = (self._argv(seat, platform, number) for number, platform in enumerate(platforms))
+        return tuple(seat.place.command(argv, files=files, env=env) for argv in words)
+
+    def _argv(self, seat: Seat, platform: Platform | None, number: int) -> list[str]:
+        flags = [*self._flags(), *(_for_platform(platform, self._request.build_args) if platform else ())]
+        output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{_archive(number)}"]
+        return [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output]
+
+    @staticmethod
+    def _sources(seat: Seat) -> list[str]:
+        return ["--context", f"dir://{seat.context}", "--dockerfile", seat.dockerfile]
+
+    def _flags(self) -> Iterator[str]:
+        request = self._request
+        for name, value in request.build_args.items():
+            yield from ("--build-arg", f"{name}={value}")
+        for name, value in request.labels.items():
+            yield from ("--label", f"{name}={value}")
+        if request.target:
+            yield from ("--target", request.target)
+        if request.optimize:
+            yield "--snapshot-mode=redo"
+        if request.cache_repository:
+            yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
+        if request.mirror:
+            yield from ("--registry-mirror", request.mirror, "--skip-default-registry-fallback")
+        if request.created is not None:
+            yield "--reproducible"
+        for host in sorted(filter(is_loopback, self._hosts)):
+            yield from ("--insecure-registry", host)
+
+    def _private(self) -> Iterator[tuple[str, Content]]:
+        if self._credentials:
+            document = {"auths": buildkit.auths(self._credentials)}
+            yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
+        if authority := self._around.env.get("SSL_CERT_FILE"):
+            yield _AUTHORITY, _read(Path(authority))
+
+    def _variables(self) -> Iterator[tuple[str, str]]:
+        if self._credentials:
+            yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
+        env = self._around.env
+        if env.get("SSL_CERT_FILE"):
+            yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
+        for name in (*_PROXIES, *map(str.lower, _PROXIES)):
+            if name in env:
+                yield name, env[name]
+        own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
+        yield from sorted((dict.fromkeys(_AS_DOCKER, "true") | own).items())
+
+    def _show(self, line: str) -> None:
+        for told in lines_of(_told(line)):  # its JSON may write what is no secret before it is read
+            if told.strip():
+                self._lines.append(told)
+                self._around.sink(Log(told))
+
+    def _failure(self, status: int) -> BuildError:
+        """Return the error of a failed build; its reason is the line that kaniko ends with."""
+        reasons = [line for line in self._lines if line.startswith("error ")]
+        log = "\n".join([*self._lines, *(f"ERROR: {line}" for line in reasons[-1:])])
+        error = buildkit.failure(log, self._request, full=_FULL)
+        if status == _KILLED and error.hint is None:
+            error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
+        return error
+
+
+def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]:
+    """Yield the flags for one platform, with the arguments that kaniko 1.24 leaves empty."""
+    yield from ("--custom-platform", str(platform))
+    known = {"TARGETPLATFORM": str(platform), "TARGETOS": platform.os, "TARGETARCH": platform.architecture}
+    for name, value in (known | {"TARGETVARIANT": platform.variant}).items():
+        if name not in given:
+            yield from ("--build-arg", f"{name}={value}")
+
+
+def _labelled(image: Image, labels: Mapping[str, str]) -> Image:
+    """Return *image* with *labels* on top: kaniko's ``--label`` gives way to LABEL, where that of others wins."""
+    document = strict_json.parse(image.config)
+    config = document.get("config") or {}
+    found = config.get("Labels") or {}
+    if labels.items() <= found.items():
+        return image
+    document["config"] = {**config, "Labels": {**found, **labels}}
+    return replace(image, config=json.dumps(document, separators=(",", ":")).encode())
+
+
+def _passed_over(request: BuildRequest) -> Iterator[str]:
+    """Yield line and flag of what would make another image than the Dockerfile says, in the stages that are built.
+
+    Source: tried with kaniko 1.28.3, whose log is silent on them.  ``--link`` is left out: it changes no file.
+    """
+    try:
+        file = dockerfile.read(request.dockerfile)
+        stages = {stage.number: stage for stage, _ in needed_for(file, request)}.values()
+    except DockerfileError:
+        return  # kaniko says so itself, or can read it
+    for instruction in (instruction for stage in stages for instruction in stage.instructions):
+        for flag in sorted(_PASSED_OVER.get(instruction.name, frozenset()) & instruction.flags.keys()):
+            if (flag, instruction.flags[flag]) not in _AS_KANIKO_DOES:
+                yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
+
+
+def _archive(number: int) -> str:
+    return f"image-{number}.tar"
+
+
+def _told(line: str) -> str:
+    """Return what a line of the log says: kaniko's own are JSON, those of RUN are as they are.
+
+    Source: sirupsen/logrus, JSONFormatter: keys ``level``, ``msg``, ``time``.
+    """
+    if not line.startswith("{"):
+        return line
+    try:
+        said = strict_json.parse(line)
+        level, text = said["level"], said["msg"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    return str(text) if level == "info" else f"{level}: {text}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"the certificates in {path} cannot be read: {error.strerror}"
+        raise SourceError(message, hint="SSL_CERT_FILE names them", where="SSL_CERT_FILE") from error

@@ -1,0 +1,34 @@
+"""What of a request an engine does not do, as an error that names the engines that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Engine
+from buildpush.foundation.errors import DockerfileError, UnsupportedError
+
+
+def require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
+    """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights.
+
+    Raises:
+        DockerfileError: naming those of *candidates* that do it.
+        UnsupportedError: the engine honours a setting, but not with this value.
+    """
+    refused = engine.refuses(request)
+    if not refused:
+        return
+    where, _, words = refused.partition(": ")
+    able = [other.name for other in candidates if other is not engine and not refusal_of(other, request)]
+    message = f"the engine {engine.name} does not do this: {words}"
+    hint = f"use engine: {' or '.join(able)}" if able else None
+    raise DockerfileError(message, hint=hint, where=where, setting="engine")
+
+
+def refusal_of(engine: Engine, request: BuildRequest) -> str | None:
+    """Return what of *request* the engine does not do, be it an instruction or the value of a setting."""
+    try:
+        return engine.refuses(request)
+    except UnsupportedError as error:
+        return str(error)

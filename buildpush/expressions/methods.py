@@ -1,0 +1,379 @@
+"""What expressions may call on a value: methods of Java's ``String`` and collections, and the ``json`` functions.
+
+Lengths and positions count characters (code points); Java counts a character beyond U+FFFF as two.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn
+
+from buildpush.expressions import patterns
+from buildpush.expressions.grammar import LONGEST, Value
+from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.secrets import Secret
+
+Arguments = Sequence[Value]
+Method = Callable[[Any, Arguments], Value]
+
+_JSON_STEP: Final = re.compile(r"""\.?([^.\[\]"']+)|\[(-?\d+)\]|\.?\[?"([^"]*)"\]?|\.?\[?'([^']*)'\]?|\*""")
+# What Java's trim takes away: everything up to the blank, control characters included.
+_TRIMMED: Final = "".join(map(chr, range(ord(" ") + 1)))
+
+
+def call(value: Value, method: str, arguments: Arguments) -> Value:
+    """Return what *method* of *value* gives.
+
+    Raises:
+        ExpressionError: no such method, arguments it does not take, a position outside the text, a result too long.
+    """
+    if isinstance(value, Secret) or any(isinstance(argument, Secret) for argument in arguments):
+        _fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
+    table = _table(value)
+    if method not in table:
+        near = get_close_matches(method, table, n=1, cutoff=0.5)
+        _fail(f"{kind(value)} has no method {method!r}", _hint(value, near, table))
+    least, most, work = table[method]
+    if not least <= len(arguments) <= most:
+        expected = str(least) if least == most else f"{least} to {most}"
+        _fail(f"{method}() takes {expected} arguments, here are {len(arguments)}")
+    return fitting(work(value, arguments))
+
+
+def kind(value: Value) -> str:
+    """Return what *value* is, in words."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (Secret, "a secret"),
+        (str, "a text"),
+        ((int, float), "a number"),
+        (Mapping, "a map"),
+        (Sequence, "a list"),
+    )
+    return next((words for types, words in kinds if isinstance(value, types)), "nothing (null)")
+
+
+def as_text(value: Value) -> str:
+    """Return how *value* is written inside a text; the same value gives the same text.
+
+    Raises:
+        ExpressionError: *value* is null, a secret, or too long.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if value is None:
+        _fail("there is no value here (null)", 'give one for this case: <+x ?? "none">')
+    return json_text(value)
+
+
+def json_text(value: Value) -> str:
+    """Return *value* as compact JSON, the keys in their own order."""
+    try:
+        check_sum(_weight(value))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
+    except (RecursionError, ValueError):
+        _fail("this value nests too deep to be written")
+    return str(fitting(text))
+
+
+def fitting(value: Value) -> Value:
+    """Return *value* if it has at most 256 KiB as text.
+
+    Raises:
+        ExpressionError: it is longer.
+    """
+    if isinstance(value, str) and len(value) > LONGEST // 4 and len(value.encode(errors="replace")) > LONGEST:
+        _fail(f"a value has at most {LONGEST} bytes, this one is longer")
+    return value
+
+
+def check_sum(*lengths: int) -> None:
+    """Refuse texts that would be too long together, before they are joined.
+
+    Raises:
+        ExpressionError: they would be.
+    """
+    if sum(lengths) > LONGEST:
+        _fail(f"a value has at most {LONGEST} bytes, this one would be longer")
+
+
+def _weight(value: Value) -> int:
+    """Return about how long *value* is as text; a text that stands in it often counts as often."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + _weight(entry) for key, entry in value.items())
+    return sum(map(_weight, value)) if isinstance(value, Sequence) else 1
+
+
+# ---- text
+
+
+def _substring(text: str, arguments: Arguments) -> Value:
+    begin = _position(arguments, 0, 0)
+    end = _position(arguments, 1, len(text))
+    if not 0 <= begin <= end <= len(text):
+        shown = f"substring({begin},{end})" if len(arguments) > 1 else f"substring({begin})"
+        _fail(f"{shown} is outside a text of {len(text)} characters", "positions count from 0, the end is not included")
+    return text[begin:end]
+
+
+def _char_at(text: str, arguments: Arguments) -> Value:
+    at = _position(arguments, 0, 0)
+    if not 0 <= at < len(text):
+        _fail(f"charAt({at}) is outside a text of {len(text)} characters")
+    return text[at]
+
+
+def _replace(text: str, arguments: Arguments) -> Value:
+    old, new = _texts(arguments)
+    if len(text) + text.count(old) * max(0, len(new) - len(old)) > LONGEST:
+        _fail(f"a value has at most {LONGEST} bytes, the replaced text would be longer")
+    return text.replace(old, new)
+
+
+def _replace_all(which: patterns.Match) -> Method:
+    def replaced(text: str, arguments: Arguments) -> Value:
+        pattern, replacement = _texts(arguments)
+        return patterns.replace(text, patterns.compile_pattern(pattern), replacement, which, LONGEST)
+
+    return replaced
+
+
+def _split(text: str, arguments: Arguments) -> Value:
+    pattern = patterns.compile_pattern(_text(arguments, 0))
+    return patterns.split(text, pattern, _position(arguments, 1, 0))
+
+
+def _repeat(text: str, arguments: Arguments) -> Value:
+    times = _position(arguments, 0, 0)
+    if times < 0 or len(text) * times > LONGEST:
+        _fail(f"repeat({times}) of {len(text)} characters is negative or too long")
+    return text * times
+
+
+def _index_of(text: str, arguments: Arguments) -> Value:
+    return text.find(_text(arguments, 0), max(0, _position(arguments, 1, 0)))
+
+
+def _starts_with(text: str, arguments: Arguments) -> Value:
+    begin = _position(arguments, 1, 0)
+    return 0 <= begin <= len(text) and text.startswith(_text(arguments, 0), begin)
+
+
+def _matches(text: str, arguments: Arguments) -> Value:
+    return patterns.compile_pattern(_text(arguments, 0)).matches(text)
+
+
+def _equals(value: Value, arguments: Arguments) -> Value:
+    """Return whether both are the same; a number is never equal to a text, as in Java."""
+    other = arguments[0]
+    return isinstance(value, bool) == isinstance(other, bool) and value == other
+
+
+_ANY: Final[Mapping[str, tuple[int, int, Method]]] = {
+    "toString": (0, 0, lambda value, _: as_text(value)),
+    "equals": (1, 1, _equals),
+}
+_TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
+    **_ANY,
+    "contains": (1, 1, lambda text, given: _text(given, 0) in text),
+    "startsWith": (1, 2, _starts_with),
+    "endsWith": (1, 1, lambda text, given: text.endswith(_text(given, 0))),
+    "equalsIgnoreCase": (1, 1, lambda text, given: text.casefold() == _text(given, 0).casefold()),
+    "indexOf": (1, 2, _index_of),
+    "lastIndexOf": (1, 1, lambda text, given: text.rfind(_text(given, 0))),
+    "substring": (1, 2, _substring),
+    "split": (1, 2, _split),
+    "replace": (2, 2, _replace),
+    "replaceAll": (2, 2, _replace_all("all")),
+    "replaceFirst": (2, 2, _replace_all("first")),
+    "matches": (1, 1, _matches),
+    "toLowerCase": (0, 0, lambda text, _: text.lower()),
+    "toUpperCase": (0, 0, lambda text, _: text.upper()),
+    "trim": (0, 0, lambda text, _: text.strip(_TRIMMED)),
+    "strip": (0, 0, lambda text, _: text.strip()),
+    "length": (0, 0, lambda text, _: len(text)),
+    "size": (0, 0, lambda text, _: len(text)),
+    "isEmpty": (0, 0, lambda text, _: not text),
+    "isBlank": (0, 0, lambda text, _: not text.strip()),
+    "charAt": (1, 1, _char_at),
+    "concat": (1, 1, lambda text, given: text + _text(given, 0)),
+    "repeat": (1, 1, _repeat),
+}
+
+
+# ---- collections
+
+
+def _item(items: Sequence[Value], arguments: Arguments) -> Value:
+    return item(items, arguments[0])
+
+
+def _join(items: Sequence[Value], arguments: Arguments) -> Value:
+    separator = _text(arguments, 0)
+    texts = [as_text(entry) for entry in items]
+    check_sum(*map(len, texts), len(separator) * len(texts))
+    return separator.join(texts)
+
+
+_LIST: Final[Mapping[str, tuple[int, int, Method]]] = {
+    **_ANY,
+    "size": (0, 0, lambda items, _: len(items)),
+    "isEmpty": (0, 0, lambda items, _: not items),
+    "contains": (1, 1, lambda items, given: given[0] in items),
+    "indexOf": (1, 1, lambda items, given: items.index(given[0]) if given[0] in items else -1),
+    "get": (1, 1, _item),
+    "join": (1, 1, _join),
+}
+_MAP: Final[Mapping[str, tuple[int, int, Method]]] = {
+    **_ANY,
+    "size": (0, 0, lambda entries, _: len(entries)),
+    "isEmpty": (0, 0, lambda entries, _: not entries),
+    "containsKey": (1, 1, lambda entries, given: given[0] in entries),
+    "keySet": (0, 0, lambda entries, _: list(entries)),
+    "values": (0, 0, lambda entries, _: list(entries.values())),
+    "get": (1, 1, lambda entries, given: item(entries, given[0])),
+}
+
+
+def item(value: Value, key: Value) -> Value:
+    """Return the entry of a list or map, or one character of a text.
+
+    Raises:
+        ExpressionError: there is no such entry, or *value* has none at all.
+    """
+    if isinstance(value, Secret) or isinstance(key, Secret):
+        _fail("a secret cannot be changed or looked into")
+    if isinstance(value, Mapping):
+        return _entry(value, as_text(key))
+    if not isinstance(value, Sequence):
+        _fail(f"{kind(value)} has no parts, so {as_text(key)!r} cannot be taken from it")
+    at = number(key)
+    if at is None or int(at) != at or not -len(value) <= at < len(value):
+        size = f"{len(value)} {'characters' if isinstance(value, str) else 'entries'}"
+        _fail(f"{as_text(key)!r} is no position in {kind(value)} of {size}", "positions count from 0")
+    return value[int(at)]
+
+
+def _entry(value: Mapping[str, Value], key: str) -> Value:
+    if key not in value:
+        near = get_close_matches(key, list(value), n=3)
+        _fail(f"the map has no key {key!r}", f"did you mean {' or '.join(near)}?" if near else None)
+    return value[key]
+
+
+def number(value: Value) -> int | float | None:
+    """Return *value* as a number, also where it is a text of digits; ``None`` if it is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value):
+        return None
+    return float(value) if "." in value else int(value)
+
+
+# ---- json
+
+
+def functor(owner: str, method: str, arguments: Arguments) -> Value:
+    """Return what ``json.select(path, text)``, ``list``, ``object`` or ``format`` gives.
+
+    Raises:
+        ExpressionError: unknown function, text that is no JSON, or a path that leads nowhere.
+    """
+    known = {"select": 2, "list": 2, "object": 1, "format": 1} if owner == "json" else {}
+    if method not in known:
+        _fail(f"{owner}.{method}() is not available", "known are json.select, json.list, json.object and json.format")
+    if len(arguments) != known[method]:
+        _fail(f"json.{method}() takes {known[method]} arguments, here are {len(arguments)}")
+    if method == "format":
+        return json_text(arguments[0])
+    found = _json(arguments[-1])
+    if method == "object":
+        return found
+    for key in _json_path(_text(arguments, 0)):
+        found = item(found, key)
+    if method == "list" and not isinstance(found, list):
+        _fail(f"json.list(): {kind(found)} is there, not a list")
+    return fitting(found)
+
+
+def _json(value: Value) -> Value:
+    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
+        return value
+    try:
+        found: Value = json.loads(_text([value], 0), parse_constant=_refuse)  # not strict: as Harness reads it
+    except (ValueError, RecursionError) as error:
+        _fail(f"the text is no JSON: {error}")
+    return found
+
+
+def _json_path(path: str) -> list[str | int]:
+    """Return the keys of a path such as ``a.b[0]``, ``.a`` or ``$.a["b c"]``."""
+    rest = path.strip().removeprefix("$")
+    keys: list[str | int] = []
+    while rest and rest != ".":
+        match = _JSON_STEP.match(rest)
+        if not match or match[0] == "*":
+            _fail(f"{path!r} is no path", 'write a.b[0] or a["b c"]')
+        keys.append(int(match[2]) if match[2] else match[1] or match[3] or match[4] or "")
+        rest = rest[match.end() :]
+    return keys
+
+
+# ---- arguments
+
+
+def _table(value: Value) -> Mapping[str, tuple[int, int, Method]]:
+    if value is None:
+        _fail("there is no value here (null), so nothing can be called on it", "write ?. instead of the dot")
+    if isinstance(value, str):
+        return _TEXT
+    if isinstance(value, Mapping):
+        return _MAP
+    return _LIST if isinstance(value, Sequence) else _ANY
+
+
+def _hint(value: Value, near: Sequence[str], table: Mapping[str, object]) -> str:
+    if isinstance(value, int | float):
+        return "make it a text first, with .toString()"
+    return f"did you mean {near[0]}()?" if near else f"known are {', '.join(table)}"
+
+
+def _text(arguments: Arguments, at: int) -> str:
+    value = arguments[at]
+    if not isinstance(value, str):
+        _fail(f"argument {at + 1} must be a text, it is {kind(value)}", "put it into quotes")
+    return value
+
+
+def _texts(arguments: Arguments) -> tuple[str, str]:
+    return _text(arguments, 0), _text(arguments, 1)
+
+
+def _position(arguments: Arguments, at: int, default: int) -> int:
+    if at >= len(arguments):
+        return default
+    value = arguments[at]
+    if isinstance(value, bool) or not isinstance(value, int):
+        _fail(f"argument {at + 1} must be a whole number, it is {kind(value)}")
+    return value
+
+
+def _refuse(value: object) -> NoReturn:
+    message = "a secret or a number without value cannot be written" if isinstance(value, Secret) else f"{value!r}"
+    raise ValueError(message)
+
+
+def _fail(message: str, hint: str | None = None) -> NoReturn:
+    raise ExpressionError(message, hint=hint)

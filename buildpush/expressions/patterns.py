@@ -1,0 +1,290 @@
+r"""Regular expressions of Java, run by Python's ``re``, so that no pattern can keep the machine busy.
+
+Not everything of Java is there: what Python does not know (``\p{...}``, ``\Q...\E``) is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from buildpush.foundation.errors import ExpressionError
+
+LONGEST_SUBJECT: Final = 64 * 1024
+LONGEST_PATTERN: Final = 256
+# Steps of the regular expression engine in the worst case that is let through: about two seconds.
+MOST_STEPS: Final = 10**8
+
+_ATOM = re.compile(
+    r"""(?P<open>\((?:\?(?:[:=!>]|<[=!]|P?<\w+>|[aimsux-]+[:)])?)?)"""
+    r"""|(?P<repeat>(?:[*+?]|\{(?P<least>\d*)(?P<comma>,)?(?P<most>\d*)\})[?+]?)"""
+    r"""|(?P<close>\))|(?P<either>\|)|(?P<edge>[$^]|\\[bBAZz])"""
+    r"""|(?P<atom>\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_NOT_JAVA = re.compile(r"\(\?[P(]|\{,")
+_JAVA_GROUP = re.compile(r"\(\?<(?=[A-Za-z])")
+_REPLACEMENT = re.compile(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
+_FEW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern.
+
+    Attributes:
+        repeats: how many of its repeats have no small end.
+        choices: how many ways there are through its options and alternatives.
+    """
+
+    text: str
+    compiled: re.Pattern[str]
+    repeats: int
+    choices: int
+
+    def check(self, subject: str, *, searching: bool) -> None:
+        """Refuse *subject* when this pattern might need more than ``MOST_STEPS`` steps for it.
+
+        Raises:
+            ExpressionError: it might.
+        """
+        factors = self.repeats + searching
+        steps = self.choices * len(subject) ** factors // math.factorial(factors)
+        if steps > MOST_STEPS or len(subject) > LONGEST_SUBJECT:
+            message = f"a text of {len(subject)} characters is too long for the pattern {self.text!r}"
+            raise ExpressionError(message, hint="use a pattern with fewer * and +, or cut the text with substring")
+
+    def matches(self, subject: str) -> bool:
+        """Return whether the whole of *subject* matches, as Java's ``matches``."""
+        self.check(subject, searching=False)
+        return self.compiled.fullmatch(subject) is not None
+
+    def found(self, subject: str) -> Iterator[re.Match[str]]:
+        """Yield the matches in *subject*, left to right."""
+        self.check(subject, searching=True)
+        return self.compiled.finditer(subject)
+
+
+def compile_pattern(text: str) -> Pattern:
+    """Return the Java pattern *text*, compiled.
+
+    Raises:
+        ExpressionError: it is no pattern, is longer than 256 characters, or repeats an ambiguous repeat.
+    """
+    if len(text) > LONGEST_PATTERN:
+        message = f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}"
+        raise ExpressionError(message)
+    if _NOT_JAVA.search(text):
+        message = f"{text!r} is not a pattern of Java"
+        raise ExpressionError(message, hint="a group with a name is written (?<name>...)")
+    python = _JAVA_GROUP.sub("(?P<", text)
+    try:
+        # \d and \w mean ASCII in Java unless asked otherwise.
+        with warnings.catch_warnings():
+            # Python warns about Java's intersections and nested classes, which it reads in another way.
+            warnings.simplefilter("error")
+            compiled = re.compile(python, re.ASCII)
+    except (re.error, OverflowError, RecursionError, ValueError, Warning) as error:
+        message = f"{text!r} is not a pattern: {error}"
+        raise ExpressionError(message) from None
+    reader = _Ambiguity(text, python)
+    reader.read()
+    return Pattern(text, compiled, reader.repeats, reader.choices)
+
+
+def expand(replacement: str, match: re.Match[str]) -> str:
+    r"""Return Java's *replacement* for *match*: ``$1``, ``${name}``, and a backslash before what is literal.
+
+    Raises:
+        ExpressionError: a group that the pattern does not have, or a lone ``$`` or backslash.
+    """
+    parts = []
+    for piece in _REPLACEMENT.finditer(replacement):
+        if piece["bad"]:
+            message = f"{piece['bad']!r} at the end of a replacement, or before what is no group, means nothing"
+            raise ExpressionError(message, hint=r"write \\$ for a literal dollar sign")
+        if piece["escaped"]:
+            parts.append(piece["escaped"])
+        elif piece["number"] or piece["name"]:
+            parts.append(_group(match, piece["number"] or piece["name"]))
+        else:
+            parts.append(piece[0])
+    return "".join(parts)
+
+
+def _group(match: re.Match[str], wanted: str) -> str:
+    """Java takes as many digits as there are groups for: ``$12`` with one group is ``$1`` and the text ``2``."""
+    rest = ""
+    while wanted.isdigit() and len(wanted) > 1 and (len(wanted) > _FEW or int(wanted) > len(match.groups())):
+        wanted, rest = wanted[:-1], wanted[-1] + rest
+    try:
+        return (match[int(wanted) if wanted.isdigit() else wanted] or "") + rest
+    except (IndexError, re.error):
+        message = f"the pattern has no group {wanted!r}"
+        raise ExpressionError(message) from None
+
+
+Atom = tuple[str, bool]  # its text, and whether it must match exactly once
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is known of one group while its pattern is read."""
+
+    branches: list[list[Atom]]
+    wild: bool = False  # holds a repeat, an option or a choice
+
+    @property
+    def atoms(self) -> list[Atom]:
+        return [atom for branch in self.branches for atom in branch]
+
+
+class _Ambiguity:
+    r"""Finds repeats of what can itself match in several ways: they need exponential time when a match fails.
+
+    A repeated group is let through when each round of it must begin, or must end, with a character that nothing
+    else in the group can match, such as ``(\.[0-9]+)*``: then there is only one way to cut a text into rounds.
+    """
+
+    def __init__(self, text: str, python: str) -> None:
+        self.text = text
+        self.python = python
+        self.repeats = 0
+        self.choices = 1
+
+    def read(self) -> None:
+        """Count repeats and choices.
+
+        Raises:
+            ExpressionError: the pattern repeats something ambiguous.
+        """
+        stack = [_Group([[]])]
+        closed: _Group | None = None
+        for token in _ATOM.finditer(self.python):
+            group, closed = closed, None
+            if token["repeat"]:
+                self._repeat(stack[-1], group, token)
+            elif token["close"] and len(stack) > 1:
+                closed = stack.pop()
+                self._merge(stack[-1], closed)
+            elif token["either"]:
+                stack[-1].branches.append([])
+                self.choices *= 2
+            elif token["atom"]:
+                stack[-1].branches[-1].append((token[0], True))
+            elif token["open"] and (token[0] == "(" or not token[0].endswith(")")):
+                stack.append(_Group([[]]))
+
+    def _merge(self, outer: _Group, inner: _Group) -> None:
+        outer.branches[-1].extend((text, False) for text, _ in inner.atoms)
+        outer.wild |= inner.wild or len(inner.branches) > 1
+
+    def _repeat(self, around: _Group, group: _Group | None, token: re.Match[str]) -> None:
+        around.wild = True
+        if around.branches[-1]:
+            around.branches[-1][-1] = (around.branches[-1][-1][0], False)
+        several = group is not None and (group.wild or len(group.branches) > 1)
+        ways = _ways(token)
+        if ways and (ways.most == 1 or not several):
+            self.choices *= ways.most - ways.least + 1
+            return
+        self.repeats += 1
+        if group and self._ambiguous(group):
+            message = f"the pattern {self.text!r} repeats what already repeats, which may take forever"
+            hint = "begin or end the repeated group with a character that nothing else in it matches"
+            raise ExpressionError(message, hint=hint)
+
+    def _ambiguous(self, group: _Group) -> bool:
+        if len(group.branches) > 1:
+            return group.wild or self._overlap([branch[:1] for branch in group.branches])
+        atoms = group.branches[0]
+        if not group.wild:
+            return False
+        return not (_only(atoms[:1], atoms[1:]) or _only(atoms[-1:], atoms[:-1]))
+
+    def _overlap(self, firsts: list[list[Atom]]) -> bool:
+        """Return whether two choices may begin with the same character."""
+        return any(
+            not _only(first, [atom for other in firsts[:at] + firsts[at + 1 :] for atom in other])
+            for at, first in enumerate(firsts)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    least: int
+    most: int
+
+
+def _ways(token: re.Match[str]) -> _Ways | None:
+    """Return how often a quantifier lets something match; ``None`` for more than a few times."""
+    if token["repeat"].startswith("?"):
+        return _Ways(0, 1)
+    most = (token["most"] if token["comma"] else token["least"]) or ""
+    if not most or len(most) > len(str(_FEW)) or int(most) > _FEW:
+        return None
+    return _Ways(min(int(token["least"] or 0), int(most)), int(most))
+
+
+def _only(single: list[Atom], others: list[Atom]) -> bool:
+    """Return whether *single* is one literal character, there exactly once, that none of *others* matches."""
+    if not single or not single[0][1]:
+        return False
+    text = single[0][0]
+    literal = text.removeprefix("\\") or text
+    if len(literal) != 1 or text == "." or (text != literal and literal.isalnum()):
+        return False
+    return not any(_matches(other, literal) for other, _ in others)
+
+
+def _matches(atom: str, character: str) -> bool:
+    try:
+        return re.fullmatch(atom, character, re.ASCII | re.IGNORECASE | re.DOTALL) is not None
+    except re.error:  # a reference to a group, which may be anything
+        return True
+
+
+Match = Literal["first", "all"]
+
+
+def replace(subject: str, pattern: Pattern, replacement: str, which: Match, longest: int) -> str:
+    """Return *subject* with the first or all matches replaced, at most *longest* characters.
+
+    Raises:
+        ExpressionError: the result is longer, or the replacement names an unknown group.
+    """
+    parts: list[str] = []
+    length, end = 0, 0
+    for match in pattern.found(subject):
+        parts += [subject[end : match.start()], expand(replacement, match)]
+        end = match.end()
+        length += len(parts[-1]) + len(parts[-2])
+        if length > longest:
+            message = f"the replaced text is longer than {longest} characters"
+            raise ExpressionError(message)
+        if which == "first":
+            break
+    return "".join([*parts, subject[end:]])
+
+
+def split(subject: str, pattern: Pattern, limit: int) -> list[str]:
+    """Return what Java's ``split`` returns: without empty strings at the end unless *limit* is not 0."""
+    parts: list[str] = []
+    end = 0
+    for match in pattern.found(subject):
+        if 0 < limit <= len(parts) + 1:
+            break
+        if match.end() == 0:  # a match of nothing at the very beginning gives no empty first part
+            continue
+        parts.append(subject[end : match.start()])
+        end = match.end()
+    if not parts:
+        return [subject]
+    parts.append(subject[end:])
+    while limit == 0 and parts and not parts[-1]:
+        parts.pop()
+    return parts

@@ -1,0 +1,166 @@
+"""Folders that are somebody's: changed by one at a time, temporary, or private.
+
+What lies in a private folder is believed, so nobody else may have put it there, or the whole folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from buildpush.foundation import mounts
+from buildpush.foundation.errors import SettingsError
+
+try:
+    import fcntl
+except ImportError:  # Windows has none; there, who writes last wins
+    fcntl = None  # type: ignore[assignment]
+
+
+def private_folder(path: Path) -> None:
+    """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody.
+
+    Raises:
+        OSError: it cannot be made.
+        SettingsError: it is there, and not only ours; see :func:`shared_by`.
+    """
+    for folder in (*reversed(path.parents), path):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        folder.mkdir(mode=0o700, exist_ok=True)
+    problem = shared_by(path)
+    if problem:
+        message = f"the folder {path} is not used: {problem}"
+        hint = "name a folder of your own, or set XDG_STATE_HOME to one, that nobody else may write to or rename"
+        raise SettingsError(message, hint=hint)
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def private_part(path: Path) -> None:
+    """Make *path* private, as :func:`private_folder` does, and the folder that it is a part of before it."""
+    private_folder(path.parent)
+    private_folder(path)
+
+
+def shared_by(path: Path) -> str | None:
+    """Return in words why others may change what is in *path*, or put another folder in its place; ``None``: nobody.
+
+    Links are followed, and what they lie in counts as well. Who owns a folder above is not asked: in containers that
+    is often somebody whom nobody knows.
+    """
+    if os.name != "posix":
+        return None
+    facts, me = path.stat(), os.getuid()
+    if facts.st_uid != me:
+        return f"it belongs to somebody else, user {facts.st_uid}"
+    if facts.st_mode & 0o022:
+        return f"others may write to it (mode {stat.S_IMODE(facts.st_mode):o})"
+    return replaceable(path)
+
+
+def replaceable(path: Path) -> str | None:
+    """Return in words why others may put something else in the place of *path*; ``None``: nobody may."""
+    for way in dict.fromkeys((path.absolute(), path.resolve())):
+        for child, parent in pairwise((way, *way.parents)):
+            if problem := _swapped(parent.stat().st_mode, child, parent):
+                return problem
+    return None
+
+
+def open_to_all(folder: Path) -> str | None:
+    """Return in words why others may rename what we make in *folder*, or *folder* itself; ``None``: nobody may."""
+    if os.name != "posix":
+        return None
+    mode = folder.stat().st_mode
+    return _renamed(mode, folder) or replaceable(folder)
+
+
+def _renamed(mode: int, folder: Path) -> str | None:
+    if mode & 0o002 and not mode & stat.S_ISVTX:
+        return f"everybody may rename what is in {folder} (mode {stat.S_IMODE(mode):o})"
+    return None
+
+
+def _swapped(mode: int, child: Path, parent: Path) -> str | None:
+    if not mode & 0o002:
+        return None
+    if not mode & stat.S_ISVTX:
+        return _renamed(mode, parent)
+    owner = child.lstat().st_uid
+    return None if owner in {os.getuid(), 0} else f"{child} belongs to somebody else, user {owner}"
+
+
+@contextmanager
+def locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock on *folder*, and give whether it is held; the system lets go of it with the process.
+
+    Args:
+        folder: or file; must be there.
+        shared: others may hold it shared as well.
+        wait: until it can be had; otherwise ``False`` is given where others hold it.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    if fcntl is None:
+        yield True
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        taken = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield taken and _is_there(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = True) -> Iterator[Path]:
+    """Give a folder for this process's user only, which is gone afterwards.
+
+    A later run sweeps what a killed one left: the name carries our number, and we hold a lock while we use the folder,
+    because in another container there may be another process of our number, or none.
+
+    Args:
+        parent: where it lies; among the system's temporary folders by default.
+        what: more of its name.
+        tidy: whether it is an error if something in it cannot be removed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
+    try:
+        with locked(folder, shared=True):
+            yield folder
+    finally:
+        if not mounts.remove(folder) and tidy:
+            message = "cannot be removed"
+            raise OSError(errno.EBUSY, message, str(folder))
+
+
+def _is_there(descriptor: int, path: Path) -> bool:
+    """Return whether *path* is still what was opened: another may have taken its place before the lock was had."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def hold(descriptor: int) -> None:
+    """Hold a lock on a file that is open, and that nobody else knows yet, until it is closed."""
+    if fcntl is not None:
+        _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _taken(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    except OSError:  # a network file system that knows no locks
+        return True
+    return True

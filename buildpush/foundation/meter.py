@@ -1,0 +1,52 @@
+"""Where the bytes and the time of a push went, added up over its threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+from buildpush.foundation.events import Traffic
+
+Count = Literal["read", "sent", "again", "mounted", "skipped"]
+Work = Literal["read", "compress", "hash", "wait", "send"]
+WORKS: Final[tuple[Work, ...]] = ("read", "compress", "hash", "wait", "send")
+
+
+class Meter:
+    """Counts bytes and seconds; shared by threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes: defaultdict[Count, int] = defaultdict(int)
+        self._seconds: defaultdict[Work, float] = defaultdict(float)
+
+    def count(self, what: Count, size: int) -> None:
+        """Add *size* bytes."""
+        with self._lock:
+            self._bytes[what] += size
+
+    def spend(self, work: Work, seconds: float) -> None:
+        """Add *seconds* of one thread."""
+        with self._lock:
+            self._seconds[work] += seconds
+
+    @contextmanager
+    def timing(self, work: Work) -> Iterator[None]:
+        """Add the seconds that the block takes."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spend(work, time.perf_counter() - begun)
+
+    @property
+    def traffic(self) -> Traffic:
+        """All of it so far."""
+        with self._lock:
+            count = self._bytes
+            seconds: dict[str, float] = {work: self._seconds[work] for work in WORKS}
+            return Traffic(count["read"], count["sent"], count["again"], count["mounted"], count["skipped"], seconds)

@@ -1,0 +1,372 @@
+"""The only place that knows how to hide a secret.
+
+A :class:`Secret` shows stars in every form of text, and whoever makes one registers its value, so that
+:func:`redact` finds it in any text that is about to leave the program.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote
+
+from buildpush.foundation.controls import SEQUENCE_TAIL, UNSEEN, without_controls
+from buildpush.foundation.forms import passwords_in, without_user_info
+
+MASK = "********"
+# Shorter values would blacken ordinary words; they are masked in their Secret only.
+SHORTEST = 4
+# A line of a longer secret, a key or a file of logins: programs print line by line.
+_SHORTEST_LINE = 8
+
+# How one text writes another: percent-encoding, entities of HTML, escapes of JSON, Go, Python, shells and git, a
+# quote within a shell's quotes. What steers a screen or ends a line writes nothing.
+_KINDS: Final = {
+    "%": r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)",
+    "&": r"(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)",
+    "\\": r"(?<=\\)(?:(?P<utf16>u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*)"
+    r"|(?P<utf32>U[0-9A-Fa-f]{8})"
+    r"|(?P<bytes>(?:x[0-9A-Fa-f]{2}|[0-7]{3})(?:\\(?:x[0-9A-Fa-f]{2}|[0-7]{3}))*)"
+    r"|(?P<letter>.))",
+    "'": r"""(?<=')(?P<quote>"'"'|\\'')""",
+}
+_STEERS = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+
+
+# How much of a sequence is nothing: all of it, its beginning, its first character. A control in front of a secret must
+# not swallow letters of it.
+_SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
+# What takes controls out, then what reads the rest, step by step; the last step is done again and again.
+_Way = tuple[re.Pattern[str], ...]
+
+
+@cache
+def _way(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Way:
+    """Return what reads a text that is written in *kinds*."""
+    tail = f"{sequence}|" if sequence else ""
+    controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
+    written = [f"[{re.escape(kinds)}](?:{'|'.join(_KINDS[kind] for kind in kinds)})"] if kinds else []
+    return re.compile(controls), re.compile("|".join([*written, controls]))
+
+
+def _ways(text: str) -> Iterator[_Way]:
+    """Yield the ways to read *text* that may differ from how it stands there; none for most lines of a log.
+
+    Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
+    A backslash also stands before what is of another kind, as in JSON on a page: then the other kind is read first.
+    """
+    kinds = "".join(kind for kind in _KINDS if kind in text)
+    steers = not (text.isascii() and text.isprintable())
+    for sequence in _SEQUENCES if steers and _STEERS.search(text) else _SEQUENCES[:1]:
+        if steers:
+            yield _way("", sequence)
+        yield from (_way(kind, sequence) for kind in kinds)
+        if len(kinds) > 1:
+            mixed = _way(kinds, sequence)
+            yield mixed
+            if "\\" in kinds:
+                yield from ((*_way(kind, sequence), mixed[-1]) for kind in kinds if kind != "\\")
+
+
+_LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
+_DEEPEST = 4  # a text in a text in a text: JSON in a line of JSON on a page
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is hidden, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
+
+    forms: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+
+    def having(self, forms: set[str]) -> _Known:
+        wanted = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
+        plain = {bare for form in wanted for bare in _bare(form) if len(bare) >= SHORTEST and bare.strip("*")}
+        if wanted <= set(self.forms) and plain <= set(self.plain):
+            return self
+        return _Known(_by_length({*self.forms, *wanted}), _by_length({*self.plain, *plain}))
+
+
+_known = _Known()
+
+
+def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=len))
+
+
+def _bare(form: str) -> set[str]:
+    return {form, without_controls(form), *(reading for way in _ways(form) for reading in _readings(form, way))}
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """Yield the forms in which *value* may turn up; what :func:`redact` reads through is not among them."""
+    raw = value.encode(errors="surrogatepass")
+    if "\n" in value.strip():
+        yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE)
+    yield from (value, value.strip(), value.replace(" ", "+"))
+    for form in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()):
+        yield from (form, form.rstrip("="))
+
+
+def remember(value: str) -> None:
+    """Make :func:`redact` hide *value* from now on, in this process."""
+    global _known  # noqa: PLW0603  replaced as a whole, so that readers need no lock
+    forms = set(_spellings(value))
+    with _lock:
+        _known = _known.having(forms)
+
+
+def remember_user_info(text: str) -> None:
+    """Make :func:`redact` hide the passwords of the URLs in *text*, wherever else they turn up."""
+    for password in passwords_in(text):
+        remember(password)
+        remember(unquote(password))
+
+
+def redact(text: str) -> str:
+    """Return *text* with every secret known to this process, and the user part of every URL, replaced by stars.
+
+    The account on a server of SSH, such as ``git``, stays.
+
+    A secret is found as it is and in base64, and each of them also percent-encoded, as entities of HTML, with escapes
+    of JSON, Go, Python or a shell, and with controls or line ends within.
+    A value that was cut or hashed is not recognised; of one of several lines, each line from eight characters is.
+    Doing it twice does no more than once.
+    """
+    known = _known
+    before = None
+    while before != text:  # stars may complete a secret that has some; each turn leaves fewer other characters
+        before = text
+        text = without_user_info(_without_known(text, known), MASK)
+    return text
+
+
+def redacted(value: Any) -> Any:
+    """Return *value*, made of plain JSON types, with :func:`redact` done to every text in it, names included."""
+    if isinstance(value, str):
+        return _redacted(value)
+    if isinstance(value, Mapping):
+        return {_redacted(name): redacted(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(entry) for entry in value]
+    return value
+
+
+def _redacted(text: str) -> str:
+    """Return *text* with its controls where they hide nothing: a document keeps what it holds."""
+    shown = redact(text)
+    plain = without_controls(shown)
+    return redact(plain) if plain != shown and known_in(plain) else shown
+
+
+def known_in(text: str) -> bool:
+    """Return whether *text* holds a secret known to this process."""
+    return _without_known(text, _known) != text
+
+
+def is_known(text: str) -> bool:
+    """Return whether *text* as a whole is a secret known to this process."""
+    known = _known
+    return text in known.forms or any(reading in known.plain for way in _ways(text) for reading in _readings(text, way))
+
+
+def without_begun(text: str) -> str:
+    """Return *text*, which was cut somewhere, without what may be the beginning of a secret at its end."""
+    text = _UNFINISHED.sub("", text)
+    known = _known
+    ends = [len(text) - _begun(text, known.forms)]
+    for way in _ways(text):
+        shown, spans = text, _spans(text)
+        for step in way:
+            shown, spans = _read(shown, spans, step)
+        count = _begun(shown, known.plain)
+        ends += [spans[-count][0]] if count else []
+    return text[: min(ends)]
+
+
+# The beginning of what _KINDS reads.
+_UNFINISHED = re.compile(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
+
+
+def _begun(text: str, forms: tuple[str, ...]) -> int:
+    """Return how many characters at the end of *text* are the beginning of one of the *forms*."""
+    return max(
+        (count for form in forms for count in range(1, min(len(form), len(text) + 1)) if text.endswith(form[:count])),
+        default=0,
+    )
+
+
+def _without_known(text: str, known: _Known) -> str:
+    # All are looked for before one becomes stars: one that is the end of another would take it away from it.
+    places = [*_standing(text, known.forms), *_written(text, known.plain)]
+    return _starred(text, places) if places else text
+
+
+def _standing(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where in *text* secrets stand as they are."""
+    # A build prints many lines, and most are shorter than any secret.
+    yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
+
+
+def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where in *text* secrets are written in another way than they are."""
+    if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
+        return  # most lines of a log, at once
+    for way in _ways(text):
+        for depth, reading in enumerate(_readings(text, way), 1):
+            found = [form for form in plain if form in reading]
+            if found:
+                yield from _whence(text, way, depth, found)
+
+
+def _readings(text: str, way: _Way) -> Iterator[str]:
+    """Yield *text* without controls, then what it writes, and what that writes again, until it writes nothing else."""
+    text = way[0].sub("", text)
+    yield text
+    for depth in range(1, _DEEPEST + 1):
+        before, text = text, _step(way, depth).sub(_meaning, text)
+        if text == before:
+            return
+        yield text
+
+
+def _step(way: _Way, depth: int) -> re.Pattern[str]:
+    return way[min(depth, len(way) - 1)]
+
+
+def _meaning(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    return _MEANINGS[kind](match[kind]) if kind else ""
+
+
+def _utf16(text: str) -> str:
+    units = b"".join(int(unit[-4:], 16).to_bytes(2, "big") for unit in text.split("\\"))
+    return units.decode("utf-16-be", "replace")
+
+
+def _octets(text: str) -> str:
+    codes = [int(code[1:], 16) if code[0] == "x" else int(code, 8) & 0xFF for code in text.split("\\")]
+    return _text_of(bytes(codes))
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+_MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
+    "percent": lambda text: _text_of(bytes.fromhex(text.replace("%", ""))),
+    "entity": lambda text: html.unescape(f"&{text}"),
+    "utf16": _utf16,
+    "utf32": lambda text: chr(int(text[1:], 16)) if int(text[1:], 16) <= 0x10FFFF else "\ufffd",  # noqa: PLR2004
+    "bytes": _octets,
+    "quote": lambda _: "'",
+    "letter": lambda letter: _LETTERS.get(letter, letter),
+}
+
+
+def _whence(text: str, way: _Way, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield where *text* writes one of the *forms*, which its reading at that *depth* has."""
+    reading, spans = text, _spans(text)
+    for step in range(depth):
+        reading, spans = _read(reading, spans, _step(way, step))
+    yield from ((spans[first][0], spans[after - 1][1]) for first, after in _places(forms, reading))
+
+
+def _places(forms: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Yield from where to where *text* has one of the *forms*, also where several overlap."""
+    for form in forms:
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + 1)
+
+
+def _starred(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """Return *text* with stars in these *places*; those that overlap are hidden as one, so that no part is left."""
+    shown, done = "", 0
+    for begin, end in sorted(places):
+        if begin >= done:
+            shown += f"{text[done:begin]}{MASK}"
+        done = max(done, end)
+    return shown + text[done:]
+
+
+_Spans = list[tuple[int, int]]
+
+
+def _spans(text: str) -> _Spans:
+    return [(at, at + 1) for at in range(len(text))]
+
+
+def _read(text: str, spans: _Spans, way: re.Pattern[str]) -> tuple[str, _Spans]:
+    """Return what *text* writes, and for each of its characters from where to where the first text writes it."""
+    shown: list[str] = []
+    whence: _Spans = []
+    done = 0
+    for match in way.finditer(text):
+        begin, end = match.span()
+        meaning = _meaning(match)
+        shown += [text[done:begin], meaning]
+        whence += [*spans[done:begin], *([(spans[begin][0], spans[end - 1][1])] * len(meaning))]
+        done = end
+    return "".join([*shown, text[done:]]), [*whence, *spans[done:]]
+
+
+class Secret:
+    """A value that is shown as stars wherever it is printed.
+
+    Args:
+        value: the secret text itself.
+        source: where it came from, for messages: ``env:TOKEN``, ``file:/run/token``, ``connector jfrog``.
+    """
+
+    __slots__ = ("_value", "source")
+
+    def __init__(self, value: str, source: str = "given") -> None:
+        remember(value)
+        self._value = value
+        self.source = source
+
+    def reveal(self) -> str:
+        """Return the value; call it only where bytes leave for the host that the secret belongs to."""
+        return self._value
+
+    def basic(self, username: str) -> str:
+        """Return *username* and this password as Basic authentication writes them: hidden from now on as well.
+
+        Source: RFC 7617, 2.
+        """
+        pair = base64.b64encode(f"{username}:{self._value}".encode()).decode()
+        remember(pair)
+        return pair
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r}, source={self.source!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Secret cannot be pickled"
+        raise TypeError(message)

@@ -1,0 +1,225 @@
+"""What buildpush keeps on this machine, and how it is cleaned: one folder, readable by its owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildpush.foundation import mounts
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.locks import hold, locked, open_to_all, private_folder
+from buildpush.foundation.secrets import redacted
+
+# Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
+_TEMPORARY = re.compile(r"buildpush-(\d+)-")
+_RUNS_KEPT = 200
+_LOGS_KEPT = 50
+_LONGEST_NAME = 120
+_STATE_HINT = "set XDG_STATE_HOME to a folder that you may write to"
+_PRIVATE_HINT = "set XDG_STATE_HOME to a folder that nobody else may write to or rename"
+
+
+class NoStateError(SettingsError):
+    """The whole state folder cannot be used; a run says so once, and what it can do without says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state folder; parts are made when they are first written.
+
+    Attributes:
+        folder: absolute; the user's state folder by default.
+        scratch: folder for temporary folders; the system's by default.
+    """
+
+    folder: Path
+    scratch: Path
+
+    @classmethod
+    def default(cls) -> State:
+        """Return the folders that the platform's conventions name (``XDG_STATE_HOME`` on Linux).
+
+        A user without a home has a state folder among the temporary ones.
+        """
+        import platformdirs
+
+        scratch = Path(tempfile.gettempdir())
+        folder = scratch / f"buildpush-state-{os.getuid()}"
+        with suppress(RuntimeError):  # there is no home
+            found = Path(platformdirs.user_state_dir("buildpush"))
+            folder = found if found.is_absolute() else folder  # older ones give ~ as it is
+        return cls(folder, scratch)
+
+    @property
+    def pending(self) -> Path:
+        """Folder of build-infos that could not be published yet."""
+        return self._made("pending")
+
+    @property
+    def memory(self) -> Path:
+        """File that remembers what was pushed before."""
+        return self._made("") / "memory.sqlite"
+
+    @property
+    def layers(self) -> Path:
+        """Folder of layers that are kept between builds; made when the first are."""
+        return self.folder / "layers"
+
+    def record(self, name: str, document: dict[str, Any]) -> Path:
+        """Write the record of one run and return its path; the oldest of more than 200 are removed."""
+        folder = self._made("runs")
+        path = folder / f"{_plain(name)}.json"
+        write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
+        for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def new_log(self, name: str) -> Path:
+        """Return the path of a new log, a file for its owner only; the oldest of more than 50 are removed."""
+        folder = self._made("logs")
+        for old in sorted(folder.glob("*.log"))[: 1 - _LOGS_KEPT]:
+            old.unlink(missing_ok=True)
+        path = folder / f"{_plain(name)}.log"
+        path.touch(mode=0o600)
+        return path
+
+    def sweep(self, sink: Sink = ignore) -> list[Path]:
+        """Remove the temporary folders of processes that are gone, and return them.
+
+        Args:
+            sink: gets a note for each that cannot be removed as a whole, and one where temporary folders are not safe.
+        """
+        if doubt := self._doubt():
+            sink(Note(doubt))
+        left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
+        return [path for path in left if _swept(path, sink)]
+
+    def clear(self) -> None:
+        """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _doubt(self) -> str | None:
+        problem = open_to_all(self.scratch) if self.scratch.is_dir() else None
+        return problem and f"temporary folders are not safe from other users: {problem}; set TMPDIR to a better place"
+
+    def _made(self, part: str) -> Path:
+        _private(self.folder, NoStateError)
+        folder = self.folder / part if part else self.folder
+        _private(folder, SettingsError)
+        return folder
+
+
+def _private(folder: Path, failure: type[SettingsError]) -> None:
+    try:
+        private_folder(folder)
+    except OSError as error:
+        message = f"the state folder {folder} cannot be made: {error.strerror}"
+        raise failure(message, hint=_STATE_HINT) from error
+    except SettingsError as error:
+        raise failure(str(error), hint=_PRIVATE_HINT) from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST_NAME]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write *text* to *path* for its owner only, whole or not at all, also where the machine stops in between."""
+    os.close(write_held(path, text))
+
+
+def write_held(path: Path, text: str) -> int:
+    """Write *text* as :func:`write_private` does, and return the file, open and locked; close it to let go."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        hold(handle)
+        with os.fdopen(os.dup(handle), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+        _settle(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        os.close(handle)
+        raise
+    return handle
+
+
+def _settle(folder: Path) -> None:
+    """Let the names in *folder* survive a power cut; a file system that cannot promise it is no reason to fail."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _left_behind(path: Path) -> bool:
+    match = _TEMPORARY.match(path.name)
+    try:
+        ours = path.lstat().st_uid == os.getuid() and path.is_dir() and not path.is_symlink()
+    except OSError:
+        return False
+    return match is not None and ours and not alive(int(match[1]))
+
+
+def _swept(path: Path, sink: Sink) -> bool:
+    """Remove *path*, unless a process holds it that we do not see: one in another container."""
+    with suppress(OSError), locked(path, wait=False) as free:
+        if not free:
+            return False
+        if mounts.remove(path):
+            return True
+        why = "something is mounted in it" if mounts.below(path) else "some of its files belong to other users"
+        sink(Note(f"a run that was killed left {path}, which cannot be removed: {why}; as root: buildpush clean"))
+    return False
+
+
+def alive(process: int) -> bool:
+    """Return whether a process of that number is running."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def process_mark(process: int | None = None) -> str:
+    """Return what tells a process, this one if none is named, from all others: its number may come again.
+
+    In containers it always does: there, programs have the same small numbers in every run.
+    """
+    number = os.getpid() if process is None else process
+    return f"{number} {_begun(number)}"
+
+
+def is_at_work(mark: str) -> bool:
+    """Return whether the process of that mark, see :func:`process_mark`, is running; an empty one is none."""
+    number = mark.partition(" ")[0]
+    return number.isdecimal() and alive(int(number)) and mark == process_mark(int(number))
+
+
+def _begun(process: int) -> str:
+    """Return when a process began, in ticks since the machine did, and which machine; empty where nobody says.
+
+    Source: proc(5), the 22nd field of stat, counted from behind the program's name.
+    """
+    try:
+        ticks = (
+            Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        )
+        return f"{ticks} {Path('/proc/sys/kernel/random/boot_id').read_text(encoding='ascii').strip()}"
+    except (OSError, IndexError):
+        return ""

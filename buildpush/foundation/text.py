@@ -1,0 +1,127 @@
+"""The one door for text that others wrote: servers, engines, programs, notebooks, names in files and manifests.
+
+Whatever comes in is decoded, freed of controls, redacted, cut, and kept from beginning a line of its own, in this
+order; nothing is done to it afterwards but to show it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from buildpush.foundation.controls import without_controls
+from buildpush.foundation.secrets import redact, without_begun
+
+LONGEST_LINE: Final = 16 * 1024
+# Of a line that is too long, more is read than is shown: a secret that the cut goes through is known as a whole.
+LONGEST_READ: Final = 4 * LONGEST_LINE
+LONGEST_QUOTE: Final = 2048
+# Begins every line of a text but its first, so that none can be taken for ours or for a command to a CI system.
+MARGIN: Final = "  | "
+_ENTITY = re.compile(r"&[#\w\n]{1,40};")
+# HTML that shows nothing.
+_SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
+# Azure Pipelines, TeamCity and GitHub read these anywhere in a line.
+# Source: azure-pipelines-agent, Command.cs; actions/runner, ActionCommand.cs; TeamCity, "Service Messages".
+_COMMAND = re.compile(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
+
+
+def decoded(data: bytes, *, whole: bool = True) -> str:
+    """Return *data* as text; what is no UTF-8 becomes U+FFFD, but for a character cut at the end if not *whole*."""
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=whole)
+
+
+def safe(text: str) -> str:
+    """Return foreign *text* of one or more lines without controls, secrets and commands to CI systems."""
+    # Before, as a control in front of a secret may swallow a part of it; and after, as pieces may have come together.
+    hidden = redact(text)
+    plain = without_controls(hidden)
+    shown = plain if plain is hidden else redact(plain)
+    return _COMMAND.sub("## ", shown) if "##" in shown else shown
+
+
+def one_line(text: str, most: int = LONGEST_LINE) -> str:
+    """Return foreign *text* as one line of at most *most* characters; ends of lines become blanks."""
+    shown = safe(text)
+    return shortened(" ".join(shown.split("\n")) if "\n" in shown else shown, most)
+
+
+def quotation(text: str, most: int = LONGEST_QUOTE) -> str:
+    """Return foreign *text* as a part of a sentence: one line, single blanks, at most *most* characters."""
+    return shortened(" ".join(safe(text).split()), most)
+
+
+def with_margin(text: str) -> str:
+    """Return *text*, parts of which may be foreign, so that lines behind the first stand behind a margin."""
+    shown = safe(text)
+    if "\n" not in shown:
+        return shortened(shown, LONGEST_LINE)
+    first, *others = (shortened(part.rstrip(), LONGEST_LINE) for part in shown.rstrip("\n").split("\n"))
+    return "\n".join([first, *(f"{MARGIN}{other.removeprefix(MARGIN)}" for other in others if other)])
+
+
+def without_tags(page: str, between: str = "") -> str:
+    """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
+    # First, as a control in the middle of an entity makes another text of it; a line feed that was one would as well.
+    whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
+    return html.unescape(_TAG.sub(between, _SILENT.sub("", whole)))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return at most *most* characters of a text that is safe already; dots say that there was more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
+    """Yield the lines of one foreign line: what overwrites itself on a terminal stands one below the other.
+
+    Args:
+        text: without its line feed.
+        whole: whether it is all of the line; else its end may be a part of a secret.
+    """
+    shown = safe(text if whole else f"{without_begun(text)}…")
+    yield from (shortened(part, LONGEST_LINE) for part in shown.strip("\n").split("\n"))
+
+
+class Lines:
+    """Foreign text that comes in pieces, given on line by line; of a line that is too long, the beginning.
+
+    Args:
+        show: gets each line, safe and without its end.
+    """
+
+    def __init__(self, show: Callable[[str], object]) -> None:
+        self._show = show
+        self._rest = ""
+        self._skips = False
+
+    def write(self, text: str) -> None:
+        """Take the next piece."""
+        *ended, self._rest = (self._rest + text).split("\n")
+        for one in ended:
+            self._end(one)
+        if len(self._rest) > LONGEST_READ:
+            self._tell(self._rest[:LONGEST_READ], whole=False)
+            self._rest, self._skips = "", True
+
+    def flush(self) -> None:
+        """Nothing is kept but the line that is not whole yet."""
+
+    def close(self) -> None:
+        """Take what has come as the end."""
+        if self._rest:
+            self._end(self._rest)
+        self._rest = ""
+
+    def _end(self, text: str) -> None:
+        self._tell(text, whole=True)
+        self._skips = False
+
+    def _tell(self, text: str, *, whole: bool) -> None:
+        if not self._skips:
+            for part in lines_of(text, whole=whole):
+                self._show(part)

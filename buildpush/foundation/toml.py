@@ -1,0 +1,52 @@
+"""The table ``[tool.buildpush]`` of a ``pyproject.toml``, as nodes with their lines."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+from buildpush.foundation.documents import Node
+from buildpush.foundation.errors import SourceError
+
+
+def parse_project_toml(text: str, name: str) -> Node | None:
+    """Return what ``[tool.buildpush]`` says, or ``None`` where there is no such table.
+
+    Raises:
+        SourceError: the text is not TOML.
+    """
+    try:
+        # Numbers with a dot keep their text, since 1.10 is a tag and not 1.1.
+        document = tomllib.loads(text, parse_float=str)
+    except tomllib.TOMLDecodeError as error:
+        message = f"this is not TOML: {error}"
+        raise SourceError(message, where=name, hint="correct it there") from None
+    table = document.get("tool", {}).get("buildpush")
+    if table is None:
+        return None
+    header = _line_of(text, r"\[tool\.buildpush\]", 1)
+    keys = {
+        key: (_line_of(text, rf"(?:\[tool\.buildpush\.)?\"?{re.escape(key)}\"?\s*[=\]]", header), 1) for key in table
+    }
+    entries = {key: _node(value, name, keys[key][0]) for key, value in table.items()}
+    return Node(entries, name, header, 1, keys)
+
+
+def _node(value: Any, name: str, line: int) -> Node:
+    if isinstance(value, dict):
+        keys = dict.fromkeys(value, (line, 1))
+        return Node({key: _node(part, name, line) for key, part in value.items()}, name, line, 1, keys)
+    if isinstance(value, list):
+        return Node(tuple(_node(part, name, line) for part in value), name, line, 1)
+    if isinstance(value, bool):
+        return Node("true" if value else "false", name, line, 1)
+    return Node(str(value), name, line, 1)
+
+
+def _line_of(text: str, pattern: str, first: int) -> int:
+    """Return the number of the first line from *first* on that begins with *pattern*, else *first*."""
+    for number, line in enumerate(text.splitlines()[first - 1 :], first):
+        if re.match(rf"\s*{pattern}", line):
+            return number
+    return first

@@ -1,0 +1,593 @@
+"""Requests to a host: one pool of connections, repeated where that is safe, and told where it is not.
+
+A body that is a stream is sent once, and :class:`~buildpush.http.failures.Interrupted` says how far it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from buildpush import __version__
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import (
+    BuildPushError,
+    CancelledError,
+    ElsewhereError,
+    RegistryError,
+    UnreachableError,
+)
+from buildpush.foundation.events import Retry, Sink, ignore
+from buildpush.foundation.text import one_line
+from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, explain, proxy_wants_login
+from buildpush.http.proxies import Proxies, proxy_headers
+from buildpush.http.retry import LONGEST_RESTART, RULES, Patience, Retries, retry_after
+from buildpush.http.tls import tls_context
+from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, shown, zone_of
+from buildpush.http.words import is_page, said_in
+
+if TYPE_CHECKING:
+    import urllib3
+
+Authorization = str | Callable[[], str | None] | None
+Piece = bytes | memoryview
+Body = bytes | Iterable[Piece] | None
+MANY_REDIRECTS = 5
+LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said, whatever its status.
+
+    Attributes:
+        headers: found in any case of letters.
+        url: the address that answered, after redirects.
+        attempts: how often it was asked.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    url: str
+    attempts: int = 1
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - that is what 2xx means
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            RegistryError: it is something else, such as a proxy's login page.
+        """
+        try:
+            return strict_json.parse(self.body)
+        except ValueError as error:
+            what = self.text() if is_page(self.body) else "something that is not JSON"
+            message = f"{shown(self.url)} answered with {what}"
+            hint = "a proxy or a login page may stand in between"
+            raise RegistryError(message, status=self.status, hint=hint) from error
+
+    def text(self) -> str:
+        """Return what the body says, as one line of at most 2048 characters: see :func:`said_in`."""
+        return said_in(self.body)[1]
+
+
+@dataclass(slots=True)
+class _Order:
+    """One request, as often as it takes."""
+
+    method: str
+    address: Address
+    headers: dict[str, str]
+    body: bytes | _Counted | None
+    authorization: Authorization
+    repeatable: bool
+    streams: bool = False
+    most: int = LARGEST_ANSWER
+    attempt: int = 0
+
+    @property
+    def what(self) -> str:
+        return f"{self.method} {shown(str(self.address))}"
+
+
+class _Counted:
+    """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
+
+    def __init__(self, source: Iterable[Piece], go_on: Callable[[], None]) -> None:
+        self._source = source
+        self._go_on = go_on
+        self.sent = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[Piece]:
+        try:
+            for block in self._source:
+                self._go_on()
+                yield block
+                self.sent += len(block)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+_INTERRUPTED = "interrupted"
+
+
+class Stream:
+    """An answer whose body is read as it comes: readable like a file."""
+
+    def __init__(self, http: Http, response: urllib3.BaseHTTPResponse, url: str) -> None:
+        self._http = http
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.url = url
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to *size* bytes, all of them if it is negative, none at the end.
+
+        Raises:
+            UnreachableError: the connection broke.
+        """
+        import urllib3
+
+        try:
+            return self._response.read(None if size < 0 else size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self._http.stop_if_cancelled()
+            raise explain(error, self.url).error from error
+
+    def readable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def close(self) -> None:
+        """Give the connection up; what was not read is not wanted."""
+        self._response.close()
+        self._response.release_conn()
+
+
+class Http:
+    """Connections to hosts, shared by threads; close it, or use it in a ``with``.
+
+    Args:
+        ca_files: certificates to trust besides the system's; of a directory, those of all its files.
+        proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
+        insecure_hosts: spoken to with TLS and no look at the certificate, or without TLS where they speak none.
+        plain_hosts: spoken to without TLS, because their address says so.
+        retries: how stubborn to be.
+        sink: told about every wait.
+        sleep: waits seconds; one that :meth:`cancel` ends early if not given.
+        patience: time limits.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_files: Sequence[Path] = (),
+        proxies: Mapping[str, str] | None = None,
+        insecure_hosts: frozenset[str] = frozenset(),
+        plain_hosts: frozenset[str] = frozenset(),
+        retries: Retries | None = None,
+        sink: Sink = ignore,
+        sleep: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
+    ) -> None:
+        self.plain_hosts = frozenset(map(str.lower, plain_hosts))
+        self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
+        self._ca_files = tuple(ca_files)
+        self._proxies = Proxies(proxies or {})
+        self._retries = retries or Retries()
+        self._sink = sink
+        self._cancelled = threading.Event()
+        self._sleep = sleep or self._cancelled.wait
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._lock = threading.Lock()
+        self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
+        self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._answered: set[str] = set()  # something that was let stand
+        self._talked: set[str] = set()  # anything at all
+        self._down_since: dict[str, float] = {}  # by host, of those that had answered before
+        self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
+        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were spoken to
+        self._settling = threading.Lock()
+        self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
+        self._paused_until: dict[str, float] = {}
+        self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            managers = list(self._managers.values())
+            self._managers.clear()
+        for manager in managers:
+            manager.clear()
+
+    def cancel(self) -> None:
+        """End every request under way, in all threads, with a :class:`CancelledError`, and refuse those to come."""
+        self._cancelled.set()
+        with self._lock:
+            wires = list(self._wires)
+        for wire in wires:
+            sock = wire.sock  # once: its own thread may be closing it
+            # TLS within a proxy's TLS wraps the socket; and the plain socket's own method, because that of a TLS
+            # socket would take the encryption off first.
+            with contextlib.suppress(OSError, TypeError):
+                socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
+
+    def resume(self) -> None:
+        """Allow requests again after :meth:`cancel`, once nobody waits for those that were ended."""
+        self._cancelled.clear()
+
+    def stop_if_cancelled(self) -> None:
+        """Raise a :class:`CancelledError` after :meth:`cancel`."""
+        if self._cancelled.is_set():
+            raise CancelledError(_INTERRUPTED)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        authorization: Authorization = None,
+        repeatable: bool | None = None,
+        redirect: bool = True,
+        most: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """Return the server's answer, whatever its status, after what the retry table allows.
+
+        Args:
+            method: in capitals.
+            url: with http or https, and no user in it.
+            headers: besides those that every request has.
+            body: bytes, or an iterable of bytes, which is sent once and never again.
+            authorization: the header's value, or a function asked at each attempt; another origin never sees it.
+            repeatable: whether it may be sent twice; by default everything but a POST, and never a stream.
+            redirect: whether to follow redirects of a request that is no stream.
+            most: bytes that a body may have, where the status is one of success; one more is read, and not again.
+
+        Raises:
+            UnreachableError: no answer came; it has a hint.
+            RegistryError: the answer is larger.
+            Interrupted: the connection broke while a stream was being sent.
+            CancelledError: :meth:`cancel` was called.
+        """
+        content = body if body is None or isinstance(body, bytes) else _Counted(body, self.stop_if_cancelled)
+        again = method != "POST" if repeatable is None else repeatable
+        order = _Order(
+            method,
+            self.settled(Address.parse(url)),
+            dict(headers or {}),
+            content,
+            authorization,
+            repeatable=again and not isinstance(content, _Counted),
+            most=most,
+        )
+        return cast("Answer", self._follow(order, MANY_REDIRECTS if redirect else 0))
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        authorization: Authorization = None,
+    ) -> Iterator[Stream | Answer]:
+        """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
+        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        order = _Order(
+            method, self.settled(Address.parse(url)), asked, None, authorization, repeatable=True, streams=True
+        )
+        answer = self._follow(order, MANY_REDIRECTS)
+        try:
+            yield answer
+        finally:
+            if isinstance(answer, Stream):
+                answer.close()
+
+    def wait(self, what: str, reason: str, attempt: int, answer: Answer | None = None) -> None:
+        """Wait before *what* is tried again, as long as the table says after that many attempts; tell the sink."""
+        seconds = self._seconds(attempt, answer)
+        self._sink(Retry(one_line(what), one_line(reason), seconds, attempt))
+        rule = RULES.get(answer.status) if answer else None
+        if answer and rule and rule.whole_host:
+            with self._lock:
+                host = origin(answer.url)
+                self._paused_until[host] = max(self._paused_until.get(host, 0.0), self._clock() + seconds)
+        self._sleep(seconds)
+        self.stop_if_cancelled()
+
+    def _wait_for_silent(self, order: _Order, broken: Broken, host: str) -> None:
+        """Wait before a host is asked again; when many wait for it, one of them says so."""
+        seconds, me, now = self._seconds(order.attempt, None), threading.get_ident(), self._clock()
+        with self._lock:
+            who, until = self._told.get(host, (me, now))
+            tells = who == me or until <= now
+            if tells:
+                self._told[host] = (me, now + seconds)
+        if tells:
+            self._sink(Retry(one_line(order.what), one_line(str(broken.error)), seconds, order.attempt))
+        self._sleep(seconds)
+        self.stop_if_cancelled()
+
+    @property
+    def attempts(self) -> int:
+        """How often anything is tried."""
+        return self._retries.attempts
+
+    def _follow(self, order: _Order, most: int) -> Answer | Stream:
+        """Send *order* and, unless it is a stream, follow up to *most* redirects."""
+        first = order.address.origin
+        answer = self._persist(order)
+        for _ in range(most):
+            if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not leads_on(answer):
+                break
+            order = self._redirected(order, answer)
+            try:
+                answer = self._persist(order)
+            except UnreachableError as error:
+                if order.address.origin == first:
+                    raise
+                raise ElsewhereError(str(error), hint=error.hint) from error
+        return answer
+
+    def _persist(self, order: _Order) -> Answer | Stream:
+        """Send *order* until there is an answer that the retry table lets stand."""
+        host = order.address.origin
+        for attempt in itertools.count(1):
+            order.attempt = attempt
+            self._wait_for(host)
+            try:
+                answer = self._send(order)
+            except Broken as broken:
+                if not self._worth_repeating(order, broken, host):
+                    raise _final(order, broken) from broken.__cause__
+                self._wait_for_silent(order, broken, host)
+                continue
+            self._talked.add(host)
+            if isinstance(answer, Stream) or not self._asks_again(order, answer, host):
+                self._answered.add(host)
+                return answer
+            self.wait(order.what, f"status {answer.status}", attempt, answer)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _wait_for(self, host: str) -> None:
+        self.stop_if_cancelled()
+        with self._lock:
+            seconds = self._paused_until.get(host, 0.0) - self._clock()
+        if seconds > 0:
+            self._sleep(seconds)
+            self.stop_if_cancelled()
+
+    def _worth_repeating(self, order: _Order, broken: Broken, host: str) -> bool:
+        # A host that never answered is more likely misspelled than down: say so soon.
+        most = self._most(host) if host in self._talked else min(2, self._retries.attempts)
+        untouched = not broken.reached and not isinstance(order.body, _Counted)
+        return not broken.final and order.attempt < most and (order.repeatable or untouched)
+
+    def _asks_again(self, order: _Order, answer: Answer, host: str) -> bool:
+        rule = RULES.get(answer.status)
+        if rule is None or not rule.down:
+            self._down_since.pop(host, None)
+        most = self._most(host) if rule and rule.down else self._retries.attempts
+        return rule is not None and order.repeatable and order.attempt < most
+
+    def _most(self, host: str) -> int:
+        """Return how often *host* is asked, which is down; one that answered before may be starting again."""
+        attempts = self._retries.attempts
+        if host not in self._answered:
+            return attempts
+        since = self._down_since.setdefault(host, self._clock())
+        restarts = self._clock() - since < LONGEST_RESTART
+        return attempts + min(self._retries.restart, attempts - 1) if restarts else attempts
+
+    def _seconds(self, attempt: int, answer: Answer | None) -> float:
+        step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
+        wish = retry_after(answer.headers) if answer else None
+        if wish:  # 0 says nothing: at once, and so all the time, is no way to spare a host
+            return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
+        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
+
+    def _send(self, order: _Order) -> Answer | Stream:
+        import urllib3
+
+        manager, url = self._manager(order.address), str(order.address)
+        headers = {"User-Agent": f"buildpush/{__version__}", **order.headers}
+        value = order.authorization() if callable(order.authorization) else order.authorization
+        if value:
+            headers["Authorization"] = value
+        try:
+            response = manager.urlopen(
+                order.method,
+                url,
+                body=order.body,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+            return self._received(order, response)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self.stop_if_cancelled()
+            if isinstance(order.body, _Counted) and order.body.failure:
+                raise order.body.failure from None
+            raise explain(error, url, self._proxies.find(url)) from error
+
+    def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
+        if response.status == PROXY_LOGIN:
+            response.close()
+            raise proxy_wants_login(self._proxies.find(str(order.address)))
+        if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
+            return Stream(self, response, str(order.address))
+        most = order.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
+        body = response.read(most + 1, decode_content=True)
+        if len(body) > most:
+            response.close()
+            message = f"{order.what}: the answer is larger than {most} bytes"
+            raise RegistryError(message, status=response.status)
+        response.drain_conn()
+        response.release_conn()
+        return Answer(response.status, response.headers, body, str(order.address), order.attempt)
+
+    def _redirected(self, order: _Order, answer: Answer) -> _Order:
+        """Return the order that an answer sends on; another origin sees no credentials."""
+        there = self.settled(order.address.joined(answer.headers["Location"]))
+        read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
+        method = "GET" if read else order.method
+        self.check_lead(order.address, there, method)
+        return _Order(
+            method,
+            there,
+            order.headers,
+            None if read else order.body,
+            order.authorization if there.origin == order.address.origin else None,
+            order.repeatable,
+            order.streams,
+            order.most,
+        )
+
+    def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
+        """Check that a server at *before* may make us send *method* to *there*.
+
+        How near a server is, is known of one that was spoken to: a name may be that of a host in this network.
+
+        Raises:
+            AddressError: it may not.
+        """
+        check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
+
+    def settled(self, address: Address) -> Address:
+        """Return *address* as it is going to be connected to.
+
+        A host that was declared insecure is spoken to with TLS where it can, whatever its certificate; else plainly.
+        Which it is, is found out once, by a request that shows nothing of ours.
+        """
+        host = f"{address.host}:{address.port}"
+        if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
+            return address
+        secure = replace(address, scheme="https", port=443 if address.port == 80 else address.port)  # noqa: PLR2004
+        if host in self.insecure_hosts:
+            secure = replace(secure, port=address.port)
+        with self._settling:
+            plain = self._plain.get(host)
+            if plain is None and (plain := self._is_plain(address, secure)) is not None:
+                self._plain[host] = plain
+        return address if plain else secure
+
+    def _is_plain(self, address: Address, secure: Address) -> bool | None:
+        """Return whether a host speaks no TLS; ``None`` where nobody knows, since it gives no answer."""
+        try:
+            self._send(_Order("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
+        except Broken as broken:
+            if not broken.plain:
+                return None
+        else:
+            return False
+        try:
+            answer = self._send(
+                _Order("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
+            )
+        except Broken:
+            return None
+        # 400 is what servers answer, in plain, to what should have been TLS.
+        return True if answer.status not in {400, 502, 503, 504} else None
+
+    def _manager(self, address: Address) -> urllib3.PoolManager:
+        host = f"{address.host}:{address.port}"
+        blind = self.trusts_blindly(host)
+        key = (address.scheme, self._proxies.find(str(address)), blind)
+        with self._lock:
+            if blind:
+                self._trusted.add(host.lower())
+            if key not in self._managers:
+                self._managers[key] = self._new_manager(*key)
+            return self._managers[key]
+
+    def trusts_blindly(self, host: str) -> bool:
+        """Return whether *host*, with or without its port, was declared insecure."""
+        host = host.lower()
+        return bool({host, host.rpartition(":")[0]} & (self.insecure_hosts | self.plain_hosts))
+
+    @property
+    def never_trusted(self) -> tuple[str, ...]:
+        """Hosts that were declared insecure and never spoken to, sorted."""
+        met = {name for host in self._trusted for name in (host, host.rpartition(":")[0])}
+        return tuple(sorted(self.insecure_hosts - met))
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the address of the proxy through which *url* is reached, user and password included, if any."""
+        return self._proxies.find(url)
+
+    def _new_manager(self, scheme: str, proxy: str | None, insecure: bool) -> urllib3.PoolManager:
+        import urllib3
+
+        from buildpush.http.wires import pools
+
+        more: dict[str, Any] = {
+            "maxsize": 16,
+            "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
+        }
+        if scheme == "https":
+            more["ssl_context"] = tls_context(self._ca_files, insecure)
+        if proxy is None:
+            manager = urllib3.PoolManager(**more)
+        else:
+            manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **more)
+        manager.pool_classes_by_scheme = pools(self._wired, self._patience.silence)
+        return manager
+
+    def _wired(self, wire: Any) -> None:
+        with self._lock:
+            self._wires.add(wire)
+            if wire.proxy is None and wire.sock is not None:
+                with contextlib.suppress(OSError):  # it may have ended again
+                    self._zones[wire.host] = zone_of(wire.sock.getpeername()[0])
+        self.stop_if_cancelled()
+
+
+def scheme_for(host: str, http: Http) -> str:
+    """Return ``http`` for this machine and for hosts declared insecure, else ``https``."""
+    return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
+
+
+def leads_on(answer: Answer) -> bool:
+    """Return whether *answer* is a redirect."""
+    return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
+
+
+def _final(order: _Order, broken: Broken) -> BuildPushError:
+    error = broken.error
+    if isinstance(order.body, _Counted) and not broken.final:
+        return Interrupted(str(error), sent=order.body.sent, hint=error.hint)
+    times = f" (tried {order.attempt} times)" if order.attempt > 1 else ""
+    return UnreachableError(f"{error}{times}", hint=error.hint)

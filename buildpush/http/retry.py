@@ -1,0 +1,74 @@
+"""How often and how long to wait: the table of statuses, and how stubborn a client is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+# Bytes that an answer must bring in the seconds of a silence, once it has begun: nobody is kept by a byte now and then,
+# and every line over which an image can travel at all is faster.
+LEAST: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How stubborn to be: wait *base* x 2^n seconds up to *cap*, or what the server wishes, up to *longest*.
+
+    A host that answered before and is down is asked *restart* times more, which makes about a minute of waiting: as
+    long as a registry takes to start again.
+    """
+
+    attempts: int = 6
+    restart: int = 3
+    base: float = 0.25
+    cap: float = 30.0
+    longest: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds to wait for a connection, and for the next bytes to come or go."""
+
+    connect: float = 10.0
+    silence: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to do about a status: *whole_host* makes everybody who talks to that host wait; *down* says who is away."""
+
+    whole_host: bool = False
+    down: bool = False
+
+
+RULES: Final[Mapping[int, Rule]] = {
+    408: Rule(),
+    425: Rule(),
+    429: Rule(whole_host=True),
+    500: Rule(),
+    502: Rule(down=True),
+    503: Rule(down=True),
+    504: Rule(down=True),
+    507: Rule(),
+    # Of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
+    **dict.fromkeys(range(520, 528), Rule(down=True)),
+}
+# For so long after it went down a host is asked more often than others: many requests do not add up to an hour.
+LONGEST_RESTART: Final = 60.0
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks for, or ``None``.
+
+    A date is read against the server's own ``Date``, so that neither clock needs to be right.
+    """
+    wish = headers.get("Retry-After", "").strip()
+    if wish.isdecimal():
+        return float(wish)
+    try:
+        seconds = (parsedate_to_datetime(wish) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return seconds if seconds > 0 else None

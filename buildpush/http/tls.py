@@ -1,0 +1,81 @@
+"""Whom to trust over TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from buildpush.foundation.errors import (
+    SettingsError,
+)
+
+# Source: SSL_CTX_load_verify_locations(3), CApath.
+_FILED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what is the same for all names of a file, or ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
+    """Return what connections trust: the system's certificates and *ca_files*; nobody is checked if *insecure*.
+
+    Raises:
+        SettingsError: A file of certificates cannot be read.
+    """
+    import urllib3
+
+    if insecure:
+        # urllib3 would warn at each connection; who declared the host insecure knows.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        return blind
+    import truststore
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    read: set[tuple[int, int] | None] = set()
+    for path in ca_files:
+        try:
+            _trust(context, path, read)
+        except OSError as error:  # a broken certificate is an OSError too
+            message = f"the certificates in {path} cannot be read: {error.strerror or error}"
+            hint = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name files of PEM certificates"
+            raise SettingsError(message, hint=hint) from error
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None]) -> None:
+    """Let *context* trust a file or a folder of certificates, but for files that it has *read* already."""
+    if not path.is_dir():
+        context.load_verify_locations(path)
+        read.add(_identity(path))
+        return
+    context.load_verify_locations(capath=path)  # what is filed by its hash is looked up when it is needed
+    entries = sorted(path.iterdir())
+    read |= {_identity(entry) for entry in entries if _FILED.match(entry.name)}
+    for file in entries:
+        if _identity(file) not in read:
+            with contextlib.suppress(OSError):  # other files may lie there, as for Go and OpenSSL
+                context.load_verify_locations(file)
+
+
+def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files and directories of certificates that variables name; directories that are not there are not.
+
+    Source: OpenSSL (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, a list), requests (``REQUESTS_CA_BUNDLE``), curl.
+    """
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    files = [Path(variables[name]) for name in names if variables.get(name)]
+    folders = [Path(one) for one in variables.get("SSL_CERT_DIR", "").split(os.pathsep) if one]
+    return tuple(dict.fromkeys([*files, *(one for one in folders if one.is_dir())]))

@@ -1,0 +1,160 @@
+"""The hosts of one step: the registry that is pushed to, and the Artifactory that keeps its build-info."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.state import NoStateError
+from buildpush.http.client import Http
+from buildpush.http.download import download
+from buildpush.http.tls import certificates_in
+from buildpush.images.model import Image, Index, Platform
+from buildpush.images.references import Reference
+from buildpush.pipeline.session import Session
+from buildpush.places import Here, for_logins
+from buildpush.registry.client import Registry
+from buildpush.registry.memory import Memory
+from buildpush.registry.pull import pull
+from buildpush.transfer import Reach
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Artifactory
+    from buildpush.credentials.vault import Login
+    from buildpush.engines import Engine
+    from buildpush.settings.resolve import ArtifactoryTarget, Resolved
+    from buildpush.transfer.daemon import Daemon
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What a step talks to; good as long as :func:`connect` is open."""
+
+    http: Http
+    keychain: Keychain
+    registry: Registry
+    artifactory: Artifactory | None
+    engines: tuple[Engine, ...]
+    reach: Reach
+
+
+@contextmanager
+def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False) -> Iterator[Connection]:
+    """Open what *order* needs and close it at the end; nothing is sent before something is asked for.
+
+    A *dry* connection has no memory of earlier pushes, so that it leaves no file behind.
+    """
+    with ExitStack() as stack:
+        http = stack.enter_context(open_http(session, sink, order.plain_http, order.insecure))
+        keychain = keychain_of(order.credentials, session)
+        memory = None if dry else open_memory(session, sink)
+        if memory:
+            stack.enter_context(memory)
+        registry = Registry(http, keychain, sink=sink, memory=memory)
+        server = _artifactory(order.artifactory, http, keychain, sink)
+        made = _engines(registry, keychain, session, sink, order)
+        yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
+        if not dry:  # after an error it would say nothing: perhaps nobody came so far
+            note_never_trusted(http, sink)
+
+
+def open_memory(session: Session, sink: Sink) -> Memory | None:
+    """Return the memory of earlier pushes, without which all goes well, if it has a place."""
+    try:
+        return Memory(session.state.memory)
+    except NoStateError as error:
+        sink(Note(f"nothing is kept on this machine, neither the log nor what was pushed: {error}; {error.hint}"))
+    except SettingsError as error:
+        sink(Note(f"nothing is remembered from push to push: {error}"))
+    return None
+
+
+def open_http(
+    session: Session, sink: Sink, plain: frozenset[str] = frozenset(), insecure: frozenset[str] = frozenset()
+) -> Http:
+    """Return connections that follow the proxies and certificates of the session's environment.
+
+    Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
+    """
+    return Http(
+        ca_files=certificates_in(session.env),
+        proxies=session.env,
+        insecure_hosts=insecure,
+        plain_hosts=plain,
+        sink=sink,
+    )
+
+
+def note_never_trusted(http: Http, sink: Sink) -> None:
+    """Tell *sink* which hosts were declared insecure in vain: their names may be written wrongly."""
+    for host in http.never_trusted:
+        sink(Note(f"insecure has no effect on {host}: nobody spoke to it"))
+
+
+def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
+    """Return the keychain that knows *logins* first, and then what people keep in their own files."""
+    given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
+    return Keychain(given, env=session.env, home=session.home, place=Here(session.env, passes=for_logins))
+
+
+def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
+    """Return what sources and sinks are reached with; the daemon is connected to when it is needed."""
+
+    def daemon() -> AbstractContextManager[Daemon]:
+        from buildpush.transfer.daemon import open_daemon
+
+        return open_daemon(session.env, session.state.scratch, registry.memory, sink)
+
+    return Reach(registry, daemon, session.cwd)
+
+
+def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychain, sink: Sink) -> Artifactory | None:
+    return open_artifactory(target, http, keychain, sink) if target else None
+
+
+def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
+    """Return the client of *target*; who has said no credential for it is who pushes to its host."""
+    from buildpush import artifactory as art
+
+    login = art.Login(target.username, target.password, target.token, target.source)
+    if target.token is None and target.password is None:
+        found = keychain.find(target.host)
+        login = art.Login(found.username, found.password, source=found.source) if found else login
+    return art.Artifactory(target.url, http, login, sink=sink)
+
+
+def _engines(
+    registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved
+) -> tuple[Engine, ...]:
+    """Return the engines in the order in which ``auto`` tries them: in a cluster kaniko is the first, else the last."""
+    from buildpush.engines.buildah import Buildah
+    from buildpush.engines.docker.buildx import Buildx
+    from buildpush.engines.docker.caching import Kept
+    from buildpush.engines.docker.classic import Docker
+    from buildpush.engines.kaniko.kaniko import Kaniko
+    from buildpush.engines.native import Native
+
+    def base(reference: Reference, platform: Platform) -> Image:
+        found = pull(reference, registry, platform)
+        if isinstance(found, Index):
+            message = f"{reference} has no single image for {platform}"
+            raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
+        return found
+
+    here = Here(session.env)
+    scratch, memory = session.state.scratch, registry.memory
+    docker = Docker(session.env, here, keychain.find, sink, scratch=scratch, memory=memory)
+    kept = Kept(session.state.layers)
+    buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
+    buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
+    fetch = partial(download, registry.http, most=order.fetch_limit)
+    native = Native(base, sink, diff_ids=memory, fetch=fetch, scratch=scratch)
+    kaniko = Kaniko(session.env, here, order.kaniko_image, keychain.find, sink, scratch=scratch)
+    usual = (native, docker, buildx, buildah)
+    return (kaniko, *usual) if "KUBERNETES_SERVICE_HOST" in session.env else (*usual, kaniko)

@@ -1,0 +1,275 @@
+"""Contexts that are no folder: a repository of git, a tar of this machine, of the web, or from standard input.
+
+Each becomes a folder that is gone after the build, so that every engine can build from it.
+
+Source: docker buildx build, command line reference, "Build context": ``URL#REF:FOLDER``, ``-`` for standard input.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, BinaryIO, Final, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from buildpush.dockerfile.urls import is_git, is_legible, is_web, told
+from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
+from buildpush.foundation.forms import may_be_token
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.secrets import remember
+from buildpush.images.tar import Member, plain, unreadable
+from buildpush.places import FILES, Content, Place
+
+STDIN: Final = "-"
+_LEAST: Final = 1024  # bytes that a file is counted as, however small
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A context that has become a folder.
+
+    Attributes:
+        folder: absolute.
+        history: the folder of git's own files, where the context came from a repository.
+    """
+
+    folder: Path
+    history: Path | None = None
+
+
+def is_elsewhere(context: str, cwd: Path) -> bool:
+    """Return whether *context* is no folder, but something that a folder can be made of."""
+    return context == STDIN or is_git(context) or is_web(context) or (cwd / context).is_file()
+
+
+@contextmanager
+def fetched(
+    context: str, cwd: Path, place: Place, scratch: Path, download: Callable[[str, Path], object], *, most: int
+) -> Iterator[Fetched]:
+    """Make a folder of *context*, and remove it in the end.
+
+    Args:
+        context: as the setting says it.
+        cwd: what a path counts from.
+        place: where git runs; it logs in by its own means: helpers, SSH agent.
+        scratch: folder for the temporary one.
+        download: writes what is at an address of the web into a file.
+        most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
+
+    Raises:
+        SettingsError: the address holds a password, or cannot be understood.
+        ContextError: it cannot be fetched, or is no tar.
+    """
+    with temporary(scratch) as made:
+        root = made.resolve()
+        (root / "context").mkdir()
+        try:
+            found = _cloned(context, root, place) if is_git(context) else _unpacked(context, cwd, root, download, most)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            message = f"the context does not fit into {root.parent}: {error.strerror}"
+            raise ContextError(message, hint="free some space there, or set TMPDIR to a larger disk") from error
+        yield found
+
+
+def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path], object], most: int) -> Fetched:
+    """Unpack a tar, wherever it is."""
+    folder = root / "context"
+    if context == STDIN:
+        _unpack(_stdin(), "standard input", folder, most)
+        return Fetched(folder)
+    path = cwd / context
+    if is_web(context):
+        _check_legible(context)
+        path = root / "download"
+        download(context, path)
+    with path.open("rb") as file:
+        _unpack(file, told(context), folder, most)
+    return Fetched(folder)
+
+
+def _stdin() -> BinaryIO:
+    """Return standard input, if anything can come from there: a notebook has none, and a person types no tar."""
+    found = getattr(sys.stdin, "buffer", None)
+    if found is None or found.isatty():
+        message = "the context is standard input, and nothing is piped into it"
+        raise SettingsError(message, hint="tar -c FOLDER | buildpush …, or name a folder", setting="context")
+    return cast("BinaryIO", found)
+
+
+def _cloned(context: str, root: Path, place: Place) -> Fetched:
+    """Fetch one commit of a repository, without its history."""
+    url, _, fragment = context.partition("#")
+    reference, _, inner = fragment.partition(":")
+    _check(url, reference, inner)
+    folder, history = root / "context", root / "history"
+    login = _login(url)
+    git = ["git", *login.words, f"--git-dir={history}", f"--work-tree={folder}"]
+    for words in (
+        ["init", "--quiet"],
+        ["remote", "add", "origin", login.url],
+        ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", reference or "HEAD"],
+        ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
+        ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
+    ):
+        _run(place, [*git, *words], folder, login)
+    for left in folder.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    found = (folder / inner.strip("/")).resolve()
+    if not found.is_relative_to(folder) or not found.is_dir():
+        message = f"{inner} is no folder of {told(url)}"
+        raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
+    return Fetched(found, history)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """How git knows who we are at a host: by private files, since everybody may read what it is called with.
+
+    Attributes:
+        url: without the user.
+        words: behind ``git``.
+        files: private ones, which *words* name.
+    """
+
+    url: str
+    words: tuple[str, ...] = ()
+    files: Mapping[str, Content] = field(default_factory=dict, repr=False)
+
+
+def _login(url: str) -> _Login:
+    """Return who we are for the repository at *url*: the user in it, which may be a token that needs no password.
+
+    The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
+
+    Raises:
+        SettingsError: the user has characters that no name has.
+    """
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in {"http", "https"} or "@" not in parts.netloc:
+        return _Login(url)
+    written, _, host = parts.netloc.rpartition("@")
+    user = unquote(written)
+    if not user.isprintable():
+        message = f"the user in the address {told(url)} has characters that no name has"
+        raise SettingsError(message, hint="write it without control characters", setting="context")
+    if may_be_token(user):
+        remember(user)
+        remember(written)
+    root = f"{parts.scheme}://{host}"
+    name = user.replace("\\", "\\\\").replace('"', '\\"')
+    files = {
+        "gitconfig": f'[credential "{root}"]\n\tusername = "{name}"\n',
+        "logins": f"{parts.scheme}://{written}:@{host}\n",
+    }
+    words = ("-c", f"include.path={FILES}/gitconfig", "-c", f"credential.helper=store --file='{FILES}/logins'")
+    return _Login(urlunsplit(parts._replace(netloc=host)), words, files)
+
+
+def _check_legible(url: str) -> None:
+    if not is_legible(url):
+        message = f"{told(url)} is no address"
+        raise SettingsError(message, hint="check its host and port", setting="context")
+
+
+def _check(url: str, reference: str, inner: str) -> None:
+    _check_legible(url)
+    if urlsplit(url).password is not None:
+        message = "the address of the context holds a password"
+        hint = "leave it out: git asks its credential helper, or use SSH"
+        raise SettingsError(message, hint=hint, setting="context")
+    if urlsplit(url).query:
+        message = f"the address {told(url)} has a query, which git would show to everybody on this machine"
+        hint = "leave it out: a branch stands behind #, and a token before the host, with an @ between them"
+        raise SettingsError(message, hint=hint, setting="context")
+    if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
+        message = f"{told(url)}#{reference} is no address of a repository"
+        raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
+
+
+def _run(place: Place, words: list[str], cwd: Path, login: _Login) -> None:
+    url = login.url
+    try:
+        ran = place.run(words, cwd=cwd, files=login.files, env=_QUIET)
+    except EngineMissingError as error:
+        message = f"the context {told(url)} needs git, which is not here"
+        raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
+    if ran.status:
+        said = ran.stderr.strip().splitlines() or ["it said nothing"]
+        # What it ends with is advice; the reason stands before.
+        reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
+        reason = (reason.partition(": ")[2] or reason).replace(url, told(url))
+        message = f"git cannot fetch the context {told(url)}: {reason}"
+        hint = "check the address, the branch behind #, and that git may log in there without asking"
+        raise ContextError(message, hint=hint, setting="context")
+
+
+def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path, most: int) -> None:
+    """Unpack a tar, compressed or not, into *folder*; nothing lands outside it."""
+    try:
+        with tarfile.open(fileobj=plain(cast("BinaryIO", file)), mode="r|", tarinfo=Member) as tar:
+            for member in _within(tar, most, what):
+                _put(tar, member, folder)
+    except unreadable() as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
+        message = f"the context {what} cannot be unpacked: {error}"
+        raise ContextError(message, hint="it is a tar, compressed or not, of a folder", setting="context") from error
+
+
+def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarInfo]:
+    """Give the members of a tar, for as long as their bytes, and at least a KiB for each, are within *most*."""
+    left = most
+    for member in tar:
+        left -= max(member.size, _LEAST)
+        if left < 0:
+            message = f"the context {what} has more than {most:,} bytes of files, or too many files"
+            raise ContextError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
+        tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+        yield member
+
+
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path, target = (folder / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
+    if not _may_be_put(member, path, target, folder):
+        message = f"the context's tar holds {member.name}, which no context can hold"
+        raise ContextError(message, hint="it is a device, or lies behind a link", setting="context")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink() or not member.isdir():  # never through a link, which may lead anywhere
+        path.unlink(missing_ok=True)
+    if member.issym():
+        path.symlink_to(member.linkname)
+    elif member.islnk():
+        path.hardlink_to(target)
+    else:
+        _put_file(tar, member, path)
+
+
+def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, folder: Path) -> bool:
+    known = member.isreg() or member.isdir() or member.issym() or member.islnk()
+    places = [path, target] if member.islnk() else [path]
+    inside = (Path(os.path.realpath(place.parent)).is_relative_to(folder) or place == folder for place in places)
+    return known and all(inside)
+
+
+def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    """Write a file or folder, with its mode and time; owners mean nothing in a context."""
+    if member.isdir():
+        path.mkdir(exist_ok=True)
+    else:
+        with path.open("wb") as file, cast("IO[bytes]", tar.extractfile(member)) as content:
+            shutil.copyfileobj(content, file)
+    path.chmod(member.mode & 0o7777 | (0o700 if member.isdir() else 0o400))  # we have to read it ourselves
+    os.utime(path, (member.mtime, member.mtime))

@@ -1,0 +1,320 @@
+"""The build-info of one step: on disk before the registry has the image, and until Artifactory has the build-info.
+
+A run that is killed in between leaves a file, which the next run of the same build finishes, or the command
+``build-info publish``: from what the registry holds by then.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildInfoError,
+    BuildPushError,
+    CancelledError,
+    ElsewhereError,
+    NotPushedError,
+    PushError,
+    SettingsError,
+    TimeOutError,
+    UnreachableError,
+)
+from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.state import NoStateError
+from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
+from buildpush.images.references import Digest, Reference
+from buildpush.pipeline.session import Session
+from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
+    from buildpush.artifactory.document import Artifact, Module
+    from buildpush.artifactory.pending import Claim, Pending
+
+Pushed = PushedImage | PushedIndex
+
+FINISH: Final = ("buildpush", "build-info", "publish")
+# How many files of earlier runs one run looks at.
+_AT_ONCE: Final = 10
+_NOT_FOUND: Final = 404
+
+
+class Publication:
+    """What becomes of the build-info of one step, from before its push until it is published.
+
+    Args:
+        server: the Artifactory that gets it.
+        registry: the registry that is pushed to.
+        session: where files are kept.
+        sink: told what is noted.
+        record: gives what the receipt cannot know, as it is when it is asked.
+    """
+
+    def __init__(
+        self,
+        server: Artifactory,
+        registry: Registry,
+        session: Session,
+        sink: Sink,
+        record: Callable[[], BuildRecord],
+    ) -> None:
+        self._server = server
+        self._registry = registry
+        self._session = session
+        self._sink = sink
+        self._record = record
+        self._claim: Claim | None = None
+
+    def foresee(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
+        """Write down what is about to be pushed; without a place for it the push goes on, and a note says so.
+
+        What earlier runs of the same build left is finished first: this push may take their names away.
+        """
+        from buildpush.artifactory.pending import Claim
+
+        self._finish_earlier()
+        try:
+            self._claim = self._claim or Claim(self._session.state.pending)
+            self._write(self._claim, receipt, base, pushed=False)
+        except NoStateError:
+            return  # a note has said so
+        except (OSError, BuildPushError) as error:
+            if isinstance(error, CancelledError | TimeOutError):
+                raise
+            self._sink(Note(f"the build-info is not kept on this machine during the push: {error}"))
+
+    def _write(self, claim: Claim, receipt: Pushed, base: Collection[Digest], *, pushed: bool) -> None:
+        from buildpush.artifactory import supposed
+        from buildpush.artifactory.pending import Pending
+
+        info = supposed(receipt, self._record(), self._server, base)
+        claim.write(Pending(info, self._server.url, pushed=pushed))
+
+    def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published:
+        """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish_push`."""
+        from buildpush.artifactory import publish_push
+
+        record = self._record()
+        if self._claim and self._claim.path:
+            with suppress(OSError):  # what is written there already is good enough to go on from
+                self._write(self._claim, pushed, base, pushed=True)
+        folder, finish = self._session.pending, finish_command(self._server)
+        try:
+            published = publish_push(
+                pushed, record, self._server, folder=folder, base=base, sink=self._sink, finish=finish
+            )
+        finally:
+            if self._claim:
+                self._claim.close()  # on success it goes, else it waits for who comes next
+        if self._claim:
+            self._claim.remove()
+        return published
+
+    def _finish_earlier(self) -> None:
+        for path, pending in self._left_behind(self._record()):
+            info = pending.info
+            name = f"the build-info {info.name} {info.number} of an earlier run"
+            try:
+                published = finish(pending, self._server, self._registry, folder=path.parent, sink=self._sink)
+            except NotPushedError as error:
+                self._sink(Note(f"{name} is forgotten: {error}"))
+            except (CancelledError, TimeOutError):
+                raise
+            except BuildPushError as error:
+                way = shlex.join([*finish_command(self._server), str(path)])
+                self._sink(Note(f"{name} still waits: {error}; {way}"))
+                continue
+            else:
+                self._sink(Note(f"{name} is published: {published.url}"))
+            path.unlink(missing_ok=True)
+
+    def _left_behind(self, record: BuildRecord) -> Iterator[tuple[Path, Pending]]:
+        from buildpush.artifactory.pending import left_behind
+
+        try:
+            folder = self._session.state.pending
+        except SettingsError:
+            return
+        same = (
+            (path, pending)
+            for path, pending in left_behind(folder)
+            if pending.server == self._server.url
+            and (pending.info.name, pending.info.project) == (record.name, record.project)
+        )
+        yield from islice(same, _AT_ONCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        claim, self._claim = self._claim, None
+        if claim is None or claim.path is None:
+            return
+        claim.close()
+        if isinstance(error, PushError | AuthenticationError) and not _may_be_named(error):
+            claim.remove()
+        elif error is not None and not isinstance(error, BuildInfoError):  # which says it itself
+            way = shlex.join([*finish_command(self._server), str(claim.path)])
+            self._sink(Note(f"if the registry has the image all the same, this publishes its build-info: {way}"))
+
+
+def _may_be_named(error: PushError | AuthenticationError) -> bool:
+    """Return whether a push that failed so may have named the image all the same."""
+    return bool(error.pushed) or isinstance(error, UnreachableError)
+
+
+def finish_command(server: Artifactory) -> tuple[str, ...]:
+    """Return the command that finishes a saved build-info, without the file's name.
+
+    The password or token stays out of it: ``JF_PASSWORD``, or ``--password env:NAME``.
+    """
+    user = ("--username", server.login.username) if server.login.username else ()
+    return (*FINISH, "--artifactory-url", server.url, *user)
+
+
+def finish(
+    pending: Pending,
+    server: Artifactory,
+    registry: Registry,
+    *,
+    folder: Path,
+    sink: Sink,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Published:
+    """Publish a build-info that was kept, completed from what the registry holds if its push was cut off.
+
+    Raises:
+        NotPushedError: the push never came so far that the registry has the image.
+        BuildInfoError: it cannot be published now either, or nobody says whether the image is there.
+    """
+    from buildpush.artifactory import publish
+
+    info = pending.info if pending.pushed else as_pushed(pending.info, server, registry, sink)
+    return publish(info, server, folder=folder, sink=sink, finish=finish_command(server), sleep=sleep, fresh=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A name that was to be given: a module that is no platform of an index.
+
+    Attributes:
+        head: its manifest.
+    """
+
+    module: Module
+    reference: Reference
+    head: Artifact
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(f"sha256:{self.head.sha256}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a registry says about a name.
+
+    Attributes:
+        digest: that it stands for, or ``""`` where the registry keeps it to itself.
+        key: Artifactory's key of the repository, or ``""``.
+    """
+
+    there: bool
+    digest: str = ""
+    key: str = ""
+
+
+def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Sink) -> BuildInfo:
+    """Return the part of *info* that the registry has: names that were never given are left out.
+
+    Raises:
+        NotPushedError: it has nothing of it.
+        BuildInfoError: nobody says what is there.
+    """
+    roots = tuple(_roots(info))
+    answers = [(root, _asked(root, registry, str(root.digest))) for root in roots]
+    # Where the registry does not say, its Artifactory may.
+    there = tuple(root for root, answer in answers if (answer.there if answer else _is_seen(root, server)))
+    if not there:
+        told = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
+        message = f"the push of {info.name} {info.number} never came to its end, or its image is gone: {told}"
+        raise NotPushedError(message, hint="run it again")
+    for root, answer in answers:
+        info = _at_home(info, root, answer.key, server) if answer and answer.there else info
+    named = tuple(root for root in there if _names_it(root, registry)) or there
+    gone = [root for root in roots if root not in named]
+    for root in gone:
+        sink(Note(f"{root.reference} does not name {root.digest}, and is left out of the build-info"))
+    ids = {root.module.id for root in gone}
+    return replace(info, modules=tuple(module for module in info.modules if module.id not in ids))
+
+
+def _roots(info: BuildInfo) -> Iterator[_Root]:
+    for module in info.modules:
+        name = module.properties.get("docker.image.tag")
+        heads = [a for a in module.artifacts if a.name in {"manifest.json", "list.manifest.json"} and a.sha256]
+        if name and heads and not module.parent:
+            yield _Root(module, Reference.parse(name), heads[0])
+
+
+def _names_it(root: _Root, registry: Registry) -> bool:
+    """Return whether the name stands for the image now, as far as that can be said."""
+    if root.reference.tag is None:
+        return True
+    answer = _asked(root, registry, str(root.reference.tag))
+    return answer is None or (answer.there and answer.digest in {str(root.digest), ""})
+
+
+def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
+    """Return what the registry says about a tag or digest; ``None`` where it does not say."""
+    headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))}
+    repository = root.reference.repository
+    try:
+        answer = registry.request(repository, "HEAD", f"manifests/{name}", actions="pull", headers=headers)
+    except (AuthenticationError, ElsewhereError):
+        return None
+    if answer.status == _NOT_FOUND and not registry.is_elsewhere(repository, answer):
+        return _Answer(there=False)
+    told = answer.headers
+    key = told.get(REPOSITORY_KEY_HEADER) or ""
+    return _Answer(there=True, digest=told.get("Docker-Content-Digest") or "", key=key) if answer.ok else None
+
+
+def _is_seen(root: _Root, server: Artifactory) -> bool:
+    """Return whether Artifactory shows the image.
+
+    Raises:
+        BuildInfoError: it does not say.
+    """
+    from buildpush.artifactory.folders import Sight, folders_of, sighting
+
+    [folder] = [one for one in folders_of(root.module.artifacts) if one.head == root.head]
+    seen = sighting(folder, server)
+    if seen.sight is Sight.UNSEEN:
+        message = f"nobody says whether the push of {root.reference} came to its end: {server.host} lets us not read"
+        raise BuildInfoError(message, hint="finish it with an account that may read, or push again")
+    return seen.found is not None
+
+
+def _at_home(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
+    """Return *info* with the repository that the registry names: before the push, it could only be supposed."""
+    from buildpush.artifactory import moved_home
+
+    try:
+        home = server.locate(root.reference.repository, key or None)
+    except BuildInfoError:
+        return info
+    return moved_home(info, root.reference, root.head, home)

@@ -1,0 +1,191 @@
+"""What one step of a run led to, and how that shows itself in a terminal, a notebook and JSON."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from buildpush.display.words import bytes_words
+from buildpush.foundation.events import Decision, Traffic
+from buildpush.foundation.secrets import redacted
+from buildpush.foundation.text import one_line
+from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
+from buildpush.images.references import Digest
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Published
+
+# Raised when a key is renamed or leaves; new keys may come without a new number.
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The receipt of one step.
+
+    Attributes:
+        step: the step's name.
+        pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
+        published: where the build-info is, or ``None`` where none was asked for.
+        output: where the image was written to instead of a push, or ``None``.
+        written: digest of the manifest that was written there; ``None`` where none is kept.
+        referrers: how many referrers went with the image; ``None`` where nobody asked for them.
+        seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
+        retries: how often something was tried again.
+        traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
+        decisions: what buildpush chose by itself, and why.
+        notes: what the user should know.
+    """
+
+    step: str
+    pushed: PushedImage | PushedIndex | None = None
+    published: Published | None = None
+    output: str | None = None
+    written: Digest | None = None
+    referrers: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    retries: int = 0
+    traffic: Traffic | None = None
+    decisions: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the manifest or index that the registry now has, or that was written."""
+        if self.pushed:
+            return str(self.pushed.digest)
+        return str(self.written) if self.written else None
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Every reference that now names the digest."""
+        return tuple(str(reference) for reference in self.pushed.references) if self.pushed else ()
+
+    @property
+    def images(self) -> tuple[PushedImage, ...]:
+        """The images that were pushed: one, or one per platform."""
+        if self.pushed is None:
+            return ()
+        return self.pushed.images if isinstance(self.pushed, PushedIndex) else (self.pushed,)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON types; keys are stable within ``version``."""
+        document = {
+            "version": JSON_VERSION,
+            "step": self.step,
+            "digest": self.digest,
+            "references": list(self.references),
+            "images": [_image_json(image) for image in self.images],
+            "build": _build_json(self.published),
+            "output": self.output,
+            "referrers": self.referrers,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            "retries": self.retries,
+            "traffic": _traffic_json(self.traffic),
+            "decisions": [{"what": d.what, "choice": d.choice, "reason": d.reason} for d in self.decisions],
+            "notes": list(self.notes),
+        }
+        return dict(redacted(document))
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the facts as pairs of words, in the order in which people want them."""
+        rows = [("step", self.step)]
+        rows += [("image", reference) for reference in self.references]
+        if self.digest:
+            rows.append(("digest", self.digest))
+        rows += [("layers", _layers_words(image)) for image in self.images]
+        if self.output:
+            rows.append(("written", self.output))
+        if self.referrers is not None:
+            rows.append(("copied", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
+        if self.published:
+            rows.append(("build", self.published.url))
+        rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
+        if self.traffic:
+            rows.append(("moved", _moved_words(self.traffic)))
+            rows.append(("spent", _spent_words(self.traffic)))
+        if self.retries:
+            rows.append(("retries", str(self.retries)))
+        return [(name, one_line(value)) for name, value in rows]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<8}{value}" for name, value in self.rows())
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in self.rows())])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<tr><th>{name}</th><td>{_linked(value)}</td></tr>" for name, value in self.rows())
+        return f"<table>{head}</table>{''.join(_layers_html(image) for image in self.images)}"
+
+
+def _image_json(image: PushedImage) -> dict[str, Any]:
+    return {
+        "digest": str(image.digest),
+        "mediaType": image.media_type,
+        "platform": str(image.platform),
+        "config": _blob_json(image.config),
+        "layers": [_blob_json(layer) for layer in image.layers],
+    }
+
+
+def _blob_json(blob: PushedBlob) -> dict[str, Any]:
+    return {"digest": str(blob.digest), "size": blob.size, "mediaType": blob.media_type, "fate": blob.fate}
+
+
+def _build_json(published: Published | None) -> dict[str, str] | None:
+    if published is None:
+        return None
+    return {"name": published.name, "number": published.number, "url": published.url}
+
+
+def _traffic_json(traffic: Traffic | None) -> dict[str, Any] | None:
+    if traffic is None:
+        return None
+    counts = {name: getattr(traffic, name) for name in ("read", "sent", "again", "mounted", "skipped")}
+    return {**counts, "seconds": {work: round(seconds, 3) for work, seconds in traffic.seconds.items()}}
+
+
+def _moved_words(traffic: Traffic) -> str:
+    counts = {
+        "read": traffic.read,
+        "sent": traffic.sent,
+        "of it again": traffic.again,
+        "mounted": traffic.mounted,
+        "already there": traffic.skipped,
+    }
+    return ", ".join(f"{bytes_words(count)} {what}" for what, count in counts.items() if count) or "nothing"
+
+
+def _spent_words(traffic: Traffic) -> str:
+    """Return on what the threads of a push spent their time; several at once spend more than the clock shows."""
+    return ", ".join(f"{work} {seconds:.1f} s" for work, seconds in traffic.seconds.items()) + " (all threads)"
+
+
+_FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
+
+
+def _layers_words(image: PushedImage) -> str:
+    fates = [blob.fate for blob in image.layers]
+    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)
+    return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform.shown}"
+
+
+def _layers_html(image: PushedImage) -> str:
+    rows = "".join(
+        f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{bytes_words(layer.size)}</td>"
+        f"<td>{html.escape(_FATES[layer.fate])}</td></tr>"
+        for layer in image.layers
+    )
+    return f"<table><tr><th>layer</th><th>size</th><th></th></tr>{rows}</table>"
+
+
+def _linked(value: str) -> str:
+    safe = html.escape(value)
+    return f'<a href="{safe}">{safe}</a>' if value.startswith(("http://", "https://")) else f"<code>{safe}</code>"
+
+
+def _cell(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

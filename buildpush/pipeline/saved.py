@@ -1,0 +1,141 @@
+"""Build-info outside a run: one that was saved is published, a published one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from buildpush.artifactory import Artifactory, Published
+from buildpush.artifactory.pending import load
+from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials, artifactory_address, target_at
+from buildpush.credentials.pairing import Credential, Named, Nearness, host_of
+from buildpush.credentials.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.events import Note
+from buildpush.foundation.secrets import Secret
+from buildpush.http.client import Http
+from buildpush.pipeline.connection import keychain_of, open_artifactory, open_http
+from buildpush.pipeline.publication import finish
+from buildpush.pipeline.session import Session
+from buildpush.registry.client import Registry
+
+
+def publish_saved(
+    file: Path,
+    session: Session,
+    *,
+    artifactory_url: str | None = None,
+    artifactory_token: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+) -> Published:
+    """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed.
+
+    Raises:
+        SettingsError: the file cannot be read as a build-info, or nobody says where Artifactory is.
+        NotPushedError: the run was killed before the registry had the image.
+        BuildInfoError: Artifactory does not take it now either.
+        AuthenticationError: the credentials are refused.
+    """
+    pending = load(file)
+    with open_http(session, session.sink) as http:
+        server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
+        registry = Registry(http, keychain_of(_logins(server), session), sink=session.sink)
+        published = finish(pending, server, registry, folder=session.pending, sink=session.sink)
+    if file.absolute().parent == session.pending:  # it waited for this; a file of the user's stays
+        file.unlink(missing_ok=True)
+    return published
+
+
+def _logins(server: Artifactory) -> dict[str, Login]:
+    """Return who we are for the registry of the same host: both are one server."""
+    said = server.login
+    if said.password is None or not said.username:
+        return {}
+    return {server.host: Login(server.host, said.username, said.password, said.source)}
+
+
+def show_build(
+    name: str,
+    number: str,
+    project: str,
+    session: Session,
+    *,
+    artifactory_url: str | None = None,
+    artifactory_token: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+) -> dict[str, Any]:
+    """Return the document of the newest run of a build.
+
+    Raises:
+        SettingsError: nobody says where Artifactory is, or it has no such build.
+        BuildInfoError: it does not answer as it should.
+    """
+    with open_http(session, session.sink) as http:
+        server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
+        info = server.get_build(name, number, project=project)
+        if info is None:
+            message = f"{server.host} has no build {name} {number}"
+            raise SettingsError(message, hint="look at name, number and project", setting="build_name")
+        return info.document()
+
+
+def _server(
+    session: Session,
+    http: Http,
+    url: str | None,
+    *,
+    token: str | None,
+    username: str | None,
+    password: str | None,
+) -> Artifactory:
+    env = session.env
+    address = url or env.get("JF_URL")
+    if not address:
+        message = "nobody says where Artifactory is"
+        raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
+    where = artifactory_address(address)
+    by = Nearness.FLAG if url else Nearness.VARIABLE
+    vault = Vault(env, session.cwd)
+    vault.remember()
+    ways = _ways(vault, token=token, username=username, password=password)
+    target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
+    for note in (*target.notes, *_in_vain(target, token=token, username=username, password=password)):
+        session.sink(Note(note))
+    return open_artifactory(target, http, keychain_of({}, session), session.sink)
+
+
+def _in_vain(
+    target: ArtifactoryTarget, *, token: str | None, username: str | None, password: str | None
+) -> Iterator[str]:
+    """Yield which flags have no effect, because another credential comes first."""
+    vain = ["--username"] if username and (token or target.username != username) else []
+    vain += ["--password"] if password and token else []
+    for flag in vain:
+        yield f"{flag} has no effect: {target.source or 'nobody gives a password, and nobody'} says who we are"
+
+
+def _ways(vault: Vault, *, token: str | None, username: str | None, password: str | None) -> Iterator[Credential]:
+    """Yield how to be somebody: as the flags say, else as JFrog's variables say, and these for their host only."""
+    env = dict(vault.env) | ({"JF_USER": username} if username else {})
+    if token:
+        yield _by_flag("--artifactory-token", lambda: (_followed(vault, token, "--artifactory-token"), "", None))
+    if password:
+        user = env.get("JF_USER", "")
+        yield _by_flag("--password", lambda: (None, user, _followed(vault, password, "--password")))
+    yield from ambient_credentials(env)
+
+
+def _by_flag(flag: str, read: Callable[[], tuple[Secret | None, str, Secret | None]]) -> Credential:
+    hint = "if it is for that host, name it beside: --artifactory-url https://{}".format
+    return Credential(flag, read, Nearness.FLAG, hint)
+
+
+def _followed(vault: Vault, text: str, flag: str) -> Secret:
+    """Return the secret that a flag leads to; a bare word may well be the secret itself, and is not looked up."""
+    if not is_reference(text) and not is_expression(text):
+        message = "a secret stands here as plain text"
+        raise SecretError(message, where=flag, hint=REFERENCE_HINT)
+    return vault.reference(text, flag)

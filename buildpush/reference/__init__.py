@@ -1,0 +1,1 @@
+"""The declarations shown: cards, explanations, the schema."""

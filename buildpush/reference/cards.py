@@ -1,0 +1,262 @@
+"""One plain description per setting, for docs, ``--help``, ``explain`` and JSON; no Sphinx in sight."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType, NoneType
+from typing import Any, Literal, get_args
+
+from buildpush.engines import choice
+from buildpush.foundation.errors import SettingsError
+from buildpush.settings import encoders, kinds
+from buildpush.settings.encoders import AnyStep
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, Step, settings_of
+
+# Step kinds by the word that stands before the names of their cards; a plain name is of the build step.
+STEPS: Mapping[str, type[AnyStep]] = MappingProxyType({"build": BuildAndPush, "publish": PublishBuildInfo})
+HONOURED = {
+    "engine": "the engine",
+    "push": "the push, whatever the engine",
+    "publish": "the publishing of build-info, whatever the engine",
+    "run": "the run itself, whatever the engine",
+    "": "nobody yet: setting it is refused",
+}
+_HINT = "nobody: it changes nothing here, and a note says so"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What there is to know about one setting.
+
+    Attributes:
+        name: Python name; settings of the publish step have ``publish.`` in front.
+        step: ``build`` or ``publish``.
+        sentence: first sentence, for overviews.
+        text: the rest, in MyST.
+        yaml: where a step file says it, such as ``spec.tags``.
+        variables: canonical first, then aliases, then those of other tools.
+        flags: usual one first; the one that switches it off is last.
+        kind: its type in words, such as ``list of tags``.
+        default: as YAML would say it; empty for nothing, ``None`` if the setting is required.
+        honoured_by: who acts on it, in words.
+        engines: engine to its own spelling, for those engines that honour it.
+        examples: surface to text that reads back to the same value.
+    """
+
+    name: str
+    step: str
+    group: str
+    sentence: str
+    text: str
+    yaml: str
+    variables: tuple[str, ...]
+    flags: tuple[str, ...]
+    kind: str
+    default: str | None
+    since: str
+    changed: tuple[tuple[str, str], ...]
+    honoured_by: str
+    engines: Mapping[str, str]
+    examples: Mapping[str, str]
+    secret: bool
+
+    @property
+    def anchor(self) -> str:
+        """Its id on the settings page; stable over releases."""
+        return "setting-" + self.name.replace(".", "-").replace("_", "-")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON types; keys are stable."""
+        return asdict(self) | {"anchor": self.anchor, "engines": dict(self.engines), "examples": dict(self.examples)}
+
+
+@cache
+def cards() -> tuple[Card, ...]:
+    """Return one card per setting, those of the build step first; what all steps share is there once."""
+    shared = set(Step.model_fields)
+    build = [_card("build", setting) for setting in settings_of(BuildAndPush)]
+    publish = [_card("publish", setting) for setting in settings_of(PublishBuildInfo) if setting.name not in shared]
+    return (*build, *publish)
+
+
+def card_named(name: str) -> Card:
+    """Return one card by its name, such as ``tags`` or ``publish.url``.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return {card.name: card for card in cards()}[name]
+
+
+def files() -> tuple[Path, ...]:
+    """Return the files that the cards are made from, so that pages know when they are stale."""
+    declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders")]
+    building = [import_module(engine.__module__) for engine in choice.known()]
+    return (Path(__file__), *(Path(str(module.__file__)) for module in (*declaring, *building)))
+
+
+def groups() -> tuple[tuple[str, str], ...]:
+    """Return step and name of every group of settings, in the order of the declarations."""
+    return tuple(dict.fromkeys((card.step, card.group) for card in cards()))
+
+
+def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]:
+    """Return, for each setting that engines are to honour, each engine's own spelling; empty where it has none."""
+    asked = [card for card in all_cards or cards() if card.honoured_by == HONOURED["engine"]]
+    return {card.name: {engine: card.engines.get(engine, "") for engine in spellings()} for card in asked}
+
+
+@cache
+def spellings() -> Mapping[str, Mapping[str, str]]:
+    """Return what each engine spells: engine name to setting name to words."""
+    return MappingProxyType({engine.name: engine.spells for engine in choice.known()})
+
+
+def _card(step: str, setting: Setting) -> Card:
+    plain = step == "build"
+    return Card(
+        name=setting.name if plain else f"{step}.{setting.name}",
+        step=step,
+        group=setting.group,
+        sentence=setting.sentence,
+        text=setting.text,
+        yaml=setting.yaml,
+        variables=setting.variables,
+        flags=_flags(setting) if plain else (),
+        kind=words(setting),
+        default=None if setting.required else in_yaml(setting.default),
+        since=setting.since,
+        changed=(),
+        honoured_by=_HINT if setting.hint and not setting.honoured_by else HONOURED[setting.honoured_by],
+        engines={engine: spells[setting.name] for engine, spells in spellings().items() if setting.name in spells}
+        if setting.honoured_by == "engine"
+        else {},
+        examples=_examples(STEPS[step], setting),
+        secret=setting.secret,
+    )
+
+
+def _flags(setting: Setting) -> tuple[str, ...]:
+    return setting.flags + ((setting.negative_flag,) if setting.negative_flag else ())
+
+
+_NOUNS: tuple[tuple[Any, str], ...] = (
+    (kinds.Tags, "list of tags"),
+    (kinds.Platforms, "list of platforms, written os/architecture"),
+    (kinds.Texts, "list"),
+    (kinds.AutoSwitch, "yes, no or auto"),
+    (kinds.RepositoryText, "host, path and name, without a tag"),
+    (kinds.ReferenceText, "host, path, name and tag"),
+    (kinds.PinnedReference, "host, path, name and digest"),
+    (kinds.Address, "address, with https:// in front"),
+    (kinds.Identifier, "letters, digits and underscores"),
+    (kinds.StepName, "up to 128 letters, digits, blanks and _ . -"),
+    (kinds.Stage, "name or number of a stage"),
+    (kinds.BuildArgs, "names and values"),
+    (kinds.Labels, "names and values"),
+    (kinds.EnvSecrets, "secret ids and names of variables"),
+    (kinds.FileSecrets, "secret ids and paths"),
+)
+_KINDS = {
+    "text": "text",
+    "path": "path",
+    "switch": "yes or no",
+    "number": "whole number",
+    "list": "list",
+    "map": "names and values",
+    "duration": "duration in w, d, h, m, s, at least 10s",
+    "size": "bytes, or with unit: 500Mi, 2G",
+    "secret": "reference to a secret",
+    "structure": "structure, in YAML or Python",
+}
+
+
+def words(setting: Setting) -> str:
+    """Return the type of *setting* as a person says it, such as ``list of tags``."""
+    if setting.name == "engine":
+        here, later = choice.offered(setting.choices)
+        return "one of " + ", ".join(here) + (f" (not yet: {', '.join(later)})" if later else "")
+    if setting.choices:
+        return "one of " + ", ".join(setting.choices) if len(setting.choices) > 1 else f"only {setting.choices[0]}"
+    asked = _without_none(setting.annotation)
+    return next((noun for known, noun in _NOUNS if _without_none(known) == asked), _KINDS[setting.kind])
+
+
+def _without_none(annotation: Any) -> Any:
+    """Return the type in ``X | None``, with its marks if ``Annotated`` is around it."""
+    parts = get_args(annotation)
+    if NoneType in parts:
+        return next(part for part in parts if part is not NoneType)
+    return annotation
+
+
+def in_yaml(value: Any) -> str:
+    """Return a default as a YAML author would say it; nothing for nothing."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(in_yaml(part) for part in value)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.0f}s"
+    return str(value) if value else ""
+
+
+def example(model: type[AnyStep], setting: Setting) -> AnyStep:
+    """Return settings that say *setting* as its example does, and otherwise no more than they must."""
+    musts = {other.name: other.example for other in settings_of(model) if other.required}
+    return model.model_validate(musts | {setting.name: setting.example})
+
+
+def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
+    """Return the example as each surface says it, and nothing else a step must say."""
+    value = getattr(example(model, setting), setting.name)
+    alone = model.model_construct({setting.name}, **{setting.name: value})
+    try:
+        return {surface: text for surface in _surfaces(model, setting) if (text := SURFACES[surface](alone))}
+    except SettingsError:
+        # Text that another surface would take for something else, such as a condition with expressions.
+        return {}
+
+
+def _surfaces(model: type[AnyStep], setting: Setting) -> tuple[str, ...]:
+    """Return where a setting can be said: commands take flags of the build step only, and Python has keywords."""
+    if setting.name == "env_variables":
+        return ("YAML",)
+    return tuple(surface for surface in SURFACES if model is BuildAndPush or surface != "Flags")
+
+
+def _as_yaml(settings: AnyStep) -> str:
+    """Return what stands below ``step:`` and ``type:`` in a step file."""
+    _step, _type, *lines = encoders.to_yaml(settings).splitlines()
+    return "\n".join(line.removeprefix("  ") for line in lines if line.strip() != "spec: {}")
+
+
+def _as_variables(settings: AnyStep) -> str:
+    return "\n".join(f"{name}={shlex.quote(text)}" for name, text in encoders.to_variables(settings).items())
+
+
+def _as_flags(settings: AnyStep) -> str:
+    return shlex.join(encoders.to_flags(settings))
+
+
+def _as_python(settings: AnyStep) -> str:
+    keywords = encoders.to_python(settings).strip().removesuffix(",")
+    return f'buildpush.run("step.yml", {keywords})' if keywords else ""
+
+
+SURFACES: Mapping[str, Callable[[AnyStep], str]] = MappingProxyType(
+    {"YAML": _as_yaml, "Variables": _as_variables, "Flags": _as_flags, "Python": _as_python}
+)
+
+
+def schema(document: Literal["project", "step"]) -> dict[str, Any]:
+    """Return the JSON schema of ``buildpush.yaml`` or of a step file, for editors."""
+    from buildpush.reference.schema import schema as of_settings
+
+    return of_settings(document)

@@ -1,0 +1,193 @@
+"""A setting explained in the terminal: its card, the value a run would use, who said it, what it overrode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import Any
+
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.secrets import MASK
+from buildpush.foundation.text import one_line, with_margin
+from buildpush.pipeline.plan import Surroundings
+from buildpush.reference.cards import HONOURED, STEPS, Card, cards
+from buildpush.settings.decode import decode
+from buildpush.settings.model import STEP_KINDS, Step, setting_named
+from buildpush.settings.resolve import answered
+from buildpush.settings.written import Loaded, Origin, Written, WrittenStep
+
+
+def overview(loaded: Loaded | None = None) -> str:
+    """Return one line per setting, its name and its sentence; then what the steps of *loaded* say, and who said it."""
+    width = max(len(card.name) for card in cards())
+    lines = [f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards()]
+    for step in loaded.steps if loaded else ():
+        said = [(card, step.settings[_short(card)]) for card in cards() if _says(step, card)]
+        lines += ["", f"said for the step {step.name or step.identifier!r}:"] if said else []
+        for card, written in said:
+            lines.append(
+                f"{_short(card):<{width}}  {_shown(card, written.value, written.origin)}, by {_who(written.origin)}"
+            )
+    return "\n".join(lines)
+
+
+def overview_json(loaded: Loaded, around: Surroundings | None = None) -> str:
+    """Return the same facts as one JSON document."""
+    steps = [
+        _step_json(step)
+        | {"said": {_short(card): _said_json(card, step, around) for card in cards() if _says(step, card)}}
+        for step in loaded.steps
+    ]
+    document = {"cards": [card.as_json() for card in cards()], "steps": steps}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _says(step: WrittenStep, card: Card) -> bool:
+    """Return whether *step* is of the card's kind and says its setting."""
+    model = STEP_KINDS[step.type]
+    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in Step.model_fields)
+
+
+def _short(card: Card) -> str:
+    return card.name.rpartition(".")[2]
+
+
+def _step_json(step: WrittenStep) -> dict[str, str]:
+    return {"step": step.name or step.identifier, "identifier": step.identifier}
+
+
+def _mark(card: Card) -> str:
+    return "(not yet) " if card.honoured_by == HONOURED[""] else ""
+
+
+def find(name: str) -> Card:
+    """Return the card of a setting by any of its names: Python, YAML, variable or flag.
+
+    Raises:
+        SettingsError: there is no such setting; the hint names near ones.
+    """
+    known = {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else "'buildpush explain' lists them all"
+    message = f"there is no setting {name!r}"
+    raise SettingsError(message, hint=hint)
+
+
+def as_text(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
+    """Return the card of the setting *name* and, step by step, its value and who said it.
+
+    Args:
+        name: any of its spellings.
+        loaded: the steps.
+        around: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
+    """
+    card = find(name)
+    said = [line for step in loaded.steps for line in _said(card, step, around)]
+    return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
+
+
+def as_json(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
+    """Return the same facts as one JSON document; arguments are those of :func:`as_text`."""
+    card = find(name)
+    steps = [_step_json(step) | {"said": _said_json(card, step, around)} for step in loaded.steps]
+    return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
+
+
+def _spellings(card: Card) -> Iterator[str]:
+    yield card.name
+    yield card.yaml
+    yield card.yaml.rpartition(".")[2]
+    yield from card.variables
+    yield from card.flags
+    yield from (flag.lstrip("-") for flag in card.flags)
+
+
+def _plain(text: str) -> str:
+    return text.replace("{setting}", "").replace("`", "")
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield f"{card.name}: {_plain(card.sentence)}"
+    if card.text:
+        yield f"  {_plain(card.text)}"
+    yield f"YAML      {card.yaml}"
+    if card.variables:
+        yield f"variable  {', '.join(card.variables)}"
+    if card.flags:
+        yield f"flag      {', '.join(card.flags)}"
+    yield f"type      {card.kind}"
+    yield f"default   {'required' if card.default is None else card.default or 'none'}"
+    yield f"honoured  {card.honoured_by}"
+    for engine, words in card.engines.items():
+        yield f"          {engine}: {words}"
+
+
+def _default(card: Card) -> str:
+    return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
+
+
+def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterator[str]:
+    name = _short(card)
+    written = step.settings.get(name)
+    if written is None:
+        return
+    value, reason = _answered(card, step, written, around)
+    if reason:
+        yield f"value     not to be had here: {reason}"
+    else:
+        yield f"value     {_shown(card, value, written.origin)}"
+    if reason or value != written.value:
+        yield f"written   {_shown(card, written.value, written.origin)}"
+    yield f"said by   {_who(written.origin)}, for the step {step.name or step.identifier!r}"
+    for value, origin in written.overridden:
+        yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
+
+
+def _answered(card: Card, step: WrittenStep, written: Written, around: Surroundings | None) -> tuple[Raw, str]:
+    """Return the value that a run would use, or why it cannot be had here; nobody asks for a secret to explain it."""
+    if around is None or card.secret:
+        return written.value, ""
+    try:
+        return answered(step, _short(card), written, around.facts.within(written=step.facts)), ""
+    except SettingsError as error:
+        return "", str(error)
+
+
+def _said_json(card: Card, step: WrittenStep, around: Surroundings | None) -> dict[str, Any] | None:
+    written: Written | None = step.settings.get(_short(card))
+    if written is None:
+        return None
+    overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]
+    value, reason = _answered(card, step, written, around)
+    return {
+        "value": None if reason else _shown(card, value, written.origin),
+        "reason": reason or None,
+        "written": _shown(card, written.value, written.origin),
+        "by": written.origin.where,
+        "overrode": overridden,
+    }
+
+
+def _who(origin: Origin) -> str:
+    kinds = {"variable": "the variable ", "flag": "the flag ", "keyword": "the keyword ", "default": "the default "}
+    return f"{kinds.get(origin.kind, '')}{one_line(origin.where)}"
+
+
+def _shown(card: Card, value: Raw, origin: Origin) -> str:
+    """Return *value* in one form, whoever said it: a variable writes ``1,2`` where a file has a list."""
+    if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
+        return MASK
+    setting = setting_named(STEPS[card.step], _short(card))
+    if setting.kind in {"list", "map"} and isinstance(value, str) and "<+" not in value:
+        with suppress(SettingsError):
+            value = decode(setting, value, origin) or value
+    if isinstance(value, list):
+        return with_margin(", ".join(map(str, value)))
+    if isinstance(value, dict):
+        return with_margin(", ".join(f"{name}={part}" for name, part in value.items()))
+    return with_margin(str(value))

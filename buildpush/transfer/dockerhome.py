@@ -1,0 +1,47 @@
+"""Where the Docker daemon is, as Docker's own configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from buildpush.foundation import strict_json
+
+WENT_AWAY: Final = "see its log (journalctl -u docker) and whether memory ran out (dmesg); then run again"
+
+
+def docker_config(home: Path) -> dict[str, Any]:
+    """Return Docker's ``config.json``, empty where it is not there or cannot be read."""
+    try:
+        found = strict_json.parse((home / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def daemon_builder(env: Mapping[str, str], home: Path) -> str:
+    """Return the name of the builder that is the daemon itself: that of Docker's context; arguments as below."""
+    if env.get("DOCKER_HOST"):
+        return "default"
+    return str(env.get("DOCKER_CONTEXT") or docker_config(home).get("currentContext") or "default")
+
+
+def current_host(env: Mapping[str, str], home: Path) -> str | None:
+    """Return the daemon's address as Docker's command line finds it, or ``None`` for the default socket.
+
+    Args:
+        env: ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` count.
+        home: the user's Docker configuration folder.
+    """
+    if env.get("DOCKER_HOST"):
+        return env["DOCKER_HOST"]
+    name = env.get("DOCKER_CONTEXT") or docker_config(home).get("currentContext")
+    for path in sorted((home / "contexts/meta").glob("*/meta.json")) if name else ():
+        try:
+            found = strict_json.parse(path.read_text(encoding="utf-8"))
+            if found["Name"] == name:
+                return str(found["Endpoints"]["docker"]["Host"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

@@ -1,0 +1,236 @@
+"""Images in the overlay2 store of a Docker daemon of this machine, read where they lie; nothing is ever written there.
+
+A layer's files lie in a folder, and beside it is kept what its tar had between their bytes: together they are the tar
+again, byte for byte. That they are is not believed but checked by whoever takes the layer, as for every source.
+Source: moby, layer/filestore.go; vbatts/tar-split, tar/asm/assemble.go and tar/storage/entry.go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from binascii import a2b_base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildpush.foundation.errors import BadNameError, PushError
+from buildpush.images.compression import digest_of
+from buildpush.images.manifests import diff_ids
+from buildpush.images.references import Digest
+from buildpush.images.spans import LARGEST_DOCUMENT
+from buildpush.images.tar import BLOCK, plain, unreadable
+
+DRIVER = "overlay2"
+# With it, a layer's folder may name files whose bytes are in the layer below.
+_METACOPY = ["Using metacopy", "true"]
+_SEGMENT = 2
+
+
+class StoreError(PushError):
+    """The store has not what is asked for, or may not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    """A layer as the store keeps it.
+
+    Attributes:
+        split: what its tar had between the files' bytes, and in which order.
+        files: folder of what is in it.
+    """
+
+    split: Path
+    files: Path
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give its tar in blocks of 1 MiB, the last one shorter; any number of these may be under way at once.
+
+        Raises:
+            StoreError: a file is not there, not as large as it was, or may not be read.
+        """
+        block = _Block()
+        with _reading(self.split), self.split.open("rb") as packed, closing(_Tree(self.files)) as tree:
+            for line in plain(packed):
+                entry = json.loads(line)  # not strict: a file of the daemon, line by line
+                if entry["type"] == _SEGMENT:
+                    yield from block.put(a2b_base64(entry["payload"] or ""))
+                elif size := entry.get("size"):
+                    yield from _copied(tree.open(_name(entry)), size, block)
+        yield block.take()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as the store keeps it: its configuration, and its layers, base layer first."""
+
+    config: bytes
+    layers: tuple[StoredLayer, ...]
+
+
+def root_of(info: Mapping[str, Any]) -> Path | None:
+    """Return the folder of the store of a daemon that says *info* about itself, if it is one that can be read here."""
+    if info.get("Driver") != DRIVER or _METACOPY in (info.get("DriverStatus") or []):
+        return None
+    root = Path(str(info.get("DockerRootDir") or ""))
+    try:
+        return root if root.is_absolute() and root.is_dir() else None
+    except OSError:  # in a folder that is not ours to look into
+        return None
+
+
+def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
+    """Return an image of the store in the folder *root*, when all of it but the files' bytes has been looked at.
+
+    Args:
+        root: as the daemon calls it; it may be another one's, or not a daemon's at all.
+        identity: image ID, which is the digest of the configuration.
+        layers: diff IDs, as the daemon says.
+
+    Raises:
+        StoreError: it is not there, not the one that is meant, or may not be read.
+    """
+    with _reading(root):
+        config = _document(root / "image" / DRIVER / "imagedb/content/sha256" / identity.hex)
+        if digest_of(config) != identity or diff_ids(config) != tuple(layers):
+            message = f"{root} has another image {identity}"
+            raise StoreError(message)
+        return StoredImage(config, tuple(_layers(root, layers)))
+
+
+def _layers(root: Path, wanted: Sequence[Digest]) -> Iterator[StoredLayer]:
+    chain = ""
+    for diff_id in wanted:
+        # Source: OCI image-spec 1.1, "Layer ChainID".
+        chain = digest_of(f"{chain} {diff_id}".encode()).hex if chain else diff_id.hex
+        yield _layer(root, root / "image" / DRIVER / "layerdb/sha256" / chain, diff_id)
+        chain = f"sha256:{chain}"
+
+
+def _layer(root: Path, about: Path, diff_id: Digest) -> StoredLayer:
+    layer = StoredLayer(about / "tar-split.json.gz", root / DRIVER / _cache_id(about) / "diff")
+    if _document(about / "diff") != str(diff_id).encode():
+        message = f"{about} is another layer than {diff_id}"
+        raise StoreError(message)
+    for path, flags in ((layer.split, os.O_RDONLY), (layer.files, os.O_RDONLY | os.O_DIRECTORY)):
+        os.close(os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC))
+    return layer
+
+
+def _cache_id(about: Path) -> str:
+    name = _document(about / "cache-id").decode()
+    if not name.replace("-", "").isalnum():
+        message = f"{about} has no folder of files"
+        raise StoreError(message)
+    return name
+
+
+def _document(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST_DOCUMENT)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with the store into one error."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        message = f"{os.fsdecode(error.filename or path)}: {error.strerror or error}"
+        raise StoreError(message) from error
+    except _misunderstandings() as error:
+        message = f"{path} cannot be understood: {error}"
+        raise StoreError(message) from error
+
+
+def _misunderstandings() -> tuple[type[Exception], ...]:
+    return (*unreadable(), LookupError, TypeError, BadNameError, PushError)
+
+
+def _name(entry: Mapping[str, Any]) -> bytes:
+    raw = entry.get("name_raw")  # only of a name that is no UTF-8
+    return a2b_base64(raw) if raw else str(entry["name"]).encode()
+
+
+class _Tree:
+    """The files below a folder, by the names that a tar has for them; no name and no link leads out of it.
+
+    The folders on the way to the last file stay open: a tar has the files of a folder one after the other.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._parent = b""
+        self._names: list[bytes] = []
+        self._folders = [_folder(root)]
+
+    def open(self, path: bytes) -> int:
+        """Return a descriptor of a file, which the caller closes."""
+        parent, _, name = path.rpartition(b"/")
+        if parent != self._parent:
+            self._enter(parent)
+        # Without waiting, should the file have become a pipe.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(name, flags, dir_fd=self._folders[-1])
+
+    def _enter(self, parent: bytes) -> None:
+        names = [name for name in parent.split(b"/") if name not in {b"", b"."}]
+        if b".." in names:
+            message = f"{os.fsdecode(parent)} leads out of the layer"
+            raise StoreError(message)
+        while self._names != names[: len(self._names)]:
+            self._names.pop()
+            os.close(self._folders.pop())
+        for name in names[len(self._names) :]:
+            self._folders.append(_folder(name, self._folders[-1]))
+            self._names.append(name)
+        self._parent = parent
+
+    def close(self) -> None:
+        """Let go of all folders."""
+        while self._folders:
+            os.close(self._folders.pop())
+
+
+def _folder(path: Path | bytes, parent: int | None = None) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+
+
+class _Block:
+    """Bytes that wait until they are a block."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.room = BLOCK
+
+    def put(self, piece: bytes) -> Iterator[bytes]:
+        """Take the next bytes; give the blocks that are full now."""
+        while len(piece) >= self.room:
+            head, piece = piece[: self.room], piece[self.room :]
+            self._pieces.append(head)
+            yield self.take()
+        self._pieces.append(piece)
+        self.room -= len(piece)
+
+    def take(self) -> bytes:
+        """Return what is there, and begin anew."""
+        whole = b"".join(self._pieces)  # a single piece is not copied
+        self._pieces, self.room = [], BLOCK
+        return whole
+
+
+def _copied(file: int, size: int, block: _Block) -> Iterator[bytes]:
+    """Put the first *size* bytes of a file into the block, and close it."""
+    try:
+        while size:
+            piece = os.read(file, min(size, block.room))
+            if not piece:
+                message = "a file of the layer has become shorter"
+                raise StoreError(message)
+            size -= len(piece)
+            yield from block.put(piece)
+    finally:
+        os.close(file)
