@@ -1,27 +1,27 @@
-"""What importers and notebooks call: a step file, keywords, or both in, or an image that is there; a result out."""
+"""What importers and notebooks call: a step file, keywords, or both in, or an image that is there; a result out.
+
+Each function loads what it needs: who only pushes waits neither for the settings nor for the engines.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.events import Sink, ignore
-from buildpush.foundation.secrets import Secret
-from buildpush.pipeline import images as moving
-from buildpush.pipeline.images import Wishes
-from buildpush.pipeline.plan import Plan, plan
-from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.session import Session
-from buildpush.pipeline.step import build_all, run_all
-from buildpush.settings.lookups import noting
-from buildpush.settings.sources import read
-from buildpush.settings.written import Loaded, WrittenStep
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from buildpush.foundation.events import Sink
+    from buildpush.foundation.secrets import Secret
+    from buildpush.pipeline.plan import Plan
+    from buildpush.pipeline.results import RunResult
+    from buildpush.settings.written import Loaded, WrittenStep
 
 Name = str | Path | None
 
@@ -46,6 +46,8 @@ def load(
     Raises:
         SettingsError: something cannot be read or is said twice; the message says where.
     """
+    from buildpush.settings.sources import read
+
     session = _session(env, cwd, None, None, None)
     return read(_path(file), env=session.env, flags={}, keywords=settings, cwd=session.cwd, step=step)
 
@@ -81,6 +83,8 @@ def run(
         BuildPushError: the first thing that failed.
         KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
     """
+    from buildpush.pipeline.step import run_all
+
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
     with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
@@ -104,6 +108,8 @@ def build(
 
     Arguments and errors are those of :func:`run`.
     """
+    from buildpush.pipeline.step import build_all
+
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
     with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
@@ -158,7 +164,9 @@ def push(
         BuildPushError: the first thing that failed; the message says which references stand.
         KeyboardInterrupt: the cell or program was interrupted.
     """
-    wishes = Wishes(
+    from buildpush.pipeline import images as moving
+
+    wishes = moving.Wishes(
         compression=compression,
         media_types=media_types,
         platform=platform,
@@ -200,7 +208,9 @@ def copy(
     ``oci:FOLDER[:TAG]`` and ``oci-archive:FILE[:TAG]``.
     The other arguments and the errors are those of :func:`push`.
     """
-    wishes = Wishes(
+    from buildpush.pipeline import images as moving
+
+    wishes = moving.Wishes(
         compression=compression,
         media_types=media_types,
         platform=platform,
@@ -237,7 +247,9 @@ def merge(
     *sources* are written as for :func:`copy`; *media_types* are ``oci`` or ``docker``, of the index.
     The other arguments and the errors are those of :func:`push`.
     """
-    wishes = Wishes(
+    from buildpush.pipeline import images as moving
+
+    wishes = moving.Wishes(
         media_types=media_types,
         allow_nondistributable_artifacts=allow_nondistributable_artifacts,
         connector_ref=connector_ref,
@@ -268,7 +280,9 @@ def tag(
 
     The other arguments and the errors are those of :func:`push`.
     """
-    wishes = Wishes(
+    from buildpush.pipeline import images as moving
+
+    wishes = moving.Wishes(
         connector_ref=connector_ref, username=username, password=password, insecure=insecure, timeout=timeout
     )
     with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
@@ -287,6 +301,10 @@ def check(
     **settings: Any,
 ) -> Plan:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked."""
+    from dataclasses import replace
+
+    from buildpush.pipeline.plan import plan
+
     session = _session(env, cwd, connectors, secrets, variables)
     loaded = _noting(load(file, env=env, cwd=cwd, step=step, **settings), session)
     made = plan(_one(loaded), session)
@@ -294,6 +312,8 @@ def check(
 
 
 def _noting(loaded: Loaded, session: Session) -> Loaded:
+    from buildpush.settings.lookups import noting
+
     return noting(loaded, session.variables, session.secrets, session.connectors)
 
 
@@ -329,6 +349,7 @@ def _session(
 @contextmanager
 def _watched(session: Session, sink: Sink | None) -> Iterator[Session]:
     from buildpush.display.notebook import in_ipython
+    from buildpush.foundation.events import ignore
 
     shown = None if sink else in_ipython(sys.stdout)
     try:

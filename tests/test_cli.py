@@ -1012,35 +1012,6 @@ def page(address):
             return error.read().decode()
 
 
-@pytest.mark.programs
-def test_the_help_of_a_run_loads_nothing_that_speaks_to_registries():
-    code = "from buildpush.cli import run_command; run_command(['run', '--help']); import sys; "
-    code += "print(sorted({'ssl', 'buildpush.http', 'buildpush.registry.auth'} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "[]"
-
-
-def test_importing_the_package_loads_nothing_heavy():
-    heavy = {"pydantic", "docker", "aiohttp", "rich", "click", "urllib3", "ruamel.yaml", "papermill", "sphinx"}
-    code = f"import sys, buildpush; print(sorted({heavy!r} & set(sys.modules)))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
-
-
-def test_the_first_help_builds_no_model():
-    code = "import sys\nfrom buildpush.cli import run_command as r\nr(['--help'])\nsys.exit('pydantic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.programs
-def test_pushing_what_is_there_loads_no_models_and_no_yaml():
-    """Most pushes of a layout take less time than these would."""
-    heavy = ("pydantic", "ruamel", "docker", "rich")
-    code = f"import sys, buildpush.pipeline.images; print(sorted(set({heavy!r}) & set(sys.modules)))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout == "[]\n"
-
-
 def test_a_sandbox_serves_until_it_is_interrupted(tmp_path):
     words = [sys.executable, "-m", "buildpush", "sandbox", "--port", "0", "--data", str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
