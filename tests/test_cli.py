@@ -30,6 +30,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State
 from buildpush.http import retry
 from buildpush.images.references import Digest
+from buildpush.notebooks import tutorials
 from buildpush.pipeline.results import RunResult
 from buildpush.settings import sources
 from buildpush.transfer.archives import open_layout
@@ -999,7 +1000,7 @@ def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_
 def test_the_help_of_tutorial_names_them(capsys):
     assert run_command(["tutorial", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in notebooks.names())
+    assert all(name in shown for name in tutorials.names())
 
 
 def page(address):

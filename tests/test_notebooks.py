@@ -19,7 +19,7 @@ from buildpush import notebooks
 from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError
 from buildpush.foundation.events import Finished, Log, Started
 from buildpush.foundation.secrets import Secret
-from buildpush.notebooks import leaks
+from buildpush.notebooks import leaks, tutorials
 from buildpush.notebooks.page import page_of
 
 ROOT = Path(__file__).parent.parent
@@ -48,25 +48,25 @@ def outputs(executed):
 
 def test_tutorials_are_found_by_name_by_name_without_number_and_by_path(notebook):
     path = notebook("1")
-    assert notebooks.find(path) == path
-    for name in notebooks.names():
-        assert notebooks.find(name[:2]) == notebooks.find(name)
-        assert notebooks.find(name) == notebooks.find(name.partition("-")[2]) == notebooks.find(f"{name}.ipynb")
+    assert tutorials.find(path) == path
+    for name in tutorials.names():
+        assert tutorials.find(name[:2]) == tutorials.find(name)
+        assert tutorials.find(name) == tutorials.find(name.partition("-")[2]) == tutorials.find(f"{name}.ipynb")
 
 
 def test_an_unknown_tutorial_is_refused_with_the_nearest_name():
     with pytest.raises(SettingsError, match="no notebook '01-first-pusj'") as caught:
-        notebooks.find("01-first-pusj")
+        tutorials.find("01-first-pusj")
     assert "01-first-push" in caught.value.hint
 
 
 def test_the_wheels_own_tutorials_come_first(tmp_path, monkeypatch):
     package = tmp_path / "buildpush"
     (package / "notebooks").mkdir(parents=True)
-    monkeypatch.setattr(notebooks, "__file__", str(package / "notebooks" / "__init__.py"))
-    assert notebooks.tutorials_folder() == tmp_path
+    monkeypatch.setattr(tutorials, "__file__", str(package / "notebooks" / "__init__.py"))
+    assert tutorials.tutorials_folder() == tmp_path
     (package / "tutorials").mkdir()
-    assert notebooks.tutorials_folder() == package / "tutorials"
+    assert tutorials.tutorials_folder() == package / "tutorials"
 
 
 def test_parameters_come_with_type_default_and_comment(notebook):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from buildpush.foundation.errors import PushError, SettingsError, TimeOutError
-from buildpush.foundation.limits import limited
+from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
 from buildpush.pipeline.plan import surroundings
 from buildpush.pipeline.results import RunResult
@@ -35,7 +35,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     begun = time.monotonic()
     try:
-        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), limited(timedelta(milliseconds=50), print):
+        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), time_limit(timedelta(milliseconds=50), print):
             wait(20)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -45,7 +45,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
 def test_what_ends_in_time_leaves_nothing_behind():
     before = signal.getsignal(signal.SIGALRM)
     there = set(threading.enumerate())
-    with limited(timedelta(hours=1), print):
+    with time_limit(timedelta(hours=1), print):
         pass
     assert signal.getsignal(signal.SIGALRM) is before
     assert not [each for each in set(threading.enumerate()) - there if isinstance(each, threading.Timer)]
@@ -53,7 +53,7 @@ def test_what_ends_in_time_leaves_nothing_behind():
 
 def test_an_error_before_the_timeout_stays_what_it_is():
     message = "refused"
-    with pytest.raises(PushError, match="refused"), limited(timedelta(hours=1), print):
+    with pytest.raises(PushError, match="refused"), time_limit(timedelta(hours=1), print):
         raise PushError(message)
 
 
@@ -61,7 +61,7 @@ def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
     told = []
 
     def elsewhere():
-        with limited(timedelta(hours=1), told.append):
+        with time_limit(timedelta(hours=1), told.append):
             pass
 
     thread = threading.Thread(target=elsewhere)

@@ -261,7 +261,7 @@ def test_a_document_keeps_controls_that_hide_nothing():
     ],
 )
 def test_a_text_that_was_cut_shows_no_beginning_of_a_secret(monkeypatch, text, kept):
-    monkeypatch.setattr(secrets, "_known", secrets._Known())
+    monkeypatch.setattr(secrets, "_known", secrets._KnownSecrets())
     Secret("planted-3")
     assert without_begun(text) == kept
 

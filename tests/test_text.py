@@ -101,7 +101,7 @@ ways = pytest.mark.parametrize("way", ENCODINGS)
 @contextmanager
 def knowing(*known):
     """Know just these secrets for a while: hypothesis runs one test many times."""
-    before, secrets._known = secrets._known, secrets._Known()
+    before, secrets._known = secrets._known, secrets._KnownSecrets()
     try:
         for value in known:
             Secret(value)

@@ -16,7 +16,7 @@ LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be
 
 
 @contextmanager
-def limited(
+def time_limit(
     limit: timedelta | None, sink: Sink, *, what: str = "the step", stop: Callable[[], object] | None = None
 ) -> Iterator[None]:
     """End the block when it takes longer than *limit*, with the clean-up of an interrupt.

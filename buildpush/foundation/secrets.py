@@ -82,21 +82,21 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Known:
+class _KnownSecrets:
     """What is hidden, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
 
     forms: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
 
-    def having(self, forms: set[str]) -> _Known:
+    def including(self, forms: set[str]) -> _KnownSecrets:
         wanted = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
         plain = {bare for form in wanted for bare in _bare(form) if len(bare) >= SHORTEST and bare.strip("*")}
         if wanted <= set(self.forms) and plain <= set(self.plain):
             return self
-        return _Known(_by_length({*self.forms, *wanted}), _by_length({*self.plain, *plain}))
+        return _KnownSecrets(_by_length({*self.forms, *wanted}), _by_length({*self.plain, *plain}))
 
 
-_known = _Known()
+_known = _KnownSecrets()
 
 
 def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def remember(value: str) -> None:
     global _known  # noqa: PLW0603  replaced as a whole, so that readers need no lock
     forms = set(_spellings(value))
     with _lock:
-        _known = _known.having(forms)
+        _known = _known.including(forms)
 
 
 def remember_user_info(text: str) -> None:
@@ -205,7 +205,7 @@ def _begun(text: str, forms: tuple[str, ...]) -> int:
     )
 
 
-def _without_known(text: str, known: _Known) -> str:
+def _without_known(text: str, known: _KnownSecrets) -> str:
     # All are looked for before one becomes stars: one that is the end of another would take it away from it.
     places = [*_standing(text, known.forms), *_written(text, known.plain)]
     return _starred(text, places) if places else text

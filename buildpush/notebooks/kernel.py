@@ -132,7 +132,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             process.wait()
 
 
-class Run:
+class NotebookRun:
     """One execution of one notebook.
 
     Attributes:
@@ -185,7 +185,7 @@ class Run:
     def _engine(self) -> type:
         run = self
 
-        class Engine(NBClientEngine):  # type: ignore[misc]
+        class KernelEngine(NBClientEngine):  # type: ignore[misc]
             @classmethod
             def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> None:
                 run.executed = nb_man.nb
@@ -196,7 +196,7 @@ class Run:
                     finally:
                         client.bury()
 
-        return Engine
+        return KernelEngine
 
     def client(self, nb_man: Any, kernel_name: str, folder: str) -> _Client:
         """Return what executes the cells; leaving its ``execute`` in any way stops the kernel."""

@@ -12,7 +12,7 @@ from buildpush.credentials.pairing import host_of, registry_host
 from buildpush.credentials.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
-from buildpush.foundation.limits import LONGEST, limited
+from buildpush.foundation.limits import LONGEST, time_limit
 from buildpush.foundation.secrets import Secret
 from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import (
@@ -352,7 +352,7 @@ def _reached(
             stack.enter_context(memory)
         client = Registry(http, keychain_of(logins, session), sink=story, memory=memory)
         # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
-        stack.enter_context(limited(limit, story, what="the command", stop=http.cancel))
+        stack.enter_context(time_limit(limit, story, what="the command", stop=http.cancel))
         try:
             yield reach_of(session, client, story)
         except KeyboardInterrupt:

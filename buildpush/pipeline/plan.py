@@ -26,7 +26,7 @@ from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import DockerfileError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Log, Note, Sink
 from buildpush.foundation.forms import clean_address
-from buildpush.foundation.limits import limited
+from buildpush.foundation.limits import time_limit
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.state import NoStateError
 from buildpush.foundation.text import quotation, with_margin
@@ -106,7 +106,7 @@ class Surroundings:
         sink(Log(f"fetch the context {about}"))
         http = kept.enter_context(open_http(self.session, sink))
         place, scratch = Here(of_no_repository(self.session.env), passes=for_logins), self.session.state.scratch
-        with limited(settings.timeout, sink):
+        with time_limit(settings.timeout, sink):
             get = partial(download, http, most=settings.fetch_limit)
             found = kept.enter_context(fetched(settings.context, cwd, place, scratch, get, most=settings.fetch_limit))
         if not (found.folder / settings.dockerfile).is_file():

@@ -21,7 +21,7 @@ from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Git, vcs
 from buildpush.foundation.errors import BuildError, BuildInfoError, BuildPushError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
-from buildpush.foundation.limits import limited
+from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest
@@ -100,7 +100,7 @@ def _carry_out(
     story = progress.story
     with (
         _kept(progress, around, achieved),
-        limited(order.settings.timeout, story),
+        time_limit(order.settings.timeout, story),
         connect(order, around.session, story) as connection,
         _interruptible(connection),
     ):
@@ -359,7 +359,7 @@ def _built(
     packing = _packing(step, order, sink, story) if sink else None
     request = _written_to(sink, order.request, story)
     with (
-        limited(order.settings.timeout, story),
+        time_limit(order.settings.timeout, story),
         connect(order, around.session, story) as connection,
         _interruptible(connection),
     ):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildpush.foundation.secrets import Secret
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.store import Store
 
 RIGHTS = ("read", "deploy", "annotate", "delete", "publish")
@@ -109,7 +109,7 @@ class Accounts:
             api_key: value of ``X-JFrog-Art-Api``: an access token.
 
         Raises:
-            RefusedError: 401, the credentials are wrong.
+            RequestRefusedError: 401, the credentials are wrong.
         """
         if api_key:
             return self._required(self._by_token(api_key))
@@ -124,7 +124,7 @@ class Accounts:
 
     def _required(self, caller: Caller | None) -> Caller:
         if caller is None:
-            raise RefusedError(401, "UNAUTHORIZED", "Bad credentials")
+            raise RequestRefusedError(401, "UNAUTHORIZED", "Bad credentials")
         return caller
 
     def _by_password(self, username: str, text: str) -> Caller | None:

@@ -12,7 +12,7 @@ REVISION = "79010900"
 
 
 @dataclass
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """A request is answered with an error document instead of what it asked for.
 
     Attributes:
@@ -39,6 +39,6 @@ class RefusedError(Exception):
         return json.dumps({"errors": [{"status": self.status, "message": self.message}]}, indent=2).encode()
 
 
-def forbidden(username: str, act: str, where: str) -> RefusedError:
+def forbidden(username: str, act: str, where: str) -> RequestRefusedError:
     """Return the answer for an account that lacks a right."""
-    return RefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")
+    return RequestRefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")

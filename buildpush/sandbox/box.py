@@ -104,7 +104,7 @@ class Sandbox:
         self._store.sweep()
         self._accounts = Accounts(self._store)
         self._account = self._accounts.make(USERNAME)
-        rules = server.Rules(**self._rules)
+        rules = server.RegistryRules(**self._rules)
         running = server.Server(listening, self._store, self._accounts, self._faults, self._journal, rules=rules)
         self._stops.append(running.stop)
         running.start()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.store import BUILD_INFO, BuildEntry, Store
 
 LARGEST = 64 * 1024 * 1024
@@ -44,12 +44,12 @@ def build_repository(store: Store, project: str | None, repo: str | None) -> str
     """Return the key of the repository that keeps a project's builds.
 
     Raises:
-        RefusedError: 400, there is no such repository.
+        RequestRefusedError: 400, there is no such repository.
     """
     key = repo or (f"{project}-build-info" if project else BUILD_INFO)
     found = store.repository(key)
     if found is None or found.package_type != "buildinfo":
-        raise RefusedError(400, "BAD_REQUEST", f"Build info repository '{key}' does not exist")
+        raise RequestRefusedError(400, "BAD_REQUEST", f"Build info repository '{key}' does not exist")
     return key
 
 
@@ -57,7 +57,7 @@ def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
     """Keep a build-info document, with the sender's name in it, and return the SHA-256 of what was stored.
 
     Raises:
-        RefusedError: 400, the document cannot be used.
+        RequestRefusedError: 400, the document cannot be used.
     """
     entry = _read(repo, body, username)
     checksums = store.content.add(json.dumps(entry.document, indent=2).encode())
@@ -79,7 +79,7 @@ def _read(repo: str, body: bytes, username: str) -> BuildEntry:
         _check_modules(document)
         return BuildEntry(repo, name, number, read_started(started), {**document, "artifactoryPrincipal": username})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise RefusedError(400, "BAD_REQUEST", f"Could not insert build: {error}") from error
+        raise RequestRefusedError(400, "BAD_REQUEST", f"Could not insert build: {error}") from error
 
 
 def _text(document: Any, key: str) -> str:
@@ -107,14 +107,16 @@ def find_build(store: Store, name: str, number: str, *, repo: str, started: str 
     """Return the newest run with this number, or the one that began at *started*.
 
     Raises:
-        RefusedError: 404, there is none; 400, *started* cannot be read.
+        RequestRefusedError: 404, there is none; 400, *started* cannot be read.
     """
     found = store.builds(name, number, repo)
     if started:
         milliseconds = _milliseconds(started)
         found = [build for build in found if build.started_ms == milliseconds]
     if not found:
-        raise RefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}, build number: {number}")
+        raise RequestRefusedError(
+            404, "NOT_FOUND", f"No build was found for build name: {name}, build number: {number}"
+        )
     return found[0]
 
 
@@ -123,4 +125,4 @@ def _milliseconds(started: str) -> int:
         # An unescaped + arrives as a blank.
         return read_started(started.replace(" ", "+"))
     except ValueError as error:
-        raise RefusedError(400, "BAD_REQUEST", str(error)) from error
+        raise RequestRefusedError(400, "BAD_REQUEST", str(error)) from error

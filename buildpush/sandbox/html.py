@@ -11,37 +11,37 @@ from buildpush.foundation.secrets import redact
 VOID = frozenset({"meta", "link", "br"})
 
 
-class Html(str):
+class Markup(str):
     """Text that is HTML already."""
 
     __slots__ = ()
 
 
-def element(name: str, /, *children: object, **attributes: str) -> Html:
+def element(name: str, /, *children: object, **attributes: str) -> Markup:
     """Return an element; ``class_`` stands for ``class``, and children that are ``None`` are left out."""
     words = "".join(f' {key.rstrip("_").replace("_", "-")}="{_text(value)}"' for key, value in attributes.items())
     if name in VOID:
-        return Html(f"<{name}{words}>")
-    return Html(f"<{name}{words}>{joined(*children)}</{name}>")
+        return Markup(f"<{name}{words}>")
+    return Markup(f"<{name}{words}>{joined(*children)}</{name}>")
 
 
-def joined(*children: object) -> Html:
+def joined(*children: object) -> Markup:
     """Return several pieces of content as one."""
-    return Html("".join(_text(child) for child in children if child is not None))
+    return Markup("".join(_text(child) for child in children if child is not None))
 
 
 def _text(child: object) -> str:
-    return child if isinstance(child, Html) else escape(redact(str(child)))
+    return child if isinstance(child, Markup) else escape(redact(str(child)))
 
 
-def link(address: str, text: object) -> Html:
+def link(address: str, text: object) -> Markup:
     """Return a link; an address that is neither ours nor of the web is shown as text only."""
     if not address.startswith(("/", "http://", "https://")):
         return joined(text)
     return element("a", text, href=address)
 
 
-def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> Html:
+def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> Markup:
     """Return a table that scrolls on narrow screens, or a sentence where there is nothing to show."""
     if not rows:
         return element("p", empty, class_="empty")
@@ -51,13 +51,13 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> 
     return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=" ".join(head))
 
 
-def facts(pairs: list[tuple[str, object]]) -> Html:
+def facts(pairs: list[tuple[str, object]]) -> Markup:
     """Return names with their values; values that are empty are left out."""
     shown = [(name, value) for name, value in pairs if value is not None and value != ""]
     return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in shown))
 
 
-def code(text: object) -> Html:
+def code(text: object) -> Markup:
     """Return text in a fixed-width font that may break anywhere."""
     return element("code", text)
 
@@ -76,7 +76,7 @@ def page(title: str, *content: object) -> str:
         element("meta", name="color-scheme", content="light dark"),
         element("link", rel="icon", href="data:,"),
         element("title", f"{title} · buildpush sandbox"),
-        Html(f"<style>{STYLE}</style>"),
+        Markup(f"<style>{STYLE}</style>"),
     )
     body = element("body", element("header", navigation), element("main", *content))
     return f"<!doctype html>{element('html', element('head', head), body, lang='en')}"

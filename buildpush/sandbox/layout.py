@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildpush.images.references import Digest
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums
-from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, Manifest, Part, read_manifest
+from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, ContentDescriptor, StoredManifest, read_manifest
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 
 UPLOADS = "_uploads"
@@ -51,7 +51,7 @@ class ManifestPush:
     """A manifest that somebody pushes: the tag or digest to keep it under, what it says, its own checksums."""
 
     reference: str
-    manifest: Manifest
+    manifest: StoredManifest
     checksums: Checksums
     username: str
 
@@ -127,7 +127,7 @@ def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
     """Put a manifest in its folder, and its blobs beside it; what the folder held before goes to the uploads.
 
     Raises:
-        RefusedError: 400, a blob or a child manifest is missing or has another size.
+        RequestRefusedError: 400, a blob or a child manifest is missing or has another size.
     """
     folder = f"{target.image}/{push.reference}"
     with store.change():
@@ -169,18 +169,18 @@ def forget_uploads(store: Store, before: float) -> None:
         store.remove([entry for entry in uploaded if entry.modified < before])
 
 
-def _present(store: Store, part: Part) -> Checksums:
+def _present(store: Store, part: ContentDescriptor) -> Checksums:
     found = find_blob(store, part.digest)
     if found is None:
         detail = {"digest": str(part.digest)}
-        raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail)
+        raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail)
     if found.checksums.size != part.size:
         message = f"{part.digest} has {found.checksums.size} bytes, the manifest says {part.size}"
-        raise RefusedError(400, "MANIFEST_INVALID", message)
+        raise RequestRefusedError(400, "MANIFEST_INVALID", message)
     return found.checksums
 
 
-def _keep_child(store: Store, target: Target, folder: str, child: Part, username: str) -> None:
+def _keep_child(store: Store, target: Target, folder: str, child: ContentDescriptor, username: str) -> None:
     """See to it that one image of an index stays when the index takes *folder*."""
     everywhere = find_manifests(store, target, str(child.digest))
     found = [entry for entry in everywhere if entry.repo == target.deploy_to]
@@ -190,7 +190,7 @@ def _keep_child(store: Store, target: Target, folder: str, child: Part, username
     entry = next(iter(found), aside)
     if entry is None or entry.media_type == BLOB_TYPE:
         detail = {"digest": str(child.digest)}
-        raise RefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
+        raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
     manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
     store.remove([aside] if aside else [])
@@ -218,7 +218,7 @@ def _properties(store: Store, target: Target, push: ManifestPush) -> dict[str, l
     }
 
 
-def _labels(store: Store, config: Part | None) -> dict[str, str]:
+def _labels(store: Store, config: ContentDescriptor | None) -> dict[str, str]:
     """Return the image's labels, if its config is a document that has any."""
     if config is None or config.size > LARGEST:
         return {}

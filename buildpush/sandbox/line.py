@@ -82,8 +82,8 @@ class Line:
         self.connections = self.sent = self.received = 0
         self.history: list[tuple[float, int]] = []
         self.hits: list[tuple[float, str]] = []
-        self._hit: set[_Connection] = set()
-        self._open: set[_Connection] = set()
+        self._hit: set[_Relay] = set()
+        self._open: set[_Relay] = set()
         self._accepting: set[asyncio.Task[object]] = set()
         self._thread: threading.Thread | None = None
 
@@ -130,7 +130,7 @@ class Line:
         except OSError:
             return  # gone again
         client.setblocking(False)
-        begun = self._loop.connect_accepted_socket(lambda: _Connection(self).client, client)
+        begun = self._loop.connect_accepted_socket(lambda: _Relay(self).client, client)
         accepting = self._loop.create_task(begun)
         self._accepting.add(accepting)
         accepting.add_done_callback(self._accepting.discard)
@@ -162,7 +162,7 @@ class Line:
         if seconds - self.history[-1][0] >= SECONDS_BETWEEN_SAMPLES:
             self._sample(seconds)
 
-    def _strikes(self, connection: _Connection, what: str) -> bool:
+    def _strikes(self, connection: _Relay, what: str) -> bool:
         """Return whether this may happen to the connection, and count it if so."""
         if self.times is not None and connection not in self._hit and len(self._hit) >= self.times:
             return False
@@ -173,7 +173,7 @@ class Line:
         return True
 
 
-class _Connection:
+class _Relay:
     """A client's connection to the line, and the line's own to the server."""
 
     def __init__(self, line: Line) -> None:
@@ -241,7 +241,7 @@ class _End(asyncio.BufferedProtocol):
 
     other: _End
 
-    def __init__(self, connection: _Connection, *, upwards: bool) -> None:
+    def __init__(self, connection: _Relay, *, upwards: bool) -> None:
         self.connection = connection
         self.upwards = upwards
         self.count = 0

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from buildpush.foundation.errors import BadNameError
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 LARGEST = 4 * 1024 * 1024
@@ -18,7 +18,7 @@ SINGLE, INDEX = "manifest.json", "list.manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ContentDescriptor:
     """A blob or manifest that a manifest names."""
 
     digest: Digest
@@ -33,14 +33,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class StoredManifest:
     """An image manifest, with config and layers, or an index, with children; *subject* need not be there."""
 
     media_type: str
-    config: Part | None = None
-    layers: tuple[Part, ...] = ()
-    children: tuple[Part, ...] = ()
-    subject: Part | None = None
+    config: ContentDescriptor | None = None
+    layers: tuple[ContentDescriptor, ...] = ()
+    children: tuple[ContentDescriptor, ...] = ()
+    subject: ContentDescriptor | None = None
 
     @property
     def filename(self) -> str:
@@ -48,13 +48,13 @@ class Manifest:
         return INDEX if self.media_type in INDEX_TYPES else SINGLE
 
     @property
-    def blobs(self) -> tuple[Part, ...]:
+    def blobs(self) -> tuple[ContentDescriptor, ...]:
         """What must be there before it is accepted, config first."""
         config = (self.config,) if self.config else ()
         return tuple(part for part in config + self.layers if not part.elsewhere)
 
 
-def read_manifest(body: bytes, content_type: str) -> Manifest:
+def read_manifest(body: bytes, content_type: str) -> StoredManifest:
     """Return what the document says.
 
     Args:
@@ -62,12 +62,12 @@ def read_manifest(body: bytes, content_type: str) -> Manifest:
         content_type: header of the request; it decides, and the document must not contradict it.
 
     Raises:
-        RefusedError: 400 ``MANIFEST_INVALID``, or 403 for Docker's schema 1, which Artifactory blocks.
+        RequestRefusedError: 400 ``MANIFEST_INVALID``, or 403 for Docker's schema 1, which Artifactory blocks.
     """
     document = _object(body)
     media_type = content_type.partition(";")[0].strip() or document.get("mediaType", "")
     if document.get("schemaVersion") == 1 or media_type.startswith(SCHEMA_1):
-        raise RefusedError(403, "MANIFEST_INVALID", "Docker image manifest schema 1 is blocked.")
+        raise RequestRefusedError(403, "MANIFEST_INVALID", "Docker image manifest schema 1 is blocked.")
     if media_type not in INDEX_TYPES | MANIFEST_TYPES:
         _refuse(f"media type {media_type!r} is not one of a manifest")
     if document.get("mediaType", media_type) != media_type:
@@ -75,9 +75,9 @@ def read_manifest(body: bytes, content_type: str) -> Manifest:
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version there is
         _refuse("schemaVersion is not 2")
     if media_type in INDEX_TYPES:
-        return Manifest(media_type, children=_parts(document, "manifests"), subject=_subject(document))
+        return StoredManifest(media_type, children=_parts(document, "manifests"), subject=_subject(document))
     config, layers = _part(document.get("config"), "config"), _parts(document, "layers")
-    return Manifest(media_type, config, layers, subject=_subject(document))
+    return StoredManifest(media_type, config, layers, subject=_subject(document))
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -90,24 +90,24 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _parts(document: Mapping[str, Any], key: str) -> tuple[Part, ...]:
+def _parts(document: Mapping[str, Any], key: str) -> tuple[ContentDescriptor, ...]:
     listed = document.get(key)
     if not isinstance(listed, list):
         _refuse(f"{key!r} is not a list")
     return tuple(_part(value, f"{key}[{position}]") for position, value in enumerate(listed))
 
 
-def _part(value: Any, where: str) -> Part:
+def _part(value: Any, where: str) -> ContentDescriptor:
     if not isinstance(value, dict) or not isinstance(value.get("size"), int):
         _refuse(f"{where} is not a descriptor with a size")
     try:
         digest = Digest(str(value.get("digest")))
     except BadNameError as error:
         _refuse(f"{where}: {error}")
-    return Part(digest, value["size"], str(value.get("mediaType", "")), _platform(value.get("platform")))
+    return ContentDescriptor(digest, value["size"], str(value.get("mediaType", "")), _platform(value.get("platform")))
 
 
-def _subject(document: Mapping[str, Any]) -> Part | None:
+def _subject(document: Mapping[str, Any]) -> ContentDescriptor | None:
     value = document.get("subject")
     return None if value is None else _part(value, "subject")
 
@@ -119,4 +119,4 @@ def _platform(value: Any) -> str:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise RefusedError(400, "MANIFEST_INVALID", message)
+    raise RequestRefusedError(400, "MANIFEST_INVALID", message)

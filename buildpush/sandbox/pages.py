@@ -14,10 +14,10 @@ from aiohttp import web
 
 from buildpush.foundation.secrets import MASK
 from buildpush.sandbox import layout
-from buildpush.sandbox.answers import RefusedError
-from buildpush.sandbox.html import Html, code, element, facts, joined, link, page, table
+from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.html import Markup, code, element, facts, joined, link, page, table
 from buildpush.sandbox.layout import Target
-from buildpush.sandbox.manifests import INDEX, Manifest, Part, read_manifest
+from buildpush.sandbox.manifests import INDEX, ContentDescriptor, StoredManifest, read_manifest
 from buildpush.sandbox.store import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry, Store
 
 # Pages load nothing and run nothing, whatever a label or a build name may hold.
@@ -70,7 +70,7 @@ class Pages:
         """List the repositories."""
         return _answer("Repositories", element("h1", "Repositories"), self._repository_table())
 
-    def _repository_table(self) -> Html:
+    def _repository_table(self) -> Markup:
         shown = [repository for repository in self._store.repositories() if repository.package_type == "docker"]
         return table(("Key", "Kind", "Images", "Stored"), [self._repository_row(one) for one in shown], "None.")
 
@@ -105,7 +105,7 @@ class Pages:
     def _repository(self, request: web.Request) -> RepositoryEntry:
         found = self._store.repository(request.match_info["key"])
         if found is None:
-            raise RefusedError(404, "NOT_FOUND", f"There is no repository {request.match_info['key']}.")
+            raise RequestRefusedError(404, "NOT_FOUND", f"There is no repository {request.match_info['key']}.")
         return found
 
     async def image(self, request: web.Request) -> web.Response:
@@ -115,7 +115,7 @@ class Pages:
         target = Target(f"{repository.key}/{image}", repository, image)
         entry = next(iter(layout.find_manifests(self._store, target, tag)), None)
         if entry is None:
-            raise RefusedError(404, "NOT_FOUND", f"There is no {image}:{tag} in {repository.key}.")
+            raise RequestRefusedError(404, "NOT_FOUND", f"There is no {image}:{tag} in {repository.key}.")
         manifest = read_manifest(self._content(entry.checksums.sha256), entry.media_type)
         separator = "@" if ":" in tag else ":"
         name = f"{request.host}/{target.name}{separator}{tag}"
@@ -134,7 +134,7 @@ class Pages:
     def _content(self, sha256: str) -> bytes:
         return self._store.content.path(sha256).read_bytes()
 
-    def _image_facts(self, entry: FileEntry, manifest: Manifest) -> Html:
+    def _image_facts(self, entry: FileEntry, manifest: StoredManifest) -> Markup:
         config = self._config(manifest)
         platform = "/".join(str(config[key]) for key in ("os", "architecture", "variant") if config.get(key))
         total = sum(part.size for part in manifest.blobs)
@@ -150,13 +150,13 @@ class Pages:
             ]
         )
 
-    def _config(self, manifest: Manifest) -> Mapping[str, Any]:
+    def _config(self, manifest: StoredManifest) -> Mapping[str, Any]:
         with suppress(OSError, ValueError, RecursionError):
             document = json.loads(self._content(manifest.config.digest.hex)) if manifest.config else {}
             return document if isinstance(document, dict) else {}
         return {}
 
-    def _build_link(self, entry: FileEntry) -> Html | None:
+    def _build_link(self, entry: FileEntry) -> Markup | None:
         """Return a link to the build that the file's properties name."""
         properties = self._store.properties(entry.repo, entry.path)
         keys = ("build.name", "build.number", "build.timestamp")
@@ -165,7 +165,7 @@ class Pages:
             return None
         return link(build_address(name, number, started, BUILD_INFO), f"{name} #{number}")
 
-    def _layers(self, manifest: Manifest) -> Html:
+    def _layers(self, manifest: StoredManifest) -> Markup:
         history = [step for step in self._config(manifest).get("history") or [] if isinstance(step, dict)]
         made_by = [str(step.get("created_by", "")) for step in history if not step.get("empty_layer")]
         made_by += [""] * len(manifest.layers)
@@ -175,7 +175,7 @@ class Pages:
         ]
         return joined(element("h2", "Layers"), table(("Layer", "Size", "Made by", "Digest"), rows, "It has no layers."))
 
-    def _platforms(self, target: Target, manifest: Manifest) -> Html:
+    def _platforms(self, target: Target, manifest: StoredManifest) -> Markup:
         rows: list[tuple[object, ...]] = [
             (child.platform or "unknown", code(_child_link(target, child)), size(child.size))
             for child in manifest.children
@@ -183,7 +183,7 @@ class Pages:
         head = ("Platform", "Digest", "Manifest")
         return joined(element("h2", "Platforms"), table(head, rows, "The index is empty."))
 
-    def _properties(self, entry: FileEntry) -> Html:
+    def _properties(self, entry: FileEntry) -> Markup:
         properties = self._store.properties(entry.repo, entry.path)
         return _hidden_where_secret({key: ", ".join(values) for key, values in properties.items()}, "None.")
 
@@ -201,7 +201,7 @@ class Pages:
         name = request.match_info["name"]
         found = self._store.builds(name)
         if not found:
-            raise RefusedError(404, "NOT_FOUND", f"There is no build {name}.")
+            raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name}.")
         return _answer(name, element("h1", name), _run_table(found))
 
     async def build(self, request: web.Request) -> web.Response:
@@ -214,7 +214,7 @@ class Pages:
             if str(build.started_ms) == request.match_info["started"]
         ]
         if not found:
-            raise RefusedError(404, "NOT_FOUND", f"There is no build {name} #{number} of that time in {repo}.")
+            raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name} #{number} of that time in {repo}.")
         document = found[0].document
         return _answer(
             f"{name} #{number}",
@@ -232,7 +232,7 @@ class Pages:
         )
 
 
-def error_page(refused: RefusedError, headers: Mapping[str, str]) -> web.Response:
+def error_page(refused: RequestRefusedError, headers: Mapping[str, str]) -> web.Response:
     """Return what a person sees instead of an error document."""
     back = element("p", link("/ui/", "Back to the start"))
     answer = _answer("Not here", element("h1", refused.message), back)
@@ -272,16 +272,16 @@ def _answer(title: str, *content: object) -> web.Response:
     return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PROTECTION)
 
 
-def _tag_link(key: str, image: str, tag: str) -> Html:
+def _tag_link(key: str, image: str, tag: str) -> Markup:
     return element("a", tag, href=f"/ui/images/{quote(key)}/{quote(image)}/{quote(tag)}", class_="tag")
 
 
-def _child_link(target: Target, child: Part) -> Html:
+def _child_link(target: Target, child: ContentDescriptor) -> Markup:
     address = f"/ui/images/{quote(target.repository.key)}/{quote(target.image)}/{quote(str(child.digest))}"
     return link(address, child.digest)
 
 
-def _run_table(found: list[BuildEntry]) -> Html:
+def _run_table(found: list[BuildEntry]) -> Markup:
     rows: list[tuple[object, ...]] = [
         (
             link(f"/ui/builds/{quote(build.name, safe='')}", build.name),
@@ -294,7 +294,7 @@ def _run_table(found: list[BuildEntry]) -> Html:
     return table(("Build", "Run", "Started", "Modules"), rows, "No build has been published yet.")
 
 
-def _build_facts(build: BuildEntry) -> Html:
+def _build_facts(build: BuildEntry) -> Markup:
     document = build.document
     agents = [_texts(document.get(key)) for key in ("agent", "buildAgent")]
     agent, build_agent = (f"{found.get('name', '')} {found.get('version', '')}".strip() for found in agents)
@@ -313,7 +313,7 @@ def _build_facts(build: BuildEntry) -> Html:
     )
 
 
-def _sources(listed: list[Mapping[str, Any]]) -> Html | None:
+def _sources(listed: list[Mapping[str, Any]]) -> Markup | None:
     if not listed:
         return None
     names = {"Repository": "url", "Revision": "revision", "Branch": "branch", "Message": "message"}
@@ -321,7 +321,7 @@ def _sources(listed: list[Mapping[str, Any]]) -> Html | None:
     return joined(element("h2", "Source"), *(element("div", card, class_="card") for card in cards))
 
 
-def _module(module: Mapping[str, Any]) -> Html:
+def _module(module: Mapping[str, Any]) -> Markup:
     artifacts, dependencies = _dicts(module.get("artifacts")), _dicts(module.get("dependencies"))
     rows: list[tuple[object, ...]] = [
         (_artifact_link(one), code(_short(one.get("sha256"))), one.get("path", "")) for one in artifacts
@@ -339,7 +339,7 @@ def _module(module: Mapping[str, Any]) -> Html:
     )
 
 
-def _artifact_link(artifact: Mapping[str, Any]) -> Html:
+def _artifact_link(artifact: Mapping[str, Any]) -> Markup:
     """Return the artifact's name; a manifest's leads to the page of its image."""
     name, path = str(artifact.get("name", "")), str(artifact.get("path", ""))
     key = str(artifact.get("originalDeploymentRepo") or "")
@@ -353,7 +353,7 @@ def _short(value: object) -> str:
     return f"{text[:12]}…" if text else ""
 
 
-def _hidden_where_secret(values: Mapping[str, str], empty: str) -> Html:
+def _hidden_where_secret(values: Mapping[str, str], empty: str) -> Markup:
     if not values:
         return element("p", empty, class_="empty")
     return facts([(key, _shown(key, value)) for key, value in sorted(values.items())])

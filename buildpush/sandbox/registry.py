@@ -20,12 +20,12 @@ from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.accounts import ACTION_RIGHTS, TOKEN_SECONDS, Accounts
-from buildpush.sandbox.answers import RefusedError, forbidden
+from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
-from buildpush.sandbox.uploads import HABITS, STATE, Upload, Uploads
+from buildpush.sandbox.uploads import BEHAVIOURS, STATE, Uploads, UploadSession
 
 REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
 PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
@@ -36,11 +36,11 @@ WORTH_A_THREAD = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RegistryRules:
     """What this registry does differently from others.
 
     Attributes:
-        uploads: whose way of dealing with uploads it has, see :data:`buildpush.sandbox.uploads.HABITS`.
+        uploads: whose way of dealing with uploads it has, see :data:`buildpush.sandbox.uploads.BEHAVIOURS`.
         least_piece: bytes that every piece of an upload but the last must have.
         immutable: keys of repositories in which no tag can be moved.
         referrers: whether it lists what refers to a manifest, as registries do since distribution-spec 1.1.
@@ -62,14 +62,14 @@ def checksum_headers(entry: FileEntry) -> dict[str, str]:
     }
 
 
-class Registry:
+class RegistryRoutes:
     """Handlers for blobs, manifests, tags and tokens."""
 
-    def __init__(self, store: Store, accounts: Accounts, rules: Rules) -> None:
+    def __init__(self, store: Store, accounts: Accounts, rules: RegistryRules) -> None:
         self._store = store
         self._accounts = accounts
         self._rules = rules
-        self.uploads = Uploads(store, HABITS[rules.uploads])
+        self.uploads = Uploads(store, BEHAVIOURS[rules.uploads])
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route, HEAD included in GET; what matches none is answered by the server."""
@@ -102,7 +102,7 @@ class Registry:
         if not who.covers(action, name):
             scope = f"repository:{name}:{'pull,push' if action == 'push' else action}"
             headers = {"WWW-Authenticate": challenge(request, scope=scope, error="insufficient_scope")}
-            raise RefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
+            raise RequestRefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
         if not who.may(ACTION_RIGHTS[action]):
             raise forbidden(who.username, ACTION_RIGHTS[action], f"{target.repository.key}:{target.image}")
         return target
@@ -137,7 +137,9 @@ class Registry:
         target = self._target(request, "pull")
         found = layout.tags(self._store, target)
         if not found:
-            raise RefusedError(404, "NAME_UNKNOWN", "repository name not known to registry", {"name": target.name})
+            raise RequestRefusedError(
+                404, "NAME_UNKNOWN", "repository name not known to registry", {"name": target.name}
+            )
         return _page(request, "tags", found, {"name": target.name})
 
     # Blobs
@@ -148,7 +150,7 @@ class Registry:
         digest = _digest(request.match_info["digest"])
         entry = layout.find_blob(self._store, digest)
         if entry is None:
-            raise RefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
+            raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
         headers = {**checksum_headers(entry), "Content-Type": layout.BLOB_TYPE, "Docker-Content-Digest": str(digest)}
         return web.FileResponse(self._store.content.path(digest.hex), headers=headers)
 
@@ -172,8 +174,8 @@ class Registry:
 
     async def progress(self, request: web.Request) -> web.Response:
         """Say how much of an upload has arrived."""
-        if not self.uploads.habits.tells_offset:
-            raise RefusedError(400, "NAME_INVALID", "the last part of the path is no digest")
+        if not self.uploads.behaviour.tells_offset:
+            raise RequestRefusedError(400, "NAME_INVALID", "the last part of the path is no digest")
         upload = self._upload(request)
         return self._accepted(request, upload, 204)
 
@@ -184,7 +186,7 @@ class Registry:
             await self._receive(request, upload)
             upload.take_note(before, self._rules.least_piece)
             piece = upload.incoming.size - before
-            return self._accepted(request, upload, self.uploads.habits.piece_status, piece)
+            return self._accepted(request, upload, self.uploads.behaviour.piece_status, piece)
 
     async def commit(self, request: web.Request) -> web.Response:
         """Take the last piece, if there is one, and end an upload."""
@@ -198,12 +200,12 @@ class Registry:
         self.uploads.end(self._upload(request))
         return web.Response(status=204)
 
-    def _upload(self, request: web.Request) -> Upload:
+    def _upload(self, request: web.Request) -> UploadSession:
         state = request.query.get(STATE)
         return self.uploads.find(request.match_info["upload"], self._target(request, "push"), state)
 
     @asynccontextmanager
-    async def _piece(self, request: web.Request) -> AsyncIterator[Upload]:
+    async def _piece(self, request: web.Request) -> AsyncIterator[UploadSession]:
         """Give the upload that the request's body is a piece of, once nobody else writes to it."""
         upload = self._upload(request)
         await upload.take_over(request)
@@ -214,15 +216,15 @@ class Registry:
         finally:
             upload.let_go()
 
-    def _check(self, request: web.Request, upload: Upload) -> None:
+    def _check(self, request: web.Request, upload: UploadSession) -> None:
         length = request.content_length if request.body_exists else 0
         try:
             self.uploads.check(upload, request.headers.get("Content-Range"), length)
-        except RefusedError as refused:
+        except RequestRefusedError as refused:
             refused.headers = self._upload_headers(request, upload)
             raise
 
-    async def _receive(self, request: web.Request, upload: Upload) -> None:
+    async def _receive(self, request: web.Request, upload: UploadSession) -> None:
         incoming = upload.incoming
         if incoming.is_behind:
             await asyncio.to_thread(incoming.catch_up)
@@ -237,12 +239,14 @@ class Registry:
             self.uploads.end(upload)  # nobody knows what the file has
             raise
 
-    async def _finish(self, request: web.Request, upload: Upload, wanted: Digest) -> web.Response:
+    async def _finish(self, request: web.Request, upload: UploadSession, wanted: Digest) -> web.Response:
         try:
             arrived = upload.incoming.close()
             if arrived.digest != str(wanted):
                 detail = {"promised": str(wanted), "arrived": arrived.digest, "size": arrived.size}
-                raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+                raise RequestRefusedError(
+                    400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail
+                )
             if wire.keeps():
                 kept = self._store.content.keep(upload.incoming)
                 layout.keep_blob(self._store, upload.target, kept, wire.caller().username)
@@ -250,16 +254,20 @@ class Registry:
             self.uploads.end(upload)
         return _created(request, "blobs", str(wanted))
 
-    def _upload_headers(self, request: web.Request, upload: Upload, piece: int | None = None) -> Mapping[str, str]:
+    def _upload_headers(
+        self, request: web.Request, upload: UploadSession, piece: int | None = None
+    ) -> Mapping[str, str]:
         location = _location(request, "blobs/uploads", upload.identifier)
-        if self.uploads.habits.relative:
+        if self.uploads.behaviour.relative:
             location = location.removeprefix(wire.origin(request))
-        if self.uploads.habits.state:
+        if self.uploads.behaviour.state:
             location += f"?{STATE}={upload.state}"
-        told = upload.range(self.uploads.habits.range, piece)
+        told = upload.range(self.uploads.behaviour.range, piece)
         return {"Location": location, "Range": told, "Docker-Upload-UUID": upload.identifier}
 
-    def _accepted(self, request: web.Request, upload: Upload, status: int, piece: int | None = None) -> web.Response:
+    def _accepted(
+        self, request: web.Request, upload: UploadSession, status: int, piece: int | None = None
+    ) -> web.Response:
         return web.Response(status=status, headers=self._upload_headers(request, upload, piece))
 
     # Manifests
@@ -292,7 +300,7 @@ class Registry:
         checksums = self._store.content.add(body)
         if ":" in reference and reference != checksums.digest:
             detail = {"promised": reference, "arrived": checksums.digest}
-            raise RefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+            raise RequestRefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
         self._check_immutable(target, reference, checksums.digest)
         push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
         if wire.keeps():
@@ -323,10 +331,10 @@ class Registry:
         name, who = f"{target.deploy_to}:{target.image}/{reference}", wire.caller()
         if target.deploy_to in self._rules.immutable:
             detail = {"tag": reference, "digest": found[0].checksums.digest}
-            raise RefusedError(409, "TAG_INVALID", f"{name} exists and may not be replaced", detail)
+            raise RequestRefusedError(409, "TAG_INVALID", f"{name} exists and may not be replaced", detail)
         if not who.may("delete"):
             message = f"Not enough permissions to overwrite artifact '{name}' (user '{who.username}' needs DELETE)."
-            raise RefusedError(403, "DENIED", message)
+            raise RequestRefusedError(403, "DENIED", message)
 
     async def delete_manifest(self, request: web.Request) -> web.Response:
         """Delete a tag, or a digest with every tag that names it."""
@@ -349,18 +357,18 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
         key: repository key, where the address says it already.
 
     Raises:
-        RefusedError: 400, the name breaks the grammar; 404, there is no such repository.
+        RequestRefusedError: 400, the name breaks the grammar; 404, there is no such repository.
     """
     try:
         Repository("localhost", name)
     except BadNameError as error:
-        raise RefusedError(400, "NAME_INVALID", str(error), {"name": name}) from error
+        raise RequestRefusedError(400, "NAME_INVALID", str(error), {"name": name}) from error
     first, _, rest = name.partition("/")
     repository: RepositoryEntry | None = store.repository(key or first)
     image = name if key else rest
     if repository is None or repository.package_type != "docker" or not image:
         message = f"no docker repository has the key {(key or first)!r}" if image else "the image's name is missing"
-        raise RefusedError(404, "NAME_UNKNOWN", message, {"name": name})
+        raise RequestRefusedError(404, "NAME_UNKNOWN", message, {"name": name})
     return Target(name, repository, image)
 
 
@@ -375,9 +383,9 @@ def _digest(text: str) -> Digest:
     try:
         digest = Digest(text)
     except BadNameError as error:
-        raise RefusedError(400, "DIGEST_INVALID", str(error)) from error
+        raise RequestRefusedError(400, "DIGEST_INVALID", str(error)) from error
     if digest.algorithm != "sha256":
-        raise RefusedError(400, "UNSUPPORTED", f"digests by {digest.algorithm} are not supported")
+        raise RequestRefusedError(400, "UNSUPPORTED", f"digests by {digest.algorithm} are not supported")
     return digest
 
 
@@ -388,7 +396,7 @@ def _reference(request: web.Request) -> str:
     try:
         return str(Tag(text))
     except BadNameError as error:
-        raise RefusedError(400, "TAG_INVALID", str(error)) from error
+        raise RequestRefusedError(400, "TAG_INVALID", str(error)) from error
 
 
 def _acceptable(request: web.Request, media_type: str) -> bool:
@@ -397,9 +405,9 @@ def _acceptable(request: web.Request, media_type: str) -> bool:
     return bool(accepted & {media_type, "*/*", "application/*"})
 
 
-def _unknown_manifest(target: Target) -> RefusedError:
+def _unknown_manifest(target: Target) -> RequestRefusedError:
     message = "The named manifest is not known to the registry."
-    return RefusedError(404, "MANIFEST_UNKNOWN", message, {"manifest": target.image})
+    return RequestRefusedError(404, "MANIFEST_UNKNOWN", message, {"manifest": target.image})
 
 
 def _location(request: web.Request, kind: str, last: str) -> str:
@@ -430,9 +438,9 @@ def _page(request: web.Request, key: str, listed: list[str], more: Mapping[str, 
     try:
         size = min(int(request.query.get("n", _PAGE)), _PAGE)
     except ValueError as error:
-        raise RefusedError(400, "PAGINATION_NUMBER_INVALID", "n is not a number") from error
+        raise RequestRefusedError(400, "PAGINATION_NUMBER_INVALID", "n is not a number") from error
     if size < 0:
-        raise RefusedError(400, "PAGINATION_NUMBER_INVALID", "n is negative")
+        raise RequestRefusedError(400, "PAGINATION_NUMBER_INVALID", "n is negative")
     last = request.query.get("last", "")
     left = [item for item in listed if item > last]
     page, rest = left[:size], left[size:]

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from buildpush.sandbox import builds, wire
 from buildpush.sandbox.accounts import YEAR_SECONDS, Accounts
-from buildpush.sandbox.answers import REVISION, VERSION, RefusedError, forbidden
+from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
 from buildpush.sandbox.registry import checksum_headers
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 
@@ -25,7 +25,7 @@ _PROPERTIES = re.compile(_ESCAPED.format(";|") + "+")
 _VALUES = re.compile(_ESCAPED.format(",") + "+")
 
 
-class Rest:
+class RestRoutes:
     """Handlers for everything that is not the registry."""
 
     def __init__(self, store: Store, accounts: Accounts) -> None:
@@ -91,7 +91,7 @@ class Rest:
 
     async def unknown(self, request: web.Request) -> web.Response:
         """Refuse what this sandbox does not have."""
-        raise RefusedError(404, "NOT_FOUND", f"The sandbox has no {request.method} {request.path}")
+        raise RequestRefusedError(404, "NOT_FOUND", f"The sandbox has no {request.method} {request.path}")
 
     # Repositories
 
@@ -104,7 +104,7 @@ class Rest:
         """Describe one repository; an unknown key is a bad request, as in Artifactory."""
         repository = self._store.repository(request.match_info["repo"])
         if repository is None:
-            raise RefusedError(400, "BAD_REQUEST", "Bad Request")
+            raise RequestRefusedError(400, "BAD_REQUEST", "Bad Request")
         return web.json_response(_show_repository(request, repository, "rclass"))
 
     # Files and their properties
@@ -121,7 +121,7 @@ class Rest:
         wire.require("read", request.path)
         entry = self._find(request)
         if entry is None:
-            raise RefusedError(404, "NOT_FOUND", "File not found.")
+            raise RequestRefusedError(404, "NOT_FOUND", "File not found.")
         headers = {
             **checksum_headers(entry),
             "Content-Type": entry.media_type,
@@ -147,20 +147,22 @@ class Rest:
         asked = [key for key in request.query["properties"].split(",") if key]
         shown = {key: values for key, values in properties.items() if not asked or key in asked}
         if not shown:
-            raise RefusedError(404, "NOT_FOUND", "No properties could be found." if entry else "Unable to find item")
+            raise RequestRefusedError(
+                404, "NOT_FOUND", "No properties could be found." if entry else "Unable to find item"
+            )
         return web.json_response({"properties": shown, "uri": f"{wire.origin(request)}{quote(request.path)}"})
 
     def _below(self, request: web.Request, folder: str) -> list[FileEntry]:
         """Return every file below a folder, through virtual repositories as well.
 
         Raises:
-            RefusedError: 404, there is no such folder.
+            RequestRefusedError: 404, there is no such folder.
         """
         repository = self._store.repository(request.match_info["repo"])
         keys = repository.physical if repository else ()
         below = [file for physical in keys for file in self._store.files(physical, folder)]
         if repository is None or (folder and not below):
-            raise RefusedError(404, "NOT_FOUND", "Unable to find item")
+            raise RequestRefusedError(404, "NOT_FOUND", "Unable to find item")
         return below
 
     def _list_files(self, request: web.Request, folder: str) -> dict[str, Any]:
@@ -199,7 +201,7 @@ class Rest:
         """Return the files whose properties the request changes: one, or all below a folder.
 
         Raises:
-            RefusedError: 404, nothing is there, or the repository is virtual; 403.
+            RequestRefusedError: 404, nothing is there, or the repository is virtual; 403.
         """
         repo, path = request.match_info["repo"], request.match_info["path"].strip("/")
         wire.require("annotate", f"{repo}/{path}")
@@ -208,7 +210,7 @@ class Rest:
         recursive = request.query.get("recursive", request.query.get("recursiveProperties", "1")) != "0"
         below = self._store.files(repo, path) if recursive else []
         if repository is None or repository.rclass == "virtual" or not (entry or below):
-            raise RefusedError(404, "NOT_FOUND", f"Unable to find item '{repo}:{path}'.")
+            raise RequestRefusedError(404, "NOT_FOUND", f"Unable to find item '{repo}:{path}'.")
         return [entry] if entry else below
 
     def _apply(self, entries: list[FileEntry], changes: Mapping[str, list[str] | None]) -> web.Response:
@@ -220,7 +222,7 @@ class Rest:
     async def set_properties(self, request: web.Request) -> web.Response:
         """Set properties that are given in the query."""
         if "properties" not in request.query:
-            raise RefusedError(
+            raise RequestRefusedError(
                 400, "BAD_REQUEST", "The sandbox takes files through the registry; this needs ?properties=key=value"
             )
         changes: dict[str, list[str] | None] = {**read_properties(request.query["properties"])}
@@ -230,7 +232,7 @@ class Rest:
         """Take properties away."""
         keys = [key for key in request.query.get("properties", "").split(",") if key]
         if not keys:
-            raise RefusedError(400, "BAD_REQUEST", "Name the properties to delete: ?properties=key,key")
+            raise RequestRefusedError(400, "BAD_REQUEST", "Name the properties to delete: ?properties=key,key")
         return self._apply(self._change(request), dict.fromkeys(keys))
 
     async def patch_properties(self, request: web.Request) -> web.Response:
@@ -241,7 +243,7 @@ class Rest:
             json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
             changes = {str(key): None if value is None else [str(value)] for key, value in given.items()}
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise RefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
+            raise RequestRefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
         return self._apply(self._change(request), changes)
 
     # Builds
@@ -265,7 +267,7 @@ class Rest:
         for build in self._store.builds(repo=self._build_repository(request)):
             latest.setdefault(build.name, build.started_ms)
         if not latest:
-            raise RefusedError(404, "NOT_FOUND", "No builds were found")
+            raise RequestRefusedError(404, "NOT_FOUND", "No builds were found")
         listed = [
             {"uri": f"/{quote(name, safe='')}", "lastStarted": builds.write_started(milliseconds)}
             for name, milliseconds in latest.items()
@@ -277,7 +279,7 @@ class Rest:
         name = request.match_info["name"]
         found = self._store.builds(name, repo=self._build_repository(request))
         if not found:
-            raise RefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
+            raise RequestRefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
         listed = [
             {"uri": f"/{quote(build.number, safe='')}", "started": builds.write_started(build.started_ms)}
             for build in found
@@ -298,13 +300,13 @@ def read_properties(text: str) -> dict[str, list[str]]:
     r"""Return the properties that ``key=value,value;key=value`` means; a backslash protects ``, \ | =`` in values.
 
     Raises:
-        RefusedError: 400, a property has no ``=``.
+        RequestRefusedError: 400, a property has no ``=``.
     """
     found: dict[str, list[str]] = {}
     for property_text in _PROPERTIES.findall(text):
         key, equals, values = property_text.partition("=")
         if not equals or not key:
-            raise RefusedError(400, "BAD_REQUEST", f"{property_text!r} is not key=value")
+            raise RequestRefusedError(400, "BAD_REQUEST", f"{property_text!r} is not key=value")
         found.setdefault(key, []).extend(re.sub(r"\\(.)", r"\1", value) for value in _VALUES.findall(values) or [""])
     return found
 

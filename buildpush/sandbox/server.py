@@ -22,12 +22,12 @@ from yarl import URL
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
-from buildpush.sandbox.answers import REVISION, VERSION, RefusedError
+from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.pages import Pages, error_page
-from buildpush.sandbox.registry import Registry, Rules, challenge
-from buildpush.sandbox.rest import Rest
+from buildpush.sandbox.registry import RegistryRoutes, RegistryRules, challenge
+from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.uploads import SIGNATURE
 
@@ -57,15 +57,15 @@ class Server:
         faults: Faults,
         journal: Journal,
         *,
-        rules: Rules,
+        rules: RegistryRules,
     ) -> None:
         self._socket = listening
         self._store = store
         self._accounts = accounts
         self._faults = faults
         self._journal = journal
-        self._registry = Registry(store, accounts, rules)
-        self._rest = Rest(store, accounts)
+        self._registry = RegistryRoutes(store, accounts, rules)
+        self._rest = RestRoutes(store, accounts)
         self._pages = Pages(store)
         self._store_key = secrets.token_bytes(32)
         self._application = self._make_application()
@@ -150,25 +150,29 @@ class Server:
         """Turn every error into the document that clients of this address understand."""
         try:
             return await handler(request)
-        except RefusedError as refused:
+        except RequestRefusedError as refused:
             return self._refusal(request, refused)
         except web.HTTPRedirection:
             raise
         except web.HTTPException as error:
             code = "UNSUPPORTED" if error.status == web.HTTPMethodNotAllowed.status_code else "NOT_FOUND"
             return self._refusal(
-                request, RefusedError(error.status, code, f"{request.method} {request.path}: {error.reason}")
+                request, RequestRefusedError(error.status, code, f"{request.method} {request.path}: {error.reason}")
             )
         except ConnectionError:
             return web.Response(status=400)  # goes nowhere: the client is gone
         except OSError as error:
             status = 507 if error.errno in {errno.ENOSPC, errno.EDQUOT} else 500
-            return self._refusal(request, RefusedError(status, "UNKNOWN", f"the sandbox's disk says: {error.strerror}"))
+            return self._refusal(
+                request, RequestRefusedError(status, "UNKNOWN", f"the sandbox's disk says: {error.strerror}")
+            )
         except Exception as error:  # noqa: BLE001 - the door: a mistake in the sandbox must not look like a broken line
             self._journal.failures.append(error)
-            return self._refusal(request, RefusedError(500, "UNKNOWN", f"the sandbox failed: {type(error).__name__}"))
+            return self._refusal(
+                request, RequestRefusedError(500, "UNKNOWN", f"the sandbox failed: {type(error).__name__}")
+            )
 
-    def _refusal(self, request: web.Request, refused: RefusedError) -> web.Response:
+    def _refusal(self, request: web.Request, refused: RequestRefusedError) -> web.Response:
         registry = _is_registry(request)
         headers = dict(refused.headers)
         if refused.status == web.HTTPUnauthorized.status_code:
@@ -260,7 +264,7 @@ class Server:
         wire.visit.get().caller = who
         if who is None and not _is_open(request):
             message = "authentication required" if _is_registry(request) else "Authentication is required"
-            raise RefusedError(401, "UNAUTHORIZED", message)
+            raise RequestRefusedError(401, "UNAUTHORIZED", message)
         return await handler(request)
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from aiohttp import web
 
 from buildpush.sandbox.accounts import Caller
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.store import Store
@@ -23,8 +23,8 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(?P<first>\d{1,18})-(?P<last>\d{1,18
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """How a registry deals with uploads; the names are in :data:`HABITS`.
+class UploadBehaviour:
+    """How a registry deals with uploads; the names are in :data:`BEHAVIOURS`.
 
     Attributes:
         tells_offset: answers GET of an upload; otherwise with 400, and one has to try.
@@ -51,25 +51,25 @@ class Habits:
     range: Literal["all", "first", "piece"] = "all"
 
 
-HABITS = {
-    "artifactory": Habits(),
+BEHAVIOURS = {
+    "artifactory": UploadBehaviour(),
     # Source: distribution 2.8, registry/handlers/blobupload.go, ResumeBlobUpload.
-    "docker-registry": Habits(checks_range=False, state=True),
+    "docker-registry": UploadBehaviour(checks_range=False, state=True),
     # Source: go-containerregistry, pkg/registry/blobs.go.
-    "crane": Habits(tells_offset=False, one_stream=True, relative=True, piece_status=204),
+    "crane": UploadBehaviour(tells_offset=False, one_stream=True, relative=True, piece_status=204),
     # As users report them, not as we have seen them.  Source: ocx-sh/ocx#237.
-    "ghcr": Habits(largest_piece=4 * 1024 * 1024),
+    "ghcr": UploadBehaviour(largest_piece=4 * 1024 * 1024),
     # Source: aws/containers-roadmap#2831, crashappsec/chalk#682.
-    "ecr": Habits(range="first"),
+    "ecr": UploadBehaviour(range="first"),
     # Source: regclient#961.
-    "zot": Habits(range="piece"),
+    "zot": UploadBehaviour(range="piece"),
     # Source: cloudflare/serverless-registry#20.
-    "serverless": Habits(one_piece=True),
+    "serverless": UploadBehaviour(one_piece=True),
 }
 
 
 @dataclass(slots=True)
-class Upload:
+class UploadSession:
     """One blob on its way into a repository.
 
     Attributes:
@@ -99,7 +99,7 @@ class Upload:
         """Return what arrived so far as the registry writes it; nothing and one byte look the same there.
 
         Args:
-            about: see :attr:`Habits.range`.
+            about: see :attr:`UploadBehaviour.range`.
             piece: bytes of the piece that is answered, if it is one.
         """
         size = self.first if about == "first" else self.incoming.size
@@ -129,23 +129,23 @@ class Uploads:
 
     Args:
         store: remembers them over a restart.
-        habits: how they are dealt with.
+        behaviour: how they are dealt with.
     """
 
-    def __init__(self, store: Store, habits: Habits) -> None:
+    def __init__(self, store: Store, behaviour: UploadBehaviour) -> None:
         self._store = store
-        self.habits = habits
-        self._open: dict[str, Upload] = {}
+        self.behaviour = behaviour
+        self._open: dict[str, UploadSession] = {}
 
-    def begin(self, target: Target, caller: Caller) -> Upload:
+    def begin(self, target: Target, caller: Caller) -> UploadSession:
         """Return a new upload."""
         identifier = uuid.uuid4().hex
-        upload = Upload(identifier, target, self._store.content.receive(identifier), caller)
+        upload = UploadSession(identifier, target, self._store.content.receive(identifier), caller)
         self._store.put_upload(identifier, target.name)
         self._open[identifier] = upload
         return upload
 
-    def find(self, identifier: str, target: Target, state: str | None = None) -> Upload:
+    def find(self, identifier: str, target: Target, state: str | None = None) -> UploadSession:
         """Return an upload that was begun for the same image.
 
         Args:
@@ -154,21 +154,21 @@ class Uploads:
             state: from the query of its address.
 
         Raises:
-            RefusedError: 404, there is none, or it has ended.
+            RequestRefusedError: 404, there is none, or it has ended.
         """
         upload = self._open.get(identifier) or self._revive(identifier, target)
         if upload is None or upload.target.name != target.name:
-            raise RefusedError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
-        if self.habits.state and state != upload.state:
+            raise RequestRefusedError(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        if self.behaviour.state and state != upload.state:
             self.end(upload)
-            raise RefusedError(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+            raise RequestRefusedError(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
         return upload
 
-    def _revive(self, identifier: str, target: Target) -> Upload | None:
+    def _revive(self, identifier: str, target: Target) -> UploadSession | None:
         """Return an upload of before the last restart."""
         if self._store.upload(identifier) != target.name:
             return None
-        upload = self._open[identifier] = Upload(identifier, target, self._store.content.receive(identifier))
+        upload = self._open[identifier] = UploadSession(identifier, target, self._store.content.receive(identifier))
         return upload
 
     def signed(self, identifier: str, signature: str) -> Caller | None:
@@ -188,7 +188,7 @@ class Uploads:
             self.end(upload)
         self._store.remove_upload(identifier)
 
-    def end(self, upload: Upload) -> None:
+    def end(self, upload: UploadSession) -> None:
         """Forget an upload, and its bytes unless they were kept."""
         self._open.pop(upload.identifier, None)
         self._store.remove_upload(upload.identifier)
@@ -202,7 +202,7 @@ class Uploads:
 
     # What a piece must be like
 
-    def check(self, upload: Upload, content_range: str | None, length: int | None) -> None:
+    def check(self, upload: UploadSession, content_range: str | None, length: int | None) -> None:
         """Check that a piece continues what arrived before.
 
         Args:
@@ -211,31 +211,33 @@ class Uploads:
             length: its ``Content-Length``, where it has one.
 
         Raises:
-            RefusedError: 416, it begins somewhere else, or is more than is taken;
+            RequestRefusedError: 416, it begins somewhere else, or is more than is taken;
                 400, the header cannot be read or contradicts the length,
                 or it follows a piece that was too short, or it should have the header.
         """
         if upload.short and length != 0:
-            raise RefusedError(400, "SIZE_INVALID", "the piece before this one was too short")
-        if self.habits.one_piece and upload.incoming.size and length != 0:
-            raise RefusedError(416, "RANGE_INVALID", "there is a piece already")
+            raise RequestRefusedError(400, "SIZE_INVALID", "the piece before this one was too short")
+        if self.behaviour.one_piece and upload.incoming.size and length != 0:
+            raise RequestRefusedError(416, "RANGE_INVALID", "there is a piece already")
         if content_range is None:
-            if self.habits.one_stream and upload.incoming.size and length != 0:
-                raise RefusedError(400, "BLOB_UPLOAD_INVALID", "Stream uploads after first write are not allowed")
+            if self.behaviour.one_stream and upload.incoming.size and length != 0:
+                raise RequestRefusedError(
+                    400, "BLOB_UPLOAD_INVALID", "Stream uploads after first write are not allowed"
+                )
             return
-        if length is not None and length > (self.habits.largest_piece or length):
-            raise RefusedError(416, "RANGE_INVALID", f"a piece has at most {self.habits.largest_piece} bytes")
-        if self.habits.checks_range:
+        if length is not None and length > (self.behaviour.largest_piece or length):
+            raise RequestRefusedError(416, "RANGE_INVALID", f"a piece has at most {self.behaviour.largest_piece} bytes")
+        if self.behaviour.checks_range:
             _check_range(upload.incoming.size, content_range, length)
 
 
 def _check_range(size: int, content_range: str, length: int | None) -> None:
     match = _CONTENT_RANGE.match(content_range)
     if not match or int(match["last"]) < int(match["first"]):
-        raise RefusedError(400, "BLOB_UPLOAD_INVALID", "the Content-Range cannot be read")
+        raise RequestRefusedError(400, "BLOB_UPLOAD_INVALID", "the Content-Range cannot be read")
     first, last = int(match["first"]), int(match["last"])
     if first != size:
         message = f"the piece begins at {first}, but {size} bytes arrived so far"
-        raise RefusedError(416, "BLOB_UPLOAD_INVALID", message)
+        raise RequestRefusedError(416, "BLOB_UPLOAD_INVALID", message)
     if length is not None and length != last - first + 1:
-        raise RefusedError(400, "SIZE_INVALID", "Content-Range and Content-Length contradict each other")
+        raise RequestRefusedError(400, "SIZE_INVALID", "Content-Range and Content-Length contradict each other")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from buildpush.sandbox.accounts import Caller
-from buildpush.sandbox.answers import RefusedError, forbidden
+from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.faults import Fault
 
 
@@ -45,11 +45,11 @@ def caller() -> Caller:
     """Return who sends the request that is being answered.
 
     Raises:
-        RefusedError: 401, nobody in particular.
+        RequestRefusedError: 401, nobody in particular.
     """
     found = visit.get().caller
     if found is None:
-        raise RefusedError(401, "UNAUTHORIZED", "Authentication is required")
+        raise RequestRefusedError(401, "UNAUTHORIZED", "Authentication is required")
     return found
 
 
@@ -57,7 +57,7 @@ def require(right: str, where: str) -> Caller:
     """Return the caller if their account has the right.
 
     Raises:
-        RefusedError: 403.
+        RequestRefusedError: 403.
     """
     found = caller()
     if not found.may(right):
@@ -70,7 +70,7 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
     Raises:
         ConnectionError: the body ended too early.
-        RefusedError: 413, a planned fault allows no body of this size.
+        RequestRefusedError: 413, a planned fault allows no body of this size.
     """
     this = visit.get()
     left = this.fault.after if this.fault else None
@@ -99,9 +99,9 @@ def keeps() -> bool:
     return not (fault and fault.forget)
 
 
-def too_large(largest: int) -> RefusedError:
+def too_large(largest: int) -> RequestRefusedError:
     """Return the answer to a body of more bytes."""
-    return RefusedError(413, "SIZE_INVALID", f"The body has more than {largest} bytes.")
+    return RequestRefusedError(413, "SIZE_INVALID", f"The body has more than {largest} bytes.")
 
 
 def break_connection(request: web.Request) -> None:
@@ -119,7 +119,7 @@ async def read_all(request: web.Request, largest: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        RefusedError: 413, it has more than *largest* bytes.
+        RequestRefusedError: 413, it has more than *largest* bytes.
     """
     body = bytearray()
     async for piece in pieces(request):

@@ -118,7 +118,7 @@ def _answered(call):
 def _watch(stage, monkeypatch):
     """Let the stage see what comes to the one door of each: programs, engines, connections, limits of time."""
     place = Recorded(_answered)
-    usual_limit, usual_manager, usual_build = limits.limited, Http._new_manager, Native.build
+    usual_limit, usual_manager, usual_build = limits.time_limit, Http._new_manager, Native.build
 
     def limited(limit, *args, **more):
         stage.doors.append(f"at most {limit}")

@@ -44,7 +44,7 @@ PART = 40_000
 BYTES = random.Random(14).randbytes(12 * PART)
 MOST = 1.4
 
-HABITS = {
+BEHAVIOURS = {
     "polite": lambda: (),
     "GHCR": lambda: (limited_parts(PART // 4),),
     "GHCR, and all parts": lambda: (limited_parts(0),),
@@ -94,9 +94,9 @@ def most_bytes(habit: str, size: int, part: int = PART) -> float:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("measured", [True, False], ids=["measured", "unmeasured"])
-@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("habit", BEHAVIOURS)
 def test_bytes_sent_stay_within_bounds(serve, client, waits, habit, measured, size):
-    server = serve(*HABITS[habit]())
+    server = serve(*BEHAVIOURS[habit]())
     registry, _ = client(server)
     sent(registry, server, BYTES[:size], measured=measured)
     server.settle()
@@ -106,10 +106,10 @@ def test_bytes_sent_stay_within_bounds(serve, client, waits, habit, measured, si
 
 
 @pytest.mark.parametrize("measured", [True, False], ids=["measured", "unmeasured"])
-@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("habit", BEHAVIOURS)
 def test_what_was_learnt_of_a_host_costs_nothing_more(serve, http, tmp_path, waits, habit, measured):
     """Not in this run, and not in the next one."""
-    server = serve(*HABITS[habit]())
+    server = serve(*BEHAVIOURS[habit]())
     with Memory(tmp_path / "m") as memory:
         sent(Registry(http, Keychain(), memory=memory), server, BYTES, measured=measured)
         server.settle()
@@ -126,12 +126,12 @@ def test_what_was_learnt_of_a_host_costs_nothing_more(serve, http, tmp_path, wai
 @given(
     size=st.integers(1, len(BYTES)),
     part=st.integers(5_000, 120_000),
-    habit=st.sampled_from(sorted(HABITS)),
+    habit=st.sampled_from(sorted(BEHAVIOURS)),
     measured=st.booleans(),
     limit=st.integers(2_000, 100_000),
 )
 def test_any_blob_in_any_parts_arrives_in_any_registry(size, part, habit, measured, limit):
-    quirks = (limited_parts(limit),) if habit == "GHCR" else HABITS[habit]()
+    quirks = (limited_parts(limit),) if habit == "GHCR" else BEHAVIOURS[habit]()
     with HostileRegistry(*quirks) as server, Http(sleep=lambda _: None) as http:
         sent(Registry(http, Keychain()), server, BYTES[:size], part=part, measured=measured)
         server.settle()
@@ -163,13 +163,13 @@ def breaking(every: int, keeps: float):
 @settings(max_examples=80)
 @given(
     size=st.integers(2 * PART, len(BYTES)),
-    habit=st.sampled_from(sorted(set(HABITS) - {"serverless", "no PATCH", "GHCR, and all parts", "least"})),
+    habit=st.sampled_from(sorted(set(BEHAVIOURS) - {"serverless", "no PATCH", "GHCR, and all parts", "least"})),
     every=st.integers(3, 5),
     keeps=st.sampled_from((0.0, 0.5, 1.0)),
 )
 def test_a_line_that_breaks_as_well_is_no_obstacle(size, habit, every, keeps):
     """Where parts are taken, that is: what goes in one go needs a line that lasts."""
-    with HostileRegistry(breaking(every, keeps), *HABITS[habit]()) as server, Http(sleep=lambda _: None) as http:
+    with HostileRegistry(breaking(every, keeps), *BEHAVIOURS[habit]()) as server, Http(sleep=lambda _: None) as http:
         sent(Registry(http, Keychain()), server, BYTES[:size])
 
 
@@ -283,9 +283,9 @@ def answering(method: str, reply: Reply, count: int = 10**6):
     return times(count, lambda request, _: reply if request.method == method and request.is_upload else None)
 
 
-@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("habit", BEHAVIOURS)
 def test_no_upload_is_left_behind(serve, client, habit):
-    server = serve(*HABITS[habit]())
+    server = serve(*BEHAVIOURS[habit]())
     registry, _ = client(server)
     sent(registry, server, BYTES)
     sent(registry, server, BYTES[PART:], measured=False)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from buildpush.sandbox.answers import RefusedError
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.manifests import read_manifest
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -56,20 +56,20 @@ def test_without_a_content_type_the_document_says_it():
     ],
 )
 def test_a_document_that_breaks_the_rules_is_invalid(changes):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RequestRefusedError) as caught:
         read({**IMAGE, **changes})
     assert (caught.value.status, caught.value.code) == (400, "MANIFEST_INVALID")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"[" * 100_000, b"\xff"])
 def test_what_is_no_document_is_invalid(body):
-    with pytest.raises(RefusedError, match="MANIFEST_INVALID"):
+    with pytest.raises(RequestRefusedError, match="MANIFEST_INVALID"):
         read_manifest(body, OCI_MANIFEST)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/vnd.oci.image.config.v1+json"])
 def test_a_type_that_is_none_of_a_manifest_is_invalid(content_type):
-    with pytest.raises(RefusedError, match="not one of a manifest"):
+    with pytest.raises(RequestRefusedError, match="not one of a manifest"):
         read({**IMAGE, "mediaType": content_type}, content_type)
 
 
@@ -81,6 +81,6 @@ def test_a_type_that_is_none_of_a_manifest_is_invalid(content_type):
     ],
 )
 def test_dockers_first_schema_is_blocked(document, content_type):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RequestRefusedError) as caught:
         read(document, content_type)
     assert caught.value.status == 403

@@ -1,0 +1,45 @@
+"""Where the tutorials lie, and what they are called."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from buildpush.foundation.errors import SettingsError
+
+
+def tutorials_folder() -> Path:
+    """Return the folder that holds ``notebooks`` and ``examples``: the wheel's own, or that of the clone."""
+    package = Path(__file__).parent.parent
+    inside = package / "tutorials"
+    return inside if inside.is_dir() else package.parent
+
+
+def connectors_file() -> Path:
+    """Return the connectors file of the examples, for a sandbox on its usual port; relative where that is shorter."""
+    path = tutorials_folder() / "examples" / "connectors.yml"
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the tutorials, in the order in which to read them."""
+    return tuple(path.stem for path in sorted((tutorials_folder() / "notebooks").glob("*.ipynb")))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Return the notebook of that path, name, name without its number, or beginning that only one name has.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".ipynb" and path.is_file():
+        return path
+    wanted = path.stem if path.suffix == ".ipynb" else str(name_or_path)
+    exact = [name for name in names() if wanted in {name, name.partition("-")[2]}]
+    beginning = [name for name in names() if wanted and name.startswith(wanted)]
+    if len(found := exact or beginning) == 1:
+        return tutorials_folder() / "notebooks" / f"{found[0]}.ipynb"
+    message = f"there is no notebook {str(name_or_path)!r}"
+    near = difflib.get_close_matches(wanted, names(), n=1)
+    raise SettingsError(message, hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}")
