@@ -154,6 +154,11 @@ def test_property_values_arrive_whole_whatever_they_hold(properties):
     assert as_artifactory_reads(text) == properties
 
 
+def test_only_the_marks_of_a_query_are_hidden_in_a_property():
+    assert property_query({"build.name": "team/app-1.0 b"}) == "build.name=team%2Fapp-1.0%20b"
+    assert property_query({"a": "1,2", "b": "x=y"}) == "a=1%5C%2C2%3Bb=x%5C%3Dy"
+
+
 def as_artifactory_reads(text: str) -> dict[str, str]:
     pairs, word, name, marks = {}, "", None, iter(text)
     for mark in marks:

@@ -13,7 +13,7 @@ import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
 from buildpush.artifactory.patience import AGAIN, PATIENCE, side_by_side
-from buildpush.artifactory.publishing import first_difference
+from buildpush.artifactory.publishing import first_difference, supposed
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildInfoError,
@@ -105,6 +105,14 @@ def test_the_same_run_replaces_itself(desk):
 
 
 # ---- before the build
+
+
+@pytest.mark.parametrize(("name", "number", "setting"), [(".x", "42", "build_name"), ("x", ".42", "build_number")])
+def test_a_name_or_number_that_is_refused_is_named_by_its_setting(desk, name, number, setting):
+    with pytest.raises(SettingsError) as caught:
+        check_publish(desk.client(), name, number)
+    assert caught.value.setting == setting
+    assert desk.box.requests == []
 
 
 def test_a_wrong_password_is_found_before_the_build(desk):
@@ -241,6 +249,34 @@ def test_what_the_registry_told_is_believed_where_nothing_may_be_looked_at(desk)
     assert desk.client().locate(Repository(desk.box.host, "docker-local/app"), "docker-local") == Home(
         "docker-local", "docker-local/"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "place"), [(None, ("docker-local", "team/app/1/")), (503, ("docker", "team/app/1/"))]
+)
+def test_before_a_push_what_nobody_says_is_supposed(desk, recipes, status, place):
+    """Where the server says it, a virtual repository is not taken for the one that keeps the files."""
+    pushed = recipes.hello(desk.name("docker/team/app:1"))
+    if status:
+        desk.box.add_fault("GET", "api/repositories", status=status, times=None)
+    base = {pushed.layers[0].digest}
+    info = supposed(replace(pushed, repository_key=None), recipes.record(), desk.client(), base)
+    assert (info.artifacts[0].repository, info.artifacts[0].path) == (place[0], f"{place[1]}manifest.json")
+    assert [one.sha256 for one in info.modules[0].dependencies] == [digest.hex for digest in base]
+    assert (info.name, info.number) == ("hello", "42")
+
+
+def test_before_a_push_the_key_that_the_registry_named_is_taken(desk, recipes):
+    pushed = replace(recipes.hello(desk.name("team/app:1")), repository_key="docker-local")
+    desk.box.add_fault("GET", "api/repositories", status=503, times=None)
+    info = supposed(pushed, recipes.record(), desk.client())
+    assert (info.artifacts[0].repository, info.artifacts[0].path) == ("docker-local", "team/app/1/manifest.json")
+
+
+def test_a_cancelled_question_before_a_push_ends_it(desk, recipes, http):
+    http.cancel()
+    with pytest.raises(CancelledError):
+        supposed(recipes.hello(), recipes.record(), desk.client())
 
 
 # ---- when it does not arrive
@@ -454,6 +490,18 @@ def test_the_version_is_asked_for_where_no_answer_told_it(desk):
     assert desk.client().version().startswith("7.")
 
 
+def test_a_version_that_an_answer_told_is_not_asked_for(desk):
+    desk.publish(desk.hello())
+    assert desk.asked("GET", "api/system/version") == []
+
+
+def test_a_list_of_files_has_their_places_in_the_repository_and_their_checksums(desk):
+    info = desk.hello()
+    listed = desk.client().files_below("docker-local", "team/hello")
+    sums = {one.path: (one.facts.sha1, one.facts.sha256) for one in listed}
+    assert sums == {one.path: (one.sha1, one.sha256) for one in info.artifacts}
+
+
 def test_a_server_that_forgets_is_found_out(desk):
     desk.box.add_fault("GET", "api/build/hello/42", status=404, times=99)
     with pytest.raises(BuildInfoError, match="took the build-info and does not have it"):
@@ -487,6 +535,42 @@ def test_checksums_of_another_file_in_the_place_of_ours_are_not_taken(desk, reci
     [file] = [a for m in stored["modules"] for a in m["artifacts"] if config.digest.hex in a["name"]]
     assert "sha1" not in file
     assert "without sha1 and md5" in desk.notes[0]
+
+
+def test_checksums_that_we_may_not_look_at_stay_empty(desk, recipes):
+    config = replace(recipes.hello().config, sha1=None, md5=None)
+    info = desk.hello("1.0", config=config)
+    desk.box.add_fault("GET", "api/storage.*sha256__", status=403)
+    desk.publish(info)
+    assert "without sha1 and md5" in desk.notes[0]
+    assert len(desk.box.builds("hello")) == 1
+
+
+def test_a_refusal_to_tell_checksums_that_is_no_question_of_rights_is_an_error(desk, recipes):
+    config = replace(recipes.hello().config, sha1=None, md5=None)
+    info = desk.hello("1.0", config=config)
+    desk.box.add_fault("GET", "api/storage.*sha256__", status=400, body=b"no such sum")
+    with pytest.raises(BuildInfoError, match=r"400.*no such sum"):
+        desk.publish(info)
+    assert desk.box.builds("hello") == []
+
+
+@pytest.mark.parametrize(("tags", "more"), [(3, ""), (4, " ...")])
+def test_of_what_could_not_be_looked_up_three_places_are_named(desk, tags, more):
+    info = desk.hello(*(f"1.{number}" for number in range(tags)))
+    desk.box.add_fault("GET", "api/storage", status=403, times=None)
+    desk.publish(info)
+    places = ", ".join(f"docker-local/team/hello/1.{number}/manifest.json" for number in range(3))
+    assert f"whose {places}{more} is: the build-info" in desk.notes[0]
+
+
+def test_files_that_take_no_properties_are_counted_and_three_of_them_named(desk):
+    info = desk.hello()
+    desk.box.add_fault("PUT", "api/storage.*sha256__", status=404, times=None)
+    desk.publish(info)
+    blobs = [f"docker-local/{one.path}" for one in info.artifacts if "sha256__" in one.path]
+    places = ", ".join(blobs[:3])
+    assert desk.notes == [f"4 files do not name their build, since {desk.box.host} does not find them: {places}"]
 
 
 def test_an_account_that_may_not_annotate_is_told_so(desk):
@@ -537,6 +621,17 @@ def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
     assert "nor can it be saved" in caught.value.hint
 
 
+def test_a_folder_in_which_others_may_replace_what_is_saved_is_named_in_the_hint(desk):
+    shared = desk.folder / "shared"
+    shared.mkdir(mode=0o777)
+    shared.chmod(0o777)
+    desk.box.add_fault("PUT", "api/build$", status=403)
+    with pytest.raises(BuildInfoError) as caught:
+        publish(desk.hello(), desk.client(), folder=shared / "pending")
+    assert f"nor can it be saved in {shared / 'pending'}: " in caught.value.hint
+    assert str(shared) in caught.value.hint.partition(": ")[2]
+
+
 def test_a_servers_echo_of_a_secret_is_hidden(desk):
     Secret("planted-and-echoed")
     desk.box.add_fault("PUT", "api/build$", status=400, body=b"bad planted-and-echoed", times=None)
@@ -552,6 +647,16 @@ def test_a_project_travels_in_the_address(desk):
     assert BuildInfo.load(desk.saved(caught.value)).project == "web"
     page = desk.client().build_page(BuildInfo.load(desk.saved(caught.value)))
     assert page.endswith("/published?buildRepo=web-build-info&projectKey=web")
+
+
+def test_a_run_of_a_project_is_read_back_from_that_project(desk):
+    info = desk.hello(record=desk.recipes.record(project="web"))
+    desk.box.add_fault("PUT", "api/build$", status=204)
+    body = json.dumps({"buildInfo": info.document()}).encode()
+    desk.box.add_fault("GET", "api/build/hello/42", status=200, body=body)
+    desk.publish(info)
+    asked = desk.asked("GET", "api/build/hello/42")
+    assert [request.query["project"] for request in asked] == ["web"]
 
 
 @pytest.mark.parametrize("path", ["../../api/system/configuration", "a//b", "./a"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
 
 from buildpush.artifactory.reading import Reading, load_json
@@ -130,3 +133,13 @@ def test_a_file_of_64_mib_is_read_and_one_byte_more_is_refused(tmp_path):
     with pytest.raises(SourceError) as caught:
         load_json(path)
     assert str(caught.value) == f"{path}: is larger than 64 MiB: this is no build-info"
+
+
+def test_of_a_file_without_an_end_no_more_is_read_than_shows_that_it_is_too_large(monkeypatch):
+    class Endless(io.BytesIO):
+        def read(self, size=-1, /):
+            return bytes(size)
+
+    monkeypatch.setattr(Path, "open", lambda *_: Endless())
+    with pytest.raises(SourceError, match="larger than 64 MiB"):
+        load_json(Path("endless"))
