@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.results import RunResult as RunResult
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.model import PublishBuildInfo as PublishBuildInfo
-    from buildpush.settings.written import Loaded as Loaded
+    from buildpush.settings.tree import Loaded as Loaded
 
 __version__ = "0.1.0"
 
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BuildAndPush": "buildpush.settings.model",
     "BuildPushError": "buildpush.foundation.errors",
-    "Loaded": "buildpush.settings.written",
+    "Loaded": "buildpush.settings.tree",
     "Plan": "buildpush.pipeline.plan",
     "PublishBuildInfo": "buildpush.settings.model",
     "RunResult": "buildpush.pipeline.results",

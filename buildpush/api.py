@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.plan import Plan
     from buildpush.pipeline.results import RunResult
-    from buildpush.settings.written import Loaded, WrittenStep
+    from buildpush.settings.tree import Loaded, Step
 
 Name = str | Path | None
 
@@ -317,7 +317,7 @@ def _noting(loaded: Loaded, session: Session) -> Loaded:
     return noting(loaded, session.variables, session.secrets, session.connectors)
 
 
-def _one(loaded: Loaded) -> WrittenStep:
+def _one(loaded: Loaded) -> Step:
     if len(loaded.steps) == 1:
         return loaded.steps[0]
     names = ", ".join(step.identifier for step in loaded.steps)

@@ -14,7 +14,7 @@ from buildpush.reference.cards import SURFACES, Card, card_named
 from buildpush.settings import encoders
 from buildpush.settings.decode import decode
 from buildpush.settings.encoders import read_flags
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo, Step, settings_of
+from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo, StepSettings, settings_of
 from buildpush.settings.sources import read
 
 ALL = {card.name: card for card in cards.cards()}
@@ -72,7 +72,7 @@ def test_the_example_of_env_variables_says_the_setting_it_names(tmp_path):
 
 
 def test_every_setting_has_exactly_one_card():
-    own = [f"publish.{name}" for name in PublishBuildInfo.model_fields if name not in Step.model_fields]
+    own = [f"publish.{name}" for name in PublishBuildInfo.model_fields if name not in StepSettings.model_fields]
     assert [card.name for card in cards.cards()] == [*BuildAndPush.model_fields, *own]
     assert len(ALL) == len(cards.cards())
 

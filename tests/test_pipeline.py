@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +17,8 @@ from buildpush.pipeline.plan import surroundings
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.session import Session
 from buildpush.pipeline.step import build_all
-from buildpush.settings.written import Loaded
+from buildpush.settings.model import BUILD_STEP
+from buildpush.settings.tree import Loaded, Step
 
 
 def wait(seconds: float) -> None:
@@ -72,13 +72,13 @@ def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
 
 def test_an_unknown_output_is_refused_before_anything_is_built(session):
     with pytest.raises(SettingsError, match="does not say where"):
-        build_all(Loaded(steps=()), session, output="tar:out")
+        build_all(Loaded(()), session, output="tar:out")
 
 
 def test_a_docker_archive_is_not_written_twice(session):
-    steps = (SimpleNamespace(), SimpleNamespace())
+    steps = tuple(Step(name, name, BUILD_STEP, {}, "step.yml") for name in ("api", "web"))
     with pytest.raises(SettingsError, match="2 steps"):
-        build_all(Loaded(steps=steps), session, output="docker-archive:out.tar")
+        build_all(Loaded(steps), session, output="docker-archive:out.tar")
 
 
 def test_a_record_that_cannot_be_written_does_not_undo_a_push(session, tmp_path):

@@ -13,7 +13,7 @@ from buildpush.foundation.errors import SettingsError
 if TYPE_CHECKING:
     from buildpush.pipeline.session import Session
     from buildpush.settings.declare import Setting
-    from buildpush.settings.written import Loaded
+    from buildpush.settings.tree import Loaded
 
 
 class Reading(click.Command):

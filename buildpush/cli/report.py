@@ -22,7 +22,7 @@ from buildpush.foundation.text import with_margin
 if TYPE_CHECKING:
     from buildpush.pipeline.results import RunResult
     from buildpush.pipeline.session import Session
-    from buildpush.settings.written import Loaded
+    from buildpush.settings.tree import Loaded
 
 HIDDEN_EXIT = 1
 _TERMINATED = 143

@@ -40,7 +40,8 @@ from buildpush.places import Here, for_logins
 from buildpush.settings.flows import idle
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
-from buildpush.settings.written import Written, WrittenStep
+from buildpush.settings.tree import Step
+from buildpush.settings.written import Written
 
 _WEB: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 
@@ -57,7 +58,7 @@ class Surroundings:
     ci: Ci
     notes: tuple[str, ...] = ()
 
-    def resolve(self, step: WrittenStep, sink: Sink, *, push: bool = True, kept: ExitStack | None = None) -> Resolved:
+    def resolve(self, step: Step, sink: Sink, *, push: bool = True, kept: ExitStack | None = None) -> Resolved:
         """Return the order that *step* amounts to.
 
         Args:
@@ -75,7 +76,7 @@ class Surroundings:
             sink(Note(note))
         return replace(order, git_folder=history) if history else order
 
-    def _idle(self, order: Resolved, step: WrittenStep, *, push: bool) -> Iterator[str]:
+    def _idle(self, order: Resolved, step: Step, *, push: bool) -> Iterator[str]:
         """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
         if not isinstance(order.settings, BuildAndPush):
             return
@@ -182,7 +183,7 @@ class Plan:
             ``out`` for that of what is built.
     """
 
-    step: WrittenStep
+    step: Step
     order: Resolved
     engine: str
     reason: str
@@ -257,7 +258,7 @@ class Plan:
         return dict(redacted(document))
 
 
-def plan(step: WrittenStep, session: Session) -> Plan:
+def plan(step: Step, session: Session) -> Plan:
     """Return what a run of *step* would do; it asks no host and moves no counter."""
     around = surroundings(session, dry=True)
     story = Story(session.sink)

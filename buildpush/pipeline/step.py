@@ -19,7 +19,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Engine, choice
 from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Git, vcs
-from buildpush.foundation.errors import BuildError, BuildInfoError, BuildPushError, SettingsError, StrictError
+from buildpush.foundation.errors import BuildError, BuildInfoError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import NoStateError
@@ -32,6 +32,7 @@ from buildpush.pipeline.plan import Surroundings, surroundings
 from buildpush.pipeline.publication import Publication
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.session import Session, Story
+from buildpush.pipeline.steps import attempt, raise_failure, walk
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
@@ -39,7 +40,7 @@ from buildpush.settings.flows import Existing, names_idle, notes_on
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
-from buildpush.settings.written import Loaded, WrittenStep
+from buildpush.settings.tree import Loaded, Step
 from buildpush.transfer import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
 from buildpush.transfer.archives import archive_kind
 
@@ -68,13 +69,16 @@ def run_all(
     session.state.sweep(session.sink)
     around = surroundings(session, notes=loaded.notes)
     _announce(loaded, session, strict=strict)
-    with _told(results):
-        for step in loaded.steps:
-            run_step(step, around, results, strict=strict)
+
+    def run(step: Step) -> None:
+        run_step(step, around, results, strict=strict)
+
+    outcomes = walk(loaded.tree, lambda step: attempt(step, run, results))
+    raise_failure(outcomes, results)
     return tuple(results)
 
 
-def run_step(step: WrittenStep, around: Surroundings, achieved: list[RunResult], *, strict: bool = False) -> None:
+def run_step(step: Step, around: Surroundings, achieved: list[RunResult], *, strict: bool = False) -> None:
     """Resolve, check, build, push, publish: one step.
 
     Its receipt goes to *achieved* and into the record of runs: what the registry confirmed, where the build-info is,
@@ -307,9 +311,12 @@ def build_all(
     around = surroundings(session, dry=True, notes=loaded.notes)
     _announce(loaded, session, strict=False)
     results = [] if achieved is None else achieved
-    with _told(results):
-        for step in loaded.steps:
-            results.append(_build_only(step, around, sink))
+
+    def build(step: Step) -> None:
+        results.append(_build_only(step, around, sink))
+
+    outcomes = walk(loaded.tree, lambda step: attempt(step, build, results))
+    raise_failure(outcomes, results)
     return tuple(results)
 
 
@@ -331,7 +338,7 @@ def _refuse_push(loaded: Loaded) -> None:
             raise SettingsError(message, where=said.origin.where, hint="use run, which builds and pushes")
 
 
-def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) -> RunResult:
+def _build_only(step: Step, around: Surroundings, sink: Location | None) -> RunResult:
     story = Story(around.session.sink, around.notes)
     progress = _Progress(step, story)
     with ExitStack() as kept:
@@ -343,9 +350,7 @@ def _build_only(step: WrittenStep, around: Surroundings, sink: Location | None) 
         return _built(step, order, around, progress, sink)
 
 
-def _built(
-    step: WrittenStep, order: Resolved, around: Surroundings, progress: _Progress, sink: Location | None
-) -> RunResult:
+def _built(step: Step, order: Resolved, around: Surroundings, progress: _Progress, sink: Location | None) -> RunResult:
     """Build without a push, and return the receipt."""
     story = progress.story
     if order.request is None:
@@ -399,7 +404,7 @@ def _written_to(sink: Location | None, request: BuildRequest, story: Story) -> B
     return found
 
 
-def _packing(step: WrittenStep, order: Resolved, sink: Location, story: Story) -> Packing:
+def _packing(step: Step, order: Resolved, sink: Location, story: Story) -> Packing:
     """Return how to pack for *sink*: as for a push, or as somebody says it where a plain layer is as good.
 
     Raises:
@@ -424,7 +429,7 @@ def _packing(step: WrittenStep, order: Resolved, sink: Location, story: Story) -
 class _Progress:
     """What one step has achieved so far."""
 
-    step: WrittenStep
+    step: Step
     story: Story
     pushed: Pushed | None = None
     base: frozenset[Digest] = frozenset()
@@ -501,16 +506,6 @@ def _keep(progress: _Progress, around: Surroundings, achieved: list[RunResult]) 
     result = progress.result()
     achieved.append(result)
     around.record(result)
-
-
-@contextmanager
-def _told(results: list[RunResult]) -> Iterator[None]:
-    """Let an error that ends the block tell *results*."""
-    try:
-        yield
-    except BuildPushError as error:
-        error.results = tuple(results)
-        raise
 
 
 def _announce(loaded: Loaded, session: Session, *, strict: bool) -> None:

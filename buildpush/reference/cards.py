@@ -16,7 +16,7 @@ from buildpush.engines import choice
 from buildpush.foundation.errors import SettingsError
 from buildpush.settings import encoders, kinds
 from buildpush.settings.encoders import AnyStep
-from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, Step, settings_of
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, StepSettings, settings_of
 
 # Step kinds by the word that stands before the names of their cards; a plain name is of the build step.
 STEPS: Mapping[str, type[AnyStep]] = MappingProxyType({"build": BuildAndPush, "publish": PublishBuildInfo})
@@ -79,7 +79,7 @@ class Card:
 @cache
 def cards() -> tuple[Card, ...]:
     """Return one card per setting, those of the build step first; what all steps share is there once."""
-    shared = set(Step.model_fields)
+    shared = set(StepSettings.model_fields)
     build = [_card("build", setting) for setting in settings_of(BuildAndPush)]
     publish = [_card("publish", setting) for setting in settings_of(PublishBuildInfo) if setting.name not in shared]
     return (*build, *publish)

@@ -15,9 +15,10 @@ from buildpush.foundation.text import one_line, with_margin
 from buildpush.pipeline.plan import Surroundings
 from buildpush.reference.cards import HONOURED, STEPS, Card, cards
 from buildpush.settings.decode import decode
-from buildpush.settings.model import STEP_KINDS, Step, setting_named
+from buildpush.settings.model import STEP_KINDS, StepSettings, setting_named
 from buildpush.settings.resolve import answered
-from buildpush.settings.written import Loaded, Origin, Written, WrittenStep
+from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.written import Origin, Written
 
 
 def overview(loaded: Loaded | None = None) -> str:
@@ -45,17 +46,17 @@ def overview_json(loaded: Loaded, around: Surroundings | None = None) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _says(step: WrittenStep, card: Card) -> bool:
+def _says(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and says its setting."""
     model = STEP_KINDS[step.type]
-    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in Step.model_fields)
+    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in StepSettings.model_fields)
 
 
 def _short(card: Card) -> str:
     return card.name.rpartition(".")[2]
 
 
-def _step_json(step: WrittenStep) -> dict[str, str]:
+def _step_json(step: Step) -> dict[str, str]:
     return {"step": step.name or step.identifier, "identifier": step.identifier}
 
 
@@ -131,7 +132,7 @@ def _default(card: Card) -> str:
     return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
-def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterator[str]:
+def _said(card: Card, step: Step, around: Surroundings | None) -> Iterator[str]:
     name = _short(card)
     written = step.settings.get(name)
     if written is None:
@@ -148,7 +149,7 @@ def _said(card: Card, step: WrittenStep, around: Surroundings | None) -> Iterato
         yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
 
 
-def _answered(card: Card, step: WrittenStep, written: Written, around: Surroundings | None) -> tuple[Raw, str]:
+def _answered(card: Card, step: Step, written: Written, around: Surroundings | None) -> tuple[Raw, str]:
     """Return the value that a run would use, or why it cannot be had here; nobody asks for a secret to explain it."""
     if around is None or card.secret:
         return written.value, ""
@@ -158,7 +159,7 @@ def _answered(card: Card, step: WrittenStep, written: Written, around: Surroundi
         return "", str(error)
 
 
-def _said_json(card: Card, step: WrittenStep, around: Surroundings | None) -> dict[str, Any] | None:
+def _said_json(card: Card, step: Step, around: Surroundings | None) -> dict[str, Any] | None:
     written: Written | None = step.settings.get(_short(card))
     if written is None:
         return None

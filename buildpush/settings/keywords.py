@@ -10,8 +10,9 @@ from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import raw_of, shown_as
 from buildpush.settings.layers import Layer
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
-from buildpush.settings.stepfile import reject
-from buildpush.settings.written import Origin, WrittenStep
+from buildpush.settings.tree import Step
+from buildpush.settings.words import reject
+from buildpush.settings.written import Origin
 
 
 def python_layer(
@@ -41,7 +42,7 @@ def check_names(values: Mapping[str, Any], what: str) -> None:
             reject(what, name, known, f"{name}=")
 
 
-def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Sequence[WrittenStep]) -> None:
+def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Sequence[Step]) -> None:
     """Refuse a flag or keyword that none of the steps has.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.documents import Raw
-from buildpush.settings.written import Loaded, WrittenStep
+from buildpush.settings.tree import Loaded, Step
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 _INPUT: Final = "<+input>"
@@ -30,7 +30,7 @@ def noting(loaded: Loaded, variables: Collection[str], secrets: Path | None, con
 
 
 def _unasked(
-    steps: Sequence[WrittenStep], variables: Collection[str], secrets: Path | None, connectors: Path | None
+    steps: Sequence[Step], variables: Collection[str], secrets: Path | None, connectors: Path | None
 ) -> Iterator[str]:
     text = "\n".join(part for step in steps for part in _texts(step))
     names_one = any(name in step.settings for step in steps for name in _CONNECTORS)
@@ -45,7 +45,7 @@ def _unasked(
         yield f"secrets has no effect: nothing in the steps asks for one in {secrets}"
 
 
-def _texts(step: WrittenStep) -> Iterator[str]:
+def _texts(step: Step) -> Iterator[str]:
     yield from step.facts.values()
     for written in step.settings.values():
         yield from _parts(written.value)

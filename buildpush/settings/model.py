@@ -74,7 +74,7 @@ __all__ = [
     "Resources",
     "Setting",
     "Settings",
-    "Step",
+    "StepSettings",
     "Variable",
     "camel_case",
     "flag_names",
@@ -104,7 +104,7 @@ class Resources(BaseModel):
     requests: Limits | None = None
 
 
-class Step(Settings):
+class StepSettings(Settings):
     """What every kind of step has."""
 
     identifier: Identifier = setting(
@@ -175,7 +175,7 @@ class Step(Settings):
     )
 
 
-class BuildAndPush(Step):
+class BuildAndPush(StepSettings):
     """Build an image and push it: the step ``BuildAndPushDockerRegistry``, with build-info."""
 
     # Image
@@ -692,7 +692,7 @@ class BuildAndPush(Step):
     )
 
 
-class PublishBuildInfo(Step):
+class PublishBuildInfo(StepSettings):
     """Publish build-info of an image that is pushed already: the plugin step of Harness."""
 
     docker_image: ReferenceText = setting(

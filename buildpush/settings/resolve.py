@@ -35,8 +35,9 @@ from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.flows import Existing
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, said, setting_named, settings_of
+from buildpush.settings.tree import Step
 from buildpush.settings.typed import typed
-from buildpush.settings.written import Origin, Written, WrittenStep
+from buildpush.settings.written import Origin, Written
 
 __all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]
 
@@ -99,7 +100,7 @@ class Resolved:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
+def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
     """Return the settings of *step*, expressions answered and values typed.
 
     Args:
@@ -117,7 +118,7 @@ def evaluate(step: WrittenStep, facts: Facts, *, sink: Sink = ignore, push: bool
     return typed(step, values if push else {"repo": _UNNAMED} | values | {"push": "false"}, sink=sink)
 
 
-def answered(step: WrittenStep, name: str, written: Written, facts: Facts) -> Raw:
+def answered(step: Step, name: str, written: Written, facts: Facts) -> Raw:
     """Return the value of one setting with its expressions answered, not typed yet.
 
     Raises:
@@ -183,7 +184,7 @@ def resolve(
     facts: Facts,
     vault: Vault,
     connectors: Connectors | None = None,
-    step: WrittenStep | None = None,
+    step: Step | None = None,
 ) -> Resolved:
     """Return the order that *settings* amount to.
 

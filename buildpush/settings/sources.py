@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,23 @@ from buildpush.settings.decode import shown_as
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import Layer, merge
 from buildpush.settings.model import BUILD_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
-from buildpush.settings.stepfile import Found, find_steps, nearest, refuse_rulers, reject, step_layers
+from buildpush.settings.stepfile import refuse_control, step_layers
+from buildpush.settings.tree import (
+    Branch,
+    Element,
+    Loaded,
+    Parallel,
+    Pipeline,
+    Stage,
+    Step,
+    StepGroup,
+    leaves,
+    read_tree,
+    with_steps,
+)
 from buildpush.settings.variables import ambient_layer, known_variables, unknown_variables, variable_layer
-from buildpush.settings.written import Loaded, Origin, Written, WrittenStep
+from buildpush.settings.words import nearest, reject
+from buildpush.settings.written import Origin, Written
 
 StepModel = type[BuildAndPush | PublishBuildInfo]
 
@@ -69,15 +84,16 @@ def read(
         raise SourceError(message, where="--step", hint="name the file that holds it")
     said = _Said(env, flags, keywords, project)
     notes = [_unknown_note(name) for name in unknown_variables(env)]
+    tree: tuple[Element, ...]
     if file is None:
-        steps: list[WrittenStep] = [_step_without_file(said, notes)]
-        others: list[str] = []
+        tree = (_step_without_file(said, notes),)
     else:
-        chosen, rest = _choose(find_steps(read_yaml(cwd / file, str(file))), file, step)
-        steps = [_written_step(found, said, notes, chosen_by_name=step is not None) for found in chosen]
-        others = [found.about for found in rest]
-    check_used(flags, keywords, steps)
-    return Loaded(tuple(steps), tuple(others), tuple(dict.fromkeys(notes)), file, project_path)
+        chosen = _choose(read_tree(read_yaml(cwd / file, str(file))), file, step)
+        fill = partial(_with_settings, said=said, notes=notes, chosen_by_name=step is not None)
+        tree = with_steps(chosen, fill)
+    loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
+    check_used(flags, keywords, loaded.steps)
+    return loaded
 
 
 def find_project(cwd: Path) -> tuple[Path | None, Node | None]:
@@ -112,45 +128,62 @@ def _read_project(path: Path, cwd: Path) -> Node | None:
     return read_yaml(path, name)
 
 
-def _choose(found: list[Found], file: Path, step: str | None) -> tuple[list[Found], list[Found]]:
-    """Return the steps to run, and the others."""
-    known = [one for one in found if one.model]
+def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[Element, ...]:
+    """Return *tree* in which no other step than the one that is *wanted* runs."""
+    steps = [step for step, _ in leaves(tree)]
+    known = [step for step in steps if step.runs]
     if not known:
-        raise _no_step(found, file)
-    if step is None:
-        return known, [one for one in found if not one.model]
-    chosen = [one for one in known if step in {one.identifier, one.name}]
+        raise _no_step(steps, file)
+    if wanted is None:
+        return tree
+    chosen = [step for step in known if wanted in {step.identifier, step.name}]
     if not chosen:
-        reject("step", step, [one.identifier for one in known], str(file))
+        reject("step", wanted, [step.identifier for step in known], str(file))
     if len(chosen) > 1:
-        message = f"two steps are called {step!r}, here and in {chosen[1].node.where}"
-        raise SourceError(message, where=chosen[0].node.where, hint="give each its own identifier")
-    return chosen, [one for one in found if one is not chosen[0]]
+        message = f"two steps are called {wanted!r}, here and in {chosen[1].where}"
+        raise SourceError(message, where=chosen[0].where, hint="give each its own identifier")
+    return with_steps(tree, lambda step, _: replace(step, runs=step is chosen[0]))
 
 
-def _no_step(found: list[Found], file: Path) -> SourceError:
+def _no_step(steps: list[Step], file: Path) -> SourceError:
     message = "there is no step in it that buildpush runs"
     hint = f"it runs {BUILD_STEP}"
-    if found:
-        message += f", only {', '.join(one.about for one in found)}"
-        if any(nearest(one.kind, STEP_KINDS) for one in found):
+    if steps:
+        message += f", only {', '.join(step.about for step in steps)}"
+        if any(nearest(step.type, STEP_KINDS) for step in steps):
             hint = f"did you mean type: {BUILD_STEP}?"
     return SourceError(message, where=str(file), hint=hint)
 
 
-def _written_step(found: Found, said: _Said, notes: list[str], *, chosen_by_name: bool) -> WrittenStep:
+def _with_settings(
+    step: Step, path: tuple[Branch, ...], said: _Said, notes: list[str], *, chosen_by_name: bool
+) -> Step:
+    if not step.runs or step.node is None:
+        return step
     if not chosen_by_name:
-        refuse_rulers(found)
-    variables, settings, about = step_layers(found)
-    notes += found.around.notes
+        refuse_control(step, path)
+    variables, settings, about = step_layers(step, step.node)
+    for branch in path:
+        notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
     notes += about
-    written = _merged(found.model or BuildAndPush, said, [variables, settings], notes)
-    return WrittenStep(found.identifier, found.name, found.kind, written, found.node.where, found.facts)
+    written = _merged(STEP_KINDS[step.type], said, [variables, settings], notes)
+    return replace(step, settings=written, facts={**_facts(path), **step.facts})
 
 
-def _step_without_file(said: _Said, notes: list[str]) -> WrittenStep:
+def _facts(path: tuple[Branch, ...]) -> dict[str, str]:
+    """Return what expressions may ask about all that a step stands in."""
+    kinds = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
+    return {
+        name: text
+        for branch in path
+        if not isinstance(branch, Parallel)
+        for name, text in branch.header.facts(kinds[type(branch)])
+    }
+
+
+def _step_without_file(said: _Said, notes: list[str]) -> Step:
     settings = _merged(BuildAndPush, said, [], notes)
-    return WrittenStep("build_and_push", "Build and push", BUILD_STEP, settings, "flags and variables")
+    return Step("build_and_push", "Build and push", BUILD_STEP, settings, "flags and variables")
 
 
 def _merged(model: StepModel, said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:

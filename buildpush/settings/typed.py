@@ -14,14 +14,13 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
-from buildpush.settings.written import Origin, WrittenStep
+from buildpush.settings.tree import Step
+from buildpush.settings.written import Origin
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
 
-def typed(
-    step: WrittenStep, values: Mapping[str, Raw | None], *, sink: Sink = ignore
-) -> BuildAndPush | PublishBuildInfo:
+def typed(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) -> BuildAndPush | PublishBuildInfo:
     """Return the settings of *step* with types.
 
     Args:
@@ -48,12 +47,12 @@ def typed(
     return settings
 
 
-def _origin(step: WrittenStep, name: str) -> Origin:
+def _origin(step: Step, name: str) -> Origin:
     written = step.settings.get(name)
     return written.origin if written else Origin("default", step.where, "")
 
 
-def _complaint(error: ValidationError, step: WrittenStep, decoded: Mapping[str, Any]) -> SettingsError:
+def _complaint(error: ValidationError, step: Step, decoded: Mapping[str, Any]) -> SettingsError:
     """Return the first complaint as one of our errors, and name the other settings that have one."""
     first, *others = error.errors(include_url=False, include_input=False)
     name = str(first["loc"][0])
@@ -88,7 +87,7 @@ def _message(setting: Setting, error: Any, value: Any) -> tuple[str, str]:
     return str(error["msg"]), ""
 
 
-def _refuse_unhonoured(settings: BuildAndPush | PublishBuildInfo, step: WrittenStep, sink: Sink) -> None:
+def _refuse_unhonoured(settings: BuildAndPush | PublishBuildInfo, step: Step, sink: Sink) -> None:
     set_names = said(settings)
     for setting in settings_of(type(settings)):
         if setting.name not in set_names or setting.honoured_by:

@@ -17,7 +17,8 @@ from buildpush.pipeline.step import _record
 from buildpush.places import Ran, Recorded
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
 from buildpush.settings.resolve import Resolved, evaluate, resolve
-from buildpush.settings.written import Origin, Written, WrittenStep
+from buildpush.settings.tree import Step
+from buildpush.settings.written import Origin, Written
 
 USUAL = {
     BUILD_STEP: {
@@ -87,7 +88,7 @@ def effects(folder, kind, values):
     written = {
         name: Written(value, Origin("keyword", "a test", "")) for name, value in values.items() if value is not None
     }
-    step = WrittenStep("", "", kind, written, "a test")
+    step = Step("", "", kind, written, "a test")
     order = resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     around = SimpleNamespace(session=SimpleNamespace(env=env, now=lambda: now), started=now, facts=facts, ci=ci(env))

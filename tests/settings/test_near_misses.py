@@ -12,8 +12,9 @@ from buildpush.credentials.connectors import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.lookups import noting
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
-from buildpush.settings.written import Loaded, Origin, Written, WrittenStep
+from buildpush.settings.written import Origin, Written
 
 KNOWN = known_variables(*STEP_KINDS.values())
 SETTINGS = {setting.name: setting for model in STEP_KINDS.values() for setting in settings_of(model)}
@@ -155,7 +156,7 @@ def test_what_of_a_connectors_file_would_not_be_read_is_refused(tmp_path, docume
 
 def step_of(**settings):
     written = {name: Written(value, Origin("file", "step.yml", "")) for name, value in settings.items()}
-    return Loaded((WrittenStep("a", "a", BUILD_STEP, written, "step.yml"),))
+    return Loaded((Step("a", "a", BUILD_STEP, written, "step.yml"),))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,332 @@
+"""A file as a tree: pipeline, stages, groups and steps, each with what is written around it and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from buildpush.foundation.documents import Node
+from buildpush.foundation.errors import SourceError
+from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, PublishBuildInfo
+from buildpush.settings.words import nearest, reject
+from buildpush.settings.written import Written
+
+PUBLISH_IMAGE = "artifactory-publish-docker-buildinfo"
+_WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "template")
+_CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "steps"), "stepGroup": ("steps",)}
+_ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup": ("rollbackSteps",)}
+# What is acted on around a step, what only names and sorts it, and what is listed among the steps that are not run.
+_ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy")
+_LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier")
+_LISTED = ("template", "rollbackSteps")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step with its settings by Python name, not typed yet.
+
+    Attributes:
+        type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; of steps that stand elsewhere, as in a
+            template, what stands in their place.
+        settings: what was said about it, if it is run.
+        where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` without a file.
+        facts: what the file says around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
+            ``step.identifier``.
+        runs: whether it is run here: buildpush knows its kind, and it was not left out.
+        rollback: whether it undoes a stage or group.
+        node: as written; ``None`` without a file.
+    """
+
+    identifier: str
+    name: str
+    type: str
+    settings: Mapping[str, Written]
+    where: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    runs: bool = True
+    rollback: bool = False
+    node: Node | None = field(default=None, repr=False)
+
+    @property
+    def about(self) -> str:
+        """Type, name and place, such as ``Run 'Unit tests' (step.yml:12:7)``."""
+        words = f"rollback {self.type}" if self.rollback else self.type
+        return f"{words} {self.name!r} ({self.where})" if self.name else f"{words} ({self.where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a pipeline, stage or group says about itself, and for all that is inside; each value with its place.
+
+    Attributes:
+        node: the whole of it, as written.
+        variables: entries with ``name``, ``type``, ``value`` and so on.
+        when: the condition under which it is run.
+        strategy: the loop that it is run by.
+        failure_strategies: what follows which failure.
+        notes: sentences about what has no effect.
+    """
+
+    node: Node = field(repr=False)
+    identifier: str = ""
+    name: str = ""
+    description: str = ""
+    variables: tuple[Node, ...] = ()
+    when: Node | None = None
+    strategy: Node | None = None
+    failure_strategies: Node | None = None
+    timeout: Node | None = None
+    notes: tuple[str, ...] = ()
+
+    def facts(self, kind: str) -> Iterator[tuple[str, str]]:
+        """Yield what expressions may ask about it, by path: ``stage.name``, ``stage.variables.x``."""
+        for key in ("identifier", "name", "description"):
+            if entry := self.node.at(key):
+                yield f"{kind}.{key}", entry.text
+        for variable in self.variables:
+            name, value = variable.at("name"), variable.at("value")
+            if name and value:
+                yield f"{kind}.variables.{name.text}", value.text
+
+
+@dataclass(frozen=True, slots=True)
+class StepGroup:
+    """Steps under one condition, loop and failure strategy."""
+
+    header: Header
+    children: tuple[Element, ...]
+    rollback: tuple[Element, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The steps of one stage, and the machine that it asks for."""
+
+    header: Header
+    children: tuple[Element, ...]
+    rollback: tuple[Element, ...] = ()
+    type: str = ""
+    platform: Node | None = None
+    infrastructure: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The stages of a pipeline, and where in Harness it belongs."""
+
+    header: Header
+    children: tuple[Element, ...]
+    organization: str = ""
+    project: str = ""
+    tags: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Stages, groups or steps that may run at the same time; here, one after the other."""
+
+    node: Node = field(repr=False)
+    children: tuple[Element, ...]
+
+    @property
+    def note(self) -> str:
+        """That it has no effect."""
+        return f"{self.node.where_key('parallel')}: parallel has no effect here: steps run one after the other"
+
+
+Branch: TypeAlias = Pipeline | Stage | StepGroup | Parallel
+Element: TypeAlias = Branch | Step
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file with the settings of the steps that are run, and what else the user should hear about it.
+
+    Attributes:
+        tree: the file; without one, a single step.
+        notes: sentences about what has no effect.
+        project: the ``buildpush.yaml`` or ``pyproject.toml`` that was read.
+    """
+
+    tree: tuple[Element, ...]
+    notes: tuple[str, ...] = ()
+    file: Path | None = None
+    project: Path | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are run, in their order."""
+        return tuple(step for step, _ in leaves(self.tree) if step.runs)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The steps that are not run, such as ``Run 'Unit tests' (step.yml:12:7)``."""
+        return tuple(step.about for step, _ in leaves(self.tree) if not step.runs)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the file says about the whole pipeline, by expression path."""
+        return {path: text for step in self.steps for path, text in step.facts.items() if path.startswith("pipeline.")}
+
+    def step(self, identifier: str) -> Step:
+        """Return the step of that identifier.
+
+        Raises:
+            SourceError: there is none.
+        """
+        for step in self.steps:
+            if step.identifier == identifier:
+                return step
+        message = f"there is no step {identifier!r}"
+        raise SourceError(message, hint=f"there are: {', '.join(step.identifier for step in self.steps)}")
+
+
+def leaves(elements: tuple[Element, ...], path: tuple[Branch, ...] = ()) -> Iterator[tuple[Step, tuple[Branch, ...]]]:
+    """Yield every step in its order, with the branches that it stands in, the outermost first."""
+    for element in elements:
+        if isinstance(element, Step):
+            yield element, path
+        else:
+            yield from leaves(element.children, (*path, element))
+            yield from leaves(_rollback(element), (*path, element))
+
+
+def with_steps(
+    elements: tuple[Element, ...], change: Callable[[Step, tuple[Branch, ...]], Step], path: tuple[Branch, ...] = ()
+) -> tuple[Element, ...]:
+    """Return the same tree with the steps that *change* makes of its steps."""
+    return tuple(_with_steps(element, change, path) for element in elements)
+
+
+def _with_steps(
+    element: Element, change: Callable[[Step, tuple[Branch, ...]], Step], path: tuple[Branch, ...]
+) -> Element:
+    if isinstance(element, Step):
+        return change(element, path)
+    path = (*path, element)
+    children = with_steps(element.children, change, path)
+    if isinstance(element, Stage | StepGroup):
+        return replace(element, children=children, rollback=with_steps(element.rollback, change, path))
+    return replace(element, children=children)
+
+
+def _rollback(element: Branch) -> tuple[Element, ...]:
+    return element.rollback if isinstance(element, Stage | StepGroup) else ()
+
+
+def read_tree(document: Node) -> tuple[Element, ...]:
+    """Return what *document* holds: a pipeline, stages, steps of any kind, or a single one of these.
+
+    Raises:
+        SourceError: it holds something that is neither a step nor a known wrapper around steps.
+    """
+    if isinstance(document.value, tuple):
+        return tuple(chain.from_iterable(map(read_tree, document.items)))
+    if not isinstance(document.value, Mapping):
+        message = "here should be a step"
+        raise SourceError(message, where=document.where, hint=f"a step is a map; begin it with type: {BUILD_STEP}")
+    wrapper = next((key for key in _WRAPPERS if key in document.entries), None)
+    if wrapper and (wrapper != "template" or "type" not in document.entries):
+        return _unwrapped(wrapper, document)
+    return (_step(document),)
+
+
+def _unwrapped(wrapper: str, node: Node) -> tuple[Element, ...]:
+    inner = node.entries[wrapper]
+    if wrapper in _CHILDREN:
+        return (_branch(wrapper, inner),)
+    if wrapper == "template":
+        return (_elsewhere("template", _text(inner, "templateRef"), node),)
+    for key in node.entries:
+        if key != wrapper:
+            reject("key", key, [wrapper], node.where_key(key))
+    children = read_tree(inner)
+    return (Parallel(node, children),) if wrapper == "parallel" else children
+
+
+def _branch(kind: str, node: Node) -> Element:
+    header, steps = _header(kind, node), node.at(*_CHILDREN[kind])
+    children = read_tree(steps) if steps is not None and steps.value is not None else (_closed(kind, node),)
+    if kind == "pipeline":
+        organization, project = _text(node, "orgIdentifier"), _text(node, "projectIdentifier")
+        return Pipeline(header, children, organization, project, node.at("tags"))
+    undo = node.at(*_ROLLBACK[kind])
+    rollback = with_steps(read_tree(undo) if undo is not None and undo.value else (), _undoing)
+    if kind == "stepGroup":
+        return StepGroup(header, children, rollback)
+    platform, infrastructure = node.at("spec", "platform"), node.at("spec", "infrastructure")
+    return Stage(header, children, rollback, _text(node, "type"), platform, infrastructure)
+
+
+def _header(kind: str, node: Node) -> Header:
+    notes = [*_without_effect(node, {*_ACTED_ON, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
+    if kind == "stage" and (spec := node.at("spec")):
+        notes += _without_effect(spec, {"execution"})
+    return Header(
+        node,
+        identifier=_text(node, "identifier"),
+        name=_text(node, "name"),
+        description=_text(node, "description"),
+        variables=(node.at("variables") or node).items,
+        when=node.at("when"),
+        strategy=node.at("strategy"),
+        failure_strategies=node.at("failureStrategies"),
+        timeout=node.at("timeout"),
+        notes=tuple(notes),
+    )
+
+
+def _without_effect(node: Node, known: set[str]) -> Iterator[str]:
+    for key, entry in node.entries.items():
+        if key not in known and entry.value:
+            near = nearest(key, known)
+            yield f"{node.where_key(key)}: {key} has no effect here{f'; did you mean {near!r}?' if near else ''}"
+
+
+def _closed(kind: str, node: Node) -> Step:
+    """Return what stands for the steps of a pipeline, stage or group that are elsewhere, as in a template."""
+    reference, own = node.at("template", "templateRef"), _text(node, "type")
+    words = f"{own} {kind}" if own else kind
+    if reference:
+        words = f"{kind} of the template {reference.text}"
+    return _elsewhere(words, _text(node, "name") if node.at("name") else _text(node, "identifier"), node)
+
+
+def _elsewhere(words: str, name: str, node: Node) -> Step:
+    return Step("", name, words, {}, node.where, runs=False, node=node)
+
+
+def _undoing(step: Step, _path: tuple[Branch, ...]) -> Step:
+    """Return a step that undoes a stage: nothing here ever runs it, also where buildpush knows its kind."""
+    return replace(step, runs=False, rollback=True)
+
+
+def _step(node: Node) -> Step:
+    kind = _text(node, "type")
+    if not kind:
+        near = next((key for key in node.entries if nearest(key, ["type", *_WRAPPERS])), None)
+        if near:
+            reject("key", near, ["type", *_WRAPPERS], node.where_key(near))
+        message = "this step has no type"
+        raise SourceError(message, where=node.where, hint=f"write type: {BUILD_STEP}")
+    name = _text(node, "name")
+    model = STEP_KINDS.get(kind) if kind != PUBLISH_STEP or _is_publisher(node) else None
+    usual = "publish_build_info" if model is PublishBuildInfo else "build_and_push"
+    identifier = _text(node, "identifier") or re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or usual
+    name = name or (identifier if model else "")
+    facts = {"step.identifier": identifier, "step.name": name, "step.type": kind}
+    return Step(identifier, name, kind, {}, node.where, facts, runs=model is not None, node=node)
+
+
+def _is_publisher(node: Node) -> bool:
+    image = node.at("spec", "image")
+    return image is not None and image.text.rpartition("/")[2].partition("@")[0].partition(":")[0] == PUBLISH_IMAGE
+
+
+def _text(node: Node, key: str) -> str:
+    entry = node.at(key)
+    return entry.text if entry else ""
