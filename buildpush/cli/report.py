@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from buildpush.expressions.ci import output_files
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, CancelledError, SettingsError
 from buildpush.foundation.secrets import redacted
@@ -136,10 +137,10 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
-    if env.get("GITHUB_OUTPUT") and digests:
+    for path in output_files(env) if digests else ():
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
-        _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
+        _append(path, f"digest={last.digest}\n{image}")
 
 
 def _error_json(error: BaseException) -> dict[str, Any]:
@@ -165,9 +166,9 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
-    for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
-        if path != _STDOUT:
-            _check_writable(Path(path))
+    receipts = output_files(env) if digest_file in (None, "", _STDOUT) else (Path(digest_file), *output_files(env))
+    for path in receipts:
+        _check_writable(path)
     if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
         Path(digest_file).resolve().unlink()
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from buildpush.credentials.connectors import Connector, shape_of
 from buildpush.credentials.pairing import Credential, Named, Nearness, host_of, is_same_server
 from buildpush.credentials.vault import Login
-from buildpush.expressions.ci import ci
+from buildpush.expressions.ci import ci, value_of
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
@@ -176,8 +176,8 @@ def _name(host: str) -> str:
 
 def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
     """Return the pipeline's name, else the image's, and who said it."""
-    said = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs or facts.env.get("HARNESS_PIPELINE_ID")
-    if said:
+    is_named = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs
+    if is_named or value_of("pipeline.identifier", facts.env):
         return str(facts.lookup(("pipeline", "name"))), "the pipeline's name"
     return repository.name, "the image's name"
 

@@ -1,7 +1,6 @@
-"""What expressions may ask: CI variables, git, a counter, the clock; all of it is passed in, nothing is read here.
+"""Who answers the names in expressions, in which order: flags, loops, the step file, built-in names, the environment.
 
-Every name has one entry in a table; where several sources can answer, the first that does counts.
-Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference".
+All of it is passed in, nothing is read here.
 """
 
 from __future__ import annotations
@@ -10,31 +9,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import PurePath
 from typing import Final
 
 from buildpush.expressions import methods
-from buildpush.expressions.ci import (
-    ACTOR,
-    EVENTS,
-    EXECUTION,
-    MESSAGE,
-    PULL_REQUEST,
-    REFERENCE,
-    REPOSITORY,
-    REVISION,
-    SEQUENCE,
-    branch_of,
-    first_of,
-    github_repository,
-    run_url_of,
-    tag_of,
-)
+from buildpush.expressions.builtin import BUILT_IN
 from buildpush.expressions.counter import Counter
 from buildpush.expressions.evaluate import AbsentError, Value, evaluate
 from buildpush.expressions.git import Git, Vcs, vcs
 from buildpush.foundation.errors import ExpressionError, SecretError
-from buildpush.foundation.forms import clean_address
 from buildpush.foundation.secrets import Secret
 
 __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]
@@ -118,13 +100,13 @@ class Facts:
             name = ".".join(path[:length])
             if name in self.written:
                 return _deeper(self._answered(name), path[length:])
-            if name in _TABLE:
+            if name in BUILT_IN:
                 return _deeper(self._once(name), path[length:])
         return self._rooted(path)
 
     def _once(self, name: str) -> Value:
         if name not in self._memo:
-            self._memo[name] = _TABLE[name](self)
+            self._memo[name] = BUILT_IN[name](self)
         return self._memo[name]
 
     def _flagged(self, path: tuple[str, ...]) -> Value:
@@ -179,16 +161,13 @@ class Facts:
         return _deeper(self.env[name], path[2:])
 
     def _unknown(self, path: tuple[str, ...]) -> Value:
-        names = [*_TABLE, *self.written, *_names(self.scope)]
+        names = [*BUILT_IN, *self.written, *_names(self.scope)]
         near = get_close_matches(".".join(path), names, n=3, cutoff=0.6)
         if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
             message = f"there is no variable {'.'.join(path)}"
             raise AbsentError(message, hint=_near(near))
         message = f"nothing is called {'.'.join(path)}"
         raise ExpressionError(message, hint=_near(near) or _inside(path, names))
-
-
-Ask = Callable[[Facts], Value]
 
 
 def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
@@ -215,178 +194,3 @@ def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:
         return f"known are {', '.join(inside)}"
     roots = dict.fromkeys(name.partition(".")[0] for name in (*names, "env.", "variable.", "secrets."))
     return f"names begin with {', '.join(roots)}"
-
-
-# ---- CI variables
-
-
-# ---- one function per name
-
-
-def _needed(name: str, value: str | None, reason: str) -> str:
-    if not value:
-        message = f"{name} is not known: {reason}"
-        raise AbsentError(message)
-    return value
-
-
-def _optional(name: str, value: str | None, reason: str) -> str:
-    """Return *value*; where there is none, the name stands for an empty text, and ``??`` goes on."""
-    if not value:
-        message = f"{name} has no value: {reason}"
-        raise AbsentError(message, fallback="")
-    return value
-
-
-def _sequence_id(facts: Facts) -> Value:
-    said = first_of(facts.env, SEQUENCE)
-    if said:
-        return int(said) if said.isascii() and said.isdigit() and len(said) < len(str(2**63)) else said
-    return facts.counter.take(*_counted(facts))
-
-
-def _counted(facts: Facts) -> tuple[str, ...]:
-    """Return the names of the counter: project and pipeline."""
-    return facts.git.root or str(facts.git.folder), str(facts.lookup(("pipeline", "name")))
-
-
-def _branch_sequence_id(facts: Facts) -> Value:
-    return facts.counter.take(*_counted(facts), _codebase_branch(facts))
-
-
-def _execution_id(facts: Facts) -> str:
-    return first_of(facts.env, EXECUTION) or facts.new_id()
-
-
-def _execution_url(facts: Facts) -> str:
-    return _optional("pipeline.executionUrl", run_url_of(facts.env), "no CI system says its address")
-
-
-def _pipeline_name(facts: Facts) -> str:
-    folder = PurePath(facts.git.root or facts.git.folder).name
-    return facts.env.get("HARNESS_PIPELINE_ID") or folder or "pipeline"
-
-
-def _pipeline_identifier(facts: Facts) -> str:
-    name = facts.env.get("HARNESS_PIPELINE_ID") or str(facts.lookup(("pipeline", "name")))
-    word = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
-    return f"_{word}" if word[:1].isdigit() else word
-
-
-def _trigger_type(facts: Facts) -> str:
-    event = first_of(facts.env, ("DRONE_BUILD_EVENT", "GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE", "BUILD_REASON"))
-    return EVENTS.get(event, "WEBHOOK")
-
-
-def _triggered_by(facts: Facts) -> str:
-    name = (
-        first_of(facts.env, ACTOR) or facts.git.ask("config", "user.name") or first_of(facts.env, ("USER", "LOGNAME"))
-    )
-    return _optional("pipeline.triggeredBy.name", name, "neither CI nor git says who you are")
-
-
-def _triggered_by_email(facts: Facts) -> str:
-    email = first_of(facts.env, ("GITLAB_USER_EMAIL", "BUILD_REQUESTEDFOREMAIL", "BUILD_USER_EMAIL"))
-    return _optional(
-        "pipeline.triggeredBy.email", email or facts.git.ask("config", "user.email"), "git does not say it"
-    )
-
-
-def _codebase_branch(facts: Facts) -> str:
-    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.folder} is in no git repository"
-    return _needed("codebase.branch", branch_of(facts.env) or facts.git.branch, f"{reason}, and no CI variable says it")
-
-
-def _codebase_revision(facts: Facts) -> str:
-    reason = f"{facts.git.folder} is in no git repository with a commit, and no CI variable says it"
-    return _needed("codebase.commitSha", first_of(facts.env, REVISION) or facts.git.revision, reason)
-
-
-def _codebase_reference(facts: Facts) -> str:
-    if reference := first_of(facts.env, REFERENCE):
-        return reference
-    if tag := tag_of(facts.env):
-        return f"refs/tags/{tag}"
-    if branch := branch_of(facts.env) or facts.git.branch:
-        return f"refs/heads/{branch}"
-    return f"refs/tags/{_needed('codebase.commitRef', facts.git.tag, 'HEAD is on no branch and has no tag')}"
-
-
-def _codebase_tag(facts: Facts) -> str:
-    return _optional("codebase.tag", tag_of(facts.env) or facts.git.tag, "this commit has no tag")
-
-
-def _codebase_message(facts: Facts) -> str:
-    message = first_of(facts.env, MESSAGE) or facts.git.message
-    return _needed("codebase.commitMessage", message, f"{facts.git.folder} is in no git repository with a commit")
-
-
-def _codebase_url(facts: Facts) -> str:
-    url = first_of(facts.env, REPOSITORY) or github_repository(facts.env)
-    return _needed("codebase.repoUrl", clean_address(url) or facts.git.url, "git has no remote named origin")
-
-
-def _codebase_author(facts: Facts) -> str:
-    return _optional(
-        "codebase.gitUser", facts.env.get("DRONE_COMMIT_AUTHOR") or facts.git.author, "git does not say it"
-    )
-
-
-def _codebase_author_email(facts: Facts) -> str:
-    email = facts.env.get("DRONE_COMMIT_AUTHOR_EMAIL") or facts.git.author_email
-    return _optional("codebase.gitUserEmail", email, "git does not say it")
-
-
-def _build_type(facts: Facts) -> str:
-    if first_of(facts.env, PULL_REQUEST["prNumber"]):
-        return "PR"
-    return "tag" if tag_of(facts.env) else "branch"
-
-
-def _variable(name: str, *variables: str) -> Ask:
-    """Return the function of a name that only variables can say."""
-    reason = f"no CI variable says it ({', '.join(variables)})" if variables else "nothing here says it"
-    return lambda facts: _optional(name, first_of(facts.env, variables), reason)
-
-
-_TABLE: Final[Mapping[str, Ask]] = {
-    "pipeline.sequenceId": _sequence_id,
-    "pipeline.branchSeqId": _branch_sequence_id,
-    "pipeline.name": _pipeline_name,
-    "pipeline.identifier": _pipeline_identifier,
-    "pipeline.executionId": _execution_id,
-    "pipeline.resumedExecutionId": lambda facts: facts.lookup(("pipeline", "executionId")),
-    "pipeline.executionUrl": _execution_url,
-    "pipeline.execution.url": _execution_url,
-    "pipeline.executionMode": lambda _: "NORMAL",
-    "pipeline.startTs": lambda facts: int(facts.now * 1000),
-    "pipeline.triggerType": _trigger_type,
-    "pipeline.triggeredBy.name": _triggered_by,
-    "pipeline.triggeredBy.email": _triggered_by_email,
-    "stage.name": _variable("stage.name", "HARNESS_STAGE_NAME", "DRONE_STAGE_NAME", "HARNESS_STAGE_ID"),
-    "stage.identifier": _variable("stage.identifier", "HARNESS_STAGE_ID"),
-    "stage.executionUrl": _execution_url,
-    "step.name": _variable("step.name", "DRONE_STEP_NAME"),
-    "step.identifier": _variable("step.identifier", "HARNESS_STEP_ID"),
-    "step.executionUrl": _execution_url,
-    "account.identifier": _variable("account.identifier", "HARNESS_ACCOUNT_ID"),
-    "account.name": _variable("account.name", "HARNESS_ACCOUNT_NAME"),
-    "account.companyName": _variable("account.companyName"),
-    "org.identifier": _variable("org.identifier", "HARNESS_ORG_ID"),
-    "org.name": _variable("org.name", "HARNESS_ORG_ID"),
-    "project.identifier": _variable("project.identifier", "HARNESS_PROJECT_ID"),
-    "project.name": _variable("project.name", "HARNESS_PROJECT_ID"),
-    "codebase.branch": _codebase_branch,
-    "codebase.commitSha": _codebase_revision,
-    "codebase.shortCommitSha": lambda facts: _codebase_revision(facts)[:7],
-    "codebase.commitRef": _codebase_reference,
-    "codebase.commitMessage": _codebase_message,
-    "codebase.tag": _codebase_tag,
-    "codebase.repoUrl": _codebase_url,
-    "codebase.build.type": _build_type,
-    "codebase.gitUser": _codebase_author,
-    "codebase.gitUserEmail": _codebase_author_email,
-    "codebase.gitUserId": _variable("codebase.gitUserId", "DRONE_COMMIT_AUTHOR"),
-    "codebase.gitUserAvatar": _variable("codebase.gitUserAvatar", "DRONE_COMMIT_AUTHOR_AVATAR"),
-    **{f"codebase.{name}": _variable(f"codebase.{name}", *names) for name, names in PULL_REQUEST.items()},
-}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.expressions.ci import ci, revision_of
+from buildpush.expressions import ci as systems
+from buildpush.expressions.builtin import BUILT_IN
+from buildpush.expressions.ci import CI_SYSTEMS, CiSystem, ci, output_files, revision_of
 from buildpush.expressions.evaluate import AbsentError, evaluate
 from buildpush.expressions.facts import Counter, Facts, Git, Vcs, vcs
 from buildpush.foundation.errors import EngineMissingError, ExpressionError, SecretError, SettingsError
@@ -325,6 +327,23 @@ def test_the_ci_system_is_recognised():
     found = ci({"GITHUB_ACTIONS": "true", "GITHUB_RUN_NUMBER": "4", "GITHUB_ACTOR": "octo"})
     assert (found.name, found.number, found.actor, found.url) == ("GitHub Actions", "4", "octo", "")
     assert ci({}).name == ""
+
+
+@pytest.mark.parametrize("system", CI_SYSTEMS, ids=lambda system: system.name)
+def test_a_ci_system_says_only_names_that_expressions_know(system):
+    assert set(system.values) <= set(BUILT_IN)
+    assert ci({system.marker: "true"}).name == system.name
+
+
+def test_one_more_ci_system_is_one_row(facts, monkeypatch, tmp_path):
+    values = {"pipeline.sequenceId": "KILN_RUN", "codebase.sourceBranch": "KILN_FROM", "codebase.commitSha": "KILN_SHA"}
+    kiln = CiSystem("Kiln", "KILN", values, output="KILN_OUTPUT")
+    monkeypatch.setattr(systems, "CI_SYSTEMS", (*CI_SYSTEMS, kiln))
+    env = {"KILN": "1", "KILN_RUN": "7", "KILN_FROM": "fix", "KILN_SHA": REVISION, "KILN_OUTPUT": str(tmp_path)}
+    known = facts(env)
+    assert [evaluate(f"<+{name}>", known) for name in values] == [7, "fix", REVISION]
+    assert (ci(env).name, ci(env).number, revision_of(env)["revision"]) == ("Kiln", "7", REVISION)
+    assert output_files(env) == (tmp_path,)
 
 
 def test_a_secret_goes_through_whoever_knows_it():

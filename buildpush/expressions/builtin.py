@@ -1,0 +1,162 @@
+"""The names that are built in, and where the value of each comes from: CI variables first, then git and this machine.
+
+Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from buildpush.expressions.ci import value_of, variables_of
+from buildpush.expressions.evaluate import AbsentError, Value
+
+if TYPE_CHECKING:
+    from buildpush.expressions.facts import Facts
+
+Ask = Callable[["Facts"], Value]
+
+
+def _needed(name: str, otherwise: Callable[[Facts], str | None], reason: Callable[[Facts], str] | str) -> Ask:
+    """Return what asks CI for *name*, and *otherwise*; without a value it is an error, unless ``??`` goes on."""
+
+    def ask(facts: Facts) -> str:
+        if found := value_of(name, facts.env) or otherwise(facts):
+            return found
+        message = f"{name} is not known: {reason if isinstance(reason, str) else reason(facts)}"
+        raise AbsentError(message)
+
+    return ask
+
+
+def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] = lambda _: None) -> Ask:
+    """Return what asks CI for *name*, and *otherwise*; without a value it is an empty text, unless ``??`` goes on."""
+
+    def ask(facts: Facts) -> str:
+        if found := value_of(name, facts.env) or otherwise(facts):
+            return found
+        message = f"{name} has no value: {reason}"
+        raise AbsentError(message, fallback="")
+
+    return ask
+
+
+def _variable(name: str) -> Ask:
+    """Return what asks for a name that only CI variables can say."""
+    variables = ", ".join(variables_of(name))
+    return _optional(name, f"no CI variable says it ({variables})" if variables else "nothing here says it")
+
+
+# ---- pipeline
+
+
+def _sequence_id(facts: Facts) -> Value:
+    number = value_of("pipeline.sequenceId", facts.env)
+    if number:
+        is_whole = number.isascii() and number.isdigit() and len(number) < len(str(2**63))
+        return int(number) if is_whole else number
+    return facts.counter.take(*_counter(facts))
+
+
+def _branch_sequence_id(facts: Facts) -> Value:
+    return facts.counter.take(*_counter(facts), str(_branch(facts)))
+
+
+def _counter(facts: Facts) -> tuple[str, str]:
+    """Return the names of the counter: project and pipeline."""
+    return facts.git.root or str(facts.git.folder), str(facts.lookup(("pipeline", "name")))
+
+
+def _pipeline_name(facts: Facts) -> str:
+    directory = PurePath(facts.git.root or facts.git.folder).name
+    return value_of("pipeline.identifier", facts.env) or directory or "pipeline"
+
+
+def _pipeline_identifier(facts: Facts) -> str:
+    name = value_of("pipeline.identifier", facts.env) or str(facts.lookup(("pipeline", "name")))
+    word = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return f"_{word}" if word[:1].isdigit() else word
+
+
+def _user(facts: Facts) -> str | None:
+    return facts.git.ask("config", "user.name") or facts.env.get("USER") or facts.env.get("LOGNAME")
+
+
+_execution_url = _optional("pipeline.executionUrl", "no CI system says its address")
+
+
+# ---- codebase
+
+
+def _no_branch(facts: Facts) -> str:
+    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.folder} is in no git repository"
+    return f"{reason}, and no CI variable says it"
+
+
+def _no_commit(facts: Facts) -> str:
+    return f"{facts.git.folder} is in no git repository with a commit"
+
+
+_branch = _needed("codebase.branch", lambda facts: facts.git.branch, _no_branch)
+_revision = _needed(
+    "codebase.commitSha",
+    lambda facts: facts.git.revision,
+    lambda facts: f"{_no_commit(facts)}, and no CI variable says it",
+)
+
+
+def _reference(facts: Facts) -> str | None:
+    if tag := value_of("codebase.tag", facts.env):
+        return f"refs/tags/{tag}"
+    if branch := value_of("codebase.branch", facts.env) or facts.git.branch:
+        return f"refs/heads/{branch}"
+    return f"refs/tags/{facts.git.tag}" if facts.git.tag else None
+
+
+def _build_type(facts: Facts) -> str:
+    if value_of("codebase.prNumber", facts.env):
+        return "PR"
+    return "tag" if value_of("codebase.tag", facts.env) else "branch"
+
+
+_OF_CI: Final = (
+    *("stage.name", "stage.identifier", "step.name", "step.identifier"),
+    *("account.identifier", "account.name", "account.companyName"),
+    *("org.identifier", "org.name", "project.identifier", "project.name"),
+    *("codebase.gitUserId", "codebase.gitUserAvatar", "codebase.prNumber", "codebase.prTitle"),
+    *("codebase.pullRequestLink", "codebase.pullRequestBody", "codebase.sourceBranch", "codebase.targetBranch"),
+    *("codebase.baseCommitSha", "codebase.mergeSha", "codebase.state"),
+)
+BUILT_IN: Final[Mapping[str, Ask]] = {
+    "pipeline.sequenceId": _sequence_id,
+    "pipeline.branchSeqId": _branch_sequence_id,
+    "pipeline.name": _pipeline_name,
+    "pipeline.identifier": _pipeline_identifier,
+    "pipeline.executionId": lambda facts: value_of("pipeline.executionId", facts.env) or facts.new_id(),
+    "pipeline.resumedExecutionId": lambda facts: facts.lookup(("pipeline", "executionId")),
+    "pipeline.executionUrl": _execution_url,
+    "pipeline.execution.url": _execution_url,
+    "pipeline.executionMode": lambda _: "NORMAL",
+    "pipeline.startTs": lambda facts: int(facts.now * 1000),
+    "pipeline.triggerType": lambda facts: value_of("pipeline.triggerType", facts.env) or "MANUAL",
+    "pipeline.triggeredBy.name": _optional("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
+    "pipeline.triggeredBy.email": _optional(
+        "pipeline.triggeredBy.email", "git does not say it", lambda facts: facts.git.ask("config", "user.email")
+    ),
+    "stage.executionUrl": _execution_url,
+    "step.executionUrl": _execution_url,
+    "codebase.branch": _branch,
+    "codebase.commitSha": _revision,
+    "codebase.shortCommitSha": lambda facts: str(_revision(facts))[:7],
+    "codebase.commitRef": _needed("codebase.commitRef", _reference, "HEAD is on no branch and has no tag"),
+    "codebase.commitMessage": _needed("codebase.commitMessage", lambda facts: facts.git.message, _no_commit),
+    "codebase.tag": _optional("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
+    "codebase.repoUrl": _needed("codebase.repoUrl", lambda facts: facts.git.url, "git has no remote named origin"),
+    "codebase.build.type": _build_type,
+    "codebase.gitUser": _optional("codebase.gitUser", "git does not say it", lambda facts: facts.git.author),
+    "codebase.gitUserEmail": _optional(
+        "codebase.gitUserEmail", "git does not say it", lambda facts: facts.git.author_email
+    ),
+    **{name: _variable(name) for name in _OF_CI},
+}
