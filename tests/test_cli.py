@@ -21,18 +21,18 @@ from pathlib import Path
 
 import pytest
 
-from buildpush import http, notebooks, run
+from buildpush import notebooks, run
 from buildpush.cli import report, run_command
 from buildpush.engines import choice
+from buildpush.foundation import documents
 from buildpush.foundation.errors import BuildInfoError
 from buildpush.foundation.limits import _Watch
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State
-from buildpush.http import retry
+from buildpush.http import client, retry
 from buildpush.images.references import Digest
 from buildpush.notebooks import tutorials
 from buildpush.pipeline.results import RunResult
-from buildpush.settings import sources
 from buildpush.transfer.archives import open_layout
 
 STEP = """\
@@ -332,7 +332,7 @@ def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys)
     pushed = RunResult(step="app", written=Digest(f"sha256:{'0' * 64}"))
 
     def fail():
-        with report._reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
+        with report.reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
             achieved.append(pushed)
             message = "the build-info is not published"
             raise BuildInfoError(message)
@@ -469,7 +469,7 @@ def test_a_registry_that_goes_away_in_the_middle_moves_no_tag(project, capsys):
     fast = retry.Retries(attempts=2, base=0.01, cap=0.02)
     project.box.add_fault("PATCH", r"/v2/.*", status=500, times=1000)
     project.box.add_fault("POST", r"/v2/.*", status=500, times=1000)
-    project.monkeypatch.setattr(http, "Retries", lambda: fast)
+    project.monkeypatch.setattr(client, "Retries", lambda: fast)
     assert project.run() == 4
     assert project.box.tags("docker-local/site") == []
     assert "error:" in capsys.readouterr().err
@@ -706,7 +706,7 @@ def test_a_step_file_that_may_not_be_read_is_an_error(project, capsys, monkeypat
     def refused(path, _name):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(sources, "_opened", refused)
+    monkeypatch.setattr(documents, "_opened", refused)
     assert project.run() == 2
     shown = capsys.readouterr().err
     assert "step.yml" in shown
