@@ -311,7 +311,7 @@ import os, sys
 from pathlib import Path
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
-from buildpush.images.model import BuildRequest
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.images.references import Reference
 from buildpush.places import Here
 

@@ -135,6 +135,6 @@ def _watch(stage, monkeypatch):
     for module in (plan, connection):
         monkeypatch.setattr(module, "Here", lambda *_, **__: place)
     for module in (plan, pipeline, moving):
-        monkeypatch.setattr(module, "limited", limited)
+        monkeypatch.setattr(module, "time_limit", limited)
     monkeypatch.setattr(Http, "_new_manager", manager)
     monkeypatch.setattr(Native, "build", build)

@@ -10,8 +10,7 @@ import json
 import click
 import pytest
 
-from buildpush import cli
-from buildpush.cli import group
+from buildpush.cli import group, tools
 from buildpush.cli.options import SettingOption
 from buildpush.settings.model import BUILD_STEP
 
@@ -154,7 +153,7 @@ def more(stage, monkeypatch):
         stage.doors.append(f"{box._rules} {box._data} {box._faults._planned} {line is None}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_welcome", welcome)
+    monkeypatch.setattr(tools, "_welcome", welcome)
     return stage
 
 
