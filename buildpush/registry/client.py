@@ -17,7 +17,7 @@ from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Login
-from buildpush.registry.habits import Habit
+from buildpush.registry.profile import UploadProfile
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -72,7 +72,7 @@ class Registry:
         self.workers = workers
         self._keychain = keychain or Keychain()
         self._logins: dict[str, Login] = {}
-        self._habits: dict[str, Habit] = {}
+        self._profiles: dict[str, UploadProfile] = {}
         self._hidden: set[Repository] = set()  # where it is no use to ask what is there
         self._noted: set[object] = set()  # of what one note is enough
         self._lock = threading.Lock()
@@ -88,28 +88,28 @@ class Registry:
                 self._logins[host] = Login(self.http, host, self.base(host), self._keychain)
             return self._logins[host]
 
-    def habit(self, host: str) -> Habit:
+    def profile(self, host: str) -> UploadProfile:
         """Return how uploads to *host* are best sent, as far as this or an earlier push has learnt it."""
         with self._lock:
-            if host not in self._habits:
-                self._habits[host] = (self.memory.find_habit(host) if self.memory else None) or Habit()
-            return self._habits[host]
+            if host not in self._profiles:
+                self._profiles[host] = (self.memory.find_profile(host) if self.memory else None) or UploadProfile()
+            return self._profiles[host]
 
-    def learn(self, host: str, lesson: Callable[[Habit], Habit]) -> None:
+    def learn(self, host: str, lesson: Callable[[UploadProfile], UploadProfile]) -> None:
         """Send uploads to *host* in another way from now on: the one that *lesson* makes of the present one."""
-        before = self.habit(host)
+        before = self.profile(host)
         with self._lock:
-            habit = self._habits[host] = lesson(self._habits[host])
-            if habit != before and self.memory:
-                self.memory.keep_habit(host, habit)
-        if habit.fresh and not before.fresh:
+            profile = self._profiles[host] = lesson(self._profiles[host])
+            if profile != before and self.memory:
+                self.memory.keep_profile(host, profile)
+        if profile.fresh and not before.fresh:
             self.http.close()  # idle connections have carried something already
 
     def heed(self, answer: Answer, host: str) -> None:
         """Learn from an *answer* that began an upload how small a part may be (``OCI-Chunk-Min-Length``)."""
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
-        if _LEAST.match(wish) and int(wish) != self.habit(host).least:
-            self.learn(host, lambda habit: replace(habit, least=max(1, int(wish))))
+        if _LEAST.match(wish) and int(wish) != self.profile(host).least:
+            self.learn(host, lambda profile: replace(profile, least=max(1, int(wish))))
 
     def is_hidden(self, repository: Repository) -> bool:
         """Return whether what *repository* has is hidden from us; we may push there all the same."""

@@ -26,8 +26,8 @@ from buildpush.images.tar import HEAD
 from buildpush.images.tar import compression_of as compressed_with
 from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
-from buildpush.registry.habits import LARGEST_PART
 from buildpush.registry.parts import Parts
+from buildpush.registry.profile import LARGEST_PART
 from buildpush.registry.upload import send
 
 Value = TypeVar("Value")

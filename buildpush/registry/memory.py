@@ -20,7 +20,7 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.state import is_at_work, process_mark
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
-from buildpush.registry.habits import Habit
+from buildpush.registry.profile import UploadProfile
 
 # Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
 _VERSION = 6
@@ -207,14 +207,14 @@ class Memory:
         """Forget an upload that has ended."""
         self._write(_FORGET_SESSION, repository.host, repository.path, mark, location)
 
-    def find_habit(self, host: str) -> Habit | None:
+    def find_profile(self, host: str) -> UploadProfile | None:
         """Return how uploads to *host* were best sent within the last day."""
         row = self._ask(_FIND_HABIT, host)
         with contextlib.suppress(ValueError, TypeError):  # of another version of this program
-            return Habit(**strict_json.parse(row[0])) if row else None
+            return UploadProfile(**strict_json.parse(row[0])) if row else None
         return None
 
-    def keep_habit(self, host: str, habit: Habit) -> None:
+    def keep_profile(self, host: str, habit: UploadProfile) -> None:
         """Remember how uploads to *host* are best sent."""
         self._write(_KEEP_HABIT, host, json.dumps(asdict(habit)))
 

@@ -110,7 +110,7 @@ class Parts:
         self.start += count
         self.size -= count
 
-    def mark(self) -> str:
+    def fingerprint(self) -> str:
         """Return what tells this blob from others before it is through: its beginning, and its length if known."""
         digest = hashlib.sha256()
         for block in self.first(_MARKED):

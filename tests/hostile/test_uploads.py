@@ -177,7 +177,7 @@ def test_a_line_that_breaks_more_often_than_anything_is_tried_gets_there_with_pr
     """Every part is cut in its middle, and half of it stays."""
     server = serve(breaking(1, 0.5))
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: dataclasses.replace(habit, part=PART, fresh=True))
+    registry.learn(server.host, lambda profile: dataclasses.replace(profile, part=PART, fresh=True))
     sent(registry, server, BYTES, measured=False)
 
     assert len(waits) > 2 * registry.http.attempts
@@ -254,7 +254,7 @@ def test_a_registry_that_keeps_no_second_part_and_never_says_so_gets_the_blob_in
     registry, _ = client(server)
     sent(registry, server, BYTES)
 
-    assert not registry.habit(server.host).late
+    assert not registry.profile(server.host).late
 
 
 def test_a_push_to_a_registry_without_patch_is_complete(serve, client):
@@ -263,7 +263,7 @@ def test_a_push_to_a_registry_without_patch_is_complete(serve, client):
     pushed = push(Source(BYTES, b"small").image(), [repository.tagged("1")], registry, compression="none")
 
     assert not server.lacking("docker-local/app", pushed.manifest)
-    assert registry.habit(server.host).way == "put"
+    assert registry.profile(server.host).way == "put"
 
 
 def test_a_broken_put_begins_anew(serve, client):
@@ -317,7 +317,7 @@ def test_a_blob_that_is_too_large_in_one_go_is_sent_in_parts(serve, client, wait
 
     server = serve(limited)
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.by("patch"))
+    registry.learn(server.host, lambda profile: profile.by("patch"))
     sent(registry, server, BYTES, part=len(BYTES))
 
     assert len(server.asked("PATCH")[0].body) == len(BYTES)
@@ -329,7 +329,7 @@ def test_a_blob_that_is_too_large_in_one_go_is_sent_in_parts(serve, client, wait
 def test_a_registry_that_is_busy_when_it_is_asked_how_far_it_is_says_when_to_come_back(serve, client, waits, events):
     server = serve(breaking(2, 0.5), answering("GET", Reply(503, {"Retry-After": "7"}), 10))
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     sent(registry, server, BYTES[: 3 * PART])
 
     asked = [event for event in events if isinstance(event, Retry) and event.seconds >= 7]
@@ -341,7 +341,7 @@ def test_a_registry_that_is_busy_when_it_is_asked_how_far_it_is_says_when_to_com
 def test_that_an_upload_was_forgotten_is_told_with_what_it_costs(serve, client, events):
     server = serve(breaking(3, 0.5), answering("GET", fault(404, "BLOB_UPLOAD_UNKNOWN"), 1))
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     sent(registry, server, BYTES[: 2 * PART] + BYTES[:PART])
 
     [told] = [event for event in events if isinstance(event, Retry) and "forgotten" in event.reason]
@@ -369,7 +369,7 @@ def test_an_upload_of_an_earlier_run_is_told_where_it_has_something(serve, http,
 def test_what_is_always_at_the_wrong_place_is_tried_three_times_in_each_way(serve, client):
     server = serve(lambda request, _: Reply(416) if request.is_upload and request.method in {"PATCH", "PUT"} else None)
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     with pytest.raises(RegistryError, match="416"):
         sent(registry, server, BYTES)
 
@@ -390,7 +390,7 @@ def test_a_registry_that_lost_some_of_an_upload_is_waited_for_as_it_wishes(serve
 
     server = serve(forget)
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     sent(registry, server, BYTES)
 
     assert len(waits) == 1
@@ -411,7 +411,7 @@ def test_what_is_there_in_spite_of_a_lost_answer_must_be_what_was_promised(serve
     server = serve(times(1, swallowing))
     server.blobs[str(digest_of(BYTES))] = BYTES
     registry, repository = client(server)
-    registry.learn(server.host, lambda habit: habit.by("patch"))
+    registry.learn(server.host, lambda profile: profile.by("patch"))
     promised = Digest(f"sha256:{'0' * 64}")
     with pytest.raises(DigestError, match=f"{digest_of(BYTES)}, but {promised} was promised"):
         send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
@@ -425,7 +425,7 @@ def test_what_is_there_in_spite_of_a_lost_answer_is_not_sent_again(serve, client
     server = serve(times(1, swallowing))
     server.blobs[str(digest_of(BYTES))] = BYTES
     registry, repository = client(server)
-    registry.learn(server.host, lambda habit: habit.by("patch"))
+    registry.learn(server.host, lambda profile: profile.by("patch"))
     send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
 
     assert len(server.asked("PATCH")) == 1
@@ -435,7 +435,7 @@ def test_a_page_that_says_yes_to_everything_is_no_blob_of_that_size(serve, clien
     page = Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
     server = serve(times(1, swallowing), lambda request, _: page if request.method == "HEAD" else None)
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.by("patch"))
+    registry.learn(server.host, lambda profile: profile.by("patch"))
     sent(registry, server, BYTES)
 
     assert len(server.asked("PATCH")) > 1
@@ -494,12 +494,12 @@ def test_a_part_of_which_half_was_kept_is_gone_on_with_in_its_middle(serve, clie
 
     server = serve(half)
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     sent(registry, server, BYTES[: 3 * PART])
 
     assert sum(len(one.body) for one in server.asked("PATCH")) == 7 * PART // 2
     assert not waits
-    assert registry.habit(server.host).late == of_the_part
+    assert registry.profile(server.host).late == of_the_part
 
 
 def test_a_commit_that_is_cut_off_each_time_is_an_error_that_says_so(serve, client):
@@ -536,7 +536,7 @@ def test_of_a_put_that_failed_nobody_knows_what_was_kept(serve, client):
 
     server = serve(no_patch(), times(1, kept))
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.by("put"))
+    registry.learn(server.host, lambda profile: profile.by("put"))
     sent(registry, server, BYTES)
 
     assert len(server.asked("POST")) == 2
@@ -546,7 +546,7 @@ def test_of_a_put_that_failed_nobody_knows_what_was_kept(serve, client):
 def test_a_part_that_was_taken_and_is_not_there_is_told(serve, client, events):
     server = serve(answering("PATCH", Reply(202, {"Range": "0-0"}), 1))
     registry, _ = client(server)
-    registry.learn(server.host, lambda habit: habit.after_part(PART, second=True))
+    registry.learn(server.host, lambda profile: profile.after_part(PART, second=True))
     sent(registry, server, BYTES)
 
     [told] = [event for event in events if isinstance(event, Retry)]

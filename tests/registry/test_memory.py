@@ -11,8 +11,8 @@ import pytest
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Repository
 from buildpush.registry import memory as room
-from buildpush.registry.habits import Habit
 from buildpush.registry.memory import Memory
+from buildpush.registry.profile import UploadProfile
 
 LAYER = Compressed(digest_of(b"plain"), 5, digest_of(b"packed"), 6, "sha1", "md5")
 
@@ -271,21 +271,21 @@ def test_an_upload_that_ended_is_forgotten_and_a_newer_one_is_not(tmp_path):
 
 
 def test_a_habit_is_of_one_host_and_one_of_another_version_is_none(tmp_path):
-    habit = Habit(part=100_000, fresh=True, way="put", taken=7, takes_parts=True, least=3, late=True)
+    habit = UploadProfile(part=100_000, fresh=True, way="put", taken=7, takes_parts=True, least=3, late=True)
     with Memory(tmp_path / "m") as memory:
-        memory.keep_habit("a.io", habit)
-        assert memory.find_habit("a.io") == habit
-        assert memory.find_habit("b.io") is None
+        memory.keep_profile("a.io", habit)
+        assert memory.find_profile("a.io") == habit
+        assert memory.find_profile("b.io") is None
     with sqlite3.connect(tmp_path / "m") as database:
         database.execute("UPDATE habits SET habit = ?", ('{"speed": 7}',))
     database.close()
     with Memory(tmp_path / "m") as memory:
-        assert memory.find_habit("a.io") is None
+        assert memory.find_profile("a.io") is None
     with sqlite3.connect(tmp_path / "m") as database:
         database.execute("UPDATE habits SET habit = ?", ("{",))
     database.close()
     with Memory(tmp_path / "m") as memory:
-        assert memory.find_habit("a.io") is None
+        assert memory.find_profile("a.io") is None
 
 
 def test_of_two_who_find_an_upload_at_once_one_gets_it(tmp_path, monkeypatch):
@@ -317,8 +317,8 @@ ASKED = {
     "keep_session": (lambda memory: memory.keep_session(APP, "mark", "https://a.io/up/1"), None),
     "leave_session": (lambda memory: memory.leave_session(APP, "mark", "https://a.io/up/1"), None),
     "forget_session": (lambda memory: memory.forget_session(APP, "mark", "https://a.io/up/1"), None),
-    "find_habit": (lambda memory: memory.find_habit("a.io"), None),
-    "keep_habit": (lambda memory: memory.keep_habit("a.io", Habit()), None),
+    "find_profile": (lambda memory: memory.find_profile("a.io"), None),
+    "keep_profile": (lambda memory: memory.keep_profile("a.io", UploadProfile()), None),
     "find_diff_id": (lambda memory: memory.find_diff_id("seen"), None),
     "keep_diff_id": (lambda memory: memory.keep_diff_id("seen", LAYER.diff_id), None),
     "find_document": (lambda memory: memory.find_document(digest_of(b"document")), None),
@@ -333,7 +333,7 @@ def filled(path) -> Memory:
     memory.leave_session(APP, "mark", "https://a.io/up/1")
     memory.keep(LAYER, "isal 1")
     memory.keep_home(APP, LAYER.digest)
-    memory.keep_habit("a.io", Habit())
+    memory.keep_profile("a.io", UploadProfile())
     memory.keep_diff_id("seen", LAYER.diff_id)
     memory.keep_document(b"document")
     return memory

@@ -109,7 +109,7 @@ def test_a_blobs_mark_does_not_depend_on_how_it_is_cut(blocks):
     parts.fill(2_000_000)
     other.fill(1_200_000)
 
-    assert parts.mark() == other.mark()
+    assert parts.fingerprint() == other.fingerprint()
 
 
 def test_the_rest_goes_on_where_the_window_is():
@@ -160,7 +160,7 @@ def test_no_more_is_read_than_is_given():
 
 
 def test_marks_tell_lengths_apart_where_they_are_known():
-    marks = [Parts(Counted(b"1234", length)).mark() for length in (None, 4, 5)]
+    marks = [Parts(Counted(b"1234", length)).fingerprint() for length in (None, 4, 5)]
     digest = hashlib.sha256(b"1234").hexdigest()
 
     assert marks == [f"{digest} ", f"{digest} 4", f"{digest} 5"]

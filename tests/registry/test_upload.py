@@ -21,12 +21,13 @@ from buildpush.http.client import Answer
 from buildpush.images.compression import BLOCK, Compressing, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
-from buildpush.registry import upload
+from buildpush.registry.channel import offset_in
 from buildpush.registry.client import Registry
-from buildpush.registry.habits import LARGEST_PART, Habit
 from buildpush.registry.memory import Memory
+from buildpush.registry.profile import LARGEST_PART, UploadProfile
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
+from buildpush.registry.verdict import judge
 from buildpush.sandbox import Sandbox
 
 pytestmark = pytest.mark.sandbox
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.sandbox
 MEGA = 1_000_000
 LARGE = random.Random(4).randbytes(9 * MEGA)
 GONE = b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}'
-IN_ONE_GO = partial(Habit.by, way="patch")
+IN_ONE_GO = partial(UploadProfile.by, way="patch")
 SLACK = 200_000  # configuration, headers, what compression adds
 
 
@@ -47,7 +48,7 @@ def small_parts(monkeypatch):
 @pytest.fixture
 def known(box, registry):
     """Let the host be one that took large parts before: an unknown one gets small ones first."""
-    registry.learn(box.host, lambda habit: habit.after_part(LARGEST_PART, second=True))
+    registry.learn(box.host, lambda profile: profile.after_part(LARGEST_PART, second=True))
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_registry_that_says_yes_to_parts_and_keeps_none_gets_the_blob_in_one_g
     pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
 
     assert box.has_blob(pushed.layers[0].digest)
-    assert registry.habit(box.host).way == "patch"
+    assert registry.profile(box.host).way == "patch"
     assert len(patches(box)) == 3 + 1 + 1  # in vain, in one go, and the configuration
 
 
@@ -257,7 +258,7 @@ def test_after_a_cut_each_part_has_a_connection_of_its_own(known, box, registry,
     box.add_fault("PATCH", "uploads", after=MEGA)
     push(source(LARGE).image(), [repository.tagged("1")], registry)
 
-    assert registry.habit(box.host).fresh
+    assert registry.profile(box.host).fresh
 
 
 def test_a_limit_of_a_proxy_makes_parts_smaller(box, registry, repository, source):
@@ -265,7 +266,7 @@ def test_a_limit_of_a_proxy_makes_parts_smaller(box, registry, repository, sourc
     pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
 
     assert box.has_blob(pushed.layers[0].digest)
-    assert registry.habit(box.host).part == MEGA
+    assert registry.profile(box.host).part == MEGA
 
 
 def test_a_registry_that_takes_no_parts_gets_the_blob_in_one_go(
@@ -275,7 +276,7 @@ def test_a_registry_that_takes_no_parts_gets_the_blob_in_one_go(
     pushed = push(source(LARGE).image(), [repository.tagged("1")], registry)
 
     assert box.has_blob(pushed.layers[0].digest)
-    assert registry.habit(box.host).way == "patch"
+    assert registry.profile(box.host).way == "patch"
 
 
 def test_a_proxys_400_in_the_middle_does_not_turn_parts_off(box, registry, repository, source, small_parts):
@@ -287,7 +288,7 @@ def test_a_proxys_400_in_the_middle_does_not_turn_parts_off(box, registry, repos
     pushed = push(source(other).image(), [repository.tagged("2")], registry)
 
     assert box.has_blob(pushed.layers[0].digest)
-    assert registry.habit(box.host).way == "parts"
+    assert registry.profile(box.host).way == "parts"
     assert len(patches(box)) - before <= 5 + 1 + 1
 
 
@@ -330,10 +331,10 @@ def test_plain_layers_must_be_what_the_configuration_says(box, registry, reposit
 
 
 def test_what_is_learnt_of_a_host_is_known_to_the_next_run(http, keychain, box, memory):
-    Registry(http, keychain, memory=memory).learn(box.host, lambda _: Habit(MEGA, fresh=True))
+    Registry(http, keychain, memory=memory).learn(box.host, lambda _: UploadProfile(MEGA, fresh=True))
 
-    assert Registry(http, keychain, memory=memory).habit(box.host) == Habit(MEGA, fresh=True)
-    assert Registry(http, keychain).habit(box.host) == Habit()
+    assert Registry(http, keychain, memory=memory).profile(box.host) == UploadProfile(MEGA, fresh=True)
+    assert Registry(http, keychain).profile(box.host) == UploadProfile()
 
 
 def test_a_run_goes_on_with_the_upload_of_one_that_failed(
@@ -595,7 +596,7 @@ def test_parts_are_as_large_as_the_registry_wants_or_there_are_none(http, source
 )
 def test_what_an_upload_has_is_read_from_its_range(says, offset):
     headers = HTTPHeaderDict({} if says is None else {"range": says})
-    assert upload._offset(Answer(204, headers, b"", "https://r.io/")) == offset
+    assert offset_in(Answer(204, headers, b"", "https://r.io/")) == offset
 
 
 @pytest.mark.parametrize(
@@ -618,10 +619,10 @@ def test_what_an_upload_has_is_read_from_its_range(says, offset):
 def test_which_refusals_of_an_upload_are_worth_another_try(status, code, begun, wanted):
     """How: whether the upload is lost, how often, whether nothing of it was taken, whether another way may help."""
     error, answer = RegistryError("no", status=status, code=code), Answer(status, {}, b"", "https://r.io/")
-    found = upload._judged(error, answer, begun=begun)
+    found = judge(error, answer, begun=begun)
 
     if wanted is None:
         assert found is error
     else:
-        assert (found.lost, found.tries, found.sure, found.step) == wanted
+        assert (found.lost, found.tries, found.certain, found.other_way) == wanted
         assert (found.error, found.answer) == (error, answer)

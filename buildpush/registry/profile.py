@@ -1,4 +1,4 @@
-"""What is learnt of a host while blobs are sent to it: how large a part its line bears, and how it likes uploads."""
+"""What is learnt of a host while blobs are sent to it: how large a part its line bears, and how it takes uploads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Way = Literal["parts", "patch", "put"]
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
+class UploadProfile:
     """How uploads to one host are sent.
 
     Attributes:
@@ -38,7 +38,7 @@ class Habit:
     least: int = 1
     late: bool = False
 
-    def after_cut(self, sent: int, *, fresh: bool) -> Habit:
+    def after_cut(self, sent: int, *, fresh: bool) -> UploadProfile:
         """Return what to do after a connection broke that had taken *sent* bytes of a part.
 
         Where it was a *fresh* one, parts become much smaller than what it bore; else it may have carried others
@@ -53,28 +53,32 @@ class Habit:
             return replace(self, way=way)
         return replace(self, part=max(SMALLEST_PART, min(self.part, sent // 4)), way=way)
 
-    def after_part(self, size: int, *, second: bool) -> Habit:
+    def after_part(self, size: int, *, second: bool) -> UploadProfile:
         """Return what to do after a part of *size* bytes was taken, a *second* one or one behind that."""
         return replace(self, taken=max(self.taken, size), takes_parts=self.takes_parts or second)
 
-    def after_refusal(self, size: int) -> Habit | None:
+    def after_refusal(self, size: int) -> UploadProfile | None:
         """Return what to do after a part of *size* bytes was not taken, or ``None`` where its size is not the reason.
 
         Some take no part above a size of their own.  Source: ocx-sh/ocx#237, about GHCR and 4 MiB.
         """
         return None if size <= self.taken else replace(self, part=self.taken or max(1, size // 4))
 
-    def by(self, way: Way) -> Habit:
+    def by(self, way: Way) -> UploadProfile:
         """Return what to do where blobs arrive in this way alone."""
         return replace(self, way=way)
 
-    def after_limit(self, refused: int) -> Habit | None:
+    def after_limit(self, refused: int) -> UploadProfile | None:
         """Return what to do after a part of *refused* bytes was too large, or ``None`` where nothing helps."""
         if refused <= SMALLEST_PART:
             return None
         smaller = _USUAL_LIMIT if refused > _USUAL_LIMIT else refused // 2
         way: Way = "put" if self.way == "put" else "parts"
         return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), way=way)
+
+    def most(self, wanted: int) -> int:
+        """Return how many bytes a part may have, where *wanted* are wished for and nothing speaks against it."""
+        return max(min(self.least, LARGEST_PART), min(wanted, self.part))
 
     def size(self, most: int, known: int) -> int:
         """Return how many bytes the next part may have, so that little is lost if the host does not like it.
@@ -83,10 +87,9 @@ class Habit:
             most: that we wish to send.
             known: bytes that the blob has at least.
         """
-        least = min(self.least, LARGEST_PART)
-        most = max(least, min(most, self.part))
+        most = self.most(most)
         if most <= self.taken:
             return most
         # Until a second part was taken there may be none; from then on only the size may be refused.
         bold = known * 3 // 8 if self.takes_parts else self.taken or known // 8
-        return min(most, max(bold, self.taken, least, 1))
+        return min(most, max(bold, self.taken, self.least, 1))

@@ -1,0 +1,66 @@
+"""What a failure of an upload means: another try, another way to send the blob, or an error."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError
+from buildpush.http.client import Answer
+
+BAD_REQUEST, NOT_FOUND, WRONG_RANGE, TOO_MANY = 400, 404, 416, 429
+# The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
+PASSING: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507, *range(520, 528)})
+FINAL_CODES: Final = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
+
+
+class RetryableError(Exception):
+    """Something failed that may succeed the next time.
+
+    Args:
+        error: what to raise if it does not.
+        answer: of the registry, if there was one.
+        lost: whether the session is known to be gone.
+        tries: how often in a row, without any progress, this is worth it.
+        certain: whether it is known that the registry took nothing of what was sent.
+        other_way: whether another way to send the blob is worth a try when the tries are used up.
+    """
+
+    def __init__(
+        self,
+        error: PushError | AuthenticationError,
+        answer: Answer | None = None,
+        *,
+        lost: bool = False,
+        tries: int | None = None,
+        certain: bool = False,
+        other_way: bool = False,
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.answer = answer
+        self.lost = lost
+        self.tries = tries
+        self.certain = certain
+        self.other_way = other_way
+
+
+def judge(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
+    """Return *error*, in a form that allows another try where that may succeed.
+
+    Args:
+        error: what the answer says.
+        answer: of the registry.
+        begun: whether the registry has confirmed something of the blob.
+    """
+    if answer.status in PASSING:
+        return RetryableError(error, answer, certain=answer.status == TOO_MANY)
+    if error.code in FINAL_CODES:
+        return error
+    if answer.status == WRONG_RANGE:
+        return RetryableError(error, answer, tries=3, other_way=True)
+    if answer.status == NOT_FOUND:
+        return RetryableError(error, answer, lost=True)
+    if answer.status == BAD_REQUEST:
+        # A proxy answers 400 when an upload stalls; when it says so twice it means it.
+        return RetryableError(error, answer, lost=not begun, tries=2, other_way=True)
+    return error
