@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Artifactory, Home, describe, moved_home
+from buildpush.artifactory import Artifactory, Home, Login, describe, moved_home
 from buildpush.artifactory.pending import Pending, load, save
 from buildpush.credentials.docker import Credential, Keychain
-from buildpush.foundation.errors import BuildInfoError, NotPushedError
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildInfoError,
+    BuildPushError,
+    CancelledError,
+    NotPushedError,
+    PushError,
+    RegistryError,
+    UnreachableError,
+)
+from buildpush.foundation.state import State
 from buildpush.http.client import Http
 from buildpush.http.retry import Retries
 from buildpush.images.references import Reference
-from buildpush.pipeline.publication import as_pushed, finish
+from buildpush.pipeline.publication import Publication, as_pushed, finish, finish_command
+from buildpush.pipeline.session import Session
 from buildpush.registry.client import Registry
 from tests.artifactory.conftest import Desk, Recipes
 
@@ -172,3 +185,247 @@ def test_a_document_that_names_no_image_was_no_push(cut):
     info = replace(cut.image("1", named=("1",)), modules=())
     with pytest.raises(NotPushedError, match="names no image"):
         as_pushed(info, cut.server, cut.registry, cut.events.append)
+
+
+# ---- what is written down before a push, and what becomes of it
+
+
+class Step(Cut):
+    """One step of a run, with a state folder of its own."""
+
+    def __init__(self, box, http, folder) -> None:
+        super().__init__(box, http, folder)
+        state = State(folder / "state", folder / "scratch")
+        self.session = Session(env={}, cwd=folder / "work", home=None, state=state)
+        self.number = 6
+
+    def publication(self) -> Publication:
+        self.number += 1
+        record = self.recipes.record(name="app", number=str(self.number))
+        return Publication(self.server, self.registry, self.session, self.events.append, lambda: record)
+
+    def receipt(self, *tags: str, layers=LAYERS):
+        pushed = self.recipes.image(layers, [], *(self.name(f"{HOME}:{tag}") for tag in tags or ("1",)))
+        self.send_blobs(pushed, layers)
+        return pushed
+
+    def left(self) -> list:
+        return [load(path) for path in sorted(self.session.state.pending.glob("*.json"))]
+
+    def keep(self, *numbers: str) -> None:
+        """Write down pushes of earlier runs of which nobody knows the end."""
+        info = describe(self.receipt(), self.recipes.record(name="app"), repository_key="docker-local")
+        for number in numbers:
+            pending = Pending(replace(info, number=number), self.server.url, pushed=False)
+            save(pending, self.session.state.pending)
+
+    def break_off(self, error: BaseException | None, receipt=None) -> None:
+        """Let a step end with *error* right before its push is confirmed."""
+        try:
+            with self.publication() as publication:
+                publication.foresee(receipt or self.receipt())
+                if error:
+                    raise error
+        except (BuildPushError, KeyboardInterrupt):
+            assert error
+
+
+@pytest.fixture
+def step(box, tmp_path):
+    with Http(retries=Retries(attempts=2, base=0.01)) as http:
+        yield Step(box, http, tmp_path)
+
+
+def test_what_is_foreseen_is_kept_as_a_push_without_its_end(step):
+    receipt = step.receipt("1", "2")
+    base = {receipt.layers[0].digest}
+    with step.publication() as publication:
+        publication.foresee(receipt, base)
+        [kept] = step.left()
+    assert (kept.pushed, kept.server) == (False, step.server.url)
+    assert [module.id for module in kept.info.modules] == ["app:1", "app:2"]
+    assert {one.sha256 for one in kept.info.modules[0].dependencies} == {digest.hex for digest in base}
+    assert kept.info.artifacts[0].repository == "docker-local"
+
+
+def test_what_is_published_is_kept_no_more(step):
+    receipt = step.receipt()
+    with step.publication() as publication:
+        publication.foresee(receipt)
+        step.upload(receipt)
+        published = publication.publish(receipt)
+        assert step.left() == []
+    assert (published.name, published.number) == ("app", "7")
+    assert [build["number"] for build in step.box.builds("app")] == ["7"]
+    assert step.notes == []
+
+
+def test_a_base_stands_in_what_is_published(step):
+    receipt = step.receipt()
+    with step.publication() as publication:
+        step.upload(receipt)
+        publication.publish(receipt, {receipt.layers[0].digest})
+    [build] = step.box.builds("app")
+    assert [one["sha256"] for one in build["modules"][0]["dependencies"]] == [receipt.layers[0].digest.hex]
+
+
+def test_what_cannot_be_published_is_kept_as_a_push_with_its_end(step):
+    receipt = step.receipt()
+    base = {receipt.layers[0].digest}
+    step.hide("api/build$")
+    with step.publication() as publication:
+        publication.foresee(receipt, base)
+        step.upload(receipt)
+        with pytest.raises(BuildInfoError) as caught:
+            publication.publish(receipt, base)
+    [kept] = step.left()
+    assert kept.pushed
+    assert [one.sha256 for one in kept.info.modules[0].dependencies] == [receipt.layers[0].digest.hex]
+    command = ["buildpush", "build-info", "publish", "--artifactory-url", step.server.url]
+    assert shlex.split(caught.value.hint)[:-1] == [*command, "--username", step.box.username]
+    assert load(step.saved(caught.value)) == kept
+
+
+def test_a_step_that_ends_after_its_push_says_nothing_of_a_registry(step):
+    """What was published or refused has said it itself."""
+    receipt = step.receipt()
+    step.hide("api/build$")
+    step.upload(receipt)
+    publication = step.publication()
+    publication.foresee(receipt)
+    with pytest.raises(BuildInfoError), publication:
+        publication.publish(receipt)
+    assert step.notes == []
+
+
+@pytest.mark.parametrize(
+    "error", [PushError("refused"), AuthenticationError("refused"), RegistryError("no", status=400)]
+)
+def test_a_push_that_was_refused_before_it_named_anything_is_forgotten(step, error):
+    step.break_off(error)
+    assert step.left() == []
+    assert step.notes == []
+
+
+def test_a_push_whose_last_answer_is_lost_is_kept_with_the_way_on(step):
+    step.break_off(UnreachableError("gone"))
+    [note] = step.notes
+    words, _, command = note.partition(": ")
+    assert words == "if the registry has the image all the same, this publishes its build-info"
+    *command, path = shlex.split(command)
+    assert command == [*finish_command(step.server)]
+    assert [load(Path(path))] == step.left()
+
+
+def test_a_push_that_named_something_before_it_was_refused_is_kept(step):
+    error = PushError("refused")
+    error.pushed = (Reference.parse(step.name(f"{HOME}:1")),)
+    step.break_off(error)
+    assert len(step.left()) == 1
+    assert "this publishes its build-info" in step.notes[0]
+
+
+def test_ctrl_c_during_a_push_leaves_the_way_on(step):
+    step.break_off(KeyboardInterrupt())
+    assert len(step.left()) == 1
+    assert "this publishes its build-info" in step.notes[0]
+
+
+def test_a_step_that_pushed_nothing_and_ended_well_says_nothing(step):
+    step.break_off(None)
+    assert step.notes == []
+    with step.publication():
+        pass
+    assert step.notes == []
+
+
+def test_what_an_earlier_run_left_is_published_before_the_next_push(step):
+    """The next push may take its names away."""
+    receipt = step.receipt()
+    step.break_off(UnreachableError("gone"), receipt)
+    step.upload(receipt)
+    step.events.clear()
+    with step.publication() as publication:
+        publication.foresee(step.receipt(layers=(b"something else\n",)))
+        assert [build["number"] for build in step.box.builds("app")] == ["7"]
+        assert [kept.info.number for kept in step.left()] == ["8"]
+    [note] = step.notes
+    assert note.startswith("the build-info app 7 of an earlier run is published: ")
+    assert "/ui/builds/app/7/" in note
+
+
+def test_what_an_earlier_run_never_pushed_is_forgotten(step):
+    step.break_off(UnreachableError("gone"))
+    step.events.clear()
+    with step.publication() as publication:
+        publication.foresee(step.receipt(layers=(b"something else\n",)))
+        assert [kept.info.number for kept in step.left()] == ["8"]
+    assert step.notes[0].startswith(
+        "the build-info app 7 of an earlier run is forgotten: the push of app 7 never came "
+    )
+
+
+def test_what_still_cannot_be_published_waits_on_and_the_next_is_tried(step):
+    step.keep("1", "2")
+    step.hide("/v2/.*/manifests/")
+    step.hide("api/storage")
+    step.break_off(None)
+    for number, note in zip(("1", "2"), step.notes, strict=True):
+        assert note.startswith(f"the build-info app {number} of an earlier run still waits: nobody says whether ")
+        assert shlex.split(note.rpartition("; ")[2])[:-1] == [*finish_command(step.server)]
+    assert [kept.info.number for kept in step.left()] == ["1", "2", "7"]
+
+
+@pytest.mark.parametrize("other", ["server", "name", "project"])
+def test_what_is_not_of_the_same_build_on_the_same_server_is_left_alone(step, other):
+    info = describe(step.receipt(), step.recipes.record(name="app"), repository_key="docker-local")
+    changes = {"name": {"name": "apps"}, "project": {"project": "web"}, "server": {}}
+    server = "https://other.example/artifactory/" if other == "server" else step.server.url
+    kept = Pending(replace(info, **changes[other]), server, pushed=False)
+    save(kept, step.session.state.pending)
+    with step.publication() as publication:
+        publication.foresee(step.receipt())
+        assert kept in step.left()
+    assert step.notes == []
+
+
+def test_of_many_earlier_runs_ten_are_finished_at_once(step):
+    step.keep(*(f"{number:02}" for number in range(12)))
+    with step.publication() as publication:
+        publication.foresee(step.receipt())
+    assert len(step.notes) == 10
+    assert {kept.info.number for kept in step.left()} == {"10", "11", "7"}
+
+
+def test_where_nothing_can_be_kept_the_push_goes_on_without_a_word(step):
+    """That nothing is kept at all is said once by the run."""
+    step.folder.joinpath("state").write_text("a file, no folder")
+    with step.publication() as publication:
+        publication.foresee(receipt := step.receipt())
+        step.upload(receipt)
+        publication.publish(receipt)
+    assert step.notes == []
+    assert len(step.box.builds("app")) == 1
+
+
+def test_a_place_for_what_waits_that_cannot_be_used_is_a_note(step):
+    step.folder.joinpath("state").mkdir(mode=0o700)
+    step.folder.joinpath("state", "pending").write_text("a file, no folder")
+    with step.publication() as publication:
+        publication.foresee(step.receipt())
+    [note] = step.notes
+    assert note.startswith("the build-info is not kept on this machine during the push: ")
+
+
+def test_a_step_that_is_cancelled_while_it_foresees_ends(step):
+    receipt = step.receipt()
+    step.http.cancel()
+    with pytest.raises(CancelledError), step.publication() as publication:
+        publication.foresee(receipt)
+
+
+@pytest.mark.parametrize(("login", "user"), [(Login("bot", source="x"), ["--username", "bot"]), (Login(), [])])
+def test_the_command_that_finishes_names_server_and_user_and_no_secret(step, login, user):
+    server = Artifactory(step.box.artifactory_url, step.http, login)
+    command = ["buildpush", "build-info", "publish", "--artifactory-url", server.url]
+    assert [*finish_command(server)] == [*command, *user]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import describe
+from buildpush.artifactory import Home, describe, moved_home
 from buildpush.artifactory.document import Vcs
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
@@ -190,6 +190,31 @@ def test_no_known_secret_and_no_password_of_a_url_is_described(recipes):
     assert "hunter2-planted" not in text
     assert "abc@" not in text
     assert '"https://git.example.com/a.git"' in text
+
+
+def test_who_triggered_the_run_stands_beside_who_publishes_it(recipes):
+    document = described(recipes.hello(), recipes.record(principal="ann", artifactory_principal="bot")).document()
+    assert (document["principal"], document["artifactoryPrincipal"]) == ("ann", "bot")
+
+
+@pytest.mark.parametrize("reference", ["1", None])
+def test_an_index_that_is_kept_elsewhere_takes_its_platforms_along(recipes, reference):
+    pushed = recipes.multi("h.example/docker-local/team/app:1")
+    if reference is None:
+        pushed = replace(pushed, references=(pushed.references[0].repository.at(pushed.digest),))
+    [name] = pushed.references
+    info = described(pushed, recipes.record())
+    moved = moved_home(info, name, info.artifacts[0], Home("other", "docker-local/team/"))
+    assert moved == describe(pushed, recipes.record(), repository_key="other", prefix="docker-local/team/")
+    assert {module.parent.rpartition("app")[0] for module in moved.modules[1:]} == {""}
+
+
+def test_of_a_build_info_only_the_image_that_is_kept_elsewhere_moves(recipes):
+    pushed = recipes.hello("h.example/docker-local/team/app:1", "h.example/docker-local/team/apple:1")
+    info = described(pushed, recipes.record())
+    moved = moved_home(info, pushed.references[0], info.artifacts[0], Home("other", "docker-local/"))
+    assert [one.repository for one in moved.artifacts] == ["other"] * 5 + ["docker-local"] * 5
+    assert [one.path for one in moved.artifacts] == [one.path for one in info.artifacts]
 
 
 @pytest.mark.parametrize("text", ["", "  ", ".hidden", "two\nlines"])

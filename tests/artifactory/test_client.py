@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import Artifactory, BuildInfo, Login
 from buildpush.artifactory.client import Home, base_url, likely_home, message_of, property_query
-from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.secrets import Secret
-from buildpush.http.client import Http
+from buildpush.http.client import Answer, Http
 from buildpush.images.references import Repository
 
 
@@ -102,6 +102,49 @@ def test_nobody_in_particular_sends_nothing():
 
 def test_a_login_shows_no_secret():
     assert "hush-hush" not in repr(Login("bot", Secret("hush-hush"), Secret("hush-hush-2"), "JF_ACCESS_TOKEN"))
+
+
+class Wire:
+    """Answers every request with the same, and keeps what it was asked."""
+
+    insecure_hosts = frozenset()
+
+    def __init__(self, status: int = 200, body: bytes = b"{}", headers=None) -> None:
+        self.answer = Answer(status, headers or {}, body, "https://h/artifactory/api")
+        self.asked = []
+
+    def request(self, method, url, **more):
+        self.asked.append((method, url, more))
+        return self.answer
+
+
+def test_an_old_api_key_alone_is_sent_in_its_header_and_follows_no_redirect():
+    key, wire = "AKCp8" + "z" * 68, Wire()
+    Artifactory("https://h", wire, Login(token=Secret(key))).file("k", "a")
+    [(method, url, more)] = wire.asked
+    assert (method, url) == ("GET", "https://h/artifactory/api/storage/k/a")
+    assert (more["headers"], more["authorization"](), more["redirect"]) == ({"X-JFrog-Art-Api": key}, None, False)
+
+
+def test_a_token_is_sent_as_one_and_may_be_led_on():
+    wire = Wire()
+    Artifactory("https://h", wire, Login(token=Secret("jwt-like"))).file("k", "a")
+    [(_, _, more)] = wire.asked
+    assert (more["headers"], more["authorization"](), more["redirect"]) == ({}, "Bearer jwt-like", True)
+
+
+def test_an_answer_without_a_version_is_none():
+    with pytest.raises(BuildInfoError, match="version should be a text and is missing"):
+        Artifactory("https://h", Wire()).version()
+
+
+def test_a_build_info_is_sent_as_what_it_is():
+    wire, info = Wire(), BuildInfo(name="n", number="1", started=datetime(2026, 10, 1, tzinfo=UTC), project="web")
+    Artifactory("https://h", wire).put_build(info)
+    [(method, url, more)] = wire.asked
+    assert (method, url) == ("PUT", "https://h/artifactory/api/build?project=web")
+    assert more["headers"] == {"Content-Type": "application/vnd.org.jfrog.artifactory+json"}
+    assert json.loads(more["body"]) == info.document()
 
 
 def test_host_and_platform_follow_from_the_address(http):

@@ -124,6 +124,13 @@ def test_a_wrong_password_is_found_before_the_build(desk):
     assert "not-the-password" not in str(caught.value)
 
 
+def test_a_wrong_token_is_found_before_the_build(desk):
+    login = Login(token=Secret("not-the-token"), source="JF_ACCESS_TOKEN")
+    with pytest.raises(AuthenticationError) as caught:
+        check_publish(desk.client(login), "hello", "42")
+    assert str(caught.value).startswith(f"{desk.box.host} refuses the token for Artifactory (from JF_ACCESS_TOKEN): ")
+
+
 def test_no_credentials_are_found_before_the_build(desk):
     with pytest.raises(AuthenticationError, match="none were given") as caught:
         check_publish(desk.client(Login()), "hello", "42")
@@ -219,6 +226,13 @@ def test_the_physical_repository_is_found(desk, path, told, home):
 def test_a_virtual_repository_is_resolved_aloud(desk):
     desk.client().locate(Repository(desk.box.host, "docker/app"))
     assert [event.choice for event in desk.events if isinstance(event, Decision)] == ["docker-local"]
+
+
+def test_that_a_virtual_repository_is_resolved_is_said_once(desk):
+    client = desk.client()
+    for path in ("docker/app", "docker/other"):
+        client.locate(Repository(desk.box.host, path))
+    assert len([event for event in desk.events if isinstance(event, Decision)]) == 1
 
 
 def test_a_repository_in_the_hosts_name_is_found(desk):
@@ -500,6 +514,15 @@ def test_a_list_of_files_has_their_places_in_the_repository_and_their_checksums(
     listed = desk.client().files_below("docker-local", "team/hello")
     sums = {one.path: (one.facts.sha1, one.facts.sha256) for one in listed}
     assert sums == {one.path: (one.sha1, one.sha256) for one in info.artifacts}
+
+
+def test_without_a_start_the_newest_run_is_read(desk):
+    info = desk.hello()
+    desk.publish(info)
+    desk.publish(replace(info, started=info.started + timedelta(hours=1)))
+    assert desk.client().get_build("hello", "42").started == info.started + timedelta(hours=1)
+    assert desk.client().get_build("hello", "42", info.started).started == info.started
+    assert desk.client().get_build("hello", "43") is None
 
 
 def test_a_server_that_forgets_is_found_out(desk):
