@@ -312,7 +312,7 @@ class EnginesDirective(_Rendering):
             [self.link(name), *(_literals([words] if words else []) for words in spelled.values())]
             for name, spelled in cards.matrix().items()
         ]
-        return [self.table(["Setting", *cards.spellings()], rows, "engines-matrix")]
+        return [self.table(["Setting", *cards.engine_flags()], rows, "engines-matrix")]
 
 
 class AdviceDirective(_Rendering):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines import choice
+from buildpush.engines import ENGINES
 from buildpush.reference import cards
 from buildpush.reference.cards import SURFACES, Card, card_named
 from buildpush.settings import encoders
@@ -145,16 +145,16 @@ def test_what_nobody_acts_on_is_said_to_be_refused():
 
 
 def test_the_engines_of_a_card_are_those_that_spell_it():
-    for engine in choice.known():
+    for engine in (row.load() for row in ENGINES.values()):
         shown = {name: card.engines[engine.name] for name, card in ALL.items() if engine.name in card.engines}
-        honoured = {name for name in engine.spells if setting_of(ALL[name])[1].honoured_by == "engine"}
-        assert shown == {name: engine.spells[name] for name in honoured}
+        honoured = {name for name in engine.flags if setting_of(ALL[name])[1].honoured_by == "engine"}
+        assert shown == {name: engine.flags[name] for name in honoured}
 
 
 def test_the_matrix_has_a_row_for_every_setting_that_engines_are_to_honour():
     rows = cards.matrix()
     assert set(rows) == {s.name for s in settings_of(BuildAndPush) if s.honoured_by == "engine"}
-    assert {tuple(row) for row in rows.values()} == {tuple(engine.name for engine in choice.known())}
+    assert {tuple(row) for row in rows.values()} == {tuple(ENGINES)}
 
 
 def test_cards_are_json():

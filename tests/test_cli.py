@@ -23,7 +23,7 @@ import pytest
 
 from buildpush import notebooks, run
 from buildpush.cli import report, run_command
-from buildpush.engines import choice
+from buildpush.engines import ENGINES
 from buildpush.foundation import documents
 from buildpush.foundation.errors import BuildInfoError
 from buildpush.foundation.limits import _Watch
@@ -968,7 +968,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     run_command(["run", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     for engine in ("buildah", "kaniko", "buildx"):
-        assert (f"|{engine}" in shown) == (engine in {known.name for known in choice.known()})
+        assert (f"|{engine}" in shown) == (engine in ENGINES)
     assert "(not yet) A registry of Harness" in shown
     assert "[PLUGIN_TAGS; may be repeated; default: latest]" in shown
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")

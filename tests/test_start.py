@@ -63,9 +63,10 @@ def test_the_first_help_builds_no_model():
     assert "pydantic" not in loaded("from buildpush.cli import run_command; run_command(['--help'])")
 
 
-def test_the_help_of_a_run_loads_nothing_that_speaks_to_registries():
+def test_the_help_of_a_run_loads_nothing_that_speaks_to_registries_and_no_engine():
     found = loaded("from buildpush.cli import run_command; run_command(['run', '--help'])")
     assert not found & {"ssl", "buildpush.http", "buildpush.registry.auth"}
+    assert not [name for name in found if name.startswith("buildpush.engines.")]
 
 
 def test_a_push_of_a_layout_loads_no_settings_and_nothing_that_builds(words, box):

@@ -78,9 +78,7 @@ def _metavar(setting: Setting) -> str:
         return {"map": "KEY=VALUE", "list": "TEXT", "duration": "10m", "secret": "REFERENCE"}.get(
             setting.kind, setting.kind.upper()
         )
-    from buildpush.engines.choice import offered
-
-    return "|".join(offered(setting.choices)[0] if setting.name == "engine" else setting.choices)
+    return "|".join(setting.choices)
 
 
 def _help(setting: Setting) -> str:

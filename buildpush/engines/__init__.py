@@ -1,63 +1,139 @@
-"""Who builds: the seam that every engine fits."""
+"""Who builds: the table of engines, and the tools that each of them is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from buildpush.dockerfile.request import BuildRequest
-from buildpush.images.model import Image, Index
-from buildpush.places import Command
+from buildpush.foundation.errors import BuildError
+from buildpush.foundation.events import Sink, ignore
 
-# Stands in commands that are only shown for the folder of what is built.
-OUT = Path("out")
+# The table is read for help: what only annotations need is not loaded with it.
+if TYPE_CHECKING:
+    from buildpush.credentials.docker import Credential
+    from buildpush.engines.seam import Engine
+    from buildpush.images.model import Image, Platform
+    from buildpush.images.references import Reference
+    from buildpush.places import Place
+    from buildpush.registry.memory import Memory
+
+AUTO: Final = "auto"
+
+Find = Callable[[str], "Credential | None"]
+Pull = Callable[["Reference", "Platform"], "Image"]
+# Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
+Fetch = Callable[[str, Path], int]
 
 
-class Engine(Protocol):
-    """Something that builds images.
+def nobody(_host: str) -> Credential | None:
+    """Return ``None``: there is no credential for any host."""
+    return None
+
+
+def offline(*_what: object) -> NoReturn:
+    """Refuse to pull or fetch: there are no connections."""
+    message = "this build has no connections"
+    raise BuildError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What engines work with; each of them is made from the same, and takes what it needs.
+
+    Attributes:
+        env: variables; those of other tools mean what they mean to them.
+        place: where programs run.
+        find: gives the credential of a host.
+        sink: told what happens, each line of a build's log too.
+        pull: gives an image of a registry.
+        fetch: gets a file of the web.
+        memory: of what was pushed before, and what layers were when their files were last read; ``None`` for none.
+        scratch: directory for temporary directories; the system's by default.
+        layers: directory of the layers that are kept between builds.
+        settings: values of the settings that only one engine acts on, by name.
+        platform: of this machine; asked for where it is not given.
+        now: seconds since 1970.
+    """
+
+    env: Mapping[str, str]
+    place: Place
+    find: Find = nobody
+    sink: Sink = ignore
+    pull: Pull = offline
+    fetch: Fetch = offline
+    memory: Memory | None = None
+    scratch: Path | None = None
+    layers: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    platform: Platform | None = None
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow:
+    """An engine, and what is known of it before its module is loaded.
 
     Attributes:
         name: as in the setting ``engine``.
-        spells: the settings it honours, by name, in its own words: ``--label``, ``itself``.
+        path: its module below :mod:`buildpush.engines`, and its class.
+        strength: why ``auto`` takes it.
+        first_where: variable whose presence makes ``auto`` try it first.
+        settings: settings of the run that it alone acts on, and what another engine does without them.
     """
 
-    name: ClassVar[str]
-    spells: ClassVar[Mapping[str, str]]
+    name: str
+    path: str
+    strength: str = "it is here and honours every setting"
+    first_where: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
-    def missing(self) -> str | None:
-        """Return why it cannot be used on this machine, and on a second line what to do; ``None`` where it can."""
-        ...
+    def load(self) -> type[Engine]:
+        """Return the engine's class."""
+        module, _, name = self.path.partition(":")
+        return cast("type[Engine]", getattr(import_module(f"{__name__}.{module}"), name))
 
-    def refuses(self, request: BuildRequest) -> str | None:
-        """Return what in the Dockerfile it does not do, with its line, or ``None``.
 
-        Raises:
-            DockerfileError: the Dockerfile cannot be read.
-            UnsupportedError: it honours a setting, but not with this value.
-        """
-        ...
+_ROWS: Final = (
+    EngineRow(
+        "native",
+        "native:Native",
+        "it needs no daemon and no root",
+        settings={"fetch_limit": "the engine {engine} fetches itself what ADD names, without a limit of ours"},
+    ),
+    EngineRow("docker", "docker.classic:Docker"),
+    EngineRow("buildx", "docker.buildx:Buildx"),
+    EngineRow("buildah", "buildah:Buildah"),
+    EngineRow(
+        "kaniko",
+        "kaniko.kaniko:Kaniko",
+        first_where="KUBERNETES_SERVICE_HOST",
+        settings={"kaniko_image": "the engine {engine} needs no image of kaniko"},
+    ),
+)
+# In the order in which ``auto`` tries them.
+ENGINES: Final[Mapping[str, EngineRow]] = {row.name: row for row in _ROWS}
+OWN_SETTINGS: Final = frozenset(name for row in _ROWS for name in row.settings)
 
-    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return what :meth:`build` would run, to be read; nothing where it runs no program.
 
-        ``private`` stands for the folder of logins and secrets, ``out`` for that of what is built.
+class Engines(Mapping[str, "Engine"]):
+    """The engines of one run by name, in the order in which ``auto`` tries them; each is made when it is asked for."""
 
-        Raises:
-            EngineMissingError: it is not here, or may not be used.
-        """
-        ...
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._names = sorted(ENGINES, key=lambda name: ENGINES[name].first_where not in tools.env)
+        self._made: dict[str, Engine] = {}
 
-    def lacks(self) -> frozenset[str]:
-        """Return what it cannot do that a Dockerfile may need, in the words of :mod:`buildpush.dockerfile.rules`."""
-        ...
+    def __getitem__(self, name: str) -> Engine:
+        if name not in self._made:
+            self._made[name] = ENGINES[name].load()(self._tools)
+        return self._made[name]
 
-    def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:
-        """Build; the image can be read until the context ends, and its temporary files are gone afterwards.
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
-        Raises:
-            EngineMissingError: it is not here, or may not be used.
-            BuildError: the image could not be built.
-        """
-        ...
+    def __len__(self) -> int:
+        return len(self._names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +11,7 @@ from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import base_images
+from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.images.references import Reference, mirrored
 
@@ -18,13 +19,6 @@ from buildpush.images.references import Reference, mirrored
 CACHE_TAG: Final = "buildcache"
 
 _IMAGE: Final = "docker-image://"
-
-Find = Callable[[str], Credential | None]
-
-
-def nobody(_host: str) -> Credential | None:
-    """Return ``None``: there is no credential for any host."""
-    return None
 
 
 def bases(request: BuildRequest) -> tuple[Reference, ...]:

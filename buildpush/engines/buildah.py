@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -23,15 +23,17 @@ from typing import ClassVar, Final
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
-from buildpush.engines import OUT, registries
-from buildpush.engines.bases import Find, base_credentials, bases, nobody
+from buildpush.engines import Tools, registries
+from buildpush.engines.bases import base_credentials, bases, pulled
 from buildpush.engines.docker import buildkit
+from buildpush.engines.seam import OUT
 from buildpush.foundation import mounts, strict_json
 from buildpush.foundation.errors import EngineMissingError
-from buildpush.foundation.events import Log, Sink, ignore
+from buildpush.foundation.events import Log
 from buildpush.foundation.locks import temporary
 from buildpush.images.model import Image, Index, Platform
-from buildpush.places import FILES, Command, Content, Place, Ran
+from buildpush.images.references import Reference
+from buildpush.places import FILES, Command, Content, Ran
 from buildpush.transfer.archives import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
@@ -49,30 +51,16 @@ _LOGINS: Final = "auth.json"
 _TAG: Final = "buildpush.invalid/build"
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """Where buildah runs, for whom, and who listens."""
-
-    env: Mapping[str, str]
-    place: Place
-    sink: Sink
-
-
 class Buildah:
     """Builds with buildah; the image comes back to us in an archive of plain layers, and we push it.
 
-    Args:
-        env: variables; ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own settings of registries are.
-        place: where it runs.
-        find: gives the credential of a base image's host.
-        sink: gets each line of the build's log.
-        scratch: folder for temporary folders; the system's by default.
+    Variables: ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own settings of registries are.
     """
 
     name: ClassVar[str] = "buildah"
-    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            **buildkit.SPELLS,
+            **buildkit.FLAGS,
             "no_cache": "itself",
             "pull_image": "itself",
             "mirror": "registries.conf, private",
@@ -80,26 +68,18 @@ class Buildah:
         }
     )
 
-    def __init__(
-        self,
-        env: Mapping[str, str],
-        place: Place,
-        find: Find = nobody,
-        sink: Sink = ignore,
-        *,
-        scratch: Path | None = None,
-    ) -> None:
-        self._around = _Around(env, place, sink)
-        self._find = find
-        self._scratch = scratch
+    uses_our_connections: ClassVar[bool] = False
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
 
     def missing(self) -> str | None:
         """Return why buildah cannot be used, with the usual remedies, or ``None`` where it can."""
         try:
-            self._around.place.run([_PROGRAM, "--version"])
+            self._tools.place.run([_PROGRAM, "--version"])
         except EngineMissingError as error:
             return f"{error}\n{REMEDIES}"
-        if _is_root() or self._around.place.run([_PROGRAM, "unshare", "true"]).status == 0:
+        if _is_root() or self._tools.place.run([_PROGRAM, "unshare", "true"]).status == 0:
             return None
         return f"{_NO_NAMESPACES}\n{_NAMESPACES}; {REMEDIES}"
 
@@ -107,14 +87,18 @@ class Buildah:
         """Return ``None``: whatever buildah does not know, it says itself."""
         return None
 
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return base images alone: buildah reads a Dockerfile in the language that it was built with."""
+        return pulled(request)
+
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildah is called for each platform: to build, and to give the image out."""
-        build = _Build(self._around, request, base_credentials(request, self._find), OUT)
+        build = _Build(self._tools, request, base_credentials(request, self._tools.find), OUT)
         return tuple(command for number, platform in build.platforms() for command in build.commands(platform, number))
 
-    def lacks(self) -> frozenset[str]:
+    def unsupported_features(self) -> frozenset[str]:
         """Return what the version that is here lacks."""
-        said = _VERSION.search(self._around.place.run([_PROGRAM, "--version"]).stdout)
+        said = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
         version = (int(said[1]), int(said[2])) if said else (0, 0)
         return frozenset(lack for lack, having in _HAVING.items() if said and version < having)
 
@@ -127,9 +111,9 @@ class Buildah:
             BuildError: the build failed; with the last lines of its log.
         """
         buildkit.check_there(self.missing())
-        credentials = base_credentials(request, self._find)
-        with temporary(self._scratch, tidy=False) as folder:
-            build = _Build(self._around, request, credentials, folder)
+        credentials = base_credentials(request, self._tools.find)
+        with temporary(self._tools.scratch, tidy=False) as folder:
+            build = _Build(self._tools, request, credentials, folder)
             try:
                 yield build.image()
             finally:
@@ -140,15 +124,15 @@ class _Build:
     """One build in a storage of its own."""
 
     def __init__(
-        self, around: _Around, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
+        self, tools: Tools, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
     ) -> None:
-        self._around = around
+        self._tools = tools
         self._request = request
         self._credentials = credentials
         self._folder = folder
         self._storage = [f"{folder}/storage", f"{folder}/run"]
         names = tuple(base.repository for base in bases(request))
-        self._settings = registries.registry_files(names, around.env, request.mirror)
+        self._settings = registries.registry_files(names, tools.env, request.mirror)
 
     def image(self) -> Image | Index:
         """Build for each platform."""
@@ -190,10 +174,10 @@ class _Build:
         """
         storage, run = self._storage
         if _is_root():
-            self._around.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
+            self._tools.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
             mounts.unmount(self._folder)  # where the disk is full, buildah cannot note that it let go
         else:
-            self._around.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
+            self._tools.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
 
     def _flags(self, request: BuildRequest) -> list[str]:
         # A layer for each instruction, as other engines make them: one that did not change is not sent again.
@@ -214,7 +198,7 @@ class _Build:
         )
 
     def _run(self, command: Command, private: Mapping[str, Content] = MappingProxyType({})) -> None:
-        ran: Ran = self._around.place.run(
+        ran: Ran = self._tools.place.run(
             command.argv, files={**self._settings, **private}, env=command.env, stream=self._show
         )
         if ran.status:
@@ -225,13 +209,13 @@ class _Build:
 
         And what makes it look past a Docker configuration that is not there, which Docker does not mind.
         """
-        folder = self._around.env.get("DOCKER_CONFIG")
+        folder = self._tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if folder and not Path(folder, "config.json").exists() else {}
         return {"TMPDIR": str(self._folder), **missing}
 
     def _show(self, line: str) -> None:
         if line.strip():
-            self._around.sink(Log(line))
+            self._tools.sink(Log(line))
 
 
 def _without_container(config: bytes) -> bytes:

@@ -1,64 +1,33 @@
-"""Which engine builds: every engine there is, what each can do, and the choice among them."""
+"""Which engine builds: the choice among those that are here and can do it, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
 
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
 from buildpush.dockerfile.stages import StageOrderError, check_order
-from buildpush.engines import Engine
+from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
 from buildpush.engines.refusal import refusal_of, require_done
+from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.foundation.events import Decision, Note, Sink
-
-AUTO = "auto"
-
-
-# What known() gives, for those who want no more than names: to load the engines takes longer than help may.
-NAMES = ("native", "docker", "buildx", "buildah", "kaniko")
-
 
 # Settings that change how an engine works but not what comes out; without them the image is the same.
 HINTS = frozenset({"optimize"})
 
 
-# Settings of the run that one engine acts on, and what another does without them.
-OF_ONE: Final = {
-    "fetch_limit": ("native", "the engine {engine} fetches itself what ADD names, without a limit of ours"),
-    "kaniko_image": ("kaniko", "the engine {engine} needs no image of kaniko"),
-}
-
-
-def known() -> tuple[type[Engine], ...]:
-    """Return every engine there is, in the order in which ``auto`` tries them."""
-    from buildpush.engines.buildah import Buildah
-    from buildpush.engines.docker.buildx import Buildx
-    from buildpush.engines.docker.classic import Docker
-    from buildpush.engines.kaniko.kaniko import Kaniko
-    from buildpush.engines.native import Native
-
-    return (Native, Docker, Buildx, Buildah, Kaniko)
-
-
-def offered(choices: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the words of *choices* that ``engine`` may be today, and those that no engine answers to yet."""
-    names = {AUTO, *NAMES}
-    return tuple(word for word in choices if word in names), tuple(word for word in choices if word not in names)
-
-
 def choose(
-    wanted: str, set_names: Collection[str], request: BuildRequest, candidates: Sequence[Engine], sink: Sink
+    wanted: str, set_names: Collection[str], request: BuildRequest, engines: Mapping[str, Engine], sink: Sink
 ) -> Engine:
     """Return the engine that is to build *request*, and tell *sink* which and why.
 
     Args:
         wanted: an engine's name, or ``auto`` for the first candidate that is here and can do all of it.
-        set_names: settings that the user set; those that are not for engines do not matter.
+        set_names: settings for engines that the user set.
         request: what is to be built.
-        candidates: in order of preference.
+        engines: by name, in order of preference.
         sink: gets a ``Decision``, and a ``Note`` for each hint that makes no difference.
 
     Raises:
@@ -68,28 +37,28 @@ def choose(
     """
     _require_stages(request)
     if wanted != AUTO:
-        engine = _named(wanted, candidates)
-        refuse_unspelled(engine, set_names, sink)
+        engine = _named(wanted, engines)
+        refuse_unsupported(engine, set_names, sink)
         _require(engine)
-        require_done(engine, request, candidates)
+        require_done(engine, request, engines.values())
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     passed: list[str] = []
     unreadable: DockerfileError | None = None
-    for engine in candidates:
+    for engine in engines.values():
         try:
             why_not = _why_not(engine, set_names, request)
         except DockerfileError as error:
             unreadable, why_not = error, "it cannot read the Dockerfile"
         if why_not is None:
-            refuse_unspelled(engine, set_names, sink)
-            sink(Decision("engine", engine.name, "; ".join([*passed, _strength(engine)])))
+            refuse_unsupported(engine, set_names, sink)
+            sink(Decision("engine", engine.name, "; ".join([*passed, ENGINES[engine.name].strength])))
             return engine
         passed.append(f"{engine.name} is passed over: {why_not}")
     if unreadable:
         raise unreadable
     message = f"no engine can build this: {'; '.join(passed)}"
-    raise EngineMissingError(message, hint=_remedies(candidates), setting="engine")
+    raise EngineMissingError(message, hint=_remedies(engines.values()), setting="engine")
 
 
 def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
@@ -100,7 +69,7 @@ def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     """
     from buildpush.engines.bases import unknown  # which loads what speaks to registries; help needs only names
 
-    advice = advise(request, engine.lacks)
+    advice = advise(request, engine.unsupported_features)
     for trap in advice.traps:
         sink(Note(str(trap)))
     if note := unknown(request):
@@ -138,12 +107,11 @@ def _remedies(candidates: Iterable[Engine]) -> str | None:
     return "; ".join(filter(None, (reason.partition("\n")[2] for reason in reasons))) or None
 
 
-def _named(wanted: str, candidates: Iterable[Engine]) -> Engine:
-    by_name = {engine.name: engine for engine in candidates}
-    if wanted in by_name:
-        return by_name[wanted]
+def _named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
+    if wanted in engines:
+        return engines[wanted]
     message = f"there is no engine {wanted!r}"
-    raise UnsupportedError(message, hint=f"engines are: {AUTO}, {', '.join(sorted(by_name))}", setting="engine")
+    raise UnsupportedError(message, hint=f"engines are: {AUTO}, {', '.join(sorted(engines))}", setting="engine")
 
 
 def _require(engine: Engine) -> None:
@@ -156,9 +124,9 @@ def _require(engine: Engine) -> None:
 
 def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:
     """Return why ``auto`` passes *engine* over; the cheap questions come first."""
-    unspelled = _unspelled(engine, set_names)
-    if unspelled:
-        return f"it does not honour {_listed(unspelled)}"
+    unsupported = _unsupported(engine, set_names)
+    if unsupported:
+        return f"it does not honour {_listed(unsupported)}"
     refused = refusal_of(engine, request)
     if refused:
         return refused
@@ -166,34 +134,30 @@ def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) 
     return reason.partition("\n")[0] if reason else None
 
 
-def _strength(engine: Engine) -> str:
-    return "it needs no daemon and no root" if engine.name == "native" else "it is here and honours every setting"
-
-
-def refuse_unspelled(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
+def refuse_unsupported(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
     """Refuse a setting that was set and that *engine* does not honour; a mere hint gets a note.
 
     Raises:
         UnsupportedError: naming the engines that can.
     """
-    for name, (owner, words) in OF_ONE.items():
-        if name in set_names and engine.name != owner:
-            sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {owner}"))
-    for name in sorted(set(set_names) & HINTS - engine.spells.keys()):
+    for other in ENGINES.values():
+        for name, words in other.settings.items():
+            if name in set_names and engine.name != other.name:
+                sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {other.name}"))
+    for name in sorted(set(set_names) & HINTS - engine.flags.keys()):
         sink(Note(f"the engine {engine.name} leaves {name!r} alone; the image is the same"))
-    unspelled = _unspelled(engine, set_names)
-    if not unspelled:
+    unsupported = _unsupported(engine, set_names)
+    if not unsupported:
         return
-    able = [other.name for other in known() if not _unspelled(other, set_names)]
+    able = [name for name, row in ENGINES.items() if not _unsupported(row.load(), set_names)]
     hint = f"use engine: {' or '.join(able)}" if able else "no single engine honours them all; leave some out"
-    message = f"the engine {engine.name} cannot honour {_listed(unspelled)}"
-    raise UnsupportedError(message, hint=hint, setting=unspelled[0])
+    message = f"the engine {engine.name} cannot honour {_listed(unsupported)}"
+    raise UnsupportedError(message, hint=hint, setting=unsupported[0])
 
 
-def _unspelled(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
-    """Return the settings for engines that were set and that *engine* does not spell."""
-    for_engines = {name for other in known() for name in other.spells} - HINTS
-    return sorted((set(set_names) & for_engines) - engine.spells.keys())
+def _unsupported(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
+    """Return the settings that were set and that *engine* has no words for."""
+    return sorted(set(set_names) - HINTS - OWN_SETTINGS - engine.flags.keys())
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines import Engine
+from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, UnsupportedError
 
 

@@ -27,7 +27,7 @@ from buildpush.transfer import Reach
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
     from buildpush.credentials.vault import Login
-    from buildpush.engines import Engine
+    from buildpush.engines import Engines
     from buildpush.settings.resolve import ArtifactoryTarget, Resolved
     from buildpush.transfer.daemon import Daemon
 
@@ -40,7 +40,7 @@ class Connection:
     keychain: Keychain
     registry: Registry
     artifactory: Artifactory | None
-    engines: tuple[Engine, ...]
+    engines: Engines
     reach: Reach
 
 
@@ -58,8 +58,8 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
             stack.enter_context(memory)
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
-        made = _engines(registry, keychain, session, sink, order)
-        yield Connection(http, keychain, registry, server, made, reach_of(session, registry, sink))
+        engines = _engines(registry, keychain, session, sink, order)
+        yield Connection(http, keychain, registry, server, engines, reach_of(session, registry, sink))
         if not dry:  # after an error it would say nothing: perhaps nobody came so far
             note_never_trusted(http, sink)
 
@@ -129,16 +129,9 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return art.Artifactory(target.url, http, login, sink=sink)
 
 
-def _engines(
-    registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved
-) -> tuple[Engine, ...]:
-    """Return the engines in the order in which ``auto`` tries them: in a cluster kaniko is the first, else the last."""
-    from buildpush.engines.buildah import Buildah
-    from buildpush.engines.docker.buildx import Buildx
-    from buildpush.engines.docker.caching import Kept
-    from buildpush.engines.docker.classic import Docker
-    from buildpush.engines.kaniko.kaniko import Kaniko
-    from buildpush.engines.native import Native
+def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved) -> Engines:
+    """Return the engines, which are made when they are asked for."""
+    from buildpush.engines import Engines, Tools
 
     def base(reference: Reference, platform: Platform) -> Image:
         found = pull(reference, registry, platform)
@@ -147,14 +140,16 @@ def _engines(
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
         return found
 
-    here = Here(session.env)
-    scratch, memory = session.state.scratch, registry.memory
-    docker = Docker(session.env, here, keychain.find, sink, scratch=scratch, memory=memory)
-    kept = Kept(session.state.layers)
-    buildx = Buildx(session.env, here, keychain.find, sink, scratch=scratch, memory=memory, kept=kept)
-    buildah = Buildah(session.env, here, keychain.find, sink, scratch=scratch)
-    fetch = partial(download, registry.http, most=order.fetch_limit)
-    native = Native(base, sink, diff_ids=memory, fetch=fetch, scratch=scratch)
-    kaniko = Kaniko(session.env, here, order.kaniko_image, keychain.find, sink, scratch=scratch)
-    usual = (native, docker, buildx, buildah)
-    return (kaniko, *usual) if "KUBERNETES_SERVICE_HOST" in session.env else (*usual, kaniko)
+    tools = Tools(
+        session.env,
+        Here(session.env),
+        keychain.find,
+        sink,
+        pull=base,
+        fetch=partial(download, registry.http, most=order.fetch_limit),
+        memory=registry.memory,
+        scratch=session.state.scratch,
+        layers=session.state.layers,
+        settings=order.own_settings,
+    )
+    return Engines(tools)

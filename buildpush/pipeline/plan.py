@@ -18,8 +18,8 @@ from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
 from buildpush.dockerfile.urls import is_git, is_legible, is_web, told
-from buildpush.engines.bases import frontend, pulled
 from buildpush.engines.choice import advised, choose
+from buildpush.engines.seam import Engine
 from buildpush.expressions.ci import Ci, ci
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.expressions.git import of_no_repository
@@ -31,7 +31,6 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.state import NoStateError
 from buildpush.foundation.text import quotation, with_margin
 from buildpush.http.download import download
-from buildpush.images.references import Reference
 from buildpush.pipeline.connection import Connection, connect, open_http
 from buildpush.pipeline.contexts import STDIN, fetched, is_elsewhere
 from buildpush.pipeline.results import RunResult
@@ -264,20 +263,21 @@ def plan(step: Step, session: Session) -> Plan:
     story = Story(session.sink)
     order = around.resolve(step, story)
     with connect(order, session, story, dry=True) as connection:
-        engine, reason = "none", "nothing is built"
+        chosen, reason = None, "nothing is built"
         commands: tuple[str, ...] = ()
         if order.request:
-            chosen = choose(order.engine, order.set_names, order.request, connection.engines, story)
+            chosen = choose(order.engine, order.for_engines, order.request, connection.engines, story)
             advised(chosen, order.request, story)
-            engine, commands = chosen.name, tuple(map(str, chosen.commands(order.request)))
+            commands = tuple(map(str, chosen.commands(order.request)))
             reason = next(decision.reason for decision in reversed(story.decisions) if decision.what == "engine")
         found = connection.keychain.find(order.references[0].repository.host)
-        hosts = tuple(_hosts(order, connection, engine))
+        hosts = tuple(_hosts(order, connection, chosen))
     credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
+    engine = chosen.name if chosen else "none"
     return Plan(step, order, engine, reason, credential, hosts, tuple(story.notes), commands)
 
 
-def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Host]:
+def _hosts(order: Resolved, connection: Connection, engine: Engine | None) -> Iterator[Host]:
     """Yield every host that a run would talk to, in the order in which it is asked first."""
     addresses = {}
     if order.push or order.request is None:
@@ -286,24 +286,15 @@ def _hosts(order: Resolved, connection: Connection, engine: str) -> Iterator[Hos
         addresses.setdefault(connection.artifactory.url, "Artifactory")
     for address, what in addresses.items():
         yield Host(address, what, connection.http.proxy_for(address))
-    if order.request is None:
+    if order.request is None or engine is None:
         return
-    executor = (Reference.parse(order.kaniko_image),) if engine == "kaniko" and order.kaniko_image else ()
-    for image in (*executor, *_images(order.request, engine)):
-        address = connection.registry.base(image.repository.host)
-        # The daemon has connections and proxies of its own, as its own configuration says.
-        direct = engine == "native"
-        what = f"gives {image}" if direct else f"gives {image} to the engine {engine}, by connections of its own"
-        yield Host(address, what, connection.http.proxy_for(address) if direct else None)
-    for address in _added(order.request):
-        yield Host(address, "gives a file to ADD", connection.http.proxy_for(address) if engine == "native" else None)
-
-
-def _images(request: BuildRequest, engine: str) -> tuple[Reference, ...]:
-    """Return the images of registries that a build takes: bases, what is copied from, the language of the file."""
-    # buildah and kaniko read a Dockerfile in the language that they were built with.
-    syntax = () if engine in {"native", "buildah", "kaniko"} else frontend(request)
-    return (*syntax, *pulled(request))
+    # An engine with connections of its own has proxies of its own, as its own configuration says.
+    ours = engine.uses_our_connections
+    whose = "" if ours else f" to the engine {engine.name}, by connections of its own"
+    addressed = [(connection.registry.base(image.repository.host), image) for image in engine.images(order.request)]
+    found = [(address, f"gives {image}{whose}") for address, image in addressed]
+    for address, what in (*found, *((address, "gives a file to ADD") for address in _added(order.request))):
+        yield Host(address, what, connection.http.proxy_for(address) if ours else None)
 
 
 def _added(request: BuildRequest) -> tuple[str, ...]:

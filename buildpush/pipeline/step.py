@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines import Engine, choice
+from buildpush.engines import choice
+from buildpush.engines.seam import Engine
 from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Git, vcs
 from buildpush.foundation.errors import BuildError, BuildInfoError, SettingsError, StrictError
@@ -134,7 +135,7 @@ def _check(order: Resolved, connection: Connection) -> None:
 def _engine(order: Resolved, connection: Connection, story: Story) -> Engine | None:
     if order.request is None:
         return None
-    engine = choice.choose(order.engine, order.set_names, order.request, connection.engines, story)
+    engine = choice.choose(order.engine, order.for_engines, order.request, connection.engines, story)
     choice.advised(engine, order.request, story)
     return engine
 
@@ -368,7 +369,7 @@ def _built(step: Step, order: Resolved, around: Surroundings, progress: _Progres
         connect(order, around.session, story) as connection,
         _interruptible(connection),
     ):
-        engine = choice.choose(order.engine, order.set_names, request, connection.engines, story)
+        engine = choice.choose(order.engine, order.for_engines, request, connection.engines, story)
         choice.advised(engine, request, story)
         with story.phase("build", engine.name), _logged(progress, around), engine.build(request) as image:
             if sink is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args
 
-from buildpush.engines import choice
+from buildpush.engines import ENGINES
 from buildpush.foundation.errors import SettingsError
 from buildpush.settings import encoders, kinds
 from buildpush.settings.encoders import AnyStep
@@ -97,7 +97,7 @@ def card_named(name: str) -> Card:
 def files() -> tuple[Path, ...]:
     """Return the files that the cards are made from, so that pages know when they are stale."""
     declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders")]
-    building = [import_module(engine.__module__) for engine in choice.known()]
+    building = [import_module(row.load().__module__) for row in ENGINES.values()]
     return (Path(__file__), *(Path(str(module.__file__)) for module in (*declaring, *building)))
 
 
@@ -109,13 +109,13 @@ def groups() -> tuple[tuple[str, str], ...]:
 def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]:
     """Return, for each setting that engines are to honour, each engine's own spelling; empty where it has none."""
     asked = [card for card in all_cards or cards() if card.honoured_by == HONOURED["engine"]]
-    return {card.name: {engine: card.engines.get(engine, "") for engine in spellings()} for card in asked}
+    return {card.name: {engine: card.engines.get(engine, "") for engine in engine_flags()} for card in asked}
 
 
 @cache
-def spellings() -> Mapping[str, Mapping[str, str]]:
-    """Return what each engine spells: engine name to setting name to words."""
-    return MappingProxyType({engine.name: engine.spells for engine in choice.known()})
+def engine_flags() -> Mapping[str, Mapping[str, str]]:
+    """Return the words that each engine has for settings: engine name to setting name to words."""
+    return MappingProxyType({name: row.load().flags for name, row in ENGINES.items()})
 
 
 def _card(step: str, setting: Setting) -> Card:
@@ -134,7 +134,7 @@ def _card(step: str, setting: Setting) -> Card:
         since=setting.since,
         changed=(),
         honoured_by=_HINT if setting.hint and not setting.honoured_by else HONOURED[setting.honoured_by],
-        engines={engine: spells[setting.name] for engine, spells in spellings().items() if setting.name in spells}
+        engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"
         else {},
         examples=_examples(STEPS[step], setting),
@@ -179,9 +179,6 @@ _KINDS = {
 
 def words(setting: Setting) -> str:
     """Return the type of *setting* as a person says it, such as ``list of tags``."""
-    if setting.name == "engine":
-        here, later = choice.offered(setting.choices)
-        return "one of " + ", ".join(here) + (f" (not yet: {', '.join(later)})" if later else "")
     if setting.choices:
         return "one of " + ", ".join(setting.choices) if len(setting.choices) > 1 else f"only {setting.choices[0]}"
     asked = _without_none(setting.annotation)

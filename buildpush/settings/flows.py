@@ -14,6 +14,7 @@ from typing import Final
 
 from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import OWN_SETTINGS
 from buildpush.foundation.errors import BadNameError, SettingsError
 from buildpush.images.references import Reference
 from buildpush.settings.declare import said, setting_named, settings_of
@@ -31,12 +32,9 @@ _OF_BUILD_INFO: Final = frozenset(one.name for one in settings_of(BuildAndPush) 
 _PACKING: Final = frozenset({"compression", "media_types", "allow_nondistributable_artifacts"})
 Fail = Callable[[str, str, str | None], SettingsError]
 _SOURCES: Final = ("source_image", "source_tar_path")
-_OF_BUILDS: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine") | {
-    "engine",
-    "fetch_limit",
-    "kaniko_image",
-    "place",
-}
+# Settings that engines act on, be it one engine alone.
+FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
+_OF_BUILDS: Final = FOR_ENGINES | {"engine", "place"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ YAML key, variable, flag, help, documentation and schema are derived from it (``
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
 from buildpush.settings.declare import (
     REQUIRED,
@@ -85,7 +86,11 @@ __all__ = [
 ]
 
 Network = Literal["default", "none", "host"]
-Engine = Literal["auto", "native", "docker", "buildx", "buildah", "kaniko"]
+# What stands in a table is known as the code runs, not as it is checked.
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal[AUTO, *ENGINES]
 
 
 class Limits(BaseModel):
@@ -610,7 +615,7 @@ class BuildAndPush(StepSettings):
 
     # Run
 
-    engine: Engine = setting(
+    engine: EngineName = setting(
         "Who builds the image.",
         "With `auto`, buildpush chooses one that is here and can do what the step asks for, and says why.",
         default="auto",

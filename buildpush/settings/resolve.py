@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.connectors import Connector, Connectors, repository_at
@@ -17,6 +17,7 @@ from buildpush.credentials.pairing import Credential, Named, Nearness, beside, h
 from buildpush.credentials.vault import Login, Vault
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
+from buildpush.engines import OWN_SETTINGS
 from buildpush.expressions import methods
 from buildpush.expressions.ci import ci
 from buildpush.expressions.evaluate import Value
@@ -70,7 +71,7 @@ class Resolved:
         insecure: hosts that are reached with TLS and no look at the certificate, or without where they speak none.
         git_folder: whose history names the revision; ``None`` for the working folder.
         fetch_limit: bytes that a file of the web may have, where anything is built.
-        kaniko_image: that kaniko runs in, with its digest.
+        own_settings: values of the settings that one engine alone acts on.
         notes: what of the connectors and the settings has no effect.
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
@@ -95,9 +96,14 @@ class Resolved:
     insecure: frozenset[str] = frozenset()
     git_folder: Path | None = None
     fetch_limit: int = 0
-    kaniko_image: str | None = None
+    own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def for_engines(self) -> frozenset[str]:
+        """Those of the settings that were set that engines act on, be it one engine alone."""
+        return flows.FOR_ENGINES & self.set_names
 
 
 def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
@@ -287,7 +293,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         insecure=frozenset({repository.host} if settings.insecure else ()),
         sources=_sources(push_login, artifactory, build),
         fetch_limit=settings.fetch_limit,
-        kaniko_image=settings.kaniko_image,
+        own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
         notes=(
             *notes,
             *_login_notes(settings, repository, given, work),

@@ -25,12 +25,14 @@ except ImportError:
     from backports import zstd
 
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import UnreachableError
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import OCI_LAYER, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.tar import plain
+from buildpush.places import Recorded
 
 REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")
 
@@ -79,9 +81,9 @@ class Folder:
             build_args={"BASE": base, "V": "7"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run")}
         )
 
-    def engine(self) -> Native:
-        here = Platform("linux", "amd64")
-        return Native(self.pull, self.events.append, here=here, now=lambda: CREATED)
+    def engine(self, **changes: Any) -> Native:
+        usual = {"sink": self.events.append, "pull": self.pull, "platform": Platform("linux", "amd64")}
+        return Native(Tools({}, Recorded(), **{**usual, "now": lambda: CREATED, **changes}))
 
     def pull(self, reference: Reference, _platform: Platform) -> Image:
         if str(reference) in self.bases:

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buildpush.dockerfile.rules import HEREDOCS, MOUNTS, RULES, RUN_INTO_VOLUMES, advise
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildError, StrictError
-from buildpush.places import Here
+from buildpush.places import Here, Recorded
 
 pytestmark = pytest.mark.engines
 
@@ -111,7 +112,7 @@ def old(need, tmp_path):
     need("docker", "buildah")
     bare = {**os.environ, "PATH": str(tmp_path / "no-programs")}
     env = dict(os.environ)
-    return {"classic": Docker(bare, Here(bare)), "buildah": Buildah(env, Here(env))}
+    return {"classic": Docker(Tools(bare, Here(bare))), "buildah": Buildah(Tools(env, Here(env)))}
 
 
 @pytest.mark.parametrize("name", ["classic", "buildah"])
@@ -123,7 +124,7 @@ def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, folder, bus
     )
     with old[name].build(folder.request()) as image:
         files = folder.files_of(image)
-    assert ("data/lost" not in files) == (RUN_INTO_VOLUMES in old[name].lacks())
+    assert ("data/lost" not in files) == (RUN_INTO_VOLUMES in old[name].unsupported_features())
     assert {"data/kept", "data/copied"} <= files.keys()
 
 
@@ -139,7 +140,7 @@ def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, folder, bus
 def test_a_builder_fails_at_what_it_is_said_to_lack(old, folder, busybox, name, lack, line):
     folder.write("busybox", busybox.read_bytes(), mode=0o755)
     folder.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{line}\n")
-    if lack not in old[name].lacks():
+    if lack not in old[name].unsupported_features():
         with old[name].build(folder.request()):
             return
     with pytest.raises(BuildError), old[name].build(folder.request()):
@@ -148,7 +149,7 @@ def test_a_builder_fails_at_what_it_is_said_to_lack(old, folder, busybox, name, 
 
 def test_a_docker_with_buildx_lacks_nothing(need):
     need("docker", "buildx")
-    assert Docker(dict(os.environ), Here(dict(os.environ))).lacks() == frozenset()
+    assert Docker(Tools(dict(os.environ), Here(dict(os.environ)))).unsupported_features() == frozenset()
 
 
 def test_a_file_that_asks_for_it_is_refused(folder):
@@ -157,5 +158,5 @@ def test_a_file_that_asks_for_it_is_refused(folder):
     folder.dockerfile("# check=error=true\nFROM scratch\nMAINTAINER x\n")
     told = []
     with pytest.raises(StrictError, match="MaintainerDeprecated"):
-        advised(Native(None), folder.request(), told.append)
+        advised(Native(Tools({}, Recorded())), folder.request(), told.append)
     assert "Dockerfile:3" in told[0].text

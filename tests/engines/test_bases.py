@@ -12,12 +12,13 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.parse import FLAGS, parse
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import ENGINES, Engines, Tools
 from buildpush.engines.bases import base_credentials, bases, frontend, unknown
 from buildpush.engines.choice import advised
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
-from buildpush.pipeline.plan import _images
+from buildpush.places import Recorded
 
 NEWER = "# syntax=docker/dockerfile:1-labs\n"
 ELSEWHERE = "# syntax=mirror.test/docker/dockerfile:1\n"
@@ -86,7 +87,7 @@ def test_the_language_is_known_where_the_rest_is_not(request_of):
 class Any:
     name = "buildx"
 
-    def lacks(self):
+    def unsupported_features(self):
         return frozenset()
 
 
@@ -148,9 +149,10 @@ def test_whatever_is_read_strictly_is_read_alike_in_another_language(tmp_path_fa
         ]
 
 
-@pytest.mark.parametrize("engine", ["docker", "buildx", "buildah", "kaniko"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_plan_names_the_host_of_a_syntax_line_for_who_follows_it(request_of, engine):
     """To buildah and kaniko it is a comment; buildah was seen to build under one whose host does not exist."""
     asks = engine in {"docker", "buildx"}
-    named = [str(one) for one in _images(request_of("# syntax=words.test/x:1\nFROM base.test/a:1\n"), engine)]
+    request = request_of("# syntax=words.test/x:1\nFROM base.test/a:1\n")
+    named = [str(one) for one in Engines(Tools({}, Recorded()))[engine].images(request)]
     assert named == ["words.test/x:1"] * asks + ["base.test/a:1"]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.credentials.docker import Credential, Keychain
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
 from buildpush.foundation import mounts
@@ -44,7 +45,7 @@ def built(folder):
     def built(text: str, find=lambda _host: None, **changes):
         folder.dockerfile(text)
         place = Recorded(failing_build)
-        engine = Buildah({"HOME": str(folder.root)}, place, find)
+        engine = Buildah(Tools({"HOME": str(folder.root)}, place, find))
         with pytest.raises(BuildError, match="exit status 1"), engine.build(folder.request(**changes)):
             pass
         return next(call for call in place.calls if "build" in call.argv)
@@ -89,7 +90,7 @@ def test_only_the_build_sees_secrets_and_logins(folder, make_base):
 
     folder.dockerfile("FROM a.test/base\n")
     place = Recorded(packed)
-    engine = Buildah({}, place, lambda host: Credential("u", Secret("p4ss-of-buildah"), host))
+    engine = Buildah(Tools({}, place, lambda host: Credential("u", Secret("p4ss-of-buildah"), host)))
     with engine.build(folder.request(build_secrets={"s": Secret("s3cr3t-of-buildah")})):
         pass
     build, out = (next(call for call in place.calls if word in call.argv) for word in ("build", "push"))
@@ -101,7 +102,7 @@ def test_a_docker_configuration_that_is_not_there_is_looked_past(folder):
     """buildah ends where DOCKER_CONFIG names a folder without the file; docker does not."""
     folder.dockerfile("FROM scratch\n")
     place = Recorded(failing_build)
-    engine = Buildah({"DOCKER_CONFIG": str(folder.root)}, place)
+    engine = Buildah(Tools({"DOCKER_CONFIG": str(folder.root)}, place))
     for there in (False, True):
         if there:
             folder.write("config.json", "{}")
@@ -145,7 +146,7 @@ def test_settings_of_registries_are_those_that_buildah_would_read(folder):
 def test_settings_of_registries_that_nobody_can_read_are_an_error_that_names_them(folder, written):
     path = folder.write(".config/containers/registries.conf", written)
     folder.dockerfile("FROM 127.0.0.1:5000/app\n")
-    engine = Buildah({"HOME": str(folder.root)}, Recorded(lambda _call: Ran(0)))
+    engine = Buildah(Tools({"HOME": str(folder.root)}, Recorded(lambda _call: Ran(0))))
     with pytest.raises(BuildError, match=re.escape(str(path))), engine.build(folder.request()):
         pass
 
@@ -157,7 +158,7 @@ def test_without_the_program_the_remedies_are_told(folder):
         message = "the program 'buildah' is not on this machine"
         raise EngineMissingError(message)
 
-    engine = Buildah({}, Recorded(absent))
+    engine = Buildah(Tools({}, Recorded(absent)))
     assert "engine: docker" in engine.missing()
     with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
         pass
@@ -166,7 +167,7 @@ def test_without_the_program_the_remedies_are_told(folder):
 
 def test_a_user_without_namespaces_is_told_how_to_get_them(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    engine = Buildah({}, Recorded(lambda call: Ran(1 if "unshare" in call.argv else 0)))
+    engine = Buildah(Tools({}, Recorded(lambda call: Ran(1 if "unshare" in call.argv else 0))))
     assert "user namespaces" in engine.missing()
     assert "/etc/subuid" in engine.missing()
 
@@ -180,7 +181,8 @@ def real(need):
     need("buildah")
 
     def make(events=None, find=lambda _host: None):
-        return Buildah(dict(os.environ), Here(dict(os.environ)), find, (events if events is not None else []).append)
+        sink = (events if events is not None else []).append
+        return Buildah(Tools(dict(os.environ), Here(dict(os.environ)), find, sink))
 
     return make
 
@@ -321,7 +323,7 @@ name = Reference.parse("127.0.0.1:5000/local/app:1")
 request = BuildRequest(home / "context", home / "context/Dockerfile", (name,), created=1_700_000_000)
 
 def build():
-    with Buildah(env, Here(env), scratch=home / "scratch").build(request) as image:
+    with Buildah(Tools(env, Here(env), scratch=home / "scratch")).build(request) as image:
         print(image.layers[0].diff_id)
     print(os.listdir(home / "scratch"))
 
@@ -418,7 +420,9 @@ def test_equal_inputs_give_an_equal_configuration(need, folder):
     folder.dockerfile("FROM scratch\nCOPY a /a\nENV x=1\nWORKDIR /w\nCOPY a /b\n")
     configs = []
     for _ in range(2):
-        with Buildah(dict(os.environ), Here(dict(os.environ))).build(folder.request(created=1_700_000_000)) as image:
+        with Buildah(Tools(dict(os.environ), Here(dict(os.environ)))).build(
+            folder.request(created=1_700_000_000)
+        ) as image:
             configs.append(image.config)
         time.sleep(1.1)
         os.utime(folder.root / "a")

@@ -11,8 +11,8 @@ import pytest
 
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.caches import CacheSpec
+from buildpush.engines import Tools
 from buildpush.engines.docker.buildx import Buildx
-from buildpush.engines.docker.caching import Kept
 from buildpush.foundation.errors import BuildError, EngineMissingError
 from buildpush.foundation.events import Log, Note
 from buildpush.foundation.secrets import Secret
@@ -39,7 +39,7 @@ def told(folder, tmp_path):
     def told(find=lambda _host: None, **changes):
         folder.dockerfile("FROM a.test/base\n")
         place = recorded(Ran(0, REMOTE))
-        engine = Buildx({"HOME": "/h"}, place, find, folder.events.append, kept=Kept(tmp_path / "kept"))
+        engine = Buildx(Tools({"HOME": "/h"}, place, find, folder.events.append, layers=tmp_path / "kept"))
         with pytest.raises(BuildError, match="it broke"), engine.build(folder.request(**changes)):
             pass
         return place.calls[-1]
@@ -100,13 +100,13 @@ def test_a_repository_for_caches_comes_before_this_machine(told, folder):
     ],
 )
 def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
-    reason = Buildx({}, recorded(inspect), kept=Kept(tmp_path)).missing()
+    reason = Buildx(Tools({}, recorded(inspect), layers=tmp_path)).missing()
     assert words in reason
     assert reason.partition("\n")[2]
 
 
 def test_without_buildx_it_is_missing(tmp_path, folder):
-    engine = Buildx({}, Recorded([Ran(1)]), kept=Kept(tmp_path))
+    engine = Buildx(Tools({}, Recorded([Ran(1)]), layers=tmp_path))
     assert "is not on this machine" in engine.missing()
     with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
         pass
@@ -115,7 +115,7 @@ def test_without_buildx_it_is_missing(tmp_path, folder):
 
 def test_a_builder_that_sleeps_is_not_missing(tmp_path):
     inspect = Ran(0, REMOTE.replace("remote", "docker-container").replace("running", "stopped"))
-    assert Buildx({}, recorded(inspect), kept=Kept(tmp_path)).missing() is None
+    assert Buildx(Tools({}, recorded(inspect), layers=tmp_path)).missing() is None
 
 
 CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to connect to the daemon\n"
@@ -124,7 +124,7 @@ CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to c
 @pytest.mark.parametrize("said", ["Driver: docker\n", CLOSED])
 def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder, said):
     env = {"DOCKER_HOST": f"unix://{folder.root}/none.sock"}
-    reason = Buildx(env, recorded(Ran(0, said)), kept=Kept(tmp_path)).missing()
+    reason = Buildx(Tools(env, recorded(Ran(0, said)), layers=tmp_path)).missing()
     assert "no Docker daemon is here" in reason
 
 
@@ -140,7 +140,7 @@ def real(request, need, tmp_path):
 
     def make(events=None):
         sink = (events if events is not None else []).append
-        return Buildx(env, Here(env), sink=sink, kept=Kept(tmp_path / "kept"))
+        return Buildx(Tools(env, Here(env), sink=sink, layers=tmp_path / "kept"))
 
     return make
 
@@ -186,11 +186,11 @@ def test_several_platforms_become_an_index(folder, real):
 @pytest.mark.engines
 def test_layers_kept_on_this_machine_are_used_by_the_next_build(folder, busybox, far, tmp_path):
     with_busybox(folder, busybox, f"RUN echo {time.time()} > /a\n")
-    engine = {"env": far, "place": Here(far), "kept": Kept(tmp_path / "kept")}
+    engine = {"env": far, "place": Here(far), "layers": tmp_path / "kept"}
     events: list[list] = [[], []]
     for told in events:
         subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
-        with Buildx(**engine, sink=told.append).build(folder.request(caching=True)):
+        with Buildx(Tools(**engine, sink=told.append)).build(folder.request(caching=True)):
             pass
     assert not run_steps(events[0])
     assert any("RUN" in line or "CACHED" in line for line in run_steps(events[1]))
@@ -205,7 +205,7 @@ def test_a_repository_keeps_layers_for_the_next_build(folder, busybox, far, box,
     cache = Repository.parse(f"{box.host}/docker-local/cache")
     for told in events:
         subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
-        engine = Buildx(far, Here(far), {box.host: login}.get, told.append, kept=Kept(tmp_path))
+        engine = Buildx(Tools(far, Here(far), {box.host: login}.get, told.append, layers=tmp_path))
         with engine.build(folder.request(cache_repository=cache)):
             pass
     assert (bool(run_steps(events[0])), bool(run_steps(events[1]))) == (False, True)
@@ -214,7 +214,7 @@ def test_a_repository_keeps_layers_for_the_next_build(folder, busybox, far, box,
 @pytest.mark.engines
 def test_a_network_that_the_builder_may_not_give_tells_what_to_do(folder, busybox, far, tmp_path):
     with_busybox(folder, busybox, "RUN echo x\n")
-    engine = Buildx(far, Here(far), kept=Kept(tmp_path))
+    engine = Buildx(Tools(far, Here(far), layers=tmp_path))
     with pytest.raises(BuildError) as caught, engine.build(folder.request(network="host")):
         pass
     assert "--allow-insecure-entitlement" in caught.value.hint

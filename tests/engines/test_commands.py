@@ -9,9 +9,9 @@ import subprocess
 import pytest
 
 from buildpush.credentials.docker import Credential
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.docker.buildx import Buildx
-from buildpush.engines.docker.caching import Kept
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.engines.native import Native
@@ -21,9 +21,11 @@ from buildpush.places import FILES, Command, Here, Ran, Recorded
 
 REMOTE = "Name: far\nDriver: remote\nNodes:\nName: far0\nStatus: running\n"
 ENGINES = {
-    "buildx": lambda place, find, folder: Buildx({"HOME": "/h"}, place, find, kept=Kept(folder / "kept")),
-    "buildah": lambda place, find, _folder: Buildah({"HOME": "/h"}, place, find),
-    "kaniko": lambda place, find, _folder: Kaniko({"HOME": "/h"}, place, "a.test/kaniko@sha256:" + "1" * 64, find),
+    "buildx": lambda place, find, folder: Buildx(Tools({"HOME": "/h"}, place, find, layers=folder / "kept")),
+    "buildah": lambda place, find, _folder: Buildah(Tools({"HOME": "/h"}, place, find)),
+    "kaniko": lambda place, find, _folder: Kaniko(
+        Tools({"HOME": "/h"}, place, find, settings={"kaniko_image": "a.test/kaniko@sha256:" + "1" * 64})
+    ),
 }
 
 
@@ -48,7 +50,7 @@ def test_a_build_runs_what_was_shown(folder, tmp_path, name):
 
 
 def test_the_engine_native_runs_nothing(folder):
-    assert Native(None).commands(folder.request()) == ()
+    assert Native(Tools({}, Recorded())).commands(folder.request()) == ()
 
 
 def test_a_command_reads_as_a_shell_takes_it():
@@ -61,7 +63,7 @@ def test_a_command_reads_as_a_shell_takes_it():
 def test_the_commands_can_be_pasted(need, folder, tmp_path, name):
     need("docker", "buildx", "buildah")
     env = dict(os.environ)
-    engine = {"docker": Docker, "buildah": Buildah}[name](env, Here(env))
+    engine = {"docker": Docker, "buildah": Buildah}[name](Tools(env, Here(env)))
     folder.write("a")
     folder.dockerfile("FROM scratch\nARG V\nCOPY a /a\nLABEL v=$V\n")
     (tmp_path / "private").mkdir()

@@ -16,15 +16,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from corpus import Built, Case, cases, opened
 
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.docker.buildx import Buildx
-from buildpush.engines.docker.caching import Kept
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildPushError
 from buildpush.http.client import Http
 from buildpush.http.download import download
-from buildpush.places import Here
+from buildpush.places import Here, Recorded
 
 CASES = {case.name: case for case in cases()}
 MOST_DIFFERENCES = 15
@@ -40,11 +40,11 @@ class Builders:
         bare = {**env, "PATH": str(scratch / "no-programs")}
         self.scratch = scratch
         self.engines = {
-            "native": Native(None),
-            "buildkit": Buildx(far, Here(far), kept=Kept(scratch / "kept")),
-            "docker": Docker(env, Here(env)),
-            "classic": Docker(bare, Here(bare)),  # without buildx
-            "buildah": Buildah(env, Here(env)),
+            "native": Native(Tools({}, Recorded())),
+            "buildkit": Buildx(Tools(far, Here(far), layers=scratch / "kept")),
+            "docker": Docker(Tools(env, Here(env))),
+            "classic": Docker(Tools(bare, Here(bare))),  # without buildx
+            "buildah": Buildah(Tools(env, Here(env))),
         }
         self.kept: dict[str, Built | BuildPushError] = {}
 
@@ -152,7 +152,7 @@ def from_the_web(builders, name, folder, text):
     request = Case(f"{folder.name}-{name}", "", text).request(folder / name)
     with Http() as http:
         fetch = partial(download, http, most=1_000_000)
-        engine = Native(None, fetch=fetch) if name == "native" else builders.engines[name]
+        engine = Native(Tools({}, Recorded(), fetch=fetch)) if name == "native" else builders.engines[name]
         try:
             with engine.build(request) as image:
                 return opened(image)

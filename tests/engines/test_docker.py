@@ -15,6 +15,7 @@ from docker.errors import NotFound
 
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.caches import CacheSpec
+from buildpush.engines import Tools
 from buildpush.engines.docker.classic import Docker
 from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, PushError, UnsupportedError
 from buildpush.foundation.events import Log, Note
@@ -82,7 +83,7 @@ def answers(*, buildx=True, build=None):
 
 def test_no_socket_is_an_error_with_the_three_remedies(folder):
     folder.dockerfile("FROM scratch\n")
-    engine = Docker({"DOCKER_HOST": f"unix://{folder.root}/none.sock"}, Recorded())
+    engine = Docker(Tools({"DOCKER_HOST": f"unix://{folder.root}/none.sock"}, Recorded()))
     assert "does not exist" in engine.missing()
     with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
         pass
@@ -93,19 +94,19 @@ def test_no_socket_is_an_error_with_the_three_remedies(folder):
 def test_a_socket_that_is_closed_to_the_user_says_so(folder, monkeypatch):
     socket = folder.write("docker.sock")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "is closed to it" in Docker({"DOCKER_HOST": f"unix://{socket}"}, Recorded()).missing()
+    assert "is closed to it" in Docker(Tools({"DOCKER_HOST": f"unix://{socket}"}, Recorded())).missing()
 
 
 @pytest.mark.sandbox
 def test_a_daemon_that_does_not_answer_is_missing():
-    reason = Docker({"DOCKER_HOST": "tcp://127.0.0.1:1"}, Recorded()).missing()
+    reason = Docker(Tools({"DOCKER_HOST": "tcp://127.0.0.1:1"}, Recorded())).missing()
     assert "does not answer" in reason
 
 
 def test_buildx_gets_logins_and_secrets_in_private_files(folder, paper):
     folder.dockerfile("FROM a.test/base\nRUN x\n")
     place = answers()
-    engine = Docker({"HOME": "/h"}, place, lambda host: Credential("u", Secret("p4ssw0rd"), host))
+    engine = Docker(Tools({"HOME": "/h"}, place, lambda host: Credential("u", Secret("p4ssw0rd"), host)))
     request = folder.request(build_secrets={"s": Secret("s3cr3t")})
 
     with pytest.raises(BuildError, match="it broke"), paper(engine, Paper(CONTAINERD)).build(request):
@@ -148,7 +149,7 @@ def told(folder, paper, *, buildx, find=lambda _host: None, **changes):
     folder.write("other/Dockerfile", "FROM a.test/base AS base\n")
     changes |= {name: (folder.root / changes[name]).resolve() for name in ("context", "dockerfile") if name in changes}
     place, client = answers(buildx=buildx), Paper()
-    with pytest.raises(BuildError), paper(Docker({}, place, find), client).build(folder.request(**changes)):
+    with pytest.raises(BuildError), paper(Docker(Tools({}, place, find)), client).build(folder.request(**changes)):
         pass
     if not buildx:
         return {**client.built, "tag": None, "pulled": client.pulled}
@@ -160,7 +161,7 @@ def told(folder, paper, *, buildx, find=lambda _host: None, **changes):
 def test_every_setting_that_docker_spells_is_told_to_buildx(folder, paper, name):
     usual, changed = told(folder, paper, buildx=True), told(folder, paper, buildx=True, **ANOTHER[name])
     assert changed != usual
-    assert Docker.spells[name] in [*changed[0], "PATH"]
+    assert Docker.flags[name] in [*changed[0], "PATH"]
 
 
 ONLY_BUILDKIT = {"build_contexts", "env_docker_secrets", "file_docker_secrets", "ssh"}
@@ -178,13 +179,16 @@ def test_a_login_for_a_base_image_is_told_too(folder, paper, buildx):
 
 
 def test_nothing_else_is_spelled():
-    assert ANOTHER.keys() | {"base_image_connector_refs"} == Docker.spells.keys()
+    assert ANOTHER.keys() | {"base_image_connector_refs"} == Docker.flags.keys()
 
 
 def test_without_a_credential_dockers_own_configuration_is_used(folder, paper):
     folder.dockerfile("FROM a.test/base\n")
     place = answers()
-    with pytest.raises(BuildError), paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request(created=None)):
+    with (
+        pytest.raises(BuildError),
+        paper(Docker(Tools({}, place)), Paper(CONTAINERD)).build(folder.request(created=None)),
+    ):
         pass
     assert "DOCKER_CONFIG" not in place.calls[-1].env
     assert "rewrite" not in place.calls[-1].argv[-2]
@@ -193,7 +197,10 @@ def test_without_a_credential_dockers_own_configuration_is_used(folder, paper):
 def test_the_old_image_store_is_asked_for_the_image_and_the_name_is_removed(folder, paper):
     folder.dockerfile("FROM scratch\n")
     place, client = answers(build=Ran(0)), Paper()
-    with pytest.raises(PushError, match="has not the image"), paper(Docker({}, place), client).build(folder.request()):
+    with (
+        pytest.raises(PushError, match="has not the image"),
+        paper(Docker(Tools({}, place)), client).build(folder.request()),
+    ):
         pass
     argv = place.calls[-1].argv
     assert client.removed == [argv[argv.index("--tag") + 1]]
@@ -204,7 +211,7 @@ def test_several_platforms_need_a_store_for_them(folder, paper):
     folder.dockerfile("FROM scratch\n")
     request = folder.request(platforms=(Platform("linux", "amd64"), Platform("linux", "arm64")))
     for place in (answers(), answers(buildx=False)):
-        with pytest.raises(UnsupportedError) as caught, paper(Docker({}, place), Paper()).build(request):
+        with pytest.raises(UnsupportedError) as caught, paper(Docker(Tools({}, place)), Paper()).build(request):
             pass
         assert caught.value.setting == "platforms"
 
@@ -221,7 +228,7 @@ def test_several_platforms_need_a_store_for_them(folder, paper):
 def test_the_daemon_builds_whatever_builder_is_in_use(folder, paper, env, name):
     folder.dockerfile("FROM scratch\n")
     place = answers()
-    with pytest.raises(BuildError), paper(Docker(env, place), Paper()).build(folder.request()):
+    with pytest.raises(BuildError), paper(Docker(Tools(env, place)), Paper()).build(folder.request()):
         pass
     argv = place.calls[-1].argv
     assert argv[argv.index("--builder") + 1] == name
@@ -237,7 +244,7 @@ def test_the_old_image_store_leaves_no_layers_for_later_builds(folder, paper, se
         "remote_cache_repo": {"cache_repository": Repository("r.test", "c")},
     }
     request = folder.request(**changes[setting])
-    with pytest.raises(UnsupportedError) as caught, paper(Docker({}, answers()), Paper()).build(request):
+    with pytest.raises(UnsupportedError) as caught, paper(Docker(Tools({}, answers())), Paper()).build(request):
         pass
     assert caught.value.setting == setting
 
@@ -247,7 +254,7 @@ def test_the_classic_builder_is_used_where_buildx_is_not(folder, paper):
     events = []
     client = Paper()
     find = {"a.test": Credential("u", Secret("pa55word"), "x")}.get
-    engine = paper(Docker({}, answers(buildx=False), find, events.append), client)
+    engine = paper(Docker(Tools({}, answers(buildx=False), find, events.append)), client)
     with pytest.raises(BuildError, match="it broke"), engine.build(folder.request(labels={"l": "m"})):
         pass
     assert client.built["labels"] == {"l": "m"}
@@ -261,7 +268,10 @@ def test_an_identity_token_for_a_base_image_is_no_password(folder, paper):
     folder.dockerfile("FROM a.test/base\n")
     client = Paper()
     find = {"a.test": Credential("<token>", Secret("ident1ty"), "x", identity=True)}.get
-    with pytest.raises(BuildError), paper(Docker({}, answers(buildx=False), find), client).build(folder.request()):
+    with (
+        pytest.raises(BuildError),
+        paper(Docker(Tools({}, answers(buildx=False), find)), client).build(folder.request()),
+    ):
         pass
     assert client.pulled == [("a.test/base", {"tag": "latest", "auth_config": {"identitytoken": "ident1ty"}})]
 
@@ -271,7 +281,7 @@ def test_the_classic_builder_refuses_build_secrets(folder, paper):
     request = folder.request(build_secrets={"x": Secret("s3cr3t-x")})
     with (
         pytest.raises(UnsupportedError, match="classic"),
-        paper(Docker({}, answers(buildx=False)), Paper()).build(request),
+        paper(Docker(Tools({}, answers(buildx=False))), Paper()).build(request),
     ):
         pass
 
@@ -281,11 +291,11 @@ def test_a_dockerfile_that_we_cannot_read_is_left_to_docker(folder, paper):
     place = answers()
     with (
         pytest.raises(BuildError, match="it broke"),
-        paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request()),
+        paper(Docker(Tools({}, place)), Paper(CONTAINERD)).build(folder.request()),
     ):
         pass
     (folder.root / "Dockerfile").unlink()
-    with pytest.raises(DockerfileError), paper(Docker({}, place), Paper(CONTAINERD)).build(folder.request()):
+    with pytest.raises(DockerfileError), paper(Docker(Tools({}, place)), Paper(CONTAINERD)).build(folder.request()):
         pass
 
 
@@ -304,7 +314,7 @@ def real():
         env = dict(os.environ)
         here = Here(env)
         place = here if buildx else answers(buildx=False)
-        return Docker(env, place, sink=(events if events is not None else []).append)
+        return Docker(Tools(env, place, sink=(events if events is not None else []).append))
 
     return make
 
@@ -465,7 +475,7 @@ def test_a_daemon_that_refuses_is_an_error(folder, paper, monkeypatch):
 
     folder.dockerfile("FROM scratch\n")
     monkeypatch.setattr(Paper, "build", refuse)
-    engine = paper(Docker({}, answers(buildx=False)), Paper())
+    engine = paper(Docker(Tools({}, answers(buildx=False))), Paper())
     with (
         pytest.raises(BuildError, match="the Docker daemon went away: ConnectionRefused"),
         engine.build(folder.request()),

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.engines.choice import NAMES, OF_ONE, choose, known, refuse_unspelled
+from buildpush.engines import AUTO, ENGINES, Engines, Tools
+from buildpush.engines.choice import choose, refuse_unsupported
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.foundation.events import Decision, Note
-from buildpush.settings.declare import settings_of
+from buildpush.places import Recorded
+from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.model import BuildAndPush
+from buildpush.settings.resolve import Resolved
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Stub:
     name: str
     reason: str | None = None
     refused: str | None = None
-    spells: dict[str, str] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
 
     def missing(self):
         return self.reason
@@ -34,13 +37,14 @@ class Stub:
         return self.refused
 
 
-ALL = {name: "itself" for engine in known() for name in engine.spells}
+CLASSES = [row.load() for row in ENGINES.values()]
+ALL = {name: "itself" for engine in CLASSES for name in engine.flags}
 
 
 def chosen(*candidates, wanted="auto", set_names=frozenset(), events=None):
     events = [] if events is None else events
     request = SimpleNamespace(target=None, dockerfile=Path("/there is none"))
-    return choose(wanted, set_names, request, candidates, events.append).name
+    return choose(wanted, set_names, request, {one.name: one for one in candidates}, events.append).name
 
 
 def test_auto_takes_the_first_that_can_and_says_why():
@@ -59,12 +63,15 @@ def test_auto_passes_over_an_engine_that_is_not_here():
 
 def test_auto_passes_over_an_engine_that_does_not_honour_a_setting():
     events = []
-    assert chosen(Stub("native"), Stub("docker", spells=ALL), set_names={"target"}, events=events) == "docker"
+    assert chosen(Stub("native"), Stub("docker", flags=ALL), set_names={"target"}, events=events) == "docker"
     assert "it does not honour 'target'" in events[-1].reason
 
 
 def test_settings_that_are_not_for_engines_do_not_matter():
-    assert chosen(Stub("native"), set_names={"repo", "tags", "connector_ref"}) == "native"
+    names = frozenset({"repo", "tags", "connector_ref", "fetch_limit"})
+    order = Resolved("build", BuildAndPush(repo="a.test/b/c"), (), set_names=names)
+    assert order.for_engines == {"fetch_limit"}
+    assert chosen(Stub("native"), set_names=order.for_engines) == "native"
 
 
 def test_no_engine_at_all_is_an_error_with_the_remedies():
@@ -95,8 +102,21 @@ def test_an_engine_that_was_asked_for_and_cannot_is_an_error_with_line_and_remed
     assert "does not do this: RUN" in str(caught.value)
 
 
-def test_the_names_are_those_of_the_known():
-    assert tuple(engine.name for engine in known()) == NAMES
+def test_the_names_are_those_of_the_table():
+    assert [engine.name for engine in CLASSES] == list(ENGINES)
+    assert setting_named(BuildAndPush, "engine").choices == (AUTO, *ENGINES)
+
+
+def test_engines_are_made_when_they_are_asked_for():
+    engines = Engines(Tools({}, Recorded()))
+    assert next(iter(engines.values())) is engines["native"]
+    assert engines._made.keys() == {"native"}
+
+
+def test_kaniko_is_the_first_in_a_cluster_and_otherwise_the_last():
+    usual = ["native", "docker", "buildx", "buildah"]
+    assert list(Engines(Tools({}, Recorded()))) == [*usual, "kaniko"]
+    assert list(Engines(Tools({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, Recorded()))) == ["kaniko", *usual]
 
 
 def test_an_unknown_engine_names_the_known():
@@ -106,9 +126,9 @@ def test_an_unknown_engine_names_the_known():
 
 
 def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
-    native, *_ = known()
+    native, *_ = CLASSES
     with pytest.raises(UnsupportedError) as caught:
-        refuse_unspelled(native, {"env_docker_secrets", "labels"}, [].append)
+        refuse_unsupported(native, {"env_docker_secrets", "labels"}, [].append)
     assert (caught.value.hint, caught.value.setting) == (
         "use engine: docker or buildx or buildah",
         "env_docker_secrets",
@@ -117,10 +137,10 @@ def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
 
 def test_a_hint_that_makes_no_difference_is_noted():
     events = []
-    for engine in known():
-        refuse_unspelled(engine, {"optimize"}, events.append)
+    for engine in CLASSES:
+        refuse_unsupported(engine, {"optimize"}, events.append)
     assert [type(event) for event in events] == [Note] * len(
-        [engine for engine in known() if "optimize" not in engine.spells]
+        [engine for engine in CLASSES if "optimize" not in engine.flags]
     )
 
 
@@ -129,10 +149,10 @@ def test_every_setting_for_engines_is_known_to_one_or_is_a_hint():
     assert asked == {"optimize", *ALL}
 
 
-@pytest.mark.parametrize("engine", known(), ids=lambda engine: engine.name)
-@pytest.mark.parametrize("setting", OF_ONE)
-def test_a_setting_of_one_engine_is_told_of_where_another_builds(engine, setting):
+@pytest.mark.parametrize("engine", CLASSES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize(("owner", "setting"), [(row.name, one) for row in ENGINES.values() for one in row.settings])
+def test_a_setting_of_one_engine_is_told_of_where_another_builds(engine, owner, setting):
     events = []
-    refuse_unspelled(engine, {setting}, events.append)
+    refuse_unsupported(engine, {setting}, events.append)
     assert [event for event in events if setting in event.text] == events
-    assert bool(events) == (engine.name != OF_ONE[setting][0])
+    assert bool(events) == (engine.name != owner)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
 from buildpush.images.references import Reference
-from buildpush.places import Here
+from buildpush.places import Here, Recorded
 from buildpush.transfer.saving import write_docker_archive
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -25,7 +26,7 @@ def request(name: str, **changes) -> BuildRequest:
 
 
 def test_the_site_is_its_pages_and_nothing_else(folder):
-    with Native(None).build(request("site")) as image:
+    with Native(Tools({}, Recorded())).build(request("site")) as image:
         found = folder.files_of(image)
     assert sorted(path for path, thing in found.items() if thing.kind == "file") == [
         "srv/site/index.html",
@@ -34,7 +35,7 @@ def test_the_site_is_its_pages_and_nothing_else(folder):
 
 
 def test_the_service_needs_an_engine_that_runs_things():
-    assert Native(None).refuses(request("service")) == "Dockerfile:8: RUN"
+    assert Native(Tools({}, Recorded())).refuses(request("service")) == "Dockerfile:8: RUN"
 
 
 @pytest.mark.engines
@@ -42,7 +43,7 @@ def test_the_service_answers(base, tmp_path):
     env = dict(os.environ)
     reference = Reference.parse("buildpush.test/service:1")
     arguments = {"BASE": base, "VERSION": "7.1"}
-    with Docker(env, Here(env)).build(request("service", build_args=arguments)) as image:
+    with Docker(Tools(env, Here(env))).build(request("service", build_args=arguments)) as image:
         write_docker_archive(image, tmp_path / "image.tar", [reference])
     run("load", "--input", str(tmp_path / "image.tar"))
     container = run("run", "--detach", "--rm", str(reference)).strip()

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 import buildpush
-from buildpush.engines.choice import HINTS, known
+from buildpush.engines import ENGINES
+from buildpush.engines.choice import HINTS
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.events import Log
 from buildpush.settings.model import BuildAndPush, settings_of
 from buildpush.transfer.archives import open_layout
 
-ENGINES = {engine.name: engine for engine in known()}
+CLASSES = {name: row.load() for name, row in ENGINES.items()}
 SETTINGS = sorted(setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine")
 SHELL = "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/cat\n"
 AWKWARD = {"COMMA": "a,b", "BLANKS": " a  b ", "LINES": "a\nb", "QUOTES": """a"b'c""", "EMPTY": "", "SIGNS": "$x \\y=z"}
@@ -297,9 +298,7 @@ def yard(request, folder, box, need, tmp_path, monkeypatch):
 
 
 PAIRS = [(setting, engine) for setting in SETTINGS for engine in ENGINES]
-HONOURED = [
-    (setting, engine) for setting, engine in PAIRS if setting in ENGINES[engine].spells and setting not in HINTS
-]
+HONOURED = [(setting, engine) for setting, engine in PAIRS if setting in CLASSES[engine].flags and setting not in HINTS]
 # Nothing in an image shows an agent of SSH: the command is tested alone, as are kaniko's where there is no executor.
 SHOWN = [(setting, engine) for setting, engine in HONOURED if CASES[setting].show]
 REFUSED = [pair for pair in PAIRS if pair not in HONOURED and pair[0] not in HINTS]
@@ -323,7 +322,7 @@ def test_what_an_engine_cannot_honour_is_refused_with_those_that_can(folder, eng
     order = {"repo": "a.test/b/c", "engine": engine, setting: example(setting)}
     with pytest.raises(UnsupportedError) as caught:
         buildpush.build(cwd=folder.root, env=env, **order)
-    able = [name for name, other in ENGINES.items() if setting in other.spells]
+    able = [name for name, other in CLASSES.items() if setting in other.flags]
     assert caught.value.setting == setting
     assert caught.value.hint == f"use engine: {' or '.join(able)}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import buildpush
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.docker.classic import Docker
 from buildpush.foundation.errors import BuildError, ContextError
@@ -52,7 +53,7 @@ def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_
             os.kill(int((tmp_path / "pid").read_text()), 15)
 
     begun = time.monotonic()
-    engine = Docker(env, Here(env), sink=stop)
+    engine = Docker(Tools(env, Here(env), sink=stop))
     with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
         pass
     gc.collect()  # Docker's SDK leaves the socket of an answer that breaks off to the collector, which warns

@@ -11,6 +11,7 @@ import pytest
 import buildpush
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import StepContainer
+from buildpush.engines import Tools
 from buildpush.engines.choice import HINTS
 from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
@@ -22,6 +23,12 @@ from buildpush.places import Here, Ran, Recorded
 from buildpush.transfer.saving import write_docker_archive
 
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
+
+
+def kaniko(place, image=IMAGE, env=None, **more):
+    return Kaniko(Tools(env or {}, place, settings={"kaniko_image": image}, **more))
+
+
 FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')
 
 
@@ -36,7 +43,7 @@ def told(folder):
     def told(text="FROM scratch\n", find=lambda _host: None, env=None, **changes):
         folder.dockerfile(text)
         place = program_answers(FAILS)
-        engine = Kaniko({"HOME": "/h", **(env or {})}, place, IMAGE, find, folder.events.append)
+        engine = kaniko(place, env={"HOME": "/h", **(env or {})}, find=find, sink=folder.events.append)
         with pytest.raises(BuildError, match="exit status 1"), engine.build(folder.request(**changes)):
             pass
         return next(call for call in place.calls if "run" in call.argv)
@@ -100,8 +107,8 @@ def test_arguments_of_the_platform_are_told_unless_the_user_gives_them(told):
 
 
 def test_nothing_else_is_spelled():
-    assert ANOTHER.keys() | SHOWN_ELSEWHERE == Kaniko.spells.keys()
-    assert set(Kaniko.spells) >= HINTS
+    assert ANOTHER.keys() | SHOWN_ELSEWHERE == Kaniko.flags.keys()
+    assert set(Kaniko.flags) >= HINTS
 
 
 def test_a_dockerfile_beside_the_context_is_mounted_with_its_ignore_file(told, folder):
@@ -144,7 +151,7 @@ def test_another_user_than_root_is_refused_before_anything_is_started(folder):
     folder.dockerfile("FROM scratch\n")
     place = Recorded()
     request = folder.request(container=StepContainer(user=1000))
-    with pytest.raises(UnsupportedError) as caught, Kaniko({}, place, IMAGE).build(request):
+    with pytest.raises(UnsupportedError) as caught, kaniko(place).build(request):
         pass
     assert caught.value.setting == "run_as_user"
     assert "buildah" in caught.value.hint
@@ -164,7 +171,10 @@ FLAGS = {
 def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_started(folder, line):
     folder.dockerfile(f"FROM scratch\n{line}\n")
     place = Recorded()
-    with pytest.raises(DockerfileError, match=FLAGS[line]) as caught, Kaniko({}, place, IMAGE).build(folder.request()):
+    with (
+        pytest.raises(DockerfileError, match=FLAGS[line]) as caught,
+        kaniko(place).build(folder.request()),
+    ):
         pass
     assert caught.value.where == "Dockerfile:2"
     assert not place.calls
@@ -173,7 +183,7 @@ def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_starte
 def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(folder):
     folder.dockerfile("FROM scratch AS s-amd64\nFROM scratch AS s-arm64\nCOPY --parents a /\nFROM s-$TARGETARCH\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    assert Kaniko({}, Recorded(), IMAGE).refuses(folder.request(platforms=platforms)) == "Dockerfile:3: COPY --parents"
+    assert kaniko(Recorded()).refuses(folder.request(platforms=platforms)) == "Dockerfile:3: COPY --parents"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +197,7 @@ def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(folder):
 )
 def test_what_kaniko_knows_or_says_itself_is_not_refused(folder, text):
     folder.dockerfile(text)
-    assert Kaniko({}, Recorded(), IMAGE).refuses(folder.request()) is None
+    assert kaniko(Recorded()).refuses(folder.request()) is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +205,7 @@ def test_what_kaniko_knows_or_says_itself_is_not_refused(folder, text):
     [(None, Ran(0), "nobody names the image"), (IMAGE, Ran(1), "neither docker nor podman")],
 )
 def test_without_an_image_or_a_program_it_is_missing(folder, image, answer, words):
-    engine = Kaniko({}, Recorded([answer]), image)
+    engine = kaniko(Recorded([answer]), image)
     reason = engine.missing()
     assert words in reason
     with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
@@ -214,7 +224,7 @@ def test_a_failed_build_tells_its_last_lines_and_the_log_is_for_people(told, fol
 
 def test_a_container_that_was_killed_points_to_its_memory(folder):
     folder.dockerfile("FROM scratch\n")
-    engine = Kaniko({}, program_answers(Ran(137)), IMAGE)
+    engine = kaniko(program_answers(Ran(137)))
     with pytest.raises(BuildError) as caught, engine.build(folder.request()):
         pass
     assert "resources.limits.memory" in caught.value.hint
@@ -236,7 +246,7 @@ def leaves(image: Image) -> Recorded:
 def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_base):
     folder.dockerfile("FROM scratch\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    with Kaniko({}, leaves(make_base({"a": "b"})), IMAGE).build(folder.request(platforms=platforms)) as index:
+    with kaniko(leaves(make_base({"a": "b"}))).build(folder.request(platforms=platforms)) as index:
         assert isinstance(index, Index)
         assert tuple(image.platform for image in index.images) == platforms
         assert folder.files_of(index.images[0])["a"].text == "b"
@@ -245,7 +255,7 @@ def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_b
 def test_labels_of_the_step_win_over_those_of_the_dockerfile(folder, make_base):
     folder.dockerfile("FROM scratch\nLABEL l=file k=kept\n")
     left = make_base({"a": "b"}, Labels={"l": "file", "k": "kept"})
-    with Kaniko({}, leaves(left), IMAGE).build(folder.request(labels={"l": "step"})) as built:
+    with kaniko(leaves(left)).build(folder.request(labels={"l": "step"})) as built:
         assert folder.config_of(built)["config"]["Labels"] == {"l": "step", "k": "kept"}
 
 
@@ -260,7 +270,7 @@ def test_the_real_executor_builds_what_a_dockerfile_says(folder, busybox, kaniko
     folder.write("a", "hello")
     folder.dockerfile("FROM scratch\nCOPY busybox /bin/sh\nCOPY --chown=3:4 a /x/a\nARG V\nRUN echo $V > /got\n")
     env = dict(os.environ)
-    with Kaniko(env, Here(env), kaniko_image).build(folder.request(build_args={"V": "7"})) as built:
+    with kaniko(Here(env), kaniko_image, env).build(folder.request(build_args={"V": "7"})) as built:
         found = folder.files_of(built)
     assert (found["x/a"].text, found["x/a"].owner, found["got"].text) == ("hello", (3, 4), "7\n")
 
@@ -270,7 +280,7 @@ def test_the_real_executor_leaves_to_root_what_is_copied_after_user(folder, kani
     folder.write("a", "hello")
     folder.dockerfile("FROM scratch\nARG V=x\nUSER 5:6\nCOPY a /a\nCOPY <<E /b\n$V\nE\n")
     env = dict(os.environ)
-    with Kaniko(env, Here(env), kaniko_image).build(folder.request()) as built:
+    with kaniko(Here(env), kaniko_image, env).build(folder.request()) as built:
         found = folder.files_of(built)
     assert {path: (found[path].owner, found[path].text) for path in "ab"} == {
         "a": ((0, 0), "hello"),

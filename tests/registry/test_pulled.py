@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.native import Native
-from buildpush.foundation.events import ignore
 from buildpush.http.client import Http
 from buildpush.images.model import Platform
 from buildpush.images.references import Repository
 from buildpush.images.tar import plain
+from buildpush.places import Recorded
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 
@@ -107,7 +108,7 @@ def pushed(request, context, need, started) -> str:
     need("docker-registry")
     here, reference = Platform("linux", "amd64"), Repository(started("docker-registry"), "pulled").tagged("1")
     order = BuildRequest(context, context / "Dockerfile", (reference,), created=1_700_000_000)
-    engine = Native(None, ignore, here=here)
+    engine = Native(Tools({}, Recorded(), platform=here))
     with Http() as http, engine.build(order) as image:
         push(image, [reference], Registry(http), compression=request.param)
     return str(reference)

@@ -28,7 +28,7 @@ from buildpush.places import FILES, Content
 from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
 
 # Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
-SPELLS: Final[Mapping[str, str]] = MappingProxyType(
+FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "dockerfile": "--file",
         "context": "PATH",

@@ -10,24 +10,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines import OUT
-from buildpush.engines.bases import Find, base_credentials, nobody
+from buildpush.engines import Tools
+from buildpush.engines.bases import base_credentials
 from buildpush.engines.docker import buildkit
 from buildpush.engines.docker.caching import Kept
 from buildpush.engines.docker.classic import Docker
-from buildpush.engines.docker.cli import Builder, Program, Surroundings, into
+from buildpush.engines.docker.cli import Builder, Program, into
+from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import EngineMissingError
-from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.events import Note
 from buildpush.foundation.locks import temporary
 from buildpush.images.model import Image, Index
-from buildpush.places import Command, Place
-from buildpush.registry.memory import Memory
-from buildpush.transfer import daemon
+from buildpush.images.references import Reference
+from buildpush.places import Command
 
 REMEDIES: Final = "install docker buildx from your distribution; or use engine: docker, buildah or native"
 _DOCKER: Final = "docker"
@@ -37,21 +36,13 @@ class Buildx:
     """Builds with buildx; the image comes back to us in an OCI layout of plain layers, and we push it.
 
     A builder that is the Docker daemon itself is the engine Docker's business, with the caches that this one adds.
-
-    Args:
-        env: variables; ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own mean what they mean to buildx.
-        place: where it runs.
-        find: gives the credential of the host of a base image or cache.
-        sink: gets each line of the build's log.
-        scratch: folder for temporary folders; the system's by default.
-        memory: of what was pushed before.
-        kept: the caches of this machine, for the setting ``caching``.
+    Variables: ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own mean what they mean to buildx.
     """
 
     name: ClassVar[str] = "buildx"
-    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            **Docker.spells,
+            **Docker.flags,
             "cache_from": "--cache-from",
             "cache_to": "--cache-to",
             "remote_cache_repo": "--cache-from, --cache-to",
@@ -59,22 +50,11 @@ class Buildx:
         }
     )
 
-    def __init__(
-        self,
-        env: Mapping[str, str],
-        place: Place,
-        find: Find = nobody,
-        sink: Sink = ignore,
-        *,
-        scratch: Path | None = None,
-        memory: Memory | None = None,
-        kept: Kept,
-    ) -> None:
-        self._around = Surroundings(env, daemon.home_of(env), place, sink, memory)
-        self._docker = Docker(env, place, find, sink, scratch=scratch, memory=memory)
-        self._find = find
-        self._scratch = scratch
-        self._kept = kept
+    uses_our_connections: ClassVar[bool] = False
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._docker = Docker(tools)
 
     def missing(self) -> str | None:
         """Return why there is no builder to build with, with the usual remedies, or ``None`` where there is one."""
@@ -91,7 +71,7 @@ class Buildx:
         Raises:
             EngineMissingError: there is none, or it does not answer.
         """
-        program = Program.find(self._around)
+        program = Program.find(self._tools)
         if program is None:
             message = "docker buildx is not on this machine"
             raise EngineMissingError(message, hint=REMEDIES, setting="engine")
@@ -106,15 +86,19 @@ class Buildx:
         """Return ``None``: whatever BuildKit does not know, it says itself."""
         return None
 
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return the same as Docker's builder."""
+        return self._docker.images(request)
+
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildx is called; the folders of the setting ``caching`` are chosen when it is built."""
         buildkit.check_there(self.missing())
         program, builder = self._here
         if builder.driver == _DOCKER:
             return self._docker.commands(request)
-        return (program.command(request, base_credentials(request, self._find), into(request, OUT)),)
+        return (program.command(request, base_credentials(request, self._tools.find), into(request, OUT)),)
 
-    def lacks(self) -> frozenset[str]:
+    def unsupported_features(self) -> frozenset[str]:
         """Return nothing: it is BuildKit."""
         return frozenset()
 
@@ -137,14 +121,12 @@ class Buildx:
     def _caching(self, request: BuildRequest) -> Iterator[BuildRequest]:
         """Give the request with the caches of this machine where they are wanted; a good build renews them."""
         if request.caching and request.cache_repository:
-            self._around.sink(
-                Note("caching leaves nothing on this machine: remoteCacheRepo comes first, as in Harness")
-            )
-        if not request.caching or request.cache_repository:
+            self._tools.sink(Note("caching leaves nothing on this machine: remoteCacheRepo comes first, as in Harness"))
+        if not request.caching or request.cache_repository or not self._tools.layers:
             yield request
             return
         name = str(request.references[0].repository) if request.references else str(request.context)
-        with self._kept.layers_of(name) as (read, written):
+        with Kept(self._tools.layers).layers_of(name) as (read, written):
             yield replace(request, cache_from=(*request.cache_from, *read), cache_to=(*request.cache_to, written))
 
     @contextmanager
@@ -154,6 +136,6 @@ class Buildx:
             with self._docker.build(request) as image:
                 yield image
             return
-        credentials = base_credentials(request, self._find)
-        with temporary(self._scratch) as folder:
+        credentials = base_credentials(request, self._tools.find)
+        with temporary(self._tools.scratch) as folder:
             yield program.into_layout(request, credentials, folder)

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, MOUNTS, RUN_INTO_VOLUMES
-from buildpush.engines import OUT
-from buildpush.engines.bases import Find, base_credentials, bases, nobody
+from buildpush.engines import Tools
+from buildpush.engines.bases import base_credentials, bases, frontend, pulled
 from buildpush.engines.docker import buildkit
-from buildpush.engines.docker.cli import Program, Surroundings, into
+from buildpush.engines.docker.cli import Program, into
+from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
-from buildpush.foundation.events import Log, Note, Sink, ignore
+from buildpush.foundation.events import Log, Note
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.text import Lines, quotation
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import Image, Index
 from buildpush.images.references import Reference
-from buildpush.places import Command, Place
-from buildpush.registry.memory import Memory
+from buildpush.places import Command
 from buildpush.transfer import daemon, dockerhome
 from buildpush.transfer.daemon import SOCKET, Daemon, connect, failures
 
@@ -43,42 +43,28 @@ _OTHER_STORE = "enable its containerd image store; or use engine: buildx and doc
 class Docker:
     """Builds with the Docker daemon; the image comes back to us, and we push it.
 
-    Args:
-        env: variables; ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and ``DOCKER_CONFIG`` mean what they mean to Docker.
-        place: where ``docker buildx`` runs.
-        find: gives the credential of a base image's host.
-        sink: gets each line of the build's log.
-        scratch: folder for temporary folders; the system's by default.
-        memory: of what was pushed before.
+    Variables: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and ``DOCKER_CONFIG`` mean what they mean to Docker.
     """
 
     name: ClassVar[str] = "docker"
-    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            **buildkit.SPELLS,
+            **buildkit.FLAGS,
             "pull_image": "--pull",
             "network": "--network",
             "base_image_connector_refs": "config.json, private",
         }
     )
 
-    def __init__(
-        self,
-        env: Mapping[str, str],
-        place: Place,
-        find: Find = nobody,
-        sink: Sink = ignore,
-        *,
-        scratch: Path | None = None,
-        memory: Memory | None = None,
-    ) -> None:
-        self._around = Surroundings(env, daemon.home_of(env), place, sink, memory)
-        self._find = find
-        self._scratch = scratch
+    uses_our_connections: ClassVar[bool] = False
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._home = daemon.home_of(tools.env)
 
     def missing(self) -> str | None:
         """Return why the daemon cannot be used, with the usual remedies, or ``None`` where it answers."""
-        host = dockerhome.current_host(self._around.env, self._around.home) or f"unix://{SOCKET}"
+        host = dockerhome.current_host(self._tools.env, self._home) or f"unix://{SOCKET}"
         path = host.removeprefix("unix://")
         if host.startswith("unix://") and not Path(path).exists():
             return f"no Docker daemon is here: {path} does not exist\n{REMEDIES}"
@@ -94,19 +80,23 @@ class Docker:
         """Return ``None``: whatever Docker does not know, it says itself."""
         return None
 
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return the image of the Dockerfile's language, if it names one, and base images."""
+        return (*frontend(request), *pulled(request))
+
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildx is called; nothing for the classic builder, which no program stands for."""
         buildkit.check_there(self.missing())
-        program, credentials = Program.find(self._around), base_credentials(request, self._find)
+        program, credentials = Program.find(self._tools), base_credentials(request, self._tools.find)
         if program is None:
             return ()
         with self._client() as client:
-            words = Build(self._around, client, request, credentials, OUT).words()
+            words = Build(self._tools, client, request, credentials, OUT).words()
         return (program.command(request, credentials, words),)
 
-    def lacks(self) -> frozenset[str]:
+    def unsupported_features(self) -> frozenset[str]:
         """Return what the classic builder lacks, tried with Docker 26.1, where there is no buildx."""
-        return frozenset() if Program.find(self._around) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
+        return frozenset() if Program.find(self._tools) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
@@ -118,17 +108,17 @@ class Docker:
             BuildError: the build failed; with the last lines of its log.
         """
         buildkit.check_there(self.missing())
-        credentials = base_credentials(request, self._find)
-        with self._client() as client, temporary(self._scratch) as folder:
+        credentials = base_credentials(request, self._tools.find)
+        with self._client() as client, temporary(self._tools.scratch) as folder:
             program = self._buildx()
-            with Build(self._around, client, request, credentials, folder).done(program) as image:
+            with Build(self._tools, client, request, credentials, folder).done(program) as image:
                 yield image
 
     def _buildx(self) -> Program | None:
         """Return buildx, or ``None`` where it is not."""
-        found = Program.find(self._around)
+        found = Program.find(self._tools)
         if found is None:
-            self._around.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
+            self._tools.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
         return found
 
     @contextmanager
@@ -138,7 +128,7 @@ class Docker:
         Raises:
             EngineMissingError: it does not answer.
         """
-        with closing(connect(self._around.env, self._around.home)) as client:
+        with closing(connect(self._tools.env, self._home)) as client:
             yield client
 
 
@@ -147,13 +137,13 @@ class Build:
 
     def __init__(
         self,
-        around: Surroundings,
+        tools: Tools,
         client: DockerClient,
         request: BuildRequest,
         credentials: Mapping[str, Credential],
         folder: Path,
     ) -> None:
-        self.around = around
+        self.tools = tools
         self.client = client
         self.request = request
         self.credentials = credentials
@@ -183,7 +173,7 @@ class Build:
 
     @property
     def _builder(self) -> tuple[str, str]:
-        return "--builder", dockerhome.daemon_builder(self.around.env, self.around.home)
+        return "--builder", dockerhome.daemon_builder(self.tools.env, daemon.home_of(self.tools.env))
 
     def words(self) -> tuple[str, ...]:
         """Return how buildx is told where to build, and where to put it."""
@@ -258,7 +248,7 @@ class Build:
         credential = self.credentials[reference.repository.host]
         said = credential.password.reveal()
         login = {"identitytoken": said} if credential.identity else {"username": credential.username, "password": said}
-        self.around.sink(Log(f"pull {reference}"))
+        self.tools.sink(Log(f"pull {reference}"))
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 
     def _follow(self, lines: Iterator[dict[str, Any]]) -> None:
@@ -278,7 +268,7 @@ class Build:
     def _show(self, log: deque[str], line: str) -> None:
         if line.strip():
             log.append(line)
-            self.around.sink(Log(line))
+            self.tools.sink(Log(line))
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
         """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
@@ -308,7 +298,7 @@ class Build:
 
     @property
     def _daemon(self) -> Daemon:
-        return Daemon(self.client, self.folder, self.around.memory, self.around.sink)
+        return Daemon(self.client, self.folder, self.tools.memory, self.tools.sink)
 
     def _remove_tag(self) -> None:
         with suppress(*failures()):

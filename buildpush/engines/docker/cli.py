@@ -16,32 +16,17 @@ from typing import Final
 
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.docker import buildkit
 from buildpush.foundation.errors import EngineMissingError
-from buildpush.foundation.events import Log, Sink
+from buildpush.foundation.events import Log
 from buildpush.images.model import Image, Index
-from buildpush.places import FILES, Command, Content, Place, Ran
-from buildpush.registry.memory import Memory
+from buildpush.places import FILES, Command, Content, Ran
+from buildpush.transfer import daemon
 from buildpush.transfer.archives import open_layout
 
 _LAYOUT: Final = "layout"
 _PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where Docker's programs run, and who listens.
-
-    Attributes:
-        home: the user's Docker configuration folder.
-        memory: of documents that the daemon tells only in an export.
-    """
-
-    env: Mapping[str, str]
-    home: Path
-    place: Place
-    sink: Sink
-    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +48,15 @@ class Program:
     """buildx, as it is called here."""
 
     argv: tuple[str, ...]
-    around: Surroundings
+    tools: Tools
 
     @classmethod
-    def find(cls, around: Surroundings) -> Program | None:
+    def find(cls, tools: Tools) -> Program | None:
         """Return how to call buildx here, or ``None`` where it is not."""
         for argv in _PROGRAMS:
             with suppress(EngineMissingError):
-                if around.place.run([*argv, "version"]).status == 0:
-                    return cls(argv, around)
+                if tools.place.run([*argv, "version"]).status == 0:
+                    return cls(argv, tools)
         return None
 
     def builder(self) -> Builder:
@@ -80,7 +65,7 @@ class Program:
         Raises:
             EngineMissingError: there is none.
         """
-        ran = self.around.place.run([*self.argv, "inspect"])
+        ran = self.tools.place.run([*self.argv, "inspect"])
         said = dict(_pair(line) for line in reversed(ran.stdout.splitlines()) if ":" in line)
         if ran.status or "Driver" not in said:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
@@ -114,9 +99,9 @@ class Program:
         """
         files: dict[str, Content] = buildkit.secret_files(request)
         if credentials:
-            files |= buildkit.login_files(credentials, self.around.home)
+            files |= buildkit.login_files(credentials, daemon.home_of(self.tools.env))
         command = self.command(request, credentials, words)
-        ran: Ran = self.around.place.run(command.argv, files=files, env=command.env, stream=self._show)
+        ran: Ran = self.tools.place.run(command.argv, files=files, env=command.env, stream=self._show)
         if ran.status:
             raise buildkit.failure(ran.stdout + ran.stderr, request)
 
@@ -131,13 +116,15 @@ class Program:
         if request.created is not None:
             variables["SOURCE_DATE_EPOCH"] = str(request.created)
         if logged_in:
-            variables["BUILDX_CONFIG"] = self.around.env.get("BUILDX_CONFIG") or str(self.around.home / "buildx")
+            variables["BUILDX_CONFIG"] = self.tools.env.get("BUILDX_CONFIG") or str(
+                daemon.home_of(self.tools.env) / "buildx"
+            )
             variables["DOCKER_CONFIG"] = f"{FILES}/{buildkit.CONFIG}"
         return variables
 
     def _show(self, line: str) -> None:
         if line.strip():
-            self.around.sink(Log(line))
+            self.tools.sink(Log(line))
 
 
 # Attestations would turn one image into an index, and one of them tells the build arguments.

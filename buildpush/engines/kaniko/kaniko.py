@@ -14,7 +14,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -24,20 +24,22 @@ from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
-from buildpush.engines import OUT
-from buildpush.engines.bases import Find, base_credentials, caches, nobody, pulled
+from buildpush.engines import Tools
+from buildpush.engines.bases import base_credentials, caches, pulled
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
 from buildpush.engines.kaniko.executor import Seat, program_of
 from buildpush.engines.refusal import require_done
+from buildpush.engines.seam import OUT
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError, DockerfileError, SourceError, UnsupportedError
-from buildpush.foundation.events import Log, Note, Sink, ignore
+from buildpush.foundation.events import Log, Note
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.text import lines_of
 from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
-from buildpush.places import FILES, Command, Content, Place
+from buildpush.images.references import Reference
+from buildpush.places import FILES, Command, Content
 from buildpush.transfer.archives import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
@@ -68,30 +70,15 @@ _PASSED_OVER: Final = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """Where programs run, for whom, and who listens."""
-
-    env: Mapping[str, str]
-    place: Place
-    image: str | None
-    sink: Sink
-
-
 class Kaniko:
     """Builds with kaniko; the image comes back to us in an archive, and we push it.
 
-    Args:
-        env: variables; those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
-        place: where docker or podman runs.
-        image: holds the executor; with a digest.
-        find: gives the credential of a base image's host.
-        sink: gets each line of the build's log.
-        scratch: folder for temporary folders; the system's by default.
+    The setting ``kaniko_image`` names the image that holds the executor, with a digest.
+    Variables: those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
     """
 
     name: ClassVar[str] = "kaniko"
-    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "dockerfile": "--dockerfile",
             "context": "--context",
@@ -111,25 +98,16 @@ class Kaniko:
         }
     )
 
-    def __init__(
-        self,
-        env: Mapping[str, str],
-        place: Place,
-        image: str | None = None,
-        find: Find = nobody,
-        sink: Sink = ignore,
-        *,
-        scratch: Path | None = None,
-    ) -> None:
-        self._around = _Around(env, place, image, sink)
-        self._find = find
-        self._scratch = scratch
+    uses_our_connections: ClassVar[bool] = False
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
 
     def missing(self) -> str | None:
         """Return why kaniko cannot be used, with the usual remedies, or ``None`` where it can."""
-        if not self._around.image:
+        if not _executor_image(self._tools):
             return f"{_NO_IMAGE}\n{executor.REMEDIES}"
-        if program_of(self._around.env, self._around.place) is None:
+        if program_of(self._tools.env, self._tools.place) is None:
             return f"{_NO_PROGRAM}\nstart Docker, or install podman; or use engine: buildah"
         return None
 
@@ -144,14 +122,19 @@ class Kaniko:
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
         return next(_passed_over(request), None)
 
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return the executor's image and base images: kaniko reads Dockerfiles in a language of its own."""
+        image = _executor_image(self._tools)
+        return (*((Reference.parse(image),) if image else ()), *pulled(request))
+
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how the executor is called in its container, for each platform."""
         require_done(self, request)
         buildkit.check_there(self.missing())
-        build = _Build(self._around, request, base_credentials(request, self._find), OUT.absolute())
+        build = _Build(self._tools, request, base_credentials(request, self._tools.find), OUT.absolute())
         return build.commands()
 
-    def lacks(self) -> frozenset[str]:
+    def unsupported_features(self) -> frozenset[str]:
         """Return what kaniko passes over: some mounts, files below a VOLUME, and heredocs in old versions.
 
         Tried with 1.24.0 and 1.28.3: the later one loses folders that are copied below a VOLUME, and keeps files.
@@ -170,20 +153,20 @@ class Kaniko:
         """
         require_done(self, request)
         buildkit.check_there(self.missing())
-        credentials = base_credentials(request, self._find)
+        credentials = base_credentials(request, self._tools.find)
         if request.created is not None:
-            self._around.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
-        with temporary(self._scratch) as folder:
-            yield _Build(self._around, request, credentials, folder).image()
+            self._tools.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
+        with temporary(self._tools.scratch) as folder:
+            yield _Build(self._tools, request, credentials, folder).image()
 
 
 class _Build:
     """One build: a run of the executor for each platform."""
 
     def __init__(
-        self, around: _Around, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
+        self, tools: Tools, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
     ) -> None:
-        self._around = around
+        self._tools = tools
         self._request = request
         self._credentials = credentials
         self._folder = folder
@@ -198,8 +181,8 @@ class _Build:
         return Index(images) if len(images) > 1 else images[0]
 
     def _seat(self) -> Seat:
-        place, request = self._around.place, self._request
-        program, image = program_of(self._around.env, place), self._around.image
+        place, request = self._tools.place, self._request
+        program, image = program_of(self._tools.env, place), _executor_image(self._tools)
         if program is None or image is None:
             raise BuildError(_NO_PROGRAM)  # it was there a moment ago
         # In a container, this machine's own addresses are the container's.
@@ -257,13 +240,13 @@ class _Build:
         if self._credentials:
             document = {"auths": buildkit.auths(self._credentials)}
             yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
-        if authority := self._around.env.get("SSL_CERT_FILE"):
+        if authority := self._tools.env.get("SSL_CERT_FILE"):
             yield _AUTHORITY, _read(Path(authority))
 
     def _variables(self) -> Iterator[tuple[str, str]]:
         if self._credentials:
             yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
-        env = self._around.env
+        env = self._tools.env
         if env.get("SSL_CERT_FILE"):
             yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
         for name in (*_PROXIES, *map(str.lower, _PROXIES)):
@@ -276,7 +259,7 @@ class _Build:
         for told in lines_of(_told(line)):  # its JSON may write what is no secret before it is read
             if told.strip():
                 self._lines.append(told)
-                self._around.sink(Log(told))
+                self._tools.sink(Log(told))
 
     def _failure(self, status: int) -> BuildError:
         """Return the error of a failed build; its reason is the line that kaniko ends with."""
@@ -286,6 +269,10 @@ class _Build:
         if status == _KILLED and error.hint is None:
             error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
         return error
+
+
+def _executor_image(tools: Tools) -> str | None:
+    return tools.settings.get("kaniko_image")
 
 
 def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]:

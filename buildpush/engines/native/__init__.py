@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -13,13 +11,15 @@ from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.platforms import machine
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines.native.build import Build, Pull, Surroundings, refusal
+from buildpush.engines import Tools
+from buildpush.engines.bases import pulled
+from buildpush.engines.native.build import Build, refusal
 from buildpush.engines.native.context import Context
-from buildpush.engines.native.downloads import Downloads, Fetch, no_web
-from buildpush.engines.native.known import DiffIds
+from buildpush.engines.native.downloads import Downloads
 from buildpush.foundation.errors import ContextError, DockerfileError
-from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.events import Note, Sink
 from buildpush.images.model import Image, Index, Platform
+from buildpush.images.references import Reference
 from buildpush.places import Command
 
 ITSELF = "itself"
@@ -28,18 +28,11 @@ ITSELF = "itself"
 class Native:
     """Reads the Dockerfile and does its instructions itself.
 
-    Args:
-        pull: gives an image of a registry, for FROM and ``--from``.
-        sink: told what happens.
-        here: platform to build for where the request names none.
-        now: seconds since 1970, stamped on images whose request says no time.
-        diff_ids: what layers were when their files were last read; without it, all is read each time.
-        fetch: gets what ADD takes from the web.
-        scratch: folder for what was fetched; the system's by default.
+    Without a memory of what layers were when their files were last read, all is read each time.
     """
 
     name: ClassVar[str] = "native"
-    spells: ClassVar[Mapping[str, str]] = MappingProxyType(
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "dockerfile": ITSELF,
             "context": ITSELF,
@@ -55,18 +48,10 @@ class Native:
         }
     )
 
-    def __init__(
-        self,
-        pull: Pull,
-        sink: Sink = ignore,
-        *,
-        here: Platform | None = None,
-        now: Callable[[], float] = time.time,
-        diff_ids: DiffIds | None = None,
-        fetch: Fetch = no_web,
-        scratch: Path | None = None,
-    ) -> None:
-        self._around = Surroundings(pull, sink, here or machine(), now, diff_ids, fetch, scratch)
+    uses_our_connections: ClassVar[bool] = True
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
 
     def missing(self) -> str | None:
         """Return ``None``: it is always here."""
@@ -75,14 +60,18 @@ class Native:
     def refuses(self, request: BuildRequest) -> str | None:
         """Return line and instruction of the first thing it does not do, or ``None``."""
         file = dockerfile.read(request.dockerfile)
-        found = refusal(file, request, self._around.machine)
+        found = refusal(file, request, self._tools.platform)
         return f"{file.where(found[0])}: {found[1]}" if found else None
+
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return base images alone: it reads the language of Dockerfiles itself."""
+        return pulled(request)
 
     def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
         """Return nothing: no program is run."""
         return ()
 
-    def lacks(self) -> frozenset[str]:
+    def unsupported_features(self) -> frozenset[str]:
         """Return nothing: what it does not do, it refuses."""
         return frozenset()
 
@@ -96,12 +85,11 @@ class Native:
             BuildError: an instruction cannot be carried out.
         """
         file = dockerfile.read(request.dockerfile)
-        _refuse(file, request, self._around.machine)
-        context = _context(request, self._around.sink)
-        platforms = request.platforms or (self._around.machine,)
-        around = self._around
-        with Downloads(around.fetch, around.sink, around.scratch) as downloads:
-            images = [Build(file, request, context, around, downloads).run(wanted) for wanted in platforms]
+        _refuse(file, request, self._tools.platform)
+        context = _context(request, self._tools.sink)
+        platforms = request.platforms or (self._tools.platform or machine(),)
+        with Downloads(self._tools) as downloads:
+            images = [Build(file, request, context, self._tools, downloads).run(wanted) for wanted in platforms]
             yield images[0] if len(images) == 1 else Index(tuple(images))
 
 
@@ -115,7 +103,7 @@ def _context(request: BuildRequest, sink: Sink) -> Context:
     return Context(request.context, ignore, request.created, lambda words: sink(Note(words)))
 
 
-def _refuse(file: dockerfile.Dockerfile, request: BuildRequest, here: Platform) -> None:
+def _refuse(file: dockerfile.Dockerfile, request: BuildRequest, here: Platform | None) -> None:
     found = refusal(file, request, here)
     if not found:
         return

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,20 +15,20 @@ from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import Origin, global_arguments, needed, needed_for, origin, source
 from buildpush.dockerfile.urls import is_git
+from buildpush.engines import Tools
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
-from buildpush.engines.native.downloads import Downloads, Fetch, no_web
+from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.instructions import PLAIN, Scene
-from buildpush.engines.native.known import DiffIds, Known
+from buildpush.engines.native.known import Known
 from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
-from buildpush.foundation.events import Log, Note, Sink
+from buildpush.foundation.events import Log, Note
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Image, Platform
 from buildpush.images.references import Reference, mirrored
 
-Pull = Callable[[Reference, Platform], Image]
 # Arguments that a builder knows by itself and that no ARG needs to ask for.
 QUIET = frozenset(
     name
@@ -38,20 +37,7 @@ QUIET = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a build takes from outside: base images, the platform, the time, what is known, files of the web."""
-
-    pull: Pull
-    sink: Sink
-    machine: Platform
-    now: Callable[[], float] = time.time
-    diff_ids: DiffIds | None = None
-    fetch: Fetch = no_web
-    scratch: Path | None = None
-
-
-def refusal(dockerfile: Dockerfile, request: BuildRequest, here: Platform) -> tuple[int, str] | None:
+def refusal(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
@@ -91,15 +77,15 @@ class Build:
         dockerfile: Dockerfile,
         request: BuildRequest,
         context: Context,
-        around: Surroundings,
+        tools: Tools,
         downloads: Downloads,
     ) -> None:
         self.dockerfile = dockerfile
         self.request = request
         self.context = context
         self.downloads = downloads
-        self.around = around
-        self.known = Known(around.diff_ids, around.now(), believed=not request.no_cache)
+        self.tools = tools
+        self.known = Known(tools.memory, tools.now(), believed=not request.no_cache)
         self.created = int(self.known.begun) if request.created is None else request.created
         self.make: Callable[[Stage], Draft]
         self.drafts: dict[int, Draft] = {}
@@ -113,7 +99,7 @@ class Build:
         Raises:
             BuildError: an instruction cannot be carried out; with its line.
         """
-        automatic = platform_arguments(self.dockerfile, self.request, platform, self.around.machine)
+        automatic = platform_arguments(self.dockerfile, self.request, platform, self.tools.platform)
         values = global_arguments(self.dockerfile, self.request.build_args, automatic)
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used |= declared & self.request.build_args.keys()
@@ -132,7 +118,7 @@ class Build:
     def _warn(self) -> None:
         unused = sorted(self.request.build_args.keys() - self.used - QUIET)
         if unused:
-            self.around.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
+            self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
 
     def _stage(
         self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
@@ -151,7 +137,7 @@ class Build:
             self._do(scene, self._trigger(trigger, stage), stage)
         for instruction in stage.instructions:
             words = " ".join(instruction.rest.split())
-            self.around.sink(Log(f"[{stage.title}] {instruction.name} {words}".rstrip()))
+            self.tools.sink(Log(f"[{stage.title}] {instruction.name} {words}".rstrip()))
             self._do(scene, instruction, stage)
         return draft
 
@@ -172,12 +158,12 @@ class Build:
         """Return the image *name* of a registry."""
         key = (name, platform)
         if key not in self.images:
-            self.around.sink(Log(f"pull {name} for {platform}"))
+            self.tools.sink(Log(f"pull {name} for {platform}"))
             try:
                 reference = mirrored(Reference.parse(name), self.request.mirror)
             except BadNameError as error:
                 raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
-            self.images[key] = Draft.of(self.around.pull(reference, platform), self.created)
+            self.images[key] = Draft.of(self.tools.pull(reference, platform), self.created)
         return self.images[key]
 
     def _folder(self, place: str) -> Context:

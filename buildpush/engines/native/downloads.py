@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,43 +16,24 @@ from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 from buildpush.dockerfile.urls import is_legible, told
+from buildpush.engines import Tools
 from buildpush.foundation.errors import BadNameError, BuildError
-from buildpush.foundation.events import Log, Sink, ignore
+from buildpush.foundation.events import Log
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.text import quotation
 from buildpush.http.urls import shown
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
 
-# Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
-Fetch = Callable[[str, Path], int]
 _MODE: Final = 0o600
 _NAMELESS: Final = "__unnamed__"
 
 
-def no_web(url: str, _path: Path) -> int:
-    """Refuse to fetch: where nobody said how.
-
-    Raises:
-        BuildError: always.
-    """
-    message = f"{shown(url)} cannot be fetched: this build has no network"
-    raise BuildError(message)
-
-
 class Downloads:
-    """The files of one build that come from the web; use it in a ``with``.
+    """The files of one build that come from the web; use it in a ``with``."""
 
-    Args:
-        fetch: gets them.
-        sink: told what is fetched.
-        scratch: folder for the temporary folder; the system's by default.
-    """
-
-    def __init__(self, fetch: Fetch = no_web, sink: Sink = ignore, scratch: Path | None = None) -> None:
-        self._fetch = fetch
-        self._sink = sink
-        self._scratch = scratch
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
         self._kept = ExitStack()
         self._folder: Path | None = None
         self._seen: dict[str, Entry] = {}
@@ -77,7 +57,7 @@ class Downloads:
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self._seen:
-            self._sink(Log(f"fetch {shown(url)}"))
+            self._tools.sink(Log(f"fetch {shown(url)}"))
             self._seen[url] = self._fetched(url)
         entry = self._seen[url]
         if wanted:
@@ -86,9 +66,9 @@ class Downloads:
 
     def _fetched(self, url: str) -> Entry:
         if self._folder is None:
-            self._folder = self._kept.enter_context(temporary(self._scratch))
+            self._folder = self._kept.enter_context(temporary(self._tools.scratch))
         path = self._folder / str(len(self._seen))
-        modified = self._fetch(url, path)
+        modified = self._tools.fetch(url, path)
         found = path.stat()
         content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
         return Entry(name_of(url), "file", _MODE, modified=modified, size=found.st_size, content=content)

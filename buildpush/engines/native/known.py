@@ -12,27 +12,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from buildpush.images.model import Layer
-from buildpush.images.references import Digest
 from buildpush.images.tar import FORMAT, Content, Entry, InTar, OnDisk, size_of
+from buildpush.registry.memory import Memory
 
 # A file that changes twice within its file system's grain has one time for both; the coarsest grain, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
 _GRAIN: Final = 2_000_000_000
-
-
-class DiffIds(Protocol):
-    """Keeps the diff IDs of layers from build to build."""
-
-    def find_diff_id(self, seen: str) -> Digest | None:
-        """Return what was kept for *seen*."""
-        ...
-
-    def keep_diff_id(self, seen: str, diff_id: Digest) -> None:
-        """Keep *diff_id* for *seen*."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +28,23 @@ class Known:
     """What is known about layers before they are read.
 
     Args:
-        diff_ids: kept from build to build; ``None`` where nothing is.
+        memory: keeps the diff IDs of layers from build to build; ``None`` for none.
         begun: when this build began, before it looked at a file: seconds since 1970.
         believed: whether what was kept is believed; otherwise it is only renewed.
     """
 
-    diff_ids: DiffIds | None
+    memory: Memory | None
     begun: float
     believed: bool = True
 
     def about(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
         """Return *layer*, which holds *entries*, with its size and, where files were read before, its diff ID."""
         layer = replace(layer, size=size_of(entries))
-        seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _GRAIN) if self.diff_ids else None
-        if self.diff_ids is None or seen is None:
+        seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _GRAIN) if self.memory else None
+        if self.memory is None or seen is None:
             return layer
-        diff_id = self.diff_ids.find_diff_id(seen) if self.believed else None
-        return replace(layer, diff_id=diff_id, learn=partial(self.diff_ids.keep_diff_id, seen))
+        diff_id = self.memory.find_diff_id(seen) if self.believed else None
+        return replace(layer, diff_id=diff_id, learn=partial(self.memory.keep_diff_id, seen))
 
 
 def fingerprint(entries: Sequence[Entry], before: int) -> str | None:

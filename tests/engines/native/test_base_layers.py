@@ -19,11 +19,9 @@ except ImportError:
     from backports import zstd
 
 from buildpush.credentials.docker import Credential, Keychain
-from buildpush.engines.native import Native
 from buildpush.foundation.errors import DigestError
 from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
-from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
@@ -104,9 +102,8 @@ def builds(folder, make_base, memory):
         folder.write("a", "A")
         folder.bases[BASE] = make_base({"etc/": "", "etc/one": "1"}, kind=kind, program=program)
         folder.dockerfile(f"FROM {BASE}\nCOPY a /a\nWORKDIR /w\n")
-        here = Platform("linux", "amd64")
         for _ in ("first", "second"):
-            engine = Native(folder.pull, here=here, now=lambda: time.time() + LATER, diff_ids=memory)
+            engine = folder.engine(now=lambda: time.time() + LATER, memory=memory)
             with engine.build(folder.request()) as image:
                 take(image)
                 for layer, raw in zip(image.layers, folder.bytes_of(image), strict=True):

@@ -17,11 +17,13 @@ import pytest
 import trees
 
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildPushError
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.references import Digest
 from buildpush.images.tar import plain
+from buildpush.places import Recorded
 
 CASES = 180
 REFERENCES = {"base": trees.SOURCE, "target": trees.TARGET}
@@ -103,7 +105,7 @@ class Desk:
         said = self.folder / f"ours-{place}"
         said.write_text(case[0])
         said.with_name(f"{said.name}.dockerignore").write_text(case[1])
-        engine = Native(pull, here=Platform("linux", "amd64"))
+        engine = Native(Tools({}, Recorded(), pull=pull, platform=Platform("linux", "amd64")))
         try:
             with engine.build(BuildRequest(self.context, said, ())) as image:
                 assert isinstance(image, Image)

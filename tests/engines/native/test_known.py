@@ -9,11 +9,9 @@ from dataclasses import replace
 import pytest
 
 from buildpush.credentials.docker import Credential, Keychain
-from buildpush.engines.native import Native
 from buildpush.foundation.events import Event, Traffic
 from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
-from buildpush.images.model import Platform
 from buildpush.images.references import Repository
 from buildpush.images.tar import BLOCK, Entry, size_of, write
 from buildpush.registry.client import Registry
@@ -33,10 +31,9 @@ def memory(tmp_path):
 def build(folder, memory):
     """Return a function that builds, reads every layer as a push does, and says what was known before."""
 
-    def build(text="FROM scratch\nCOPY d /d\n", *, after=LATER, diff_ids=memory, **changes):
+    def build(text="FROM scratch\nCOPY d /d\n", *, after=LATER, memory=memory, **changes):
         folder.dockerfile(text)
-        here = Platform("linux", "amd64")
-        engine = Native(folder.pull, here=here, now=lambda: time.time() + after, diff_ids=diff_ids)
+        engine = folder.engine(now=lambda: time.time() + after, memory=memory)
         with engine.build(folder.request(**changes)) as image:
             known = [layer.diff_id for layer in image.layers]
             for layer, raw in zip(image.layers, folder.bytes_of(image), strict=True):
@@ -138,7 +135,7 @@ def test_no_cache_corrects_what_was_kept(folder, build, memory):
         def keep_diff_id(self, seen, _diff_id):
             memory.keep_diff_id(seen, digest_of(b"wrong"))
 
-    build(diff_ids=Wrong())
+    build(memory=Wrong())
     with pytest.raises(AssertionError, match="what is known is true"):
         build()
     build(no_cache=True)
@@ -146,8 +143,8 @@ def test_no_cache_corrects_what_was_kept(folder, build, memory):
 
 
 def test_without_a_memory_everything_is_read(build):
-    assert build(diff_ids=None) == [False]
-    assert build(diff_ids=None) == [False]
+    assert build(memory=None) == [False]
+    assert build(memory=None) == [False]
 
 
 def test_files_of_a_base_image_are_known_by_its_digest(folder, build, make_base):
@@ -192,7 +189,7 @@ def test_what_did_not_change_is_pushed_without_reading_a_file(folder, box, memor
     folder.dockerfile("FROM scratch\nCOPY d /d\n")
     repository = Repository(box.host, "docker-local/known")
     keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
-    engine = Native(folder.pull, now=lambda: time.time() + LATER, diff_ids=memory)
+    engine = folder.engine(now=lambda: time.time() + LATER, memory=memory)
     events: list[Event] = []
     with Http() as http:
         registry = Registry(http, keychain, memory=memory)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import buildpush
 from buildpush.dockerfile.platforms import machine
-from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildError, BuildPushError, ContextError, DockerfileError, UnreachableError
 from buildpush.foundation.events import Note
 from buildpush.http.client import Http
@@ -402,7 +401,7 @@ def test_an_address_that_is_none_is_an_error_with_its_line(folder, address):
 def test_a_file_of_the_web_that_cannot_be_reached_is_an_error_with_its_line(folder):
     folder.dockerfile("FROM scratch\nADD http://127.0.0.1:1/x /x\n")
     with Http(sleep=lambda _seconds: None) as http:
-        engine = Native(None, fetch=partial(download, http, most=1_000_000))
+        engine = folder.engine(fetch=partial(download, http, most=1_000_000))
         with pytest.raises(UnreachableError) as caught, engine.build(folder.request()):
             pass
     assert caught.value.where == "Dockerfile:2"
@@ -645,7 +644,7 @@ FROM base-$TARGETARCH
 def test_a_stage_that_is_chosen_by_platform_is_looked_at(folder, here, platforms, line):
     folder.write("a")
     folder.dockerfile(BY_PLATFORM)
-    engine = Native(None, here=Platform("linux", here))
+    engine = folder.engine(platform=Platform("linux", here))
     request = folder.request(platforms=tuple(Platform("linux", one) for one in platforms))
     assert engine.refuses(request) == (f"Dockerfile:{line}: RUN" if line else None)
 
