@@ -150,6 +150,11 @@ def test_every_heavy_or_dangerous_library_enters_through_its_door(module):
         assert doors is None or inside(module, doors), f"{target} enters through {doors}, not {module}"
 
 
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"foundation.records"}))
+def test_dataclasses_are_made_without_compiling_their_methods(module):
+    assert "dataclasses.dataclass" not in imports_of(MODULES[module]), "take it from buildpush.foundation.records"
+
+
 @pytest.mark.parametrize("module", sorted(set(MODULES) - ENVIRONMENT))
 def test_the_environment_is_an_argument_below_the_command_line(module):
     text = MODULES[module].read_text(encoding="utf-8")

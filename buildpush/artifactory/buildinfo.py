@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from buildpush.artifactory.client import Home
@@ -27,6 +27,7 @@ from buildpush.artifactory.document import (
 )
 from buildpush.foundation import strict_json
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redact
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
 from buildpush.images.references import Digest, Reference

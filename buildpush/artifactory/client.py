@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -18,6 +17,7 @@ from buildpush.artifactory.reading import Reading
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
 from buildpush.foundation.events import Decision, Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Answer, Http, scheme_for
 from buildpush.http.urls import Address, AddressError, user_info

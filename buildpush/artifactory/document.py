@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from buildpush import __version__
 from buildpush.artifactory.reading import Reading, load_json
 from buildpush.foundation.errors import SettingsError, SourceError
+from buildpush.foundation.records import dataclass
 
 ENVIRONMENT_PREFIX = "buildInfo.env."
 

@@ -7,12 +7,13 @@ in it is; somebody who pushes the same tag puts theirs there, and blobs that bot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
 from buildpush.artifactory.client import Artifactory, FileFacts, RefusedError
 from buildpush.artifactory.document import Artifact, BuildInfo, Module
+from buildpush.foundation.records import dataclass
 
 _MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 _FORBIDDEN: Final = 403

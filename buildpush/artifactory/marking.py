@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from buildpush.artifactory.client import Artifactory
@@ -18,6 +18,7 @@ from buildpush.artifactory.folders import (
     sighting,
 )
 from buildpush.artifactory.patience import PATIENCE, Sleep, insist, patiently, side_by_side
+from buildpush.foundation.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

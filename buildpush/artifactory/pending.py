@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,6 +14,7 @@ from buildpush.artifactory.document import BuildInfo
 from buildpush.artifactory.reading import load_json
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.locks import locked, private_folder
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import write_held, write_private
 
 _LONGEST: Final = 100  # characters of the name that people recognise

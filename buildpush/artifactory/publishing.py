@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 

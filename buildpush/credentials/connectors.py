@@ -21,7 +21,7 @@ Source: Harness documentation, "Docker connector settings reference"; the key ``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 from buildpush.credentials.vault import Login, Reference, Vault, is_identifier, is_location, points_to_secret
 from buildpush.foundation.documents import Node, read_yaml
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, SourceError
+from buildpush.foundation.records import dataclass
 from buildpush.images.references import DOCKER_HUB, Repository, check_host
 
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")

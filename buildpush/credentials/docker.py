@@ -7,7 +7,6 @@ import binascii
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from buildpush.foundation.errors import (
     SourceError,
     TimeOutError,
 )
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB
 from buildpush.places import Place

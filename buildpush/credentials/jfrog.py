@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from buildpush.credentials.vault import Login
 from buildpush.expressions.ci import ci, value_of
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB, Repository
 

@@ -7,11 +7,11 @@ send for the credentials that lie in the environment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.http.urls import Address, AddressError
 from buildpush.images.references import DOCKER_HUB

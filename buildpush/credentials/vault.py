@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.errors import SecretError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, remember
 
 LARGEST: Final = 1 << 20

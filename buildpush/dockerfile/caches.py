@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
 
 # Fields that hold a secret: on a command line, everybody on the machine could read it.

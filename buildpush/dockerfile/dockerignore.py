@@ -9,12 +9,12 @@ import codecs
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildpush.dockerfile.patterns import NONE, Pattern, Patterns, clean, read_pattern
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import ContextError
+from buildpush.foundation.records import dataclass
 
 LARGEST = 1024 * 1024
 LONGEST_LINE = 64 * 1024

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.records import dataclass
 
 # Characters of the text, times those of a part with question marks: about a second.
 MOST_STEPS: Final = 10**8

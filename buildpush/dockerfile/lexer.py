@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache, partial
 
 from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.records import dataclass
 
 # Between arguments; what is cut off at the ends of a line is SPACE.
 _BLANKS = re.compile(r"[\t\v\f\r ]+")

@@ -11,7 +11,7 @@ import bisect
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from buildpush.dockerfile.durations import read_duration, read_integer
@@ -27,6 +27,7 @@ from buildpush.dockerfile.lexer import (
 )
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 
 _SHORTEST = 1_000_000  # nanoseconds

@@ -12,13 +12,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
 from buildpush.dockerfile.regexp import Expression
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import ContextError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 
 _HINT: Final = "escape a bracket that means itself: \\["

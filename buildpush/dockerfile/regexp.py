@@ -9,8 +9,9 @@ Source: Go, regexp/syntax, "Syntax", with its flags for Perl's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NoReturn
+
+from buildpush.foundation.records import dataclass
 
 MOST_REPEATS: Final = 1000
 _HIGHEST: Final = 0x10FFFF

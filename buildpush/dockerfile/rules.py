@@ -13,7 +13,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +25,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import global_arguments, origin, source
 from buildpush.dockerfile.walk import Step, Walk, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -15,6 +15,7 @@ from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.variables import expand
 from buildpush.foundation.errors import BadNameError, DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 

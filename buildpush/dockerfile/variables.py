@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from buildpush.dockerfile.globs import Glob
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.records import dataclass
 
 Lookup = Callable[[str], str | None]
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from buildpush.dockerfile.lexer import read_announced
 from buildpush.dockerfile.parse import Dockerfile, Instruction, Stage, parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import expanded, global_arguments, needed, origin
+from buildpush.foundation.records import dataclass
 
 # BuildKit asks for these two itself; they are no variables of the build.
 _NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.records import dataclass
 
 # The table is read for help: what only annotations need is not loaded with it.
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ Sources: the pages on predefined variables of each system.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.records import dataclass
 
 Env = Mapping[str, str]
 # Variables, of which the first that is set counts; or what makes the value of several variables.

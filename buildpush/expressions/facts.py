@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -17,6 +17,7 @@ from buildpush.expressions.counter import Counter
 from buildpush.expressions.evaluate import AbsentError, Value, evaluate
 from buildpush.expressions.git import Git, Vcs, vcs
 from buildpush.foundation.errors import ExpressionError, SecretError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 
 __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.records import dataclass
 from buildpush.places import Place
 
 TIMEOUT_SECONDS: Final = 20.0

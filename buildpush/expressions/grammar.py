@@ -23,10 +23,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 
 Value = str | int | float | bool | Secret | Sequence["Value"] | Mapping[str, "Value"] | None

@@ -9,10 +9,10 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.records import dataclass
 
 LONGEST_SUBJECT: Final = 64 * 1024
 LONGEST_PATTERN: Final = 256

@@ -6,11 +6,12 @@ import os
 import select
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from buildpush.foundation.errors import SourceError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 
 LARGEST_FILE = 1 << 20

@@ -12,13 +12,13 @@ import re
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
 from buildpush.foundation.controls import SEQUENCE_TAIL, UNSEEN, without_controls
 from buildpush.foundation.forms import passwords_in, without_user_info
+from buildpush.foundation.records import dataclass
 
 MASK = "********"
 # Shorter values would blacken ordinary words; they are masked in their Secret only.

@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from buildpush.foundation import mounts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.locks import hold, locked, open_to_all, private_folder
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.

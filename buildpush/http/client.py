@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -28,6 +28,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Retry, Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, explain, proxy_wants_login
 from buildpush.http.proxies import Proxies, proxy_headers

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from buildpush.foundation.records import dataclass
 
 # Bytes that an answer must bring in the seconds of a silence, once it has begun: nobody is kept by a byte now and then,
 # and every line over which an image can travel at all is faster.

@@ -13,13 +13,14 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 from urllib.parse import urlencode, urljoin
 
 from buildpush.foundation.errors import ElsewhereError
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redact
 from buildpush.foundation.text import quotation
 

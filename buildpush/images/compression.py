@@ -13,11 +13,11 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.meter import Meter, Work
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Compression
 from buildpush.images.pool import InOrder, Pool, work_ahead
 from buildpush.images.references import Digest

@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BadNameError, DigestError, PushError, UnsupportedError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import (
     DOCKER_LAYER,
     INDEX_TYPES,

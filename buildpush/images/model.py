@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import BinaryIO, Literal
 
 from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.records import dataclass
 from buildpush.images.references import Digest, Reference, Repository
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

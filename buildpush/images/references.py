@@ -6,9 +6,10 @@ Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/refere
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.records import dataclass
 
 DOCKER_HUB = "docker.io"
 _OLD_HUB = "index.docker.io"

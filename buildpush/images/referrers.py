@@ -9,11 +9,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BadNameError, PushError
+from buildpush.foundation.records import dataclass
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest

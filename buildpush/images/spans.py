@@ -10,11 +10,12 @@ import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from buildpush.foundation.errors import PushError
+from buildpush.foundation.records import dataclass
 from buildpush.images.manifests import check_size
 from buildpush.images.tar import HEAD, Member, compression_of
 

@@ -15,13 +15,14 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
 from buildpush.foundation.errors import BuildError, ContextError
+from buildpush.foundation.records import dataclass
 
 BLOCK = 1024 * 1024
 # Raised when the same entries give other bytes than before: what was remembered about them is void then.

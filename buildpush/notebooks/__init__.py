@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError
 from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.notebooks.parameters import Parameter, checked, parameters_of
 from buildpush.notebooks.tutorials import connectors_file, find, names, tutorials_folder
 

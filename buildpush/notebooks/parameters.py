@@ -6,11 +6,11 @@ import ast
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import known_in, remember
 
 _SECRET_NAME = re.compile(r"passw|token|secret|credential|(?:^|_)(?:key|keys|apikey|pwd|auth)(?:_|$)", re.IGNORECASE)

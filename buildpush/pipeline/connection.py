@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.http.client import Http
 from buildpush.http.download import download

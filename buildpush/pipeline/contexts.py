@@ -16,7 +16,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -25,6 +25,7 @@ from buildpush.dockerfile.urls import is_git, is_legible, is_web, told
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.forms import may_be_token
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
 from buildpush.images.tar import Member, plain, unreadable
 from buildpush.places import FILES, Content, Place

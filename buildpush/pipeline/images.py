@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -13,6 +13,7 @@ from buildpush.credentials.vault import REFERENCE_HINT, Login, Vault, is_express
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.limits import LONGEST, time_limit
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.manifests import compression_of, without_manifest
 from buildpush.images.model import (

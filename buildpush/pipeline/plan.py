@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from buildpush.foundation.errors import DockerfileError, SettingsError, Unsuppor
 from buildpush.foundation.events import Log, Note, Sink
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.limits import time_limit
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.state import NoStateError
 from buildpush.foundation.text import quotation, with_margin

@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +28,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.words import bytes_words
 from buildpush.foundation.events import Decision, Traffic
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex

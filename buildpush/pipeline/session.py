@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Decision, Event, Finished, Log, Note, Retry, Sink, Started, Traffic, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import State
 from buildpush.foundation.text import one_line, with_margin
 

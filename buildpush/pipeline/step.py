@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -23,6 +23,7 @@ from buildpush.expressions.facts import Git, vcs
 from buildpush.foundation.errors import BuildError, BuildInfoError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.limits import time_limit
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.records import dataclass
 from buildpush.pipeline.results import RunResult
 from buildpush.settings.tree import Element, Step
 

@@ -13,11 +13,11 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
+from buildpush.foundation.records import dataclass
 from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
 
 # The program could not start the container: its own failure, command not executable, command not found.

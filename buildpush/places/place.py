@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, redact
 
 # Stands for the folder of the private files in arguments and variables: f"{FILES}/token".

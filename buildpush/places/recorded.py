@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines
 from buildpush.places.place import Content, Ran, Show
 

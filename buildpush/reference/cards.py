@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from functools import cache
 from importlib import import_module
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from buildpush.engines import ENGINES
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.settings import encoders, kinds
 from buildpush.settings.encoders import AnyStep
 from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, StepSettings, settings_of

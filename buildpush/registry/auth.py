@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import zip_longest
 from urllib.parse import urlencode
 
@@ -15,6 +14,7 @@ from buildpush.foundation.errors import (
     AuthenticationError,
     RegistryError,
 )
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import shortened
 from buildpush.http.client import Answer, Http

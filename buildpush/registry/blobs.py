@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
+from buildpush.foundation.records import dataclass
 from buildpush.http.client import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository

@@ -6,12 +6,13 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from buildpush.credentials.docker import Keychain
 from buildpush.foundation.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.http.client import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
 from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from buildpush.foundation.errors import CancelledError, DigestError
 from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.meter import Meter
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.compression import BLOCK, Compressed, Compressing, library
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
+
+from buildpush.foundation.records import dataclass
 
 MEBI: Final = 1024 * 1024
 # Larger parts are no faster, smaller ones are (4 MiB by 15 %); memory holds one for each layer that is under way.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from buildpush.foundation.errors import (
 )
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.meter import Meter
+from buildpush.foundation.records import dataclass
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,

@@ -6,9 +6,10 @@ asked. The plan is the blob's, and outlives a session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 
+from buildpush.foundation.records import dataclass
 from buildpush.registry.profile import Way
 
 

@@ -9,9 +9,9 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.store import Store

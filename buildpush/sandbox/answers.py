@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from buildpush.foundation.records import dataclass
 
 VERSION = "7.90.10"
 REVISION = "79010900"

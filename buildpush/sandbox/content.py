@@ -7,11 +7,11 @@ import hashlib
 import os
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import private_folder, shared_by
+from buildpush.foundation.records import dataclass
 
 BLOCK = 1024 * 1024
 

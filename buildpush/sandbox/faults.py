@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import formatdate
+
+from buildpush.foundation.records import dataclass
 
 
 @dataclass(slots=True)

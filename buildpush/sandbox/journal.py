@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import MASK, redact
 
 if TYPE_CHECKING:

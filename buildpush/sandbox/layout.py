@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from buildpush.foundation.records import dataclass
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums

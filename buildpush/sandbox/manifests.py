@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RequestRefusedError

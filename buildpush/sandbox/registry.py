@@ -9,13 +9,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from email.utils import formatdate
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from buildpush.foundation.errors import BadNameError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire

@@ -11,11 +11,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.sandbox.content import Checksums, Content
 
 Found = TypeVar("Found")

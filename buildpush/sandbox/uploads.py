@@ -6,11 +6,12 @@ import asyncio
 import re
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from aiohttp import web
 
+from buildpush.foundation.records import dataclass
 from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Incoming

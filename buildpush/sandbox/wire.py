@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from aiohttp import web
 
+from buildpush.foundation.records import dataclass
 from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.faults import Fault

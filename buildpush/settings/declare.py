@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from buildpush.foundation.records import dataclass
 from buildpush.settings.kinds import Kind
 
 Honour = Literal["engine", "push", "publish", "run", ""]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import OWN_SETTINGS
 from buildpush.foundation.errors import BadNameError, SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
 from buildpush.settings.declare import said, setting_named, settings_of
 from buildpush.settings.kinds import TRUE

@@ -6,7 +6,6 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, LiteralString, TypeVar
 
@@ -17,6 +16,7 @@ from buildpush.credentials.vault import REFERENCE_HINT, is_reference
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.limits import LONGEST
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag, check_host

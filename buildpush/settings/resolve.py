@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,6 +26,7 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw, Trail
 from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
 from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, known_in
 from buildpush.foundation.text import quotation
 from buildpush.http.urls import is_loopback

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from buildpush.foundation.documents import Node, read_text, read_yaml
 from buildpush.foundation.errors import SourceError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import shown_as

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError
+from buildpush.foundation.records import dataclass
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, PublishBuildInfo
 from buildpush.settings.words import nearest, reject
 from buildpush.settings.written import Written

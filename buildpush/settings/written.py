@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.records import dataclass
 
 OriginKind = Literal["file", "variable", "flag", "keyword", "project", "default"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 from buildpush.foundation.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Progress, Sink, ignore
+from buildpush.foundation.records import dataclass
 from buildpush.images.manifests import choose, left_out
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.errors import EngineMissingError, PushError
 from buildpush.foundation.events import Note, Retry, Sink, ignore
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.compression import blocks, digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest

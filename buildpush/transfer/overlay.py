@@ -12,11 +12,11 @@ import os
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from buildpush.foundation.errors import BadNameError, PushError
+from buildpush.foundation.records import dataclass
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import diff_ids
 from buildpush.images.references import Digest

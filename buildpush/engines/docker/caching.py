@@ -12,13 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import locked, private_part
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import alive
 
 # Bytes of all caches together; the one that was not used for longest goes first.

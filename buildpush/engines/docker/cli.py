@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +19,7 @@ from buildpush.engines import Tools
 from buildpush.engines.docker import buildkit
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.events import Log
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index
 from buildpush.places import FILES, Command, Content, Ran
 from buildpush.transfer import daemon

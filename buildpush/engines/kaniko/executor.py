@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.foundation.errors import EngineMissingError
+from buildpush.foundation.records import dataclass
 from buildpush.places import Container, Folder, Limits, Place
 from buildpush.transfer import daemon, dockerhome
 

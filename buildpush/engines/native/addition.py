@@ -8,7 +8,7 @@ Source: what BuildKit does; each rule was seen there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from buildpush.dockerfile.patterns import Patterns
@@ -17,6 +17,7 @@ from buildpush.engines.native.files import Files, rooted, unpacked
 from buildpush.engines.native.modes import Mode, changed
 from buildpush.engines.native.selection import ALL, Selection, with_parents
 from buildpush.foundation.errors import BuildError, ContextError
+from buildpush.foundation.records import dataclass
 from buildpush.images.tar import Archive, Entry, in_order
 
 NEW_FOLDER = 0o755
@@ -73,9 +74,9 @@ class Addition:
         looks: of everything that is added.
     """
 
-    def __init__(self, files: Files, looks: Looks = Looks()) -> None:
+    def __init__(self, files: Files, looks: Looks | None = None) -> None:
         self.files = files
-        self.looks = looks
+        self.looks = looks or Looks()
         self._added: dict[str, Entry] = {}
         self._implied: set[str] = set()
         self._links: dict[str, object] = {}

@@ -8,7 +8,6 @@ import re
 import tarfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -25,6 +24,7 @@ from buildpush.engines.native.files import Files, rooted
 from buildpush.engines.native.instructions import Scene
 from buildpush.engines.native.selection import excluding
 from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
 

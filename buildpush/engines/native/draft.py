@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -15,6 +15,7 @@ from buildpush.engines.native.files import Files
 from buildpush.engines.native.known import Known
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.tar import Archive, Entry, Reader, write
 

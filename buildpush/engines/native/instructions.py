@@ -9,7 +9,6 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
@@ -17,6 +16,7 @@ from buildpush.dockerfile.parse import Dockerfile, Instruction
 from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.engines.native.draft import Draft
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 
 OWN_SHELL = ["/bin/sh", "-c"]

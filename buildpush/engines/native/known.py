@@ -10,10 +10,11 @@ import hashlib
 import marshal
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Layer
 from buildpush.images.tar import FORMAT, Content, Entry, InTar, OnDisk, size_of
 from buildpush.registry.memory import Memory

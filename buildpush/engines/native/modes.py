@@ -6,10 +6,11 @@ Source: chmod(1), POSIX, "Extended description"; what BuildKit makes of it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Final
+
+from buildpush.foundation.records import dataclass
 
 _OCTAL: Final = re.compile(r"0*[0-7]{1,4}\Z")
 _CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final
 
 from buildpush.dockerfile.patterns import NONE, Patterns, read_patterns
 from buildpush.dockerfile.wildcards import has_wildcard
 from buildpush.foundation.errors import ContextError, DockerfileError
+from buildpush.foundation.records import dataclass
 from buildpush.images.tar import Entry
 
 _PIVOT: Final = "/./"

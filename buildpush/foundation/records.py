@@ -1,0 +1,164 @@
+"""Dataclasses whose methods are not compiled class by class.
+
+The standard library writes six or more methods of a class as text and compiles them, for half a millisecond each class;
+a command loads up to two hundred, and makes objects of some fifty.
+Here classes share their methods; ``__init__``, and what ``fields`` and ``replace`` read, is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, FrozenInstanceError
+from typing import TYPE_CHECKING, Any, Final
+
+__all__ = ["dataclass"]
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+
+    def dataclass(cls: type | None = None, /, *, slots: bool = False, **options: bool) -> Any:
+        """Make a dataclass as the standard library does; it does so itself where there are no slots."""
+        if cls is None:
+            return lambda cls: dataclass(cls, slots=slots, **options)
+        return _record(cls, **options) if slots else dataclasses.dataclass(cls, **options)
+
+
+_STANDARD: Final = ("__dataclass_fields__", "__dataclass_params__", "__match_args__")
+
+
+class _Unset:
+    """Stands in a signature for what a field's own function makes."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+_UNSET: Final = _Unset()
+
+
+class _Later:
+    """Stands in a class for an attribute that is made when somebody asks for it."""
+
+    def __init__(self, name: str, make: Callable[[], object]) -> None:
+        self._name, self._make = name, make
+
+    def __get__(self, one: object, owner: type) -> Any:
+        self._make()
+        return getattr(owner if one is None else one, self._name)
+
+
+def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = False, kw_only: bool = False) -> type:
+    """Return *cls* with a slot for each field, and with the methods of a dataclass."""
+    if cls.__bases__ != (object,):
+        message = f"{cls.__name__}: a record inherits nothing"
+        raise TypeError(message)
+    kinds = {name: kind for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")}
+    given = {name: cls.__dict__[name] for name in kinds if name in cls.__dict__}
+    fields = {name: _field(given.get(name, MISSING)) for name in kinds}
+
+    def make_init() -> None:
+        record.__init__ = _init(cls, fields, frozen=frozen, kw_only=kw_only)
+
+    def make_fields() -> None:
+        body = given | {"__annotations__": kinds, "__module__": cls.__module__, "__doc__": cls.__doc__}
+        standard: type = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(
+            type(cls.__name__, (), body)
+        )
+        for name in _STANDARD:
+            setattr(record, name, getattr(standard, name))
+
+    made: dict[str, Any] = {"__init__": _Later("__init__", make_init), "__repr__": _repr}
+    made |= {name: _Later(name, make_fields) for name in _STANDARD}
+    made |= (_EQUAL if eq else {}) | (_ORDERED if order else {}) | (_FROZEN if frozen else {})
+    if eq:
+        made["__hash__"] = _hash if frozen else None
+    made |= {name: one for name, one in cls.__dict__.items() if name not in {*kinds, "__dict__", "__weakref__"}}
+    made["__slots__"] = tuple(kinds)
+    made["__shown__"] = tuple(name for name, field in fields.items() if field.repr)
+    made["__values__"] = operator.attrgetter(
+        *[name for name, field in fields.items() if field.compare] or ["__class__"]
+    )
+    record: Any = type(cls.__name__, (), made)
+    record.__qualname__ = cls.__qualname__
+    return record  # type: ignore[no-any-return]
+
+
+def _field(given: Any) -> Field[Any]:
+    return given if isinstance(given, Field) else dataclasses.field(default=given)
+
+
+def _init(cls: type, fields: Mapping[str, Field[Any]], *, frozen: bool, kw_only: bool) -> Callable[..., None]:
+    """Write the method that takes the fields and fills the slots."""
+    known: dict[str, Any] = {"_put": object.__setattr__, "_unset": _UNSET}
+    parameters, body = ["self", "*"] if kw_only else ["self"], ["pass"]
+    for name, field in fields.items():
+        is_made, value = field.default_factory is not MISSING, name
+        known[f"_{name}"] = field.default_factory if is_made else field.default
+        if not field.init:
+            value = f"_{name}()" if is_made else f"_{name}"
+        elif is_made:
+            parameters.append(f"{name}=_unset")
+            value = f"_{name}() if {name} is _unset else {name}"
+        else:
+            parameters.append(name if field.default is MISSING else f"{name}=_{name}")
+        if field.init or known[f"_{name}"] is not MISSING:
+            body.append(f"_put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    lines = "\n  ".join(body)
+    space: dict[str, Any] = {}
+    text = f"def make({', '.join(known)}):\n def __init__({', '.join(parameters)}):\n  {lines}\n return __init__"
+    exec(text, vars(sys.modules[cls.__module__]), space)  # noqa: S102  names of fields, and nothing from outside
+    written: Callable[..., None] = space["make"](**known)
+    written.__qualname__ = f"{cls.__qualname__}.__init__"
+    written.__annotations__ = {name: cls.__annotations__[name] for name, field in fields.items() if field.init}
+    written.__annotations__["return"] = None
+    return written
+
+
+def _repr(self: Any) -> str:
+    values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__shown__)
+    return f"{type(self).__qualname__}({values})"
+
+
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def compared(self: Any, other: Any) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return compare(self.__values__(self), self.__values__(other))
+
+    return compared
+
+
+def _hash(self: Any) -> int:
+    return hash(self.__values__(self))
+
+
+def _refuse_change(self: Any, name: str, *_: object) -> None:
+    message = f"cannot change field {name!r} of {type(self).__qualname__}"
+    raise FrozenInstanceError(message)
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, name) for name in self.__slots__]
+
+
+def _restore(self: Any, state: list[Any]) -> None:
+    for name, value in zip(self.__slots__, state, strict=True):
+        object.__setattr__(self, name, value)
+
+
+_EQUAL: Final = {"__eq__": _compared(operator.eq)}
+_ORDERED: Final = {
+    f"__{one.__name__}__": _compared(one) for one in (operator.lt, operator.le, operator.gt, operator.ge)
+}
+_FROZEN: Final = {
+    "__setattr__": _refuse_change,
+    "__delattr__": _refuse_change,
+    "__getstate__": _state,
+    "__setstate__": _restore,
+}
