@@ -1,7 +1,8 @@
-"""What was pushed before: what known layers became, where blobs lie, uploads that have not ended, habits of hosts.
+"""What was pushed before: what known layers became, where blobs lie, uploads that have not ended, hosts' profiles.
 
 It makes things faster and is never needed: what cannot be read or written is as good as not there. Nothing is believed
-that the registry does not confirm. So it does not grow for ever: once a day the oldest of it is forgotten.
+that the registry does not confirm. All of it is facts in one table, each of a kind, which says how long it is good for.
+So it does not grow for ever: once a day what is too old or too much is forgotten.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import json
 import os
 import sqlite3
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.state import is_at_work, process_mark
@@ -22,116 +23,55 @@ from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.profile import UploadProfile
 
-# Raised with every change of the table: an older file is begun anew, since nothing in it is precious.
-_VERSION = 6
-_TABLES = """
-CREATE TABLE IF NOT EXISTS layers (
-    diff_id TEXT NOT NULL,
-    made_by TEXT NOT NULL,
-    plain_size INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    sha1 TEXT,
-    md5 TEXT,
-    kept INTEGER NOT NULL,
-    PRIMARY KEY (diff_id, made_by)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS homes (
-    host TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    path TEXT NOT NULL,
-    kept INTEGER NOT NULL,
-    PRIMARY KEY (host, digest)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (
-    host TEXT NOT NULL,
-    path TEXT NOT NULL,
-    mark TEXT NOT NULL,
-    location TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    kept INTEGER NOT NULL,
-    PRIMARY KEY (host, path, mark)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS habits (
-    host TEXT PRIMARY KEY,
-    habit TEXT NOT NULL,
-    kept INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS documents (
-    digest TEXT PRIMARY KEY,
-    content BLOB NOT NULL,
-    kept INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scans (
-    seen TEXT PRIMARY KEY,
-    diff_id TEXT NOT NULL,
-    kept INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS prunings (
-    one INTEGER PRIMARY KEY,
-    day INTEGER NOT NULL
-);
-DELETE FROM sessions WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 172800;
-DELETE FROM habits WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 86400;
+# Raised with every change of the table or its values: an older file is begun anew, since nothing in it is precious.
+_VERSION: Final = 7
+_Kind = Literal["layer", "blob", "home", "session", "profile", "document", "scan"]
+_Value = str | bytes
+# Days for which a fact is good after it was kept last.
+_DAYS: Final[dict[_Kind, int]] = {
+    "layer": 90,  # diff ID and how it was compressed: the digest
+    "blob": 90,  # digest: all that was seen of it
+    "home": 90,  # host and digest: path of a repository that has it
+    "session": 2,  # repository and fingerprint: where the upload goes on, and whose it is
+    "profile": 1,  # host
+    "document": 90,  # digest: its bytes
+    "scan": 90,  # how the files looked: the diff ID
+}
+_LARGEST_DOCUMENT: Final = 1024 * 1024
+_DOCUMENTS: Final = 32 * 1024 * 1024
+# Facts of a kind at most, after a pruning, documents aside: about 12 MB of layers with their blobs, and less of others.
+_MANY: Final = 40_000
+_TABLE = """
+CREATE TABLE IF NOT EXISTS facts (kind TEXT, key TEXT, value, kept INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID
 """
-_LARGEST_DOCUMENT = 1024 * 1024
-_DOCUMENTS = 32 * 1024 * 1024
-# Rows of a table at most, after a pruning: about 12 MB of layers, and less of the others.
-_MANY = 40_000
+_FIND = "SELECT value FROM facts WHERE kind = ? AND key = ? AND kept >= strftime('%s', 'now') - 86400 * ?"
+# What is the same is written again only after a day, so that it stays young.
+_KEEP = """
+INSERT INTO facts VALUES (?, ?, ?, strftime('%s', 'now') + 0)
+    ON CONFLICT DO UPDATE SET value = excluded.value, kept = excluded.kept
+    WHERE value <> excluded.value OR kept < excluded.kept - 86400
+"""
+_REPLACE = "UPDATE facts SET value = ? WHERE kind = 'session' AND key = ? AND value = ?"
+_FORGET = "DELETE FROM facts WHERE kind = 'session' AND key = ? AND value = ?"
 _BEGIN_PRUNING = """
-INSERT INTO prunings VALUES (1, CAST(strftime('%s', 'now') AS INTEGER) / 86400)
-ON CONFLICT DO UPDATE SET day = excluded.day WHERE day <> excluded.day
+INSERT INTO facts VALUES ('pruning', '', strftime('%s', 'now') / 86400, 0)
+    ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value
 """
-_PRUNE_OLD = (
-    "DELETE FROM layers WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
-    "DELETE FROM homes WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
-    "DELETE FROM documents WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
-    "DELETE FROM scans WHERE kept < CAST(strftime('%s', 'now') AS INTEGER) - 7776000",
-)
-_PRUNE_MANY = (
-    """DELETE FROM layers WHERE (diff_id, made_by) IN
-        (SELECT diff_id, made_by FROM layers ORDER BY kept DESC LIMIT -1 OFFSET ?)""",
-    "DELETE FROM homes WHERE (host, digest) IN (SELECT host, digest FROM homes ORDER BY kept DESC LIMIT -1 OFFSET ?)",
-    "DELETE FROM scans WHERE seen IN (SELECT seen FROM scans ORDER BY kept DESC LIMIT -1 OFFSET ?)",
-)
+_PRUNE_OLD = "DELETE FROM facts WHERE kind = ? AND kept < strftime('%s', 'now') - 86400 * ?"
+_PRUNE_MANY = """
+DELETE FROM facts WHERE (kind, key) IN (SELECT kind, key FROM (
+    SELECT kind, key, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY kept DESC) AS place FROM facts
+) WHERE kind <> 'document' AND place > ?)
+"""
 _PRUNE_LARGE = """
-DELETE FROM documents WHERE digest IN (SELECT digest FROM (
-    SELECT digest, SUM(LENGTH(content)) OVER (ORDER BY kept DESC, digest) AS so_far FROM documents
+DELETE FROM facts WHERE kind = 'document' AND key IN (SELECT key FROM (
+    SELECT key, SUM(LENGTH(value)) OVER (ORDER BY kept DESC, key) AS so_far FROM facts WHERE kind = 'document'
 ) WHERE so_far > ?)
 """
-_FIND = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE diff_id = ? AND made_by = ?"
-_FIND_BLOB = "SELECT diff_id, plain_size, digest, size, sha1, md5 FROM layers WHERE digest = ? AND md5 IS NOT NULL"
-_PROVES = "SELECT 1 FROM layers WHERE diff_id = ? AND digest = ?"
-_KEEP = """
-INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
-ON CONFLICT DO UPDATE SET plain_size = excluded.plain_size, digest = excluded.digest, size = excluded.size,
-    kept = excluded.kept, sha1 = COALESCE(excluded.sha1, sha1), md5 = COALESCE(excluded.md5, md5)
-"""
-_KEEP_HOME = """
-INSERT INTO homes VALUES (?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
-ON CONFLICT DO UPDATE SET path = excluded.path, kept = excluded.kept
-    WHERE path <> excluded.path OR kept < excluded.kept - 86400
-"""
-_FIND_HOME = "SELECT path FROM homes WHERE host = ? AND digest = ?"
-_KEEP_SESSION = """
-INSERT INTO sessions VALUES (?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))
-ON CONFLICT DO UPDATE SET location = excluded.location, owner = excluded.owner, kept = excluded.kept
-"""
-_FIND_SESSION = "SELECT location, owner FROM sessions WHERE host = ? AND path = ? AND mark = ?"
-_LEAVE_SESSION = "UPDATE sessions SET owner = '' WHERE host = ? AND path = ? AND mark = ? AND location = ?"
-_TAKE_SESSION = "UPDATE sessions SET owner = ? WHERE host = ? AND path = ? AND mark = ? AND owner = ?"
-_FORGET_SESSION = "DELETE FROM sessions WHERE host = ? AND path = ? AND mark = ? AND location = ?"
-_KEEP_HABIT = "INSERT OR REPLACE INTO habits VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
-_FIND_HABIT = "SELECT habit FROM habits WHERE host = ?"
-_KEEP_DOCUMENT = """
-INSERT INTO documents VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))
-ON CONFLICT DO UPDATE SET kept = excluded.kept
-"""
-_KEEP_DIFF_ID = "INSERT OR REPLACE INTO scans VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
 
 
 class Memory:
-    """A file of remembered layers, shared by threads and by processes; close it, or use it in a ``with``.
+    """A file of facts, shared by threads and by processes; close it, or use it in a ``with``.
 
     Args:
         path: made when it is not there; readable by its owner only.
@@ -158,100 +98,111 @@ class Memory:
 
     def find(self, diff_id: Digest, made_by: str) -> Compressed | None:
         """Return what the layer was when it was compressed by *made_by*: library, version and level."""
-        return self._first(_FIND, str(diff_id), made_by)
+        digest = self._find("layer", f"{diff_id} {made_by}")
+        return self._blob(digest) if digest else None
 
     def find_blob(self, digest: Digest) -> Compressed | None:
         """Return what is known of a compressed layer whose sha1 and md5 were computed."""
-        return self._first(_FIND_BLOB, str(digest))
+        found = self._blob(str(digest))
+        return found if found and found.md5 else None
 
     def proves(self, diff_id: Digest, digest: Digest) -> bool:
         """Return whether the layer *digest* was seen to hold what has this diff ID, since we made it or unpacked it."""
-        return self._ask(_PROVES, str(diff_id), str(digest)) is not None
+        found = self._blob(str(digest))
+        return found is not None and found.diff_id == diff_id
 
     def keep(self, layer: Compressed, made_by: str) -> None:
         """Remember what a layer became; checksums that are known already stay known."""
-        row = (str(layer.diff_id), made_by, layer.plain_size, str(layer.digest), layer.size, layer.sha1, layer.md5)
-        self._write(_KEEP, *row)
+        if not layer.md5 and (known := self.find_blob(layer.digest)):
+            layer = replace(layer, sha1=known.sha1, md5=known.md5)
+        facts = [str(layer.diff_id), layer.plain_size, layer.size, layer.sha1, layer.md5]
+        self._keep("blob", str(layer.digest), json.dumps(facts))
+        self._keep("layer", f"{layer.diff_id} {made_by}", str(layer.digest))
 
     def find_home(self, host: str, digest: Digest) -> Repository | None:
         """Return the repository of *host* that had the blob when it was last heard of."""
-        row = self._ask(_FIND_HOME, host, str(digest))
-        return Repository(host, row[0]) if row else None
+        path = self._find("home", f"{host} {digest}")
+        return Repository(host, path) if path else None
 
     def keep_home(self, repository: Repository, digest: Digest) -> None:
         """Remember that *repository* has the blob."""
-        self._write(_KEEP_HOME, repository.host, str(digest), repository.path)
+        self._keep("home", f"{repository.host} {digest}", repository.path)
 
-    def take_session(self, repository: Repository, mark: str) -> str | None:
+    def take_session(self, repository: Repository, fingerprint: str) -> str | None:
         """Return the address of an upload that an earlier run began and nobody goes on with; it is ours from now on.
 
         Args:
             repository: that it was begun in.
-            mark: tells its blob from others.
+            fingerprint: tells its blob from others.
         """
-        row = self._ask(_FIND_SESSION, repository.host, repository.path, mark)
-        if row is None or is_at_work(row[1]):
+        key = f"{repository} {fingerprint}"
+        value = self._find("session", key)
+        location, owner = strict_json.parse(value) if value else ("", "")
+        if value is None or is_at_work(owner):
             return None
-        taken = self._write(_TAKE_SESSION, process_mark(), repository.host, repository.path, mark, row[1])
-        return str(row[0]) if taken == 1 else None
+        return str(location) if self._write(_REPLACE, _session(location, process_mark()), key, value) == 1 else None
 
-    def keep_session(self, repository: Repository, mark: str, location: str) -> None:
+    def keep_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Remember at which address an upload of this process goes on."""
-        self._write(_KEEP_SESSION, repository.host, repository.path, mark, location, process_mark())
+        self._keep("session", f"{repository} {fingerprint}", _session(location, process_mark()))
 
-    def leave_session(self, repository: Repository, mark: str, location: str) -> None:
-        """Let others, or a later push of this process, go on with an upload."""
-        self._write(_LEAVE_SESSION, repository.host, repository.path, mark, location)
+    def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
+        """Let others, or a later push of this process, go on with an upload of ours."""
+        ours, nobodys = _session(location, process_mark()), _session(location, "")
+        self._write(_REPLACE, nobodys, f"{repository} {fingerprint}", ours)
 
-    def forget_session(self, repository: Repository, mark: str, location: str) -> None:
-        """Forget an upload that has ended."""
-        self._write(_FORGET_SESSION, repository.host, repository.path, mark, location)
+    def forget_session(self, repository: Repository, fingerprint: str, location: str) -> None:
+        """Forget an upload of ours that has ended."""
+        self._write(_FORGET, f"{repository} {fingerprint}", _session(location, process_mark()))
 
     def find_profile(self, host: str) -> UploadProfile | None:
         """Return how uploads to *host* were best sent within the last day."""
-        row = self._ask(_FIND_HABIT, host)
+        text = self._find("profile", host)
         with contextlib.suppress(ValueError, TypeError):  # of another version of this program
-            return UploadProfile(**strict_json.parse(row[0])) if row else None
+            return UploadProfile(**strict_json.parse(text)) if text else None
         return None
 
-    def keep_profile(self, host: str, habit: UploadProfile) -> None:
+    def keep_profile(self, host: str, profile: UploadProfile) -> None:
         """Remember how uploads to *host* are best sent."""
-        self._write(_KEEP_HABIT, host, json.dumps(asdict(habit)))
+        self._keep("profile", host, json.dumps(asdict(profile)))
 
     def find_diff_id(self, seen: str) -> Digest | None:
         """Return what a layer was when its files looked as *seen* and were read, within the last 90 days."""
-        row = self._ask("SELECT diff_id FROM scans WHERE seen = ?", seen)
-        return Digest(row[0]) if row else None
+        text = self._find("scan", seen)
+        return Digest(text) if text else None
 
     def keep_diff_id(self, seen: str, diff_id: Digest) -> None:
         """Remember what a layer was whose files look as *seen*."""
-        self._write(_KEEP_DIFF_ID, seen, str(diff_id))
+        self._keep("scan", seen, str(diff_id))
 
     def find_document(self, digest: Digest) -> bytes | None:
         """Return a configuration or manifest that was kept, if it is still what its digest promises."""
-        row = self._ask("SELECT content FROM documents WHERE digest = ?", str(digest))
-        return row[0] if row and digest_of(row[0]) == digest else None
+        content: bytes | None = self._find("document", str(digest))
+        return content if content and digest_of(content) == digest else None
 
     def keep_document(self, content: bytes) -> None:
         """Remember a configuration or manifest that its source tells only at a price."""
         if len(content) <= _LARGEST_DOCUMENT:
-            self._write(_KEEP_DOCUMENT, str(digest_of(content)), content)
+            self._keep("document", str(digest_of(content)), content)
 
-    def _first(self, question: str, *words: str) -> Compressed | None:
-        row = self._ask(question, *words)
-        if row is None:
+    def _blob(self, digest: str) -> Compressed | None:
+        text = self._find("blob", digest)
+        if text is None:
             return None
-        diff_id, plain_size, digest, size, sha1, md5 = row
+        diff_id, plain_size, size, sha1, md5 = strict_json.parse(text)
         return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
 
-    def _ask(self, question: str, *words: str) -> tuple[Any, ...] | None:
+    def _find(self, kind: _Kind, key: str) -> Any:
+        """Return what was kept as *kind* under *key*, text or bytes as it was, or ``None``."""
         with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._database:
-                row: tuple[Any, ...] | None = self._database.execute(question, words).fetchone()
-                return row
+            if self._database and (row := self._database.execute(_FIND, (kind, key, _DAYS[kind])).fetchone()):
+                return row[0]
         return None
 
-    def _write(self, order: str, *words: str | int | bytes | None) -> int:
+    def _keep(self, kind: _Kind, key: str, value: _Value) -> None:
+        self._write(_KEEP, kind, key, value)
+
+    def _write(self, order: str, *words: _Value) -> int:
         """Return how many rows were changed; none where that is not possible."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:
@@ -259,8 +210,12 @@ class Memory:
         return 0
 
 
+def _session(location: str, owner: str) -> str:
+    return json.dumps([location, owner])
+
+
 def _open(path: Path) -> sqlite3.Connection | None:
-    """Return the database, begun anew if it is damaged or of another version; ``None`` if it cannot be had."""
+    """Return the database, begun anew if it is damaged or of another version; ``None`` if there cannot be one."""
     for _ in range(2):
         database = None
         try:
@@ -268,7 +223,7 @@ def _open(path: Path) -> sqlite3.Connection | None:
             database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
             if database.execute("PRAGMA user_version").fetchone()[0] in {0, _VERSION}:
                 database.execute("PRAGMA synchronous = OFF")
-                database.executescript(_TABLES)
+                database.execute(_TABLE)
                 database.execute(f"PRAGMA user_version = {_VERSION}")
                 _prune(database)
                 return database
@@ -286,17 +241,15 @@ def _open(path: Path) -> sqlite3.Connection | None:
 
 
 def _prune(database: sqlite3.Connection) -> None:
-    """Forget, once a day, what was not kept for 90 days, and the oldest of what is too much.
+    """Forget, once a day, what was kept too long ago, and the oldest of what is too much.
 
     The first process of a day does it; what it does not get to, because another one writes, is left for tomorrow.
     """
     with contextlib.suppress(sqlite3.Error):
         if database.execute(_BEGIN_PRUNING).rowcount != 1:
             return
-        for order in _PRUNE_OLD:
-            database.execute(order)
-        for order in _PRUNE_MANY:
-            database.execute(order, (_MANY,))
+        database.executemany(_PRUNE_OLD, _DAYS.items())
+        database.execute(_PRUNE_MANY, (_MANY,))
         database.execute(_PRUNE_LARGE, (_DOCUMENTS,))
 
 

@@ -101,7 +101,7 @@ def test_threads_and_pushes_share_it(tmp_path):
 
 
 HERE = Repository("registry.example", "app")
-TABLES = ("layers", "homes", "documents", "scans")
+KINDS = ("layer", "home", "document", "scan")
 
 
 def fill(memory, count: int) -> None:
@@ -117,16 +117,16 @@ def fill(memory, count: int) -> None:
 def age(path, seconds: int, *, yesterday: bool = True) -> None:
     """Let everything in the file be older, and its last pruning be of another day."""
     database = sqlite3.connect(path, isolation_level=None)
-    for table in TABLES:
-        database.execute(f"UPDATE {table} SET kept = kept - {seconds}")
+    database.execute(f"UPDATE facts SET kept = kept - {seconds}")
     if yesterday:
-        database.execute("UPDATE prunings SET day = day - 1")
+        database.execute("UPDATE facts SET value = value - 1 WHERE kind = 'pruning'")
     database.close()
 
 
 def rows(path) -> list[int]:
     database = sqlite3.connect(path)
-    found = [database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in TABLES]
+    count = "SELECT COUNT(*) FROM facts WHERE kind = ?"
+    found = [database.execute(count, (kind,)).fetchone()[0] for kind in KINDS]
     database.close()
     return found
 
@@ -141,6 +141,34 @@ def test_what_was_not_kept_for_90_days_is_forgotten(tmp_path):
     age(tmp_path / "m", 89 * 86400)
     with Memory(tmp_path / "m"):
         assert rows(tmp_path / "m") == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"),
+    [
+        *(("find", 90), ("find_blob", 90), ("find_home", 90), ("find_diff_id", 90), ("find_document", 90)),
+        *(("take_session", 2), ("find_profile", 1)),
+    ],
+)
+def test_each_kind_of_fact_is_good_for_its_days(tmp_path, asked, days):
+    act, nothing = ASKED[asked]
+    with filled(tmp_path / "m") as memory:
+        age(tmp_path / "m", days * 86400 - 60)
+        assert act(memory) != nothing
+    with filled(tmp_path / "m") as memory:
+        age(tmp_path / "m", days * 86400 + 60)
+        assert act(memory) == nothing
+
+
+def test_what_is_kept_again_within_a_day_is_not_written(tmp_path):
+    with Memory(tmp_path / "m") as memory:
+        memory.keep_home(HERE, LAYER.digest)
+        before = memory._database.total_changes
+        memory.keep_home(HERE, LAYER.digest)
+        assert memory._database.total_changes == before
+        memory.keep_home(APP, LAYER.digest)
+        memory.keep_home(Repository(HERE.host, "other"), LAYER.digest)
+        assert memory._database.total_changes == before + 2
 
 
 def test_what_is_kept_again_is_young_again(tmp_path):
@@ -206,7 +234,7 @@ def test_a_document_is_found_as_long_as_it_is_what_its_digest_promises(tmp_path)
         assert memory.find_document(digest_of(b"one")) == b"one"
         assert memory.find_document(digest_of(b"two")) is None
     with sqlite3.connect(tmp_path / "m") as database:
-        database.execute("UPDATE documents SET content = ?", (b"another",))
+        database.execute("UPDATE facts SET value = ? WHERE kind = 'document'", (b"another",))
     database.close()
     with Memory(tmp_path / "m") as memory:
         assert memory.find_document(digest_of(b"one")) is None
@@ -270,19 +298,19 @@ def test_an_upload_that_ended_is_forgotten_and_a_newer_one_is_not(tmp_path):
         assert memory.take_session(app, "mark") is None
 
 
-def test_a_habit_is_of_one_host_and_one_of_another_version_is_none(tmp_path):
-    habit = UploadProfile(part=100_000, fresh=True, way="put", taken=7, takes_parts=True, least=3, late=True)
+def test_a_profile_is_of_one_host_and_one_of_another_version_is_none(tmp_path):
+    profile = UploadProfile(part=100_000, fresh=True, way="put", taken=7, takes_parts=True, least=3, late=True)
     with Memory(tmp_path / "m") as memory:
-        memory.keep_profile("a.io", habit)
-        assert memory.find_profile("a.io") == habit
+        memory.keep_profile("a.io", profile)
+        assert memory.find_profile("a.io") == profile
         assert memory.find_profile("b.io") is None
     with sqlite3.connect(tmp_path / "m") as database:
-        database.execute("UPDATE habits SET habit = ?", ('{"speed": 7}',))
+        database.execute("UPDATE facts SET value = ? WHERE kind = 'profile'", ('{"speed": 7}',))
     database.close()
     with Memory(tmp_path / "m") as memory:
         assert memory.find_profile("a.io") is None
     with sqlite3.connect(tmp_path / "m") as database:
-        database.execute("UPDATE habits SET habit = ?", ("{",))
+        database.execute("UPDATE facts SET value = ? WHERE kind = 'profile'", ("{",))
     database.close()
     with Memory(tmp_path / "m") as memory:
         assert memory.find_profile("a.io") is None
