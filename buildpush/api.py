@@ -104,7 +104,7 @@ def build(
     sink: Sink | None = None,
     **settings: Any,
 ) -> RunResult:
-    """Build one step without a push, into *output* (any sink of :func:`copy`) if it is given.
+    """Build one step without a push, into *output* (any destination of :func:`copy`) if it is given.
 
     Arguments and errors are those of :func:`run`.
     """
@@ -205,7 +205,7 @@ def copy(
     """Copy the image or index at *source* to *goal*.
 
     Both are one of ``docker://HOST/REPOSITORY:TAG``, ``docker-daemon:IMAGE``, ``docker-archive:FILE[:REFERENCE]``,
-    ``oci:FOLDER[:TAG]`` and ``oci-archive:FILE[:TAG]``.
+    ``oci:DIRECTORY[:TAG]`` and ``oci-archive:FILE[:TAG]``.
     The other arguments and the errors are those of :func:`push`.
     """
     from buildpush.pipeline import images as moving

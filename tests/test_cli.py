@@ -33,7 +33,7 @@ from buildpush.http import client, retry
 from buildpush.images.references import Digest
 from buildpush.notebooks import tutorials
 from buildpush.pipeline.results import RunResult
-from buildpush.transfer.archives import open_layout
+from buildpush.transfer.oci_layout import open_layout
 
 STEP = """\
 step:
@@ -838,7 +838,7 @@ def test_a_build_that_is_told_to_push_is_refused(project, capsys):
 def test_an_output_of_no_known_kind_is_refused_before_the_build(project, capsys):
     assert run_command(["build", "step.yml", "--connectors", "connectors.yml", "--output", "zip:out"]) == 2
     shown = capsys.readouterr().err
-    assert "oci:FOLDER" in shown
+    assert "oci:DIRECTORY" in shown
     assert "build:" not in shown
 
 

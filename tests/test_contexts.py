@@ -26,7 +26,7 @@ import buildpush
 from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
 from buildpush.foundation.limits import _Watch
 from buildpush.foundation.secrets import redact
-from buildpush.transfer.archives import open_layout
+from buildpush.transfer.oci_layout import open_layout
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
 programs = pytest.mark.programs

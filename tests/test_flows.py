@@ -13,7 +13,7 @@ import pytest
 import buildpush
 from buildpush.foundation.errors import BuildPushError, PushError, SettingsError, StrictError
 from buildpush.foundation.events import Note
-from buildpush.transfer.archives import open_docker_archive
+from buildpush.transfer.docker_archive import open_docker_archive
 
 sandbox = pytest.mark.sandbox
 
@@ -193,8 +193,8 @@ def index_of(path: Path) -> dict:
             "is not the name of an image",
             "source_image",
         ),
-        ({"PLUGIN_TAR_PATH": "."}, "is a folder", "tar_path"),
-        ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a folder that is not there", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "."}, "is a directory", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a directory that is not there", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x" * 5000}, "cannot be looked at", None),
         ({"PLUGIN_CONTEXT": "x" * 5000}, "cannot be looked at", None),
         ({"PLUGIN_DOCKERFILE": "x" * 5000}, "cannot be looked at", None),

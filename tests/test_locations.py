@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+import buildpush
+from buildpush.cli.images import make_copy
 from buildpush.foundation.errors import BadNameError, PushError, SettingsError
 from buildpush.images.model import Index
-from buildpush.transfer import FORMS, Location, check_sink, opened, parse, reference_of, write
+from buildpush.transfer import TRANSPORTS, Location
+from buildpush.transfer.destinations import check_destination, write
+from buildpush.transfer.parse import parse, reference_of
+from buildpush.transfer.sources import open_source
 
 DIGEST = "sha256:" + "a" * 64
+DOCS = Path(__file__).parent.parent / "docs"
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "place", "name"),
+    ("text", "kind", "path", "name"),
     [
         ("docker://acme.io/local/app:1", "docker", "", ""),
         (f"docker://acme.io/local/app@{DIGEST}", "docker", "", ""),
@@ -25,10 +34,26 @@ DIGEST = "sha256:" + "a" * 64
         ("oci-archive:b.tar:v1", "oci-archive", "b.tar", "v1"),
     ],
 )
-def test_a_location_is_a_kind_a_place_and_a_name(text, kind, place, name):
+def test_a_location_is_a_kind_a_path_and_a_name(text, kind, path, name):
     found = parse(text)
-    assert (found.kind, found.place, found.name) == (kind, place, name)
+    assert (found.kind, found.path, found.name) == (kind, path, name)
     assert str(found) == text
+
+
+@pytest.mark.parametrize("row", TRANSPORTS.values(), ids=TRANSPORTS)
+def test_every_row_has_a_driver_and_its_line_in_what_people_read(row, run_help):
+    driver = row.driver
+    assert all(callable(getattr(driver, name)) for name in ("parse", "open", "find_referrers", "check", "write"))
+    assert f"| `{row.pattern}` |" in (DOCS / "push.md").read_text()
+    assert f"``{row.pattern}``" in buildpush.copy.__doc__
+    assert f"{row.pattern} " in run_help
+    assert row.about in run_help
+
+
+@pytest.fixture(scope="module")
+def run_help():
+    """Return what ``buildpush copy --help`` prints."""
+    return CliRunner().invoke(make_copy(), ["--help"]).output
 
 
 @pytest.mark.parametrize(
@@ -38,7 +63,7 @@ def test_a_location_is_a_kind_a_place_and_a_name(text, kind, place, name):
 def test_what_is_no_location_is_refused_with_how_they_are_written(text):
     with pytest.raises(SettingsError) as caught:
         parse(text)
-    assert any(form in caught.value.hint for form in FORMS.values())
+    assert any(row.pattern in caught.value.hint for row in TRANSPORTS.values())
     assert caught.value.exit_code == 2
 
 
@@ -86,13 +111,13 @@ def test_a_reference_may_have_docker_in_front():
 )
 def test_a_digest_is_no_name_that_can_be_given(text):
     with pytest.raises(SettingsError, match=r"no name that|knows tags only"):
-        check_sink(parse(text))
+        check_destination(parse(text))
 
 
 @pytest.mark.parametrize("text", ["docker-archive:out.tar", "docker-daemon:app:1"])
 def test_what_holds_one_image_takes_no_index(tmp_path, text):
     with pytest.raises(SettingsError) as caught:
-        write(Index(()), parse(text), (), _Nowhere(tmp_path))
+        write(Index(()), parse(text), _Nowhere(tmp_path))
     assert "--platform" in caught.value.hint
     assert not list(tmp_path.iterdir())
 
@@ -104,7 +129,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path, kind):
 
 
 def _open(kind, folder):
-    return opened(Location(kind, "none"), _Nowhere(folder))
+    return open_source(Location(kind, "none"), _Nowhere(folder))
 
 
 class _Nowhere:

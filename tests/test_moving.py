@@ -33,8 +33,9 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
 from buildpush.pipeline import images as moving
-from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
-from buildpush.transfer.saving import write_docker_archive, write_layout
+from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
+from buildpush.transfer.oci import write_layout
+from buildpush.transfer.oci_layout import open_layout, open_oci_archive
 
 pytestmark = pytest.mark.sandbox
 

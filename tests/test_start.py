@@ -11,7 +11,7 @@ import pytest
 
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Layer, Platform
-from buildpush.transfer.saving import write_layout
+from buildpush.transfer.oci import write_layout
 
 pytestmark = pytest.mark.programs
 
@@ -26,6 +26,7 @@ NOT_FOR_A_PUSH = HEAVY - {"click", "urllib3"} | {
     "buildpush.pipeline.plan",
     "buildpush.pipeline.step",
     "buildpush.settings",
+    "buildpush.transfer.daemon",
 }
 
 

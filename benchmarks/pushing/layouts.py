@@ -38,8 +38,8 @@ def plain(context: Context) -> Path:
 def packed(context: Context) -> Path:
     """Return the folder of a layout whose layers are gzip."""
     from buildpush.images.references import Reference
-    from buildpush.transfer.archives import open_layout
-    from buildpush.transfer.saving import write_layout
+    from buildpush.transfer.oci import write_layout
+    from buildpush.transfer.oci_layout import open_layout
 
     source, folder = plain(context), context.folder.with_name(f"{context.folder.name}.packed")
     if not (folder / "index.json").exists():

@@ -40,22 +40,16 @@ def make_push() -> click.Command:
 
 def make_copy() -> click.Command:
     """Return the command that copies."""
-    names: list[click.Parameter] = [click.Argument(["source"]), click.Argument(["sink"])]
-    text = """Copy the image or index at SOURCE to SINK.
+    from buildpush.transfer import TRANSPORTS
 
-    \b
-    Both are one of
-      docker://HOST/REPOSITORY:TAG       a registry; @DIGEST in a source
-      docker-daemon:IMAGE                the Docker daemon
-      docker-archive:FILE[:REFERENCE]    what docker save writes
-      oci:FOLDER[:TAG]                   an OCI image layout
-      oci-archive:FILE[:TAG]             the same in a tar
-    """
+    names: list[click.Parameter] = [click.Argument(["source"]), click.Argument(["destination"])]
+    rows = "\n".join(f"  {row.pattern:<34} {row.about}" for row in TRANSPORTS.values())
+    text = f"Copy the image or index at SOURCE to DESTINATION.\n\n\b\nBoth are one of\n{rows}"
 
-    def act(source: str, sink: str, **options: Any) -> None:
+    def act(source: str, destination: str, **options: Any) -> None:
         from buildpush.pipeline import images as moving
 
-        _moved(lambda wishes, session: moving.copy(source, sink, wishes, session), options)
+        _moved(lambda wishes, session: moving.copy(source, destination, wishes, session), options)
 
     return click.Command("copy", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
 

@@ -92,7 +92,9 @@ def _explain(**options: Any) -> None:
 def make_build() -> click.Command:
     """Return the command that builds only."""
     more: list[click.Parameter] = [
-        click.Option(["--output"], metavar="SINK", help="Where it goes, such as oci:FOLDER or docker-daemon:NAME:TAG."),
+        click.Option(
+            ["--output"], metavar="DESTINATION", help="Where it goes, such as oci:DIRECTORY or docker-daemon:NAME:TAG."
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
     return Reading("build", _build, more)

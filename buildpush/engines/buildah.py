@@ -34,7 +34,7 @@ from buildpush.foundation.locks import temporary
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES, Command, Content, Ran
-from buildpush.transfer.archives import open_docker_archive
+from buildpush.transfer.docker_archive import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
 _PROGRAM: Final = "buildah"

@@ -6,12 +6,12 @@ import fcntl
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.files import replacement
 from buildpush.foundation.locks import private_part
 
 
@@ -77,13 +77,5 @@ def _read(path: Path) -> int:
 
 
 def _write(path: Path, number: int) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacement(path, durable=True) as file:
+        file.write(f"{number}\n".encode("ascii"))

@@ -296,12 +296,21 @@ def _json(document: Mapping[str, Any]) -> bytes:
         raise PushError(message, hint="the image's configuration is damaged: build or fetch it again") from error
 
 
-def _object(data: bytes, what: str) -> Mapping[str, Any]:
+def read_json(data: bytes, what: str) -> Any:
+    """Return what a document of an image says.
+
+    Raises:
+        PushError: it is not JSON, or can be read in several ways; it is called *what*.
+    """
     try:
-        document = strict_json.parse(data)
+        return strict_json.parse(data)
     except ValueError as error:
-        message = f"the image's {what} is not JSON that can be used: {error}"
+        message = f"{what} is not JSON that can be used: {error}"
         raise PushError(message) from error
+
+
+def _object(data: bytes, what: str) -> Mapping[str, Any]:
+    document = read_json(data, f"the image's {what}")
     if not isinstance(document, dict):
         message = f"the image's {what} is not a JSON object"
         raise PushError(message)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError
 from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.files import replacement
 from buildpush.foundation.records import dataclass
 from buildpush.notebooks.parameters import Parameter, checked, parameters_of
 from buildpush.notebooks.tutorials import connectors_file, find, names, tutorials_folder
@@ -120,11 +119,5 @@ def _write(executed: NotebookNode, target: Path) -> Executed:
 
 
 def _replace(path: Path, text: str) -> None:
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with replacement(path) as file:
+        file.write(text.encode())

@@ -22,7 +22,7 @@ from buildpush.places import Here, for_logins
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.pull import pull
-from buildpush.transfer import Reach
+from buildpush.transfer.driver import Access
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
@@ -41,7 +41,7 @@ class Connection:
     registry: Registry
     artifactory: Artifactory | None
     engines: Engines
-    reach: Reach
+    access: Access
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def connect(order: Resolved, session: Session, sink: Sink, *, dry: bool = False)
         registry = Registry(http, keychain, sink=sink, memory=memory)
         server = _artifactory(order.artifactory, http, keychain, sink)
         engines = _engines(registry, keychain, session, sink, order)
-        yield Connection(http, keychain, registry, server, engines, reach_of(session, registry, sink))
+        yield Connection(http, keychain, registry, server, engines, access_of(session, registry, sink))
         if not dry:  # after an error it would say nothing: perhaps nobody came so far
             note_never_trusted(http, sink)
 
@@ -103,15 +103,15 @@ def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
     return Keychain(given, env=session.env, home=session.home, place=Here(session.env, passes=for_logins))
 
 
-def reach_of(session: Session, registry: Registry, sink: Sink) -> Reach:
-    """Return what sources and sinks are reached with; the daemon is connected to when it is needed."""
+def access_of(session: Session, registry: Registry, sink: Sink) -> Access:
+    """Return what sources and destinations are reached with; the daemon is connected to when it is needed."""
 
     def daemon() -> AbstractContextManager[Daemon]:
         from buildpush.transfer.daemon import open_daemon
 
         return open_daemon(session.env, session.state.scratch, registry.memory, sink)
 
-    return Reach(registry, daemon, session.cwd)
+    return Access(registry, daemon, session.cwd)
 
 
 def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychain, sink: Sink) -> Artifactory | None:

@@ -28,25 +28,17 @@ from buildpush.images.model import (
 )
 from buildpush.images.references import Digest, Reference, Tag, check_host
 from buildpush.images.referrers import Referrer
-from buildpush.pipeline.connection import keychain_of, note_never_trusted, open_http, open_memory, reach_of
+from buildpush.pipeline.connection import access_of, keychain_of, note_never_trusted, open_http, open_memory
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.session import Session, Story
 from buildpush.registry import push as registry
 from buildpush.registry.client import Registry
 from buildpush.registry.receipt import receipt
-from buildpush.transfer import (
-    KEEP_REFERRERS,
-    Location,
-    Packing,
-    Reach,
-    check_honoured,
-    check_sink,
-    opened,
-    parse,
-    reference_of,
-    referrers_of,
-    write,
-)
+from buildpush.transfer import TRANSPORTS, Location
+from buildpush.transfer.destinations import check_destination, check_packing, write
+from buildpush.transfer.driver import Access, Packing, WriteOptions
+from buildpush.transfer.parse import parse, reference_of
+from buildpush.transfer.sources import find_referrers, open_source
 
 if TYPE_CHECKING:
     from buildpush.credentials.connectors import Connector, Connectors
@@ -140,15 +132,15 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
     if wishes.referrers:
         _check_referrers(packing, origin)
     story = Story(session.sink)
-    with _reached(wishes, _hosts(origin), names, session, story) as reach:
-        _check_rights(reach.registry, names, story)
-        with story.phase("push", ", ".join(map(str, names))), _opened(origin, reach, wishes, platform) as found:
+    with _reached(wishes, _hosts(origin), names, session, story) as access:
+        _check_rights(access.registry, names, story)
+        with story.phase("push", ", ".join(map(str, names))), _opened(origin, access, wishes, platform) as found:
             target = as_wished(found, packing, story)
-            referrers = referrers_of(target, origin, reach) if wishes.referrers else None
+            referrers = find_referrers(target, origin, access) if wishes.referrers else None
             pushed = registry.push(
                 target,
                 names,
-                reach.registry,
+                access.registry,
                 compression=packing.compression or "gzip",
                 media_types=packing.media_types or "oci",
                 checksums=False,
@@ -158,46 +150,39 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
     return _result(f"push {origin}", story, pushed=pushed, referrers=referrers)
 
 
-def copy(source: str, sink: str, wishes: Wishes, session: Session) -> RunResult:
-    """Bring what is at *source* to *sink*.
+def copy(source: str, destination: str, wishes: Wishes, session: Session) -> RunResult:
+    """Bring what is at *source* to *destination*.
 
     Raises:
-        SettingsError: something is not written as it must be, or the sink cannot hold the image.
+        SettingsError: something is not written as it must be, or the destination cannot hold the image.
         BuildError: a file cannot be written.
-        PushError: the source cannot be read, or the sink does not take it.
+        PushError: the source cannot be read, or the destination does not take it.
         AuthenticationError: a registry refuses the credentials.
     """
-    origin, goal = parse(source), parse(sink)
+    origin, goal = parse(source), parse(destination)
     packing, platform = wishes.packing(), _platform(wishes)
-    check_sink(goal)
-    check_honoured(packing, goal)
+    check_destination(goal)
+    check_packing(packing, goal)
     if wishes.referrers:
         _check_referrers(packing, origin, goal)
-    names = [goal.reference] if goal.kind == "docker" and goal.reference else []
+    names = [goal.reference] if goal.repository and goal.reference else []
     story = Story(session.sink)
-    with _reached(wishes, _hosts(origin), names, session, story) as reach:
-        _check_rights(reach.registry, names, story)
-        with story.phase("copy", f"{origin} to {goal}"), _opened(origin, reach, wishes, platform) as found:
+    with _reached(wishes, _hosts(origin), names, session, story) as access:
+        _check_rights(access.registry, names, story)
+        with story.phase("copy", f"{origin} to {goal}"), _opened(origin, access, wishes, platform) as found:
             target = as_wished(found, packing, story)
-            referrers = referrers_of(target, origin, reach) if wishes.referrers else None
-            written = write(
-                target, goal, _called(origin, goal), reach, packing=packing, referrers=referrers or (), tell=story
-            )
+            referrers = find_referrers(target, origin, access) if wishes.referrers else None
+            called = origin.names or ((origin.name,) if origin.name else ())  # as its source was named
+            written = write(target, goal, access, WriteOptions(called, packing, referrers or (), story))
     if isinstance(written, PushedImage | PushedIndex):
         return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
     return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
 
 
 def _opened(
-    origin: Location, reach: Reach, wishes: Wishes, platform: Platform | None = None
+    origin: Location, access: Access, wishes: Wishes, platform: Platform | None = None
 ) -> AbstractContextManager[Image | Index]:
-    return opened(origin, reach, platform, nondistributable=wishes.allow_nondistributable_artifacts)
-
-
-def _called(origin: Location, goal: Location) -> Sequence[Reference | str]:
-    """Return what a copy is called where *goal* does not say it: as its source was named."""
-    tag = (origin.name,) if origin.name and goal.kind in {"oci", "oci-archive"} else ()
-    return origin.names or tag
+    return open_source(origin, access, platform, nondistributable=wishes.allow_nondistributable_artifacts)
 
 
 def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
@@ -214,14 +199,14 @@ def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Sessi
         raise SettingsError(message, hint="name one source for each platform after the reference")
     hosts = tuple(host for origin in origins for host in _hosts(origin))
     story = Story(session.sink)
-    with _reached(wishes, hosts, [name], session, story) as reach, ExitStack() as stack:
-        _check_rights(reach.registry, [name], story)
+    with _reached(wishes, hosts, [name], session, story) as access, ExitStack() as stack:
+        _check_rights(access.registry, [name], story)
         with story.phase("merge", str(name)):
-            found = {one: stack.enter_context(_opened(one, reach, wishes)) for one in dict.fromkeys(origins)}
+            found = {one: stack.enter_context(_opened(one, access, wishes)) for one in dict.fromkeys(origins)}
             pushed = registry.push(
                 _merged(found, story),
                 [name],
-                reach.registry,
+                access.registry,
                 media_types=packing.media_types or "oci",
                 checksums=False,
                 sink=story,
@@ -263,9 +248,9 @@ def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -
         message = f"nobody says what else {old} is to be called"
         raise SettingsError(message, hint="name at least one tag after the reference")
     story = Story(session.sink)
-    with _reached(wishes, (), [old], session, story) as reach, story.phase("tag", ", ".join(map(str, names))):
-        found = receipt(old, reach.registry)
-        registry.name(found.manifest, found.media_type, names, reach.registry, story)
+    with _reached(wishes, (), [old], session, story) as access, story.phase("tag", ", ".join(map(str, names))):
+        found = receipt(old, access.registry)
+        registry.name(found.manifest, found.media_type, names, access.registry, story)
     return _result(f"tag {old}", story, pushed=replace(found, references=tuple(names)))
 
 
@@ -283,20 +268,20 @@ def _platform(wishes: Wishes) -> Platform | None:
 
 
 def _hosts(location: Location) -> tuple[str, ...]:
-    return (location.reference.repository.host,) if location.kind == "docker" and location.reference else ()
+    return (location.repository.host,) if location.repository else ()
 
 
-def _check_referrers(packing: Packing, *places: Location) -> None:
+def _check_referrers(packing: Packing, *locations: Location) -> None:
     """Refuse to take referrers along where there can be none, or where they would be about another image.
 
     Raises:
-        UnsupportedError: naming the place, or what would change the image.
+        UnsupportedError: naming the location, or what would change the image.
     """
-    for place in places:
-        if place.kind not in KEEP_REFERRERS:
-            message = f"{place.kind}: keeps no referrers"
-            hint = "leave out --referrers, or take a registry, an oci: folder or an oci-archive: file"
-            raise UnsupportedError(message, hint=hint)
+    keepers = ", ".join(f"{row.name}:" for row in TRANSPORTS.values() if row.keeps_referrers)
+    for location in locations:
+        if not location.transport.keeps_referrers:
+            message = f"{location.kind}: keeps no referrers"
+            raise UnsupportedError(message, hint=f"leave out --referrers, or take one of {keepers}")
     for setting in ("compression", "media_types"):
         if getattr(packing, setting) is not None:
             message = f"referrers name the image by its digest, which {setting} changes"
@@ -335,7 +320,7 @@ def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Ind
 @contextmanager
 def _reached(
     wishes: Wishes, sources: Sequence[str], names: Sequence[Reference], session: Session, story: Story
-) -> Iterator[Reach]:
+) -> Iterator[Access]:
     """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
     limit = wishes.limit()
     session.state.sweep(story)
@@ -355,7 +340,7 @@ def _reached(
         # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
         stack.enter_context(time_limit(limit, story, what="the command", stop=http.cancel))
         try:
-            yield reach_of(session, client, story)
+            yield access_of(session, client, story)
         except KeyboardInterrupt:
             http.cancel()
             raise

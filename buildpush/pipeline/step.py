@@ -43,8 +43,11 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.tree import Loaded, Step
-from buildpush.transfer import Location, Packing, check_honoured, check_sink, opened, parse, unhonoured, write
-from buildpush.transfer.archives import archive_kind
+from buildpush.transfer import Location
+from buildpush.transfer.destinations import check_destination, check_packing, unsupported_packing, write
+from buildpush.transfer.driver import Packing, WriteOptions
+from buildpush.transfer.parse import parse
+from buildpush.transfer.sources import archive_at, open_source
 
 # The artifactory is imported where it is needed: who publishes nothing need not wait for it.
 if TYPE_CHECKING:
@@ -154,7 +157,7 @@ def _build_and_push(
     story = progress.story
     if order.source:
         place, platform, whole = _location(order.source), _only(order.platforms), order.nondistributable
-        with opened(place, connection.reach, platform, nondistributable=whole) as found:
+        with open_source(place, connection.access, platform, nondistributable=whole) as found:
             wished = as_wished(found, _asked(order), story)
             _refuse_notes(story, strict=strict)
             progress.pushed = _push(wished, order, connection, progress)
@@ -170,10 +173,10 @@ def _build_and_push(
                 _drain(image)
         image = _whole(image, order, connection)
         if order.tar:
-            sink = Location("docker-archive", str(order.tar))
-            with story.phase("write", str(sink)):
-                write(image, sink, order.references, connection.reach, tell=story)
-            progress.output = str(sink)
+            archive = Location("docker-archive", str(order.tar))
+            with story.phase("write", str(archive)):
+                write(image, archive, connection.access, WriteOptions(order.references, sink=story))
+            progress.output = str(archive)
         if order.push:  # this reads the image, and so makes the layers of an engine that makes them on the way
             progress.pushed = _push(image, order, connection, progress)
             progress.base = frozenset(_base(image, progress.pushed))
@@ -183,7 +186,7 @@ def _location(source: Existing) -> Location:
     """Return where an image is that is there already; an archive says itself of which kind it is."""
     if source.image:
         return Location("docker-daemon", str(source.image), reference=source.image)
-    return Location(archive_kind(source.tar or Path()), str(source.tar))
+    return archive_at(source.tar or Path())
 
 
 def _asked(order: Resolved) -> Packing:
@@ -307,7 +310,7 @@ def build_all(
         output: where the image goes, if anywhere.
         achieved: as for :func:`run_all`.
     """
-    sink = _sink(output, loaded) if output else None
+    destination = _destination(output, loaded) if output else None
     _refuse_push(loaded)
     session.state.sweep(session.sink)
     around = surroundings(session, dry=True, notes=loaded.notes)
@@ -315,21 +318,21 @@ def build_all(
     results = [] if achieved is None else achieved
 
     def build(step: Step) -> None:
-        results.append(_build_only(step, around, sink))
+        results.append(_build_only(step, around, destination))
 
     outcomes = walk(loaded.tree, lambda step: attempt(step, build, results))
     raise_failure(outcomes, results)
     return tuple(results)
 
 
-def _sink(output: str, loaded: Loaded) -> Location:
+def _destination(output: str, loaded: Loaded) -> Location:
     """Return where the image goes; what cannot be written is refused before anything is built."""
-    sink = parse(output)
-    check_sink(sink)
-    if len(loaded.steps) > 1 and not sink.holds_several:
-        message = f"{sink} holds one image, and {len(loaded.steps)} steps would write theirs to it"
-        raise SettingsError(message, hint="choose one with --step, or write an oci: folder")
-    return sink
+    destination = parse(output)
+    check_destination(destination)
+    if len(loaded.steps) > 1 and not destination.holds_several:
+        message = f"{destination} holds one image, and {len(loaded.steps)} steps would write theirs to it"
+        raise SettingsError(message, hint="choose one with --step, or write an oci: directory")
+    return destination
 
 
 def _refuse_push(loaded: Loaded) -> None:
@@ -340,7 +343,7 @@ def _refuse_push(loaded: Loaded) -> None:
             raise SettingsError(message, where=said.origin.where, hint="use run, which builds and pushes")
 
 
-def _build_only(step: Step, around: Surroundings, sink: Location | None) -> RunResult:
+def _build_only(step: Step, around: Surroundings, destination: Location | None) -> RunResult:
     story = Story(around.session.sink, around.notes)
     progress = _Progress(step, story)
     with ExitStack() as kept:
@@ -349,22 +352,25 @@ def _build_only(step: Step, around: Surroundings, sink: Location | None) -> RunR
         if order is None or order.request is None:
             story(Note(f"{step.name or step.identifier} builds nothing"))
             return progress.result()
-        return _built(step, order, around, progress, sink)
+        return _built(step, order, around, progress, destination)
 
 
-def _built(step: Step, order: Resolved, around: Surroundings, progress: _Progress, sink: Location | None) -> RunResult:
+def _built(
+    step: Step, order: Resolved, around: Surroundings, progress: _Progress, destination: Location | None
+) -> RunResult:
     """Build without a push, and return the receipt."""
     story = progress.story
     if order.request is None:
         return progress.result()
-    if order.tar and sink:
-        message = f"tar_path and {sink} both say where the image goes"
+    if order.tar and destination:
+        message = f"tar_path and {destination} both say where the image goes"
         raise SettingsError(message, hint="leave one of them out", setting="tar_path")
-    sink = Location("docker-archive", str(order.tar)) if order.tar else sink
-    for note in names_idle(step.settings, str(sink or ""), is_named=bool(sink and (sink.name or sink.reference))):
+    destination = Location("docker-archive", str(order.tar)) if order.tar else destination
+    is_named = bool(destination and (destination.name or destination.reference))
+    for note in names_idle(step.settings, str(destination or ""), is_named=is_named):
         story(Note(note))
-    packing = _packing(step, order, sink, story) if sink else None
-    request = _written_to(sink, order.request, story)
+    packing = _packing(step, order, destination, story) if destination else Packing()
+    request = _written_to(destination, order.request, story)
     with (
         time_limit(order.settings.timeout, story),
         connect(order, around.session, story) as connection,
@@ -373,58 +379,56 @@ def _built(step: Step, order: Resolved, around: Surroundings, progress: _Progres
         engine = choice.choose(order.engine, order.for_engines, request, connection.engines, story)
         choice.advised(engine, request, story)
         with story.phase("build", engine.name), _logged(progress, around), engine.build(request) as image:
-            if sink is None:
+            if destination is None:
                 _drain(image)
                 written = None
             else:
-                whole = _whole(image, order, connection)
-                with story.phase("write", str(sink)):
-                    written = write(whole, sink, order.references, connection.reach, packing=packing, tell=story)
-    if sink is None:
+                whole, options = _whole(image, order, connection), WriteOptions(order.references, packing, sink=story)
+                with story.phase("write", str(destination)):
+                    written = write(whole, destination, connection.access, options)
+    if destination is None:
         return progress.result()
     if isinstance(written, PushedImage | PushedIndex):
         progress.pushed = written
     else:
-        progress.output, progress.written = str(sink), written
+        progress.output, progress.written = str(destination), written
     return progress.result()
 
 
-def _written_to(sink: Location | None, request: BuildRequest, story: Story) -> BuildRequest:
+def _written_to(destination: Location | None, request: BuildRequest, story: Story) -> BuildRequest:
     """Return *request* with the archive that the image is written to, which may lie in its context.
 
     Raises:
         SettingsError: it is the Dockerfile.
     """
-    if request.archive or sink is None or not sink.kind.endswith("-archive"):
+    if request.archive or destination is None or not destination.transport.member:
         return request
-    found = replace(request, archive=Path(sink.place).resolve())
+    found = replace(request, archive=Path(destination.path).resolve())
     if found.archive == request.dockerfile:
-        message = f"the archive {sink.place!r} is the Dockerfile"
+        message = f"the archive {destination.path!r} is the Dockerfile"
         raise SettingsError(message, hint="write it elsewhere")
     for note in notes_on(found):
         story(Note(note))
     return found
 
 
-def _packing(step: Step, order: Resolved, sink: Location, story: Story) -> Packing:
-    """Return how to pack for *sink*: as for a push, or as somebody says it where a plain layer is as good.
+def _packing(step: Step, order: Resolved, destination: Location, story: Story) -> Packing:
+    """Return how to pack for *destination*, as far as somebody says it.
 
     Raises:
         UnsupportedError: what was asked for just now has no room there; what a file wants for its pushes gets a note.
     """
-    if sink.kind == "docker":
-        return Packing(order.compression, order.media_types)
     said = {name: step.settings.get(name) for name in ("compression", "media_types")}
     just_now = {name for name, one in said.items() if one and one.origin.kind in {"flag", "keyword"}}
     packing = Packing(
         order.compression if said["compression"] else None, order.media_types if said["media_types"] else None
     )
-    left_alone = unhonoured(packing, sink)
-    if just_now & set(left_alone):
-        check_honoured(packing, sink)
-    for setting in left_alone:
-        story(Note(f"{sink.kind}: has no room for the setting {setting!r}, which is left alone"))
-    return Packing(None if "compression" in left_alone else packing.compression)
+    unsupported = unsupported_packing(packing, destination)
+    if just_now & set(unsupported):
+        check_packing(packing, destination)
+    for setting in unsupported:
+        story(Note(f"{destination.kind}: has no room for the setting {setting!r}, which is left alone"))
+    return replace(packing, **dict.fromkeys(unsupported))
 
 
 @dataclass(slots=True)

@@ -15,13 +15,13 @@ from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import OWN_SETTINGS
 from buildpush.foundation.errors import BadNameError, SettingsError
+from buildpush.foundation.files import unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
 from buildpush.settings.declare import said, setting_named, settings_of
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.written import Written
-from buildpush.transfer.saving import unfit
 
 # What says as whom, how and where it goes; the repository is part of every step, and insecure counts for a base too.
 _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
@@ -168,7 +168,7 @@ def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
         return None
     path = Path(os.path.realpath(cwd / settings.tar_path))
     is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
-    if state := "is the Dockerfile" if is_dockerfile else unfit(path):
+    if state := "is the Dockerfile" if is_dockerfile else unwritable(path):
         message = f"the archive {settings.tar_path!r} {state}"
         raise fail(message, "tar_path", f"it counts from the working folder {cwd}")
     if len(settings.platforms) > 1:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from contextlib import closing, contextmanager
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 from buildpush.foundation import strict_json
-from buildpush.foundation.errors import EngineMissingError, PushError
+from buildpush.foundation.errors import EngineMissingError, PushError, SettingsError
 from buildpush.foundation.events import Note, Retry, Sink, ignore
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
@@ -26,12 +26,15 @@ from buildpush.images.compression import blocks, digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference
+from buildpush.images.referrers import Referrer
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
 from buildpush.images.tar import Reader
 from buildpush.registry.memory import Memory
-from buildpush.transfer import dockerhome, overlay
-from buildpush.transfer.archives import open_docker_archive
-from buildpush.transfer.saving import docker_archive
+from buildpush.transfer import Location, dockerhome, overlay
+from buildpush.transfer.destinations import single_image
+from buildpush.transfer.docker_archive import docker_archive, open_docker_archive
+from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.parse import reference_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -489,3 +492,31 @@ class _Stored:
 def _read(data: bytes) -> Manifest:
     """Return what a manifest says, also one that leaves out its own type, as OCI allows."""
     return read_manifest(data, OCI_INDEX if b'"manifests"' in data else OCI_MANIFEST)
+
+
+class _DaemonDriver:
+    def parse(self, text: str, /) -> Location | None:
+        if not text or text.startswith("sha256:"):
+            return Location("docker-daemon", str(Digest(text))) if text else None
+        return Location("docker-daemon", text, reference=reference_of(text))
+
+    @contextmanager
+    def open(self, source: Location, access: Access, _platform: Platform | None) -> Iterator[Image | Index]:
+        with access.daemon() as daemon, daemon.image(source.path) as found:
+            yield found
+
+    def find_referrers(self, _target: Image | Index, _source: Location, _access: Access) -> tuple[Referrer, ...]:
+        return ()
+
+    def check(self, destination: Location) -> None:
+        if not destination.names:
+            message = f"{destination} is no name that an image can be given"
+            raise SettingsError(message, hint="write docker-daemon:NAME:TAG")
+
+    def write(self, target: Image | Index, destination: Location, access: Access, options: WriteOptions) -> None:
+        image = single_image(target, destination, options.sink)
+        with access.daemon() as daemon:
+            daemon.load(image, destination.names[0])
+
+
+DRIVER: Final[Driver] = _DaemonDriver()

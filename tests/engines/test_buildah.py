@@ -31,7 +31,7 @@ from buildpush.places import FILES, Here, Ran, Recorded
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
-from buildpush.transfer.saving import write_docker_archive
+from buildpush.transfer.docker_archive import write_docker_archive
 
 
 def failing_build(call):

@@ -22,9 +22,10 @@ from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.registry.memory import Memory
-from buildpush.transfer.archives import open_docker_archive, open_oci_archive
 from buildpush.transfer.daemon import CONTAINERD, Daemon, connect, open_daemon
-from buildpush.transfer.saving import write_docker_archive, write_oci_archive
+from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
+from buildpush.transfer.oci import write_oci_archive
+from buildpush.transfer.oci_layout import open_oci_archive
 
 FIRST, SECOND = b"first " * 50_000, b"second " * 10
 NAME = "app:1"

@@ -23,7 +23,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.places import FILES, Here, Ran, Recorded
-from buildpush.transfer.saving import write_docker_archive
+from buildpush.transfer.docker_archive import write_docker_archive
 
 
 class Paper:

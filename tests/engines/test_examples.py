@@ -15,7 +15,7 @@ from buildpush.engines.docker.classic import Docker
 from buildpush.engines.native import Native
 from buildpush.images.references import Reference
 from buildpush.places import Here, Recorded
-from buildpush.transfer.saving import write_docker_archive
+from buildpush.transfer.docker_archive import write_docker_archive
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

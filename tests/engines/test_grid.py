@@ -22,7 +22,7 @@ from buildpush.engines.choice import HINTS
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.events import Log
 from buildpush.settings.model import BuildAndPush, settings_of
-from buildpush.transfer.archives import open_layout
+from buildpush.transfer.oci_layout import open_layout
 
 CLASSES = {name: row.load() for name, row in ENGINES.items()}
 SETTINGS = sorted(setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine")

@@ -20,7 +20,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Repository
 from buildpush.places import Here, Ran, Recorded
-from buildpush.transfer.saving import write_docker_archive
+from buildpush.transfer.docker_archive import write_docker_archive
 
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 

@@ -20,10 +20,10 @@ from buildpush.foundation.events import Note
 from buildpush.images.compression import digest_of
 from buildpush.images.tar import BLOCK
 from buildpush.transfer import overlay
-from buildpush.transfer.archives import open_docker_archive
 from buildpush.transfer.daemon import Daemon, connect
+from buildpush.transfer.docker_archive import open_docker_archive
+from buildpush.transfer.oci import write_layout
 from buildpush.transfer.overlay import StoreError
-from buildpush.transfer.saving import write_layout
 
 NAME = f"buildpush.test/overlay:{os.getpid()}"
 LARGE = os.urandom(BLOCK) * 2 + b"and a bit"

@@ -17,7 +17,8 @@ from buildpush.foundation.errors import DigestError, PushError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.http.urls import AddressError
 from buildpush.images.model import DOCKER_CONFIG, DOCKER_MANIFEST
-from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
+from buildpush.transfer.docker_archive import open_docker_archive
+from buildpush.transfer.oci_layout import open_layout, open_oci_archive
 from tests.hostile.registry import Reply, digest_of
 
 pytestmark = pytest.mark.sandbox

@@ -14,8 +14,8 @@ from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFES
 from buildpush.images.references import Digest
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
-from buildpush.transfer.archives import open_layout
-from buildpush.transfer.saving import write_layout
+from buildpush.transfer.oci import write_layout
+from buildpush.transfer.oci_layout import open_layout
 from tests.hostile.registry import Reply, fault
 from tests.registry.conftest import Source
 

@@ -18,8 +18,9 @@ from buildpush.images.compression import digest_of
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import OCI_LAYER, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Reference
-from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
-from buildpush.transfer.saving import docker_archive, write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.docker_archive import docker_archive, open_docker_archive, write_docker_archive
+from buildpush.transfer.oci import write_layout, write_oci_archive
+from buildpush.transfer.oci_layout import open_layout, open_oci_archive
 
 FIRST, SECOND = b"first " * 1000, b"second " * 10
 NAME = Reference.parse("r.io/app:1")

@@ -15,8 +15,9 @@ from buildpush.images import spans
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Index, Layer, Platform
 from buildpush.images.references import Reference
-from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
-from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
+from buildpush.transfer.oci import write_layout, write_oci_archive
+from buildpush.transfer.oci_layout import open_layout, open_oci_archive
 
 NAME = Reference.parse("r.io/app:1")
 SECRET = b"-----BEGIN PRIVATE KEY-----" * 100

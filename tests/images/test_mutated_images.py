@@ -18,8 +18,9 @@ from buildpush.foundation.errors import BuildPushError
 from buildpush.images import spans
 from buildpush.images.model import Index
 from buildpush.images.references import Reference
-from buildpush.transfer.archives import open_docker_archive, open_layout, open_oci_archive
-from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
+from buildpush.transfer.oci import write_layout, write_oci_archive
+from buildpush.transfer.oci_layout import open_layout, open_oci_archive
 
 NAME = Reference.parse("r.io/app:1")
 PLAIN = (b"first layer " * 300, b"second layer " * 200)

@@ -22,7 +22,7 @@ from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
 from buildpush.sandbox import Line
-from buildpush.transfer.saving import write_layout
+from buildpush.transfer.oci import write_layout
 
 pytestmark = pytest.mark.engines
 

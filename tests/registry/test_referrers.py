@@ -19,8 +19,8 @@ from buildpush.images.model import OCI_INDEX, OCI_MANIFEST, Image, Index, Layer,
 from buildpush.images.references import Digest
 from buildpush.images.referrers import Referrer, list_tag
 from buildpush.sandbox import Sandbox
-from buildpush.transfer.archives import layout_referrers, open_layout
-from buildpush.transfer.saving import write_layout
+from buildpush.transfer.oci import write_layout
+from buildpush.transfer.oci_layout import open_layout, read_layout
 
 pytestmark = pytest.mark.sandbox
 
@@ -135,7 +135,7 @@ def test_registries_of_others_keep_referrers_too(theirs, signed, place):
     buildpush.push("oci:signed:1", name, referrers=True)
     buildpush.copy(f"docker://{name}", "oci:end:1", referrers=True)
 
-    found = layout_referrers(place / "end", open_layout(place / "end", "1"))
+    found = read_layout(place / "end").referrers(open_layout(place / "end", "1"))
     assert {(one.digest, one.tag) for one in found} == {(one.digest, one.tag) for one in signed}
 
 
@@ -154,7 +154,7 @@ def test_referrers_go_from_anywhere_to_anywhere_that_keeps_them(box, signed, pla
     buildpush.copy(first, second, referrers=True)
     buildpush.copy(second, "oci:end:3", referrers=True)
 
-    found = layout_referrers(place / "end", open_layout(place / "end", "3"))
+    found = read_layout(place / "end").referrers(open_layout(place / "end", "3"))
     assert {(one.digest, one.tag) for one in found} == {(one.digest, one.tag) for one in signed}
     said = {reader.read() for one in found for _, reader in one.image.blobs([0])}
     assert said == {b"sbom", b"signature of the sbom", b"signature"}
@@ -358,7 +358,7 @@ def test_referrers_of_referrers_without_end_are_an_error(place):
         chain.append(artifact(chain[-1].manifest, str(at).encode()))
     write_layout(target, place / "deep", ["1"], referrers=chain)
     with pytest.raises(PushError, match="deeper than 8"):
-        layout_referrers(place / "deep", open_layout(place / "deep", "1"))
+        read_layout(place / "deep").referrers(open_layout(place / "deep", "1"))
 
 
 def test_a_signature_that_is_copied_alone_is_found_by_its_subject(box, place):

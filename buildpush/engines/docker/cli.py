@@ -23,7 +23,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index
 from buildpush.places import FILES, Command, Content, Ran
 from buildpush.transfer import daemon
-from buildpush.transfer.archives import open_layout
+from buildpush.transfer.oci_layout import open_layout
 
 _LAYOUT: Final = "layout"
 _PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))

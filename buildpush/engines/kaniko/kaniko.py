@@ -40,7 +40,7 @@ from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES, Command, Content
-from buildpush.transfer.archives import open_docker_archive
+from buildpush.transfer.docker_archive import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
 _NO_IMAGE: Final = "nobody names the image of kaniko's executor"

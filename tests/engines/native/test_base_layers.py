@@ -27,7 +27,8 @@ from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push
 from buildpush.transfer.daemon import open_daemon
-from buildpush.transfer.saving import write_docker_archive, write_layout, write_oci_archive
+from buildpush.transfer.docker_archive import write_docker_archive
+from buildpush.transfer.oci import write_layout, write_oci_archive
 
 BASE = "base.test/b:1"
 NAME = Reference.parse("buildpush.test/bytes:1")

@@ -1,55 +1,45 @@
-"""Images in files: OCI image layouts, as folder and as tar, and Docker archives; ``saving.py`` writes them.
+"""OCI image layouts that are read, as a directory and as a tar; ``oci.py`` writes them.
 
-Source: OCI image-spec 1.1, "Image Layout"; moby, image/spec "Combined Image JSON + Filesystem Changeset Format".
+Source: OCI image-spec 1.1, "Image Layout".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Final, cast
 
-from buildpush.foundation import strict_json
-from buildpush.foundation.errors import BadNameError, PushError
+from buildpush.foundation.errors import PushError
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (
     Descriptor,
     Manifest,
     check_digests,
     describe_layers,
-    diff_ids,
     pick,
     platform_of,
     platforms_in,
+    read_json,
     read_manifest,
 )
-from buildpush.images.model import (
-    INDEX_TYPES,
-    OCI_INDEX,
-    OCI_LAYER,
-    Image,
-    Index,
-    Layer,
-    Platform,
-)
-from buildpush.images.references import Digest, Reference
+from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index, Platform
+from buildpush.images.references import Digest
 from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
 from buildpush.images.spans import Folder, Tar
 
-REF_NAME = "org.opencontainers.image.ref.name"
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+REF_NAME: Final = "org.opencontainers.image.ref.name"
 
 
 def open_layout(
-    folder: Path, name: str | None = None, platform: Platform | None = None, *, keep_manifest: bool = True
+    directory: Path, name: str | None = None, platform: Platform | None = None, *, keep_manifest: bool = True
 ) -> Image | Index:
     """Return the image or index in an OCI image layout; its layers are read when they are wanted.
 
     Args:
-        folder: with ``oci-layout`` and ``index.json``.
+        directory: with ``oci-layout`` and ``index.json``.
         name: tag or reference by which the layout lists it; not needed where there is only one.
         platform: which image of an index is wanted; ``None`` for the whole index, which has to be there then.
         keep_manifest: whether it will be sent byte for byte; without it, a push may compress its layers.
@@ -58,42 +48,38 @@ def open_layout(
         PushError: it is no layout, has not exactly one image of that name, or none for the platform.
         DigestError: a document is not what its digest promises.
     """
-    return _Source(Folder(folder), folder, keep_manifest).named(name, platform)
+    return read_layout(directory, keep_manifest=keep_manifest).image(name, platform)
 
 
 def open_oci_archive(path: Path, name: str | None = None, platform: Platform | None = None) -> Image | Index:
     """Return the image or index in a tar of an OCI image layout; arguments and errors as for :func:`open_layout`."""
-    return _archive(path).named(name, platform)
+    return read_oci_archive(path).image(name, platform)
 
 
-def layout_referrers(folder: Path, target: Image | Index) -> tuple[Referrer, ...]:
-    """Return what an OCI image layout has about *target*, at any depth.
+def read_layout(directory: Path, *, keep_manifest: bool = True) -> LayoutReader:
+    """Return what reads a layout in a directory."""
+    return LayoutReader(Folder(directory), directory, keep_manifest)
+
+
+def read_oci_archive(path: Path) -> LayoutReader:
+    """Return what reads a layout in a tar.
 
     Raises:
-        PushError: it is no layout, or a manifest in it cannot be used.
-        DigestError: a document is not what its digest promises.
+        PushError: it is none, or compressed.
     """
-    return _Source(Folder(folder), folder, keep=True).referrers(target)
+    return LayoutReader(Tar.at(path, "OCI archive", "make one with: skopeo copy SOURCE oci-archive:FILE"), path)
 
 
-def oci_archive_referrers(path: Path, target: Image | Index) -> tuple[Referrer, ...]:
-    """Return what a tar of an OCI image layout has about *target*; errors as for :func:`layout_referrers`."""
-    return _archive(path).referrers(target)
+class LayoutReader:
+    """A layout that is read: a directory, or a tar."""
 
-
-def _archive(path: Path) -> _Source:
-    return _Source(Tar.at(path, "OCI archive", "make one with: skopeo copy SOURCE oci-archive:FILE"), path, keep=True)
-
-
-class _Source:
-    """A layout that is read: a folder, or a tar."""
-
-    def __init__(self, files: Folder | Tar, path: Path, keep: bool) -> None:
+    def __init__(self, files: Folder | Tar, path: Path, keep_manifest: bool = True) -> None:
         self._files = files
         self._path = path
-        self._keep = keep
+        self._keep_manifest = keep_manifest
 
-    def named(self, name: str | None, platform: Platform | None) -> Image | Index:
+    def image(self, name: str | None, platform: Platform | None) -> Image | Index:
+        """Return the image or index of that name; errors are those of :func:`open_layout`."""
         entries = self._listed()
         found = [one for one in entries if name is None or name in names_of(one)]
         if name is None and len(found) > 1:
@@ -105,7 +91,12 @@ class _Source:
         return self._read(read_manifest(_index_of(found[0])).manifests[0], platform)
 
     def referrers(self, target: Image | Index) -> tuple[Referrer, ...]:
-        """Return all that is said about *target*."""
+        """Return what is said about *target*, at any depth.
+
+        Raises:
+            PushError: a manifest cannot be used.
+            DigestError: a document is not what its digest promises.
+        """
         listed = [(one, read_manifest(_index_of(one)).manifests[0]) for one in self._listed()]
         about = [(subject_of(self._document(one)), one) for _, one in listed]
         tags = {name: one for entry, one in listed for name in names_of(entry)}
@@ -125,7 +116,7 @@ class _Source:
         data = self._document(wanted)
         manifest = read_manifest(data, wanted.media_type)
         if manifest.media_type not in INDEX_TYPES:
-            return self._image(manifest, data if self._keep else None, wanted.platform)
+            return self._image(manifest, data if self._keep_manifest else None, wanted.platform)
         there = [one for one in manifest.manifests if self._files.has(blob_name(one.digest))]
         if platform:
             return self._read(pick(manifest, platform, str(self._path), there))
@@ -137,7 +128,7 @@ class _Source:
         if len(images) != len(inner):
             message = f"{self._path} has an index in an index, which is not supported"
             raise PushError(message)
-        return Index(images, data if self._keep else None, manifest.media_type)
+        return Index(images, data if self._keep_manifest else None, manifest.media_type)
 
     def _image(self, manifest: Manifest, data: bytes | None, platform: Platform | None) -> Image:
         if manifest.config is None:
@@ -163,7 +154,8 @@ class _Source:
 
 def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
     """Return what an ``index.json`` lists, as it stands there."""
-    listed = _object(index, what).get("manifests")
+    document = read_json(index, what)
+    listed = document.get("manifests") if isinstance(document, dict) else None
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
@@ -192,92 +184,3 @@ def names_of(entry: Mapping[str, Any]) -> set[str]:
 def blob_name(digest: Digest) -> str:
     """Return where a layout has a blob."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
-
-
-def _json(data: bytes, what: str) -> Any:
-    try:
-        return strict_json.parse(data)
-    except ValueError as error:
-        message = f"{what} is not JSON that can be used: {error}"
-        raise PushError(message) from error
-
-
-def _object(data: bytes, what: str) -> Mapping[str, Any]:
-    document = _json(data, what)
-    return document if isinstance(document, dict) else {}
-
-
-def open_docker_archive(path: Path, name: str | None = None) -> Image:
-    """Return the image in a file that ``docker save`` wrote; its layers are read from there when they are wanted.
-
-    Args:
-        path: not compressed.
-        name: reference of the image; not needed where the archive has only one.
-
-    Raises:
-        PushError: it is no such archive, or has not exactly one image of that name.
-    """
-    tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
-    document = _json(tar.document("manifest.json"), f"{path}: manifest.json")
-    entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
-    wanted = _whole(name) if name else None
-    found = [one for one in entries if wanted is None or wanted in map(_whole, _tags(one))]
-    if len(found) != 1:
-        names = ", ".join(tag for one in entries for tag in _tags(one)) or "none"
-        message = f"{path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
-        raise PushError(message, hint=f"name one; it has: {names}")
-    config = tar.document(str(found[0].get("Config")))
-    listed = found[0].get("Layers")
-    return _archived_image(tar, config, [str(one) for one in listed] if isinstance(listed, list) else [])
-
-
-def archive_kind(path: Path) -> Literal["docker-archive", "oci-archive"]:
-    """Return what kind of archive *path* is; one that is both, as newer Dockers write it, is Docker's.
-
-    Raises:
-        PushError: it is neither.
-    """
-    tar = Tar.at(path, "archive of an image", "make one with: docker save IMAGE --output FILE")
-    if "manifest.json" in tar.members:
-        return "docker-archive"
-    if "index.json" in tar.members:
-        return "oci-archive"
-    message = f"{path} is a tar, but neither Docker's nor OCI's archive of an image"
-    raise PushError(message, hint=tar.remedy)
-
-
-def _tags(entry: Mapping[str, Any]) -> list[str]:
-    listed = entry.get("RepoTags")
-    return [str(one) for one in listed] if isinstance(listed, list) else []
-
-
-def _whole(name: str) -> str:
-    """Return a reference with all that Docker leaves out when it writes one."""
-    try:
-        return str(Reference.parse(name))
-    except BadNameError:
-        return name
-
-
-def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
-    known = diff_ids(config)
-    if len(known) != len(names):
-        message = f"{tar.path}: the configuration names {len(known)} layers, the archive {len(names)}"
-        raise PushError(message, hint="the archive is damaged: save the image again")
-    layers = tuple(
-        Layer(media_type=_type_of(tar, name), diff_id=diff_id, size=tar.span(name).size)
-        for name, diff_id in zip(names, known, strict=True)
-    )
-
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at in sorted(wanted):
-            with tar.open(names[at]) as reader:
-                yield at, cast("BinaryIO", reader)
-
-    return Image(config, layers, blobs, platform_of(config))
-
-
-def _type_of(tar: Tar, name: str) -> str:
-    with tar.open(name) as reader:
-        kind = _MAGIC.get(reader.read(2), "")
-    return f"{OCI_LAYER}+{kind}" if kind else OCI_LAYER

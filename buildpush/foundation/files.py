@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iterator[IO[bytes]]:
+    """Give a new file that takes the place of *path* when the block ends well, and is gone when it does not.
+
+    Args:
+        path: its directory must be there.
+        mode: permissions of the new file.
+        durable: whether its bytes are to be on the disk before it takes the place.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        draft = Path(file.name)
+        try:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+            draft.chmod(mode)
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+def unwritable(path: Path) -> str:
+    """Return why no file can be written to *path*, a link followed, or nothing."""
+    if path.is_dir():
+        return "is a directory"
+    if path.exists() and not path.is_file():
+        return "is a device, a pipe or a socket"
+    return "" if Path(os.path.realpath(path)).parent.is_dir() else "lies in a directory that is not there"

@@ -1,0 +1,127 @@
+"""Images and indexes on their way to a destination: what it has room for, and how far their layers are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from buildpush.foundation.errors import SettingsError, UnsupportedError
+from buildpush.foundation.events import Note, Progress, Sink
+from buildpush.foundation.files import unwritable
+from buildpush.images.manifests import left_out
+from buildpush.images.model import Image, Index
+from buildpush.images.referrers import Referrer
+from buildpush.transfer import Location
+from buildpush.transfer.driver import Access, Packing, WriteOptions, Written
+from buildpush.transfer.sources import platforms_of
+
+
+def write(target: Image | Index, destination: Location, access: Access, options: WriteOptions | None = None) -> Written:
+    """Bring *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
+
+    An image that came with a manifest keeps it, where manifests are kept.
+
+    Raises:
+        SettingsError: this destination cannot hold it.
+        BuildError: a file cannot be written.
+        PushError: the source cannot be read, or the destination does not take it.
+    """
+    return destination.transport.driver.write(target, destination, access, options or WriteOptions())
+
+
+def check_destination(destination: Location) -> None:
+    """Refuse, before anything is done, what cannot be a destination.
+
+    Raises:
+        SettingsError: an image ID, or a digest, which is no name that can be given; or no archive can be written there.
+    """
+    if destination.transport.member and (reason := unwritable(Path(destination.path))):
+        message = f"the archive {destination.path!r} {reason}"
+        raise SettingsError(message, hint="name a file in a directory that is there")
+    destination.transport.driver.check(destination)
+
+
+def check_packing(packing: Packing, destination: Location) -> None:
+    """Refuse a setting of *packing* that this destination has no room for.
+
+    Raises:
+        UnsupportedError: naming it.
+    """
+    for setting in unsupported_packing(packing, destination):
+        message = f"{destination.kind}: has no room for the setting {setting!r}"
+        raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
+
+
+def unsupported_packing(packing: Packing, destination: Location) -> tuple[str, ...]:
+    """Return the settings of *packing* that are set, and that this destination has no room for."""
+    honours = destination.transport.honours
+    return tuple(
+        name for name in ("compression", "media_types") if getattr(packing, name) is not None and name not in honours
+    )
+
+
+def single_image(target: Image | Index, destination: Location, sink: Sink) -> Image:
+    """Return the one image of *target* for a destination that keeps no manifest; its layers tell how far they are.
+
+    Raises:
+        SettingsError: there are several.
+        UnsupportedError: it is not whole.
+    """
+    kind, image = destination.kind, target
+    if isinstance(image, Index):
+        running = [one for one in image.images if one.platform.runs]
+        if len(running) != 1:
+            message = f"{kind}: takes one image, and this is an index of several: {platforms_of(target)}"
+            hint = "choose one with --platform, or write an oci-archive:FILE"
+            raise SettingsError(message, hint=hint, setting="platforms")
+        if len(image.images) > 1:
+            sink(Note(f"the attestations of {running[0].platform} stay behind: {kind}: has no room for them"))
+        image = running[0]
+    if left := left_out(image):
+        message = f"{kind}: takes whole images only, and {left}"
+        raise UnsupportedError(message, hint="say --allow-nondistributable-artifacts, or write an oci-archive:FILE")
+    return _watched(image, f"{image.platform.shown} " if isinstance(target, Index) else "", sink)
+
+
+def watched(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Index:
+    """Return *target*, whose layers tell *sink* how far they are read."""
+    if isinstance(target, Index):
+        images = (_watched(image, f"{prefix}{image.platform.shown} ", sink) for image in target.images)
+        return replace(target, images=tuple(images))
+    return _watched(target, prefix, sink)
+
+
+def watched_referrers(referrers: Sequence[Referrer], sink: Sink) -> list[Referrer]:
+    """Return *referrers*, whose layers tell *sink* how far they are read."""
+    of = len(referrers)
+    return [replace(one, image=watched(one.image, sink, f"referrer {at}/{of} ")) for at, one in enumerate(referrers, 1)]
+
+
+def _watched(image: Image, prefix: str, sink: Sink) -> Image:
+    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at, reader in image.blobs(wanted):
+            item = f"{prefix}layer {at + 1}/{len(image.layers)}"
+            counted = _ProgressReader(reader, item, image.layers[at].size, sink)
+            yield at, cast("BinaryIO", counted)
+            sink(Progress(item, counted.done, counted.done, "written"))
+
+    return replace(image, blobs=blobs)
+
+
+class _ProgressReader:
+    """A reader that tells how far it is."""
+
+    def __init__(self, reader: BinaryIO, item: str, total: int | None, sink: Sink) -> None:
+        self._reader = reader
+        self._item = item
+        self._total = total
+        self._sink = sink
+        self.done = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._reader.read(size)
+        self.done += len(block)
+        self._sink(Progress(self._item, self.done, self._total, "writing"))
+        return block

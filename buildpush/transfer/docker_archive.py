@@ -1,0 +1,202 @@
+"""Docker archives: read where they lie, and written as ``docker load`` reads them.
+
+Source: moby, image/spec "Combined Image JSON + Filesystem Changeset Format".
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from buildpush.foundation.errors import BadNameError, PushError, SettingsError
+from buildpush.images.compression import Compressed, Compressing, Hashes, blocks, digest_of
+from buildpush.images.manifests import check_digests, diff_ids, platform_of, read_json
+from buildpush.images.model import OCI_LAYER, Image, Index, Layer, Platform
+from buildpush.images.references import Digest, Reference
+from buildpush.images.referrers import Referrer
+from buildpush.images.spans import Tar
+from buildpush.transfer import Location
+from buildpush.transfer.destinations import single_image
+from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.layers import checked, checked_config, checked_reader, distinct, same_as, write_through
+from buildpush.transfer.output import END, header, member, new_file, padding
+from buildpush.transfer.parse import file_location, reference_of
+
+_MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+
+
+def open_docker_archive(path: Path, name: str | None = None) -> Image:
+    """Return the image in a file that ``docker save`` wrote; its layers are read from there when they are wanted.
+
+    Args:
+        path: not compressed.
+        name: reference of the image; not needed where the archive has only one.
+
+    Raises:
+        PushError: it is no such archive, or has not exactly one image of that name.
+    """
+    tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
+    document = read_json(tar.document("manifest.json"), f"{path}: manifest.json")
+    entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
+    wanted = _whole(name) if name else None
+    found = [one for one in entries if wanted is None or wanted in map(_whole, _tags(one))]
+    if len(found) != 1:
+        names = ", ".join(tag for one in entries for tag in _tags(one)) or "none"
+        message = f"{path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
+        raise PushError(message, hint=f"name one; it has: {names}")
+    config = tar.document(str(found[0].get("Config")))
+    listed = found[0].get("Layers")
+    return _archived_image(tar, config, [str(one) for one in listed] if isinstance(listed, list) else [])
+
+
+def _tags(entry: Mapping[str, Any]) -> list[str]:
+    listed = entry.get("RepoTags")
+    return [str(one) for one in listed] if isinstance(listed, list) else []
+
+
+def _whole(name: str) -> str:
+    """Return a reference with all that Docker leaves out when it writes one."""
+    try:
+        return str(Reference.parse(name))
+    except BadNameError:
+        return name
+
+
+def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
+    known = diff_ids(config)
+    if len(known) != len(names):
+        message = f"{tar.path}: the configuration names {len(known)} layers, the archive {len(names)}"
+        raise PushError(message, hint="the archive is damaged: save the image again")
+    layers = tuple(
+        Layer(media_type=_type_of(tar, name), diff_id=diff_id, size=tar.span(name).size)
+        for name, diff_id in zip(names, known, strict=True)
+    )
+
+    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(wanted):
+            with tar.open(names[at]) as reader:
+                yield at, cast("BinaryIO", reader)
+
+    return Image(config, layers, blobs, platform_of(config))
+
+
+def _type_of(tar: Tar, name: str) -> str:
+    with tar.open(name) as reader:
+        kind = _MAGIC.get(reader.read(2), "")
+    return f"{OCI_LAYER}+{kind}" if kind else OCI_LAYER
+
+
+def write_docker_archive(image: Image, path: Path, references: Sequence[Reference] = ()) -> None:
+    """Write *image* as ``docker load`` reads it; the file is there whole or not at all.
+
+    Args:
+        image: its layers are written as its source gives them.
+        path: of the file; its directory must be there.
+        references: what the image is called after loading.
+
+    Raises:
+        BuildError: the file cannot be written, such as on a full disk.
+        DigestError: the source's bytes are not those that it promised.
+    """
+    with new_file(path) as file:
+        for block in docker_archive(image, references, path.parent):
+            file.write(block)
+
+
+def docker_archive(image: Image, references: Sequence[Reference], scratch: Path) -> Iterator[bytes]:
+    """Give the bytes of the archive that ``docker load`` reads.
+
+    Args:
+        image: its layers are given as its source gives them.
+        references: what the image is called after loading.
+        scratch: directory that a layer waits in whose size is not known before it was read; one at a time.
+
+    Raises:
+        DigestError: the source's bytes are not those that it promised.
+    """
+    positions = same_as(image)
+    done: dict[int, tuple[Digest, Digest]] = {}
+    there: set[Digest] = set()
+    for at, reader in distinct(image, positions):
+        layer = image.layers[at]
+        done[at] = yield from _archived_layer(layer, checked_reader(reader, image, at), scratch, there)
+    found = [done[at] for at in positions]
+    config = checked_config(image.settled(), [diff_id for _, diff_id in found])
+    name = f"{digest_of(config).hex}.json"
+    yield member(name, config)
+    tags = [str(one) for one in references if one.tag]
+    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one, _ in found]}
+    yield member("manifest.json", json.dumps([entry], separators=(",", ":")).encode())
+    yield END
+
+
+def _layer_name(digest: Digest) -> str:
+    return f"{digest.hex}/layer.tar"
+
+
+def _archived_layer(
+    layer: Layer, reader: BinaryIO, scratch: Path, there: set[Digest]
+) -> Generator[bytes, None, tuple[Digest, Digest]]:
+    """Give header and bytes of a layer, and return digest and diff ID: at once where size and digest are known."""
+    promised = layer.digest or (None if layer.compressed else layer.diff_id)
+    if promised and layer.size is not None and promised.algorithm == "sha256":
+        there.add(promised)
+        yield header(_layer_name(promised), layer.size)
+        yield from _exactly(reader, layer.size, promised)
+        found = checked(layer, "none", Compressed(promised, layer.size, promised, layer.size))
+        return promised, found.diff_id
+    with tempfile.TemporaryFile(dir=scratch) as spool:  # a tar wants to know the size before the bytes
+        algorithm = layer.digest.algorithm if layer.digest else "sha256"
+        found = write_through(Compressing(reader, "none", 0, algorithm=algorithm), spool)
+        found = checked(layer, "none", found)
+        if found.digest not in there:  # equal layers are one file
+            there.add(found.digest)
+            spool.seek(0)
+            yield header(_layer_name(found.digest), found.size)
+            yield from _exactly(cast("BinaryIO", spool), found.size, found.digest)
+    return found.digest, found.diff_id
+
+
+def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
+    """Give the bytes of a member, filled up to a whole record.
+
+    Raises:
+        DigestError: they are not those that *digest* promises.
+    """
+    hashes = Hashes(algorithm=digest.algorithm)
+    for block in blocks(reader):
+        hashes.update(block)
+        yield block
+    check_digests([digest], [hashes.digest], "the source's digests")
+    yield padding(size)
+
+
+class _DockerArchiveDriver:
+    def parse(self, text: str, /) -> Location | None:
+        found = file_location("docker-archive", text)
+        return replace(found, reference=reference_of(found.name)) if found and found.name else found
+
+    @contextmanager
+    def open(self, source: Location, access: Access, _platform: Platform | None) -> Iterator[Image | Index]:
+        yield open_docker_archive(access.cwd / source.path, source.name or None)
+
+    def find_referrers(self, _target: Image | Index, _source: Location, _access: Access) -> tuple[Referrer, ...]:
+        return ()
+
+    def check(self, destination: Location) -> None:
+        if destination.reference and not destination.names:
+            message = f"{destination} names a digest, and an archive knows tags only"
+            raise SettingsError(message, hint="write docker-archive:FILE:NAME:TAG")
+
+    def write(self, target: Image | Index, destination: Location, access: Access, options: WriteOptions) -> None:
+        image = single_image(target, destination, options.sink)
+        names = destination.names or [name for name in options.names if isinstance(name, Reference)]
+        write_docker_archive(image, access.cwd / destination.path, names)
+
+
+DRIVER: Final[Driver] = _DockerArchiveDriver()

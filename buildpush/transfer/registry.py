@@ -1,0 +1,55 @@
+"""Images in a registry as a source and a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
+from buildpush.images.references import Reference
+from buildpush.images.referrers import Referrer
+from buildpush.registry.pull import pull
+from buildpush.registry.push import push
+from buildpush.registry.referrers import find_referrers
+from buildpush.transfer import Location
+from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.parse import reference_of
+
+
+class _RegistryDriver:
+    def parse(self, text: str, /) -> Location | None:
+        return Location("docker", reference=reference_of(text[2:])) if text.startswith("//") else None
+
+    @contextmanager
+    def open(self, source: Location, access: Access, platform: Platform | None) -> Iterator[Image | Index]:
+        yield pull(_reference(source), access.registry, platform)
+
+    def find_referrers(self, target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
+        return find_referrers(target, _reference(source).repository, access.registry)
+
+    def check(self, destination: Location) -> None:
+        """Refuse nothing."""
+
+    def write(
+        self, target: Image | Index, destination: Location, access: Access, options: WriteOptions
+    ) -> PushedImage | PushedIndex:
+        return push(
+            target,
+            [_reference(destination)],
+            access.registry,
+            compression=options.packing.compression or "gzip",
+            media_types=options.packing.media_types or "oci",
+            checksums=False,
+            referrers=options.referrers,
+            sink=options.sink,
+        )
+
+
+DRIVER: Final[Driver] = _RegistryDriver()
+
+
+def _reference(location: Location) -> Reference:
+    if location.reference is None:
+        raise AssertionError
+    return location.reference

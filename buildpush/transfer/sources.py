@@ -1,0 +1,78 @@
+"""Images and indexes where they are: opened, chosen by platform, with what is said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from buildpush.foundation.errors import PushError, SettingsError
+from buildpush.images.manifests import choose
+from buildpush.images.model import Image, Index, Platform
+from buildpush.images.referrers import Referrer
+from buildpush.images.spans import Tar
+from buildpush.registry.nondistributable import with_nondistributable
+from buildpush.transfer import TRANSPORTS, Location
+from buildpush.transfer.driver import Access
+
+
+@contextmanager
+def open_source(
+    source: Location, access: Access, platform: Platform | None = None, *, nondistributable: bool = False
+) -> Iterator[Image | Index]:
+    """Give the image or index at *source*; its layers are read when they are wanted, while the context is open.
+
+    Args:
+        source: where it is.
+        access: to get there.
+        platform: which image of an index is wanted; ``None`` for the whole index.
+        nondistributable: whether layers are wanted that are fetched from their maker otherwise.
+
+    Raises:
+        PushError: it is not there, or cannot be read.
+        SettingsError: it is not for *platform*.
+        EngineMissingError: there is no Docker daemon.
+    """
+    with source.transport.driver.open(source, access, platform) as found:
+        target = _image_for(platform, found, source) if platform else found
+        yield with_nondistributable(target, access.registry, source.repository) if nondistributable else target
+
+
+def find_referrers(target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
+    """Return what *source*, which keeps referrers, has about *target*, at any depth.
+
+    Raises:
+        PushError: a list cannot be read, or one of the listed is not there.
+    """
+    return source.transport.driver.find_referrers(target, source, access)
+
+
+def archive_at(path: Path) -> Location:
+    """Return the location of the archive *path*, which says itself of which kind it is.
+
+    One that is of both kinds, as newer Dockers write it, is Docker's.
+
+    Raises:
+        PushError: it is none.
+    """
+    tar = Tar.at(path, "archive of an image", "make one with: docker save IMAGE --output FILE")
+    for row in TRANSPORTS.values():
+        if row.member in tar.members:
+            return Location(row.name, str(path))
+    message = f"{path} is a tar, but neither Docker's nor OCI's archive of an image"
+    raise PushError(message, hint=tar.remedy)
+
+
+def platforms_of(target: Image | Index) -> str:
+    """Return in words which platforms there are images for."""
+    images = target.images if isinstance(target, Index) else (target,)
+    return ", ".join(sorted({str(image.platform) for image in images if image.platform.runs}))
+
+
+def _image_for(platform: Platform, found: Image | Index, source: Location) -> Image:
+    images = found.images if isinstance(found, Index) else (found,)
+    at = choose([image.platform for image in images], platform)
+    if at is None:
+        message = f"{source} has no image for {platform}"
+        raise SettingsError(message, hint=f"it has: {platforms_of(found)}", setting="platforms")
+    return images[at]
