@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Artifactory, Home, Login, describe, moved_home
+from buildpush.artifactory import Artifactory, Home, describe, moved_home
 from buildpush.artifactory.pending import Pending, load, save
 from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.errors import (
@@ -23,6 +23,7 @@ from buildpush.foundation.errors import (
     RegistryError,
     UnreachableError,
 )
+from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State
 from buildpush.http.client import Http
 from buildpush.http.retry import Retries
@@ -45,7 +46,7 @@ class Cut(Desk):
         super().__init__(box, http, folder, Recipes())
         keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
         self.registry = Registry(http, keychain, sink=self.events.append)
-        self.server = Artifactory(box.artifactory_url, http, self.login)
+        self.server = Artifactory(box.artifactory_url, http, self.credential)
 
     def image(self, *tags: str, named: tuple[str, ...], path: str = HOME):
         """Return the build-info of a push to all of *tags*, of which only those were *named*."""
@@ -424,8 +425,11 @@ def test_a_step_that_is_cancelled_while_it_foresees_ends(step):
         publication.foresee(receipt)
 
 
-@pytest.mark.parametrize(("login", "user"), [(Login("bot", source="x"), ["--username", "bot"]), (Login(), [])])
-def test_the_command_that_finishes_names_server_and_user_and_no_secret(step, login, user):
-    server = Artifactory(step.box.artifactory_url, step.http, login)
+BOT = Credential("bot", Secret("pw-of-bot"), "connector jfrog")
+
+
+@pytest.mark.parametrize(("credential", "user"), [(BOT, ["--username", "bot"]), (None, [])])
+def test_the_command_that_finishes_names_server_and_user_and_no_secret(step, credential, user):
+    server = Artifactory(step.box.artifactory_url, step.http, credential)
     command = ["buildpush", "build-info", "publish", "--artifactory-url", server.url]
     assert [*finish_command(server)] == [*command, *user]

@@ -19,30 +19,30 @@ def login(monkeypatch):
         found = []
 
         def opened(target, *_):
-            found.append((target.token and target.token.reveal(), target.username, target.password))
+            found.append(target.credential)
             message = "far enough"
             raise SettingsError(message)
 
         monkeypatch.setattr("buildpush.pipeline.saved.open_artifactory", opened)
         with pytest.raises(SettingsError, match="far enough"):
             show_build("app", "1", "", Session.default(env=env), **flags)
-        token, username, password = found[0]
-        return token, username, password and password.reveal()
+        (credential,) = found
+        return credential and (credential.kind, credential.username, credential.password.reveal())
 
     return ask
 
 
 def test_the_variables_are_for_the_host_that_they_name(login):
-    assert login(ENV) == ("token-of-acme", "", None)
+    assert login(ENV) == ("access", "", "token-of-acme")
 
 
 def test_a_token_of_the_variables_goes_to_no_other_host(login):
-    assert login(ENV, artifactory_url="https://elsewhere.example.com") == (None, "", None)
+    assert login(ENV, artifactory_url="https://elsewhere.example.com") is None
 
 
 def test_a_password_of_the_flags_beats_a_token_of_the_variables(login):
     said = {"artifactory_url": "https://acme.jfrog.io", "username": "ann", "password": "env:MINE"}
-    assert login(ENV, **said) == (None, "ann", "my-own-secret")
+    assert login(ENV, **said) == ("password", "ann", "my-own-secret")
 
 
 @pytest.mark.parametrize("flag", [{"username": "ann", "password": "env:MINE"}, {"artifactory_token": "env:MINE"}])
@@ -54,7 +54,7 @@ def test_a_credential_of_the_flags_goes_to_no_host_that_only_a_variable_names(fl
 
 def test_a_token_of_the_flags_goes_where_the_flags_say(login):
     found = login(ENV, artifactory_url="https://elsewhere.example.com", artifactory_token="env:MINE")
-    assert found == ("my-own-secret", "", None)
+    assert found == ("access", "", "my-own-secret")
 
 
 def test_somebody_must_say_where_artifactory_is():

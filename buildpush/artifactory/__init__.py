@@ -5,7 +5,7 @@ The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :fu
 """
 
 from buildpush.artifactory.buildinfo import describe, moved_home
-from buildpush.artifactory.client import Artifactory, Home, Login
+from buildpush.artifactory.client import Artifactory, Home
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
 from buildpush.artifactory.environment import allowed_environment, left_out
 from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push, supposed
@@ -16,7 +16,6 @@ __all__ = [
     "BuildInfo",
     "BuildRecord",
     "Home",
-    "Login",
     "Published",
     "Vcs",
     "allowed_environment",

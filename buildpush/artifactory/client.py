@@ -12,13 +12,14 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
 
+from buildpush.artifactory.authorization import api_key, authorization, who
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
+from buildpush.credentials.docker import Credential
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
 from buildpush.foundation.events import Decision, Sink, ignore
 from buildpush.foundation.records import dataclass
-from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Answer, Http, scheme_for
 from buildpush.http.urls import Address, AddressError, user_info
 from buildpush.http.words import is_page, said_in
@@ -56,52 +57,7 @@ class RefusedError(BuildInfoError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who we are for Artifactory: a token, or user and password; with neither nobody in particular.
-
-    Attributes:
-        source: where it came from, for messages: ``JF_ACCESS_TOKEN``, ``connector jfrog``.
-    """
-
-    username: str = ""
-    password: Secret | None = None
-    token: Secret | None = None
-    source: str = ""
-
-    def authorization(self) -> str | None:
-        """Return the header that says who we are, made anew for every request and kept nowhere."""
-        if self.token is None:
-            return None if self.password is None else self._basic(self.password)
-        if not _is_api_key(self.token.reveal()):
-            return f"Bearer {self.token.reveal()}"
-        return self._basic(self.token) if self.username else None
-
-    def api_key(self) -> str | None:
-        """Return the old API key that goes into a header of its own, because no user name came with it."""
-        lonely = self.token is not None and not self.username and _is_api_key(self.token.reveal())
-        return self.token.reveal() if self.token and lonely else None
-
-    @property
-    def words(self) -> str:
-        """Who this is and who said so, for messages."""
-        if self.token is None and self.password is None:
-            return "no credentials were given"
-        who = f"user {self.username!r}" if self.username else "the token"
-        return f"{who} from {self.source}" if self.source else who
-
-    def _basic(self, password: Secret) -> str:
-        return f"Basic {password.basic(self.username)}"
-
-
 _BEFORE_7 = frozenset("123456")  # major versions with other pages
-_API_KEY_START = "AKCp8"
-_API_KEY_LENGTH = 73
-
-
-def _is_api_key(token: str) -> bool:
-    """Tell the old API keys from access tokens, as jfrog-client-go does."""
-    return token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +177,9 @@ class Artifactory:
         http: shared with the registry; it repeats what may be repeated.
     """
 
-    def __init__(self, url: str, http: Http, login: Login | None = None, *, sink: Sink = ignore) -> None:
+    def __init__(self, url: str, http: Http, credential: Credential | None = None, *, sink: Sink = ignore) -> None:
         self.url = base_url(url, http)
-        self.login = login or Login()
+        self.credential = credential
         self._http = http
         self._sink = sink
         self._seen_version = ""
@@ -358,7 +314,7 @@ class Artifactory:
             return self._physical(facts, prefix)
         if told:  # the account may push there and may not look at its settings
             return likely_home(repository, told)
-        message = f"{self.host} has no repository for {repository}, or does not show it to {self.login.words}"
+        message = f"{self.host} has no repository for {repository}, or does not show it to {who(self.credential)}"
         raise BuildInfoError(message, hint="does the image go to the registry of this Artifactory?", setting="repo")
 
     def _physical(self, facts: RepositoryFacts, prefix: str) -> Home:
@@ -387,13 +343,13 @@ class Artifactory:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        key = self.login.api_key()
+        key = api_key(self.credential)
         answer = self._http.request(
             method,
             f"{self.url}{path}",
             headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
             body=body,
-            authorization=self.login.authorization,
+            authorization=partial(authorization, self.credential),
             redirect=key is None,  # a header of ours would follow to any host
         )
         self._seen_version = self._seen_version or _told_version(answer)
@@ -404,26 +360,24 @@ class Artifactory:
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)
         if answer.status == _UNAUTHORIZED:
-            nobody = self.login.token is None and self.login.password is None
-            hint = _NO_LOGIN_HINT if nobody else _LOGIN_HINT
+            hint = _LOGIN_HINT if self.credential else _NO_LOGIN_HINT
             return AuthenticationError(f"{self._unknown()}: {words}", hint=hint, setting="artifactory_url")
         message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
 
     def _unknown(self) -> str:
         """Say that Artifactory does not know who we are, and who was shown to it."""
-        login = self.login
-        if login.token is None and login.password is None:
+        if self.credential is None:
             return f"{self.host} wants credentials for Artifactory, and none were given"
-        what = f"the user name or password of {login.username!r}" if login.token is None else "the token"
-        source = f" (from {login.source})" if login.source else ""
-        return f"{self.host} refuses {what} for Artifactory{source}"
+        is_token = self.credential.kind == "access"
+        what = "the token" if is_token else f"the user name or password of {self.credential.username!r}"
+        return f"{self.host} refuses {what} for Artifactory (from {self.credential.source})"
 
     def _remedy(self, status: int, path: str) -> str | None:
         if status == _FORBIDDEN and path.startswith("api/storage"):
-            return f"needed are the permissions Read and Annotate on the repository, for {self.login.words}"
+            return f"needed are the permissions Read and Annotate on the repository, for {who(self.credential)}"
         if status == _FORBIDDEN:
-            return f"needed are the permissions Read and Deploy on builds, for {self.login.words}"
+            return f"needed are the permissions Read and Deploy on builds, for {who(self.credential)}"
         if status == _MISSING:
             return f"is {self.url} the address of Artifactory?"
         return None

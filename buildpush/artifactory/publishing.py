@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, FileFacts, Home, RefusedError, likely_home
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
@@ -172,8 +173,8 @@ def _notes(marked: Marked, client: Artifactory) -> Iterator[str]:
     if unseen:
         places = ", ".join(seen.wanted.place for seen in unseen[:3]) + (" ..." if unseen[3:] else "")
         yield (
-            f"{client.host} does not tell {client.login.words} whose {places} is: the build-info names the files where "
-            "they should be, which was not looked up, and they get no properties"
+            f"{client.host} does not tell {who(client.credential)} whose {places} is: the build-info names the files "
+            "where they should be, which was not looked up, and they get no properties"
         )
     if marked.bare:
         places = ", ".join(f"{file.repository}/{file.path}" for file in marked.bare[:3])

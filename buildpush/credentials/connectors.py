@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from buildpush.credentials.vault import Login, Reference, Vault, is_identifier, is_location, points_to_secret
+from buildpush.credentials.docker import Credential
+from buildpush.credentials.vault import Reference, Vault, is_identifier, is_location, points_to_secret
 from buildpush.foundation.documents import Node, read_yaml
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, SourceError
 from buildpush.foundation.records import dataclass
@@ -107,8 +108,8 @@ class Connector:
         path = path.removesuffix("/v2").removesuffix("/v1")
         return "" if path in ("v1", "v2", "artifactory", "artifactory/api/docker") else path
 
-    def login(self, host: str, vault: Vault) -> Login:
-        """Return user and password for *host*, which belongs to this connector.
+    def credential(self, vault: Vault) -> Credential:
+        """Return who we are at this connector's hosts.
 
         Raises:
             SettingsError: it is anonymous.
@@ -121,9 +122,9 @@ class Connector:
         source = f"connector {self.identifier}"
         password = vault.reference(self.auth.password_reference, self.auth.password_where, self.folder)
         if not self.auth.username_reference:
-            return Login(host, self.auth.username, password, source)
+            return Credential(self.auth.username, password, source)
         user = vault.reference(self.auth.username_reference, self.auth.username_where, self.folder)
-        return Login(host, user.reveal(), password, source)
+        return Credential(user.reveal(), password, source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import (
@@ -19,7 +19,9 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB
-from buildpush.places import Place
+
+if TYPE_CHECKING:
+    from buildpush.places import Place
 
 HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 HUB_KEY = "https://index.docker.io/v1/"
@@ -28,20 +30,24 @@ HELPER_SECONDS = 30.0
 TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
+Kind = Literal["password", "identity", "access"]
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """How to log in, and where that was said.
+    """Who we are at a host, and who says so.
 
     Attributes:
+        username: may be empty where *password* is a token.
         source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
-        identity: whether *password* is an identity token, good only for getting other tokens.
+        kind: of *password*; an ``identity`` token is good only for getting other tokens, an ``access`` token is one
+            of Artifactory's.
     """
 
     username: str
     password: Secret
     source: str
-    identity: bool = False
+    kind: Kind = "password"
 
     @property
     def basic(self) -> str:
@@ -146,7 +152,8 @@ class Keychain:
 def _helped(text: str, source: str) -> Credential | None:
     document = _document(text, source)
     username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
-    return Credential(username, Secret(secret, source), source, identity=username == TOKEN_USER) if secret else None
+    kind: Kind = "identity" if username == TOKEN_USER else "password"
+    return Credential(username, Secret(secret, source), source, kind) if secret else None
 
 
 def _text(path: Path) -> str:
@@ -184,7 +191,7 @@ def _entry(entry: Mapping[str, Any], source: str) -> Credential | None:
     if entry.get("auth"):
         username, password = _decoded(str(entry["auth"]), source)
     if entry.get("identitytoken"):
-        return Credential(username, Secret(str(entry["identitytoken"]), source), source, identity=True)
+        return Credential(username, Secret(str(entry["identitytoken"]), source), source, "identity")
     return Credential(username, Secret(password, source), source) if password else None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from buildpush.credentials.connectors import Connector, shape_of
-from buildpush.credentials.pairing import Credential, Named, Nearness, host_of, is_same_server
-from buildpush.credentials.vault import Login
+from buildpush.credentials.docker import Credential, Kind
+from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server
 from buildpush.expressions.ci import ci, value_of
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
@@ -26,26 +26,26 @@ class ArtifactoryTarget:
 
     Attributes:
         url: ends in ``/artifactory/``.
-        token: an access token, or ``None``.
-        username: with ``password`` where there is no token; empty where nobody has said it, so that only Docker's own
-            configuration may know it.
-        url_source: who said the address.
-        source: who said the credential; empty for nobody.
-        notes: credentials that it is not told, and why.
+        url_source: who names the address.
+        credential: ``None`` where nobody gives one, so that only Docker's own configuration may have it.
+        notes: credentials that are not sent there, and why.
     """
 
     url: str
-    token: Secret | None = None
-    username: str = ""
-    password: Secret | None = None
-    url_source: str = ""
-    source: str = ""
+    url_source: str
+    credential: Credential | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
         """Host, and the port unless it is the usual one."""
         return host_of(self.url)
+
+    def for_registry(self, host: str) -> dict[str, Credential]:
+        """Return the user of this Artifactory for the registry at *host*, where both are one server."""
+        credential = self.credential
+        is_user = credential is not None and credential.kind == "password" and credential.username
+        return {host: credential} if credential and is_user and self.host.lower() == host.lower() else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def derived_address(repository: Repository, connector: Connector | None, *, plai
     return shape_of(repository, connector, plain_http=plain_http).artifactory[0]
 
 
-def target_at(url: str, by: Named, ways: Iterable[Credential]) -> ArtifactoryTarget:
+def target_at(url: str, by: Named, ways: Iterable[BoundCredential]) -> ArtifactoryTarget:
     """Return the Artifactory at *url* with the first credential that may be sent there.
 
     Args:
@@ -105,15 +105,14 @@ def target_at(url: str, by: Named, ways: Iterable[Credential]) -> ArtifactoryTar
     notes: list[str] = []
     for way in ways:
         if way.may_go_to(by):
-            token, username, password = way.read()
-            return ArtifactoryTarget(url, token, username, password, by.who, way.source, tuple(notes))
+            return ArtifactoryTarget(url, by.who, way.read(), tuple(notes))
         if not way.ambient:
             raise SettingsError(way.refusal(by), hint=way.hint(by.host), setting="artifactory_url")
         notes.append(f"{way.refusal(by)}; {way.hint(by.host)}")
-    return ArtifactoryTarget(url, url_source=by.who, notes=tuple(notes))
+    return ArtifactoryTarget(url, by.who, notes=tuple(notes))
 
 
-def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[Credential]:
+def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[BoundCredential]:
     """Yield what JFrog's own variables say; they are for the host that ``JF_URL`` names, where it does.
 
     Args:
@@ -121,17 +120,14 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
         token: whether ``JF_ACCESS_TOKEN`` counts.
     """
 
-    def read_token() -> tuple[Secret, str, None]:
-        return Secret(env["JF_ACCESS_TOKEN"], "JF_ACCESS_TOKEN"), "", None
+    def bound(username: str, variable: str, source: str, kind: Kind) -> BoundCredential:
+        credential = Credential(username, Secret(env[variable], variable), source, kind)
+        return BoundCredential(source, lambda: credential, _jfrog_bounds(env), _jfrog_hint, ambient=True)
 
-    def read_password() -> tuple[None, str, Secret]:
-        return None, env["JF_USER"], Secret(env["JF_PASSWORD"], "JF_PASSWORD")
-
-    bounds = _jfrog_bounds(env)
     if token and env.get("JF_ACCESS_TOKEN"):
-        yield Credential("JF_ACCESS_TOKEN", read_token, bounds, _jfrog_hint, ambient=True)
+        yield bound("", "JF_ACCESS_TOKEN", "JF_ACCESS_TOKEN", "access")
     if env.get("JF_USER") and env.get("JF_PASSWORD"):
-        yield Credential("JF_USER and JF_PASSWORD", read_password, bounds, _jfrog_hint, ambient=True)
+        yield bound(env["JF_USER"], "JF_PASSWORD", "JF_USER and JF_PASSWORD", "password")
 
 
 def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
@@ -148,22 +144,26 @@ def _jfrog_hint(host: str) -> str:
     return f"if it is for that host, set JF_URL=https://{host}"
 
 
-def push_credential(login: Login, by: Nearness, connector: Connector | None, address: Named) -> Credential:
+def push_credential(
+    host: str, credential: Credential, by: Nearness, connector: Connector | None, address: Named
+) -> BoundCredential:
     """Return the push's credential, for the server that it is for as a registry's.
 
     Args:
-        login: of the push.
+        host: of the registry.
+        credential: of the push.
         by: who gave it.
         connector: whose it is, if it is a connector's.
         address: of Artifactory; at another port of the same machine it is that of the same server only where somebody
             near enough says so.
     """
-    hosts = {host_of(login.host), *([host_of(connector.url)] if connector else [])}
+    hosts = {host_of(host), *([host_of(connector.url)] if connector else [])}
     same = any(is_same_server(address.host, host) for host in hosts)
     near = connector is None and address.by <= by and any(_name(address.host) == _name(host) for host in hosts)
-    return Credential(
-        f"{login.source}, as for the push",
-        lambda: (None, login.username, login.password),
+    source = f"{credential.source}, as for the push"
+    return BoundCredential(
+        source,
+        lambda: replace(credential, source=source),
         frozenset(hosts | ({address.host} if same or near else set())),
         lambda _: "give artifactory_token, or set JF_URL and JF_ACCESS_TOKEN",
         ambient=True,

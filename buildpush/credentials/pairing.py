@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
@@ -58,11 +59,10 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """One way to be somebody at Artifactory, not read yet.
+class BoundCredential:
+    """A credential that is not read yet, and the hosts that it may go to.
 
     Attributes:
-        read: gives token, user and password.
         bounds: the hosts that it was given for, and no others; or who gave it for no host in particular, so that it is
             for hosts that are named from as near.
         hint: what to do where it may not go to a host; gets that host.
@@ -70,7 +70,7 @@ class Credential:
     """
 
     source: str
-    read: Callable[[], tuple[Secret | None, str, Secret | None]]
+    read: Callable[[], Credential]
     bounds: frozenset[str] | Nearness
     hint: Callable[[str], str]
     ambient: bool = False
@@ -87,6 +87,35 @@ class Credential:
             return f"{self.source} is not sent to {address.host}, which only {address.who} names"
         hosts = ", ".join(sorted(self.bounds)) or "no host that can be read"
         return f"{self.source} is for {hosts}, and is not sent to {address.host}, which {address.who} names"
+
+
+def login_pair(
+    username: str | None,
+    password: Secret | str | None,
+    where: Callable[[str], str | None] = lambda _: None,
+    *,
+    name: str = "password",
+    hint: str = "set both, or neither",
+) -> tuple[str, Secret | str] | None:
+    """Return user and password where both are set, ``None`` for neither.
+
+    Args:
+        username: empty for none.
+        password: or what leads to it.
+        where: gives the place of a setting, for the error.
+        name: setting that has the password.
+        hint: what to do about one without the other.
+
+    Raises:
+        SettingsError: only one of them is set.
+    """
+    if not username and password is None:
+        return None
+    if username and password is not None:
+        return username, password
+    there, missing = ("username", "password") if username else (name, "username")
+    message = f"{there} is set, and {missing} is not"
+    raise SettingsError(message, hint=hint, setting=there, where=where(there))
 
 
 def host_of(address: str) -> str:

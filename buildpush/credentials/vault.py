@@ -30,20 +30,6 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
-    """Who we are at a registry host.
-
-    Attributes:
-        source: who said so, for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``.
-    """
-
-    host: str
-    username: str
-    password: Secret
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """Where a secret is, and who says so.
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from buildpush.credentials.docker import Credential, Keychain
+from buildpush.credentials.docker import Keychain
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
@@ -26,7 +26,7 @@ from buildpush.transfer.driver import Access
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
-    from buildpush.credentials.vault import Login
+    from buildpush.credentials.docker import Credential
     from buildpush.engines import Engines
     from buildpush.settings.resolve import ArtifactoryTarget, Resolved
     from buildpush.transfer.daemon import Daemon
@@ -97,9 +97,8 @@ def note_never_trusted(http: Http, sink: Sink) -> None:
         sink(Note(f"insecure has no effect on {host}: nobody spoke to it"))
 
 
-def keychain_of(logins: Mapping[str, Login], session: Session) -> Keychain:
-    """Return the keychain that knows *logins* first, and then what people keep in their own files."""
-    given = {host: Credential(login.username, login.password, login.source) for host, login in logins.items()}
+def keychain_of(given: Mapping[str, Credential], session: Session) -> Keychain:
+    """Return the keychain that knows the *given* credentials first, and then what people keep in their own files."""
     return Keychain(given, env=session.env, home=session.home, place=Here(session.env, passes=for_logins))
 
 
@@ -120,13 +119,9 @@ def _artifactory(target: ArtifactoryTarget | None, http: Http, keychain: Keychai
 
 def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
     """Return the client of *target*; who has said no credential for it is who pushes to its host."""
-    from buildpush import artifactory as art
+    from buildpush.artifactory import Artifactory
 
-    login = art.Login(target.username, target.password, target.token, target.source)
-    if target.token is None and target.password is None:
-        found = keychain.find(target.host)
-        login = art.Login(found.username, found.password, source=found.source) if found else login
-    return art.Artifactory(target.url, http, login, sink=sink)
+    return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
 
 
 def _engines(registry: Registry, keychain: Keychain, session: Session, sink: Sink, order: Resolved) -> Engines:

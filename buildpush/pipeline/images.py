@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, get_args
 
-from buildpush.credentials.pairing import host_of, registry_host
-from buildpush.credentials.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
+from buildpush.credentials.docker import Credential
+from buildpush.credentials.pairing import host_of, login_pair, registry_host
+from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.limits import LONGEST, time_limit
@@ -440,11 +441,11 @@ def _logins(
     connectors: Connectors | None,
     *,
     story: Story,
-) -> dict[str, Login]:
+) -> dict[str, Credential]:
     """Return who we are, by host; what is not here is looked up in Docker's own files."""
     vault = Vault(session.env, session.cwd, session.secrets, connectors.references if connectors else {})
     vault.remember()
-    logins = {host: connector.login(host, vault) for host, connector in chosen.items() if not connector.auth.anonymous}
+    logins = {host: connector.credential(vault) for host, connector in chosen.items() if not connector.auth.anonymous}
     said = _said(wishes, vault)
     for note in _lookups_in_vain(
         wishes, session, has_entries=bool(connectors and connectors.entries), is_chosen=bool(chosen)
@@ -452,15 +453,14 @@ def _logins(
         story(Note(note))
     if said is None:
         return logins
-    username, password, source = said
-    if note := _logins_in_vain(source, ours, chosen, session.env):
+    if note := _logins_in_vain(said.source, ours, chosen, session.env):
         story(Note(note))
-    if source == _VARIABLE:  # meant for a step; it does not come before a connector, nor stand in its way
+    if said.source == _VARIABLE:  # meant for a step; it does not come before a connector, nor stand in its way
         ours = [host for host in ours if host not in logins]
     if len(ours) > 1:
         message = f"one user and password would go to several hosts: {', '.join(ours)}"
         raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
-    return logins | {host: Login(host, username, password, source) for host in ours}
+    return logins | dict.fromkeys(ours, said)
 
 
 def _logins_in_vain(source: str, ours: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]) -> str:
@@ -481,23 +481,22 @@ def _lookups_in_vain(wishes: Wishes, session: Session, *, has_entries: bool, is_
         yield f"secrets has no effect: nothing asks for one in {session.secrets}"
 
 
-def _said(wishes: Wishes, vault: Vault) -> tuple[str, Secret, str] | None:
-    """Return user, password and who said them: flags, else the variables that a step would read."""
+def _said(wishes: Wishes, vault: Vault) -> Credential | None:
+    """Return who we are as flags say, else as the variables that a step would read."""
     if wishes.username is None and wishes.password is None:
-        username, password = map(vault.env.get, _LOGIN)
-        if username and password:
-            return username, Secret(password, _VARIABLE), _VARIABLE
-        return None
-    if not wishes.username or wishes.password is None:
-        missing, there = ("password", "username") if wishes.username else ("username", "password")
-        message = f"{there} is set, and {missing} is not"
-        raise SettingsError(message, hint="set both, or neither", setting=there)
-    if isinstance(wishes.password, Secret):
-        return wishes.username, wishes.password, "password"
-    if not is_reference(wishes.password) and not is_expression(wishes.password):
+        name, word = map(vault.env.get, _LOGIN)
+        return Credential(name, Secret(word, _VARIABLE), _VARIABLE) if name and word else None
+    pair = login_pair(wishes.username, wishes.password)
+    if pair is None:
+        message = "username is empty"
+        raise SettingsError(message, hint="set both username and password, or neither", setting="username")
+    username, password = pair
+    if isinstance(password, Secret):
+        return Credential(username, password, "password")
+    if not is_reference(password) and not is_expression(password):
         message = "a secret stands here as plain text"
         raise SecretError(message, where="--password", hint=REFERENCE_HINT)
-    return wishes.username, vault.reference(wishes.password, "--password"), "--password"
+    return Credential(username, vault.reference(password, "--password"), "--password")
 
 
 def _result(

@@ -182,7 +182,8 @@ def finish_command(server: Artifactory) -> tuple[str, ...]:
 
     The password or token stays out of it: ``JF_PASSWORD``, or ``--password env:NAME``.
     """
-    user = ("--username", server.login.username) if server.login.username else ()
+    name = server.credential.username if server.credential else ""
+    user = ("--username", name) if name else ()
     return (*FINISH, "--artifactory-url", server.url, *user)
 
 

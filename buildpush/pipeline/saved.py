@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from buildpush.artifactory import Artifactory, Published
 from buildpush.artifactory.pending import load
+from buildpush.credentials.docker import Credential, Kind
 from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials, artifactory_address, target_at
-from buildpush.credentials.pairing import Credential, Named, Nearness, host_of
-from buildpush.credentials.vault import REFERENCE_HINT, Login, Vault, is_expression, is_reference
+from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of
+from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
@@ -41,19 +42,17 @@ def publish_saved(
     pending = load(file)
     with open_http(session, session.sink) as http:
         server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
-        registry = Registry(http, keychain_of(_logins(server), session), sink=session.sink)
+        registry = Registry(http, keychain_of(_credentials(server), session), sink=session.sink)
         published = finish(pending, server, registry, folder=session.pending, sink=session.sink)
     if file.absolute().parent == session.pending:  # it waited for this; a file of the user's stays
         file.unlink(missing_ok=True)
     return published
 
 
-def _logins(server: Artifactory) -> dict[str, Login]:
+def _credentials(server: Artifactory) -> dict[str, Credential]:
     """Return who we are for the registry of the same host: both are one server."""
-    said = server.login
-    if said.password is None or not said.username:
-        return {}
-    return {server.host: Login(server.host, said.username, said.password, said.source)}
+    found = server.credential
+    return {server.host: found} if found and found.username and found.kind != "access" else {}
 
 
 def show_build(
@@ -111,26 +110,29 @@ def _in_vain(
     target: ArtifactoryTarget, *, token: str | None, username: str | None, password: str | None
 ) -> Iterator[str]:
     """Yield which flags have no effect, because another credential comes first."""
-    vain = ["--username"] if username and (token or target.username != username) else []
+    credential = target.credential
+    vain = ["--username"] if username and (token or not credential or credential.username != username) else []
     vain += ["--password"] if password and token else []
+    source = credential.source if credential else "nobody gives a password, and nobody"
     for flag in vain:
-        yield f"{flag} has no effect: {target.source or 'nobody gives a password, and nobody'} says who we are"
+        yield f"{flag} has no effect: {source} says who we are"
 
 
-def _ways(vault: Vault, *, token: str | None, username: str | None, password: str | None) -> Iterator[Credential]:
+def _ways(vault: Vault, *, token: str | None, username: str | None, password: str | None) -> Iterator[BoundCredential]:
     """Yield how to be somebody: as the flags say, else as JFrog's variables say, and these for their host only."""
     env = dict(vault.env) | ({"JF_USER": username} if username else {})
     if token:
-        yield _by_flag("--artifactory-token", lambda: (_followed(vault, token, "--artifactory-token"), "", None))
+        yield _by_flag("--artifactory-token", token, vault, kind="access")
     if password:
-        user = env.get("JF_USER", "")
-        yield _by_flag("--password", lambda: (None, user, _followed(vault, password, "--password")))
+        yield _by_flag("--password", password, vault, username=env.get("JF_USER", ""))
     yield from ambient_credentials(env)
 
 
-def _by_flag(flag: str, read: Callable[[], tuple[Secret | None, str, Secret | None]]) -> Credential:
+def _by_flag(flag: str, text: str, vault: Vault, *, username: str = "", kind: Kind = "password") -> BoundCredential:
     hint = "if it is for that host, name it beside: --artifactory-url https://{}".format
-    return Credential(flag, read, Nearness.FLAG, hint)
+    return BoundCredential(
+        flag, lambda: Credential(username, _followed(vault, text, flag), flag, kind), Nearness.FLAG, hint
+    )
 
 
 def _followed(vault: Vault, text: str, flag: str) -> Secret:

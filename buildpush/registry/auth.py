@@ -121,7 +121,7 @@ class _Token:
     until: float
 
 
-class Login:
+class Authorizer:
     """What one registry gets to see: asked for at each request, fetched once, renewed under a lock.
 
     Args:
@@ -212,7 +212,7 @@ class Login:
         challenge = self._challenge
         if challenge and challenge.scheme == "bearer" and not answer.url.startswith(challenge.realm):
             return f"refuses the token that was made for the credentials{user} (from {credential.source})"
-        if not named or credential.identity:
+        if not named or credential.kind == "identity":
             return f"refuses the token{user} (from {credential.source})"
         return f"refuses the user name or password{user} (from {credential.source})"
 
@@ -268,7 +268,7 @@ class Login:
     def _ask(self, challenge: Challenge, scope: str, credential: Credential | None) -> Answer:
         server = self._token_server(challenge.realm)
         words = {"service": challenge.service, "scope": scope}
-        if credential and credential.identity:
+        if credential and credential.kind == "identity":
             form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
             body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -17,7 +17,7 @@ from buildpush.http.client import LARGEST_ANSWER, Answer, Body, Http, Stream, le
 from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
-from buildpush.registry.auth import Login
+from buildpush.registry.auth import Authorizer
 from buildpush.registry.profile import UploadProfile
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Registry:
         self.memory = memory
         self.workers = workers
         self._keychain = keychain or Keychain()
-        self._logins: dict[str, Login] = {}
+        self._authorizers: dict[str, Authorizer] = {}
         self._profiles: dict[str, UploadProfile] = {}
         self._hidden: set[Repository] = set()  # where it is no use to ask what is there
         self._noted: set[object] = set()  # of what one note is enough
@@ -82,12 +82,12 @@ class Registry:
         """Return the address of the registry at *host*, without a slash at the end."""
         return f"{scheme_for(host, self.http)}://{HUB_HOST if host == DOCKER_HUB else host}"
 
-    def login(self, host: str) -> Login:
+    def authorizer(self, host: str) -> Authorizer:
         """Return what the registry at *host* gets to see of our credentials."""
         with self._lock:
-            if host not in self._logins:
-                self._logins[host] = Login(self.http, host, self.base(host), self._keychain)
-            return self._logins[host]
+            if host not in self._authorizers:
+                self._authorizers[host] = Authorizer(self.http, host, self.base(host), self._keychain)
+            return self._authorizers[host]
 
     def profile(self, host: str) -> UploadProfile:
         """Return how uploads to *host* are best sent, as far as this or an earlier push has learnt it."""
@@ -164,23 +164,23 @@ class Registry:
             UnreachableError: there is no answer, or a ``Location`` that must not be followed.
         """
         url = self.address(repository, path, method)
-        login = self.login(repository.host)
+        authorizer = self.authorizer(repository.host)
         scope = " ".join(filter(None, (f"repository:{repository.path}:{actions}", also)))
         ours = origin(url) == origin(self.base(repository.host))
         if not ours and body is not None:
             self._note_elsewhere(repository.host, url)
         for again in (True, False):
-            used = login.header(scope) if ours else None
+            used = authorizer.header(scope) if ours else None
             answer = self.http.request(
                 method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
             )
             if answer.status != _UNAUTHORIZED or (ours and self.is_elsewhere(repository, answer)):
                 return answer
-            if not ours or not again or not login.renew(answer, scope, used):
+            if not ours or not again or not authorizer.renew(answer, scope, used):
                 break
             if body is not None and not isinstance(body, bytes):
                 return answer  # its sender begins anew, with the new token
-        raise login.refused(answer)
+        raise authorizer.refused(answer)
 
     @contextlib.contextmanager
     def open(
@@ -188,17 +188,17 @@ class Registry:
     ) -> Iterator[Stream | Answer]:
         """Give a blob as a stream, or the answer that refuses it; an answer of 401 as :class:`AuthenticationError`."""
         url = self.address(repository, path)
-        login = self.login(repository.host)
+        authorizer = self.authorizer(repository.host)
         scope = f"repository:{repository.path}:pull"
-        used = login.header(scope) if origin(url) == origin(self.base(repository.host)) else None
+        used = authorizer.header(scope) if origin(url) == origin(self.base(repository.host)) else None
         with self.http.open("GET", url, headers=headers, authorization=used) as first:
             no = self._refusal_of_login(repository, first)
-            if no is None or not login.renew(no, scope, used):
+            if no is None or not authorizer.renew(no, scope, used):
                 yield first
                 return
-        with self.http.open("GET", url, headers=headers, authorization=login.header(scope)) as second:
+        with self.http.open("GET", url, headers=headers, authorization=authorizer.header(scope)) as second:
             if no := self._refusal_of_login(repository, second):
-                raise login.refused(no)
+                raise authorizer.refused(no)
             yield second
 
     def is_elsewhere(self, repository: Repository, answer: Answer) -> bool:
@@ -261,11 +261,11 @@ class Registry:
             hint = "check the host: a proxy or a web page answers there"
             raise RegistryError(message, status=answer.status, hint=hint, setting="repo")
         self.give_up(repository, answer.headers["Location"])
-        login = self.login(repository.host)
-        credential = login.credential if login.scheme != "anonymous" else None
+        authorizer = self.authorizer(repository.host)
+        credential = authorizer.credential if authorizer.scheme != "anonymous" else None
         return Access(
             repository,
-            login.scheme,
+            authorizer.scheme,
             credential.username if credential else None,
             credential.source if credential else None,
         )
@@ -277,8 +277,8 @@ class Registry:
 
     def forbidden(self, repository: Repository, answer: Answer) -> AuthenticationError:
         """Return the error for a known user who may not do this."""
-        login = self.login(repository.host)
-        credential = login.credential
+        authorizer = self.authorizer(repository.host)
+        credential = authorizer.credential
         who = f"{credential.username!r} (from {credential.source})" if credential else "nobody in particular"
         code, says = read_refusal(answer)
         message = f"{repository.host} lets {who} not push to {repository.path}: {says or code or 'status 403'}"

@@ -281,7 +281,7 @@ class _Upload:
         answer, repository = sent.answer, self._channel.repository
         error = refusal(answer, f"{self._what} was not taken by {repository}")
         if answer.status == _UNAUTHORIZED:  # there is a new token by now
-            refused = self._channel.registry.login(repository.host).refused(answer)
+            refused = self._channel.registry.authorizer(repository.host).refused(answer)
             return RetryableError(refused, answer, tries=2, certain=sent.complete)
         if answer.status == _TOO_LARGE:
             return self._too_large(error, answer, size)

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.connectors import Connector, Connectors, repository_at
+from buildpush.credentials.docker import Credential, Kind
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import Credential, Named, Nearness, beside, host_of, registry_host
-from buildpush.credentials.vault import Login, Vault
+from buildpush.credentials.pairing import BoundCredential, Named, Nearness, beside, host_of, login_pair, registry_host
+from buildpush.credentials.vault import Vault
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
 from buildpush.engines import OWN_SETTINGS
@@ -41,7 +42,7 @@ from buildpush.settings.tree import Step
 from buildpush.settings.typed import typed
 from buildpush.settings.written import Origin, Written
 
-__all__ = ["ArtifactoryTarget", "BuildIdentity", "Login", "Resolved", "answered", "evaluate", "resolve"]
+__all__ = ["ArtifactoryTarget", "BuildIdentity", "Resolved", "answered", "evaluate", "resolve"]
 
 Wishes = BuildAndPush | PublishBuildInfo
 
@@ -52,6 +53,7 @@ _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
     setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
 }
 _UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
+_DOCKERS: Final = "Docker's configuration, if it has one"
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
 
 
@@ -83,7 +85,7 @@ class Resolved:
     request: BuildRequest | None = None
     source: Existing | None = None
     tar: Path | None = None
-    credentials: Mapping[str, Login] = field(default_factory=dict)
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
     artifactory: ArtifactoryTarget | None = None
     build: BuildIdentity = field(default_factory=BuildIdentity)
     push: bool = True
@@ -265,10 +267,10 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
     repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
     named = settings.push or "repo" in work.written or settings.repo != _UNNAMED
     references = tuple(repository.tagged(tag) for tag in settings.tags if named)
-    given = _given_login(settings, repository, connector, work) if settings.push else None
-    push_login = given if given and given.host == repository.host else None
-    logins = _logins(settings, given, work)
-    artifactory, build = _build_info(settings, repository, connector, push_login, work)
+    given = _push_credential(settings, repository, connector, work) if settings.push else {}
+    pusher = given.get(repository.host)
+    credentials = _credentials(settings, given, work)
+    artifactory, build = _build_info(settings, repository, connector, pusher, work)
     source, notes = flows.existing(settings, references, work.cwd, work.fail)
     tar = flows.tar_of(settings, work.cwd, work.fail)
     request = replace(_request(settings, references, work), archive=tar) if source is None else None
@@ -280,7 +282,7 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         request=request,
         source=source,
         tar=tar,
-        credentials=logins,
+        credentials=credentials,
         artifactory=artifactory,
         build=build,
         push=settings.push,
@@ -292,12 +294,12 @@ def _building(settings: BuildAndPush, work: _Work) -> Resolved:
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in _used(settings, work) if entry.plain_http),
         insecure=frozenset({repository.host} if settings.insecure else ()),
-        sources=_sources(push_login, artifactory, build),
+        sources=_sources(pusher, artifactory, build),
         fetch_limit=settings.fetch_limit,
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
         notes=(
             *notes,
-            *_login_notes(settings, repository, given, work),
+            *_unused(settings, repository, given, work),
             *(artifactory.notes if artifactory else ()),
             *flows.notes_on(request),
             *_resource_notes(settings, work),
@@ -458,20 +460,17 @@ def _used(settings: BuildAndPush, work: _Work) -> tuple[Connector, ...]:
     return (connector, *bases) if connector else bases
 
 
-def _given_login(
+def _push_credential(
     settings: BuildAndPush, repository: Repository, connector: Connector | None, work: _Work
-) -> Login | None:
-    """Return the login that the settings give: the connector's, else user and password for the host they are for."""
+) -> dict[str, Credential]:
+    """Return what the settings give, by its host: the connector's, else user and password for the host they are for."""
     if connector:
-        return connector.login(repository.host, work.vault)
-    if not settings.username and settings.password is None:
-        return None
-    if not settings.username or settings.password is None:
-        missing, there = ("password", "username") if settings.username else ("username", "password")
-        message = f"{there} is set, and {missing} is not"
-        raise work.fail(message, there, "set both, or neither")
+        return {repository.host: connector.credential(work.vault)}
+    pair = login_pair(settings.username, settings.password, work.where)
+    if pair is None:
+        return {}
     host = _login_host(settings, repository, work)
-    return Login(host, settings.username, work.secret("password", settings.password), work.who("password"))
+    return {host: Credential(pair[0], work.secret("password", pair[1]), work.who("password"))}
 
 
 def _login_host(settings: BuildAndPush, repository: Repository, work: _Work) -> str:
@@ -492,7 +491,10 @@ def _login_host(settings: BuildAndPush, repository: Repository, work: _Work) -> 
     return repository.host if is_here else registry_host(settings.registry or "")
 
 
-def _login_notes(settings: BuildAndPush, repository: Repository, given: Login | None, work: _Work) -> Iterator[str]:
+def _unused(
+    settings: BuildAndPush, repository: Repository, given: Mapping[str, Credential], work: _Work
+) -> Iterator[str]:
+    """Yield which of several credentials have no effect on the push."""
     if not settings.push:
         return
     if settings.connector_ref:
@@ -502,12 +504,12 @@ def _login_notes(settings: BuildAndPush, repository: Repository, given: Login | 
         return
     if settings.registry is None:
         return
-    if given is None:
+    if not given:
         yield f"{work.who('registry')}: registry has no effect: there are no username and password that it is for"
-    elif given.host != repository.host:
-        meant = f"; for {given.host}, write repo as {given.host}/{settings.repo}" if _is_bare(settings.repo) else ""
+    for host in given.keys() - {repository.host}:
+        meant = f"; for {host}, write repo as {host}/{settings.repo}" if _is_bare(settings.repo) else ""
         yield (
-            f"{given.source} is for {given.host}, which {work.who('registry')} names, and the image goes to "
+            f"{given[host].source} is for {host}, which {work.who('registry')} names, and the image goes to "
             f"{repository.host}: who pushes there is looked up in Docker's own files{meant}"
         )
 
@@ -517,20 +519,20 @@ def _is_bare(repo: str | None) -> bool:
     return repo is not None and Repository.parse(repo).host == DOCKER_HUB and "docker.io/" not in repo
 
 
-def _logins(settings: BuildAndPush, push: Login | None, work: _Work) -> dict[str, Login]:
-    """Return the logins by host; two different ones for one host are an error, since only one can be used."""
-    logins = {push.host: push} if push else {}
+def _credentials(settings: BuildAndPush, push: Mapping[str, Credential], work: _Work) -> dict[str, Credential]:
+    """Return who we are by host; two answers for one host are an error, since only one can be used."""
+    found = dict(push)
     for name in settings.base_image_connector_refs:
         connector = work.connectors.find(name)
         if connector.auth.anonymous:
             continue
-        login = connector.login(connector.host, work.vault)
-        other = logins.setdefault(login.host, login)
-        if (other.username, other.password) != (login.username, login.password):
-            message = f"{login.host} would be used with two logins: {other.source} and {login.source}"
+        one = connector.credential(work.vault)
+        other = found.setdefault(connector.host, one)
+        if (other.username, other.password) != (one.username, one.password):
+            message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
             hint = "give one of the users both rights, and use it for both"
             raise work.fail(message, "base_image_connector_refs", hint)
-    return logins
+    return found
 
 
 # ---- build-info
@@ -540,7 +542,7 @@ def _build_info(
     settings: BuildAndPush,
     repository: Repository,
     connector: Connector | None,
-    login: Login | None,
+    pusher: Credential | None,
     work: _Work,
 ) -> tuple[ArtifactoryTarget | None, BuildIdentity]:
     if not _publishes(settings, work):
@@ -553,8 +555,9 @@ def _build_info(
         url = targets.derived_address(repository, connector, plain_http=plain_http)
         address = _derived(url, settings, repository, connector, work)
     ways = _ways(settings.artifactory_token, "artifactory_token", "artifactory_url", work)
-    if login:
-        ways.append(targets.push_credential(login, work.nearness("password"), connector, address))
+    if pusher:
+        by = work.nearness("password")
+        ways.append(targets.push_credential(repository.host, pusher, by, connector, address))
     target = targets.target_at(url, address, ways)
     if not settings.artifactory_url:
         target = replace(target, url_source="the registry's host")
@@ -580,23 +583,27 @@ def _publishes(settings: BuildAndPush, work: _Work) -> bool:
     return bool(settings.publish_build_info or settings.artifactory_url)
 
 
-def _ways(token: Secret | str | None, name: str, url_name: str, work: _Work) -> list[Credential]:
+def _ways(token: Secret | str | None, name: str, url_name: str, work: _Work) -> list[BoundCredential]:
     """Return how to be somebody at Artifactory: the token, then JFrog's variables."""
     ambient = work.ambient(name, "JF_ACCESS_TOKEN")
-    ways: list[Credential] = []
-    if token is not None and not ambient:
-        ways.append(_own(name, url_name, work, lambda: (work.secret(name, token), "", None)))
-    return [*ways, *targets.ambient_credentials(work.env, token=ambient)]
+    own = [] if token is None or ambient else [_own(name, token, url_name, work, kind="access")]
+    return [*own, *targets.ambient_credentials(work.env, token=ambient)]
 
 
 def _own(
-    name: str, url_name: str, work: _Work, read: Callable[[], tuple[Secret | None, str, Secret | None]]
-) -> Credential:
+    name: str, value: Secret | str, url_name: str, work: _Work, *, username: str = "", kind: Kind = "password"
+) -> BoundCredential:
     """Return a credential that the setting *name* gives for the Artifactory at *url_name*."""
     by = work.nearness(name)
     model = BuildAndPush if url_name == "artifactory_url" else PublishBuildInfo
     setting = setting_named(model, url_name)
-    return Credential(work.who(name), read, by, lambda host: beside(setting, by, f"https://{host}"))
+    source = work.who(name)
+    return BoundCredential(
+        source,
+        lambda: Credential(username, work.secret(name, value), source, kind),
+        by,
+        lambda host: beside(setting, by, f"https://{host}"),
+    )
 
 
 def _identity(settings: BuildAndPush, repository: Repository, work: _Work) -> BuildIdentity:
@@ -638,7 +645,7 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
         artifactory=artifactory,
         build=build,
         push=False,
-        credentials=_same_host(reference.repository.host, artifactory),
+        credentials=artifactory.for_registry(reference.repository.host),
         set_names=said(settings),
         git_folder=_git_folder(settings, work),
         notes=(*artifactory.notes, *vain),
@@ -648,9 +655,9 @@ def _publishing(settings: PublishBuildInfo, work: _Work) -> Resolved:
 
 def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, work: _Work) -> Iterator[str]:
     """Yield which of several credentials have no effect, because another one comes first."""
-    by_password = artifactory.token is None and artifactory.password is not None
-    if by_password and settings.access_token is not None and not work.ambient("access_token", "JF_ACCESS_TOKEN"):
-        yield f"{work.who('access_token')}: access_token has no effect: {artifactory.source} comes first"
+    used, has_token = artifactory.credential, settings.access_token is not None
+    if used and used.kind == "password" and has_token and not work.ambient("access_token", "JF_ACCESS_TOKEN"):
+        yield f"{work.who('access_token')}: access_token has no effect: {used.source} comes first"
     if settings.password is not None and settings.api_key is not None:
         yield f"{work.who('api_key')}: api_key has no effect: password comes first"
 
@@ -666,30 +673,17 @@ def _git_folder(settings: PublishBuildInfo, work: _Work) -> Path | None:
     return path.resolve()
 
 
-def _same_host(host: str, artifactory: ArtifactoryTarget) -> dict[str, Login]:
-    """Return Artifactory's user as login for reading the image, where the registry is at that very host."""
-    if artifactory.host.lower() != host.lower() or not artifactory.username or artifactory.password is None:
-        return {}
-    return {host: Login(host, artifactory.username, artifactory.password, artifactory.source)}
-
-
-def _password_ways(settings: PublishBuildInfo, work: _Work) -> list[Credential]:
+def _password_ways(settings: PublishBuildInfo, work: _Work) -> list[BoundCredential]:
     """Return user and password, or user and API key, which the plugin step prefers to a token."""
     name = "password" if settings.password is not None else "api_key"
     value = settings.password if settings.password is not None else settings.api_key
-    if not settings.username and value is None:
-        return []
-    if not settings.username or value is None:
-        there, missing = ("username", "password") if settings.username else (name, "username")
-        message = f"{there} is set, and {missing} is not"
-        raise work.fail(message, there, "set both, or use access_token")
-    user = settings.username
-    return [_own(name, "url", work, lambda: (None, user, work.secret(name, value)))]
+    pair = login_pair(settings.username, value, work.where, name=name, hint="set both, or use access_token")
+    return [_own(name, pair[1], "url", work, username=pair[0])] if pair else []
 
 
-def _sources(login: Login | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity) -> dict[str, str]:
-    sources = {"credentials": login.source if login else "Docker's configuration, if it has one"}
+def _sources(pusher: Credential | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity) -> dict[str, str]:
+    sources = {"credentials": pusher.source if pusher else _DOCKERS}
     if artifactory:
         sources["artifactory"] = artifactory.url_source
-        sources["artifactory credentials"] = artifactory.source or "Docker's configuration, if it has one"
+        sources["artifactory credentials"] = artifactory.credential.source if artifactory.credential else _DOCKERS
     return sources | {f"build {name}": source for name, source in build.sources.items()}

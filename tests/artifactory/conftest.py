@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, Login, Vcs, describe, publish
+from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, Vcs, describe, publish
+from buildpush.credentials.docker import Credential
 from buildpush.foundation.events import Note
 from buildpush.http.client import Http
 from buildpush.http.retry import Retries
@@ -137,10 +138,10 @@ class Desk:
     def __init__(self, box, http, folder: Path, recipes) -> None:
         self.box, self.http, self.folder, self.recipes = box, http, folder, recipes
         self.events, self.waits = [], []
-        self.login = Login(box.username, box.password, source="connector sandbox")
+        self.credential = Credential(box.username, box.password, "connector sandbox")
 
-    def client(self, login: Login | None = None) -> Artifactory:
-        return Artifactory(self.box.artifactory_url, self.http, login or self.login, sink=self.events.append)
+    def client(self, credential: Credential | None = None) -> Artifactory:
+        return Artifactory(self.box.artifactory_url, self.http, credential or self.credential, sink=self.events.append)
 
     def name(self, text: str) -> str:
         return f"{self.box.host}/{text}"
@@ -164,7 +165,7 @@ class Desk:
         headers = {"Content-Type": media_type}
         url = f"{self.box.url}/v2/{path}"
         answer = self.http.request(
-            method, url, headers=headers, body=body, authorization=self.login.authorization, repeatable=True
+            method, url, headers=headers, body=body, authorization=self.credential.basic, repeatable=True
         )
         assert answer.ok, answer.text()
 
@@ -183,10 +184,10 @@ class Desk:
             digest = self.recipes.blob(content, "").digest
             self._send("POST", f"{path}/blobs/uploads/?digest={digest}", content, "application/octet-stream")
 
-    def publish(self, info: BuildInfo, login: Login | None = None, **more):
+    def publish(self, info: BuildInfo, credential: Credential | None = None, **more):
         return publish(
             info,
-            self.client(login),
+            self.client(credential),
             folder=self.folder / "pending",
             sink=self.events.append,
             sleep=self.waits.append,

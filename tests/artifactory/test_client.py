@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.artifactory import Artifactory, BuildInfo, Login
+from buildpush.artifactory import Artifactory, BuildInfo
+from buildpush.artifactory.authorization import api_key, authorization, who
 from buildpush.artifactory.client import Home, base_url, likely_home, message_of, property_query
+from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Answer, Http
@@ -75,33 +77,34 @@ def test_credentials_do_not_travel_without_tls(http):
 
 
 def test_a_token_is_a_bearer():
-    assert Login(token=Secret("jwt-like")).authorization() == "Bearer jwt-like"
+    assert authorization(Credential("", Secret("jwt-like"), "test", "access")) == "Bearer jwt-like"
 
 
 def test_user_and_password_are_basic():
-    header = Login("bot", Secret("pässword")).authorization()
+    header = authorization(Credential("bot", Secret("pässword"), "test"))
     assert base64.b64decode(header.removeprefix("Basic ")) == "bot:pässword".encode()
 
 
 def test_an_old_api_key_is_a_password_where_a_user_came_with_it():
-    key = Secret("AKCp8" + "x" * 68)
-    assert Login("bot", token=key).authorization().startswith("Basic ")
-    assert Login("bot", token=key).api_key() is None
+    credential = Credential("bot", Secret("AKCp8" + "x" * 68), "test", "access")
+    assert authorization(credential).startswith("Basic ")
+    assert api_key(credential) is None
 
 
 def test_an_old_api_key_alone_has_a_header_of_its_own():
-    login = Login(token=Secret("AKCp8" + "y" * 68))
-    assert login.authorization() is None
-    assert login.api_key() == "AKCp8" + "y" * 68
+    credential = Credential("", Secret("AKCp8" + "y" * 68), "test", "access")
+    assert authorization(credential) is None
+    assert api_key(credential) == "AKCp8" + "y" * 68
 
 
 def test_nobody_in_particular_sends_nothing():
-    assert Login().authorization() is None
-    assert Login().words == "no credentials were given"
+    assert authorization(None) is None
+    assert who(None) == "no credentials were given"
 
 
-def test_a_login_shows_no_secret():
-    assert "hush-hush" not in repr(Login("bot", Secret("hush-hush"), Secret("hush-hush-2"), "JF_ACCESS_TOKEN"))
+@pytest.mark.parametrize("kind", ["password", "identity", "access"])
+def test_a_credential_shows_no_secret(kind):
+    assert "hush-hush" not in repr(Credential("bot", Secret("hush-hush"), "JF_ACCESS_TOKEN", kind))
 
 
 class Wire:
@@ -120,7 +123,7 @@ class Wire:
 
 def test_an_old_api_key_alone_is_sent_in_its_header_and_follows_no_redirect():
     key, wire = "AKCp8" + "z" * 68, Wire()
-    Artifactory("https://h", wire, Login(token=Secret(key))).file("k", "a")
+    Artifactory("https://h", wire, Credential("", Secret(key), "test", "access")).file("k", "a")
     [(method, url, more)] = wire.asked
     assert (method, url) == ("GET", "https://h/artifactory/api/storage/k/a")
     assert (more["headers"], more["authorization"](), more["redirect"]) == ({"X-JFrog-Art-Api": key}, None, False)
@@ -128,7 +131,7 @@ def test_an_old_api_key_alone_is_sent_in_its_header_and_follows_no_redirect():
 
 def test_a_token_is_sent_as_one_and_may_be_led_on():
     wire = Wire()
-    Artifactory("https://h", wire, Login(token=Secret("jwt-like"))).file("k", "a")
+    Artifactory("https://h", wire, Credential("", Secret("jwt-like"), "test", "access")).file("k", "a")
     [(_, _, more)] = wire.asked
     assert (more["headers"], more["authorization"](), more["redirect"]) == ({}, "Bearer jwt-like", True)
 
@@ -218,7 +221,7 @@ def as_artifactory_reads(text: str) -> dict[str, str]:
 
 
 def test_an_echoed_header_shows_no_password():
-    header = Login("bot", Secret("hush-echoed-password")).authorization()
+    header = authorization(Credential("bot", Secret("hush-echoed-password"), "test"))
     assert message_of(f"cannot parse {header}".encode()) == "cannot parse Basic ********"
 
 

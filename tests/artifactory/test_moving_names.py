@@ -64,7 +64,7 @@ class World(Desk):
 
     def delete(self, tag: str) -> None:
         url = f"{self.box.url}/v2/{HOME}/manifests/{tag}"
-        self.http.request("DELETE", url, authorization=self.login.authorization)
+        self.http.request("DELETE", url, authorization=self.credential.basic)
 
     def check_properties(self) -> None:
         """Every file that names a build is one that this build pushed, in a folder whose manifest it pushed."""

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Artifactory, BuildInfo, Home, Login, check_publish, describe, publish, publish_push
+from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish, publish_push
 from buildpush.artifactory.patience import AGAIN, PATIENCE, side_by_side
 from buildpush.artifactory.publishing import first_difference, supposed
+from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildInfoError,
@@ -116,7 +117,7 @@ def test_a_name_or_number_that_is_refused_is_named_by_its_setting(desk, name, nu
 
 
 def test_a_wrong_password_is_found_before_the_build(desk):
-    login = Login("developer", Secret("not-the-password"), source="PLUGIN_PASSWORD")
+    login = Credential("developer", Secret("not-the-password"), "PLUGIN_PASSWORD")
     with pytest.raises(AuthenticationError) as caught:
         check_publish(desk.client(login), "hello", "42")
     assert desk.box.host in str(caught.value)
@@ -125,7 +126,7 @@ def test_a_wrong_password_is_found_before_the_build(desk):
 
 
 def test_a_wrong_token_is_found_before_the_build(desk):
-    login = Login(token=Secret("not-the-token"), source="JF_ACCESS_TOKEN")
+    login = Credential("", Secret("not-the-token"), "JF_ACCESS_TOKEN", "access")
     with pytest.raises(AuthenticationError) as caught:
         check_publish(desk.client(login), "hello", "42")
     assert str(caught.value).startswith(f"{desk.box.host} refuses the token for Artifactory (from JF_ACCESS_TOKEN): ")
@@ -133,14 +134,14 @@ def test_a_wrong_token_is_found_before_the_build(desk):
 
 def test_no_credentials_are_found_before_the_build(desk):
     with pytest.raises(AuthenticationError, match="none were given") as caught:
-        check_publish(desk.client(Login()), "hello", "42")
+        check_publish(Artifactory(desk.box.artifactory_url, desk.http), "hello", "42")
     assert "JF_ACCESS_TOKEN" in caught.value.hint
     assert "expired" not in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["password", "token"])
 def test_good_credentials_of_either_kind_pass_the_check(desk, kind):
-    token = Login(token=desk.box.token)
+    token = Credential("", desk.box.token, "test", "access")
     check_publish(desk.client(token if kind == "token" else None), "hello", "42", sink=desk.events.append)
     assert desk.events == []
 
@@ -319,7 +320,7 @@ def test_the_command_that_finishes_can_be_said_by_the_caller(desk):
 
 def test_wrong_credentials_after_a_good_push_are_a_build_info_that_can_be_finished(desk):
     with pytest.raises(BuildInfoError, match="refuses the user name or password") as caught:
-        desk.publish(desk.hello(), Login("developer", Secret("changed-meanwhile"), source="connector jfrog"))
+        desk.publish(desk.hello(), Credential("developer", Secret("changed-meanwhile"), "connector jfrog"))
     assert caught.value.exit_code == 6
     assert desk.saved(caught.value).exists()
 
@@ -600,7 +601,7 @@ def test_an_account_that_may_not_annotate_is_told_so(desk):
     info = desk.hello()
     account = desk.box.add_account("reader", ["read"])
     with pytest.raises(BuildInfoError, match="Annotate") as caught:
-        desk.publish(info, Login("reader", account.password, source="JF_PASSWORD"))
+        desk.publish(info, Credential("reader", account.password, "JF_PASSWORD"))
     assert "JF_PASSWORD" in str(caught.value)
 
 

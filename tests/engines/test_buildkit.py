@@ -58,7 +58,7 @@ def test_logins_replace_a_store_and_keep_everything_else(tmp_path):
     meta.write_text("{}")
     credentials = {
         "a.test": Credential("u", Secret("p4ssword"), "connector a"),
-        "docker.io": Credential("", Secret("t0ken-hub"), "store", identity=True),
+        "docker.io": Credential("", Secret("t0ken-hub"), "store", "identity"),
     }
 
     files = buildkit.login_files(credentials, tmp_path)

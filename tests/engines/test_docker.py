@@ -267,7 +267,7 @@ def test_the_classic_builder_is_used_where_buildx_is_not(folder, paper):
 def test_an_identity_token_for_a_base_image_is_no_password(folder, paper):
     folder.dockerfile("FROM a.test/base\n")
     client = Paper()
-    find = {"a.test": Credential("<token>", Secret("ident1ty"), "x", identity=True)}.get
+    find = {"a.test": Credential("<token>", Secret("ident1ty"), "x", "identity")}.get
     with (
         pytest.raises(BuildError),
         paper(Docker(Tools({}, answers(buildx=False), find)), client).build(folder.request()),

@@ -15,7 +15,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Answer, Http
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import Challenge, Login, _Token, belongs, read_challenge, wider
+from buildpush.registry.auth import Authorizer, Challenge, _Token, belongs, read_challenge, wider
 from buildpush.registry.client import Registry
 from buildpush.sandbox import Sandbox
 
@@ -119,7 +119,7 @@ def test_an_identity_token_is_known_as_such():
     text = json.dumps({"auths": {"a.io": {"auth": base64.b64encode(b"me:").decode(), "identitytoken": "tok-en"}}})
     found = Keychain(env={"DOCKER_AUTH_CONFIG": text}).find("a.io")
 
-    assert (found.identity, found.password.reveal()) == (True, "tok-en")
+    assert (found.kind, found.password.reveal()) == ("identity", "tok-en")
 
 
 def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
@@ -148,7 +148,7 @@ def test_a_helper_may_give_an_identity_token_and_knows_hub_by_its_old_address(tm
     place = Recorded([Ran(0, json.dumps({"Username": "<token>", "Secret": "tok-en"}))])
     found = Keychain(home=tmp_path, place=place).find("docker.io")
 
-    assert found.identity
+    assert found.kind == "identity"
     assert place.calls[0].stdin == b"https://index.docker.io/v1/"
 
 
@@ -165,7 +165,7 @@ def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
     found = Keychain(home=tmp_path, place=place).find("a.io")
 
     assert (place.argv, limits) == ([("docker-credential-x", "get")], [HELPER_SECONDS])
-    assert (found.username, found.password.reveal(), found.identity) == ("me", "pw-of-x", False)
+    assert (found.username, found.password.reveal(), found.kind) == ("me", "pw-of-x", "password")
     assert found.password.source == found.source == "credential helper docker-credential-x"
 
 
@@ -185,7 +185,7 @@ def test_an_entry_may_name_user_and_password_in_plain_words():
     keychain = Keychain(env={"DOCKER_AUTH_CONFIG": text})
     one, other = keychain.find("a.io"), keychain.find("b.io")
 
-    assert (one.username, one.password.reveal(), one.identity) == ("me", "pw-plain", False)
+    assert (one.username, one.password.reveal(), one.kind) == ("me", "pw-plain", "password")
     assert one.source == one.password.source == "DOCKER_AUTH_CONFIG"
     assert other.username == ""
 
@@ -364,10 +364,10 @@ def test_a_token_is_fetched_once_for_many_requests(box, registry, repository):
 @sandbox
 def test_a_token_that_runs_out_is_replaced(box, http, keychain):
     now = [0.0]
-    login = Login(http, box.host, box.url, keychain, clock=lambda: now[0])
-    first = login.header("repository:docker-local/app:pull")
+    authorizer = Authorizer(http, box.host, box.url, keychain, clock=lambda: now[0])
+    first = authorizer.header("repository:docker-local/app:pull")
     now[0] = 1e6
-    login.header("repository:docker-local/app:pull")
+    authorizer.header("repository:docker-local/app:pull")
 
     assert len([one for one in box.requests if one.path == "/v2/token"]) == 2
     assert first.startswith("Bearer ")
@@ -379,8 +379,8 @@ def test_a_clock_that_is_wrong_by_hours_does_not_shorten_a_tokens_life(box, http
     """Seconds count from when it came, whatever either side's clock says."""
     body = json.dumps({"token": "theirs", "expires_in": 300, "issued_at": issued}).encode()
     box.add_fault("GET", "/v2/token", status=200, body=body)
-    login = Login(http, box.host, box.url, keychain)
-    headers = {login.header("repository:docker-local/app:pull") for _ in range(3)}
+    authorizer = Authorizer(http, box.host, box.url, keychain)
+    headers = {authorizer.header("repository:docker-local/app:pull") for _ in range(3)}
 
     assert headers == {"Bearer theirs"}
     assert len([one for one in box.requests if one.path == "/v2/token"]) == 1
@@ -485,7 +485,7 @@ def test_where_the_first_question_has_no_answer_a_password_is_tried(box, http, k
 
 @sandbox
 def test_an_identity_token_is_exchanged(box, http, repository):
-    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-1"), "helper", identity=True)})
+    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-1"), "helper", "identity")})
     box.add_fault("POST", "token", status=200, body=json.dumps({"access_token": "abcd-token"}).encode())
     with pytest.raises(AuthenticationError, match=r"refuses the token \(from helper\)"):
         Registry(http, keychain).check_push(repository)
@@ -581,7 +581,7 @@ def test_a_helper_that_answers_without_a_secret_knows_nothing(tmp_path):
 
 @sandbox
 def test_an_identity_token_is_not_carried_to_where_a_token_server_redirects(box, http, repository):
-    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-2"), "helper", identity=True)})
+    keychain = Keychain({box.host: Credential("<token>", Secret("identity-token-2"), "helper", "identity")})
     with Sandbox() as other:
         box.add_fault("POST", "token", status=307, headers={"Location": f"{other.url}/v2/token"}, times=None)
         with pytest.raises(RegistryError, match="makes no token"):
@@ -603,16 +603,18 @@ def test_a_new_token_is_for_all_that_the_old_one_was_for(asked, ours, both):
 
 @sandbox
 def test_threads_that_were_refused_with_one_token_fetch_one_new_token(box, http):
-    login = Login(http, box.host, box.url, Keychain({box.host: Credential(box.username, box.password, "test")}))
-    used = login.header(PUSH)
+    authorizer = Authorizer(
+        http, box.host, box.url, Keychain({box.host: Credential(box.username, box.password, "test")})
+    )
+    used = authorizer.header(PUSH)
     refused = http.request("GET", f"{box.url}/v2/", authorization="Bearer gone")
-    threads = [threading.Thread(target=login.renew, args=(refused, PUSH, used)) for _ in range(8)]
+    threads = [threading.Thread(target=authorizer.renew, args=(refused, PUSH, used)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert login.header(PUSH) != used
+    assert authorizer.header(PUSH) != used
     assert len([one for one in box.requests if one.path.endswith("/token")]) == 2
 
 
@@ -632,14 +634,14 @@ def test_a_token_is_used_for_as_long_as_its_server_says(box, http, said, good, o
     """What is no number of seconds says nothing."""
     now = [1000.0]
     keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
-    login = Login(http, box.host, box.url, keychain, clock=lambda: now[0])
+    authorizer = Authorizer(http, box.host, box.url, keychain, clock=lambda: now[0])
     for text in ("planted-token-1", "planted-token-2"):
         document = json.dumps({"token": text, "expires_in": said}).encode()
         box.add_fault("GET", "token", status=200, body=document)
     tokens = []
     for later in (0, good, over):
         now[0] = 1000.0 + later
-        tokens.append(login.header(PUSH))
+        tokens.append(authorizer.header(PUSH))
 
     assert tokens == ["Bearer planted-token-1", "Bearer planted-token-1", "Bearer planted-token-2"]
 
@@ -649,36 +651,57 @@ REALM = "https://auth.acme.io/token"
 
 
 def refused(host, base, challenge, credential, answer):
-    """Return the error of a login that was asked for *challenge*."""
-    login = Login(None, host, base, Keychain({host: credential} if credential else None))
-    login._challenge = challenge
-    return login.refused(answer)
+    """Return the error of a registry that asked for *challenge*."""
+    authorizer = Authorizer(None, host, base, Keychain({host: credential} if credential else None))
+    authorizer._challenge = challenge
+    return authorizer.refused(answer)
 
 
 @pytest.mark.parametrize(
-    ("challenge", "url", "status", "user", "identity", "says"),
+    ("challenge", "url", "status", "user", "kind", "says"),
     [
         (
             Challenge("bearer", REALM),
             f"{HERE}/v2/",
             401,
             "me",
-            False,
+            "password",
             "refuses the token that was made for CREDENTIALS",
         ),
-        (Challenge("bearer", REALM), f"{REALM}?a=b", 401, "me", False, "refuses the user name or password of 'me'"),
-        (Challenge("bearer", REALM), REALM, 401, "me", True, "refuses the token of 'me'"),
-        (Challenge("bearer", REALM), REALM, 401, "<token>", True, "refuses the token"),
-        (Challenge("bearer", REALM), REALM, 401, "", False, "refuses the token"),
-        (Challenge("basic", "a name"), f"{HERE}/v2/", 401, "me", False, "refuses the user name or password of 'me'"),
-        (None, f"{HERE}/v2/", 401, "me", False, "refuses the user name or password of 'me'"),
-        (Challenge("bearer", REALM), f"{HERE}/v2/", 403, "me", False, "knows CREDENTIALS"),
-        (Challenge("basic"), f"{HERE}/v2/", 404, "me", False, "refuses the user name or password of 'me'"),
-        (Challenge("bearer", "https://evil.io/t"), HERE, 401, "me", False, "wants a token from elsewhere, where CRED"),
+        (
+            Challenge("bearer", REALM),
+            f"{REALM}?a=b",
+            401,
+            "me",
+            "password",
+            "refuses the user name or password of 'me'",
+        ),
+        (Challenge("bearer", REALM), REALM, 401, "me", "identity", "refuses the token of 'me'"),
+        (Challenge("bearer", REALM), REALM, 401, "<token>", "identity", "refuses the token"),
+        (Challenge("bearer", REALM), REALM, 401, "", "password", "refuses the token"),
+        (
+            Challenge("basic", "a name"),
+            f"{HERE}/v2/",
+            401,
+            "me",
+            "password",
+            "refuses the user name or password of 'me'",
+        ),
+        (None, f"{HERE}/v2/", 401, "me", "password", "refuses the user name or password of 'me'"),
+        (Challenge("bearer", REALM), f"{HERE}/v2/", 403, "me", "password", "knows CREDENTIALS"),
+        (Challenge("basic"), f"{HERE}/v2/", 404, "me", "password", "refuses the user name or password of 'me'"),
+        (
+            Challenge("bearer", "https://evil.io/t"),
+            HERE,
+            401,
+            "me",
+            "password",
+            "wants a token from elsewhere, where CRED",
+        ),
     ],
 )
-def test_a_refusal_says_what_was_refused_and_where_it_came_from(challenge, url, status, user, identity, says):
-    credential = Credential(user, Secret("pw-of-refusal"), "connector jfrog", identity)
+def test_a_refusal_says_what_was_refused_and_where_it_came_from(challenge, url, status, user, kind, says):
+    credential = Credential(user, Secret("pw-of-refusal"), "connector jfrog", kind)
     error = refused("r.acme.io", HERE, challenge, credential, Answer(status, {}, b"no pw-of-refusal", url))
 
     wanted = says.replace("CREDENTIALS", "the credentials of 'me'").replace("CRED", "the credentials of 'me'")
@@ -723,28 +746,30 @@ def test_where_there_are_no_credentials_the_refusal_says_how_to_give_some():
 
 
 def test_a_refusal_that_says_nothing_is_worth_another_try_only_after_a_header_was_sent():
-    login = Login(None, "r.acme.io", HERE, Keychain({"r.acme.io": Credential("me", Secret("pw-renewed"), "test")}))
-    login._challenge, login._asked = Challenge("basic"), True
+    authorizer = Authorizer(
+        None, "r.acme.io", HERE, Keychain({"r.acme.io": Credential("me", Secret("pw-renewed"), "test")})
+    )
+    authorizer._challenge, authorizer._asked = Challenge("basic"), True
     silent = Answer(401, {}, b"", HERE)
 
-    assert not login.renew(silent, PUSH, None)
-    assert not login.renew(silent, PUSH, login.header(PUSH))
-    assert login.renew(silent, PUSH, "Basic another")
-    assert not Login(None, "r.acme.io", HERE, Keychain()).renew(silent, PUSH, "Bearer old")
+    assert not authorizer.renew(silent, PUSH, None)
+    assert not authorizer.renew(silent, PUSH, authorizer.header(PUSH))
+    assert authorizer.renew(silent, PUSH, "Basic another")
+    assert not Authorizer(None, "r.acme.io", HERE, Keychain()).renew(silent, PUSH, "Bearer old")
 
 
 def test_a_token_that_another_thread_has_fetched_is_tried():
-    login = Login(None, "r.acme.io", HERE, Keychain())
-    login._tokens[PUSH] = _Token("their-token", 0.0)
+    authorizer = Authorizer(None, "r.acme.io", HERE, Keychain())
+    authorizer._tokens[PUSH] = _Token("their-token", 0.0)
     answer = Answer(401, {"WWW-Authenticate": f'Bearer realm="{REALM}"'}, b"", HERE)
 
-    assert login.renew(answer, PUSH, "Bearer old-token")
+    assert authorizer.renew(answer, PUSH, "Bearer old-token")
 
 
 def test_what_is_wanted_after_a_refusal_is_kept_without_its_scope():
-    login = Login(None, "r.acme.io", HERE, Keychain())
+    authorizer = Authorizer(None, "r.acme.io", HERE, Keychain())
     answer = Answer(401, {"WWW-Authenticate": 'Basic realm="a name",service="s",scope="x"'}, b"", HERE)
-    login._asked = True
+    authorizer._asked = True
 
-    assert not login.renew(answer, PUSH, None)
-    assert login._challenge == Challenge("basic", "a name", "s")
+    assert not authorizer.renew(answer, PUSH, None)
+    assert authorizer._challenge == Challenge("basic", "a name", "s")

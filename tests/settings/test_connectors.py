@@ -55,8 +55,9 @@ def at(url, **more):
 class TestReading:
     def test_a_connector_gives_host_user_and_password(self, read, tmp_path):
         connectors = read(JFROG)
-        login = connectors.find("jfrog").login("acme.jfrog.io", vault(tmp_path, {"JFROG_TOKEN": "s3cret"}, connectors))
-        assert (login.host, login.username, login.password.reveal()) == ("acme.jfrog.io", "ci-bot", "s3cret")
+        connector = connectors.find("jfrog")
+        login = connector.credential(vault(tmp_path, {"JFROG_TOKEN": "s3cret"}, connectors))
+        assert (connector.host, login.username, login.password.reveal()) == ("acme.jfrog.io", "ci-bot", "s3cret")
         assert login.source == "connector jfrog"
         assert "s3cret" not in repr(login)
 
@@ -85,12 +86,12 @@ class TestReading:
     def test_user_names_may_be_secrets(self, read, tmp_path):
         connectors = read(JFROG.replace("username: ci-bot", "usernameRef: env:JFROG_USER"))
         known = vault(tmp_path, {"JFROG_TOKEN": "s3cret", "JFROG_USER": "robot"}, connectors)
-        assert connectors.find("jfrog").login("acme.jfrog.io", known).username == "robot"
+        assert connectors.find("jfrog").credential(known).username == "robot"
 
     def test_an_anonymous_connector_has_no_login(self, read, tmp_path):
         text = JFROG.split("          type: UsernamePassword", maxsplit=1)[0] + "          type: Anonymous\n"
         with pytest.raises(SettingsError, match="is anonymous, and a push needs a user"):
-            read(text).find("jfrog").login("acme.jfrog.io", vault(tmp_path))
+            read(text).find("jfrog").credential(vault(tmp_path))
 
     def test_the_scope_tells_two_of_one_name_apart(self, read):
         one = textwrap.indent(

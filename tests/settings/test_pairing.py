@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from buildpush.credentials.connectors import read_connectors
-from buildpush.credentials.pairing import Credential, Named, Nearness, host_of, is_same_server, registry_host
+from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server, registry_host
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
@@ -123,9 +123,8 @@ def handed_out(order):
     """Yield each secret and the host that it would go to."""
     for host, login in order.credentials.items():
         yield login.password.reveal(), host
-    if order.artifactory:
-        for secret in filter(None, (order.artifactory.token, order.artifactory.password)):
-            yield secret.reveal(), host_of(order.artifactory.url)
+    if order.artifactory and order.artifactory.credential:
+        yield order.artifactory.credential.password.reveal(), host_of(order.artifactory.url)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +199,7 @@ KINDS = {"flag": 0, "keyword": 1, "variable": 2, "file": 3, "project": 4, "defau
 
 
 def credential(bounds):
-    return Credential("PLUGIN_PASSWORD", lambda: (None, "", None), bounds, lambda host: host)
+    return BoundCredential("PLUGIN_PASSWORD", pytest.fail, bounds, lambda host: host)
 
 
 @pytest.mark.parametrize("by", list(Nearness))

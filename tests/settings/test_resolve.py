@@ -408,13 +408,18 @@ class TestCredentials:
         assert "repo is at evil.example.com" in str(house.refused(repo="evil.example.com/a", connector_ref="jfrog"))
 
 
+def access_token(artifactory):
+    assert artifactory.credential.kind == "access"
+    return artifactory.credential.password.reveal()
+
+
 class TestBuildInfo:
     def test_it_is_published_where_artifactory_is_known(self, house):
         assert house.resolve().artifactory is None
         order = house.resolve(artifactory_url="https://acme.jfrog.io", connector_ref="jfrog")
         assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
-        assert order.artifactory.username == "ci-bot"
-        assert order.artifactory.source == "connector jfrog, as for the push"
+        assert order.artifactory.credential.username == "ci-bot"
+        assert order.artifactory.credential.source == "connector jfrog, as for the push"
         assert (order.build.name, order.build.number, order.build.publish) == ("Site", "1", True)
         assert order.build.sources == {"name": "the pipeline's name", "number": "the counter on this machine"}
 
@@ -455,14 +460,14 @@ class TestBuildInfo:
         }
         order = house.resolve()
         assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
-        assert order.artifactory.token.reveal() == "jf-token"
+        assert access_token(order.artifactory) == "jf-token"
         assert (order.build.name, order.build.number, order.build.url) == ("shop", "17", "https://ci.example.com/17")
         assert order.build.project == "team"
 
     def test_jfrogs_user_and_password_count_too(self, house):
         house.env |= {"JF_URL": "https://acme.jfrog.io/", "JF_USER": "me", "JF_PASSWORD": "jf-pass"}
-        artifactory = house.resolve().artifactory
-        assert (artifactory.username, artifactory.password.reveal()) == ("me", "jf-pass")
+        credential = house.resolve().artifactory.credential
+        assert (credential.kind, credential.username, credential.password.reveal()) == ("password", "me", "jf-pass")
 
     def test_a_credential_never_goes_to_a_host_it_was_not_given_for(self, house):
         house.env |= {
@@ -472,18 +477,16 @@ class TestBuildInfo:
             "JF_PASSWORD": "p455",
         }
         order = house.resolve(artifactory_url="https://elsewhere.example.com", connector_ref="jfrog")
-        assert order.artifactory.token is None
-        assert order.artifactory.password is None
-        assert order.artifactory.source == ""
+        assert order.artifactory.credential is None
         assert any("JF_ACCESS_TOKEN is for acme.jfrog.io" in note for note in order.notes)
 
     def test_a_token_of_jfrogs_variables_does_not_follow_a_file(self, house):
         house.env |= {"JF_ACCESS_TOKEN": "jf-token", "JF_USER": "u", "JF_PASSWORD": "p455"}
         text = spec("envVariables: {PLUGIN_ARTIFACTORY_URL: 'https://evil.example.com'}")
         order = house.resolve(text)
-        assert (order.artifactory.token, order.artifactory.password) == (None, None)
+        assert order.artifactory.credential is None
         assert any("set JF_URL=https://evil.example.com" in note for note in order.notes)
-        assert house.resolve(text, artifactory_url="https://a.io").artifactory.token.reveal() == "jf-token"
+        assert access_token(house.resolve(text, artifactory_url="https://a.io").artifactory) == "jf-token"
 
     def test_a_token_of_our_own_variables_is_refused_where_only_a_file_names_the_host(self, house):
         house.env["PLUGIN_ARTIFACTORY_TOKEN"] = "env:TOKEN"
@@ -503,13 +506,14 @@ class TestBuildInfo:
     def test_the_login_of_the_push_is_for_the_server_that_is_pushed_to(self, house, registry, artifactory, told):
         house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REPO": f"{registry}/a/b"}
         order = house.resolve(spec(f"envVariables: {{PLUGIN_ARTIFACTORY_URL: '{artifactory}'}}"))
-        assert (order.artifactory.username == "me") is told
+        assert (order.artifactory.credential is not None) is told
+        assert not told or order.artifactory.credential.username == "me"
 
     def test_an_own_token_goes_first(self, house):
         order = house.resolve(
             artifactory_url="https://elsewhere.example.com", artifactory_token="env:TOKEN", connector_ref="jfrog"
         )
-        assert order.artifactory.token.reveal() == "t0ken-value"
+        assert access_token(order.artifactory) == "t0ken-value"
         assert order.artifactory.host == "elsewhere.example.com"
 
     def test_a_step_alone_is_called_after_its_image(self, house):
@@ -556,13 +560,14 @@ class TestPublish:
         assert (order.kind, order.request, order.push) == ("publish", None, False)
         assert str(order.references[0]) == "acme.jfrog.io/docker-local/site:1"
         assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
-        assert order.artifactory.token.reveal() == "t0ken-value"
+        assert access_token(order.artifactory) == "t0ken-value"
         assert (order.build.name, order.build.number, order.build.publish) == ("work", "1", True)
 
     def test_user_and_password_or_key_beat_a_token(self, house):
         order = house.resolve(PUBLISH + "      username: me\n      api_key: env:TOKEN\n      access_token: env:TOKEN\n")
-        assert (order.artifactory.token, order.artifactory.username) == (None, "me")
-        assert order.artifactory.password.reveal() == "t0ken-value"
+        credential = order.artifactory.credential
+        assert (credential.kind, credential.username) == ("password", "me")
+        assert credential.password.reveal() == "t0ken-value"
 
     def test_one_without_the_other_is_an_error(self, house):
         assert "password is not" in str(house.refused(PUBLISH + "      username: me\n"))

@@ -165,7 +165,7 @@ def _key(host: str) -> str:
 
 
 def _login(credential: Credential) -> dict[str, str]:
-    if credential.identity:
+    if credential.kind == "identity":
         return {"identitytoken": credential.password.reveal()}
     return {"auth": credential.password.basic(credential.username)}
 

@@ -247,7 +247,8 @@ class Build:
     def _pull(self, reference: Reference) -> None:
         credential = self.credentials[reference.repository.host]
         said = credential.password.reveal()
-        login = {"identitytoken": said} if credential.identity else {"username": credential.username, "password": said}
+        is_token = credential.kind == "identity"
+        login = {"identitytoken": said} if is_token else {"username": credential.username, "password": said}
         self.tools.sink(Log(f"pull {reference}"))
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 
