@@ -116,16 +116,16 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
     reference, _, inner = fragment.partition(":")
     _check(url, reference, inner)
     folder, history = root / "context", root / "history"
-    login = _login(url)
-    git = ["git", *login.words, f"--git-dir={history}", f"--work-tree={folder}"]
+    remote = _remote(url)
+    git = ["git", *remote.words, f"--git-dir={history}", f"--work-tree={folder}"]
     for words in (
         ["init", "--quiet"],
-        ["remote", "add", "origin", login.url],
+        ["remote", "add", "origin", remote.url],
         ["fetch", "--quiet", "--depth=1", "--no-tags", "origin", reference or "HEAD"],
         ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
         ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
     ):
-        _run(place, [*git, *words], folder, login)
+        _run(place, [*git, *words], folder, remote)
     for left in folder.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     found = (folder / inner.strip("/")).resolve()
@@ -136,8 +136,8 @@ def _cloned(context: str, root: Path, place: Place) -> Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Login:
-    """How git knows who we are at a host: by private files, since everybody may read what it is called with.
+class _Remote:
+    """A repository, and how git knows who we are there: by private files, since everybody may read its arguments.
 
     Attributes:
         url: without the user.
@@ -150,8 +150,8 @@ class _Login:
     files: Mapping[str, Content] = field(default_factory=dict, repr=False)
 
 
-def _login(url: str) -> _Login:
-    """Return who we are for the repository at *url*: the user in it, which may be a token that needs no password.
+def _remote(url: str) -> _Remote:
+    """Return the repository at *url* and who we are there: the user in it, maybe a token that needs no password.
 
     The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
 
@@ -160,7 +160,7 @@ def _login(url: str) -> _Login:
     """
     parts = urlsplit(url)
     if parts.scheme.lower() not in {"http", "https"} or "@" not in parts.netloc:
-        return _Login(url)
+        return _Remote(url)
     written, _, host = parts.netloc.rpartition("@")
     user = unquote(written)
     if not user.isprintable():
@@ -176,7 +176,7 @@ def _login(url: str) -> _Login:
         "logins": f"{parts.scheme}://{written}:@{host}\n",
     }
     words = ("-c", f"include.path={FILES}/gitconfig", "-c", f"credential.helper=store --file='{FILES}/logins'")
-    return _Login(urlunsplit(parts._replace(netloc=host)), words, files)
+    return _Remote(urlunsplit(parts._replace(netloc=host)), words, files)
 
 
 def _check_legible(url: str) -> None:
@@ -200,10 +200,10 @@ def _check(url: str, reference: str, inner: str) -> None:
         raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
 
 
-def _run(place: Place, words: list[str], cwd: Path, login: _Login) -> None:
-    url = login.url
+def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
+    url = remote.url
     try:
-        ran = place.run(words, cwd=cwd, files=login.files, env=_QUIET)
+        ran = place.run(words, cwd=cwd, files=remote.files, env=_QUIET)
     except EngineMissingError as error:
         message = f"the context {told(url)} needs git, which is not here"
         raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
