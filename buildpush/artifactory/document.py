@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from buildpush import __version__
 from buildpush.artifactory.reading import Reading, load_json
@@ -19,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 Others = Mapping[str, Any]
+Record = TypeVar("Record")
 
 
 def milliseconds(moment: datetime) -> int:
@@ -41,8 +43,7 @@ def started_from(text: str) -> datetime | None:
     return moment and _cut(moment)
 
 
-def _started(reading: Reading) -> datetime:
-    key = "started"
+def _started(reading: Reading, key: str) -> datetime:
     started = started_from(reading.text(key, needed=True))
     if started is None:
         raise reading.wrong(key, "a moment such as 2026-10-01T12:00:00.123+0000")
@@ -58,26 +59,12 @@ def _cut(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _compact(**pairs: Any) -> dict[str, Any]:
-    """Return *pairs* without the empty ones, as ``jf`` leaves them out; keys in the order given."""
-    return {key: value for key, value in pairs.items() if value}
-
-
 @dataclass(frozen=True, slots=True)
 class Agent:
     """The program that ran or built, and its version."""
 
     name: str
     version: str = ""
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON types."""
-        return _compact(name=self.name, version=self.version)
-
-    @classmethod
-    def read(cls, reading: Reading) -> Agent:
-        """Return what *reading* says."""
-        return cls(reading.text("name"), reading.text("version"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +76,6 @@ class Vcs:
     branch: str = ""
     message: str = ""
     others: Others = field(default_factory=dict)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON types."""
-        known = _compact(url=self.url, revision=self.revision, branch=self.branch, message=self.message)
-        return known | dict(self.others)
-
-    @classmethod
-    def read(cls, reading: Reading) -> Vcs:
-        """Return what *reading* says."""
-        return cls(
-            url=reading.text("url"),
-            revision=reading.text("revision"),
-            branch=reading.text("branch"),
-            message=reading.text("message"),
-            others=reading.others(),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,33 +98,6 @@ class Artifact:
     type: str = ""
     others: Others = field(default_factory=dict)
 
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON types, keys in ``jf``'s order."""
-        known = _compact(
-            name=self.name,
-            type=self.type,
-            path=self.path,
-            originalDeploymentRepo=self.repository,
-            sha1=self.sha1,
-            md5=self.md5,
-            sha256=self.sha256,
-        )
-        return known | dict(self.others)
-
-    @classmethod
-    def read(cls, reading: Reading) -> Artifact:
-        """Return what *reading* says."""
-        return cls(
-            name=reading.text("name", needed=True),
-            path=reading.text("path"),
-            repository=reading.text("originalDeploymentRepo"),
-            sha256=reading.text("sha256"),
-            sha1=reading.text("sha1"),
-            md5=reading.text("md5"),
-            type=reading.text("type"),
-            others=reading.others(),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
@@ -164,21 +108,6 @@ class Dependency:
     sha1: str = ""
     md5: str = ""
     others: Others = field(default_factory=dict)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON types, keys in ``jf``'s order."""
-        return _compact(id=self.id, sha1=self.sha1, md5=self.md5, sha256=self.sha256) | dict(self.others)
-
-    @classmethod
-    def read(cls, reading: Reading) -> Dependency:
-        """Return what *reading* says."""
-        return cls(
-            id=reading.text("id", needed=True),
-            sha256=reading.text("sha256"),
-            sha1=reading.text("sha1"),
-            md5=reading.text("md5"),
-            others=reading.others(),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,31 +121,6 @@ class Module:
     dependencies: tuple[Dependency, ...] = ()
     parent: str = ""
     others: Others = field(default_factory=dict)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON types, keys in ``jf``'s order."""
-        known = _compact(
-            type=self.type,
-            properties=dict(sorted(self.properties.items())),
-            id=self.id,
-            artifacts=[artifact.document() for artifact in self.artifacts],
-            dependencies=[dependency.document() for dependency in self.dependencies],
-            parent=self.parent,
-        )
-        return known | dict(self.others)
-
-    @classmethod
-    def read(cls, reading: Reading) -> Module:
-        """Return what *reading* says."""
-        return cls(
-            id=reading.text("id", needed=True),
-            type=reading.text("type"),
-            properties=reading.texts("properties"),
-            artifacts=reading.each("artifacts", Artifact.read),
-            dependencies=reading.each("dependencies", Dependency.read),
-            parent=reading.text("parent"),
-            others=reading.others(),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,22 +222,7 @@ class BuildInfo:
 
     def document(self) -> dict[str, Any]:
         """Return the document that Artifactory takes: keys in ``jf``'s order, empty values left out."""
-        known = _compact(
-            name=self.name,
-            number=self.number,
-            agent=self.agent.document(),
-            buildAgent=self.build_agent.document(),
-            modules=[module.document() for module in self.modules],
-            started=started_text(self.started),
-            durationMillis=self.duration_ms,
-            properties=dict(sorted(self.properties.items())),
-            artifactoryPrincipal=self.artifactory_principal,
-            principal=self.principal,
-            url=self.url,
-            vcs=[vcs.document() for vcs in self.vcs],
-            project=self.project,
-        )
-        return known | dict(self.others)
+        return _document(self)
 
     @classmethod
     def parse(cls, document: object) -> BuildInfo:
@@ -344,23 +233,7 @@ class BuildInfo:
         Raises:
             SourceError: a key is missing or has another type; the message names it, such as ``modules[0].id``.
         """
-        reading = Reading(document)
-        return cls(
-            name=reading.text("name", needed=True),
-            number=reading.text("number", needed=True),
-            started=_started(reading),
-            modules=reading.each("modules", Module.read),
-            agent=reading.one("agent", Agent.read, Agent("")),
-            build_agent=reading.one("buildAgent", Agent.read, Agent("")),
-            duration_ms=reading.number("durationMillis"),
-            properties=reading.texts("properties"),
-            artifactory_principal=reading.text("artifactoryPrincipal"),
-            principal=reading.text("principal"),
-            url=reading.text("url"),
-            vcs=reading.each("vcs", Vcs.read),
-            project=reading.text("project"),
-            others=reading.others(),
-        )
+        return _read(cls, Reading(document))
 
     @classmethod
     def load(cls, path: Path) -> BuildInfo:
@@ -377,3 +250,84 @@ class BuildInfo:
         except SourceError as error:
             message = f"this is no build-info: {error}"
             raise SourceError(message, where=str(path)) from error
+
+
+def _document(record: object) -> dict[str, Any]:
+    """Return a record as JSON types: empty values are left out, as by ``jf``; keys that are not ours come last."""
+    values = ((key.name, key.form.write(getattr(record, key.attribute or key.name))) for key in _KEYS[type(record)])
+    return {name: value for name, value in values if value} | dict(getattr(record, "others", {}))
+
+
+def _read(kind: type[Record], reading: Reading) -> Record:
+    """Return the record that *reading* says."""
+    values = {key.attribute or key.name: key.form.read(reading, key.name) for key in _KEYS[kind]}
+    return kind(**values, **({"others": reading.others()} if hasattr(kind, "others") else {}))
+
+
+class _Form(NamedTuple):
+    """How a value is read from JSON, and how it is written."""
+
+    read: Callable[[Reading, str], Any]
+    write: Callable[[Any], Any] = lambda value: value
+
+
+def _each(kind: type) -> _Form:
+    return _Form(
+        lambda reading, key: reading.each(key, partial(_read, kind)),
+        lambda records: [_document(record) for record in records],
+    )
+
+
+_TEXT = _Form(Reading.text)
+_NEEDED = _Form(partial(Reading.text, needed=True))
+_NUMBER = _Form(Reading.number)
+_TEXTS = _Form(Reading.texts, lambda texts: dict(sorted(texts.items())))
+_MOMENT = _Form(_started, started_text)
+_AGENT = _Form(lambda reading, key: reading.one(key, partial(_read, Agent), Agent("")), _document)
+
+
+class _Key(NamedTuple):
+    """A key in JSON, and the attribute that has its value where that is named otherwise."""
+
+    name: str
+    form: _Form = _TEXT
+    attribute: str = ""
+
+
+_CHECKSUMS = (_Key("sha1"), _Key("md5"), _Key("sha256"))
+# What each record is in JSON: keys in jf's order.
+_KEYS: Mapping[type, tuple[_Key, ...]] = {
+    Agent: (_Key("name"), _Key("version")),
+    Vcs: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),
+    Artifact: (
+        _Key("name", _NEEDED),
+        _Key("type"),
+        _Key("path"),
+        _Key("originalDeploymentRepo", attribute="repository"),
+        *_CHECKSUMS,
+    ),
+    Dependency: (_Key("id", _NEEDED), *_CHECKSUMS),
+    Module: (
+        _Key("type"),
+        _Key("properties", _TEXTS),
+        _Key("id", _NEEDED),
+        _Key("artifacts", _each(Artifact)),
+        _Key("dependencies", _each(Dependency)),
+        _Key("parent"),
+    ),
+    BuildInfo: (
+        _Key("name", _NEEDED),
+        _Key("number", _NEEDED),
+        _Key("agent", _AGENT),
+        _Key("buildAgent", _AGENT, "build_agent"),
+        _Key("modules", _each(Module)),
+        _Key("started", _MOMENT),
+        _Key("durationMillis", _NUMBER, "duration_ms"),
+        _Key("properties", _TEXTS),
+        _Key("artifactoryPrincipal", attribute="artifactory_principal"),
+        _Key("principal"),
+        _Key("url"),
+        _Key("vcs", _each(Vcs)),
+        _Key("project"),
+    ),
+}
