@@ -732,25 +732,25 @@ def test_strict_turns_a_note_into_a_refusal(project, capsys, monkeypatch):
 
 
 def test_strict_refuses_a_trap_in_the_dockerfile_before_anything_is_built_or_asked(project, capsys):
-    project.dockerfile("FROM scratch\nMAINTAINER me\nCOPY public/ /www/\n")
+    project.dockerfile("FROM scratch\nWORKDIR me\nCOPY public/ /www/\n")
     assert project.run("--strict") == 7
     shown = capsys.readouterr().err
-    assert "Dockerfile:2: MaintainerDeprecated" in shown
+    assert "Dockerfile:2: WorkdirRelativePath" in shown
     assert "build" not in [line.partition(":")[0] for line in shown.splitlines()]
     assert not project.box.requests
 
 
 def test_a_trap_in_the_dockerfile_is_a_note_of_run_and_check(project, capsys):
-    project.dockerfile("FROM scratch\nMAINTAINER me\nCOPY public/ /www/\n")
+    project.dockerfile("FROM scratch\nWORKDIR me\nCOPY public/ /www/\n")
     assert project.run("--json") == 0
     [step] = json.loads(capsys.readouterr().out)["steps"]
-    assert any(note.startswith("Dockerfile:2: MaintainerDeprecated") for note in step["notes"])
+    assert any(note.startswith("Dockerfile:2: WorkdirRelativePath") for note in step["notes"])
     assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 0
-    assert re.search(r"^note +Dockerfile:2: MaintainerDeprecated", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^note +Dockerfile:2: WorkdirRelativePath", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_dockerfile_that_asks_to_be_refused_is_exit_7(project, capsys):
-    project.dockerfile("# check=error=true\nFROM scratch\nMAINTAINER me\nCOPY public/ /www/\n")
+    project.dockerfile("# check=error=true\nFROM scratch\nWORKDIR me\nCOPY public/ /www/\n")
     assert project.run() == 7
     assert "error=true" in capsys.readouterr().err
     assert not project.box.requests

@@ -20,9 +20,8 @@ from typing import Final
 from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile import parse as reading
 from buildpush.dockerfile.parse import Dockerfile, Instruction
-from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import global_arguments, origin, source
+from buildpush.dockerfile.stages import origin, source
 from buildpush.dockerfile.walk import Step, Walk, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
 from buildpush.foundation.records import dataclass
@@ -183,22 +182,8 @@ def _over(instruction: Instruction) -> Check:
     return Check.parse(said) or Check()
 
 
-def _instructions(found: Walk) -> Iterator[Instruction]:
-    """Yield every instruction of the file, those of stages that are not needed included."""
-    yield from found.dockerfile.arguments
-    for stage in found.dockerfile.stages:
-        yield stage.begins
-        yield from stage.instructions
-
-
 def _named(found: Walk, *names: str) -> Iterator[Step]:
     return (step for step in found.steps if step.instruction.name in names)
-
-
-def _stage_name_casing(found: Walk) -> Found:
-    for stage in found.dockerfile.stages:
-        if stage.name and stage.begins.words[2] != stage.name:
-            yield stage.begins, f"the stage {stage.begins.words[2]!r} is known as {stage.name!r}; write it so"
 
 
 def _duplicate_stage_name(found: Walk) -> Found:
@@ -213,19 +198,6 @@ def _reserved_stage_name(found: Walk) -> Found:
     for stage in found.dockerfile.stages:
         if stage.name in {"context", "scratch"}:
             yield stage.begins, f"{stage.name} means something else to builders; give the stage another name"
-
-
-def _json_args(found: Walk) -> Found:
-    for step in _named(found, "CMD", "ENTRYPOINT"):
-        if not step.instruction.exec_form and step.own_shell:
-            words = 'a shell runs it, which passes no signals on; write it as ["program", "argument"]'
-            yield step.instruction, f"{step.instruction.name}: {words}"
-
-
-def _maintainer(found: Walk) -> Found:
-    for instruction in _instructions(found):
-        if instruction.name == "MAINTAINER":
-            yield instruction, "MAINTAINER is deprecated; write LABEL org.opencontainers.image.authors=NAME"
 
 
 def _undefined_in_from(found: Walk) -> Found:
@@ -268,21 +240,6 @@ def _several(found: Walk) -> Found:
         before[step.stage.number, name] = step.instruction
 
 
-def _old_pairs(found: Walk) -> Found:
-    for step in _named(found, "ENV", "LABEL"):
-        key, value = step.instruction.pairs[0]
-        if value is not None and not step.instruction.rest.startswith(f"{key}="):
-            yield step.instruction, f"write {step.instruction.name} {key}=VALUE, with quotes where it has blanks"
-
-
-def _redundant_platform(found: Walk) -> Found:
-    for stage in found.dockerfile.stages:
-        if stage.platform:
-            word, taken = found.word(stage.platform, stage.line)
-            if taken == {"TARGETPLATFORM"} and not word.unset and word.text == found.globals["TARGETPLATFORM"]:
-                yield stage.begins, "a base image is for the target's platform anyway; leave --platform out"
-
-
 def _constant_platform(found: Walk) -> Found:
     for stage in found.dockerfile.stages:
         if not stage.platform:
@@ -312,25 +269,6 @@ def _secrets(found: Walk) -> Found:
                 yield step.instruction, f"{step.instruction.name} {written} stays readable in the image; {remedy}"
 
 
-def _default_in_from(found: Walk) -> Found:
-    automatic = platform_arguments(found.dockerfile, found.request)
-    values = global_arguments(
-        found.dockerfile, {}, {name: found.request.build_args.get(name, value) for name, value in automatic.items()}
-    )
-    for stage in found.dockerfile.stages:
-        word, _ = found.word(stage.base, stage.line, values)
-        if not _is_name(word.text):
-            yield stage.begins, f"{stage.base} is no image without build arguments; give the ARG a default"
-
-
-def _is_name(text: str) -> bool:
-    try:
-        Reference.parse(text)
-    except BadNameError:
-        return False
-    return True
-
-
 def _ignored(found: Walk) -> Found:
     try:
         yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
@@ -353,26 +291,6 @@ def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
     if path in {".", "/"}:
         return any(pattern.text in {"*", "**", "**/*"} for pattern in ignore.patterns.patterns)
     return ignore.hides(path)
-
-
-def _exposed(found: Walk) -> Iterator[tuple[Instruction, str, str]]:
-    for step in _named(found, "EXPOSE"):
-        for word in step.words:
-            for port in word.text.split():
-                yield step.instruction, word.raw, port
-
-
-def _protocol_casing(found: Walk) -> Found:
-    for instruction, raw, port in _exposed(found):
-        protocol = port.partition("/")[2]
-        if protocol != protocol.lower():
-            yield instruction, f"the protocol in EXPOSE {raw} is in capitals; write tcp, udp or sctp"
-
-
-def _exposed_address(found: Walk) -> Found:
-    for instruction, raw, port in _exposed(found):
-        if ":" in port:
-            yield instruction, f"EXPOSE {raw} maps nothing; write the container's port alone"
 
 
 def _unpinned(found: Walk) -> Found:
@@ -466,20 +384,10 @@ def _old_heredocs(found: Walk) -> Found:
 RULES: Final = (
     Rule("CopyIgnoredFile", "COPY or ADD of a file that `.dockerignore` leaves out.", _ignored),
     Rule("DuplicateStageName", "Two stages of one name.", _duplicate_stage_name, whole=True),
-    Rule("ExposeInvalidFormat", "EXPOSE with an address or a port of the host.", _exposed_address),
-    Rule("ExposeProtoCasing", "EXPOSE with a protocol in capitals.", _protocol_casing),
     Rule("FromPlatformFlagConstDisallowed", "FROM for one fixed platform.", _constant_platform),
-    Rule("InvalidDefaultArgInFrom", "FROM that names no image without build arguments.", _default_in_from, whole=True),
-    Rule(
-        "JSONArgsRecommended", "CMD or ENTRYPOINT in words, which a shell runs without passing signals on.", _json_args
-    ),
-    Rule("LegacyKeyValueFormat", "ENV or LABEL with a blank in place of `=`.", _old_pairs),
-    Rule("MaintainerDeprecated", "MAINTAINER, which a label replaces.", _maintainer),
     Rule("MultipleInstructionsDisallowed", "A CMD, ENTRYPOINT or HEALTHCHECK that a later one replaces.", _several),
-    Rule("RedundantTargetPlatform", "FROM for the target's platform, as it is anyway.", _redundant_platform),
     Rule("ReservedStageName", "A stage called `scratch` or `context`.", _reserved_stage_name, whole=True),
     Rule("SecretsUsedInArgOrEnv", "ARG or ENV whose name is that of a secret; it stays in the image.", _secrets),
-    Rule("StageNameCasing", "A stage's name in capitals.", _stage_name_casing),
     Rule("UndefinedArgInFrom", "FROM with a variable that no ARG declares before the first FROM.", _undefined_in_from),
     Rule("UndefinedVar", "A variable that nothing sets, in a stage that begins from `scratch`.", _undefined),
     Rule("WorkdirRelativePath", "A first WORKDIR that depends on the base image.", _relative_folder),

@@ -53,7 +53,6 @@ class Step:
         in_heredocs: variables in its heredocs that nothing before it sets.
         known: whether everything is known that the base sets.
         first_folder: whether no WORKDIR came before it.
-        own_shell: whether no SHELL came before it.
         volumes: the paths that were declared before it, absolute or as written.
         folder: that of WORKDIR, as far as it is known.
     """
@@ -64,7 +63,6 @@ class Step:
     in_heredocs: frozenset[str] = frozenset()
     known: bool = True
     first_folder: bool = True
-    own_shell: bool = True
     volumes: tuple[str, ...] = ()
     folder: str = "/"
 
@@ -97,9 +95,9 @@ class Walk:
     globals: Mapping[str, str | None]
     declared: frozenset[str]
 
-    def word(self, text: str, line: int, values: Mapping[str, str | None] | None = None) -> tuple[Word, frozenset[str]]:
-        """Return a word of a FROM, and the variables that it took from *values* (the global ones by default)."""
-        return _replaced(self.dockerfile, text, line, self.globals if values is None else values)
+    def word(self, text: str, line: int) -> tuple[Word, frozenset[str]]:
+        """Return a word of a FROM, and the global variables that it took."""
+        return _replaced(self.dockerfile, text, line, self.globals)
 
 
 @dataclass(slots=True)
@@ -110,7 +108,6 @@ class _Scene:
     arguments: frozenset[str] = frozenset()
     known: bool = True
     first_folder: bool = True
-    own_shell: bool = True
     volumes: tuple[str, ...] = ()
     folder: str = "/"
     triggers: tuple[str, ...] = ()
@@ -163,7 +160,6 @@ class _Walker:
             _in_heredocs(instruction, scene) - _NO_VARIABLES,
             known=scene.known,
             first_folder=scene.first_folder,
-            own_shell=scene.own_shell,
             volumes=scene.volumes,
             folder=scene.folder,
         )
@@ -209,8 +205,6 @@ class _Walker:
         elif name == "WORKDIR":
             scene.first_folder = False
             scene.folder = _joined(scene.folder, texts[0])
-        elif name == "SHELL":
-            scene.own_shell = False
         elif name == "VOLUME":
             scene.volumes += tuple(texts)
         elif name == "ONBUILD" and step.instruction.trigger:

@@ -29,16 +29,16 @@ def looked_at(folder, text, lacks=frozenset(), **changes):
 
 
 def test_a_note_says_file_line_rule_and_what_to_do(tmp_path):
-    [trap] = looked_at(tmp_path, "FROM scratch\nMAINTAINER me\n").traps
-    assert str(trap).startswith("Dockerfile:2: MaintainerDeprecated: ")
-    assert "LABEL org.opencontainers.image.authors" in str(trap)
+    [trap] = looked_at(tmp_path, "FROM scratch\nWORKDIR me\n").traps
+    assert str(trap).startswith("Dockerfile:2: WorkdirRelativePath: ")
+    assert "write it from / on" in str(trap)
 
 
 def test_no_note_holds_a_value(tmp_path):
     text = (
         "ARG BASE=hunter2/\nFROM ${BASE}x AS one\nFROM scratch\nARG MY_TOKEN=hunter2\nARG W\nENV A_PASSWORD hunter2\n"
         "WORKDIR $W\nWORKDIR $W\nEXPOSE $W:80\nCOPY $W /\nLABEL a hunter2\nVOLUME /$W\n"
-        "RUN echo hunter2 > /hunter2\nENV ${W}_TOKEN=1\n"
+        "RUN echo hunter2 > /hunter2\nENV ${W}_TOKEN=1\nENV V=$X\nCMD hunter2\nCMD hunter2\n"
     )
     (tmp_path / ".dockerignore").write_text("hunter2\n", encoding="utf-8")
     found = looked_at(tmp_path, text, EVERYTHING, build_args={"W": "hunter2", "MY_TOKEN": "hunter2"}).traps
@@ -90,9 +90,9 @@ def test_a_global_argument_must_be_asked_for_in_the_stage(tmp_path):
 
 
 def test_a_build_argument_may_silence_what_the_head_of_the_file_does_not(told):
-    text = "# check=skip=UndefinedVar\nFROM scratch\nMAINTAINER x\nENV V=$X\n"
-    assert told(text) == [("MaintainerDeprecated", 3)]
-    assert told(text, build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=MaintainerDeprecated"}) == [("UndefinedVar", 4)]
+    text = "# check=skip=UndefinedVar\nFROM scratch\nWORKDIR x\nENV V=$X\n"
+    assert told(text) == [("WorkdirRelativePath", 3)]
+    assert told(text, build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=WorkdirRelativePath"}) == [("UndefinedVar", 4)]
 
 
 def test_our_own_rules_are_silenced_like_those_of_buildkit(told):
@@ -103,11 +103,9 @@ def test_our_own_rules_are_silenced_like_those_of_buildkit(told):
 
 def test_the_file_may_ask_to_be_refused_for_rules_of_buildkit(tmp_path):
     head = "# check=error=true\n"
-    assert looked_at(tmp_path, f"{head}FROM scratch\nMAINTAINER x\n").refused == ("MaintainerDeprecated",)
+    assert looked_at(tmp_path, f"{head}FROM scratch\nWORKDIR x\n").refused == ("WorkdirRelativePath",)
     assert looked_at(tmp_path, f"{head}FROM alpine\n").refused == ()
-    assert (
-        looked_at(tmp_path, "# check=skip=MaintainerDeprecated;error=true\nFROM scratch\nMAINTAINER x\n").refused == ()
-    )
+    assert looked_at(tmp_path, "# check=skip=WorkdirRelativePath;error=true\nFROM scratch\nWORKDIR x\n").refused == ()
 
 
 @pytest.mark.parametrize(
@@ -161,7 +159,7 @@ def test_what_only_looks_like_a_trap_is_none(told, lines):
 
 
 def test_an_engine_is_asked_only_where_it_matters(tmp_path):
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nMAINTAINER x\n", encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nWORKDIR x\n", encoding="utf-8")
     request = BuildRequest(tmp_path, tmp_path / "Dockerfile", (Reference.parse("127.0.0.1:5000/local/app:1"),))
 
     def asked():
