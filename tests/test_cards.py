@@ -43,7 +43,7 @@ def read_back(card: Card, surface: str, folder: Path):
         model, _ = setting_of(card)
         musts = {setting.name: setting.example for setting in settings_of(model) if setting.required}
         file = folder / "step.yml"
-        file.write_text(encoders.to_yaml(model.model_validate(musts)), encoding="utf-8")
+        file.write_text(encoders.to_yaml(model(**musts)), encoding="utf-8")
     if surface == "Variables":
         env = dict(shlex.split(line)[0].split("=", 1) for line in text.splitlines())
     if surface == "Flags":
@@ -62,7 +62,7 @@ def test_every_example_reads_back_to_the_value_it_was_made_from(name, surface, t
     written = read_back(card, surface, tmp_path).settings[setting.name]
     said = {other.name: other.example for other in settings_of(model) if other.required}
     said[setting.name] = decode(setting, written.value, written.origin)
-    assert getattr(model.model_validate(said), setting.name) == getattr(cards.example(model, setting), setting.name)
+    assert getattr(model(**said), setting.name) == getattr(cards.example(model, setting), setting.name)
 
 
 def test_the_example_of_env_variables_says_the_setting_it_names(tmp_path):
@@ -72,8 +72,8 @@ def test_the_example_of_env_variables_says_the_setting_it_names(tmp_path):
 
 
 def test_every_setting_has_exactly_one_card():
-    own = [f"publish.{name}" for name in PublishBuildInfo.model_fields if name not in StepSettings.model_fields]
-    assert [card.name for card in cards.cards()] == [*BuildAndPush.model_fields, *own]
+    own = [f"publish.{name}" for name in PublishBuildInfo.fields() if name not in StepSettings.fields()]
+    assert [card.name for card in cards.cards()] == [*BuildAndPush.fields(), *own]
     assert len(ALL) == len(cards.cards())
 
 

@@ -116,7 +116,7 @@ class Surroundings:
                 message, hint="in such a context, the Dockerfile counts from there", setting="dockerfile"
             )
         where = {"context": str(found.folder), "dockerfile": str(found.folder / settings.dockerfile)}
-        return settings.model_copy(update=where), found.history
+        return settings.changed(**where), found.history
 
     def record(self, result: RunResult) -> None:
         """Keep *result* among the records of runs; what is done stays done where that is not possible."""

@@ -80,7 +80,7 @@ class Card:
 @cache
 def cards() -> tuple[Card, ...]:
     """Return one card per setting, those of the build step first; what all steps share is there once."""
-    shared = set(StepSettings.model_fields)
+    shared = set(StepSettings.fields())
     build = [_card("build", setting) for setting in settings_of(BuildAndPush)]
     publish = [_card("publish", setting) for setting in settings_of(PublishBuildInfo) if setting.name not in shared]
     return (*build, *publish)
@@ -208,13 +208,13 @@ def in_yaml(value: Any) -> str:
 def example(model: type[AnyStep], setting: Setting) -> AnyStep:
     """Return settings that say *setting* as its example does, and otherwise no more than they must."""
     musts = {other.name: other.example for other in settings_of(model) if other.required}
-    return model.model_validate(musts | {setting.name: setting.example})
+    return model(**musts | {setting.name: setting.example})
 
 
 def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
     """Return the example as each surface says it, and nothing else a step must say."""
     value = getattr(example(model, setting), setting.name)
-    alone = model.model_construct({setting.name}, **{setting.name: value})
+    alone = model.trusted({setting.name: value})
     try:
         return {surface: text for surface in _surfaces(model, setting) if (text := SURFACES[surface](alone))}
     except SettingsError:

@@ -49,7 +49,7 @@ def overview_json(loaded: Loaded, around: Surroundings | None = None) -> str:
 def _says(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and says its setting."""
     model = STEP_KINDS[step.type]
-    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in StepSettings.model_fields)
+    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in StepSettings.fields())
 
 
 def _short(card: Card) -> str:

@@ -12,21 +12,15 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from buildpush.foundation.records import dataclass
+from buildpush.settings.fields import REQUIRED, Field, Model
 from buildpush.settings.kinds import Kind
 
 Honour = Literal["engine", "push", "publish", "run", ""]
 Place = Literal["step", "spec", "env", "settings"]
 
-REQUIRED: Any = ...
-_DECLARATION = "buildpush"
 _PLAIN_KINDS = {bool: "switch", int: "number", str: "text", Any: "structure"}
 
 
@@ -50,6 +44,7 @@ class Variable:
 class Declared:
     """What a declaration says beyond the type and the default."""
 
+    sentence: str
     text: str
     group: str
     example: Any
@@ -168,22 +163,24 @@ def setting(
 ) -> Any:
     """Return the field that declares a setting; ``REQUIRED`` as default means that it must be said."""
     known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
-    declared = Declared(text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient)
-    return Field(default=default, description=sentence, json_schema_extra={_DECLARATION: declared})  # type: ignore[dict-item]
+    declared = Declared(
+        sentence, text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient
+    )
+    return Field(default, declared)
 
 
-class Settings(BaseModel):
+class Settings(Model):
     """The wishes of one step, typed; immutable, and no secret shows in its text."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True, validate_default=False
-    )
+
+_SETTINGS: Final[dict[type[Settings], tuple[Setting, ...]]] = {}
 
 
-@cache
 def settings_of(model: type[Settings]) -> tuple[Setting, ...]:
     """Return the settings of a step kind, in the order of their declaration."""
-    return tuple(_setting(name, field) for name, field in model.model_fields.items())
+    if model not in _SETTINGS:
+        _SETTINGS[model] = tuple(_setting(name, field) for name, field in model.fields().items())
+    return _SETTINGS[model]
 
 
 def setting_named(model: type[Settings], name: str) -> Setting:
@@ -198,7 +195,7 @@ def setting_named(model: type[Settings], name: str) -> Setting:
 def said(settings: Settings) -> frozenset[str]:
     """Return the names of the settings that were set to something else than their default."""
     defaults = {setting.name: setting.default for setting in settings_of(type(settings))}
-    return frozenset(name for name in settings.model_fields_set if getattr(settings, name) != defaults[name])
+    return frozenset(name for name in settings.fields_set if getattr(settings, name) != defaults[name])
 
 
 def camel_case(name: str) -> str:
@@ -225,24 +222,21 @@ def flag_names(name: str, kind: str) -> tuple[str, ...]:
     return (plural.removesuffix("s"), plural) if kind == "map" else (plural, plural.removesuffix("s"))
 
 
-def _setting(name: str, field: FieldInfo) -> Setting:
-    extra = field.json_schema_extra
-    declared = extra[_DECLARATION] if isinstance(extra, dict) else None
+def _setting(name: str, field: Field) -> Setting:
+    declared, annotation, required = field.declared, field.annotation, field.default is REQUIRED
     if not isinstance(declared, Declared):
         message = f"the field {name} is not declared with setting()"
         raise TypeError(message)
-    annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    required = field.default is PydanticUndefined
     return Setting(
         name=name,
-        sentence=field.description or "",
+        sentence=declared.sentence,
         text=declared.text,
         group=declared.group,
         since=declared.since,
         kind=kind_of(annotation),
         choices=choices_of(annotation),
         annotation=annotation,
-        default=None if required else field.get_default(call_default_factory=False),
+        default=None if required else field.default,
         required=required,
         example=declared.example,
         honoured_by=declared.honoured_by,

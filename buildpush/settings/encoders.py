@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from pydantic import BaseModel
-
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
+from buildpush.settings.fields import Model
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo
 
@@ -124,8 +123,9 @@ def _text(setting: Setting, value: Any) -> Any:
         return {_text(setting, key): _text(setting, part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_text(setting, part) for part in value]
-    if isinstance(value, BaseModel):
-        return _text(setting, value.model_dump(exclude_none=True))
+    if isinstance(value, Model):
+        parts = {name: getattr(value, name) for name in value.fields()}
+        return _text(setting, {name: part for name, part in parts.items() if part is not None})
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, timedelta):

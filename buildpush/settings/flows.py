@@ -104,8 +104,8 @@ def idle(
 def _is_left_out(name: str, written: Written, settings: BuildAndPush) -> bool:
     """Return whether somebody wants something that a build was not even asked for."""
     if name == "publish_build_info":
-        return name not in settings.model_fields_set and str(written.value).strip().lower() in TRUE
-    return name not in settings.model_fields_set and written.value not in (None, "")
+        return name not in settings.fields_set and str(written.value).strip().lower() in TRUE
+    return name not in settings.fields_set and written.value not in (None, "")
 
 
 def _is_ambient(name: str, written: Written) -> bool:

@@ -7,10 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, LiteralString, TypeVar
-
-from pydantic import AfterValidator, BeforeValidator, PlainValidator
-from pydantic_core import PydanticCustomError
+from typing import Annotated, Any, TypeVar
 
 from buildpush.credentials.vault import REFERENCE_HINT, is_reference
 from buildpush.dockerfile.caches import CacheSpec
@@ -20,6 +17,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag, check_host
+from buildpush.settings.fields import BadValueError, Check
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
@@ -48,12 +46,6 @@ class Kind:
     """Marks a type with the name of its kind, where Python's type does not say it."""
 
     name: str
-
-
-def refuse(message: str, hint: str = "", kind: LiteralString = "refused") -> PydanticCustomError:
-    """Return the error of a value that cannot be used; *hint* says what to write instead."""
-    context = {"message": message, "hint": hint}
-    return PydanticCustomError(kind, "{message}", context)
 
 
 def duration_of(text: str) -> timedelta:
@@ -127,7 +119,7 @@ def switch_of(text: str) -> bool:
 Read = TypeVar("Read")
 
 
-def _reading(read: Callable[[str], Read], hint: str) -> BeforeValidator:
+def _reading(read: Callable[[str], Read], hint: str) -> Check:
     """Return the validator that lets *read* turn text into a value, and leaves typed values alone."""
 
     def validate(value: Any) -> Any:
@@ -136,60 +128,60 @@ def _reading(read: Callable[[str], Read], hint: str) -> BeforeValidator:
         try:
             return read(value)
         except ValueError as error:
-            raise refuse(str(error), hint) from None
+            raise BadValueError(str(error), hint) from None
 
-    return BeforeValidator(validate)
+    return Check(validate, "before")
 
 
 def _automatic(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "auto" else value
 
 
-def _named(check: Callable[[str], object]) -> AfterValidator:
+def _named(check: Callable[[str], object]) -> Check:
     """Return the validator that asks a grammar of images/ and keeps the text."""
 
     def validate(text: str) -> str:
         try:
             check(text)
         except BadNameError as error:
-            raise refuse(str(error), error.hint or "", "bad_name") from None
+            raise BadValueError(str(error), error.hint or "", "bad_name") from None
         return text
 
-    return AfterValidator(validate)
+    return Check(validate)
 
 
 def _pinned(text: str) -> str:
     if Reference.parse(text).digest is None:
         message = f"{text!r} has no digest, so it may be another image tomorrow"
-        raise refuse(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` tells")
+        raise BadValueError(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` tells")
     return text
 
 
-def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
+def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Check:
     def validate(text: str) -> str:
         if not pattern.match(text):
             message = f"{text!r} is not {what}"
-            raise refuse(message, hint)
+            raise BadValueError(message, hint)
         return text
 
-    return AfterValidator(validate)
+    return Check(validate)
 
 
 def _variable_name(text: str) -> str:
     if not _ARGUMENT.match(text):
         # It stays out of the message: somebody may have put the secret itself there.
         message = "what stands here is not the name of a variable"
-        raise refuse(message, "name the variable that holds the secret")
+        raise BadValueError(message, "name the variable that holds the secret")
     return text
 
 
 def _printable(text: str) -> str:
     if "\0" in text:
         message = f"{text!r} holds a NUL character"
-        raise refuse(message, "no program can be given one")
+        raise BadValueError(message, "no program can be given one")
     if any("\ud800" <= character <= "\udfff" for character in text):
         message = f"{text!r} holds half a character"
-        raise refuse(message, "write it in UTF-8")
+        raise BadValueError(message, "write it in UTF-8")
     return text
 
 
@@ -197,14 +189,14 @@ def _one_line(text: str) -> str:
     for character in text:
         if unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character in _BIDIRECTIONAL:
             message = f"{text!r} holds {character!r}, which is not a printable character"
-            raise refuse(message, "write it on one line, without control characters")
+            raise BadValueError(message, "write it on one line, without control characters")
     return text
 
 
 def _not_empty(text: str) -> str:
     if not text.strip():
         message = "it is empty"
-        raise refuse(message, "give it a value, or leave it out")
+        raise BadValueError(message, "give it a value, or leave it out")
     return text
 
 
@@ -215,7 +207,7 @@ def _mirror(text: str) -> str:
         Repository(host, path or "x")
     except BadNameError as error:
         message = f"{text.rpartition('@')[2]!r} is no mirror of Docker Hub"
-        raise refuse(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
+        raise BadValueError(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
     return bare
 
 
@@ -225,7 +217,7 @@ def _registry(text: str) -> str:
         check_host(bare.partition("/")[0])
     except BadNameError as error:
         message = f"{text.rpartition('@')[2]!r} is no registry"
-        raise refuse(message, "write HOST or HOST:PORT, such as acme.jfrog.io") from error
+        raise BadValueError(message, "write HOST or HOST:PORT, such as acme.jfrog.io") from error
     return text
 
 
@@ -236,7 +228,7 @@ def _not_a_flag_but_stdin(text: str) -> str:
 def _not_a_flag(text: str) -> str:
     if text.startswith("-"):
         message = f"{text!r} begins with a dash, so programs would take it for a flag"
-        raise refuse(message, "write ./ before a file of that name")
+        raise BadValueError(message, "write ./ before a file of that name")
     return text
 
 
@@ -249,14 +241,14 @@ def _host_address(text: str) -> str:
         colon = ""
     if not (name and colon and _HOST_NAME.match(name)):
         message = f"{text!r} is no host with its address"
-        raise refuse(message, "write HOST:IP, such as db.test:10.0.0.7")
+        raise BadValueError(message, "write HOST:IP, such as db.test:10.0.0.7")
     return text
 
 
 def _without_login(text: str) -> str:
     if _LOGIN.search(text):
         message = "a user or password stands in an address"  # which stays out of the message
-        raise refuse(message, "leave it out: git and registries have their own ways to log in")
+        raise BadValueError(message, "leave it out: git and registries have their own ways to log in")
     return text
 
 
@@ -267,7 +259,7 @@ def _secret(value: Any) -> Secret | str:
         return value
     # The value itself stays out of the message: it may well be the secret.
     message = "a secret stands here as plain text"
-    raise refuse(message, REFERENCE_HINT, "plain_secret")
+    raise BadValueError(message, REFERENCE_HINT, "plain_secret")
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -277,7 +269,7 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
 def _some(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         message = "the list is empty"
-        raise refuse(message, "name at least one, or leave the setting out")
+        raise BadValueError(message, "name at least one, or leave the setting out")
     return values
 
 
@@ -289,22 +281,22 @@ def _unless_default(value: Any) -> Any:
     return value or None
 
 
-AnyText = Annotated[str, AfterValidator(_printable)]
-Text = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line), AfterValidator(_not_empty)]
-Line = Annotated[str, AfterValidator(_printable), AfterValidator(_one_line)]
-FileText = Annotated[Text, AfterValidator(_not_a_flag), Kind("path")]
-ContextText = Annotated[Text, AfterValidator(_not_a_flag_but_stdin), Kind("path")]
+AnyText = Annotated[str, Check(_printable)]
+Text = Annotated[str, Check(_printable), Check(_one_line), Check(_not_empty)]
+Line = Annotated[str, Check(_printable), Check(_one_line)]
+FileText = Annotated[Text, Check(_not_a_flag), Kind("path")]
+ContextText = Annotated[Text, Check(_not_a_flag_but_stdin), Kind("path")]
 Switch = Annotated[bool, _reading(switch_of, "write true or false"), Kind("switch")]
 AutoSwitch = Annotated[
-    bool | None, _reading(switch_of, "write yes, no or auto"), BeforeValidator(_automatic), Kind("switch")
+    bool | None, _reading(switch_of, "write yes, no or auto"), Check(_automatic, "before"), Kind("switch")
 ]
 Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m or 45s"), Kind("duration")]
 Memory = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), Kind("size")]
 Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), Kind("cores")]
 Number = Annotated[int, Kind("number")]
-SecretReference = Annotated[Secret | str, PlainValidator(_secret), Kind("secret")]
+SecretReference = Annotated[Secret | str, Check(_secret, "instead"), Kind("secret")]
 Structure = Annotated[Any, Kind("structure")]
-When = Annotated[Any, BeforeValidator(_unless_default), Kind("structure")]
+When = Annotated[Any, Check(_unless_default, "before"), Kind("structure")]
 
 Identifier = Annotated[
     str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
@@ -312,7 +304,7 @@ Identifier = Annotated[
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
 RepositoryText = Annotated[Text, _named(Repository.parse)]
 ReferenceText = Annotated[Text, _named(Reference.parse)]
-PinnedReference = Annotated[Text, _named(Reference.parse), AfterValidator(_pinned)]
+PinnedReference = Annotated[Text, _named(Reference.parse), Check(_pinned)]
 TagText = Annotated[str, _named(Tag)]
 PlatformText = Annotated[str, _named(Platform.parse)]
 Stage = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
@@ -327,23 +319,23 @@ Address = Annotated[
     ),
 ]
 
-RegistryText = Annotated[Text, AfterValidator(_registry)]
-Mirror = Annotated[Text, AfterValidator(_mirror)]
-HostAddress = Annotated[Text, AfterValidator(_host_address)]
+RegistryText = Annotated[Text, Check(_registry)]
+Mirror = Annotated[Text, Check(_mirror)]
+HostAddress = Annotated[Text, Check(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
-ContextPlace = Annotated[Text, AfterValidator(_without_login)]
+ContextPlace = Annotated[Text, Check(_without_login)]
 CacheText = Annotated[Text, _named(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
 Caches = tuple[CacheText, ...]
-HostAddresses = Annotated[tuple[HostAddress, ...], AfterValidator(_once)]
-SshKeys = Annotated[tuple[SshKey, ...], AfterValidator(_once)]
+HostAddresses = Annotated[tuple[HostAddress, ...], Check(_once)]
+SshKeys = Annotated[tuple[SshKey, ...], Check(_once)]
 BuildContexts = Mapping[
     Annotated[str, _matching(_STAGE, "a context's name", "use letters, digits and _ . -")], ContextPlace
 ]
-Tags = Annotated[tuple[TagText, ...], AfterValidator(_once), AfterValidator(_some)]
-Platforms = Annotated[tuple[PlatformText, ...], AfterValidator(_once)]
+Tags = Annotated[tuple[TagText, ...], Check(_once), Check(_some)]
+Platforms = Annotated[tuple[PlatformText, ...], Check(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]
 Labels = Mapping[LabelName, Line]
-EnvSecrets = Mapping[ArgumentName, Annotated[str, AfterValidator(_variable_name)]]
+EnvSecrets = Mapping[ArgumentName, Annotated[str, Check(_variable_name)]]
 FileSecrets = Mapping[ArgumentName, FileText]

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
 from buildpush.settings.declare import (
-    REQUIRED,
     Setting,
     Settings,
     Variable,
@@ -27,6 +24,7 @@ from buildpush.settings.declare import (
     settings_of,
     variable_name,
 )
+from buildpush.settings.fields import REQUIRED, Model
 from buildpush.settings.kinds import (
     Address,
     AnyText,
@@ -93,18 +91,16 @@ else:
     EngineName = Literal[AUTO, *ENGINES]
 
 
-class Limits(BaseModel):
+class Limits(Model):
     """Memory in bytes and processor cores of a container."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     memory: Memory | None = None
     cpu: Cores | None = None
 
 
-class Resources(BaseModel):
+class Resources(Model):
     """What a container may use at most, and what it wants at least."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     limits: Limits | None = None
     requests: Limits | None = None
 

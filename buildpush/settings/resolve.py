@@ -406,7 +406,7 @@ def _dockerfile(settings: BuildAndPush, context: Path, work: _Work) -> Path:
     resolved = path.resolve()
     if resolved.is_relative_to(context):
         return resolved
-    named = "dockerfile" in work.written or "dockerfile" in settings.model_fields_set
+    named = "dockerfile" in work.written or "dockerfile" in settings.fields_set
     if named and resolved.is_relative_to(work.cwd.resolve()):
         return resolved
     message = f"the Dockerfile {settings.dockerfile!r} lies outside the context {settings.context!r}"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic import ValidationError
 
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
+from buildpush.settings.fields import ValidationError
 from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin
@@ -40,9 +37,9 @@ def typed(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) 
         if value is not None:
             decoded[name] = value
     try:
-        settings = model.model_validate(decoded)
+        settings = model(**decoded)
     except ValidationError as error:
-        raise _complaint(error, step, decoded) from None
+        raise _complaint(error, step) from None
     _refuse_unhonoured(settings, step, sink)
     return settings
 
@@ -52,39 +49,23 @@ def _origin(step: Step, name: str) -> Origin:
     return written.origin if written else Origin("default", step.where, "")
 
 
-def _complaint(error: ValidationError, step: Step, decoded: Mapping[str, Any]) -> SettingsError:
+def _complaint(error: ValidationError, step: Step) -> SettingsError:
     """Return the first complaint as one of our errors, and name the other settings that have one."""
-    first, *others = error.errors(include_url=False, include_input=False)
-    name = str(first["loc"][0])
-    setting = setting_named(STEP_KINDS[step.type], name)
-    more = sorted({str(other["loc"][0]) for other in others} - {name})
+    first, *others = error.errors
+    name, *path = first.path
+    setting = setting_named(STEP_KINDS[step.type], str(name))
+    more = sorted({str(other.path[0]) for other in others})
     tail = f" (wrong as well: {', '.join(more)})" if more else ""
-    if first["type"] == "missing":
+    if first.kind == "missing":
         message = f"{setting.key} is missing{tail}"
-        return SettingsError(message, where=step.where, setting=name, hint=_ways(setting))
-    message, hint = _message(setting, first, decoded.get(name))
-    path = [part for part in first["loc"][1:] if part != "[key]"]
-    where = _origin(step, name).at(*path)
-    kind = _CLASSES.get(first["type"], SettingsError)
-    return kind(f"{setting.key}: {message}{tail}", where=where, setting=name, hint=hint or None)
+        return SettingsError(message, where=step.where, setting=setting.name, hint=_ways(setting))
+    kind, where = _CLASSES.get(first.kind, SettingsError), _origin(step, setting.name).at(*path)
+    return kind(f"{setting.key}: {first}{tail}", where=where, setting=setting.name, hint=first.hint or None)
 
 
 def _ways(setting: Setting) -> str:
     ways = [f"{setting.yaml} in a step file", *setting.flags[:1], *setting.variables[:1]]
     return f"say it by {', '.join(ways[:-1])} or {ways[-1]}"
-
-
-def _message(setting: Setting, error: Any, value: Any) -> tuple[str, str]:
-    context = error.get("ctx", {})
-    if "message" in context:
-        return str(context["message"]), str(context["hint"])
-    if setting.choices:
-        near = difflib.get_close_matches(str(value).lower(), setting.choices, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else ""
-        return f"{value!r} is not one of {', '.join(setting.choices)}", hint
-    if setting.kind == "number":
-        return f"{value!r} is not a whole number", ""
-    return str(error["msg"]), ""
 
 
 def _refuse_unhonoured(settings: BuildAndPush | PublishBuildInfo, step: Step, sink: Sink) -> None:

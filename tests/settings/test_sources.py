@@ -707,7 +707,7 @@ def test_a_secret_may_be_a_user_but_not_part_of_the_image(load):
         ('labels: {"a b": c}', SettingsError, "step.yml:6:12: labels: 'a b' is not the name", "leave out blanks"),
         ("runAsUser: root", SettingsError, "step.yml:6:3: runAsUser: 'root' is not a whole number", None),
         ("resources: {limits: {memory: 5 MB}}", SettingsError, "step.yml:6:24: resources: '5 MB' is not a size", "Mi"),
-        ("resources: {limit: {}}", SettingsError, "step.yml:6:15: resources: ", None),
+        ("resources: {limit: {}}", SettingsError, "step.yml:6:15: resources: there is no such key", "limits, requests"),
         ("target: a b", SettingsError, "step.yml:6:3: target: 'a b' is not a stage name", "AS"),
     ],
 )

@@ -1,0 +1,266 @@
+"""Typed objects that cannot be changed: each field is read by its annotation, which is looked at when it is needed."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    Self,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from buildpush.foundation.records import dataclass
+
+REQUIRED: Final[Any] = ...
+_NUMBER: Final = re.compile(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
+_NAMES: Final = {str: "text", bool: "true or false", float: "a number"}
+
+Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A function that values of a type go through: after they were read as that type, before, or instead."""
+
+    act: Read
+    when: Literal["after", "before", "instead"] = "after"
+
+
+class BadValueError(ValueError):
+    """A value that cannot be used.
+
+    Args:
+        hint: what to write instead.
+        kind: which class of error it becomes.
+        path: where it is, from the field on.
+    """
+
+    def __init__(self, message: str, hint: str = "", kind: str = "refused", path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.hint, self.kind, self.path = hint, kind, path
+
+    def below(self, part: str | int) -> BadValueError:
+        """Return the same of what has it as its *part*."""
+        return BadValueError(str(self), self.hint, self.kind, (part, *self.path))
+
+
+class ValidationError(ValueError):
+    """What is wrong with the values of an object, one error for each field."""
+
+    def __init__(self, errors: Iterable[BadValueError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{'.'.join(map(str, one.path))}: {one}" for one in self.errors))
+
+
+class Field:
+    """The default of a field, and what was declared about it."""
+
+    def __init__(self, default: Any = REQUIRED, declared: Any = None) -> None:
+        self.default, self.declared = default, declared
+        self.annotation: Any = Any
+
+    def of_type(self, annotation: Any) -> Field:
+        """Return the same of values of the type *annotation*."""
+        field = Field(self.default, self.declared)
+        field.annotation = annotation
+        return field
+
+    @cached_property
+    def read(self) -> Read:
+        """The function that reads a value."""
+        return reader(self.annotation)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
+class Model:
+    """Values that were read by the annotations of the class."""
+
+    fields_set: frozenset[str]
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(_read_all(type(self), values))
+        vars(self)["fields_set"] = frozenset(values)
+
+    @classmethod
+    def fields(cls) -> Mapping[str, Field]:
+        """Return the fields by name, those of the base first."""
+        if cls not in _FIELDS:
+            _FIELDS[cls] = _fields(cls)
+        return _FIELDS[cls]
+
+    @classmethod
+    def trusted(cls, values: Mapping[str, Any]) -> Self:
+        """Return an object of values that are read already."""
+        made = cls.__new__(cls)
+        vars(made).update({name: field.default for name, field in cls.fields().items()}, **values)
+        vars(made)["fields_set"] = frozenset(values)
+        return made
+
+    def changed(self, **values: Any) -> Self:
+        """Return the same with other values, which are read already."""
+        return type(self).trusted({name: getattr(self, name) for name in self.fields_set} | values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise ValidationError([BadValueError("it cannot be changed", path=(name,))])
+
+    __hash__ = None  # type: ignore[assignment]  # maps are among the values
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(getattr(self, name) == getattr(other, name) for name in self.fields())
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields())
+        return f"{type(self).__name__}({values})"
+
+
+_FIELDS: Final[dict[type[Model], Mapping[str, Field]]] = {}
+
+
+def _fields(cls: type[Model]) -> Mapping[str, Field]:
+    hints = get_type_hints(cls, include_extras=True)
+    given = {name: getattr(cls, name, REQUIRED) for name in hints if name != "fields_set"}
+    made = {name: one if isinstance(one, Field) else Field(one) for name, one in given.items()}
+    return {name: field.of_type(hints[name]) for name, field in made.items()}
+
+
+def _read_all(cls: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
+    found, errors, fields = {}, [], cls.fields()
+    for name, field in fields.items():
+        try:
+            found[name] = field.read(values[name]) if name in values else _default(field)
+        except BadValueError as error:
+            errors.append(error.below(name))
+    errors += [
+        BadValueError("there is no such key", f"write one of {', '.join(fields)}", path=(name,))
+        for name in values
+        if name not in fields
+    ]
+    if errors:
+        raise ValidationError(errors)
+    return found
+
+
+def _default(field: Field) -> Any:
+    if field.default is REQUIRED:
+        message = "it is missing"
+        raise BadValueError(message, kind="missing")
+    return field.default
+
+
+def reader(annotation: Any) -> Read:
+    """Return the function that reads a value as the type *annotation*, or raises a :class:`BadValueError`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _checked(reader(parts[0]), [one for one in parts[1:] if isinstance(one, Check)])
+    if origin in {Union, types.UnionType}:
+        return _optional(next(part for part in parts if part is not types.NoneType))
+    if origin is Literal:
+        return lambda value: _word(value, parts)
+    if origin is not None:
+        return _each(reader(parts[0])) if origin is tuple else _pairs(*map(reader, parts))
+    return _plain(annotation)
+
+
+def _plain(wanted: Any) -> Read:
+    if wanted in {Any, int}:
+        return _as_it_is if wanted is Any else _number
+    if issubclass(wanted, Model):
+        return lambda value: _object(value, wanted)
+    return lambda value: _of_type(value, wanted)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _checked(read: Read, checks: Iterable[Check]) -> Read:
+    for check in checks:
+        read = {"after": _then(read, check.act), "before": _then(check.act, read), "instead": check.act}[check.when]
+    return read
+
+
+def _then(first: Read, second: Read) -> Read:
+    return lambda value: second(first(value))
+
+
+def _optional(part: Any) -> Read:
+    read = reader(part)
+    return lambda value: None if value is None else read(value)
+
+
+def _word(value: Any, words: tuple[Any, ...]) -> Any:
+    if value in words:
+        return value
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(value).lower(), words, n=1)
+    message = f"{value!r} is not one of {', '.join(words)}"
+    raise BadValueError(message, f"did you mean {near[0]!r}?" if near else "")
+
+
+def _each(read: Read) -> Read:
+    def read_each(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            message = "it is not a list"
+            raise BadValueError(message)
+        return tuple(_part(read, part, position) for position, part in enumerate(value))
+
+    return read_each
+
+
+def _pairs(read_key: Read, read_value: Read) -> Read:
+    def read_pairs(value: Any) -> dict[Any, Any]:
+        if not isinstance(value, Mapping):
+            message = "it is not a map"
+            raise BadValueError(message)
+        return {_part(read_key, key, key): _part(read_value, part, key) for key, part in value.items()}
+
+    return read_pairs
+
+
+def _part(read: Read, value: Any, where: str | int) -> Any:
+    try:
+        return read(value)
+    except BadValueError as error:
+        raise error.below(where) from None
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _NUMBER.match(value) if isinstance(value, str) else None
+    if match is None:
+        message = f"{value!r} is not a whole number"
+        raise BadValueError(message)
+    return int(match[1])
+
+
+def _object(value: Any, model: type[Model]) -> Model:
+    if isinstance(value, model):
+        return value
+    if not isinstance(value, Mapping):
+        message = "it is not a map"
+        raise BadValueError(message)
+    try:
+        return model(**value)
+    except ValidationError as error:
+        raise error.errors[0] from None
+
+
+def _of_type(value: Any, wanted: type) -> Any:
+    if isinstance(value, wanted):
+        return value
+    if wanted is float and isinstance(value, int):
+        return float(value)
+    message = f"it is not {_NAMES.get(wanted, f'a {wanted.__name__}')}"
+    raise BadValueError(message)
