@@ -222,8 +222,9 @@ def test_a_name_or_number_that_artifactory_would_refuse_is_refused_at_once(recip
     with pytest.raises(SettingsError) as caught:
         recipes.record(name=text)
     assert caught.value.setting == "build_name"
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError) as caught:
         recipes.record(number=text)
+    assert caught.value.setting == "build_number"
 
 
 def test_a_start_without_a_time_zone_is_refused(recipes):

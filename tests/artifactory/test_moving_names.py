@@ -157,6 +157,8 @@ def test_an_image_that_is_nowhere_any_more_can_be_finished_all_the_same(world):
     world.publish(load(world.saved(caught.value)).info, fresh=False)
     assert "is not there any more" in world.notes[0]
     world.check_document(info)
+    [stored] = world.box.builds("app")
+    assert all(not {"path", "originalDeploymentRepo"} & one.keys() for one in stored["modules"][0]["artifacts"])
 
 
 def test_a_repository_that_is_gone_is_a_note_when_the_build_info_is_finished(world):
@@ -214,6 +216,7 @@ def test_an_account_that_may_not_read_publishes_what_it_pushed(world):
     world.publish(info)
     [note] = world.notes
     assert "was not looked up" in note
+    assert world.waits == []  # nobody will ever say it
     assert "build.name" not in world.box.properties("docker-local", "team/app/1/manifest.json")
     [stored] = world.box.builds("app")
     assert stored["modules"][0]["artifacts"][0]["path"] == "team/app/1/manifest.json"

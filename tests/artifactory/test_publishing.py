@@ -432,6 +432,7 @@ def test_a_property_whose_answer_is_lost_is_there_once(desk):
     desk.publish(info)
     for artifact in info.artifacts:
         assert desk.box.properties("docker-local", artifact.path)["build.name"] == ["hello"]
+    assert desk.waits == []  # it was looked for before it would have been sent again
 
 
 @pytest.mark.parametrize("part", ["api/build$", "api/storage"])

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 import pytest
 
 from buildpush.foundation.errors import DigestError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.events import Retry
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_MANIFEST, Image, Index, Platform
 from buildpush.images.references import Digest
@@ -242,3 +243,68 @@ def test_a_digest_by_sha512_is_held_to_as_well(box, registry, repository, source
         box.add_fault("GET", "/manifests/", status=200, body=data, headers={"Content-Type": OCI_MANIFEST})
         with nullcontext() if right else pytest.raises(DigestError):
             pull(repository.at(Digest(digest)), registry)
+
+
+def test_a_configuration_that_is_gone_is_named(box, registry, repository, source):
+    push(source(b"x").image(), [repository.tagged("1")], registry)
+    box.add_fault("GET", "blobs", status=404)
+
+    with pytest.raises(RegistryError, match=f"the configuration of {repository} ") as caught:
+        pull(repository.tagged("1"), registry)
+    assert caught.value.status == 404
+
+
+def test_who_may_not_read_is_told_what_is_needed_for_reading(box, registry, repository, source):
+    push(source(b"x").image(), [repository.tagged("1")], registry)
+    hints = set()
+    for part in ("manifests", "blobs"):
+        box.add_fault("GET", part, status=403)
+        with pytest.raises(RegistryError) as caught:
+            pull(repository.tagged("1"), registry)
+        hints.add(caught.value.hint)
+    image = pull(repository.tagged("1"), registry)
+    box.add_fault("GET", "blobs", status=403)
+    with pytest.raises(RegistryError) as caught:
+        next(image.blobs([0]))[1].read()
+    [hint] = {*hints, caught.value.hint}
+    assert "read" in hint
+    assert "push" not in hint
+
+
+def test_who_reads_asks_for_no_right_to_write(box, http, keychain, registry, repository, source):
+    push(Index((source(b"x").image(),)), [repository.tagged("1")], registry)
+    before = len(box.requests)
+    read_all(pull(repository.tagged("1"), Registry(http, keychain), Platform("linux", "amd64")))
+
+    scopes = {request.query["scope"] for request in box.requests[before:] if "scope" in request.query}
+    assert scopes == {f"repository:{repository.path}:pull"}
+
+
+def test_a_manifest_that_does_not_say_its_type_has_that_of_the_answer(box, registry, repository, source):
+    pushed = push(source(b"x").image(), [repository.tagged("1")], registry)
+    document = json.loads(pushed.manifest)
+    del document["mediaType"]
+    body, headers = json.dumps(document).encode(), {"Content-Type": f"{OCI_MANIFEST}; charset=utf-8"}
+    box.add_fault("GET", "manifests", status=200, body=body, headers=headers)
+
+    assert pull(repository.tagged("1"), registry).manifest_type == OCI_MANIFEST
+
+
+def test_a_layer_that_is_asked_for_again_says_why(box, registry, repository, source, events):
+    pushed = push(source(DATA).image(), [repository.tagged("1")], registry)
+    image = pull(repository.tagged("1"), registry)
+    box.add_fault("GET", "blobs", after=1_000_000)
+    read_all(image)
+
+    [retry] = [event for event in events if isinstance(event, Retry)]
+    assert (retry.what, retry.attempt) == (f"the layer {pushed.layers[0].digest}", 1)
+    assert "broke" in retry.reason
+
+
+def test_nothing_is_read_where_nothing_is_asked_for(box, registry, repository, source):
+    push(source(DATA).image(), [repository.tagged("1")], registry)
+    _, reader = next(pull(repository.tagged("1"), registry).blobs([0]))
+
+    assert reader.read(0) == b""
+    assert gzip.decompress(reader.read()) == DATA
+    assert reader.read() == b""
