@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.pipeline.session import Session
+from buildpush.pipeline.context import RunContext
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -48,8 +48,8 @@ def load(
     """
     from buildpush.settings.sources import read
 
-    session = _session(env, cwd, None, None, None)
-    return read(_path(file), env=session.env, flags={}, keywords=settings, cwd=session.cwd, step=step)
+    context = _context(env, cwd, None, None, None)
+    return read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
 
 
 def run(
@@ -83,12 +83,12 @@ def run(
         BuildPushError: the first thing that failed.
         KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
     """
-    from buildpush.pipeline.step import run_all
+    from buildpush.pipeline.step import run_steps
 
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
-    with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
-        return run_all(_noting(loaded, session), session, strict=strict)[0]
+    with _watched(_context(env, cwd, connectors, secrets, variables), sink) as context:
+        return run_steps(_noting(loaded, context), context, strict=strict)[0]
 
 
 def build(
@@ -108,12 +108,12 @@ def build(
 
     Arguments and errors are those of :func:`run`.
     """
-    from buildpush.pipeline.step import build_all
+    from buildpush.pipeline.step import run_steps
 
     loaded = load(file, env=env, cwd=cwd, step=step, **settings)
     _one(loaded)
-    with _watched(_session(env, cwd, connectors, secrets, variables), sink) as session:
-        return build_all(_noting(loaded, session), session, output=output)[0]
+    with _watched(_context(env, cwd, connectors, secrets, variables), sink) as context:
+        return run_steps(_noting(loaded, context), context, push=False, output=output)[0]
 
 
 def push(
@@ -165,8 +165,9 @@ def push(
         KeyboardInterrupt: the cell or program was interrupted.
     """
     from buildpush.pipeline import images as moving
+    from buildpush.pipeline.options import CopyOptions
 
-    wishes = moving.Wishes(
+    options = CopyOptions(
         compression=compression,
         media_types=media_types,
         platform=platform,
@@ -178,8 +179,8 @@ def push(
         insecure=insecure,
         timeout=timeout,
     )
-    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
-        return moving.push(source, references, wishes, session)
+    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
+        return moving.push(source, references, options, context)
 
 
 def copy(
@@ -209,8 +210,9 @@ def copy(
     The other arguments and the errors are those of :func:`push`.
     """
     from buildpush.pipeline import images as moving
+    from buildpush.pipeline.options import CopyOptions
 
-    wishes = moving.Wishes(
+    options = CopyOptions(
         compression=compression,
         media_types=media_types,
         platform=platform,
@@ -222,8 +224,8 @@ def copy(
         insecure=insecure,
         timeout=timeout,
     )
-    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
-        return moving.copy(source, goal, wishes, session)
+    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
+        return moving.copy(source, goal, options, context)
 
 
 def merge(
@@ -248,8 +250,9 @@ def merge(
     The other arguments and the errors are those of :func:`push`.
     """
     from buildpush.pipeline import images as moving
+    from buildpush.pipeline.options import CopyOptions
 
-    wishes = moving.Wishes(
+    options = CopyOptions(
         media_types=media_types,
         allow_nondistributable_artifacts=allow_nondistributable_artifacts,
         connector_ref=connector_ref,
@@ -258,8 +261,8 @@ def merge(
         insecure=insecure,
         timeout=timeout,
     )
-    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
-        return moving.merge(reference, sources, wishes, session)
+    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
+        return moving.merge(reference, sources, options, context)
 
 
 def tag(
@@ -281,12 +284,13 @@ def tag(
     The other arguments and the errors are those of :func:`push`.
     """
     from buildpush.pipeline import images as moving
+    from buildpush.pipeline.options import CopyOptions
 
-    wishes = moving.Wishes(
+    options = CopyOptions(
         connector_ref=connector_ref, username=username, password=password, insecure=insecure, timeout=timeout
     )
-    with _watched(_session(env, cwd, connectors, secrets, None), sink) as session:
-        return moving.tag(reference, tags, wishes, session)
+    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
+        return moving.tag(reference, tags, options, context)
 
 
 def check(
@@ -305,16 +309,16 @@ def check(
 
     from buildpush.pipeline.plan import plan
 
-    session = _session(env, cwd, connectors, secrets, variables)
-    loaded = _noting(load(file, env=env, cwd=cwd, step=step, **settings), session)
-    made = plan(_one(loaded), session)
+    context = _context(env, cwd, connectors, secrets, variables)
+    loaded = _noting(load(file, env=env, cwd=cwd, step=step, **settings), context)
+    made = plan(_one(loaded), context)
     return replace(made, notes=(*loaded.notes, *made.notes))
 
 
-def _noting(loaded: Loaded, session: Session) -> Loaded:
+def _noting(loaded: Loaded, context: RunContext) -> Loaded:
     from buildpush.settings.lookups import noting
 
-    return noting(loaded, session.variables, session.secrets, session.connectors)
+    return noting(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
 def _one(loaded: Loaded) -> Step:
@@ -329,15 +333,15 @@ def _path(name: Name) -> Path | None:
     return None if name is None else Path(name)
 
 
-def _session(
+def _context(
     env: Mapping[str, str] | None,
     cwd: Name,
     connectors: Name,
     secrets: Name,
     variables: Mapping[str, str] | None,
-) -> Session:
+) -> RunContext:
     folder = _path(cwd)
-    return Session.default(
+    return RunContext.default(
         env=env,
         cwd=folder.absolute() if folder else None,
         connectors=_path(connectors),
@@ -347,13 +351,13 @@ def _session(
 
 
 @contextmanager
-def _watched(session: Session, sink: Sink | None) -> Iterator[Session]:
+def _watched(context: RunContext, sink: Sink | None) -> Iterator[RunContext]:
     from buildpush.display.notebook import in_ipython
     from buildpush.foundation.events import ignore
 
     shown = None if sink else in_ipython(sys.stdout)
     try:
-        yield session.watched(sink or shown or ignore)
+        yield context.watched(sink or shown or ignore)
     finally:
         if shown:
             shown.close()

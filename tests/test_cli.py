@@ -332,8 +332,7 @@ def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys)
     pushed = RunResult(step="app", written=Digest(f"sha256:{'0' * 64}"))
 
     def fail():
-        with report.reported({}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}) as achieved:
-            achieved.append(pushed)
+        with report.reported([pushed], {}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}):
             message = "the build-info is not published"
             raise BuildInfoError(message)
 

@@ -194,7 +194,7 @@ def test_the_dockerfile_counts_from_such_a_context(place):
 
 def test_check_fetches_and_unpacks_nothing(place):
     tar_of(place / "c.tar", {})
-    with pytest.raises(UnsupportedError, match="no folder"):
+    with pytest.raises(UnsupportedError, match="is not a directory"):
         buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
 
 

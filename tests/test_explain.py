@@ -10,8 +10,7 @@ import pytest
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
 from buildpush.foundation.state import State
-from buildpush.pipeline.plan import surroundings
-from buildpush.pipeline.session import Session
+from buildpush.pipeline.context import RunContext
 from buildpush.reference.explain import as_json, as_text, find, overview, overview_json
 from buildpush.settings.sources import read
 
@@ -87,8 +86,8 @@ def test_the_same_facts_come_as_json(loaded):
 
 
 def around(tmp_path, **env):
-    session = Session.default(env=env, cwd=tmp_path)
-    return surroundings(replace(session, state=State(tmp_path / "state", tmp_path)), dry=True)
+    context = RunContext.default(env=env, cwd=tmp_path)
+    return replace(context, state=State(tmp_path / "state", tmp_path), dry=True).facts
 
 
 def test_the_answer_to_an_expression_is_shown_beside_what_was_written(loaded, tmp_path):

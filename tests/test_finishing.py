@@ -28,8 +28,9 @@ from buildpush.foundation.state import State
 from buildpush.http.client import Http
 from buildpush.http.retry import Retries
 from buildpush.images.references import Reference
+from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.publication import Publication, as_pushed, finish, finish_command
-from buildpush.pipeline.session import Session
+from buildpush.pipeline.runlog import RunLog
 from buildpush.registry.client import Registry
 from tests.artifactory.conftest import Desk, Recipes
 
@@ -197,13 +198,14 @@ class Step(Cut):
     def __init__(self, box, http, folder) -> None:
         super().__init__(box, http, folder)
         state = State(folder / "state", folder / "scratch")
-        self.session = Session(env={}, cwd=folder / "work", home=None, state=state)
+        log = RunLog(self.events.append)
+        self.context = RunContext(env={}, cwd=folder / "work", home=None, state=state, log=log)
         self.number = 6
 
     def publication(self) -> Publication:
         self.number += 1
         record = self.recipes.record(name="app", number=str(self.number))
-        return Publication(self.server, self.registry, self.session, self.events.append, lambda: record)
+        return Publication(self.server, self.registry, self.context, lambda: record)
 
     def receipt(self, *tags: str, layers=LAYERS):
         pushed = self.recipes.image(layers, [], *(self.name(f"{HOME}:{tag}") for tag in tags or ("1",)))
@@ -211,14 +213,14 @@ class Step(Cut):
         return pushed
 
     def left(self) -> list:
-        return [load(path) for path in sorted(self.session.state.pending.glob("*.json"))]
+        return [load(path) for path in sorted(self.context.state.pending.glob("*.json"))]
 
     def keep(self, *numbers: str) -> None:
         """Write down pushes of earlier runs of which nobody knows the end."""
         info = describe(self.receipt(), self.recipes.record(name="app"), repository_key="docker-local")
         for number in numbers:
             pending = Pending(replace(info, number=number), self.server.url, pushed=False)
-            save(pending, self.session.state.pending)
+            save(pending, self.context.state.pending)
 
     def break_off(self, error: BaseException | None, receipt=None) -> None:
         """Let a step end with *error* right before its push is confirmed."""
@@ -383,7 +385,7 @@ def test_what_is_not_of_the_same_build_on_the_same_server_is_left_alone(step, ot
     changes = {"name": {"name": "apps"}, "project": {"project": "web"}, "server": {}}
     server = "https://other.example/artifactory/" if other == "server" else step.server.url
     kept = Pending(replace(info, **changes[other]), server, pushed=False)
-    save(kept, step.session.state.pending)
+    save(kept, step.context.state.pending)
     with step.publication() as publication:
         publication.foresee(step.receipt())
         assert kept in step.left()

@@ -63,7 +63,7 @@ def test_without_a_push_the_tar_is_all_there_is(place, box, monkeypatch, variabl
 def test_a_build_alone_writes_the_tar_too_and_has_no_other_place(place, box):
     result = buildpush.build(tar_path="made.tar")
     assert (result.output, (place / "made.tar").exists()) == (f"docker-archive:{place / 'made.tar'}", True)
-    with pytest.raises(SettingsError, match="both say where"):
+    with pytest.raises(SettingsError, match="are both destinations"):
         buildpush.build(tar_path="made.tar", output="oci:out")
 
 
@@ -195,10 +195,10 @@ def index_of(path: Path) -> dict:
         ),
         ({"PLUGIN_TAR_PATH": "."}, "is a directory", "tar_path"),
         ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a directory that is not there", "tar_path"),
-        ({"PLUGIN_TAR_PATH": "x" * 5000}, "cannot be looked at", None),
-        ({"PLUGIN_CONTEXT": "x" * 5000}, "cannot be looked at", None),
-        ({"PLUGIN_DOCKERFILE": "x" * 5000}, "cannot be looked at", None),
-        ({"PLUGIN_PUSH_ONLY": "1", "PLUGIN_SOURCE_TAR_PATH": "x" * 5000}, "cannot be looked at", None),
+        ({"PLUGIN_TAR_PATH": "x" * 5000}, "cannot be accessed", None),
+        ({"PLUGIN_CONTEXT": "x" * 5000}, "cannot be accessed", None),
+        ({"PLUGIN_DOCKERFILE": "x" * 5000}, "cannot be accessed", None),
+        ({"PLUGIN_PUSH_ONLY": "1", "PLUGIN_SOURCE_TAR_PATH": "x" * 5000}, "cannot be accessed", None),
         ({"PLUGIN_TAR_PATH": "Dockerfile"}, "is the Dockerfile", "tar_path"),
         ({"PLUGIN_TAR_PATH": "/dev/null"}, "is a device", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x.tar", "PLUGIN_PLATFORMS": "linux/amd64,linux/arm64"}, "one platform", "tar_path"),

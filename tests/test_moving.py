@@ -32,7 +32,7 @@ from buildpush.foundation.limits import _Watch
 from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
-from buildpush.pipeline import images as moving
+from buildpush.pipeline import logins
 from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
 from buildpush.transfer.oci import write_layout
 from buildpush.transfer.oci_layout import open_layout, open_oci_archive
@@ -757,8 +757,8 @@ def test_the_connector_of_a_host_comes_before_that_of_its_domain():
         return SimpleNamespace(host=host, identifier=host, where="")
 
     connectors = SimpleNamespace(entries=(entry("acme.io"), entry("docker.acme.io")))
-    wishes = SimpleNamespace(connector_ref=None)
-    found = moving._chosen(wishes, connectors, {"docker.acme.io", "other.acme.io"})
+    options = SimpleNamespace(connector_ref=None)
+    found = logins._chosen(options, connectors, {"docker.acme.io", "other.acme.io"})
     assert {host: one.host for host, one in found.items()} == {
         "docker.acme.io": "docker.acme.io",
         "other.acme.io": "acme.io",
@@ -841,5 +841,5 @@ def test_a_host_that_is_trusted_in_vain_is_named_only_where_all_went_well(place,
     source = "oci:gone" if fails else "oci:build"
     code = run_command(["push", source, f"{box.host}/docker-local/app:1", "--insecure", "elsewhere.test"])
 
-    said = "insecure has no effect on elsewhere.test: nobody spoke to it" in capsys.readouterr().err
+    said = "insecure has no effect on elsewhere.test: no request went there" in capsys.readouterr().err
     assert (code != 0, said) == (fails, not fails)

@@ -13,10 +13,10 @@ import pytest
 from buildpush.foundation.errors import PushError, SettingsError, TimeOutError
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
-from buildpush.pipeline.plan import surroundings
+from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.session import Session
-from buildpush.pipeline.step import build_all
+from buildpush.pipeline.runlog import RunLog
+from buildpush.pipeline.step import record_result, run_steps
 from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.tree import Loaded, Step
 
@@ -26,8 +26,8 @@ def wait(seconds: float) -> None:
 
 
 @pytest.fixture
-def session(tmp_path):
-    return replace(Session.default(env={}, cwd=tmp_path), state=State(tmp_path / "state", tmp_path))
+def context(tmp_path):
+    return replace(RunContext.default(env={}, cwd=tmp_path), state=State(tmp_path / "state", tmp_path))
 
 
 def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
@@ -70,21 +70,21 @@ def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
     assert "'timeout' has no effect" in told[0].text
 
 
-def test_an_unknown_output_is_refused_before_anything_is_built(session):
+def test_an_unknown_output_is_refused_before_anything_is_built(context):
     with pytest.raises(SettingsError, match="does not say where"):
-        build_all(Loaded(()), session, output="tar:out")
+        run_steps(Loaded(()), context, push=False, output="tar:out")
 
 
-def test_a_docker_archive_is_not_written_twice(session):
+def test_a_docker_archive_is_not_written_twice(context):
     steps = tuple(Step(name, name, BUILD_STEP, {}, "step.yml") for name in ("api", "web"))
     with pytest.raises(SettingsError, match="2 steps"):
-        build_all(Loaded(steps), session, output="docker-archive:out.tar")
+        run_steps(Loaded(steps), context, push=False, output="docker-archive:out.tar")
 
 
-def test_a_record_that_cannot_be_written_does_not_undo_a_push(session, tmp_path):
+def test_a_record_that_cannot_be_written_does_not_undo_a_push(context, tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "runs").write_text("")
     told = []
-    session = replace(session, state=State(tmp_path / "state", tmp_path), sink=told.append)
-    surroundings(session, dry=True).record(RunResult(step="push"))
+    context = replace(context, state=State(tmp_path / "state", tmp_path), log=RunLog(told.append))
+    record_result(RunResult(step="push"), context)
     assert "not recorded" in told[0].text

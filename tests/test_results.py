@@ -9,7 +9,7 @@ from pathlib import Path
 from buildpush.foundation.events import Decision, Note, Traffic
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.session import Story
+from buildpush.pipeline.runlog import RunLog
 
 SECRET = "planted-in-a-result"
 
@@ -27,9 +27,9 @@ def test_a_cell_of_markdown_stays_one_cell():
 
 def test_what_a_push_moved_and_spent_is_told_to_people_and_programs():
     traffic = Traffic(2_000_000, 1_500_000, 500_000, 0, 7_000, {"compress": 1.26, "send": 0.5})
-    story = Story(lambda _: None)
-    story(traffic)
-    result = RunResult(step="s", traffic=story.traffic)
+    log = RunLog(lambda _: None)
+    log(traffic)
+    result = RunResult(step="s", traffic=log.traffic)
 
     rows = dict(result.rows())
     for words in ("read", "sent", "of it again", "already there"):
@@ -43,10 +43,10 @@ def test_what_a_push_moved_and_spent_is_told_to_people_and_programs():
 
 def test_no_form_of_a_result_tells_a_secret():
     Secret(SECRET)
-    story = Story(lambda _: None)
-    story(Note(f"said {SECRET}"))
-    story(Decision("engine", "native", f"because {SECRET}"))
-    decisions, notes = tuple(story.decisions), tuple(story.notes)
+    log = RunLog(lambda _: None)
+    log(Note(f"said {SECRET}"))
+    log(Decision("engine", "native", f"because {SECRET}"))
+    decisions, notes = tuple(log.decisions), tuple(log.notes)
     result = RunResult(step=SECRET, output=SECRET, decisions=decisions, notes=notes)
 
     forms = [str(result), result._repr_html_(), result._repr_markdown_(), json.dumps(result.as_json()), repr(notes)]

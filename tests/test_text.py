@@ -12,6 +12,7 @@ import traceback
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -42,7 +43,7 @@ from buildpush.foundation.text import (
 )
 from buildpush.http.client import Answer
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.session import Story
+from buildpush.pipeline.runlog import RunLog
 from buildpush.places import Recorded
 from buildpush.places.place import Ran
 from buildpush.registry.client import refusal
@@ -330,12 +331,15 @@ def result(text):
 
 
 def log_file(text):
-    story = Story(lambda _: None)
-    story.log = io.StringIO()
-    story(Log(text))
-    story(Note(text))
-    story(Decision("a", text, text))
-    return "\n".join([story.log.getvalue(), *story.notes, *(f"{one.choice} {one.reason}" for one in story.decisions)])
+    log = RunLog()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "log")
+        with log.engine_log(path.open("w", encoding="utf-8")):
+            log(Log(text))
+        written = path.read_text(encoding="utf-8")
+    log(Note(text))
+    log(Decision("a", text, text))
+    return "\n".join([written, *log.notes, *(f"{one.choice} {one.reason}" for one in log.decisions)])
 
 
 def program(text):

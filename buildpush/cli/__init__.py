@@ -26,7 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "copy": ("Copy an image from any source to any sink.", "images.make_copy"),
     "merge": ("Make one index of images for several platforms.", "images.make_merge"),
     "tag": ("Give an image in a registry more tags.", "images.make_tag"),
-    "build-info": ("Build without a push, into an archive or a folder._info", "tools.make_build_info"),
+    "build-info": ("Publish a saved build-info, or show a published one.", "tools.make_build_info"),
     "sandbox": ("Run an Artifactory to practise on.", "tools.make_sandbox"),
     "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
     "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),

@@ -11,11 +11,11 @@ from buildpush.cli.options import path_of
 from buildpush.cli.report import check_receipts, check_stdout, document_out, reported, with_display
 
 if TYPE_CHECKING:
-    from buildpush.pipeline.images import Wishes
+    from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.results import RunResult
-    from buildpush.pipeline.session import Session
 
-    Act = Callable[[Wishes, Session], RunResult]
+    Act = Callable[[CopyOptions, RunContext], RunResult]
 
 
 def make_push() -> click.Command:
@@ -33,7 +33,7 @@ def make_push() -> click.Command:
     def act(source: str, references: tuple[str, ...], **options: Any) -> None:
         from buildpush.pipeline import images as moving
 
-        _moved(lambda wishes, session: moving.push(source, references, wishes, session), options)
+        _moved(lambda how, context: moving.push(source, references, how, context), options)
 
     return click.Command("push", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
 
@@ -49,7 +49,7 @@ def make_copy() -> click.Command:
     def act(source: str, destination: str, **options: Any) -> None:
         from buildpush.pipeline import images as moving
 
-        _moved(lambda wishes, session: moving.copy(source, destination, wishes, session), options)
+        _moved(lambda how, context: moving.copy(source, destination, how, context), options)
 
     return click.Command("copy", callback=act, params=[*names, *_packing(), *_hosts(), *_receipts()], help=text)
 
@@ -68,7 +68,7 @@ def make_merge() -> click.Command:
     def act(reference: str, sources: tuple[str, ...], **options: Any) -> None:
         from buildpush.pipeline import images as moving
 
-        _moved(lambda wishes, session: moving.merge(reference, sources, wishes, session), options)
+        _moved(lambda how, context: moving.merge(reference, sources, how, context), options)
 
     params = [*names, _media_types(""), _nondistributable(), *_hosts(), *_receipts()]
     return click.Command("merge", callback=act, params=params, help=text)
@@ -85,7 +85,7 @@ def make_tag() -> click.Command:
     def act(reference: str, tags: tuple[str, ...], **options: Any) -> None:
         from buildpush.pipeline import images as moving
 
-        _moved(lambda wishes, session: moving.tag(reference, tags, wishes, session), options)
+        _moved(lambda how, context: moving.tag(reference, tags, how, context), options)
 
     return click.Command("tag", callback=act, params=[*names, *_hosts(), *_receipts()], help=text)
 
@@ -139,16 +139,17 @@ def _receipts() -> list[click.Parameter]:
 
 def _moved(act: Act, options: dict[str, Any]) -> None:
     """Do it with the display, the credentials and the receipts that the flags ask for."""
-    from buildpush.pipeline.images import Wishes
-    from buildpush.pipeline.session import Session
+    from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.options import CopyOptions
 
     as_json, digest_file = options.pop("as_json"), options.pop("digest_file")
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
-        session = Session.default(
+        context = RunContext.default(
             connectors=path_of(options.pop("connectors")), secrets=path_of(options.pop("secrets"))
         )
-        check_receipts(digest_file, session.env)
-        report = reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
-        with report as achieved, with_display(session) as session:
-            achieved.append(act(Wishes(**options), session))
+        check_receipts(digest_file, context.env)
+        results = context.results
+        report = reported(results, document, as_json=as_json, digest_file=digest_file, env=context.env)
+        with report, with_display(context) as context:
+            results.append(act(CopyOptions(**options), context))

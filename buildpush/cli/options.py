@@ -11,7 +11,7 @@ import click
 from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
-    from buildpush.pipeline.session import Session
+    from buildpush.pipeline.context import RunContext
     from buildpush.settings.declare import Setting
     from buildpush.settings.tree import Loaded
 
@@ -99,20 +99,20 @@ def _default_words(value: object) -> str:
     return "yes" if value is True else str(value)
 
 
-def load(options: dict[str, Any]) -> tuple[Loaded, Session]:
-    """Return the steps and the surroundings that a command's options name; what remains is the command's own."""
-    from buildpush.pipeline.session import Session
+def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
+    """Return the steps and the context that a command's options name; what remains is the command's own."""
+    from buildpush.pipeline.context import RunContext
     from buildpush.settings.lookups import noting
     from buildpush.settings.sources import read
 
-    session = Session.default(
+    context = RunContext.default(
         connectors=path_of(options.pop("connectors")),
         secrets=path_of(options.pop("secrets")),
         variables=dict(pair(text) for text in options.pop("var")),
     )
     file, step = options.pop("file"), options.pop("step")
-    loaded = read(file, env=session.env, flags=_flags(options), keywords={}, cwd=session.cwd, step=step)
-    return noting(loaded, session.variables, session.secrets, session.connectors), session
+    loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step)
+    return noting(loaded, context.variables, context.secrets_directory, context.connectors_file), context
 
 
 def path_of(text: str | None) -> Path | None:

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from buildpush.expressions.ci import output_files
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, CancelledError, SettingsError
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 
 if TYPE_CHECKING:
+    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.results import RunResult
-    from buildpush.pipeline.session import Session
     from buildpush.settings.tree import Loaded
 
 HIDDEN_EXIT = 1
@@ -92,17 +91,21 @@ def around_json(loaded: Loaded) -> dict[str, Any]:
 
 @contextmanager
 def reported(
-    document: dict[str, Any], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]
-) -> Iterator[list[RunResult]]:
-    """Give a list for results; what is in it at the end is reported, also after an error or Ctrl-C."""
-    achieved: list[RunResult] = []
+    results: list[RunResult],
+    document: dict[str, Any],
+    *,
+    as_json: bool,
+    digest_file: str | None,
+    env: Mapping[str, str],
+) -> Iterator[None]:
+    """Report what is in *results* when the block ends, also after an error or Ctrl-C."""
 
     def report() -> None:
-        document["steps"] = [result.as_json() for result in achieved]
-        _report(achieved, as_json=as_json, digest_file=digest_file, env=env)
+        document["steps"] = [result.as_json() for result in results]
+        _report(results, as_json=as_json, digest_file=digest_file, env=env)
 
     try:
-        yield achieved
+        yield
     except BaseException:
         try:
             report()
@@ -113,13 +116,13 @@ def reported(
 
 
 @contextmanager
-def with_display(session: Session) -> Iterator[Session]:
-    """Give *session* a display on stderr for as long as the block lasts."""
+def with_display(context: RunContext) -> Iterator[RunContext]:
+    """Give *context* a display on stderr for as long as the block lasts."""
     from buildpush import display
 
-    shown = display.Unfailing(display.choose(sys.stderr, session.env), partial(drop, sys.stderr))
+    shown = display.Unfailing(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
     try:
-        yield session.watched(shown)
+        yield context.watched(shown)
     finally:
         shown.close()
 
@@ -137,10 +140,10 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
-    for path in output_files(env) if digests else ():
+    if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
-        _append(path, f"digest={last.digest}\n{image}")
+        _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
 
 
 def _error_json(error: BaseException) -> dict[str, Any]:
@@ -166,9 +169,9 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
-    receipts = output_files(env) if digest_file in (None, "", _STDOUT) else (Path(digest_file), *output_files(env))
-    for path in receipts:
-        _check_writable(path)
+    for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
+        if path != _STDOUT:
+            _check_writable(Path(path))
     if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
         Path(digest_file).resolve().unlink()
 

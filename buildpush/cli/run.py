@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ def _run(**options: Any) -> None:
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
-        loaded, session = load(options)
+        loaded, context = load(options)
         document.update(around_json(loaded))
-        check_receipts(digest_file, session.env)
-        from buildpush.pipeline.step import run_all
+        check_receipts(digest_file, context.env)
+        from buildpush.pipeline.step import run_steps
 
-        report = reported(document, as_json=as_json, digest_file=digest_file, env=session.env)
-        with report as achieved, with_display(session) as session:
-            run_all(loaded, session, strict=strict, achieved=achieved)
+        report = reported(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
+        with report, with_display(context) as context:
+            run_steps(loaded, context, strict=strict)
 
 
 def make_check() -> click.Command:
@@ -47,11 +48,11 @@ def make_check() -> click.Command:
 def _check(**options: Any) -> None:
     as_json = options.pop("as_json")
     with document_out(as_json) as document:
-        loaded, session = load(options)
+        loaded, context = load(options)
         document.update(around_json(loaded))
         from buildpush.pipeline.plan import plan
 
-        plans = [plan(step, session) for step in loaded.steps]
+        plans = [plan(step, context) for step in loaded.steps]
         document["steps"] = [each.as_json() for each in plans]
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
@@ -75,16 +76,16 @@ def make_explain() -> click.Command:
 
 def _explain(**options: Any) -> None:
     name, as_json = options.pop("setting"), options.pop("as_json")
-    from buildpush.pipeline.plan import surroundings
     from buildpush.reference import explain
 
-    loaded, session = load(options)
-    around = surroundings(session, dry=True)
+    loaded, context = load(options)
+    context = replace(context, dry=True)
+    context.vault.remember()
     if name is None:
-        click.echo(explain.overview_json(loaded, around) if as_json else explain.overview(loaded))
+        click.echo(explain.overview_json(loaded, context.facts) if as_json else explain.overview(loaded))
     else:
         told = explain.as_json if as_json else explain.as_text
-        click.echo(told(name, loaded, around))
+        click.echo(told(name, loaded, context.facts))
     for note in loaded.notes:
         tell(f"note: {with_margin(note)}")
 
@@ -103,12 +104,10 @@ def make_build() -> click.Command:
 def _build(**options: Any) -> None:
     output, as_json = options.pop("output"), options.pop("as_json")
     with document_out(as_json) as document:
-        loaded, session = load(options)
+        loaded, context = load(options)
         document.update(around_json(loaded))
-        from buildpush.pipeline.step import build_all
+        from buildpush.pipeline.step import run_steps
 
-        with (
-            reported(document, as_json=as_json, digest_file=None, env={}) as achieved,
-            with_display(session) as session,
-        ):
-            build_all(loaded, session, output=output, achieved=achieved)
+        report = reported(context.results, document, as_json=as_json, digest_file=None, env={})
+        with report, with_display(context) as context:
+            run_steps(loaded, context, push=False, output=output)

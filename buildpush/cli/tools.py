@@ -41,20 +41,20 @@ def make_build_info() -> click.Command:
 
 
 def _publish_saved(file: Path, **server: str | None) -> None:
+    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import publish_saved
-    from buildpush.pipeline.session import Session
 
-    with with_display(Session.default()) as session:
-        published = publish_saved(file, session, **server)
+    with with_display(RunContext.default()) as context:
+        published = publish_saved(file, context, **server)
     click.echo(published.url)
 
 
 def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
+    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import show_build
-    from buildpush.pipeline.session import Session
 
-    with with_display(Session.default()) as session:
-        document = show_build(name, number, project, session, **server)
+    with with_display(RunContext.default()) as context:
+        document = show_build(name, number, project, context, **server)
     click.echo(as_json(document))
 
 
@@ -150,13 +150,13 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     if listed:
         click.echo("\n".join(notebooks.names()))
         return
-    from buildpush.pipeline.session import Session
+    from buildpush.pipeline.context import RunContext
 
     parameters = dict(pair(text, "--parameter") for text in parameter)
     try:
-        with with_display(Session.default()) as session:
-            session.state.sweep(session.sink)
-            executed = notebooks.execute(name, parameters, output, env=session.env, sink=session.sink)
+        with with_display(RunContext.default()) as context:
+            context.state.sweep(context.log)
+            executed = notebooks.execute(name, parameters, output, env=context.env, sink=context.log)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note("the notebook is stopped with all that it started, and nothing was written")
         raise

@@ -14,21 +14,27 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from buildpush.dockerfile.urls import is_git, is_legible, is_web, told
+from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
+from buildpush.foundation.events import Log
 from buildpush.foundation.forms import may_be_token
+from buildpush.foundation.limits import time_limit
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
+from buildpush.http.download import download
 from buildpush.images.tar import Member, plain, unreadable
-from buildpush.places import FILES, Content, Place
+from buildpush.pipeline.context import RunContext
+from buildpush.places import FILES, Content, Here, Place, for_logins
 
 STDIN: Final = "-"
 _LEAST: Final = 1024  # bytes that a file is counted as, however small
@@ -38,66 +44,70 @@ _QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A context that has become a folder.
+    """A context that has become a directory.
 
     Attributes:
         folder: absolute.
-        history: the folder of git's own files, where the context came from a repository.
+        history: the directory of git's own files, where the context came from a repository.
     """
 
     folder: Path
     history: Path | None = None
 
 
-def is_elsewhere(context: str, cwd: Path) -> bool:
-    """Return whether *context* is no folder, but something that a folder can be made of."""
-    return context == STDIN or is_git(context) or is_web(context) or (cwd / context).is_file()
+def is_elsewhere(text: str, cwd: Path) -> bool:
+    """Return whether the context *text* is not a directory, but something that one can be made of."""
+    return text == STDIN or is_git(text) or is_web(text) or (cwd / text).is_file()
+
+
+def shown(text: str) -> str:
+    """Return the context *text* for people, without passwords."""
+    return "standard input" if text == STDIN else told(text)
 
 
 @contextmanager
-def fetched(
-    context: str, cwd: Path, place: Place, scratch: Path, download: Callable[[str, Path], object], *, most: int
-) -> Iterator[Fetched]:
-    """Make a folder of *context*, and remove it in the end.
+def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta | None) -> Iterator[Fetched]:
+    """Make a directory of the context *text*, and remove it in the end; git logs in by its own means.
 
     Args:
-        context: as the setting says it.
-        cwd: what a path counts from.
-        place: where git runs; it logs in by its own means: helpers, SSH agent.
-        scratch: folder for the temporary one.
-        download: writes what is at an address of the web into a file.
+        text: as the setting says it.
+        context: of the run.
         most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
+        timeout: of the step.
 
     Raises:
         SettingsError: the address holds a password, or cannot be understood.
-        ContextError: it cannot be fetched, or is no tar.
+        ContextError: it cannot be fetched, or is not a tar.
     """
-    with temporary(scratch) as made:
-        root = made.resolve()
-        (root / "context").mkdir()
-        try:
-            found = _cloned(context, root, place) if is_git(context) else _unpacked(context, cwd, root, download, most)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            message = f"the context does not fit into {root.parent}: {error.strerror}"
-            raise ContextError(message, hint="free some space there, or set TMPDIR to a larger disk") from error
+    context.log(Log(f"fetch the context {shown(text)}"))
+    with ExitStack() as stack:
+        with time_limit(timeout, context.log):
+            root = stack.enter_context(temporary(context.state.scratch)).resolve()
+            (root / "context").mkdir()
+            try:
+                found = _cloned(text, root, context.env) if is_git(text) else _unpacked(text, root, context, most)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                message = f"the context does not fit into {root.parent}: {error.strerror}"
+                hint = "free some space there, or set TMPDIR to a larger disk"
+                raise ContextError(message, hint=hint) from error
         yield found
 
 
-def _unpacked(context: str, cwd: Path, root: Path, download: Callable[[str, Path], object], most: int) -> Fetched:
+def _unpacked(text: str, root: Path, context: RunContext, most: int) -> Fetched:
     """Unpack a tar, wherever it is."""
     folder = root / "context"
-    if context == STDIN:
-        _unpack(_stdin(), "standard input", folder, most)
+    if text == STDIN:
+        _unpack(_stdin(), shown(text), folder, most)
         return Fetched(folder)
-    path = cwd / context
-    if is_web(context):
-        _check_legible(context)
+    path = context.cwd / text
+    if is_web(text):
+        _check_legible(text)
         path = root / "download"
-        download(context, path)
+        download(context.http(), text, path, most=most)
     with path.open("rb") as file:
-        _unpack(file, told(context), folder, most)
+        _unpack(file, shown(text), folder, most)
     return Fetched(folder)
 
 
@@ -110,9 +120,10 @@ def _stdin() -> BinaryIO:
     return cast("BinaryIO", found)
 
 
-def _cloned(context: str, root: Path, place: Place) -> Fetched:
+def _cloned(text: str, root: Path, env: Mapping[str, str]) -> Fetched:
     """Fetch one commit of a repository, without its history."""
-    url, _, fragment = context.partition("#")
+    place = Here(of_no_repository(env), passes=for_logins)
+    url, _, fragment = text.partition("#")
     reference, _, inner = fragment.partition(":")
     _check(url, reference, inner)
     folder, history = root / "context", root / "history"

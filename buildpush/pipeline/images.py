@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, get_args
 
-from buildpush.credentials.docker import Credential
-from buildpush.credentials.pairing import host_of, login_pair, registry_host
-from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
-from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
+from buildpush.foundation.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
-from buildpush.foundation.limits import LONGEST, time_limit
-from buildpush.foundation.records import dataclass
-from buildpush.foundation.secrets import Secret
+from buildpush.foundation.limits import time_limit
 from buildpush.images.manifests import compression_of, without_manifest
-from buildpush.images.model import (
-    Compression,
-    Image,
-    Index,
-    MediaTypes,
-    Platform,
-    PushedImage,
-    PushedIndex,
-    is_nondistributable,
-)
-from buildpush.images.references import Digest, Reference, Tag, check_host
+from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex, is_nondistributable
+from buildpush.images.references import Digest, Reference, Tag
 from buildpush.images.referrers import Referrer
-from buildpush.pipeline.connection import access_of, keychain_of, note_never_trusted, open_http, open_memory
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.logins import find_logins
+from buildpush.pipeline.options import CopyOptions
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.session import Session, Story
+from buildpush.pipeline.runlog import RunLog
 from buildpush.registry import push as registry
 from buildpush.registry.client import Registry
 from buildpush.registry.receipt import receipt
@@ -41,83 +27,8 @@ from buildpush.transfer.driver import Access, Packing, WriteOptions
 from buildpush.transfer.parse import parse, reference_of
 from buildpush.transfer.sources import find_referrers, open_source
 
-if TYPE_CHECKING:
-    from buildpush.credentials.connectors import Connector, Connectors
 
-_VARIABLE: Final = "PLUGIN_PASSWORD"
-_REGISTRY: Final = "PLUGIN_REGISTRY"
-_LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What may be said about a push or a copy; by default an image arrives as it is.
-
-    Attributes:
-        compression: of layers that are not compressed yet; saying it writes the manifest anew.
-        media_types: of the manifest; likewise.
-        platform: which image of an index; ``None`` for all.
-        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
-        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from
-            their maker: from the source, or from the addresses in the manifest where it has them not.
-        username: for the registry that is written to, or read from where none is written to.
-        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
-        connector_ref: the only connector to use; without it each counts for its own host.
-        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
-        timeout: after which all of it is ended, as text (``10m``) or as it is; ``None`` for as long as it takes.
-    """
-
-    compression: str | None = None
-    media_types: str | None = None
-    platform: str | None = None
-    referrers: bool = False
-    allow_nondistributable_artifacts: bool = False
-    username: str | None = None
-    password: Secret | str | None = None
-    connector_ref: str | None = None
-    insecure: Sequence[str] = ()
-    timeout: timedelta | str | None = None
-
-    def packing(self) -> Packing:
-        """Return how to pack.
-
-        Raises:
-            SettingsError: there is no such compression, or no such media types.
-        """
-        _check_choice("compression", self.compression, get_args(Compression))
-        _check_choice("media_types", self.media_types, get_args(MediaTypes))
-        if self.compression == "zstd" and self.media_types == "docker":
-            message = "Docker's media types know no zstd"
-            raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
-        return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
-
-    def limit(self) -> timedelta | None:
-        """Return how long it may take.
-
-        Raises:
-            SettingsError: it is no duration, or one of nothing.
-        """
-        if isinstance(self.timeout, str):
-            from buildpush.settings.kinds import duration_of
-
-            try:
-                return duration_of(self.timeout)
-            except ValueError as error:
-                hint = "write it as 10m, 1h 30m or 45s"
-                raise SettingsError(str(error), hint=hint, setting="timeout") from None
-        if self.timeout is not None and not timedelta() < self.timeout <= LONGEST:
-            message = f"a timeout of {self.timeout} is none"
-            raise SettingsError(message, hint="give a timedelta of more than nothing", setting="timeout")
-        return self.timeout
-
-
-def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:
-    if value is not None and value not in choices:
-        message = f"{setting} is {value!r}"
-        raise SettingsError(message, hint=f"write one of {', '.join(choices)}", setting=setting)
-
-
-def push(source: str, references: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+def push(source: str, references: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
     """Push what is at *source*, and let every one of *references* name it.
 
     Raises:
@@ -129,15 +40,16 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
     if not names:
         message = "nobody says where the image goes"
         raise SettingsError(message, hint="name at least one HOST/REPOSITORY:TAG after the source")
-    packing, platform = wishes.packing(), _platform(wishes)
-    if wishes.referrers:
+    packing, platform = options.packing(), _platform(options)
+    if options.referrers:
         _check_referrers(packing, origin)
-    story = Story(session.sink)
-    with _reached(wishes, _hosts(origin), names, session, story) as access:
-        _check_rights(access.registry, names, story)
-        with story.phase("push", ", ".join(map(str, names))), _opened(origin, access, wishes, platform) as found:
-            target = as_wished(found, packing, story)
-            referrers = find_referrers(target, origin, access) if wishes.referrers else None
+    log = context.log
+    log.begin()
+    with _reached(options, _hosts(origin), names, context) as access:
+        _check_rights(access.registry, names, log)
+        with log.phase("push", ", ".join(map(str, names))), _opened(origin, access, options, platform) as found:
+            target = repack(found, packing, log)
+            referrers = find_referrers(target, origin, access) if options.referrers else None
             pushed = registry.push(
                 target,
                 names,
@@ -146,12 +58,12 @@ def push(source: str, references: Sequence[str], wishes: Wishes, session: Sessio
                 media_types=packing.media_types or "oci",
                 checksums=False,
                 referrers=referrers or (),
-                sink=story,
+                sink=log,
             )
-    return _result(f"push {origin}", story, pushed=pushed, referrers=referrers)
+    return _result(f"push {origin}", log, pushed=pushed, referrers=referrers)
 
 
-def copy(source: str, destination: str, wishes: Wishes, session: Session) -> RunResult:
+def copy(source: str, destination: str, options: CopyOptions, context: RunContext) -> RunResult:
     """Bring what is at *source* to *destination*.
 
     Raises:
@@ -161,32 +73,33 @@ def copy(source: str, destination: str, wishes: Wishes, session: Session) -> Run
         AuthenticationError: a registry refuses the credentials.
     """
     origin, goal = parse(source), parse(destination)
-    packing, platform = wishes.packing(), _platform(wishes)
+    packing, platform = options.packing(), _platform(options)
     check_destination(goal)
     check_packing(packing, goal)
-    if wishes.referrers:
+    if options.referrers:
         _check_referrers(packing, origin, goal)
     names = [goal.reference] if goal.repository and goal.reference else []
-    story = Story(session.sink)
-    with _reached(wishes, _hosts(origin), names, session, story) as access:
-        _check_rights(access.registry, names, story)
-        with story.phase("copy", f"{origin} to {goal}"), _opened(origin, access, wishes, platform) as found:
-            target = as_wished(found, packing, story)
-            referrers = find_referrers(target, origin, access) if wishes.referrers else None
+    log = context.log
+    log.begin()
+    with _reached(options, _hosts(origin), names, context) as access:
+        _check_rights(access.registry, names, log)
+        with log.phase("copy", f"{origin} to {goal}"), _opened(origin, access, options, platform) as found:
+            target = repack(found, packing, log)
+            referrers = find_referrers(target, origin, access) if options.referrers else None
             called = origin.names or ((origin.name,) if origin.name else ())  # as its source was named
-            written = write(target, goal, access, WriteOptions(called, packing, referrers or (), story))
+            written = write(target, goal, access, WriteOptions(called, packing, referrers or (), log))
     if isinstance(written, PushedImage | PushedIndex):
-        return _result(f"copy {origin}", story, pushed=written, referrers=referrers)
-    return _result(f"copy {origin}", story, output=str(goal), digest=written, referrers=referrers)
+        return _result(f"copy {origin}", log, pushed=written, referrers=referrers)
+    return _result(f"copy {origin}", log, output=str(goal), digest=written, referrers=referrers)
 
 
 def _opened(
-    origin: Location, access: Access, wishes: Wishes, platform: Platform | None = None
+    origin: Location, access: Access, options: CopyOptions, platform: Platform | None = None
 ) -> AbstractContextManager[Image | Index]:
-    return open_source(origin, access, platform, nondistributable=wishes.allow_nondistributable_artifacts)
+    return open_source(origin, access, platform, nondistributable=options.allow_nondistributable_artifacts)
 
 
-def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+def merge(reference: str, sources: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
     """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
 
     Raises:
@@ -194,25 +107,26 @@ def merge(reference: str, sources: Sequence[str], wishes: Wishes, session: Sessi
         PushError: a source cannot be read, or the registry does not take it.
         AuthenticationError: a registry refuses the credentials.
     """
-    name, origins, packing = reference_of(reference), [parse(source) for source in sources], wishes.packing()
+    name, origins, packing = reference_of(reference), [parse(source) for source in sources], options.packing()
     if not origins:
         message = f"nobody says which images {name} is to have"
         raise SettingsError(message, hint="name one source for each platform after the reference")
     hosts = tuple(host for origin in origins for host in _hosts(origin))
-    story = Story(session.sink)
-    with _reached(wishes, hosts, [name], session, story) as access, ExitStack() as stack:
-        _check_rights(access.registry, [name], story)
-        with story.phase("merge", str(name)):
-            found = {one: stack.enter_context(_opened(one, access, wishes)) for one in dict.fromkeys(origins)}
+    log = context.log
+    log.begin()
+    with _reached(options, hosts, [name], context) as access, ExitStack() as stack:
+        _check_rights(access.registry, [name], log)
+        with log.phase("merge", str(name)):
+            found = {one: stack.enter_context(_opened(one, access, options)) for one in dict.fromkeys(origins)}
             pushed = registry.push(
-                _merged(found, story),
+                _merged(found, log),
                 [name],
                 access.registry,
                 media_types=packing.media_types or "oci",
                 checksums=False,
-                sink=story,
+                sink=log,
             )
-    return _result(f"merge {name}", story, pushed=pushed)
+    return _result(f"merge {name}", log, pushed=pushed)
 
 
 def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
@@ -235,7 +149,7 @@ def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
     return Index(tuple(image for _, image in images.values()))
 
 
-def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -> RunResult:
+def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
     """Give the image that *reference* names more *tags* in its repository; no blob moves.
 
     Raises:
@@ -248,11 +162,12 @@ def tag(reference: str, tags: Sequence[str], wishes: Wishes, session: Session) -
     if not names:
         message = f"nobody says what else {old} is to be called"
         raise SettingsError(message, hint="name at least one tag after the reference")
-    story = Story(session.sink)
-    with _reached(wishes, (), [old], session, story) as access, story.phase("tag", ", ".join(map(str, names))):
+    log = context.log
+    log.begin()
+    with _reached(options, (), [old], context) as access, log.phase("tag", ", ".join(map(str, names))):
         found = receipt(old, access.registry)
-        registry.name(found.manifest, found.media_type, names, access.registry, story)
-    return _result(f"tag {old}", story, pushed=replace(found, references=tuple(names)))
+        registry.name(found.manifest, found.media_type, names, access.registry, log)
+    return _result(f"tag {old}", log, pushed=replace(found, references=tuple(names)))
 
 
 def _tag(text: str, old: Reference) -> Tag:
@@ -264,8 +179,8 @@ def _tag(text: str, old: Reference) -> Tag:
     return Tag(text)
 
 
-def _platform(wishes: Wishes) -> Platform | None:
-    return Platform.parse(wishes.platform) if wishes.platform else None
+def _platform(options: CopyOptions) -> Platform | None:
+    return Platform.parse(options.platform) if options.platform else None
 
 
 def _hosts(location: Location) -> tuple[str, ...]:
@@ -289,15 +204,15 @@ def _check_referrers(packing: Packing, *locations: Location) -> None:
             raise UnsupportedError(message, hint="leave out one of the two", setting=setting)
 
 
-def _check_rights(registry: Registry, names: Sequence[Reference], story: Story) -> None:
+def _check_rights(registry: Registry, names: Sequence[Reference], log: RunLog) -> None:
     """Ask for the right to push before anything is read: a wrong password then costs no export."""
     if names:
-        with story.phase("preflight"):
+        with log.phase("preflight"):
             for repository in dict.fromkeys(name.repository for name in names):
                 registry.check_push(repository)
 
 
-def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
+def repack(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
     """Return the image without its manifest where a wish changes it, and say what that means."""
     if packing.compression is None and packing.media_types is None:
         return found
@@ -320,188 +235,28 @@ def as_wished(found: Image | Index, packing: Packing, sink: Sink) -> Image | Ind
 
 @contextmanager
 def _reached(
-    wishes: Wishes, sources: Sequence[str], names: Sequence[Reference], session: Session, story: Story
+    options: CopyOptions, sources: Sequence[str], names: Sequence[Reference], context: RunContext
 ) -> Iterator[Access]:
     """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
-    limit = wishes.limit()
-    session.state.sweep(story)
-    _note_variables(session, story)
-    connectors = _connectors(session, wishes)
-    sinks = tuple(dict.fromkeys(name.repository.host for name in names))
-    chosen = _chosen(wishes, connectors, {*sources, *sinks}) if connectors else {}
-    ours = _ours(wishes, sinks, sources, session, story)
-    logins = _logins(wishes, chosen, ours, session, connectors, story=story)
-    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
-    with ExitStack() as stack:
-        http = stack.enter_context(open_http(session, story, plain, _insecure(wishes)))
-        memory = open_memory(session, story)
-        if memory:
-            stack.enter_context(memory)
-        client = Registry(http, keychain_of(logins, session), sink=story, memory=memory)
+    limit, log = options.limit(), context.log
+    context.state.sweep(log)
+    destinations = tuple(dict.fromkeys(name.repository.host for name in names))
+    logins, plain = find_logins(options, destinations, sources, context)
+    with context:
+        hosts = context.hosts(logins, plain, options.insecure_hosts())
         # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
-        stack.enter_context(time_limit(limit, story, what="the command", stop=http.cancel))
-        try:
-            yield access_of(session, client, story)
-        except KeyboardInterrupt:
-            http.cancel()
-            raise
-        note_never_trusted(http, story)
-
-
-def _note_variables(session: Session, story: Story) -> None:
-    """Say which variables of a step have no say here: only the login is read."""
-    left = sorted(name for name in session.env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
-    if left:
-        story(Note(f"variables of a step say nothing here: {', '.join(left)}; use flags"))
-
-
-def _insecure(wishes: Wishes) -> frozenset[str]:
-    """Return the hosts that are spoken to without TLS.
-
-    Raises:
-        SettingsError: one of them is no host; an empty one would be every host that has no port.
-    """
-    if isinstance(wishes.insecure, str):
-        message = f"insecure is {wishes.insecure!r}, which is a text and no list of hosts"
-        raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
-    try:
-        return frozenset(check_host(host) for host in wishes.insecure)
-    except BadNameError as error:
-        raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error
-
-
-def _connectors(session: Session, wishes: Wishes) -> Connectors | None:
-    """Return the connectors, or ``None`` where nobody speaks of any: reading YAML takes longer than many a push."""
-    if session.connectors is None and wishes.connector_ref is None:
-        return None
-    from buildpush.credentials.connectors import Connectors, read_connectors
-
-    return read_connectors(session.connectors) if session.connectors else Connectors()
-
-
-def _chosen(wishes: Wishes, connectors: Connectors, hosts: set[str]) -> dict[str, Connector]:
-    """Return the connector of each host.
-
-    Raises:
-        SettingsError: it is not clear which, or the one that was named is for another host.
-    """
-    entries = (connectors.find(wishes.connector_ref),) if wishes.connector_ref else connectors.entries
-    found: dict[str, Connector] = {}
-    for host in sorted(hosts):
-        fitting = _nearest([entry for entry in entries if _is_for(entry, host.lower())])
-        if len(fitting) > 1:
-            names = ", ".join(entry.identifier for entry in fitting)
-            message = f"several connectors are for {host}: {names}"
-            raise SettingsError(message, hint="choose one with --connector-ref", setting="connector_ref")
-        if fitting:
-            found[host] = fitting[0]
-    if wishes.connector_ref and not found:
-        message = f"the connector {wishes.connector_ref!r} is for {entries[0].host}, and nothing here is there"
-        raise SettingsError(message, setting="connector_ref", where=entries[0].where)
-    return found
-
-
-def _is_for(entry: Connector, host: str) -> bool:
-    return host == entry.host or host.endswith(f".{entry.host}")
-
-
-def _nearest(entries: list[Connector]) -> list[Connector]:
-    """Return the entries of the longest host: one for ``docker.acme.io`` comes before one for ``acme.io``."""
-    longest = max((len(entry.host) for entry in entries), default=0)
-    return [entry for entry in entries if len(entry.host) == longest]
-
-
-def _ours(
-    wishes: Wishes, sinks: Sequence[str], sources: Sequence[str], session: Session, story: Story
-) -> tuple[str, ...]:
-    """Return the hosts that user and password are for: those written to, or what the variables say of themselves.
-
-    Raises:
-        SettingsError: they say something that is no host.
-    """
-    by_flags = wishes.username is not None or wishes.password is not None
-    registry = session.env.get(_REGISTRY)
-    if by_flags or not registry or not all(map(session.env.get, _LOGIN)):
-        return tuple(sinks or sources)
-    try:
-        bound = host_of(registry_host(registry))
-    except SettingsError as error:
-        raise SettingsError(str(error), hint=error.hint, setting="registry", where=_REGISTRY) from error
-    found = tuple(host for host in dict.fromkeys((*sinks, *sources)) if host_of(host) == bound)
-    if not found:
-        story(Note(f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and nothing here is there"))
-    return found
-
-
-def _logins(
-    wishes: Wishes,
-    chosen: dict[str, Connector],
-    ours: Sequence[str],
-    session: Session,
-    connectors: Connectors | None,
-    *,
-    story: Story,
-) -> dict[str, Credential]:
-    """Return who we are, by host; what is not here is looked up in Docker's own files."""
-    vault = Vault(session.env, session.cwd, session.secrets, connectors.references if connectors else {})
-    vault.remember()
-    logins = {host: connector.credential(vault) for host, connector in chosen.items() if not connector.auth.anonymous}
-    said = _said(wishes, vault)
-    for note in _lookups_in_vain(
-        wishes, session, has_entries=bool(connectors and connectors.entries), is_chosen=bool(chosen)
-    ):
-        story(Note(note))
-    if said is None:
-        return logins
-    if note := _logins_in_vain(said.source, ours, chosen, session.env):
-        story(Note(note))
-    if said.source == _VARIABLE:  # meant for a step; it does not come before a connector, nor stand in its way
-        ours = [host for host in ours if host not in logins]
-    if len(ours) > 1:
-        message = f"one user and password would go to several hosts: {', '.join(ours)}"
-        raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
-    return logins | dict.fromkeys(ours, said)
-
-
-def _logins_in_vain(source: str, ours: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]) -> str:
-    """Return which login has no effect, if one has none: that of *source*, which is for *ours*, or a connector's."""
-    if not ours and not (source == _VARIABLE and env.get(_REGISTRY)):  # of which a note has told
-        return f"username and password, from {source}, have no effect: no registry is asked for anything"
-    if source != _VARIABLE and (beaten := [chosen[host].identifier for host in ours if host in chosen]):
-        return f"the login of the connector {beaten[0]} has no effect: username and password come first"
-    return ""
-
-
-def _lookups_in_vain(wishes: Wishes, session: Session, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
-    """Yield which places to look things up have no effect."""
-    asks = isinstance(wishes.password, str) and "secret" in wishes.password
-    if has_entries and not is_chosen:
-        yield f"connectors has no effect: {session.connectors} has none for a registry that is asked for anything"
-    if session.secrets and not is_chosen and not asks:
-        yield f"secrets has no effect: nothing asks for one in {session.secrets}"
-
-
-def _said(wishes: Wishes, vault: Vault) -> Credential | None:
-    """Return who we are as flags say, else as the variables that a step would read."""
-    if wishes.username is None and wishes.password is None:
-        name, word = map(vault.env.get, _LOGIN)
-        return Credential(name, Secret(word, _VARIABLE), _VARIABLE) if name and word else None
-    pair = login_pair(wishes.username, wishes.password)
-    if pair is None:
-        message = "username is empty"
-        raise SettingsError(message, hint="set both username and password, or neither", setting="username")
-    username, password = pair
-    if isinstance(password, Secret):
-        return Credential(username, password, "password")
-    if not is_reference(password) and not is_expression(password):
-        message = "a secret stands here as plain text"
-        raise SecretError(message, where="--password", hint=REFERENCE_HINT)
-    return Credential(username, vault.reference(password, "--password"), "--password")
+        with time_limit(limit, log, what="the command", stop=hosts.http.cancel):
+            try:
+                yield hosts.access
+            except KeyboardInterrupt:
+                hosts.http.cancel()
+                raise
+            hosts.note_never_trusted(log)
 
 
 def _result(
     step: str,
-    story: Story,
+    log: RunLog,
     *,
     pushed: PushedImage | PushedIndex | None = None,
     output: str | None = None,
@@ -514,9 +269,5 @@ def _result(
         output=output,
         written=digest,
         referrers=None if referrers is None else len(referrers),
-        seconds=story.seconds,
-        retries=story.retries,
-        traffic=story.traffic,
-        decisions=tuple(story.decisions),
-        notes=tuple(story.notes),
+        **log.facts(),
     )

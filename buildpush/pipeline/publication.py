@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from buildpush.expressions.ci import revision_of
+from buildpush.expressions.facts import Git, vcs
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildInfoError,
@@ -32,16 +35,18 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
-from buildpush.pipeline.session import Session
+from buildpush.pipeline.context import RunContext
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
     from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
     from buildpush.artifactory.document import Artifact, Module
     from buildpush.artifactory.pending import Claim, Pending
+    from buildpush.settings.resolve import Resolved
 
 Pushed = PushedImage | PushedIndex
 
@@ -57,23 +62,17 @@ class Publication:
     Args:
         server: the Artifactory that gets it.
         registry: the registry that is pushed to.
-        session: where files are kept.
-        sink: told what is noted.
+        context: of the run; files are kept in its state directory.
         record: gives what the receipt cannot know, as it is when it is asked.
     """
 
     def __init__(
-        self,
-        server: Artifactory,
-        registry: Registry,
-        session: Session,
-        sink: Sink,
-        record: Callable[[], BuildRecord],
+        self, server: Artifactory, registry: Registry, context: RunContext, record: Callable[[], BuildRecord]
     ) -> None:
         self._server = server
         self._registry = registry
-        self._session = session
-        self._sink = sink
+        self._context = context
+        self._sink = context.log
         self._record = record
         self._claim: Claim | None = None
 
@@ -86,7 +85,7 @@ class Publication:
 
         self._finish_earlier()
         try:
-            self._claim = self._claim or Claim(self._session.state.pending)
+            self._claim = self._claim or Claim(self._context.state.pending)
             self._write(self._claim, receipt, base, pushed=False)
         except NoStateError:
             return  # a note has said so
@@ -110,7 +109,7 @@ class Publication:
         if self._claim and self._claim.path:
             with suppress(OSError):  # what is written there already is good enough to go on from
                 self._write(self._claim, pushed, base, pushed=True)
-        folder, finish = self._session.pending, finish_command(self._server)
+        folder, finish = self._context.pending, finish_command(self._server)
         try:
             published = publish_push(
                 pushed, record, self._server, folder=folder, base=base, sink=self._sink, finish=finish
@@ -144,7 +143,7 @@ class Publication:
         from buildpush.artifactory.pending import left_behind
 
         try:
-            folder = self._session.state.pending
+            folder = self._context.state.pending
         except SettingsError:
             return
         same = (
@@ -170,6 +169,36 @@ class Publication:
         elif error is not None and not isinstance(error, BuildInfoError):  # which says it itself
             way = shlex.join([*finish_command(self._server), str(claim.path)])
             self._sink(Note(f"if the registry has the image all the same, this publishes its build-info: {way}"))
+
+
+def recorder(order: Resolved, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
+    """Return what gives the record of a build that began at *started*, with its duration until it is asked."""
+    facts = cache(partial(build_record, order, context, started))  # which asks git
+
+    def record() -> BuildRecord:
+        duration = context.now() - started
+        return replace(facts(), duration_ms=max(1, round(duration.total_seconds() * 1000)))
+
+    return record
+
+
+def build_record(order: Resolved, context: RunContext, started: datetime) -> BuildRecord:
+    """Return what the receipt cannot know: name and number of the build, its revision, what ran it."""
+    from buildpush.artifactory import BuildRecord, Vcs, allowed_environment
+
+    env, build, git = context.env, order.build, context.facts.git
+    source = vcs(Git(git.place, order.git_folder) if order.git_folder else git, revision_of(env))
+    return BuildRecord(
+        name=build.name,
+        number=build.number,
+        started=started,
+        url=build.url,
+        project=build.project,
+        module=build.module,
+        vcs=(Vcs(source.url, source.revision, source.branch, source.message),) if source else (),
+        environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
+        principal=context.ci.actor,
+    )
 
 
 def _may_be_named(error: PushError | AuthenticationError) -> bool:

@@ -15,16 +15,15 @@ from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
-from buildpush.http.client import Http
-from buildpush.pipeline.connection import keychain_of, open_artifactory, open_http
+from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.publication import finish
-from buildpush.pipeline.session import Session
+from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
 
 
 def publish_saved(
     file: Path,
-    session: Session,
+    context: RunContext,
     *,
     artifactory_url: str | None = None,
     artifactory_token: str | None = None,
@@ -40,11 +39,11 @@ def publish_saved(
         AuthenticationError: the credentials are refused.
     """
     pending = load(file)
-    with open_http(session, session.sink) as http:
-        server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
-        registry = Registry(http, keychain_of(_credentials(server), session), sink=session.sink)
-        published = finish(pending, server, registry, folder=session.pending, sink=session.sink)
-    if file.absolute().parent == session.pending:  # it waited for this; a file of the user's stays
+    with context:
+        server = _server(context, artifactory_url, token=artifactory_token, username=username, password=password)
+        registry = Registry(context.http(), context.keychain(_credentials(server)), sink=context.log)
+        published = finish(pending, server, registry, folder=context.pending, sink=context.log)
+    if file.absolute().parent == context.pending:  # it waited for this; a file of the user's stays
         file.unlink(missing_ok=True)
     return published
 
@@ -59,7 +58,7 @@ def show_build(
     name: str,
     number: str,
     project: str,
-    session: Session,
+    context: RunContext,
     *,
     artifactory_url: str | None = None,
     artifactory_token: str | None = None,
@@ -72,8 +71,8 @@ def show_build(
         SettingsError: nobody says where Artifactory is, or it has no such build.
         BuildInfoError: it does not answer as it should.
     """
-    with open_http(session, session.sink) as http:
-        server = _server(session, http, artifactory_url, token=artifactory_token, username=username, password=password)
+    with context:
+        server = _server(context, artifactory_url, token=artifactory_token, username=username, password=password)
         info = server.get_build(name, number, project=project)
         if info is None:
             message = f"{server.host} has no build {name} {number}"
@@ -82,28 +81,27 @@ def show_build(
 
 
 def _server(
-    session: Session,
-    http: Http,
+    context: RunContext,
     url: str | None,
     *,
     token: str | None,
     username: str | None,
     password: str | None,
 ) -> Artifactory:
-    env = session.env
+    env = context.env
     address = url or env.get("JF_URL")
     if not address:
         message = "nobody says where Artifactory is"
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
     where = artifactory_address(address)
     by = Nearness.FLAG if url else Nearness.VARIABLE
-    vault = Vault(env, session.cwd)
+    vault = Vault(env, context.cwd)
     vault.remember()
     ways = _ways(vault, token=token, username=username, password=password)
     target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
     for note in (*target.notes, *_in_vain(target, token=token, username=username, password=password)):
-        session.sink(Note(note))
-    return open_artifactory(target, http, keychain_of({}, session), session.sink)
+        context.log(Note(note))
+    return open_artifactory(target, context.http(), context.keychain({}), context.log)
 
 
 def _in_vain(

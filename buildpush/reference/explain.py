@@ -8,11 +8,11 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
+from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
 from buildpush.foundation.text import one_line, with_margin
-from buildpush.pipeline.plan import Surroundings
 from buildpush.reference.cards import HONOURED, STEPS, Card, cards
 from buildpush.settings.decode import decode
 from buildpush.settings.model import STEP_KINDS, StepSettings, setting_named
@@ -35,11 +35,11 @@ def overview(loaded: Loaded | None = None) -> str:
     return "\n".join(lines)
 
 
-def overview_json(loaded: Loaded, around: Surroundings | None = None) -> str:
+def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the same facts as one JSON document."""
     steps = [
         _step_json(step)
-        | {"said": {_short(card): _said_json(card, step, around) for card in cards() if _says(step, card)}}
+        | {"said": {_short(card): _said_json(card, step, facts) for card in cards() if _says(step, card)}}
         for step in loaded.steps
     ]
     document = {"cards": [card.as_json() for card in cards()], "steps": steps}
@@ -79,23 +79,23 @@ def find(name: str) -> Card:
     raise SettingsError(message, hint=hint)
 
 
-def as_text(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
+def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the card of the setting *name* and, step by step, its value and who said it.
 
     Args:
         name: any of its spellings.
         loaded: the steps.
-        around: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
+        facts: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
     """
     card = find(name)
-    said = [line for step in loaded.steps for line in _said(card, step, around)]
+    said = [line for step in loaded.steps for line in _said(card, step, facts)]
     return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
 
 
-def as_json(name: str, loaded: Loaded, around: Surroundings | None = None) -> str:
+def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the same facts as one JSON document; arguments are those of :func:`as_text`."""
     card = find(name)
-    steps = [_step_json(step) | {"said": _said_json(card, step, around)} for step in loaded.steps]
+    steps = [_step_json(step) | {"said": _said_json(card, step, facts)} for step in loaded.steps]
     return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
 
 
@@ -132,12 +132,12 @@ def _default(card: Card) -> str:
     return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
-def _said(card: Card, step: Step, around: Surroundings | None) -> Iterator[str]:
+def _said(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
     name = _short(card)
     written = step.settings.get(name)
     if written is None:
         return
-    value, reason = _answered(card, step, written, around)
+    value, reason = _answered(card, step, written, facts)
     if reason:
         yield f"value     not to be had here: {reason}"
     else:
@@ -149,22 +149,22 @@ def _said(card: Card, step: Step, around: Surroundings | None) -> Iterator[str]:
         yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
 
 
-def _answered(card: Card, step: Step, written: Written, around: Surroundings | None) -> tuple[Raw, str]:
+def _answered(card: Card, step: Step, written: Written, facts: Facts | None) -> tuple[Raw, str]:
     """Return the value that a run would use, or why it cannot be had here; nobody asks for a secret to explain it."""
-    if around is None or card.secret:
+    if facts is None or card.secret:
         return written.value, ""
     try:
-        return answered(step, _short(card), written, around.facts.within(written=step.facts)), ""
+        return answered(step, _short(card), written, facts.within(written=step.facts)), ""
     except SettingsError as error:
         return "", str(error)
 
 
-def _said_json(card: Card, step: Step, around: Surroundings | None) -> dict[str, Any] | None:
+def _said_json(card: Card, step: Step, facts: Facts | None) -> dict[str, Any] | None:
     written: Written | None = step.settings.get(_short(card))
     if written is None:
         return None
     overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]
-    value, reason = _answered(card, step, written, around)
+    value, reason = _answered(card, step, written, facts)
     return {
         "value": None if reason else _shown(card, value, written.origin),
         "reason": reason or None,

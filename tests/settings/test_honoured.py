@@ -13,7 +13,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.ci import ci
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
-from buildpush.pipeline.step import _record
+from buildpush.pipeline.publication import build_record
 from buildpush.places import Ran, Recorded
 from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
 from buildpush.settings.resolve import Resolved, evaluate, resolve
@@ -91,11 +91,11 @@ def effects(folder, kind, values):
     step = Step("", "", kind, written, "a test")
     order = resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    around = SimpleNamespace(session=SimpleNamespace(env=env, now=lambda: now), started=now, facts=facts, ci=ci(env))
+    context = SimpleNamespace(env=env, facts=facts, ci=ci(env))
     # The wishes themselves, and who said them, differ of course.
     names = {field.name for field in fields(Resolved)} - {"settings", "set_names", "sources"}
     done = {name: getattr(order, name) for name in names}
-    return done, order.settings.timeout, _record(order, around) if order.build.publish else None
+    return done, order.settings.timeout, build_record(order, context, now) if order.build.publish else None
 
 
 @pytest.fixture

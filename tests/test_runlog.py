@@ -1,4 +1,4 @@
-"""The story of a step: its times, and who is told."""
+"""The log of a run: its times, and who hears it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from buildpush.foundation.events import Progress
-from buildpush.pipeline.session import Story
+from buildpush.pipeline.runlog import RunLog
 
 
 def test_the_sink_is_called_by_one_thread_at_a_time():
@@ -20,15 +20,15 @@ def test_the_sink_is_called_by_one_thread_at_a_time():
         threading.Event().wait(0.001)
         inside.release()
 
-    story = Story(sink)
+    log = RunLog(sink)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: story(Progress("layer", number)), range(40)))
+        list(pool.map(lambda number: log(Progress("layer", number)), range(40)))
     assert not overlaps
 
 
 def test_a_phase_inside_another_counts_its_own_time():
-    story = Story(lambda _: None)
-    with story.phase("build"), story.phase("push"):
+    log = RunLog(lambda _: None)
+    with log.phase("build"), log.phase("push"):
         threading.Event().wait(0.05)
-    assert story.seconds["push"] >= 0.05
-    assert story.seconds["build"] < story.seconds["push"]
+    assert log.seconds["push"] >= 0.05
+    assert log.seconds["build"] < log.seconds["push"]

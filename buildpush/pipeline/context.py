@@ -1,0 +1,256 @@
+"""One context for a run: what it may touch of the world outside, what it has opened, and what its steps led to.
+
+Nothing below reads the environment or the clock: both are passed in here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from buildpush.credentials.docker import Keychain
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.state import NoStateError, State
+from buildpush.http.client import Http
+from buildpush.http.tls import certificates_in
+from buildpush.pipeline.runlog import RunLog
+from buildpush.places import Here, for_logins
+from buildpush.registry.client import Registry
+from buildpush.registry.memory import Memory
+from buildpush.transfer.driver import Access
+
+# What only some runs need is imported where it is needed: a push reads no connectors and evaluates no expression.
+if TYPE_CHECKING:
+    from buildpush.credentials.connectors import Connectors
+    from buildpush.credentials.docker import Credential
+    from buildpush.credentials.vault import Vault
+    from buildpush.expressions.ci import Ci
+    from buildpush.expressions.facts import Facts
+    from buildpush.pipeline.results import RunResult
+    from buildpush.transfer.daemon import Daemon
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What speaks to hosts: one pool of connections, and one credential for each."""
+
+    http: Http
+    keychain: Keychain
+    registry: Registry
+    access: Access
+
+    def note_never_trusted(self, sink: Sink) -> None:
+        """Tell *sink* which hosts were declared insecure to no effect: their names may be misspelled."""
+        for host in self.http.never_trusted:
+            sink(Note(f"insecure has no effect on {host}: no request went there"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunContext:
+    """What all steps of a run share. What it opens stays open, for all of them, as long as its ``with`` block lasts.
+
+    Attributes:
+        env: the environment; nothing below the command line reads another one.
+        cwd: directory that relative paths start from.
+        home: the user's directory, where registry logins are looked up; ``None`` for a user without one.
+        state: what is kept on this machine.
+        connectors_file: connectors and secret references.
+        secrets_directory: a file per secret.
+        variables: what expressions may ask for, by name.
+        log: hears what happens.
+        now: the clock.
+        dry: whether no counter moves and no file is left behind.
+        notes: what is to be said about the whole file; the result of each step repeats it.
+        results: what the steps so far led to.
+    """
+
+    env: Mapping[str, str]
+    cwd: Path
+    home: Path | None
+    state: State
+    connectors_file: Path | None = None
+    secrets_directory: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    log: RunLog = field(default_factory=RunLog)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    dry: bool = False
+    notes: tuple[str, ...] = ()
+    results: list[RunResult] = field(default_factory=list)
+
+    @classmethod
+    def default(
+        cls,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        connectors: Path | None = None,
+        secrets: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> RunContext:
+        """Return the context of this process, but for what is given."""
+        return cls(
+            env=dict(os.environ if env is None else env),
+            cwd=cwd or _working_directory(),
+            home=_home(),
+            state=State.default(),
+            connectors_file=connectors,
+            secrets_directory=secrets,
+            variables=variables or {},
+        )
+
+    def watched(self, sink: Sink) -> RunContext:
+        """Return the same context with *sink* told what happens."""
+        return replace(self, log=RunLog(sink))
+
+    @property
+    def pending(self) -> Path:
+        """Directory for build-infos that could not be published: the working directory where there is no other."""
+        try:
+            return self.state.pending
+        except SettingsError:
+            return self.cwd
+
+    # ---- what steps are evaluated with
+
+    @cached_property
+    def connectors(self) -> Connectors:
+        """The connectors file, read."""
+        from buildpush.credentials.connectors import Connectors, read_connectors
+
+        return read_connectors(self.connectors_file) if self.connectors_file else Connectors()
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Gives secrets; once it is there, none of them is shown any more.
+
+        Raises:
+            SettingsError: the connectors file cannot be read, or the directory of secrets does not exist.
+        """
+        from buildpush.credentials.vault import Vault
+
+        connectors = self.connectors
+        if self.secrets_directory and not self.secrets_directory.is_dir():
+            message = f"the secrets directory {self.secrets_directory} does not exist"
+            raise SettingsError(message, hint="name a directory that holds one file per secret", where="--secrets")
+        vault = Vault(self.env, self.cwd, self.secrets_directory, connectors.references)
+        vault.remember()
+        return vault
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What expressions may ask."""
+        from buildpush.expressions.facts import Counter, Facts, Git
+
+        counter = Counter(self.state.folder / "counters", dry=self.dry)
+        git = Git(Here(self.env), self.cwd)
+        variables = dict(self.variables)
+        started = self.now().timestamp()
+        return Facts(self.env, git, counter, started, self.vault.secret, written=variables, inputs=variables)
+
+    @cached_property
+    def ci(self) -> Ci:
+        """What the CI system says about this run."""
+        from buildpush.expressions.ci import ci
+
+        return ci(self.env)
+
+    # ---- what is opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        for name in ("_https", "_hosts", "memory"):
+            vars(self).pop(name, None)
+
+    @cached_property
+    def _stack(self) -> ExitStack:
+        return ExitStack()
+
+    @cached_property
+    def _https(self) -> dict[object, Http]:
+        return {}
+
+    @cached_property
+    def _hosts(self) -> dict[object, Hosts]:
+        return {}
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """The memory of earlier pushes, if it has a place; all goes well without it."""
+        if self.dry:
+            return None
+        try:
+            return self._stack.enter_context(Memory(self.state.memory))
+        except NoStateError as error:
+            text = f"nothing is kept on this machine, neither the log nor what was pushed: {error}; {error.hint}"
+        except SettingsError as error:
+            text = f"nothing is remembered from push to push: {error}"
+        self.log(Note(text))
+        return None
+
+    def http(self, plain: frozenset[str] = frozenset(), insecure: frozenset[str] = frozenset()) -> Http:
+        """Return connections that follow the proxies and certificates of the environment; the same for the same hosts.
+
+        Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
+        """
+        key = plain, insecure
+        if key not in self._https:
+            self._https[key] = self._stack.enter_context(
+                Http(
+                    ca_files=certificates_in(self.env),
+                    proxies=self.env,
+                    insecure_hosts=insecure,
+                    plain_hosts=plain,
+                    sink=self.log,
+                )
+            )
+        return self._https[key]
+
+    def hosts(
+        self,
+        credentials: Mapping[str, Credential],
+        plain: frozenset[str] = frozenset(),
+        insecure: frozenset[str] = frozenset(),
+    ) -> Hosts:
+        """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
+        key = frozenset(credentials.items()), plain, insecure
+        if key not in self._hosts:
+            http, keychain = self.http(plain, insecure), self.keychain(credentials)
+            registry = Registry(http, keychain, sink=self.log, memory=self.memory)
+            self._hosts[key] = Hosts(http, keychain, registry, Access(registry, self._daemon, self.cwd))
+        found = self._hosts[key]
+        found.http.resume()  # an earlier step may have been interrupted
+        return found
+
+    def keychain(self, given: Mapping[str, Credential]) -> Keychain:
+        """Return the keychain that knows the *given* credentials, then what people keep in their own files."""
+        return Keychain(given, env=self.env, home=self.home, place=Here(self.env, passes=for_logins))
+
+    def _daemon(self) -> AbstractContextManager[Daemon]:
+        from buildpush.transfer.daemon import open_daemon
+
+        return open_daemon(self.env, self.state.scratch, self.memory, self.log)
+
+
+def _home() -> Path | None:
+    with suppress(RuntimeError):  # no HOME, and a user that the system does not know, as in many clusters
+        return Path.home()
+    return None
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        message = "the working directory was removed"
+        raise SettingsError(message, hint="change to a directory that exists") from error

@@ -1,0 +1,97 @@
+"""What may be asked of a push or a copy of an image that exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import get_args
+
+from buildpush.foundation.errors import BadNameError, SettingsError, UnsupportedError
+from buildpush.foundation.limits import LONGEST
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import Compression, MediaTypes
+from buildpush.images.references import check_host
+from buildpush.transfer.driver import Packing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyOptions:
+    """What may be said about a push or a copy; by default an image arrives as it is.
+
+    Attributes:
+        compression: of layers that are not compressed yet; saying it writes the manifest anew.
+        media_types: of the manifest; likewise.
+        platform: which image of an index; ``None`` for all.
+        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
+        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from
+            their maker: from the source, or from the addresses in the manifest where it has them not.
+        username: for the registry that is written to, or read from where none is written to.
+        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
+        connector_ref: the only connector to use; without it each counts for its own host.
+        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
+        timeout: after which all of it is ended, as text (``10m``) or as it is; ``None`` for as long as it takes.
+    """
+
+    compression: str | None = None
+    media_types: str | None = None
+    platform: str | None = None
+    referrers: bool = False
+    allow_nondistributable_artifacts: bool = False
+    username: str | None = None
+    password: Secret | str | None = None
+    connector_ref: str | None = None
+    insecure: Sequence[str] = ()
+    timeout: timedelta | str | None = None
+
+    def packing(self) -> Packing:
+        """Return how to pack.
+
+        Raises:
+            SettingsError: there is no such compression, or no such media types.
+        """
+        _check_choice("compression", self.compression, get_args(Compression))
+        _check_choice("media_types", self.media_types, get_args(MediaTypes))
+        if self.compression == "zstd" and self.media_types == "docker":
+            message = "Docker's media types know no zstd"
+            raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
+        return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
+
+    def limit(self) -> timedelta | None:
+        """Return how long it may take.
+
+        Raises:
+            SettingsError: it is no duration, or one of nothing.
+        """
+        if isinstance(self.timeout, str):
+            from buildpush.settings.kinds import duration_of
+
+            try:
+                return duration_of(self.timeout)
+            except ValueError as error:
+                hint = "write it as 10m, 1h 30m or 45s"
+                raise SettingsError(str(error), hint=hint, setting="timeout") from None
+        if self.timeout is not None and not timedelta() < self.timeout <= LONGEST:
+            message = f"a timeout of {self.timeout} is none"
+            raise SettingsError(message, hint="give a timedelta of more than nothing", setting="timeout")
+        return self.timeout
+
+    def insecure_hosts(self) -> frozenset[str]:
+        """Return the hosts that are spoken to without TLS.
+
+        Raises:
+            SettingsError: one of them is no host; an empty one would be every host that has no port.
+        """
+        if isinstance(self.insecure, str):
+            message = f"insecure is {self.insecure!r}, which is a text and no list of hosts"
+            raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
+        try:
+            return frozenset(check_host(host) for host in self.insecure)
+        except BadNameError as error:
+            raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error
+
+
+def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:
+    if value is not None and value not in choices:
+        message = f"{setting} is {value!r}"
+        raise SettingsError(message, hint=f"write one of {', '.join(choices)}", setting=setting)

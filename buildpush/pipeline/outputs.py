@@ -1,0 +1,95 @@
+"""Where a built image is written to besides a push, or in its place, and how it is packed there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.records import dataclass
+from buildpush.settings.flows import names_idle, notes_on
+from buildpush.settings.resolve import Resolved
+from buildpush.settings.tree import Loaded, Step
+from buildpush.transfer import Location
+from buildpush.transfer.destinations import check_destination, check_packing, unsupported_packing
+from buildpush.transfer.driver import Packing
+from buildpush.transfer.parse import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a built image is written to, and how it is packed there."""
+
+    location: Location
+    packing: Packing = Packing()
+
+
+def parse_output(text: str, loaded: Loaded) -> Location:
+    """Return where images are written to; what cannot be written is refused before anything is built."""
+    location = parse(text)
+    check_destination(location)
+    if len(loaded.steps) > 1 and not location.holds_several:
+        message = f"{location} holds one image, and {len(loaded.steps)} steps would write theirs to it"
+        raise SettingsError(message, hint="choose one with --step, or write an oci: directory")
+    return location
+
+
+def output_of(order: Resolved) -> Output | None:
+    """Return where a step writes its image to by itself: what its settings name."""
+    return Output(Location("docker-archive", str(order.tar))) if order.tar else None
+
+
+def output_of_build(step: Step, order: Resolved, location: Location | None, sink: Sink) -> Output | None:
+    """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means.
+
+    Raises:
+        SettingsError: the step and *location* both name a place.
+        UnsupportedError: what a flag asks for has no room there.
+    """
+    if order.tar and location:
+        message = f"tar_path and {location} are both destinations of the image"
+        raise SettingsError(message, hint="leave one of them out", setting="tar_path")
+    output = output_of(order)
+    location = output.location if output else location
+    is_named = bool(location and (location.name or location.reference))
+    for note in names_idle(step.settings, str(location or ""), is_named=is_named):
+        sink(Note(note))
+    return Output(location, _packing(step, order, location, sink)) if location else None
+
+
+def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> BuildRequest:
+    """Return *request* with the archive that the image is written to, which may lie in its context.
+
+    Raises:
+        SettingsError: it is the Dockerfile.
+    """
+    if request.archive or output is None or not output.location.transport.member:
+        return request
+    found = replace(request, archive=Path(output.location.path).resolve())
+    if found.archive == request.dockerfile:
+        message = f"the archive {output.location.path!r} is the Dockerfile"
+        raise SettingsError(message, hint="write it elsewhere")
+    for note in notes_on(found):
+        sink(Note(note))
+    return found
+
+
+def _packing(step: Step, order: Resolved, location: Location, sink: Sink) -> Packing:
+    """Return how to pack for *location*: as far as somebody asks for it.
+
+    Raises:
+        UnsupportedError: what a flag asks for has no room there; what a file wants for its pushes gets a note.
+    """
+    written = {name: step.settings.get(name) for name in ("compression", "media_types")}
+    by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}
+    packing = Packing(
+        order.compression if written["compression"] else None, order.media_types if written["media_types"] else None
+    )
+    unsupported = unsupported_packing(packing, location)
+    if by_flag & set(unsupported):
+        check_packing(packing, location)
+    for setting in unsupported:
+        sink(Note(f"{location.kind}: has no room for the setting {setting!r}, which is left alone"))
+    return replace(packing, **dict.fromkeys(unsupported))

@@ -1,0 +1,90 @@
+"""From a written step to what is to be done: expressions evaluated, a context elsewhere fetched, effects checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from buildpush.foundation.errors import SettingsError, UnsupportedError
+from buildpush.foundation.events import Note
+from buildpush.foundation.text import quotation
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.contexts import fetch_context, is_elsewhere, shown
+from buildpush.settings.flows import idle
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
+from buildpush.settings.tree import Step
+
+
+def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: ExitStack | None = None) -> Resolved:
+    """Return what is to be done for *step*.
+
+    Args:
+        step: as written.
+        context: of the run; its log gets a note for everything that has no effect.
+        push: whether the image may go to a registry; if not, no destination is needed.
+        stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
+    """
+    facts = context.facts.within(written=step.facts)
+    settings = evaluate(step, facts, sink=context.log, push=push)
+    with _readable_paths():
+        settings, history = _local(settings, context, stack)
+        order = resolve(
+            settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
+        )
+    for note in (*order.notes, *_idle(order, step, push=push), *_unpublished(order, context)):
+        context.log(Note(note))
+    return replace(order, git_folder=history) if history else order
+
+
+def _local(settings: Wishes, context: RunContext, stack: ExitStack | None) -> tuple[Wishes, Path | None]:
+    """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
+    if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
+        return settings, None
+    about = shown(settings.context)
+    if stack is None:
+        message = f"the context {about} is not a directory, and this command fetches and unpacks nothing"
+        hint = "run does; or fetch it yourself, and name the directory"
+        raise UnsupportedError(message, hint=hint, setting="context")
+    found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, settings.timeout))
+    if not (found.folder / settings.dockerfile).is_file():
+        message = f"there is no {settings.dockerfile} in the context {about}"
+        hint = "in such a context, the path of the Dockerfile starts there"
+        raise SettingsError(message, hint=hint, setting="dockerfile")
+    paths = {"context": str(found.folder), "dockerfile": str(found.folder / settings.dockerfile)}
+    return settings.changed(**paths), found.history
+
+
+def _idle(order: Resolved, step: Step, *, push: bool) -> Iterator[str]:
+    """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
+    if not isinstance(order.settings, BuildAndPush):
+        return
+    kept = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
+    kept |= set() if push else {"compression", "media_types"}
+    yield from idle(order.settings, step.settings, publishes=order.build.publish, kept=kept)
+
+
+def _unpublished(order: Resolved, context: RunContext) -> Iterator[str]:
+    """Yield which variables a build-info will not show, although the settings ask for them."""
+    patterns = getattr(order.settings, "env_include", ())
+    if order.build.publish and patterns:
+        from buildpush.artifactory.environment import left_out
+
+        if names := left_out(context.env, patterns):
+            yield f"the build-info leaves out variables that may hold secrets: {', '.join(names)}"
+
+
+@contextmanager
+def _readable_paths() -> Iterator[None]:
+    """Make an error of a path that cannot be accessed: it is too long, or in a directory that may not be entered."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message = f"{quotation(os.fsdecode(error.filename), 200)!r} cannot be accessed: {error.strerror}"
+        hint = "check the paths of the step, and the permissions of their directories"
+        raise SettingsError(message, hint=hint) from error

@@ -1,0 +1,120 @@
+"""What happened in a run: every event is passed on, and what the result of a step will show is kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from buildpush.foundation.errors import BuildError
+from buildpush.foundation.events import Decision, Event, Finished, Log, Note, Retry, Sink, Started, Traffic, ignore
+from buildpush.foundation.text import one_line, with_margin
+
+
+class RunLog:
+    """Phases with their times, and what was retried, decided and noted in the step under way; itself a sink.
+
+    Layers travel in several threads; the sink behind is called by one at a time.
+    """
+
+    def __init__(self, sink: Sink = ignore) -> None:
+        self._sink = sink
+        # A signal's handler may report something in the middle of a call.
+        self._lock = threading.RLock()
+        self._engine_log: TextIO | None = None  # gets every line that an engine prints
+        self.begin()
+
+    def begin(self, notes: Iterable[str] = ()) -> None:
+        """Begin a step, whose result shows *notes* that were given before, and what happens from now on."""
+        self.seconds: dict[str, float] = {}
+        self.retries = 0
+        self.traffic: Traffic | None = None
+        self.decisions: list[Decision] = []
+        self.notes = [with_margin(note) for note in notes]
+        self._inner = [0.0]
+
+    def __call__(self, event: Event) -> None:
+        """Keep what the result will show, and pass the event on."""
+        with self._lock:
+            match event:
+                case Retry():
+                    self.retries += 1
+                case Decision():
+                    self.decisions.append(
+                        replace(event, choice=with_margin(event.choice), reason=with_margin(event.reason))
+                    )
+                case Note(text):
+                    self.notes.append(with_margin(text))
+                case Traffic():
+                    self.traffic = event
+                case Log(line) if self._engine_log:
+                    self._write(line)
+                case _:
+                    pass
+            self._sink(event)
+
+    @contextmanager
+    def phase(self, name: str, about: str = "") -> Iterator[None]:
+        """Announce a phase and, when it went well, how long it took."""
+        self(Started(name, about))
+        self.seconds.setdefault(name, 0.0)
+        self._inner.append(0.0)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            # Phases lie inside one another (layers are built while they are pushed); each counts its own time.
+            whole = time.monotonic() - begun
+            self.seconds[name] += whole - self._inner.pop()
+            self._inner[-1] += whole
+        self(Finished(name, self.seconds[name]))
+
+    @contextmanager
+    def engine_log(self, file: TextIO) -> Iterator[None]:
+        """Write what the engine prints to *file* as well, and close it; a build that fails says where it is."""
+        self._engine_log = file
+        try:
+            yield
+        except BuildError as error:
+            complete = self._close(file) and Path(file.name).stat().st_size > 0
+            if type(error) is BuildError and complete:  # the others name a line of the Dockerfile, or a file
+                error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {file.name}"]))
+            raise
+        finally:
+            self._close(file)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the result of the step shows of all this, by the names that it has there."""
+        return {
+            "seconds": self.seconds,
+            "retries": self.retries,
+            "traffic": self.traffic,
+            "decisions": tuple(self.decisions),
+            "notes": tuple(self.notes),
+        }
+
+    def _write(self, line: str) -> None:
+        """Keep a line of the engine; the build goes on where that is not possible, such as on a full disk."""
+        try:
+            print(one_line(line), file=self._engine_log)
+        except OSError as error:
+            self._engine_log = None
+            self._note_lost(error)
+
+    def _close(self, file: TextIO) -> bool:
+        """Close *file*, and return whether all of it was written; a full disk shows only now."""
+        complete = self._engine_log is file  # a line that could not be written has taken it away
+        self._engine_log = None
+        try:
+            file.close()
+        except OSError as error:
+            self._note_lost(error)
+            return False
+        return complete
+
+    def _note_lost(self, error: OSError) -> None:
+        self(Note(f"the engine's log is not kept: {error.strerror or error}"))

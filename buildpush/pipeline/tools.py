@@ -1,0 +1,55 @@
+"""What a step works with besides its registries: the engines there are, and the Artifactory of its build-info."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Sink
+from buildpush.http.client import Http
+from buildpush.http.download import download
+from buildpush.images.model import Image, Index, Platform
+from buildpush.images.references import Reference
+from buildpush.pipeline.context import Hosts, RunContext
+from buildpush.places import Here
+from buildpush.registry.pull import pull
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Artifactory
+    from buildpush.credentials.docker import Keychain
+    from buildpush.engines import Engines
+    from buildpush.settings.resolve import ArtifactoryTarget, Resolved
+
+
+def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
+    """Return the client of *target*; without a credential of its own, we are who pushes to its host."""
+    from buildpush.artifactory import Artifactory
+
+    return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
+
+
+def engines_for(order: Resolved, context: RunContext, hosts: Hosts) -> Engines:
+    """Return the engines, which are made when they are asked for."""
+    from buildpush.engines import Engines, Tools
+
+    def base(reference: Reference, platform: Platform) -> Image:
+        found = pull(reference, hosts.registry, platform)
+        if isinstance(found, Index):
+            message = f"{reference} has no single image for {platform}"
+            raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
+        return found
+
+    tools = Tools(
+        context.env,
+        Here(context.env),
+        hosts.keychain.find,
+        context.log,
+        pull=base,
+        fetch=partial(download, hosts.http, most=order.fetch_limit),
+        memory=context.memory,
+        scratch=context.state.scratch,
+        layers=context.state.layers,
+        settings=order.own_settings,
+    )
+    return Engines(tools)
