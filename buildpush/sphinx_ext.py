@@ -39,6 +39,7 @@ from buildpush.dockerfile import rules as advice
 from buildpush.dockerfile.rules import LACKING
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
+from buildpush.settings.stepkinds import STEP_KINDS
 
 if TYPE_CHECKING:
     import click
@@ -183,7 +184,7 @@ class SettingsDirective(_Rendering):
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {"step": lambda word: directives.choice(word, tuple(cards.STEPS))}
+    option_spec: ClassVar[dict[str, Any]] = {"step": lambda word: directives.choice(word, tuple(STEP_KINDS))}
 
     def run(self) -> list[Node]:
         """Return one section per setting of the group."""

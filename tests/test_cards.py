@@ -14,8 +14,9 @@ from buildpush.reference.cards import SURFACES, Card, card_named
 from buildpush.settings import encoders
 from buildpush.settings.decode import decode
 from buildpush.settings.encoders import read_flags
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo, StepSettings, settings_of
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, StepSettings, settings_of
 from buildpush.settings.sources import read
+from buildpush.settings.stepkinds import STEP_KINDS
 
 ALL = {card.name: card for card in cards.cards()}
 EXAMPLES = [(name, surface) for name, card in ALL.items() for surface in card.examples if name != "env_variables"]
@@ -24,7 +25,7 @@ ANCHORS = Path(__file__).parent / "anchors.txt"
 
 
 def setting_of(card: Card):
-    model = cards.STEPS[card.step]
+    model = STEP_KINDS[card.step].model
     short = card.name.rpartition(".")[2]
     return model, next(setting for setting in settings_of(model) if setting.name == short)
 
@@ -34,7 +35,7 @@ def read_back(card: Card, surface: str, folder: Path):
     text = card.examples[surface]
     file, env, flags, keywords = None, {}, {}, {}
     if surface == "YAML":
-        kind = BUILD_STEP if card.step == "build" else PUBLISH_STEP
+        kind = STEP_KINDS[card.step].type
         file = folder / "step.yml"
         spec = "" if "spec:" in text else "\n  spec: {}"
         indented = text.replace("\n", "\n  ")

@@ -12,7 +12,8 @@ import pytest
 
 import buildpush
 from buildpush.cli import group
-from buildpush.settings.model import STEP_KINDS, settings_of
+from buildpush.settings.model import settings_of
+from buildpush.settings.stepkinds import models
 
 ROOT = Path(buildpush.__file__).parent
 # A line of a module says so where its texts name flags of other programs, of CSS or of a Dockerfile's instructions.
@@ -60,7 +61,7 @@ def test_no_module_names_foreign_flags_that_its_texts_do_not_have(path):
 
 
 def test_every_setting_that_a_text_names_exists_and_does_something():
-    known = {setting.name for model in STEP_KINDS.values() for setting in settings_of(model) if setting.honoured_by}
+    known = {setting.name for model in models() for setting in settings_of(model) if setting.honoured_by}
     named = {name for path in MODULES for text in texts(path) for name in re.findall(r"setting '(\w+)'", text)}
     assert named <= known
     assert named

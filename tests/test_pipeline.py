@@ -17,7 +17,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step import record_result, run_steps
-from buildpush.settings.model import BUILD_STEP
+from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.tree import Loaded, Step
 
 
@@ -76,7 +76,7 @@ def test_an_unknown_output_is_refused_before_anything_is_built(context):
 
 
 def test_a_docker_archive_is_not_written_twice(context):
-    steps = tuple(Step(name, name, BUILD_STEP, {}, "step.yml") for name in ("api", "web"))
+    steps = tuple(Step(name, name, BUILD.type, {}, "step.yml") for name in ("api", "web"))
     with pytest.raises(SettingsError, match="2 steps"):
         run_steps(Loaded(steps), context, push=False, output="docker-archive:out.tar")
 

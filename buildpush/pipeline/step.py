@@ -40,7 +40,6 @@ from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
 from buildpush.settings.flows import Existing
 from buildpush.settings.kinds import TRUE
-from buildpush.settings.model import BUILD_STEP
 from buildpush.settings.resolve import Resolved
 from buildpush.settings.tree import Loaded, Step
 from buildpush.transfer import Location
@@ -168,7 +167,7 @@ class _StepRun:
         """Return what is to be done; ``None`` where only a build is wanted, and the step builds nothing."""
         push = self.options.push
         with self.log.phase("resolve", self.name):
-            if not push and self.step.type != BUILD_STEP:
+            if not (push or (self.step.kind and self.step.kind.builds)):
                 return None
             order = resolve_step(self.step, self.context, push=push, stack=stack)
         return order if push or order.request else None

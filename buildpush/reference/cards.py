@@ -16,11 +16,9 @@ from buildpush.engines import ENGINES
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.settings import encoders, kinds
-from buildpush.settings.encoders import AnyStep
-from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Setting, StepSettings, settings_of
+from buildpush.settings.model import Setting, StepSettings, settings_of
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS
 
-# Step kinds by the word that stands before the names of their cards; a plain name is of the build step.
-STEPS: Mapping[str, type[AnyStep]] = MappingProxyType({"build": BuildAndPush, "publish": PublishBuildInfo})
 HONOURED = {
     "engine": "the engine",
     "push": "the push, whatever the engine",
@@ -36,8 +34,8 @@ class Card:
     """What there is to know about one setting.
 
     Attributes:
-        name: Python name; settings of the publish step have ``publish.`` in front.
-        step: ``build`` or ``publish``.
+        name: Python name; those of other kinds than the build step have the kind's in front, as in ``publish.url``.
+        step: name of the kind of step.
         sentence: first sentence, for overviews.
         text: the rest, in MyST.
         yaml: where a step file says it, such as ``spec.tags``.
@@ -81,9 +79,12 @@ class Card:
 def cards() -> tuple[Card, ...]:
     """Return one card per setting, those of the build step first; what all steps share is there once."""
     shared = set(StepSettings.fields())
-    build = [_card("build", setting) for setting in settings_of(BuildAndPush)]
-    publish = [_card("publish", setting) for setting in settings_of(PublishBuildInfo) if setting.name not in shared]
-    return (*build, *publish)
+    return tuple(
+        _card(kind.name, setting)
+        for kind in STEP_KINDS.values()
+        for setting in settings_of(kind.model)
+        if kind is BUILD or setting.name not in shared
+    )
 
 
 def card_named(name: str) -> Card:
@@ -97,7 +98,7 @@ def card_named(name: str) -> Card:
 
 def files() -> tuple[Path, ...]:
     """Return the files that the cards are made from, so that pages know when they are stale."""
-    declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders")]
+    declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders", "stepkinds")]
     building = [import_module(row.load().__module__) for row in ENGINES.values()]
     return (Path(__file__), *(Path(str(module.__file__)) for module in (*declaring, *building)))
 
@@ -120,7 +121,7 @@ def engine_flags() -> Mapping[str, Mapping[str, str]]:
 
 
 def _card(step: str, setting: Setting) -> Card:
-    plain = step == "build"
+    plain = step == BUILD.name
     return Card(
         name=setting.name if plain else f"{step}.{setting.name}",
         step=step,
@@ -138,7 +139,7 @@ def _card(step: str, setting: Setting) -> Card:
         engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"
         else {},
-        examples=_examples(STEPS[step], setting),
+        examples=_examples(STEP_KINDS[step].model, setting),
         secret=setting.secret,
     )
 
@@ -205,13 +206,13 @@ def in_yaml(value: Any) -> str:
     return str(value) if value else ""
 
 
-def example(model: type[AnyStep], setting: Setting) -> AnyStep:
+def example(model: type[StepSettings], setting: Setting) -> StepSettings:
     """Return settings that say *setting* as its example does, and otherwise no more than they must."""
     musts = {other.name: other.example for other in settings_of(model) if other.required}
     return model(**musts | {setting.name: setting.example})
 
 
-def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
+def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
     """Return the example as each surface says it, and nothing else a step must say."""
     value = getattr(example(model, setting), setting.name)
     alone = model.trusted({setting.name: value})
@@ -222,33 +223,33 @@ def _examples(model: type[AnyStep], setting: Setting) -> dict[str, str]:
         return {}
 
 
-def _surfaces(model: type[AnyStep], setting: Setting) -> tuple[str, ...]:
+def _surfaces(model: type[StepSettings], setting: Setting) -> tuple[str, ...]:
     """Return where a setting can be said: commands take flags of the build step only, and Python has keywords."""
     if setting.name == "env_variables":
         return ("YAML",)
-    return tuple(surface for surface in SURFACES if model is BuildAndPush or surface != "Flags")
+    return tuple(surface for surface in SURFACES if model is BUILD.model or surface != "Flags")
 
 
-def _as_yaml(settings: AnyStep) -> str:
+def _as_yaml(settings: StepSettings) -> str:
     """Return what stands below ``step:`` and ``type:`` in a step file."""
     _step, _type, *lines = encoders.to_yaml(settings).splitlines()
     return "\n".join(line.removeprefix("  ") for line in lines if line.strip() != "spec: {}")
 
 
-def _as_variables(settings: AnyStep) -> str:
+def _as_variables(settings: StepSettings) -> str:
     return "\n".join(f"{name}={shlex.quote(text)}" for name, text in encoders.to_variables(settings).items())
 
 
-def _as_flags(settings: AnyStep) -> str:
+def _as_flags(settings: StepSettings) -> str:
     return shlex.join(encoders.to_flags(settings))
 
 
-def _as_python(settings: AnyStep) -> str:
+def _as_python(settings: StepSettings) -> str:
     keywords = encoders.to_python(settings).strip().removesuffix(",")
     return f'buildpush.run("step.yml", {keywords})' if keywords else ""
 
 
-SURFACES: Mapping[str, Callable[[AnyStep], str]] = MappingProxyType(
+SURFACES: Mapping[str, Callable[[StepSettings], str]] = MappingProxyType(
     {"YAML": _as_yaml, "Variables": _as_variables, "Flags": _as_flags, "Python": _as_python}
 )
 

@@ -13,10 +13,11 @@ from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
 from buildpush.foundation.text import one_line, with_margin
-from buildpush.reference.cards import HONOURED, STEPS, Card, cards
+from buildpush.reference.cards import HONOURED, Card, cards
 from buildpush.settings.decode import decode
-from buildpush.settings.model import STEP_KINDS, StepSettings, setting_named
+from buildpush.settings.model import StepSettings, setting_named
 from buildpush.settings.resolve import answered
+from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import Origin, Written
 
@@ -48,8 +49,8 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
 
 def _says(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and says its setting."""
-    model = STEP_KINDS[step.type]
-    return _short(card) in step.settings and (STEPS[card.step] is model or _short(card) in StepSettings.fields())
+    is_of_kind = STEP_KINDS[card.step] is step.kind or _short(card) in StepSettings.fields()
+    return _short(card) in step.settings and is_of_kind
 
 
 def _short(card: Card) -> str:
@@ -183,7 +184,7 @@ def _shown(card: Card, value: Raw, origin: Origin) -> str:
     """Return *value* in one form, whoever said it: a variable writes ``1,2`` where a file has a list."""
     if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
         return MASK
-    setting = setting_named(STEPS[card.step], _short(card))
+    setting = setting_named(STEP_KINDS[card.step].model, _short(card))
     if setting.kind in {"list", "map"} and isinstance(value, str) and "<+" not in value:
         with suppress(SettingsError):
             value = decode(setting, value, origin) or value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from buildpush.settings.declare import Setting, camel_case, settings_of
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
+from buildpush.settings.stepkinds import STEP_KINDS, StepKind, models
 from buildpush.settings.variables import known_variables
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,15 +18,15 @@ _EXPRESSION: dict[str, Any] = {"type": "string", "pattern": "<\\+"}
 def schema(document: Literal["project", "step"] = "project") -> dict[str, Any]:
     """Return the JSON schema of ``buildpush.yaml``, or of a step file with one step or a list of them."""
     if document == "project":
-        found = {key: one for model in STEP_KINDS.values() for key, one in _project(model).items()}
+        found = {key: one for model in models() for key, one in _project(model).items()}
         return {"$schema": DIALECT, "title": "buildpush.yaml", **_object(found)}
-    step = {"anyOf": [_build_step(), _publish_step()]}
+    step = {"anyOf": [_step(kind) for kind in STEP_KINDS.values()]}
     wrapped = {"type": "object", "required": ["step"], "properties": {"step": step}, "additionalProperties": False}
     one = {"anyOf": [step, wrapped]}
     return {"$schema": DIALECT, "title": "step file", "anyOf": [one, {"type": "array", "items": one}]}
 
 
-def _project(model: type[BuildAndPush | PublishBuildInfo]) -> dict[str, Any]:
+def _project(model: type[StepSettings]) -> dict[str, Any]:
     return {
         camel_case(setting.name): _property(setting)
         for setting in settings_of(model)
@@ -33,28 +34,22 @@ def _project(model: type[BuildAndPush | PublishBuildInfo]) -> dict[str, Any]:
     }
 
 
-def _build_step() -> dict[str, Any]:
-    spec = _placed(BuildAndPush, "spec") | {"envVariables": _env_variables(BuildAndPush)}
-    return _step(BuildAndPush, BUILD_STEP, _object(spec))
-
-
-def _publish_step() -> dict[str, Any]:
-    settings = _object(_placed(PublishBuildInfo, "settings"))
-    own = {"settings": settings, "image": {"type": "string"}, "envVariables": _env_variables(PublishBuildInfo)}
-    spec = {"type": "object", "properties": own, "required": ["image", "settings"]}
-    return _step(PublishBuildInfo, PUBLISH_STEP, spec)
-
-
-def _step(model: type[BuildAndPush | PublishBuildInfo], kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    properties = {"type": {"const": kind}, **_placed(model, "step"), "spec": spec}
+def _step(kind: StepKind) -> dict[str, Any]:
+    placed = _placed(kind.model, kind.place)
+    variables = {"envVariables": _env_variables(kind.model)}
+    spec = _object(placed | variables)
+    if kind.image:
+        own = {"settings": _object(placed), "image": {"type": "string"}, **variables}
+        spec = {"type": "object", "properties": own, "required": ["image", "settings"]}
+    properties = {"type": {"const": kind.type}, **_placed(kind.model, "step"), "spec": spec}
     return _object(properties) | {"required": ["type", "spec"]}
 
 
-def _placed(model: type[BuildAndPush | PublishBuildInfo], place: str) -> dict[str, Any]:
+def _placed(model: type[StepSettings], place: str) -> dict[str, Any]:
     return {setting.key: _property(setting) for setting in settings_of(model) if setting.place == place}
 
 
-def _env_variables(model: type[BuildAndPush | PublishBuildInfo]) -> dict[str, Any]:
+def _env_variables(model: type[StepSettings]) -> dict[str, Any]:
     return _object({name: _SCALAR | {"description": one.sentence} for name, one in known_variables(model).items()})
 
 

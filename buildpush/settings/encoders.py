@@ -12,25 +12,24 @@ from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
 from buildpush.settings.fields import Model
 from buildpush.settings.kinds import duration_text
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
+from buildpush.settings.stepkinds import kind_of
 
-AnyStep = BuildAndPush | PublishBuildInfo
-_PUBLISH_IMAGE = "plugins/artifactory-publish-docker-buildinfo"
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
 # What other readers of YAML take for something else than text.
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-def to_yaml(settings: AnyStep) -> str:
+def to_yaml(settings: StepSettings) -> str:
     """Return a step file that reads back as *settings*, and that Harness accepts.
 
     Raises:
         SettingsError: a value cannot be written, such as one that would be read as an expression.
     """
-    kind = BUILD_STEP if isinstance(settings, BuildAndPush) else PUBLISH_STEP
-    step: dict[str, Any] = {"type": kind}
-    spec: dict[str, Any] = {} if kind == BUILD_STEP else {"image": _PUBLISH_IMAGE}
+    kind = kind_of(settings)
+    step: dict[str, Any] = {"type": kind.type}
+    spec: dict[str, Any] = {"image": kind.image} if kind.image else {}
     homes = {"step": step, "spec": spec, "env": {}, "settings": {}}
     for setting, value in _said(settings):
         key = setting.variables[0] if setting.place == "env" else setting.key
@@ -43,7 +42,7 @@ def to_yaml(settings: AnyStep) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_variables(settings: AnyStep) -> dict[str, str]:
+def to_variables(settings: StepSettings) -> dict[str, str]:
     """Return variables that read back as *settings*; names and conditions of the step have none and are left out.
 
     Raises:
@@ -59,7 +58,7 @@ def to_variables(settings: AnyStep) -> dict[str, str]:
     return variables
 
 
-def to_flags(settings: AnyStep) -> list[str]:
+def to_flags(settings: StepSettings) -> list[str]:
     """Return arguments that read back as *settings*; names and conditions of the step have none and are left out.
 
     Raises:
@@ -78,7 +77,7 @@ def to_flags(settings: AnyStep) -> list[str]:
     return arguments
 
 
-def to_python(settings: AnyStep) -> str:
+def to_python(settings: StepSettings) -> str:
     """Return keyword arguments, one a line, that read back as *settings*.
 
     Raises:
@@ -87,7 +86,7 @@ def to_python(settings: AnyStep) -> str:
     return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _said(settings))
 
 
-def read_flags(model: type[AnyStep], arguments: Iterable[str]) -> dict[str, Any]:
+def read_flags(model: type[StepSettings], arguments: Iterable[str]) -> dict[str, Any]:
     """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` say.
 
     Raises:
@@ -110,7 +109,7 @@ def read_flags(model: type[AnyStep], arguments: Iterable[str]) -> dict[str, Any]
     return values
 
 
-def _said(settings: AnyStep) -> Iterable[tuple[Setting, Any]]:
+def _said(settings: StepSettings) -> Iterable[tuple[Setting, Any]]:
     """Yield every setting that was set, with its value as text, list or dict of text."""
     names = said(settings)
     for setting in settings_of(type(settings)):

@@ -9,15 +9,14 @@ from buildpush.foundation.errors import SourceError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import raw_of, shown_as
 from buildpush.settings.layers import Layer
-from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
+from buildpush.settings.stepkinds import models
 from buildpush.settings.tree import Step
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin
 
 
-def python_layer(
-    model: type[BuildAndPush | PublishBuildInfo], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
-) -> Layer:
+def python_layer(model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]) -> Layer:
     """Return what flags or keywords say about a step kind; ``None`` says nothing, nor does a flag given no times."""
     layer = Layer()
     for setting in settings_of(model):
@@ -36,7 +35,7 @@ def check_names(values: Mapping[str, Any], what: str) -> None:
     Raises:
         SourceError: there is one.
     """
-    known = {setting.name for model in STEP_KINDS.values() for setting in settings_of(model)} - {"env_variables"}
+    known = {setting.name for model in models() for setting in settings_of(model)} - {"env_variables"}
     for name in values:
         if name not in known:
             reject(what, name, known, f"{name}=")
@@ -48,7 +47,7 @@ def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Seq
     Raises:
         SourceError: there is one.
     """
-    known = {setting.name for step in steps for setting in settings_of(STEP_KINDS[step.type])}
+    known = {setting.name for step in steps for setting in settings_of(step.model)}
     for name, value in {**keywords, **flags}.items():
         if name not in known and value is not None and value != ():
             message = f"no step here has the setting {name}"

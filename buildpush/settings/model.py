@@ -64,9 +64,6 @@ from buildpush.settings.kinds import (
 )
 
 __all__ = [
-    "BUILD_STEP",
-    "PUBLISH_STEP",
-    "STEP_KINDS",
     "BuildAndPush",
     "Limits",
     "PublishBuildInfo",
@@ -811,11 +808,3 @@ class PublishBuildInfo(StepSettings):
         place="settings",
         hint=True,
     )
-
-
-BUILD_STEP = "BuildAndPushDockerRegistry"
-PUBLISH_STEP = "Plugin"
-STEP_KINDS: dict[str, type[BuildAndPush | PublishBuildInfo]] = {
-    BUILD_STEP: BuildAndPush,
-    PUBLISH_STEP: PublishBuildInfo,
-}

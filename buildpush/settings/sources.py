@@ -21,8 +21,9 @@ from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import shown_as
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import Layer, merge
-from buildpush.settings.model import BUILD_STEP, STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
 from buildpush.settings.stepfile import refuse_control, step_layers
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.tree import (
     Branch,
     Element,
@@ -39,8 +40,6 @@ from buildpush.settings.tree import (
 from buildpush.settings.variables import ambient_layer, known_variables, unknown_variables, variable_layer
 from buildpush.settings.words import nearest, reject
 from buildpush.settings.written import Origin, Written
-
-StepModel = type[BuildAndPush | PublishBuildInfo]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def read(
         message = f"the step {step!r} is one of a file, and no file is named"
         raise SourceError(message, where="--step", hint="name the file that holds it")
     said = _Said(env, flags, keywords, project)
-    notes = [_unknown_note(name) for name in unknown_variables(env)]
+    notes = [_unknown_note(name) for name in unknown_variables(env, models())]
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(said, notes),)
@@ -148,26 +147,26 @@ def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[
 
 def _no_step(steps: list[Step], file: Path) -> SourceError:
     message = "there is no step in it that buildpush runs"
-    hint = f"it runs {BUILD_STEP}"
+    hint = f"it runs {BUILD.type}"
     if steps:
         message += f", only {', '.join(step.about for step in steps)}"
-        if any(nearest(step.type, STEP_KINDS) for step in steps):
-            hint = f"did you mean type: {BUILD_STEP}?"
+        if any(nearest(step.type, (kind.type for kind in STEP_KINDS.values())) for step in steps):
+            hint = f"did you mean type: {BUILD.type}?"
     return SourceError(message, where=str(file), hint=hint)
 
 
 def _with_settings(
     step: Step, path: tuple[Branch, ...], said: _Said, notes: list[str], *, chosen_by_name: bool
 ) -> Step:
-    if not step.runs or step.node is None:
+    if not step.runs or step.node is None or step.kind is None:
         return step
     if not chosen_by_name:
         refuse_control(step, path)
-    variables, settings, about = step_layers(step, step.node)
+    variables, settings, about = step_layers(step.node, step.kind)
     for branch in path:
         notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
     notes += about
-    written = _merged(STEP_KINDS[step.type], said, [variables, settings], notes)
+    written = _merged(step.kind.model, said, [variables, settings], notes)
     return replace(step, settings=written, facts={**_facts(path), **step.facts})
 
 
@@ -183,11 +182,11 @@ def _facts(path: tuple[Branch, ...]) -> dict[str, str]:
 
 
 def _step_without_file(said: _Said, notes: list[str]) -> Step:
-    settings = _merged(BuildAndPush, said, [], notes)
-    return Step("build_and_push", "Build and push", BUILD_STEP, settings, "flags and variables")
+    settings = _merged(BUILD.model, said, [], notes)
+    return Step(BUILD.identifier, "Build and push", BUILD.type, settings, "flags and variables")
 
 
-def _merged(model: StepModel, said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:
+def _merged(model: type[StepSettings], said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:
     layers = [
         python_layer(model, said.flags, "flag"),
         python_layer(model, said.keywords, "keyword"),
@@ -199,14 +198,14 @@ def _merged(model: StepModel, said: _Said, file: list[Layer], notes: list[str]) 
     return merge(layers, frozenset(setting.name for setting in settings_of(model)))
 
 
-def _project_layer(model: StepModel, project: Node | None) -> Layer:
+def _project_layer(model: type[StepSettings], project: Node | None) -> Layer:
     layer = Layer()
     if project is None or project.value is None:
         return layer
     if not isinstance(project.value, Mapping):
         message = "a project file is a map of settings"
         raise SourceError(message, where=project.where, hint="write KEY: VALUE lines")
-    known = {key for kind in STEP_KINDS.values() for key in _project_keys(kind)}
+    known = {key for model in models() for key in _project_keys(model)}
     for key in project.value:
         if key not in known:
             reject("key", key, known, project.where_key(key))
@@ -218,7 +217,7 @@ def _project_layer(model: StepModel, project: Node | None) -> Layer:
     return layer
 
 
-def _project_keys(model: StepModel) -> dict[str, Setting]:
+def _project_keys(model: type[StepSettings]) -> dict[str, Setting]:
     return {
         camel_case(setting.name): setting
         for setting in settings_of(model)
@@ -227,5 +226,5 @@ def _project_keys(model: StepModel) -> dict[str, Setting]:
 
 
 def _unknown_note(name: str) -> str:
-    near = nearest(name, known_variables(*STEP_KINDS.values()))
+    near = nearest(name, known_variables(*models()))
     return f"{name} has no effect: buildpush knows no such variable" + (f" (did you mean {near}?)" if near else "")

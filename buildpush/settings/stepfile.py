@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.decode import shown_as
 from buildpush.settings.layers import Layer
-from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
+from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, said_by_variables
 from buildpush.settings.words import reject
@@ -18,7 +19,6 @@ from buildpush.settings.written import Origin
 # Keys of a Plugin step that are about the plugin's own container, which does not exist here.
 _CONTAINER = (
     "connectorRef",
-    "image",
     "privileged",
     "runAsUser",
     "imagePullPolicy",
@@ -52,15 +52,14 @@ def _is_usual(when: Node) -> bool:
     return isinstance(raw, dict) and all(_USUAL_WHEN.get(key) == value for key, value in raw.items())
 
 
-def step_layers(step: Step, node: Node) -> tuple[Layer, Layer, list[str]]:
-    """Return what ``envVariables`` say, what the rest of the step says, and notes about what has no effect.
+def step_layers(node: Node, kind: StepKind) -> tuple[Layer, Layer, list[str]]:
+    """Return what ``envVariables`` say, what the rest of a step says, and notes about what has no effect.
 
     Raises:
         SourceError: an unknown key, or one setting said twice.
     """
-    model = STEP_KINDS[step.type]
     variables, settings = Layer(), Layer()
-    by_key = {setting.key: setting for setting in settings_of(model) if setting.place == "step"}
+    by_key = _settings_by_key(kind, "step")
     for key, entry in node.entries.items():
         if key in by_key:
             _add(settings, by_key[key], entry, node.where_key(key))
@@ -70,52 +69,43 @@ def step_layers(step: Step, node: Node) -> tuple[Layer, Layer, list[str]]:
     if spec is None or spec.value is None:
         return variables, settings, []
     _expect_map(spec, "spec")
-    read = _plugin_spec if model is PublishBuildInfo else _build_spec
-    return variables, settings, read(spec, model, variables, settings)
+    return variables, settings, list(_spec(spec, kind, variables, settings))
 
 
-def _build_spec(
-    spec: Node, model: type[BuildAndPush | PublishBuildInfo], variables: Layer, settings: Layer
-) -> list[str]:
-    by_key = {setting.key: setting for setting in settings_of(model) if setting.place == "spec"}
-    ours = {setting.key: setting for setting in settings_of(model) if setting.place == "env"}
-    notes: list[str] = []
+def _spec(spec: Node, kind: StepKind, variables: Layer, settings: Layer) -> Iterator[str]:
+    """Read what the spec says; the settings of a plugin stand one level deeper. Yields notes."""
+    by_key, env = _settings_by_key(kind, "spec"), _settings_by_key(kind, "env")
+    container = _CONTAINER if kind.image else ()
     for key, node in spec.entries.items():
         where = spec.where_key(key)
         if key == "envVariables":
-            notes += _env_variables(node, model, variables)
+            yield from _env_variables(node, kind.model, variables)
         elif key in by_key:
             _add(settings, by_key[key], node, where)
-        elif key in ours:
-            raise _misplaced(ours[key], where)
-        else:
-            reject("key", key, by_key, where)
-    return notes
+        elif key == "settings" and kind.image:
+            _plugin_settings(node, _settings_by_key(kind, key), settings)
+        elif key in container:
+            yield f"{where}: {key} is about the plugin's container, and there is none here"
+        elif key in env:
+            raise _misplaced(env[key], where)
+        elif not (key == "image" and kind.image):  # that names the plugin, and has had its effect
+            known = [*container, "image", "settings", "envVariables"] if kind.image else by_key
+            reject("key", key, known, where)
 
 
-def _plugin_spec(
-    spec: Node, model: type[BuildAndPush | PublishBuildInfo], variables: Layer, settings: Layer
-) -> list[str]:
-    by_key = {setting.key: setting for setting in settings_of(model) if setting.place == "settings"}
-    notes = []
-    for key, node in spec.entries.items():
-        if key == "envVariables":
-            notes += _env_variables(node, model, variables)
-        elif key == "settings":
-            _expect_map(node, key)
-            for name, value in node.entries.items():
-                if name not in by_key:
-                    reject("key", name, by_key, node.where_key(name))
-                _add(settings, by_key[name], value, node.where_key(name))
-        elif key in _CONTAINER:
-            notes += [f"{spec.where_key(key)}: {key} is about the plugin's container, and there is none here"]
-        else:
-            reject("key", key, [*_CONTAINER, "settings", "envVariables"], spec.where_key(key))
-    # The image names the plugin: it has had its effect.
-    return [note for note in notes if ": image is about" not in note]
+def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: Layer) -> None:
+    _expect_map(node, "settings")
+    for name, value in node.entries.items():
+        if name not in by_key:
+            reject("key", name, by_key, node.where_key(name))
+        _add(settings, by_key[name], value, node.where_key(name))
 
 
-def _env_variables(node: Node, model: type[BuildAndPush | PublishBuildInfo], layer: Layer) -> list[str]:
+def _settings_by_key(kind: StepKind, place: str) -> dict[str, Setting]:
+    return {setting.key: setting for setting in settings_of(kind.model) if setting.place == place}
+
+
+def _env_variables(node: Node, model: type[StepSettings], layer: Layer) -> list[str]:
     if node.value is None:
         return []
     _expect_map(node, "envVariables")

@@ -12,11 +12,10 @@ from typing import Final, TypeAlias
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, PublishBuildInfo
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, SettingsType, StepKind
 from buildpush.settings.words import nearest, reject
 from buildpush.settings.written import Written
 
-PUBLISH_IMAGE = "artifactory-publish-docker-buildinfo"
 _WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "template")
 _CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "steps"), "stepGroup": ("steps",)}
 _ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup": ("rollbackSteps",)}
@@ -35,6 +34,7 @@ class Step:
             template, what stands in their place.
         settings: what was said about it, if it is run.
         where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` without a file.
+        kind: the kind of which it is; ``None`` for one that buildpush does not run.
         facts: what the file says around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
@@ -47,10 +47,16 @@ class Step:
     type: str
     settings: Mapping[str, Written]
     where: str
+    kind: StepKind | None = BUILD
     facts: Mapping[str, str] = field(default_factory=dict)
     runs: bool = True
     rollback: bool = False
     node: Node | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> SettingsType:
+        """The model of its settings."""
+        return (self.kind or BUILD).model
 
     @property
     def about(self) -> str:
@@ -229,7 +235,7 @@ def read_tree(document: Node) -> tuple[Element, ...]:
         return tuple(chain.from_iterable(map(read_tree, document.items)))
     if not isinstance(document.value, Mapping):
         message = "here should be a step"
-        raise SourceError(message, where=document.where, hint=f"a step is a map; begin it with type: {BUILD_STEP}")
+        raise SourceError(message, where=document.where, hint=f"a step is a map; begin it with type: {BUILD.type}")
     wrapper = next((key for key in _WRAPPERS if key in document.entries), None)
     if wrapper and (wrapper != "template" or "type" not in document.entries):
         return _unwrapped(wrapper, document)
@@ -298,7 +304,7 @@ def _closed(kind: str, node: Node) -> Step:
 
 
 def _elsewhere(words: str, name: str, node: Node) -> Step:
-    return Step("", name, words, {}, node.where, runs=False, node=node)
+    return Step("", name, words, {}, node.where, None, runs=False, node=node)
 
 
 def _undoing(step: Step, _path: tuple[Branch, ...]) -> Step:
@@ -307,25 +313,20 @@ def _undoing(step: Step, _path: tuple[Branch, ...]) -> Step:
 
 
 def _step(node: Node) -> Step:
-    kind = _text(node, "type")
-    if not kind:
+    words = _text(node, "type")
+    if not words:
         near = next((key for key in node.entries if nearest(key, ["type", *_WRAPPERS])), None)
         if near:
             reject("key", near, ["type", *_WRAPPERS], node.where_key(near))
         message = "this step has no type"
-        raise SourceError(message, where=node.where, hint=f"write type: {BUILD_STEP}")
+        raise SourceError(message, where=node.where, hint=f"write type: {BUILD.type}")
     name = _text(node, "name")
-    model = STEP_KINDS.get(kind) if kind != PUBLISH_STEP or _is_publisher(node) else None
-    usual = "publish_build_info" if model is PublishBuildInfo else "build_and_push"
-    identifier = _text(node, "identifier") or re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or usual
-    name = name or (identifier if model else "")
-    facts = {"step.identifier": identifier, "step.name": name, "step.type": kind}
-    return Step(identifier, name, kind, {}, node.where, facts, runs=model is not None, node=node)
-
-
-def _is_publisher(node: Node) -> bool:
-    image = node.at("spec", "image")
-    return image is not None and image.text.rpartition("/")[2].partition("@")[0].partition(":")[0] == PUBLISH_IMAGE
+    kind = next((kind for kind in STEP_KINDS.values() if kind.recognizes(node)), None)
+    identifier = _text(node, "identifier") or re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    identifier = identifier or (kind or BUILD).identifier
+    name = name or (identifier if kind else "")
+    facts = {"step.identifier": identifier, "step.name": name, "step.type": words}
+    return Step(identifier, name, words, {}, node.where, kind, facts, runs=kind is not None, node=node)
 
 
 def _text(node: Node, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from buildpush.credentials.vault import is_expression, is_reference
 from buildpush.foundation.documents import Raw
@@ -12,13 +12,11 @@ from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.decode import shown
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import Layer, remember_passwords
-from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo, settings_of
+from buildpush.settings.model import StepSettings, settings_of
 from buildpush.settings.written import Origin
 
-StepModel = type[BuildAndPush | PublishBuildInfo]
 
-
-def known_variables(*models: StepModel) -> dict[str, Setting]:
+def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
     """Return every variable that says a setting of *models*, and the setting."""
     known: dict[str, Setting] = {}
     for model in models:
@@ -48,7 +46,7 @@ def said_by_variables(
     return pairs
 
 
-def variable_layer(model: StepModel, env: Mapping[str, str], notes: list[str]) -> Layer:
+def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> Layer:
     """Return what our variables in the environment say about a step kind."""
     layer = Layer()
     for setting in settings_of(model):
@@ -57,7 +55,7 @@ def variable_layer(model: StepModel, env: Mapping[str, str], notes: list[str]) -
     return layer
 
 
-def ambient_layer(model: StepModel, env: Mapping[str, str]) -> Layer:
+def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> Layer:
     """Return what other tools' variables say; the first of several counts."""
     layer = Layer()
     for setting in settings_of(model):
@@ -68,9 +66,9 @@ def ambient_layer(model: StepModel, env: Mapping[str, str]) -> Layer:
     return layer
 
 
-def unknown_variables(env: Mapping[str, str]) -> list[str]:
-    """Return the variables that begin with ``PLUGIN_`` and that nothing here reads."""
-    known = known_variables(*STEP_KINDS.values())
+def unknown_variables(env: Mapping[str, str], models: Iterable[type[StepSettings]]) -> list[str]:
+    """Return the variables that begin with ``PLUGIN_`` and that say no setting of *models*."""
+    known = known_variables(*models)
     return sorted(name for name in env if name.startswith("PLUGIN_") and name not in known)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from buildpush.cli import run_command
 from buildpush.settings.declare import Setting, settings_of, variable_name
-from buildpush.settings.model import BUILD_STEP, STEP_KINDS
+from buildpush.settings.stepkinds import BUILD, StepKind
 
 _CHANGING = re.compile(
     r"\d+\.\d+ ?s\b|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)?|uploads/[0-9a-f]{32}|(?<![0-9a-f])\d{13}\b|(?<=%3D)\d{13}"
@@ -124,10 +124,10 @@ class Stage:
         return json.loads(self._plain(json.dumps([_without_times(one) for one in new], default=str)))
 
 
-def spelled(kind: str, values: Mapping[str, Any], folder: Path, *, in_file: bool) -> list[str]:
+def spelled(kind: StepKind, values: Mapping[str, Any], folder: Path, *, in_file: bool) -> list[str]:
     """Return the words that say *values*: flags where there are some, else a file, or also one that says nothing."""
-    settings = {one.name: one for one in settings_of(STEP_KINDS[kind])}
-    by_flag = {name for name in values if kind == BUILD_STEP and settings[name].flags}
+    settings = {one.name: one for one in settings_of(kind.model)}
+    by_flag = {name for name in values if kind is BUILD and settings[name].flags}
     words = [word for name in sorted(by_flag) for word in _flags(settings[name], values[name])]
     if not in_file:
         return words
@@ -151,19 +151,19 @@ def _entries(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
-def _file(kind: str, values: Sequence[tuple[Setting, Any]], folder: Path) -> str:
+def _file(kind: StepKind, values: Sequence[tuple[Setting, Any]], folder: Path) -> str:
     """Write a step file; JSON is YAML."""
     places: dict[str, dict[str, Any]] = {"step": {}, "spec": {}, "env": {}, "settings": {}}
     for setting, value in values:
         key = variable_name(setting.name) if setting.place == "env" else setting.key
         places[setting.place][key] = ",".join(_entries(value)) if setting.place == "env" else _text(value)
     spec = places["spec"]
-    if kind != BUILD_STEP:
-        spec |= {"image": "plugins/artifactory-publish-docker-buildinfo", "settings": places["settings"]}
+    if kind.image:
+        spec |= {"image": kind.image, "settings": places["settings"]}
     if places["env"]:
         spec["envVariables"] = places["env"]
     path = folder / "step.yml"
-    path.write_text(json.dumps({"step": {"type": kind, **places["step"], "spec": spec}}), encoding="utf-8")
+    path.write_text(json.dumps({"step": {"type": kind.type, **places["step"], "spec": spec}}), encoding="utf-8")
     return path.name
 
 

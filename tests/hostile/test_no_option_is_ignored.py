@@ -12,7 +12,7 @@ import pytest
 
 from buildpush.cli import group, tools
 from buildpush.cli.options import SettingOption
-from buildpush.settings.model import BUILD_STEP
+from buildpush.settings.stepkinds import BUILD
 
 pytestmark = pytest.mark.sandbox
 
@@ -145,7 +145,7 @@ def more(stage, monkeypatch):
     """Return the stage with step files, a build, and a sandbox that ends when it has told where it is."""
     for name, identifiers in {"one.yml": "a", "two.yml": "ab"}.items():
         specs = {one: {"repo": f"{stage.box.host}/docker-local/{one}", "tags": [one]} for one in identifiers}
-        steps = [{"step": {"type": BUILD_STEP, "identifier": one, "spec": spec}} for one, spec in specs.items()]
+        steps = [{"step": {"type": BUILD.type, "identifier": one, "spec": spec}} for one, spec in specs.items()]
         (stage.folder / name).write_text(json.dumps({"steps": steps}), encoding="utf-8")
     stage.see(["run", *RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"])
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.model import settings_of
+from buildpush.settings.stepkinds import STEP_KINDS
 from tests.hostile.seen import spelled
 
 pytestmark = pytest.mark.sandbox
@@ -23,16 +24,16 @@ PLUGIN = {
 }
 # Each flow: the kind of step, the words, and the settings.
 FLOWS = {
-    "run": (BUILD_STEP, ["run"], {**BUILD, "publish_build_info": True, "build_number": "7"}),
-    "run without build-info": (BUILD_STEP, ["run"], BUILD),
-    "run without a push": (BUILD_STEP, ["run"], {**BUILD, "push": False}),
-    "run without a push into a file": (BUILD_STEP, ["run"], {**BUILD, "push": False, "tar_path": "out/image.tar"}),
-    "run that pushes only": (BUILD_STEP, ["run"], {**BUILD, "push_only": True, "source_tar_path": "image.tar"}),
-    "build": (BUILD_STEP, ["build"], BUILD),
-    "build into a layout": (BUILD_STEP, ["build", "--output=oci:out/layout"], BUILD),
-    "build into an archive": (BUILD_STEP, ["build", "--output=docker-archive:out/image.tar"], BUILD),
-    "build into a registry": (BUILD_STEP, ["build", "--output=docker://{host}/docker-local/built:1"], BUILD),
-    "plugin": (PUBLISH_STEP, ["run"], PLUGIN),
+    "run": ("build", ["run"], {**BUILD, "publish_build_info": True, "build_number": "7"}),
+    "run without build-info": ("build", ["run"], BUILD),
+    "run without a push": ("build", ["run"], {**BUILD, "push": False}),
+    "run without a push into a file": ("build", ["run"], {**BUILD, "push": False, "tar_path": "out/image.tar"}),
+    "run that pushes only": ("build", ["run"], {**BUILD, "push_only": True, "source_tar_path": "image.tar"}),
+    "build": ("build", ["build"], BUILD),
+    "build into a layout": ("build", ["build", "--output=oci:out/layout"], BUILD),
+    "build into an archive": ("build", ["build", "--output=docker-archive:out/image.tar"], BUILD),
+    "build into a registry": ("build", ["build", "--output=docker://{host}/docker-local/built:1"], BUILD),
+    "plugin": ("publish", ["run"], PLUGIN),
 }
 LOGIN = {"username": "{user}", "password": "env:TOKEN"}
 # What stands beside a setting, in both calls, for it to mean anything.
@@ -89,8 +90,9 @@ REASONS = {
 
 
 def see(stage, flow, values, *, in_file, command=None):
-    kind, words, _ = FLOWS[flow]
-    said = spelled(kind, stage.filled(values), stage.folder, in_file=in_file or kind == PUBLISH_STEP)
+    name, words, _ = FLOWS[flow]
+    kind = STEP_KINDS[name]
+    said = spelled(kind, stage.filled(values), stage.folder, in_file=in_file or bool(kind.image))
     connectors = (
         ["--connectors=connectors.yml"] if {"connector_ref", "base_image_connector_refs"} & values.keys() else []
     )
@@ -117,7 +119,7 @@ def is_silent(stage, flow, setting, calls):
 
 def settings_in(flow):
     """Return the settings that are tried: what an engine is told is the same wherever its image goes."""
-    model = STEP_KINDS[FLOWS[flow][0]]
+    model = STEP_KINDS[FLOWS[flow][0]].model
     ways = {"run", "run without a push", "run that pushes only", "build"}
     return [one for one in settings_of(model) if one.honoured_by != "engine" or flow in ways]
 

@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.encoders import read_flags, to_flags, to_python, to_variables, to_yaml
-from buildpush.settings.model import BUILD_STEP, BuildAndPush, PublishBuildInfo, settings_of
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, settings_of
 from buildpush.settings.sources import read
-from buildpush.settings.typed import typed
+from buildpush.settings.validate import validate
 
 NOWHERE = Path("/nonexistent")
 
@@ -42,7 +42,7 @@ def from_python(text):
 
 def back(loaded):
     (step,) = loaded.steps
-    return typed(step, {name: written.value for name, written in step.settings.items()})
+    return validate(step, {name: written.value for name, written in step.settings.items()})
 
 
 def without_names(settings):
@@ -165,7 +165,7 @@ def test_a_step_file_shows_only_what_was_said():
     text = to_yaml(BuildAndPush(repo="acme.example/docker/api", tags=("1.10",), engine="native"))
     assert text == (
         "step:\n"
-        f"  type: {BUILD_STEP}\n"
+        "  type: BuildAndPushDockerRegistry\n"
         "  spec:\n"
         "    repo: acme.example/docker/api\n"
         "    tags:\n"

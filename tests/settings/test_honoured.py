@@ -15,18 +15,19 @@ from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.publication import build_record
 from buildpush.places import Ran, Recorded
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.model import settings_of
 from buildpush.settings.resolve import Resolved, evaluate, resolve
+from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, Written
 
 USUAL = {
-    BUILD_STEP: {
+    "build": {
         "repo": "127.0.0.1:1/docker-local/a",
         "publish_build_info": "yes",
         "artifactory_url": "http://127.0.0.1:1/artifactory/",
     },
-    PUBLISH_STEP: {
+    "publish": {
         "docker_image": "127.0.0.1:1/docker-local/a:1",
         "url": "http://127.0.0.1:1/artifactory/",
         "build_name": "a",
@@ -68,8 +69,8 @@ secrets: {token: env:TOKEN}
 """
 HONOURED = [
     pytest.param(kind, setting, id=f"{kind}-{setting.name}")
-    for kind, model in STEP_KINDS.items()
-    for setting in settings_of(model)
+    for kind in STEP_KINDS
+    for setting in settings_of(STEP_KINDS[kind].model)
     if setting.honoured_by in {"push", "publish", "run"} and setting.name not in NO_DIFFERENCE
 ]
 
@@ -88,7 +89,7 @@ def effects(folder, kind, values):
     written = {
         name: Written(value, Origin("keyword", "a test", "")) for name, value in values.items() if value is not None
     }
-    step = Step("", "", kind, written, "a test")
+    step = Step("", "", "", written, "a test", STEP_KINDS[kind])
     order = resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     context = SimpleNamespace(env=env, facts=facts, ci=ci(env))
@@ -118,5 +119,5 @@ def test_another_value_makes_a_difference(folder, kind, setting):
 
 def test_a_git_path_that_is_no_folder_is_an_error_of_that_setting(folder):
     with pytest.raises(SettingsError, match="'nowhere'") as caught:
-        effects(folder, PUBLISH_STEP, USUAL[PUBLISH_STEP] | {"git_path": "nowhere"})
+        effects(folder, "publish", USUAL["publish"] | {"git_path": "nowhere"})
     assert caught.value.setting == "git_path"

@@ -11,13 +11,14 @@ import buildpush
 from buildpush.credentials.connectors import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.lookups import noting
-from buildpush.settings.model import BUILD_STEP, PUBLISH_STEP, STEP_KINDS, settings_of
+from buildpush.settings.model import settings_of
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
 from buildpush.settings.written import Origin, Written
 
-KNOWN = known_variables(*STEP_KINDS.values())
-SETTINGS = {setting.name: setting for model in STEP_KINDS.values() for setting in settings_of(model)}
+KNOWN = known_variables(*models())
+SETTINGS = {setting.name: setting for model in models() for setting in settings_of(model)}
 
 
 def near(name):
@@ -45,16 +46,14 @@ def test_a_keyword_that_is_nearly_one_of_ours_is_refused(tmp_path, name):
             buildpush.load(cwd=tmp_path, env={}, **{missed: "x"})
 
 
-@pytest.mark.parametrize("kind", STEP_KINDS)
+@pytest.mark.parametrize("kind", STEP_KINDS.values(), ids=STEP_KINDS)
 def test_a_key_that_is_nearly_one_of_ours_is_refused_at_its_place(tmp_path, kind):
-    keys = {setting.key for setting in settings_of(STEP_KINDS[kind])}
-    for setting in settings_of(STEP_KINDS[kind]):
+    keys = {setting.key for setting in settings_of(kind.model)}
+    for setting in settings_of(kind.model):
         for missed in near(setting.variables[0] if setting.place == "env" else setting.key) - keys - KNOWN.keys():
-            step = {"type": kind, "spec": {"envVariables": {}, "image": "plugins/artifactory-publish-docker-buildinfo"}}
-            if kind == BUILD_STEP:
-                del step["spec"]["image"]
+            step = {"type": kind.type, "spec": {"envVariables": {}} | ({"image": kind.image} if kind.image else {})}
             home = {"step": step, "spec": step["spec"], "env": step["spec"]["envVariables"]}
-            home["settings"] = step["spec"].setdefault("settings", {}) if kind == PUBLISH_STEP else {}
+            home["settings"] = step["spec"].setdefault("settings", {}) if kind.image else {}
             home[setting.place][missed] = "x"
             (tmp_path / "step.yml").write_text(json.dumps({"step": step}))
             with pytest.raises(BuildPushError, match=f"'{missed}'"):
@@ -156,7 +155,7 @@ def test_what_of_a_connectors_file_would_not_be_read_is_refused(tmp_path, docume
 
 def step_of(**settings):
     written = {name: Written(value, Origin("file", "step.yml", "")) for name, value in settings.items()}
-    return Loaded((Step("a", "a", BUILD_STEP, written, "step.yml"),))
+    return Loaded((Step("a", "a", BUILD.type, written, "step.yml"),))
 
 
 @pytest.mark.parametrize(

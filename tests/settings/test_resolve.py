@@ -210,7 +210,7 @@ class TestBuild:
         assert request.created == 1700000000
         assert request.references == order.references
         assert order.set_names >= {"tags", "build_args", "labels", "target", "platforms", "compression"}
-        assert (order.kind, order.push, order.engine, order.compression) == ("build", True, "auto", "zstd")
+        assert (order.push, order.engine, order.compression) == (True, "auto", "zstd")
 
     def test_caches_become_part_of_the_order(self, house):
         request = house.resolve(
@@ -557,7 +557,7 @@ step:
 class TestPublish:
     def test_the_plugin_step_names_image_build_and_server(self, house):
         order = house.resolve(PUBLISH + "      access_token: <+secrets.getValue('token')>\n")
-        assert (order.kind, order.request, order.push) == ("publish", None, False)
+        assert (order.request, order.push) == (None, False)
         assert str(order.references[0]) == "acme.jfrog.io/docker-local/site:1"
         assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
         assert access_token(order.artifactory) == "t0ken-value"

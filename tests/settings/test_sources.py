@@ -14,7 +14,7 @@ from buildpush.foundation.errors import BadNameError, SecretError, SettingsError
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.sources import read
-from buildpush.settings.typed import typed
+from buildpush.settings.validate import validate
 
 STEP = """\
 type: BuildAndPushDockerRegistry
@@ -89,7 +89,7 @@ def load(tmp_path):
 
 def settings_of(loaded, sink=None):
     (step,) = loaded.steps
-    return typed(step, {name: one.value for name, one in step.settings.items()}, **({"sink": sink} if sink else {}))
+    return validate(step, {name: one.value for name, one in step.settings.items()}, **({"sink": sink} if sink else {}))
 
 
 def spec(*lines):
@@ -672,21 +672,21 @@ def test_a_variable_may_hold_the_secret_itself_and_never_shows_it(load):
 def test_an_expression_that_yields_plain_text_is_no_secret(load):
     (step,) = load(spec("envVariables: {PLUGIN_PASSWORD: <+env.PW>}")).steps
     with pytest.raises(SecretError, match="plain text") as caught:
-        typed(step, {"repo": "a.example/b", "password": "hunter2-hunter2"})
+        validate(step, {"repo": "a.example/b", "password": "hunter2-hunter2"})
     assert caught.value.where == "step.yml:6:18"
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_secret_may_be_a_user_but_not_part_of_the_image(load):
     (step,) = load(spec("buildArgs: {A: <+x>}", "tags: [<+y>]")).steps
-    assert typed(step, {"repo": "a.example/b", "username": Secret("robot-user")}).username == "robot-user"
+    assert validate(step, {"repo": "a.example/b", "username": Secret("robot-user")}).username == "robot-user"
     for name, value in (
         ("build_args", {"A": Secret("s3cret")}),
         ("build_args", Secret("A=s3cret")),
         ("target", Secret("x")),
     ):
         with pytest.raises(SecretError, match="would be readable here"):
-            typed(step, {"repo": "a.example/b", name: value})
+            validate(step, {"repo": "a.example/b", name: value})
 
 
 # Types
@@ -759,13 +759,15 @@ def test_a_hint_that_nobody_honours_is_a_note(load):
     heard = []
     text = PIPELINE.replace("url: https", "log_level: DEBUG\n                      url: https")
     step = load(text, step="publish").steps[0]
-    typed(step, {name: one.value for name, one in step.settings.items()} | {"access_token": "env:X"}, sink=heard.append)
+    validate(
+        step, {name: one.value for name, one in step.settings.items()} | {"access_token": "env:X"}, sink=heard.append
+    )
     assert [note.text for note in heard] == ["step.yml:39:23: log_level has no effect here"]
 
 
 def test_evaluated_values_may_have_types_and_nothing_is_not_set(load):
     (step,) = load(STEP).steps
-    settings = typed(step, {"repo": "a.example/b", "tags": [7], "target": None, "push": False})
+    settings = validate(step, {"repo": "a.example/b", "tags": [7], "target": None, "push": False})
     assert (settings.tags, settings.target, settings.push) == (("7",), None, False)
 
 

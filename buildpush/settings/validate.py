@@ -10,14 +10,14 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
-from buildpush.settings.model import STEP_KINDS, BuildAndPush, PublishBuildInfo
+from buildpush.settings.model import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
 
-def typed(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) -> BuildAndPush | PublishBuildInfo:
+def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) -> StepSettings:
     """Return the settings of *step* with types.
 
     Args:
@@ -29,15 +29,14 @@ def typed(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) 
         SettingsError: a value cannot be used, or one is missing; with the place that said it.
         UnsupportedError: something was set that nothing honours yet.
     """
-    model = STEP_KINDS[step.type]
     decoded = {}
     for name, raw in values.items():
-        setting, origin = setting_named(model, name), _origin(step, name)
+        setting, origin = setting_named(step.model, name), _origin(step, name)
         value = None if raw is None else decode(setting, raw_of(raw, setting, origin.where), origin)
         if value is not None:
             decoded[name] = value
     try:
-        settings = model(**decoded)
+        settings = step.model(**decoded)
     except ValidationError as error:
         raise _complaint(error, step) from None
     _refuse_unhonoured(settings, step, sink)
@@ -53,7 +52,7 @@ def _complaint(error: ValidationError, step: Step) -> SettingsError:
     """Return the first complaint as one of our errors, and name the other settings that have one."""
     first, *others = error.errors
     name, *path = first.path
-    setting = setting_named(STEP_KINDS[step.type], str(name))
+    setting = setting_named(step.model, str(name))
     more = sorted({str(other.path[0]) for other in others})
     tail = f" (wrong as well: {', '.join(more)})" if more else ""
     if first.kind == "missing":
@@ -68,7 +67,7 @@ def _ways(setting: Setting) -> str:
     return f"say it by {', '.join(ways[:-1])} or {ways[-1]}"
 
 
-def _refuse_unhonoured(settings: BuildAndPush | PublishBuildInfo, step: Step, sink: Sink) -> None:
+def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
     set_names = said(settings)
     for setting in settings_of(type(settings)):
         if setting.name not in set_names or setting.honoured_by:

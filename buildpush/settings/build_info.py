@@ -1,0 +1,124 @@
+"""Which build-info a step publishes, where, and as whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from buildpush.credentials import jfrog as targets
+from buildpush.credentials.connectors import Connector
+from buildpush.credentials.docker import Credential, Kind
+from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
+from buildpush.credentials.pairing import BoundCredential, Named, Nearness, beside, host_of
+from buildpush.expressions.ci import ci
+from buildpush.foundation.secrets import Secret
+from buildpush.http.urls import is_loopback
+from buildpush.images.references import Repository
+from buildpush.settings.model import BuildAndPush, Setting, setting_named
+from buildpush.settings.resolved import ResolveContext
+
+_DOCKERS: Final = "Docker's configuration, if it has one"
+
+
+def build_info(
+    settings: BuildAndPush,
+    repository: Repository,
+    connector: Connector | None,
+    pusher: Credential | None,
+    ctx: ResolveContext,
+) -> tuple[ArtifactoryTarget | None, BuildIdentity]:
+    """Return where build-info goes, ``None`` for nowhere, and of which build it is.
+
+    Raises:
+        SettingsError: no address or credential for it is known, or it is asked for without a push.
+    """
+    if not _publishes(settings, ctx):
+        return None, BuildIdentity(settings.build_name or "", settings.build_number or "")
+    if settings.artifactory_url:
+        url = targets.artifactory_address(settings.artifactory_url)
+        address = ctx.named("artifactory_url", url)
+    else:
+        plain_http = bool(connector and connector.plain_http) or settings.insecure or is_loopback(repository.host)
+        url = targets.derived_address(repository, connector, plain_http=plain_http)
+        address = _derived(url, settings, repository, connector, ctx)
+    ways = token_credentials(
+        settings.artifactory_token, "artifactory_token", setting_named(BuildAndPush, "artifactory_url"), ctx
+    )
+    if pusher:
+        by = ctx.nearness("password")
+        ways.append(targets.push_credential(repository.host, pusher, by, connector, address))
+    target = targets.target_at(url, address, ways)
+    if not settings.artifactory_url:
+        target = replace(target, url_source="the registry's host")
+    return target, _identity(settings, repository, ctx)
+
+
+def _derived(
+    url: str, settings: BuildAndPush, repository: Repository, connector: Connector | None, ctx: ResolveContext
+) -> Named:
+    """Return the host of an address that was made of the registry's, and who named that."""
+    in_repo = settings.repo.startswith(f"{repository.host}/")
+    if connector and not in_repo:
+        return Named(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
+    return ctx.named("repo", url)
+
+
+def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
+    if settings.publish_build_info and not settings.push:
+        message = "build-info is about a pushed image, and push is off"
+        raise ctx.fail(message, "publish_build_info", "leave out publish_build_info, or push")
+    if not settings.push or settings.publish_build_info is False:
+        return False
+    return bool(settings.publish_build_info or settings.artifactory_url)
+
+
+def token_credentials(
+    token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext
+) -> list[BoundCredential]:
+    """Return how to be somebody at Artifactory: the token, then JFrog's variables."""
+    ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
+    own = [] if token is None or ambient else [own_credential(name, token, url, ctx, kind="access")]
+    return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]
+
+
+def own_credential(
+    name: str, value: Secret | str, url: Setting, ctx: ResolveContext, *, username: str = "", kind: Kind = "password"
+) -> BoundCredential:
+    """Return a credential that the setting *name* gives for the Artifactory that the setting *url* names."""
+    by = ctx.nearness(name)
+    source = ctx.who(name)
+    return BoundCredential(
+        source,
+        lambda: Credential(username, ctx.secret(name, value), source, kind),
+        by,
+        lambda host: beside(url, by, f"https://{host}"),
+    )
+
+
+def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> BuildIdentity:
+    name, name_source = settings.build_name, ctx.who("build_name")
+    if not name:
+        name, name_source = targets.default_build_name(ctx.facts, repository)
+    number, number_source = settings.build_number, ctx.who("build_number")
+    if not number:
+        number, number_source = targets.default_build_number(ctx.facts)
+    return BuildIdentity(
+        name=name,
+        number=number,
+        url=settings.build_url or ci(ctx.env).url,
+        project=settings.build_project or "",
+        module=settings.build_module or "",
+        publish=True,
+        sources={"name": name_source, "number": number_source},
+    )
+
+
+def sources_of(
+    pusher: Credential | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity
+) -> dict[str, str]:
+    """Return where each of them comes from, for ``check``."""
+    sources = {"credentials": pusher.source if pusher else _DOCKERS}
+    if artifactory:
+        sources["artifactory"] = artifactory.url_source
+        sources["artifactory credentials"] = artifactory.credential.source if artifactory.credential else _DOCKERS
+    return sources | {f"build {name}": source for name, source in build.sources.items()}

@@ -1,0 +1,223 @@
+"""The step that builds an image and pushes it: from its settings to what is to be done."""
+
+# Flags of other programs in this module's texts: --format
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from buildpush.credentials.connectors import repository_at
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.dockerfile.request import BuildRequest, StepContainer
+from buildpush.engines import OWN_SETTINGS
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.secrets import Secret, known_in
+from buildpush.foundation.text import quotation
+from buildpush.images.model import Platform
+from buildpush.images.references import Reference, Repository
+from buildpush.settings import flows
+from buildpush.settings.build_info import build_info, sources_of
+from buildpush.settings.decode import READABLE_HINT
+from buildpush.settings.model import BuildAndPush, said, setting_named
+from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.step_credentials import (
+    connector_of,
+    connectors_of,
+    credentials_of,
+    push_credential,
+    unused_credentials,
+)
+
+_LATEST_DATE: Final = 253402300799  # the last second of the year 9999
+UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
+
+
+def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
+    """Return what is to be done to build and push as *settings* say.
+
+    Raises:
+        SettingsError: something does not exist, does not fit, or is missing.
+        SecretError: a secret reference leads nowhere.
+    """
+    connector = connector_of(settings, ctx)
+    repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
+    named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
+    references = tuple(repository.tagged(tag) for tag in settings.tags if named)
+    given = push_credential(settings, repository, connector, ctx) if settings.push else {}
+    pusher = given.get(repository.host)
+    credentials = credentials_of(settings, given, ctx)
+    artifactory, build = build_info(settings, repository, connector, pusher, ctx)
+    source, notes = flows.existing(settings, references, ctx.cwd, ctx.fail)
+    tar = flows.tar_of(settings, ctx.cwd, ctx.fail)
+    request = replace(_request(settings, references, ctx), archive=tar) if source is None else None
+    _refuse_readable(settings, ctx)
+    return Resolved(
+        settings=settings,
+        references=references,
+        request=request,
+        source=source,
+        tar=tar,
+        credentials=credentials,
+        artifactory=artifactory,
+        build=build,
+        push=settings.push,
+        engine=settings.engine,
+        set_names=said(settings),
+        compression=settings.compression,
+        media_types=settings.media_types,
+        nondistributable=settings.allow_nondistributable_artifacts,
+        platforms=_platforms(settings),
+        plain_http=frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http),
+        insecure=frozenset({repository.host} if settings.insecure else ()),
+        sources=sources_of(pusher, artifactory, build),
+        fetch_limit=settings.fetch_limit,
+        own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
+        notes=(
+            *notes,
+            *unused_credentials(settings, repository, given, ctx),
+            *(artifactory.notes if artifactory else ()),
+            *flows.notes_on(request),
+            *_resource_notes(settings, ctx),
+            *(note for entry in connectors_of(settings, ctx) for note in entry.notes),
+        ),
+    )
+
+
+def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: ResolveContext) -> BuildRequest:
+    context = _context(settings, ctx)
+    return BuildRequest(
+        context=context,
+        dockerfile=_dockerfile(settings, context, ctx),
+        references=references,
+        build_args=dict(settings.build_args),
+        labels=dict(settings.labels),
+        target=settings.target,
+        platforms=_platforms(settings),
+        build_secrets=dict(_build_secrets(settings, ctx)),
+        no_cache=settings.no_cache,
+        created=_created(ctx.env),
+        pull_image=settings.pull_image,
+        add_hosts={name: address for name, _, address in (text.partition(":") for text in settings.add_host)},
+        network=settings.network or "",
+        build_contexts={name: _build_context(name, place, ctx) for name, place in settings.build_contexts.items()},
+        ssh=tuple(_ssh(key, ctx) for key in settings.ssh),
+        cache_from=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_from),
+        cache_to=(CacheSpec.parse(settings.cache_to).at(ctx.cwd),) if settings.cache_to else (),
+        cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
+        caching=settings.caching,
+        mirror=settings.mirror or "",
+        optimize=settings.optimize,
+        container=_container(settings),
+    )
+
+
+def _build_context(name: str, place: str, ctx: ResolveContext) -> str:
+    """Return a further context: addresses as they are, folders absolute."""
+    scheme, colon, rest = place.partition("://")
+    if colon and scheme != "oci-layout":
+        return place
+    folder = rest.partition("@")[0] if colon else place
+    path = ctx.cwd / folder
+    if not path.is_dir():
+        message = f"the context {name}, {folder!r}, is no folder"
+        raise ctx.fail(message, "build_contexts", f"it counts from the working folder {ctx.cwd}")
+    return f"oci-layout://{path.resolve()}{rest[len(folder) :]}" if colon else str(path.resolve())
+
+
+def _ssh(key: str, ctx: ResolveContext) -> str:
+    """Return an SSH agent or key with its path absolute."""
+    identifier, sign, path = key.partition("=")
+    if not sign:
+        return key
+    if not (ctx.cwd / path).exists():
+        message = f"the SSH key or agent {path!r} is not there"
+        raise ctx.fail(message, "ssh", f"it counts from the working folder {ctx.cwd}")
+    return f"{identifier}={(ctx.cwd / path).resolve()}"
+
+
+def _container(settings: BuildAndPush) -> StepContainer:
+    limits = settings.resources.limits if settings.resources else None
+    return StepContainer(
+        user=settings.run_as_user,
+        memory=limits.memory if limits else None,
+        cores=limits.cpu if limits else None,
+        privileged=settings.privileged,
+    )
+
+
+def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    if settings.resources and settings.resources.requests:
+        yield f"{ctx.who('resources')}: resources.requests has no effect here: they choose a machine in a cluster"
+
+
+def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
+    """Refuse a secret that would stand in the image, whoever put it there; by now, every secret was read."""
+    for name, entries in (("build_args", settings.build_args), ("labels", settings.labels)):
+        for key, value in entries.items():
+            if known_in(value):
+                where = ctx.where(name, key)
+                message = f"{setting_named(BuildAndPush, name).key}: {key} holds a secret, which would be readable here"
+                raise SecretError(message, hint=READABLE_HINT, setting=name, where=where)
+
+
+def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
+    return tuple(Platform.parse(text) for text in settings.platforms)
+
+
+def _context(settings: BuildAndPush, ctx: ResolveContext) -> Path:
+    path = ctx.cwd / settings.context
+    if not path.is_dir():
+        state = "is not a folder" if path.exists() else "does not exist"
+        message = f"the context {settings.context!r} {state}"
+        raise ctx.fail(message, "context", f"it counts from the working folder {ctx.cwd}")
+    return path.resolve()
+
+
+def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> Path:
+    path = ctx.cwd / settings.dockerfile
+    if not path.is_file():
+        raise _no_dockerfile(settings, path, context, ctx)
+    # Links are followed: one that leads out of the context is outside.
+    resolved = path.resolve()
+    if resolved.is_relative_to(context):
+        return resolved
+    named = "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
+    if named and resolved.is_relative_to(ctx.cwd.resolve()):
+        return resolved
+    message = f"the Dockerfile {settings.dockerfile!r} lies outside the context {settings.context!r}"
+    hint = f"move it into {settings.context}" if named else f"name it: dockerfile: {settings.dockerfile}"
+    raise ctx.fail(message, "dockerfile", hint)
+
+
+def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: ResolveContext) -> SettingsError:
+    state = "is not a file" if path.exists() else "does not exist"
+    message = f"the Dockerfile {settings.dockerfile!r} {state}"
+    hint = f"it counts from the working folder {ctx.cwd}, not from the context"
+    if (context / settings.dockerfile).is_file():
+        near = os.path.normpath(f"{settings.context}/{settings.dockerfile}")
+        hint = f"there is one in the context: write dockerfile: {near}"
+    return ctx.fail(message, "dockerfile", hint)
+
+
+def _build_secrets(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, Secret]]:
+    for identifier, variable in settings.env_docker_secrets.items():
+        yield identifier, ctx.vault.reference(f"env:{variable}", ctx.where("env_docker_secrets", identifier))
+    for identifier, file in settings.file_docker_secrets.items():
+        if identifier in settings.env_docker_secrets:
+            message = f"the build secret {identifier!r} is given by a variable and by a file"
+            raise ctx.fail(message, "file_docker_secrets", "keep one of them")
+        yield identifier, ctx.vault.document(file, ctx.where("file_docker_secrets", identifier))
+
+
+def _created(env: Mapping[str, str]) -> int | None:
+    text = env.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
+        message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is no time in seconds since 1970"
+        raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")
+    return int(text)

@@ -1,0 +1,109 @@
+"""From what was written to typed settings: expressions are evaluated, and every error names its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from buildpush.expressions import methods
+from buildpush.expressions.evaluate import Value
+from buildpush.expressions.evaluate import evaluate as answer
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
+from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+from buildpush.settings.build_step import UNNAMED
+from buildpush.settings.layers import remember_passwords
+from buildpush.settings.model import BuildAndPush, setting_named, settings_of
+from buildpush.settings.resolved import Wishes
+from buildpush.settings.tree import Step
+from buildpush.settings.validate import validate
+from buildpush.settings.written import Origin, Written
+
+# These are kept as written: what they say is for the time while the step runs.
+_LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
+
+
+# These say where an image goes and what is recorded about it: a build that stays here asks for none of them.
+_FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
+    setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
+}
+
+
+def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
+    """Return the settings of *step*, expressions answered and values typed.
+
+    Args:
+        step: as written.
+        facts: of the run; what the file says around the step is added here.
+        sink: hears about settings without effect.
+        push: whether the image may go anywhere; if not, nobody has to say where and as whom.
+
+    Raises:
+        SettingsError: an expression has no answer, or a value cannot be used; with the place that said it.
+    """
+    around = facts.within(written=step.facts)
+    wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
+    values = {name: answered(step, name, written, around) for name, written in wanted.items()}
+    return validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
+
+
+def answered(step: Step, name: str, written: Written, facts: Facts) -> Raw:
+    """Return the value of one setting with its expressions answered, not typed yet.
+
+    Raises:
+        SettingsError: an expression has no answer; with the place that said it.
+    """
+    if name in _LATER:
+        return written.value
+    setting = setting_named(step.model, name)
+    value = _Answers(name, setting.key, written.origin, facts).of(written.value)
+    remember_passwords(setting, value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Answers the expressions in one setting's value, and names the place where that fails."""
+
+    name: str
+    key: str
+    origin: Origin
+    facts: Facts
+
+    def of(self, raw: Raw, path: Trail = ()) -> Raw:
+        if isinstance(raw, dict):
+            return {self._key(key, path): self.of(value, (*path, key)) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
+        return raw if isinstance(raw, Secret) else self._text(raw, path)
+
+    def _key(self, key: str, path: Trail) -> str:
+        answered = self._text(key, (*path, key))
+        if isinstance(answered, str):
+            return answered
+        message = f"{self.key}: a name is a text, and this expression gives something else"
+        raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
+
+    def _text(self, text: str, path: Trail) -> Raw:
+        if "<+" not in text:
+            return text
+        try:
+            return _raw(answer(text, self.facts, field=self.key))
+        except (ExpressionError, SecretError) as error:
+            where = self.origin.at(*path)
+            message = f"{self.key}: {error.args[0]}"
+            raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
+
+
+def _raw(value: Value) -> Raw:
+    """Return *value* as text, lists and dicts of text."""
+    if isinstance(value, str | Secret):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _raw(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [_raw(entry) for entry in value]
+    return methods.as_text(value)

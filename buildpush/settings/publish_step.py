@@ -1,0 +1,82 @@
+"""The step that publishes build-info of an image that is pushed already: from its settings to what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from buildpush.credentials import jfrog as targets
+from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
+from buildpush.credentials.pairing import BoundCredential, login_pair
+from buildpush.expressions.ci import ci
+from buildpush.images.references import Reference
+from buildpush.settings.build_info import own_credential, sources_of, token_credentials
+from buildpush.settings.model import PublishBuildInfo, said, setting_named
+from buildpush.settings.resolved import ResolveContext, Resolved
+
+
+def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved:
+    """Return what is to be done to publish build-info as *settings* say.
+
+    Raises:
+        SettingsError: a name or directory cannot be used, or a user or password is missing.
+        SecretError: a secret reference leads nowhere.
+    """
+    reference = Reference.parse(settings.docker_image)
+    url = targets.artifactory_address(settings.url)
+    ways = [
+        *_password_ways(settings, ctx),
+        *token_credentials(settings.access_token, "access_token", setting_named(PublishBuildInfo, "url"), ctx),
+    ]
+    artifactory = targets.target_at(url, ctx.named("url", url), ways)
+    vain = tuple(_logins_in_vain(settings, artifactory, ctx))
+    build = BuildIdentity(
+        name=settings.build_name,
+        number=settings.build_number,
+        url=settings.build_url or ci(ctx.env).url,
+        project=ctx.env.get("JFROG_CLI_BUILD_PROJECT") or ctx.env.get("JF_PROJECT", ""),
+        publish=True,
+        sources={"name": ctx.who("build_name"), "number": ctx.who("build_number")},
+    )
+    return Resolved(
+        settings=settings,
+        references=(reference,),
+        artifactory=artifactory,
+        build=build,
+        push=False,
+        credentials=artifactory.for_registry(reference.repository.host),
+        set_names=said(settings),
+        git_folder=_git_folder(settings, ctx),
+        notes=(*artifactory.notes, *vain),
+        sources=sources_of(None, artifactory, build),
+    )
+
+
+def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:
+    """Yield which of several credentials have no effect, because another one comes first."""
+    used, has_token = artifactory.credential, settings.access_token is not None
+    if used and used.kind == "password" and has_token and not ctx.ambient("access_token", "JF_ACCESS_TOKEN"):
+        yield f"{ctx.who('access_token')}: access_token has no effect: {used.source} comes first"
+    if settings.password is not None and settings.api_key is not None:
+        yield f"{ctx.who('api_key')}: api_key has no effect: password comes first"
+
+
+def _git_folder(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:
+    if settings.git_path is None:
+        return None
+    path = ctx.cwd / settings.git_path
+    if not path.is_dir():
+        state = "is not a folder" if path.exists() else "does not exist"
+        message = f"git_path {settings.git_path!r} {state}"
+        raise ctx.fail(message, "git_path", f"it counts from the working folder {ctx.cwd}")
+    return path.resolve()
+
+
+def _password_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[BoundCredential]:
+    """Return user and password, or user and API key, which the plugin step prefers to a token."""
+    name = "password" if settings.password is not None else "api_key"
+    value = settings.password if settings.password is not None else settings.api_key
+    pair = login_pair(settings.username, value, ctx.where, name=name, hint="set both, or use access_token")
+    return (
+        [own_credential(name, pair[1], setting_named(PublishBuildInfo, "url"), ctx, username=pair[0])] if pair else []
+    )

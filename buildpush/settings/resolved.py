@@ -1,0 +1,125 @@
+"""What is to be done for one step, with nothing left to decide, and what it takes to find that out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from buildpush.credentials.connectors import Connectors
+from buildpush.credentials.docker import Credential
+from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
+from buildpush.credentials.pairing import Named, Nearness, host_of
+from buildpush.credentials.vault import Vault
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import Compression, MediaTypes, Platform
+from buildpush.images.references import Reference
+from buildpush.settings import flows
+from buildpush.settings.flows import Existing
+from buildpush.settings.model import (
+    StepSettings,
+)
+from buildpush.settings.written import Written
+
+Wishes = StepSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What is to be done, with nothing left to decide.
+
+    Attributes:
+        request: order for the engine; ``None`` for a step that builds nothing.
+        source: the image that is pushed in place of a built one.
+        tar: file that the built image is written to.
+        references: what the image will be called, or is called already.
+        credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
+        artifactory: where build-info goes; ``None`` where none is published.
+        set_names: settings that were set to something else than their default.
+        nondistributable: whether layers go along that are fetched from their maker otherwise.
+        plain_http: hosts that are reached without TLS, as their connectors say.
+        insecure: hosts that are reached with TLS and no look at the certificate, or without where they speak none.
+        git_folder: whose history names the revision; ``None`` for the working folder.
+        fetch_limit: bytes that a file of the web may have, where anything is built.
+        own_settings: values of the settings that one engine alone acts on.
+        notes: what of the connectors and the settings has no effect.
+        sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
+    """
+
+    settings: Wishes
+    references: tuple[Reference, ...]
+    request: BuildRequest | None = None
+    source: Existing | None = None
+    tar: Path | None = None
+    credentials: Mapping[str, Credential] = field(default_factory=dict)
+    artifactory: ArtifactoryTarget | None = None
+    build: BuildIdentity = field(default_factory=BuildIdentity)
+    push: bool = True
+    engine: str = "auto"
+    set_names: frozenset[str] = frozenset()
+    compression: Compression = "gzip"
+    media_types: MediaTypes = "oci"
+    nondistributable: bool = False
+    platforms: tuple[Platform, ...] = ()
+    plain_http: frozenset[str] = frozenset()
+    insecure: frozenset[str] = frozenset()
+    git_folder: Path | None = None
+    fetch_limit: int = 0
+    own_settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def for_engines(self) -> frozenset[str]:
+        """Those of the settings that were set that engines act on, be it one engine alone."""
+        return flows.FOR_ENGINES & self.set_names
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveContext:
+    """What resolving one step needs at hand."""
+
+    cwd: Path
+    facts: Facts
+    vault: Vault
+    connectors: Connectors
+    written: Mapping[str, Written]
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the run."""
+        return self.facts.env
+
+    def where(self, name: str, *path: str | int) -> str | None:
+        """Return the place that said the setting *name*, ``None`` for a default."""
+        return self.written[name].origin.at(*path) if name in self.written else None
+
+    def who(self, name: str) -> str:
+        """Return who said the setting, for people."""
+        return self.where(name) or "the default"
+
+    def ambient(self, name: str, variable: str) -> bool:
+        """Return whether it was another tool's *variable* in the environment that said the setting."""
+        origin = self.written[name].origin if name in self.written else None
+        return origin is not None and origin.kind == "variable" and origin.variable == variable
+
+    def nearness(self, name: str) -> Nearness:
+        """Return how near whoever said the setting is to whoever starts the run."""
+        return Nearness.of(self.written[name].origin if name in self.written else None)
+
+    def named(self, name: str, address: str) -> Named:
+        """Return the host of *address*, which the setting says, and who said it."""
+        return Named(host_of(address), self.nearness(name), self.who(name))
+
+    def secret(self, name: str, value: Secret | str) -> Secret:
+        """Return the secret that a setting holds or leads to."""
+        return value if isinstance(value, Secret) else self.vault.reference(value, self.where(name))
+
+    def fail(self, message: str, name: str, hint: str | None = None) -> SettingsError:
+        """Return the error of a setting, with the place that said it."""
+        return SettingsError(message, hint=hint, setting=name, where=self.where(name))

@@ -1,0 +1,103 @@
+"""Who a build is at each registry: its connectors, and the user and password of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from buildpush.credentials.connectors import Connector
+from buildpush.credentials.docker import Credential
+from buildpush.credentials.pairing import beside, host_of, login_pair, registry_host
+from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.settings.model import BuildAndPush, setting_named
+from buildpush.settings.resolved import ResolveContext
+
+
+def connector_of(settings: BuildAndPush, ctx: ResolveContext) -> Connector | None:
+    """Return the connector of the registry; without a push nobody needs a connectors file for it."""
+    if not settings.connector_ref or (not settings.push and ctx.connectors.file is None):
+        return None
+    return ctx.connectors.find(settings.connector_ref)
+
+
+def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
+    """Return the connectors that the step names: that of the registry first, then those of base images."""
+    bases = tuple(ctx.connectors.find(name) for name in settings.base_image_connector_refs)
+    connector = connector_of(settings, ctx)
+    return (connector, *bases) if connector else bases
+
+
+def push_credential(
+    settings: BuildAndPush, repository: Repository, connector: Connector | None, ctx: ResolveContext
+) -> dict[str, Credential]:
+    """Return what the settings give, by its host: the connector's, else user and password for the host they are for."""
+    if connector:
+        return {repository.host: connector.credential(ctx.vault)}
+    pair = login_pair(settings.username, settings.password, ctx.where)
+    if pair is None:
+        return {}
+    host = _login_host(settings, repository, ctx)
+    return {host: Credential(pair[0], ctx.secret("password", pair[1]), ctx.who("password"))}
+
+
+def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> str:
+    """Return the host that user and password are for: that of ``registry``, else that of ``repo``.
+
+    Raises:
+        SettingsError: it is named by somebody farther than who gives the password.
+    """
+    name = "registry" if settings.registry else "repo"
+    address = ctx.named(name, settings.registry or repository.host)
+    by = ctx.nearness("password")
+    if address.by > by:
+        message = f"the password from {ctx.who('password')} is not sent to {address.host}, which only "
+        message += f"{address.who} names"
+        hint = beside(setting_named(BuildAndPush, "registry"), by, repository.host)
+        raise ctx.fail(message, "password", hint)
+    is_here = settings.registry is None or address.host == host_of(repository.host)
+    return repository.host if is_here else registry_host(settings.registry or "")
+
+
+def unused_credentials(
+    settings: BuildAndPush, repository: Repository, given: Mapping[str, Credential], ctx: ResolveContext
+) -> Iterator[str]:
+    """Yield which of several credentials have no effect on the push."""
+    if not settings.push:
+        return
+    if settings.connector_ref:
+        for name in ("registry", "username", "password"):
+            if getattr(settings, name) is not None:
+                yield f"{ctx.who(name)}: {name} has no effect: the connector {settings.connector_ref} says its own"
+        return
+    if settings.registry is None:
+        return
+    if not given:
+        yield f"{ctx.who('registry')}: registry has no effect: there are no username and password that it is for"
+    for host in given.keys() - {repository.host}:
+        meant = f"; for {host}, write repo as {host}/{settings.repo}" if _is_bare(settings.repo) else ""
+        yield (
+            f"{given[host].source} is for {host}, which {ctx.who('registry')} names, and the image goes to "
+            f"{repository.host}: who pushes there is looked up in Docker's own files{meant}"
+        )
+
+
+def _is_bare(repo: str | None) -> bool:
+    """Return whether *repo* names no host, so that Docker Hub is meant."""
+    return repo is not None and Repository.parse(repo).host == DOCKER_HUB and "docker.io/" not in repo
+
+
+def credentials_of(
+    settings: BuildAndPush, push: Mapping[str, Credential], ctx: ResolveContext
+) -> dict[str, Credential]:
+    """Return who we are by host; two answers for one host are an error, since only one can be used."""
+    found = dict(push)
+    for name in settings.base_image_connector_refs:
+        connector = ctx.connectors.find(name)
+        if connector.auth.anonymous:
+            continue
+        one = connector.credential(ctx.vault)
+        other = found.setdefault(connector.host, one)
+        if (other.username, other.password) != (one.username, one.password):
+            message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
+            hint = "give one of the users both rights, and use it for both"
+            raise ctx.fail(message, "base_image_connector_refs", hint)
+    return found

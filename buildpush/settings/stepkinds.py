@@ -1,0 +1,81 @@
+"""The kinds of steps that buildpush runs: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from buildpush.foundation.documents import Node
+from buildpush.foundation.records import dataclass
+from buildpush.settings.build_step import resolve_build
+from buildpush.settings.model import BuildAndPush, PublishBuildInfo, StepSettings
+from buildpush.settings.publish_step import resolve_publish
+from buildpush.settings.resolved import ResolveContext, Resolved
+
+SettingsType: TypeAlias = type[StepSettings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepKind:
+    """All there is to know about a kind of step.
+
+    Attributes:
+        name: stands before the names of its settings where several kinds are shown, as in ``publish.url``.
+        type: by which a file says it.
+        image: of Harness' plugin, for a step that runs one; its settings then stand in ``spec.settings``.
+        model: its settings.
+        identifier: of a step that is given no name.
+        resolve: returns what is to be done for its settings, which is all that a run goes by.
+        builds: whether it builds an image, so that it can be run without a push.
+    """
+
+    name: str
+    type: str
+    image: str = ""
+    model: SettingsType
+    identifier: str
+    resolve: Callable[[Any, ResolveContext], Resolved]
+    builds: bool = False
+
+    @property
+    def place(self) -> Literal["spec", "settings"]:
+        """Where its own settings stand in a step."""
+        return "settings" if self.image else "spec"
+
+    def recognizes(self, step: Node) -> bool:
+        """Return whether *step*, as written, is of this kind; tags, digests and other homes of an image are as good."""
+        kind, image = step.at("type"), step.at("spec", "image")
+        name = image.text.rpartition("/")[2].partition("@")[0].partition(":")[0] if image else ""
+        return kind is not None and kind.text == self.type and self.image.rpartition("/")[2] in {"", name}
+
+
+_ROWS = (
+    StepKind(
+        name="build",
+        type="BuildAndPushDockerRegistry",
+        model=BuildAndPush,
+        identifier="build_and_push",
+        resolve=resolve_build,
+        builds=True,
+    ),
+    StepKind(
+        name="publish",
+        type="Plugin",
+        image="plugins/artifactory-publish-docker-buildinfo",
+        model=PublishBuildInfo,
+        identifier="publish_build_info",
+        resolve=resolve_publish,
+    ),
+)
+STEP_KINDS: Final = {kind.name: kind for kind in _ROWS}
+BUILD: Final = STEP_KINDS["build"]  # the kind of a step that only flags and variables say
+
+
+def models() -> tuple[SettingsType, ...]:
+    """Return the settings of every kind."""
+    return tuple(kind.model for kind in STEP_KINDS.values())
+
+
+def kind_of(settings: StepSettings) -> StepKind:
+    """Return the kind of step that *settings* are of."""
+    return next(kind for kind in STEP_KINDS.values() if kind.model is type(settings))
