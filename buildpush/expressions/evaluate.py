@@ -8,48 +8,38 @@ true or false; a text that holds a secret is a :class:`~buildpush.foundation.sec
 
 from __future__ import annotations
 
-import math
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
-from buildpush.expressions import methods, patterns
-from buildpush.expressions.grammar import (
-    LARGEST_INTEGER,
-    Call,
+from buildpush.expressions import methods, operators, patterns
+from buildpush.expressions.grammar import escape, parse
+from buildpush.expressions.tree import (
+    Access,
     Chain,
     Constant,
-    Index,
+    Expression,
+    Identifier,
     Input,
-    ListOf,
-    MapOf,
-    Member,
-    Name,
-    Node,
+    Interpolation,
+    ListLiteral,
+    MapLiteral,
+    MethodCall,
     Postfix,
     Prefix,
     Template,
     Ternary,
-    Text,
     Value,
-    escape,
     fail,
-    parse,
 )
 from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.secrets import Secret
-from buildpush.foundation.text import quotation
 
 __all__ = ["AbsentError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
 
-LONGEST_RANGE: Final = 10_000
-_SHOWN: Final = 40
-_PLACED: Final = re.compile(r"\(column \d+\)\Z")
-
-Step = Member | Index | Call
-Operator = Callable[[Value, Value], Value]
+_HAS_COLUMN: Final = re.compile(r"\(column \d+\)\Z")
+_PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 class AbsentError(ExpressionError):
@@ -59,16 +49,8 @@ class AbsentError(ExpressionError):
         fallback: what it stands for where nobody goes on; ``None`` if that is an error.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        fallback: str | None = None,
-        hint: str | None = None,
-        setting: str | None = None,
-        where: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, setting=setting, where=where)
+    def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
+        super().__init__(message, **details)
         self.fallback = fallback
 
 
@@ -110,7 +92,7 @@ def evaluate(template: Template | str, names: Names, *, field: str = "") -> Valu
     try:
         return _Evaluation(names, field).template(tree)
     except RecursionError:
-        fail("the expression nests too deep", 0)
+        fail("the expression nests too deep", at=0)
 
 
 class _Evaluation:
@@ -122,39 +104,34 @@ class _Evaluation:
         self.asking = False  # whether somebody goes on from a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
             Constant: lambda node: node.value,
-            Name: lambda node: self.path((node.word,), safe=False),
+            Identifier: lambda node: self.path((node.word,), safe=False),
             Input: self.input,
-            Text: lambda node: self.text(node.parts),
+            Interpolation: lambda node: self.text(node.parts),
             Prefix: self.prefix,
             Chain: self.chain,
             Ternary: self.ternary,
             Postfix: self.postfix,
-            ListOf: lambda node: [self.value(item) for item in node.items],
-            MapOf: self.map,
+            ListLiteral: lambda node: [self.value(item) for item in node.items],
+            MapLiteral: self.map,
         }
 
     def template(self, tree: Template) -> Value:
         if len(tree.parts) == 1 and not isinstance(tree.parts[0], str):
-            value = methods.fitting(self.value(tree.parts[0]))
-            return self.written(value, tree.parts[0].at)
+            value = methods.within_limit(self.value(tree.parts[0]))
+            with _column(tree.parts[0].at):
+                return methods.as_text(None) if value is None else value  # null has no meaning for a setting
         return self.text(tree.parts)
 
-    def written(self, value: Value, at: int) -> Value:
-        """Return *value*; null has no meaning for a setting."""
-        with _placed(at):
-            return methods.as_text(None) if value is None else value
-
-    def value(self, node: Node) -> Value:
-        with _placed(node.at):
+    def value(self, node: Expression) -> Value:
+        with _column(node.at):
             return self.kinds[type(node)](node)
 
-    def text(self, parts: Sequence[str | Node]) -> str | Secret:
-        pieces = [part if isinstance(part, str) else self.piece(part) for part in parts]
-        return _joined(pieces)
+    def text(self, parts: Sequence[str | Expression]) -> str | Secret:
+        return operators.join([part if isinstance(part, str) else self.piece(part) for part in parts])
 
-    def piece(self, node: Node) -> str | Secret:
+    def piece(self, node: Expression) -> str | Secret:
         value = self.value(node)
-        with _placed(node.at):
+        with _column(node.at):
             return value if isinstance(value, Secret) else methods.as_text(value)
 
     # ---- input
@@ -181,38 +158,40 @@ class _Evaluation:
         if raw.startswith("*"):
             message = "the default of <+input> cannot begin with an asterisk"
             raise ExpressionError(message)
-        return evaluate(_unquoted(raw), self.names, field=self.field)
+        return evaluate(_unquote(raw), self.names, field=self.field)
 
     def allowed(self, value: Value, raw: str, *, several: bool) -> None:
-        choices = [methods.as_text(evaluate(choice, self.names)) for choice in _separated(raw)]
+        choices = [methods.as_text(evaluate(choice, self.names)) for choice in _split(raw)]
         if several and isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
         self.each(value, choices.__contains__, f"is not one of {', '.join(choices)}")
 
     def each(self, value: Value, check: Callable[[str], bool], complaint: str) -> None:
         if isinstance(value, Secret):
-            _fail("the value of <+input> is a secret and cannot be checked")
+            fail("the value of <+input> is a secret and cannot be checked")
         entries = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         for entry in entries:
             text = methods.as_text(entry)
             if not check(text):
-                _fail(f"the value {_short(text)} for <+input> {complaint}")
+                fail(f"the value {operators.quote(text)} for <+input> {complaint}")
 
     # ---- paths, indexes and calls
 
     def postfix(self, node: Postfix) -> Value:
-        if isinstance(node.base, Name):
-            value, rest = self.rooted(node.base, node.steps)
+        if isinstance(node.base, Identifier):
+            value, rest = self.longest_path(node.base, node.steps)
         else:
             value, rest = self.value(node.base), node.steps
         for step in rest:
             if value is None and step.safe:
                 return None
-            with _placed(step.at):
+            with _column(step.at):
                 value = self.step(value, step)
         return value
 
-    def rooted(self, base: Name, steps: Sequence[Step]) -> tuple[Value, Sequence[Step]]:
+    def longest_path(
+        self, base: Identifier, steps: Sequence[Access | MethodCall]
+    ) -> tuple[Value, Sequence[Access | MethodCall]]:
         """Return the value that the longest path beginning with *base* has, and the steps after that path."""
         if base.word in ("secrets", "json", "xml"):
             return self.functor(base, steps)
@@ -221,19 +200,19 @@ class _Evaluation:
         while rest and (node := _key(rest[0])) is not None:
             key = self.keyword(node)
             if not isinstance(key, str):
-                rest[0] = Index(Constant(key, node.at), rest[0].at)  # so that it is not evaluated twice
+                rest[0] = Access(Constant(key, node.at), safe=False, at=rest[0].at)  # so that it is not evaluated twice
                 break
             keys.append(key)
             safe |= rest.pop(0).safe
         safe |= bool(rest) and rest[0].safe
         return self.path(tuple(keys), safe=safe), rest
 
-    def keyword(self, node: Node) -> str | int:
+    def keyword(self, node: Expression) -> str | int:
         """Return the key or the position that *node* stands for."""
         value = self.value(node)
         if isinstance(value, Secret):
-            fail("a secret cannot be part of a name", node.at)
-        with _placed(node.at):
+            fail("a secret cannot be part of a name", at=node.at)
+        with _column(node.at):
             return value if isinstance(value, int) and not isinstance(value, bool) else methods.as_text(value)
 
     def path(self, keys: tuple[str, ...], *, safe: bool) -> Value:
@@ -246,26 +225,28 @@ class _Evaluation:
                 raise
             return error.fallback
 
-    def functor(self, base: Name, steps: Sequence[Step]) -> tuple[Value, Sequence[Step]]:
+    def functor(
+        self, base: Identifier, steps: Sequence[Access | MethodCall]
+    ) -> tuple[Value, Sequence[Access | MethodCall]]:
         call = steps[0]
-        if not isinstance(call, Call):
+        if not isinstance(call, MethodCall):
             hint = 'write <+secrets.getValue("id")>' if base.word == "secrets" else "write json.select(path, text)"
-            fail(f"{base.word} has functions only", base.at, hint)
+            fail(f"{base.word} has functions only", hint, at=base.at)
         arguments = [self.value(argument) for argument in call.arguments]
         if base.word != "secrets":
             return methods.functor(base.word, call.method, arguments), steps[1:]
         if call.method != "getValue" or len(arguments) != 1 or not isinstance(arguments[0], str):
-            fail("secrets has one function, getValue, with one text", call.at, 'write secrets.getValue("id")')
+            fail("secrets has one function, getValue, with one text", 'write secrets.getValue("id")', at=call.at)
         return self.names.secret(arguments[0]), steps[1:]
 
-    def step(self, value: Value, step: Step) -> Value:
-        if isinstance(step, Call):
+    def step(self, value: Value, step: Access | MethodCall) -> Value:
+        if isinstance(step, MethodCall):
             return methods.call(value, step.method, [self.value(argument) for argument in step.arguments])
         if value is None:
-            _fail("there is no value here (null), so nothing can be taken from it", "write ?. instead of the dot")
+            fail("there is no value here (null), so nothing can be taken from it", "write ?. instead of the dot")
         return methods.item(value, self.value(step.key))
 
-    def map(self, node: MapOf) -> Value:
+    def map(self, node: MapLiteral) -> Value:
         return {str(self.keyword(key)): self.value(value) for key, value in node.pairs}
 
     # ---- operators
@@ -273,24 +254,21 @@ class _Evaluation:
     def ternary(self, node: Ternary) -> Value:
         return self.value(node.then if self.condition(node.condition) else node.other)
 
-    def condition(self, node: Node) -> bool:
+    def condition(self, node: Expression) -> bool:
         value = self.value(node)
         if not isinstance(value, bool) and value not in ("true", "false"):
-            shown = f": {_short(value)}" if isinstance(value, str) else ""
-            fail(f"a condition must be true or false, this is {methods.kind(value)}{shown}", node.at)
+            fail(f"a condition must be true or false, this is {operators.describe(value)}", at=node.at)
         return value in (True, "true")  # what comes from a variable is text
 
     def prefix(self, node: Prefix) -> Value:
         if node.operator == "!":
             return not self.condition(node.operand)
         if node.operator == "empty":
-            return _empty(self.present(node.operand))
+            return operators.is_empty(self.present(node.operand))
         value = self.value(node.operand)
-        if node.operator == "size":
-            return _size(value)
-        return _whole(-_number(value))
+        return operators.size(value) if node.operator == "size" else operators.negate(value)
 
-    def present(self, node: Node) -> Value:
+    def present(self, node: Expression) -> Value:
         """Return the value of *node*, null where a known name has none."""
         outer, self.asking = self.asking, True
         try:
@@ -308,8 +286,8 @@ class _Evaluation:
         left = self.value(node.first)
         for sign, operand, at in node.rest:
             right = self.value(operand)
-            with _placed(at):
-                left = _OPERATORS[sign](left, right)
+            with _column(at):
+                left = operators.OPERATORS[sign](left, right)
         return left
 
     def logic(self, node: Chain) -> bool:
@@ -321,198 +299,22 @@ class _Evaluation:
         operands = [node.first, *(operand for _, operand, _ in node.rest)]
         for operand, (sign, _, _) in zip(operands, node.rest, strict=False):
             value = self.present(operand)
-            if value is not None and not (sign == "?:" and _nothing(value)):
+            if value is not None and not (sign == "?:" and operators.is_falsy(value)):
                 return value
         return self.value(operands[-1])
 
 
-def _key(step: Step) -> Node | None:
+def _key(step: Access | MethodCall) -> Expression | None:
     """Return what gives the next part of a path; ``None`` for a call that is no ``get``."""
-    if not isinstance(step, Call):
+    if not isinstance(step, MethodCall):
         return step.key
     return step.arguments[0] if step.method == "get" and len(step.arguments) == 1 else None
-
-
-# ---- operators
-
-
-def _equal(left: Value, right: Value) -> bool:
-    _refuse_secrets(left, right)
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left == right or {left, right} in ({True, "true"}, {False, "false"})
-    if isinstance(left, str) and isinstance(right, str):
-        return left == right
-    numbers = methods.number(left), methods.number(right)
-    return numbers[0] == numbers[1] if None not in numbers else left == right
-
-
-def _compared(verdict: Callable[[float, float], bool]) -> Operator:
-    return lambda left, right: verdict(_number(left), _number(right))
-
-
-def _contained(left: Value, right: Value) -> bool:
-    _refuse_secrets(left, right)
-    if isinstance(right, str) or not isinstance(right, Sequence | Mapping):
-        _fail(f"'in' needs a list or a map on its right, here is {methods.kind(right)}")
-    return left in right if isinstance(right, Mapping) else any(_equal(left, entry) for entry in right)
-
-
-def _matches(left: Value, right: Value) -> bool:
-    _refuse_secrets(left, right)
-    if not isinstance(right, str):
-        return _contained(left, right)
-    return patterns.compile_pattern(right).matches(methods.as_text(left))
-
-
-def _begins(left: Value, right: Value) -> bool:
-    _refuse_secrets(left, right)
-    return methods.as_text(left).startswith(methods.as_text(right))
-
-
-def _ends(left: Value, right: Value) -> bool:
-    _refuse_secrets(left, right)
-    return methods.as_text(left).endswith(methods.as_text(right))
-
-
-def _not(verdict: Operator) -> Operator:
-    return lambda left, right: not verdict(left, right)
-
-
-def _range(left: Value, right: Value) -> Value:
-    first, last = _integer(left), _integer(right)
-    if abs(last - first) >= LONGEST_RANGE:
-        _fail(f"a range has at most {LONGEST_RANGE} entries")
-    return list(range(first, last + 1) if first <= last else range(first, last - 1, -1))
-
-
-def _plus(left: Value, right: Value) -> Value:
-    """Two numbers are added, anything else is joined as text."""
-    if _plain_number(left) and _plain_number(right):
-        return _whole(_number(left) + _number(right))
-    return _joined([value if isinstance(value, Secret) else methods.as_text(value) for value in (left, right)])
-
-
-def _divided(left: Value, right: Value) -> Value:
-    """Whole numbers give a whole number, cut towards zero, as in Java."""
-    above, below = _divisible(left, right)
-    if isinstance(above, int) and isinstance(below, int):
-        return _whole(abs(above) // abs(below) * (1 if (above < 0) == (below < 0) else -1))
-    return _whole(above / below)
-
-
-def _remainder(left: Value, right: Value) -> Value:
-    """The remainder has the sign of the left side, as in Java."""
-    above, below = _divisible(left, right)
-    if isinstance(above, int) and isinstance(below, int):
-        return abs(above) % abs(below) * (-1 if above < 0 else 1)
-    return _whole(math.fmod(above, below))
-
-
-def _divisible(left: Value, right: Value) -> tuple[int | float, int | float]:
-    above, below = _number(left), _number(right)
-    if not below:
-        _fail("this divides by zero")
-    return above, below
-
-
-_OPERATORS: Final[Mapping[str, Operator]] = {
-    "==": _equal,
-    "!=": _not(_equal),
-    "=~": _matches,
-    "!~": _not(_matches),
-    "=^": _begins,
-    "!^": _not(_begins),
-    "=$": _ends,
-    "!$": _not(_ends),
-    "in": _contained,
-    "<": _compared(operator.lt),
-    ">": _compared(operator.gt),
-    "<=": _compared(operator.le),
-    ">=": _compared(operator.ge),
-    "..": _range,
-    "+": _plus,
-    "-": lambda left, right: _whole(_number(left) - _number(right)),
-    "*": lambda left, right: _whole(_number(left) * _number(right)),
-    "/": _divided,
-    "%": _remainder,
-}
-
-
-# ---- values
-
-
-def _joined(pieces: Sequence[str | Secret]) -> str | Secret:
-    """Return *pieces* as one text.
-
-    With a secret inside it is hidden as a whole: nobody could say later which part of it was the secret.
-    """
-    texts = [piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces]
-    methods.check_sum(*map(len, texts))
-    text = "".join(texts)
-    methods.fitting(text)
-    sources = [piece.source for piece in pieces if isinstance(piece, Secret)]
-    return Secret(text, sources[0]) if sources else text
-
-
-def _plain_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: Value) -> int | float:
-    _refuse_secrets(value)
-    found = methods.number(value)
-    if found is None:
-        shown = f": {_short(value)}" if isinstance(value, str) else ""
-        _fail(f"a number is needed here, this is {methods.kind(value)}{shown}", "texts compare with == and != only")
-    return found
-
-
-def _integer(value: Value) -> int:
-    found = _number(value)
-    if int(found) != found:
-        _fail("a whole number is needed here")
-    return int(found)
-
-
-def _whole(value: float) -> int | float:
-    """Return *value* if a computer of Harness could hold it."""
-    if isinstance(value, int) and abs(value) <= LARGEST_INTEGER:
-        return value
-    if not isinstance(value, float) or not math.isfinite(value):
-        _fail("the result is too large for a number")
-    return value
-
-
-def _empty(value: Value) -> bool:
-    _refuse_secrets(value)
-    return value is None or (isinstance(value, Sequence | Mapping) and not value)
-
-
-def _nothing(value: Value) -> bool:
-    """Return whether ``?:`` passes *value* over: empty, false, or zero."""
-    return not isinstance(value, Secret) and not value
-
-
-def _size(value: Value) -> int:
-    _refuse_secrets(value)
-    if not isinstance(value, Sequence | Mapping):
-        _fail(f"{methods.kind(value)} has no size")
-    return len(value)
-
-
-def _refuse_secrets(*values: Value) -> None:
-    if any(isinstance(value, Secret) for value in values):
-        _fail("a secret cannot be compared, counted or calculated with")
-
-
-def _short(text: str) -> str:
-    return repr(quotation(text, _SHOWN))
 
 
 # ---- the raw text of <+input>
 
 
-def _separated(raw: str) -> list[str]:
+def _split(raw: str) -> list[str]:
     """Return the parts of *raw* between commas that stand outside quotes and brackets."""
     parts, begin, closers = [], 0, [""]
     for at, mark in enumerate(raw):
@@ -525,32 +327,25 @@ def _separated(raw: str) -> list[str]:
         elif mark == "," and len(closers) == 1:
             parts.append(raw[begin:at])
             begin = at + 1
-    return [_unquoted(part.strip()) for part in [*parts, raw[begin:]]]
+    return [_unquote(part.strip()) for part in [*parts, raw[begin:]]]
 
 
-_PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
-
-
-def _unquoted(raw: str) -> str:
-    quoted = len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\""
-    return raw[1:-1] if quoted else raw
+def _unquote(raw: str) -> str:
+    is_quoted = len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\""
+    return raw[1:-1] if is_quoted else raw
 
 
 # ---- errors
 
 
 @contextmanager
-def _placed(at: int) -> Iterator[None]:
+def _column(at: int) -> Iterator[None]:
     """Add the column of *at* to errors that have none yet."""
     try:
         yield
     except (ExpressionError, SecretError) as error:
         message = str(error.args[0])
-        if _PLACED.search(message):
+        if _HAS_COLUMN.search(message):
             raise
-        placed = f"{message} (column {at + 1})"
-        raise type(error)(placed, hint=error.hint, setting=error.setting) from None
-
-
-def _fail(message: str, hint: str | None = None) -> NoReturn:
-    raise ExpressionError(message, hint=hint)
+        message = f"{message} (column {at + 1})"
+        raise type(error)(message, hint=error.hint, setting=error.setting) from None

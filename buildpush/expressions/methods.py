@@ -12,8 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions import patterns
-from buildpush.expressions.grammar import LONGEST, Value
-from buildpush.foundation.errors import ExpressionError
+from buildpush.expressions.tree import LONGEST, Value, fail
 from buildpush.foundation.secrets import Secret
 
 Arguments = Sequence[Value]
@@ -31,16 +30,16 @@ def call(value: Value, method: str, arguments: Arguments) -> Value:
         ExpressionError: no such method, arguments it does not take, a position outside the text, a result too long.
     """
     if isinstance(value, Secret) or any(isinstance(argument, Secret) for argument in arguments):
-        _fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
+        fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
     table = _table(value)
     if method not in table:
         near = get_close_matches(method, table, n=1, cutoff=0.5)
-        _fail(f"{kind(value)} has no method {method!r}", _hint(value, near, table))
+        fail(f"{kind(value)} has no method {method!r}", _hint(value, near, table))
     least, most, work = table[method]
     if not least <= len(arguments) <= most:
         expected = str(least) if least == most else f"{least} to {most}"
-        _fail(f"{method}() takes {expected} arguments, here are {len(arguments)}")
-    return fitting(work(value, arguments))
+        fail(f"{method}() takes {expected} arguments, here are {len(arguments)}")
+    return within_limit(work(value, arguments))
 
 
 def kind(value: Value) -> str:
@@ -70,7 +69,7 @@ def as_text(value: Value) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if value is None:
-        _fail("there is no value here (null)", 'give one for this case: <+x ?? "none">')
+        fail("there is no value here (null)", 'give one for this case: <+x ?? "none">')
     return json_text(value)
 
 
@@ -80,18 +79,18 @@ def json_text(value: Value) -> str:
         check_sum(_weight(value))
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
     except (RecursionError, ValueError):
-        _fail("this value nests too deep to be written")
-    return str(fitting(text))
+        fail("this value nests too deep to be written")
+    return str(within_limit(text))
 
 
-def fitting(value: Value) -> Value:
+def within_limit(value: Value) -> Value:
     """Return *value* if it has at most 256 KiB as text.
 
     Raises:
         ExpressionError: it is longer.
     """
     if isinstance(value, str) and len(value) > LONGEST // 4 and len(value.encode(errors="replace")) > LONGEST:
-        _fail(f"a value has at most {LONGEST} bytes, this one is longer")
+        fail(f"a value has at most {LONGEST} bytes, this one is longer")
     return value
 
 
@@ -102,7 +101,7 @@ def check_sum(*lengths: int) -> None:
         ExpressionError: they would be.
     """
     if sum(lengths) > LONGEST:
-        _fail(f"a value has at most {LONGEST} bytes, this one would be longer")
+        fail(f"a value has at most {LONGEST} bytes, this one would be longer")
 
 
 def _weight(value: Value) -> int:
@@ -122,21 +121,21 @@ def _substring(text: str, arguments: Arguments) -> Value:
     end = _position(arguments, 1, len(text))
     if not 0 <= begin <= end <= len(text):
         shown = f"substring({begin},{end})" if len(arguments) > 1 else f"substring({begin})"
-        _fail(f"{shown} is outside a text of {len(text)} characters", "positions count from 0, the end is not included")
+        fail(f"{shown} is outside a text of {len(text)} characters", "positions count from 0, the end is not included")
     return text[begin:end]
 
 
 def _char_at(text: str, arguments: Arguments) -> Value:
     at = _position(arguments, 0, 0)
     if not 0 <= at < len(text):
-        _fail(f"charAt({at}) is outside a text of {len(text)} characters")
+        fail(f"charAt({at}) is outside a text of {len(text)} characters")
     return text[at]
 
 
 def _replace(text: str, arguments: Arguments) -> Value:
     old, new = _texts(arguments)
     if len(text) + text.count(old) * max(0, len(new) - len(old)) > LONGEST:
-        _fail(f"a value has at most {LONGEST} bytes, the replaced text would be longer")
+        fail(f"a value has at most {LONGEST} bytes, the replaced text would be longer")
     return text.replace(old, new)
 
 
@@ -156,7 +155,7 @@ def _split(text: str, arguments: Arguments) -> Value:
 def _repeat(text: str, arguments: Arguments) -> Value:
     times = _position(arguments, 0, 0)
     if times < 0 or len(text) * times > LONGEST:
-        _fail(f"repeat({times}) of {len(text)} characters is negative or too long")
+        fail(f"repeat({times}) of {len(text)} characters is negative or too long")
     return text * times
 
 
@@ -238,7 +237,7 @@ _MAP: Final[Mapping[str, tuple[int, int, Method]]] = {
     **_ANY,
     "size": (0, 0, lambda entries, _: len(entries)),
     "isEmpty": (0, 0, lambda entries, _: not entries),
-    "containsKey": (1, 1, lambda entries, given: given[0] in entries),
+    "containsKey": (1, 1, lambda entries, given: isinstance(given[0], str) and given[0] in entries),
     "keySet": (0, 0, lambda entries, _: list(entries)),
     "values": (0, 0, lambda entries, _: list(entries.values())),
     "get": (1, 1, lambda entries, given: item(entries, given[0])),
@@ -252,22 +251,22 @@ def item(value: Value, key: Value) -> Value:
         ExpressionError: there is no such entry, or *value* has none at all.
     """
     if isinstance(value, Secret) or isinstance(key, Secret):
-        _fail("a secret cannot be changed or looked into")
+        fail("a secret cannot be changed or looked into")
     if isinstance(value, Mapping):
         return _entry(value, as_text(key))
     if not isinstance(value, Sequence):
-        _fail(f"{kind(value)} has no parts, so {as_text(key)!r} cannot be taken from it")
+        fail(f"{kind(value)} has no parts, so {as_text(key)!r} cannot be taken from it")
     at = number(key)
     if at is None or int(at) != at or not -len(value) <= at < len(value):
         size = f"{len(value)} {'characters' if isinstance(value, str) else 'entries'}"
-        _fail(f"{as_text(key)!r} is no position in {kind(value)} of {size}", "positions count from 0")
+        fail(f"{as_text(key)!r} is no position in {kind(value)} of {size}", "positions count from 0")
     return value[int(at)]
 
 
 def _entry(value: Mapping[str, Value], key: str) -> Value:
     if key not in value:
         near = get_close_matches(key, list(value), n=3)
-        _fail(f"the map has no key {key!r}", f"did you mean {' or '.join(near)}?" if near else None)
+        fail(f"the map has no key {key!r}", f"did you mean {' or '.join(near)}?" if near else None)
     return value[key]
 
 
@@ -293,9 +292,9 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
     """
     known = {"select": 2, "list": 2, "object": 1, "format": 1} if owner == "json" else {}
     if method not in known:
-        _fail(f"{owner}.{method}() is not available", "known are json.select, json.list, json.object and json.format")
+        fail(f"{owner}.{method}() is not available", "known are json.select, json.list, json.object and json.format")
     if len(arguments) != known[method]:
-        _fail(f"json.{method}() takes {known[method]} arguments, here are {len(arguments)}")
+        fail(f"json.{method}() takes {known[method]} arguments, here are {len(arguments)}")
     if method == "format":
         return json_text(arguments[0])
     found = _json(arguments[-1])
@@ -304,8 +303,8 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
     for key in _json_path(_text(arguments, 0)):
         found = item(found, key)
     if method == "list" and not isinstance(found, list):
-        _fail(f"json.list(): {kind(found)} is there, not a list")
-    return fitting(found)
+        fail(f"json.list(): {kind(found)} is there, not a list")
+    return within_limit(found)
 
 
 def _json(value: Value) -> Value:
@@ -314,7 +313,7 @@ def _json(value: Value) -> Value:
     try:
         found: Value = json.loads(_text([value], 0), parse_constant=_refuse)  # not strict: as Harness reads it
     except (ValueError, RecursionError) as error:
-        _fail(f"the text is no JSON: {error}")
+        fail(f"the text is no JSON: {error}")
     return found
 
 
@@ -325,7 +324,7 @@ def _json_path(path: str) -> list[str | int]:
     while rest and rest != ".":
         match = _JSON_STEP.match(rest)
         if not match or match[0] == "*":
-            _fail(f"{path!r} is no path", 'write a.b[0] or a["b c"]')
+            fail(f"{path!r} is no path", 'write a.b[0] or a["b c"]')
         keys.append(int(match[2]) if match[2] else match[1] or match[3] or match[4] or "")
         rest = rest[match.end() :]
     return keys
@@ -336,7 +335,7 @@ def _json_path(path: str) -> list[str | int]:
 
 def _table(value: Value) -> Mapping[str, tuple[int, int, Method]]:
     if value is None:
-        _fail("there is no value here (null), so nothing can be called on it", "write ?. instead of the dot")
+        fail("there is no value here (null), so nothing can be called on it", "write ?. instead of the dot")
     if isinstance(value, str):
         return _TEXT
     if isinstance(value, Mapping):
@@ -353,7 +352,7 @@ def _hint(value: Value, near: Sequence[str], table: Mapping[str, object]) -> str
 def _text(arguments: Arguments, at: int) -> str:
     value = arguments[at]
     if not isinstance(value, str):
-        _fail(f"argument {at + 1} must be a text, it is {kind(value)}", "put it into quotes")
+        fail(f"argument {at + 1} must be a text, it is {kind(value)}", "put it into quotes")
     return value
 
 
@@ -366,14 +365,10 @@ def _position(arguments: Arguments, at: int, default: int) -> int:
         return default
     value = arguments[at]
     if isinstance(value, bool) or not isinstance(value, int):
-        _fail(f"argument {at + 1} must be a whole number, it is {kind(value)}")
+        fail(f"argument {at + 1} must be a whole number, it is {kind(value)}")
     return value
 
 
 def _refuse(value: object) -> NoReturn:
     message = "a secret or a number without value cannot be written" if isinstance(value, Secret) else f"{value!r}"
     raise ValueError(message)
-
-
-def _fail(message: str, hint: str | None = None) -> NoReturn:
-    raise ExpressionError(message, hint=hint)

@@ -141,6 +141,11 @@ VALUES = {
     "<+2 in 1..3>": True,
     "<+'x' in ['y', 'z']>": False,
     "<+'a' in {a: 1}>": True,
+    "<+['a'] in {a: 1}>": False,
+    "<+{a: 1}.containsKey(['a'])>": False,
+    "<+true == {}>": False,
+    "<+[] != false>": True,
+    "<+'true' == true>": True,
     "<+['a', 'b'][1]>": "b",
     "<+{a: {b: 2}}.a.b>": 2,
     "<+<+pipeline.name> == 'Site' && <+codebase.branch> != 'main'>": True,
@@ -471,7 +476,7 @@ def test_any_text_is_answered_or_refused_and_never_breaks(text):
 
 @given(st.text())
 def test_any_text_without_an_expression_is_itself(text):
-    assert parse(text.replace("<+", "")).literal
+    assert all(isinstance(part, str) for part in parse(text.replace("<+", "")).parts)
     assert evaluate(text.replace("<+", ""), Known()) == text.replace("<+", "")
 
 

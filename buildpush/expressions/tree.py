@@ -1,0 +1,137 @@
+"""The tree of a template: what :mod:`~buildpush.expressions.grammar` makes of a text, for ``evaluate`` to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+
+Value = str | int | float | bool | Secret | Sequence["Value"] | Mapping[str, "Value"] | None
+
+LONGEST: Final = 256 * 1024  # characters of a template or bytes of a value, as in Harness
+LARGEST_INTEGER: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal; *at* is the offset in the template, here and below."""
+
+    value: str | float | bool | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """The first word of a path, such as ``pipeline``."""
+
+    word: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """``<+input>`` with its suffixes, their text raw."""
+
+    suffixes: tuple[tuple[str, str], ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """A string with expressions in it."""
+
+    parts: tuple[str | Expression, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """``!x``, ``-x``, ``empty x`` or ``size x``."""
+
+    operator: str
+    operand: Expression
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Operands of one level, applied from the left: ``a + b - c``."""
+
+    first: Expression
+    rest: tuple[tuple[str, Expression, int], ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ternary:
+    """``condition ? then : other``."""
+
+    condition: Expression
+    then: Expression
+    other: Expression
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``.key``, ``?.key``, which is *safe*, or ``[key]``."""
+
+    key: Expression
+    safe: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCall:
+    """``.method(arguments)``, *safe* after ``?.``."""
+
+    method: str
+    arguments: tuple[Expression, ...]
+    safe: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Postfix:
+    """A base and what follows it, in order."""
+
+    base: Expression
+    steps: tuple[Access | MethodCall, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListLiteral:
+    """``[a, b]``."""
+
+    items: tuple[Expression, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapLiteral:
+    """``{key: value}``."""
+
+    pairs: tuple[tuple[Expression, Expression], ...]
+    at: int
+
+
+Expression = (
+    Constant | Identifier | Input | Interpolation | Prefix | Chain | Ternary | Postfix | ListLiteral | MapLiteral
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed text: literal parts and expressions, in order."""
+
+    text: str
+    parts: tuple[str | Expression, ...]
+
+
+def fail(message: str, hint: str | None = None, *, at: int | None = None) -> NoReturn:
+    """Raise the error that says *message*, with the column of offset *at* if it is known."""
+    raise ExpressionError(message if at is None else f"{message} (column {at + 1})", hint=hint) from None
