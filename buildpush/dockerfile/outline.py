@@ -6,18 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from buildpush.dockerfile.lexer import announcements, partition_blank, split_flags
-from buildpush.dockerfile.parse import (
-    FLAGS,
-    HEREDOCS,
-    LARGEST,
-    Dockerfile,
-    Instruction,
-    Reader,
-    content_of,
-    directives_of,
-    parse,
-    stages_of,
-)
+from buildpush.dockerfile.model import Dockerfile, Instruction
+from buildpush.dockerfile.parse import FLAGS, HEREDOCS, LARGEST, Reader, content_of, directives_of, parse, stages_of
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
 

@@ -1,4 +1,4 @@
-"""A Dockerfile as stages of instructions with line numbers; reading only, nothing is run or resolved.
+"""The parser of Dockerfiles: reading only, nothing is run or resolved.
 
 Source: Dockerfile reference; where the page is silent, what BuildKit does.
 """
@@ -7,11 +7,9 @@ Source: Dockerfile reference; where the page is silent, what BuildKit does.
 
 from __future__ import annotations
 
-import bisect
-import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from buildpush.dockerfile.durations import read_duration, read_integer
@@ -25,9 +23,9 @@ from buildpush.dockerfile.lexer import (
     split_flags,
     split_words,
 )
+from buildpush.dockerfile.model import Dockerfile, Heredoc, Instruction, Stage, _nearest
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
-from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 
 _SHORTEST = 1_000_000  # nanoseconds
@@ -68,125 +66,6 @@ _DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
 _ONBUILD = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Heredoc:
-    """A text between ``<<NAME`` and ``NAME``; *expand* says whether its variables are replaced."""
-
-    name: str
-    text: str
-    expand: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction as written; variables are not replaced yet.
-
-    Attributes:
-        name: in upper case.
-        line: where it begins, from 1.
-        rest: everything after name and flags, continuation lines joined; of ONBUILD, what an image keeps.
-        flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values stand one a line.
-        words: its arguments: the array in exec form, else what stands between blanks (ADD, COPY, VOLUME, EXPOSE,
-            FROM), else ``rest`` as the only word.
-        exec_form: whether it was written as a JSON array.
-        pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
-        heredocs: in order of appearance.
-        trigger: what ONBUILD leaves for later, taken apart but not checked; ``None`` where its name is unknown.
-        comments: the lines of comments that stand over it, without their number signs.
-    """
-
-    name: str
-    line: int
-    rest: str = ""
-    flags: Mapping[str, str] = field(default_factory=dict)
-    words: tuple[str, ...] = ()
-    exec_form: bool = False
-    pairs: tuple[tuple[str, str | None], ...] = ()
-    heredocs: tuple[Heredoc, ...] = ()
-    trigger: Instruction | None = None
-    comments: tuple[str, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What one FROM begins.
-
-    Attributes:
-        base: image or stage as written, variables not replaced.
-        name: lower case, or ``None``.
-        platform: value of ``--platform`` as written, or ``None``.
-        begins: the FROM itself.
-    """
-
-    number: int
-    base: str
-    name: str | None
-    platform: str | None
-    line: int
-    instructions: tuple[Instruction, ...] = ()
-    begins: Instruction = field(default=Instruction("FROM", 0), compare=False)
-
-    @property
-    def title(self) -> str:
-        """Its name, else its number with a word that says of what."""
-        return self.name or f"stage {self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Dockerfile:
-    """A parsed Dockerfile.
-
-    Attributes:
-        path: as shown in messages.
-        arguments: the ARG instructions before the first FROM.
-        stages: in order; empty where ``syntax`` names a language that is not ours to read.
-        escape: backslash or backtick.
-        syntax: value of the ``# syntax=`` directive, or ``None``.
-        check: value of the ``# check=`` directive, or ``None``.
-    """
-
-    path: str
-    arguments: tuple[Instruction, ...]
-    stages: tuple[Stage, ...]
-    escape: str = "\\"
-    syntax: str | None = None
-    check: str | None = None
-    _numbers: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)  # of stages, by their name
-
-    def __post_init__(self) -> None:
-        numbers: dict[str, list[int]] = {}
-        for stage in self.stages:
-            if stage.name:
-                numbers.setdefault(stage.name, []).append(stage.number)
-        object.__setattr__(self, "_numbers", numbers)
-
-    def where(self, line: int) -> str:
-        """Return ``Dockerfile:7`` for messages."""
-        return f"{self.path}:{line}"
-
-    def stage(self, name: str, *, before: int | None = None) -> Stage | None:
-        """Return the last stage called *name* among the first *before*, or ``None``."""
-        numbers = self._numbers.get(name.lower(), [])
-        at = len(numbers) if before is None else bisect.bisect_left(numbers, before)
-        return self.stages[numbers[at - 1]] if at else None
-
-    def target(self, wanted: str | None) -> Stage:
-        """Return the stage to build: the one called *wanted*, else the last.
-
-        Raises:
-            DockerfileError: there is no stage of that name, or none at all, as in a file of another language.
-        """
-        found = self.stage(wanted) if wanted else next(reversed(self.stages), None)
-        if found:
-            return found
-        if not self.stages:
-            message = f"no stage can be read in {self.path}"
-            raise DockerfileError(message, setting="dockerfile")
-        names = [stage.name for stage in self.stages if stage.name]
-        message = f"the target stage {wanted!r} is not in {self.path}"
-        raise DockerfileError(message, hint=_nearest(wanted or "", names), setting="target")
 
 
 def read(path: Path) -> Dockerfile:
@@ -515,14 +394,6 @@ class Reader:
                 raise self.error(line, f"--{flag}={quotation(text, 40)} is not a duration", "write it as 30s or 1m30s")
             if flag != "retries" and number and number < _SHORTEST:
                 raise self.error(line, f"--{flag} is shorter than a millisecond")
-
-
-def _nearest(word: str, known: list[str]) -> str | None:
-    """Return a hint with the name that *word* may have meant."""
-    near = difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None  # noqa: PLR2004 - what fits a line
 
 
 def stages_of(reader: Reader, found: list[Instruction]) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:

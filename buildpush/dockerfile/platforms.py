@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from buildpush.dockerfile.parse import Dockerfile
+from buildpush.dockerfile.model import Dockerfile
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.images.model import Platform
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile import parse as reading
-from buildpush.dockerfile.parse import Dockerfile, Instruction
+from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import origin, source
 from buildpush.dockerfile.walk import Step, Walk, walk

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from buildpush.dockerfile.parse import Dockerfile, Stage
+from buildpush.dockerfile.model import Dockerfile, Stage
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.variables import expand

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
 from buildpush.dockerfile.lexer import read_announced
-from buildpush.dockerfile.parse import Dockerfile, Instruction, Stage, parse_trigger
+from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
+from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import expanded, global_arguments, needed, origin

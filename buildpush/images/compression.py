@@ -13,16 +13,15 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.meter import Meter, Work
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Compression
-from buildpush.images.pool import InOrder, Pool, work_ahead
+from buildpush.images.pool import BLOCK, InOrder, Pool, work_ahead
 from buildpush.images.references import Digest
 
-BLOCK: Final = 1024 * 1024
 # No name, no time, no system: nothing that differs from run to run.  Source: RFC 1952, 2.3.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _LAST_DEFLATE_BLOCK = b"\x03\0"

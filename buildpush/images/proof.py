@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
 from buildpush.foundation.errors import DigestError
+from buildpush.images.decompression import HEAD, compression_of, decompressor, unreadable
 from buildpush.images.model import Layer
 from buildpush.images.references import Digest
-from buildpush.images.tar import HEAD, compression_of, decompressor, unreadable
 
 # What comes out of one block at once: a bomb must not fill the memory.
 _MOST: Final = 1024 * 1024

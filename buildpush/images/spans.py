@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 
 from buildpush.foundation.errors import PushError
 from buildpush.foundation.records import dataclass
+from buildpush.images.decompression import HEAD, compression_of
 from buildpush.images.manifests import check_size
-from buildpush.images.tar import HEAD, Member, compression_of
+from buildpush.images.tar_members import Member
 
 _MANY = 100_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024

@@ -1,30 +1,20 @@
-"""Layers as tar streams: written fast and always the same way from files, bytes and other tars; read member by member.
+"""Layers as tar streams, written fast and always the same way from files, bytes and other tars.
 
 Source: POSIX ustar and pax; pax records only where ustar cannot say it.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import os
-import sys
 import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import field
-from functools import partial
-from importlib import import_module
-from types import ModuleType
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from typing import BinaryIO, Literal, NamedTuple
 
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
+from buildpush.images.pool import BLOCK
+from buildpush.images.tar_members import Archive, members
 
-BLOCK = 1024 * 1024
 # Raised when the same entries give other bytes than before: what was remembered about them is void then.
 FORMAT = 1
 _RECORD = 512
@@ -38,11 +28,6 @@ _CHECKSUM, _DEVICE = 148, 329
 # The record that GNU tar, Go and Docker have for it.
 CAPABILITY = "SCHILY.xattr.security.capability"
 _ZEROS = bytes(_RECORD)
-# Members that say something about the next one; Linux knows no path or attribute so long.
-_WORDS = frozenset(
-    {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
-)
-_LARGEST_WORDS = 4 * 1024 * 1024
 _NAME = 100
 _PREFIX = 155
 _HIGHEST_ID = 0o7777777
@@ -70,21 +55,6 @@ class OnDisk(NamedTuple):
     device: int = 0
     changed: int = 0
     names: int = 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Archive:
-    """A tar that can be opened again and again; equal only to itself.
-
-    Attributes:
-        about: what it is, for messages.
-        open: gives its bytes, compressed or not.
-        identity: what no tar of other bytes has, such as a digest; empty where that is not known.
-    """
-
-    about: str
-    open: Callable[[], AbstractContextManager[BinaryIO]] = field(repr=False)
-    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,169 +386,6 @@ def _member(
 def _broken(archive: Archive) -> BuildError:
     message = f"{archive.about} is not what it was when it was first read"
     return BuildError(message, hint="nothing was tagged; run again")
-
-
-class Member(tarfile.TarInfo):
-    """A member of somebody's tar: long names and pax records are read whole, so what is said in them has an end."""
-
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _WORDS and self.size > _LARGEST_WORDS:
-            message = f"a name or record of {self.size} bytes"
-            raise tarfile.ReadError(message)
-        # The one place through which every header of the standard library goes.
-        return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]
-
-
-@contextmanager
-def members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]]:
-    """Give the members of *archive* with their ordinals, and for each a function that opens its bytes.
-
-    A member's bytes can be read until the next one is asked for.
-
-    Raises:
-        BuildError: it is no tar, or breaks off.
-    """
-    with archive.open() as raw:
-        try:
-            with tarfile.open(fileobj=plain(raw), mode="r|", bufsize=BLOCK, tarinfo=Member) as tar:
-                yield _numbered(tar)
-        except unreadable() as error:
-            message = f"{archive.about} cannot be read as a tar: {error}"
-            raise BuildError(message) from error
-
-
-def _numbered(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
-    for ordinal, member in enumerate(tar):
-        tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
-        yield ordinal, member, partial(_opened, tar, member)
-
-
-def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
-    return cast("BinaryIO | None", tar.extractfile(member))
-
-
-def unreadable() -> tuple[type[Exception], ...]:
-    """Return what the standard library and the codecs raise for bytes that are no tar, or for its impossible times."""
-    own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
-    with suppress(ImportError):
-        from isal import isal_zlib
-
-        own.append(cast("type[Exception]", isal_zlib.error))
-    return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, OverflowError, ValueError, *own)
-
-
-def _zstandard() -> ModuleType:
-    """Return the module of zstd: the standard library's, before Python 3.14 its backport."""
-    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-
-
-def decompressor(kind: str) -> Callable[[], Any]:
-    """Return what makes decompressors of a stream of *kind*, gzip or zstd."""
-    if kind == "zstd":
-        return cast("Callable[[], Any]", _zstandard().ZstdDecompressor)
-    module: Any = zlib
-    with suppress(ImportError):  # there is no wheel for every machine
-        from isal import isal_zlib as module  # twice as fast
-    return partial(module.decompressobj, zlib.MAX_WBITS | 16)
-
-
-HEAD = 6
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-
-
-def compression_of(head: bytes) -> str | None:
-    """Return ``gzip``, ``bzip2``, ``xz`` or ``zstd`` if *head*, the first 6 bytes, begins such a stream."""
-    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-
-
-def plain(raw: BinaryIO) -> BinaryIO:
-    """Return a reader of what *raw* holds, decompressed where it begins as a compressed stream."""
-    head = b""
-    while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
-        head += more
-    whole = io.BufferedReader(_Prefixed(head, raw), BLOCK)
-    kind = compression_of(head)
-    if kind == "gzip":
-        return cast("BinaryIO", _gzip_file()(fileobj=whole, mode="rb"))
-    if kind == "zstd":
-        return cast("BinaryIO", _zstandard().ZstdFile(whole))
-    if kind == "bzip2":
-        return cast("BinaryIO", bz2.BZ2File(whole))
-    return cast("BinaryIO", lzma.LZMAFile(whole) if kind == "xz" else whole)
-
-
-def _gzip_file() -> Any:
-    try:
-        from isal import igzip
-    except ImportError:  # there is no wheel for every machine
-        return gzip.GzipFile
-    return igzip.IGzipFile
-
-
-class _Prefixed(io.RawIOBase):
-    """Bytes that were read already, and then the rest of the stream."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self.head = head
-        self.rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's buffer has no length
-        chunk = self.head or self.rest.read(len(buffer))
-        self.head = chunk[len(buffer) :]
-        part = chunk[: len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
-
-
-class Reader(io.BufferedIOBase):
-    """Blocks as a readable stream: ``read(n)`` gives *n* bytes, fewer only at the end.
-
-    Args:
-        blocks: closed together with the reader.
-    """
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return the next *size* bytes, all that are left where it is negative."""
-        if size is None or size < 0:
-            return b"".join([self._take(), *self._blocks])
-        if (self._rest or self._next()) and len(self._rest) == size:
-            return self._take()  # the usual case: a block for a block, nothing copied
-        parts = []
-        while size and (self._rest or self._next()):
-            part, self._rest = self._rest[:size], self._rest[size:]
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def read1(self, size: int = -1) -> bytes:
-        """Return up to *size* bytes."""
-        return self.read(size)
-
-    def close(self) -> None:
-        """End the stream, and with it whatever the blocks are made from."""
-        close = getattr(self._blocks, "close", None)
-        if close:
-            close()
-        super().close()
-
-    def _take(self) -> bytes:
-        taken, self._rest = self._rest, b""
-        return taken
-
-    def _next(self) -> bool:
-        self._rest = next(filter(None, self._blocks), b"")
-        return bool(self._rest)
 
 
 def in_order(paths: Iterable[str]) -> list[str]:

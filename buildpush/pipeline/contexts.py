@@ -32,7 +32,8 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
 from buildpush.http.download import download
-from buildpush.images.tar import Member, plain, unreadable
+from buildpush.images.decompression import plain, unreadable
+from buildpush.images.tar_members import Member
 from buildpush.pipeline.context import RunContext
 from buildpush.places import FILES, Content, Here, Place, for_logins
 

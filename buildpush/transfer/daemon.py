@@ -28,7 +28,7 @@ from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, 
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
-from buildpush.images.tar import Reader
+from buildpush.images.tar_members import Reader
 from buildpush.registry.memory import Memory
 from buildpush.transfer import Location, dockerhome, overlay
 from buildpush.transfer.destinations import single_image

@@ -18,10 +18,11 @@ from typing import Any
 from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.foundation.records import dataclass
 from buildpush.images.compression import digest_of
+from buildpush.images.decompression import plain, unreadable
 from buildpush.images.manifests import diff_ids
+from buildpush.images.pool import BLOCK
 from buildpush.images.references import Digest
 from buildpush.images.spans import LARGEST_DOCUMENT
-from buildpush.images.tar import BLOCK, plain, unreadable
 
 DRIVER = "overlay2"
 # With it, a layer's folder may name files whose bytes are in the layer below.

@@ -21,8 +21,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.images.decompression import plain
 from buildpush.images.model import Image
-from buildpush.images.tar import plain
 
 FOLDER = Path(__file__).parent
 KINDS = {

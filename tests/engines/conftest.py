@@ -29,9 +29,9 @@ from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import UnreachableError
 from buildpush.foundation.secrets import Secret
+from buildpush.images.decompression import plain
 from buildpush.images.model import OCI_LAYER, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
-from buildpush.images.tar import plain
 from buildpush.places import Recorded
 
 REFERENCE = Reference.parse("127.0.0.1:5000/local/app:1")

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from buildpush.dockerfile import parse as reading
-from buildpush.dockerfile.parse import Heredoc, parse
+from buildpush.dockerfile.model import Heredoc
+from buildpush.dockerfile.parse import parse
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import StageOrderError, base_images, check_order, global_arguments, needed, origin
 from buildpush.foundation.errors import DockerfileError

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.foundation.errors import BuildError
-from buildpush.images.tar import BLOCK, Archive, Entry, InTar, Reader, in_order, members, write
+from buildpush.images.pool import BLOCK
+from buildpush.images.tar import Entry, InTar, in_order, write
+from buildpush.images.tar_members import Archive, Reader, members
 
 
 def read(raw: bytes) -> list[tarfile.TarInfo]:

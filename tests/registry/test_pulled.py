@@ -15,9 +15,9 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.http.client import Http
+from buildpush.images.decompression import plain
 from buildpush.images.model import Platform
 from buildpush.images.references import Repository
-from buildpush.images.tar import plain
 from buildpush.places import Recorded
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push

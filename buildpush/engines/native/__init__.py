@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import ClassVar
 
-from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile import dockerignore, model
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.platforms import machine
 from buildpush.dockerfile.request import BuildRequest
@@ -103,7 +103,7 @@ def _context(request: BuildRequest, sink: Sink) -> Context:
     return Context(request.context, ignore, request.created, lambda words: sink(Note(words)))
 
 
-def _refuse(file: dockerfile.Dockerfile, request: BuildRequest, here: Platform | None) -> None:
+def _refuse(file: model.Dockerfile, request: BuildRequest, here: Platform | None) -> None:
     found = refusal(file, request, here)
     if not found:
         return

@@ -18,7 +18,8 @@ from buildpush.engines.native.modes import Mode, changed
 from buildpush.engines.native.selection import ALL, Selection, with_parents
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
-from buildpush.images.tar import Archive, Entry, in_order
+from buildpush.images.tar import Entry, in_order
+from buildpush.images.tar_members import Archive
 
 NEW_FOLDER = 0o755
 

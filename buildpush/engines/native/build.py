@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from buildpush.dockerfile import dockerignore
-from buildpush.dockerfile.parse import Dockerfile, Instruction, Stage, parse_trigger
+from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
+from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import Origin, global_arguments, needed, needed_for, origin, source

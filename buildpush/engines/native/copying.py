@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from buildpush.dockerfile.lexer import read_announced
-from buildpush.dockerfile.parse import Heredoc, Instruction
+from buildpush.dockerfile.model import Heredoc, Instruction
 from buildpush.dockerfile.urls import is_git, is_web
 from buildpush.dockerfile.variables import expand
 from buildpush.engines.native import modes
@@ -26,7 +26,9 @@ from buildpush.engines.native.selection import excluding
 from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
-from buildpush.images.tar import HEAD, Archive, Entry, OnDisk, plain, unreadable
+from buildpush.images.decompression import HEAD, plain, unreadable
+from buildpush.images.tar import Entry, OnDisk
+from buildpush.images.tar_members import Archive
 
 _NUMBER = re.compile(r"\d{1,10}\Z")
 _HIGHEST_ID = 2**32 - 2

@@ -17,7 +17,8 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Layer, Platform
-from buildpush.images.tar import Archive, Entry, Reader, write
+from buildpush.images.tar import Entry, write
+from buildpush.images.tar_members import Archive, Reader
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildpush"

@@ -9,7 +9,8 @@ from typing import Final, NoReturn
 
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import BuildError, ContextError
-from buildpush.images.tar import CAPABILITY, Archive, Content, Entry, InTar, Kind, in_order, members
+from buildpush.images.tar import CAPABILITY, Content, Entry, InTar, Kind, in_order
+from buildpush.images.tar_members import Archive, members
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024

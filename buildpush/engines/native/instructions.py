@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
-from buildpush.dockerfile.parse import Dockerfile, Instruction
+from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.engines.native.draft import Draft
 from buildpush.foundation.errors import DockerfileError

@@ -20,9 +20,9 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildPushError
+from buildpush.images.decompression import plain
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.references import Digest
-from buildpush.images.tar import plain
 from buildpush.places import Recorded
 
 CASES = 180

@@ -12,8 +12,9 @@ from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.events import Event, Traffic
 from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
+from buildpush.images.pool import BLOCK
 from buildpush.images.references import Repository
-from buildpush.images.tar import BLOCK, Entry, size_of, write
+from buildpush.images.tar import Entry, size_of, write
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.push import push

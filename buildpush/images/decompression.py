@@ -1,0 +1,97 @@
+"""What compressed bytes begin with, and readers of what is in them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, BinaryIO, cast
+
+from buildpush.images.pool import BLOCK
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what the standard library and the codecs raise for bytes that are no tar, or for its impossible times."""
+    own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
+    with suppress(ImportError):
+        from isal import isal_zlib
+
+        own.append(cast("type[Exception]", isal_zlib.error))
+    return (tarfile.TarError, EOFError, lzma.LZMAError, OSError, OverflowError, ValueError, *own)
+
+
+def _zstandard() -> ModuleType:
+    """Return the module of zstd: the standard library's, before Python 3.14 its backport."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+def decompressor(kind: str) -> Callable[[], Any]:
+    """Return what makes decompressors of a stream of *kind*, gzip or zstd."""
+    if kind == "zstd":
+        return cast("Callable[[], Any]", _zstandard().ZstdDecompressor)
+    module: Any = zlib
+    with suppress(ImportError):  # there is no wheel for every machine
+        from isal import isal_zlib as module  # twice as fast
+    return partial(module.decompressobj, zlib.MAX_WBITS | 16)
+
+
+HEAD = 6
+
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def compression_of(head: bytes) -> str | None:
+    """Return ``gzip``, ``bzip2``, ``xz`` or ``zstd`` if *head*, the first 6 bytes, begins such a stream."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def plain(raw: BinaryIO) -> BinaryIO:
+    """Return a reader of what *raw* holds, decompressed where it begins as a compressed stream."""
+    head = b""
+    while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
+        head += more
+    whole = io.BufferedReader(_Prefixed(head, raw), BLOCK)
+    kind = compression_of(head)
+    if kind == "gzip":
+        return cast("BinaryIO", _gzip_file()(fileobj=whole, mode="rb"))
+    if kind == "zstd":
+        return cast("BinaryIO", _zstandard().ZstdFile(whole))
+    if kind == "bzip2":
+        return cast("BinaryIO", bz2.BZ2File(whole))
+    return cast("BinaryIO", lzma.LZMAFile(whole) if kind == "xz" else whole)
+
+
+def _gzip_file() -> Any:
+    try:
+        from isal import igzip
+    except ImportError:  # there is no wheel for every machine
+        return gzip.GzipFile
+    return igzip.IGzipFile
+
+
+class _Prefixed(io.RawIOBase):
+    """Bytes that were read already, and then the rest of the stream."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self.head = head
+        self.rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's buffer has no length
+        chunk = self.head or self.rest.read(len(buffer))
+        self.head = chunk[len(buffer) :]
+        part = chunk[: len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
