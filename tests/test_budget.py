@@ -17,7 +17,7 @@ from buildpush.display.words import Sentences
 from buildpush.dockerfile import outline
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.durations import read_duration
-from buildpush.dockerfile.lexer import announcements, read_announced
+from buildpush.dockerfile.lexer import heredoc_starts, read_heredoc_start
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import _writes
 from buildpush.engines.docker.buildkit import failure
@@ -89,9 +89,9 @@ CASES: list[tuple[Callable[[str], object], str]] = [
     (parse, "FROM a\nCOPY " + "--exclude=a " * (MANY // 12) + " a b"),
     (outlined, "FROM a\nCOPY " + "--x" * (MANY // 4) + " a b"),
     (outlined, "FROM a\nCOPY " + "--x=a " * (MANY // 6) + " a b"),
-    (announcements, "<<a " + "\\" * 5000 + '"'),
-    (announcements, '<<a "' + "\\" * 59),
-    (read_announced, "<<" + " " * MANY + "<"),
+    (heredoc_starts, "<<a " + "\\" * 5000 + '"'),
+    (heredoc_starts, '<<a "' + "\\" * 59),
+    (read_heredoc_start, "<<" + " " * MANY + "<"),
     (read_duration, "1" * MANY),
     (read_duration, "1." * (MANY // 2)),
     (read_duration, "1h" * (MANY // 2) + "x"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import Vcs
 from buildpush.artifactory.buildinfo import _clean
-from buildpush.dockerfile.urls import told
+from buildpush.dockerfile.urls import safe_url
 from buildpush.foundation.forms import clean_address, looks_secret
 from buildpush.foundation.secrets import redact
 
@@ -75,7 +75,7 @@ def test_redacting_a_text_twice_does_no_more_than_once(text):
 def test_an_address_without_secrets_stays_as_it_is(address):
     assert clean_address(address) == address
     assert redact(address) == address
-    assert told(address) == address
+    assert safe_url(address) == address
     assert _clean(Vcs(url=address)).url == address
 
 

@@ -39,7 +39,7 @@ def _nanoseconds(whole: str, decimals: str, unit: str) -> int:
     return int((whole[:40] + digits) or 0) * _UNITS[unit] // int(f"1{'0' * len(digits)}")
 
 
-def show_duration(nanoseconds: int) -> str:
+def format_duration(nanoseconds: int) -> str:
     """Return *nanoseconds*, none or at least a millisecond of them, as in ``1m30s``."""
     if 0 < nanoseconds < _UNITS["s"]:
         return _decimal(nanoseconds, "ms")

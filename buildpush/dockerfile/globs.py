@@ -21,7 +21,7 @@ MOST_STEPS: Final = 10**8
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Segment:
     """What stands between two stars: as text, or with ``None`` for each question mark."""
 
     characters: tuple[str | None, ...]
@@ -29,7 +29,7 @@ class _Part:
     expression: re.Pattern[str]
 
     @classmethod
-    def of(cls, characters: list[str | None]) -> _Part:
+    def of(cls, characters: list[str | None]) -> _Segment:
         text = None if None in characters else "".join(map(str, characters))
         source = "".join("." if one is None else re.escape(one) for one in characters)
         return cls(tuple(characters), text, re.compile(source))
@@ -57,7 +57,7 @@ class _Part:
 class Glob:
     """A shell pattern, taken apart at its stars."""
 
-    parts: tuple[_Part, ...]
+    parts: tuple[_Segment, ...]
 
     @classmethod
     def parse(cls, pattern: str) -> Glob:
@@ -74,7 +74,7 @@ class Glob:
             else:
                 parts[-1].append(None if char == "?" else _escaped(next(chars, "")) if char == "\\" else char)
         inner = [part for part in parts[1:-1] if part]  # several stars in a row mean one
-        return cls(tuple(_Part.of(part) for part in ([*parts[:1], *inner, *parts[1:][-1:]])))
+        return cls(tuple(_Segment.of(part) for part in ([*parts[:1], *inner, *parts[1:][-1:]])))
 
     def check(self, value: str) -> None:
         """Refuse what would take too long.

@@ -104,7 +104,7 @@ def _no_json(name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class HeredocStart:
     """A heredoc that a word such as ``<<-'END'`` announces.
 
     Attributes:
@@ -118,7 +118,7 @@ class Announced:
     strip: bool
 
 
-def read_announced(word: str) -> Announced | None:
+def read_heredoc_start(word: str) -> HeredocStart | None:
     """Return the heredoc that *word* announces, or ``None``."""
     match = _HEREDOC.match(word)
     if not match:
@@ -130,10 +130,10 @@ def read_announced(word: str) -> Announced | None:
     if len(names) != 1:
         return None
     quoted = re.search(r"""['"]""", re.sub(r"\\.", "", match[2], flags=re.DOTALL))
-    return Announced(names[0].replace(_DOLLAR, "$"), not quoted, bool(match[1]))
+    return HeredocStart(names[0].replace(_DOLLAR, "$"), not quoted, bool(match[1]))
 
 
-def announcements(line: str) -> list[Announced]:
+def heredoc_starts(line: str) -> list[HeredocStart]:
     """Return the heredocs that a whole *line* announces; none where its quotes or variables are malformed."""
     try:
         expand(line, lambda _name: "x")
@@ -142,4 +142,4 @@ def announcements(line: str) -> list[Announced]:
     # Each character has one way only to be read: with two, a quote that nothing closes takes exponential time.
     plain = rf"<<[\t\r ]*|\\(?:.|\Z)|[^{SPACE}'\"\\]"
     words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"\\])*\")+", line, re.DOTALL)
-    return [found for found in map(read_announced, words) if found]
+    return [found for found in map(read_heredoc_start, words) if found]

@@ -127,10 +127,10 @@ class Dockerfile:
             raise DockerfileError(message, setting="dockerfile")
         names = [stage.name for stage in self.stages if stage.name]
         message = f"the target stage {wanted!r} is not in {self.path}"
-        raise DockerfileError(message, hint=_nearest(wanted or "", names), setting="target")
+        raise DockerfileError(message, hint=nearest_hint(wanted or "", names), setting="target")
 
 
-def _nearest(word: str, known: list[str]) -> str | None:
+def nearest_hint(word: str, known: list[str]) -> str | None:
     """Return a hint with the name that *word* may have meant."""
     near = difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6)
     if near:

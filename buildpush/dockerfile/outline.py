@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from buildpush.dockerfile.lexer import announcements, partition_blank, split_flags
+from buildpush.dockerfile.lexer import heredoc_starts, partition_blank, split_flags
 from buildpush.dockerfile.model import Dockerfile, Instruction
-from buildpush.dockerfile.parse import FLAGS, HEREDOCS, LARGEST, Reader, content_of, directives_of, parse, stages_of
+from buildpush.dockerfile.parse import (
+    FLAGS,
+    HEREDOCS,
+    LARGEST,
+    InstructionReader,
+    content_of,
+    parse,
+    read_directives,
+    split_stages,
+)
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
 
@@ -37,19 +46,19 @@ def outlined(content: bytes, path: str) -> Dockerfile:
         return nothing
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
     try:
-        directives = directives_of(lines, path)
+        directives = read_directives(lines, path)
     except DockerfileError:
         return nothing
     escape, syntax = directives.get("escape", "\\"), directives.get("syntax")
     reader = _LenientReader(lines, escape, path)
     try:
-        arguments, stages = stages_of(reader, list(reader.instructions()))
+        arguments, stages = split_stages(reader, list(reader.instructions()))
     except DockerfileError:
         arguments, stages = (), ()
     return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
-class _LenientReader(Reader):
+class _LenientReader(InstructionReader):
     """Leaves out what it does not understand, and checks nothing."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
@@ -83,7 +92,7 @@ class _LenientReader(Reader):
         """Go on behind the texts that an instruction announces, whichever it is: FROM in them means nothing."""
         if instruction.name in FLAGS.keys() - HEREDOCS - {"ONBUILD"} or instruction.exec_form:
             return
-        for announced in announcements(text):
+        for announced in heredoc_starts(text):
             if self.last.get((announced.strip, announced.name), -1) < self.at:  # then it is something else
                 return
             self.heredoc(announced.name, strip=announced.strip, line=instruction.line)

@@ -15,15 +15,15 @@ from pathlib import Path
 from buildpush.dockerfile.durations import read_duration, read_integer
 from buildpush.dockerfile.lexer import (
     NotStringsError,
-    announcements,
+    heredoc_starts,
     partition_blank,
-    read_announced,
     read_array,
+    read_heredoc_start,
     split_blanks,
     split_flags,
     split_words,
 )
-from buildpush.dockerfile.model import Dockerfile, Heredoc, Instruction, Stage, _nearest
+from buildpush.dockerfile.model import Dockerfile, Heredoc, Instruction, Stage, nearest_hint
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.text import quotation
@@ -117,13 +117,13 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
         message = "the Dockerfile holds a NUL character"
         raise DockerfileError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
-    directives = directives_of(lines, path)
+    directives = read_directives(lines, path)
     escape = directives.get("escape", "\\")
     syntax = directives.get("syntax")
     if syntax and not OWN_SYNTAX.match(syntax):
         return Dockerfile(path, (), (), escape, syntax)
-    reader = Reader(lines, escape, path)
-    arguments, stages = stages_of(reader, list(reader.instructions()))
+    reader = InstructionReader(lines, escape, path)
+    arguments, stages = split_stages(reader, list(reader.instructions()))
     return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
@@ -133,14 +133,14 @@ def parse_trigger(text: str, path: str) -> Instruction:
     Raises:
         DockerfileError: it cannot be read.
     """
-    found = list(Reader(text.split("\n"), "\\", path).instructions())
+    found = list(InstructionReader(text.split("\n"), "\\", path).instructions())
     if len(found) == 1:
         return found[0]
     message = f"the ONBUILD trigger {text!r} is not one instruction"
     raise DockerfileError(message, where=path)
 
 
-def directives_of(lines: list[str], path: str) -> dict[str, str]:
+def read_directives(lines: list[str], path: str) -> dict[str, str]:
     """Return the parser directives at the head of the file; any other line ends it."""
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
@@ -158,7 +158,7 @@ def directives_of(lines: list[str], path: str) -> dict[str, str]:
     return found
 
 
-class Reader:
+class InstructionReader:
     """Goes over the lines once and gives instructions."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
@@ -242,7 +242,7 @@ class Reader:
         for word in words:
             flag, equals, value = word[2:].partition("=")
             if flag not in FLAGS[name]:
-                hint = _nearest(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
+                hint = nearest_hint(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
                 raise self.error(line, f"unknown flag --{flag} of {name}", hint or None)
             if flag in found and flag not in _REPEATED:
                 raise self.error(line, f"the flag --{flag} of {name} is there twice")
@@ -269,7 +269,7 @@ class Reader:
             return instruction
         heredocs: list[Heredoc] = []
         kept = [instruction.rest]
-        for announced in announcements(text):
+        for announced in heredoc_starts(text):
             lines = self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
             stripped = (line.lstrip("\t") for line in lines) if announced.strip else lines
             heredocs.append(Heredoc(announced.name, "".join(stripped), announced.expand))
@@ -339,7 +339,7 @@ class Reader:
         name, line = instruction.name, instruction.line
         if name not in FLAGS:
             message = f"unknown instruction {quotation(name, 40)}"
-            raise self.error(line, message, _nearest(name, list(FLAGS)))
+            raise self.error(line, message, nearest_hint(name, list(FLAGS)))
         nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
         if nothing and name not in _MAY_BE_EMPTY:
             raise self.error(line, f"{name} requires at least one argument")
@@ -371,7 +371,7 @@ class Reader:
         if len(words) < 2:  # noqa: PLR2004 - a source and a destination
             message = f"{name} requires at least two arguments: a source and a destination"
             raise self.error(line, message)
-        if read_announced(words[-1]):
+        if read_heredoc_start(words[-1]):
             raise self.error(line, f"the destination of {name} cannot be a heredoc")
 
     def check_health(self, words: tuple[str, ...], line: int) -> None:
@@ -396,7 +396,9 @@ class Reader:
                 raise self.error(line, f"--{flag} is shorter than a millisecond")
 
 
-def stages_of(reader: Reader, found: list[Instruction]) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
+def split_stages(
+    reader: InstructionReader, found: list[Instruction]
+) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
     """Sort instructions into the arguments before the first FROM and stages."""
     arguments: list[Instruction] = []
     stages: list[Stage] = []
@@ -417,7 +419,7 @@ def stages_of(reader: Reader, found: list[Instruction]) -> tuple[tuple[Instructi
     return tuple(arguments), tuple(whole)
 
 
-def _stage(reader: Reader, instruction: Instruction, number: int) -> Stage:
+def _stage(reader: InstructionReader, instruction: Instruction, number: int) -> Stage:
     words = instruction.words
     name = None
     if len(words) == 3 and words[1].upper() == "AS":  # noqa: PLR2004 - FROM image AS name

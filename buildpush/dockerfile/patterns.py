@@ -30,7 +30,7 @@ _ODD: Final = re.compile("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
 _ODD_NAME: Final = r"[^\n\x80-\U0010ffff]*+[\n\x80-\U0010ffff]"
 _NO_UTF8: Final = re.compile("[\udc80-\udcff]")
 
-Fits = Callable[[str], bool]
+Matcher = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Pattern:
     keeps: bool = False
 
     @cached_property
-    def fits(self) -> Fits:
+    def fits(self) -> Matcher:
         """Tells whether a path, with ``/`` between its parts, is what the pattern says.
 
         Raises:
@@ -106,7 +106,7 @@ def clean(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DirectoryState:
     """What is known of a folder that was looked at on the way down.
 
     Attributes:
@@ -120,7 +120,7 @@ class State:
     closed: bool = False
 
 
-TOP: Final = State()
+TOP: Final = DirectoryState()
 
 
 def _no_pattern(_path: str) -> None:
@@ -132,7 +132,7 @@ class Patterns:
     """Patterns in their order: the last one that holds decides."""
 
     patterns: tuple[Pattern, ...] = ()
-    _folders: dict[str, State] = field(default_factory=dict, compare=False, repr=False)
+    _folders: dict[str, DirectoryState] = field(default_factory=dict, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -142,7 +142,7 @@ class Patterns:
         """Whether there are exceptions."""
         return any(pattern.keeps for pattern in self.patterns)
 
-    def below(self, above: State, path: str) -> State:
+    def below(self, above: DirectoryState, path: str) -> DirectoryState:
         """Return what is known of *path*, once it is known of the folder that it is in."""
         if above.closed:
             return above
@@ -151,9 +151,9 @@ class Patterns:
             chosen = above.chosen
         else:
             matched, chosen = self._match(above.matched, path)
-        return State(matched, chosen, chosen and self._closes(path))
+        return DirectoryState(matched, chosen, chosen and self._closes(path))
 
-    def takes(self, above: State, path: str) -> bool:
+    def takes(self, above: DirectoryState, path: str) -> bool:
         """Return whether the patterns name *path*, which is in a folder of which *above* is known."""
         if above.closed or not self.named(path):
             return above.chosen
@@ -189,7 +189,7 @@ class Patterns:
             return bool if self.patterns else _no_pattern
         return re.compile("|".join(f"(?:{expression})" for expression in [*expressions, _ODD_NAME])).match
 
-    def state(self, path: str) -> State:
+    def state(self, path: str) -> DirectoryState:
         """Return what is known of *path* after a walk from the top, which is the empty path."""
         above = TOP
         if not path or not self.patterns:
@@ -243,7 +243,7 @@ def read_patterns(texts: Iterable[str]) -> Patterns:
 # How a pattern is matched.
 
 
-def _compiled(pattern: str) -> Fits:
+def _compiled(pattern: str) -> Matcher:
     """Return what tells whether a path fits *pattern*.
 
     Raises:

@@ -57,14 +57,14 @@ def _complement(ranges: Sequence[Range]) -> tuple[Range, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _One:
+class _CharacterClass:
     """One character of *ranges*."""
 
     ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Anchor:
     """A place between two characters: ``begin``, ``end``, ``word`` or ``inside`` (no edge of a word)."""
 
     kind: str
@@ -72,17 +72,17 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    ways: tuple[tuple[_Part, ...], ...]
+    ways: tuple[tuple[_Node, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    part: _Part
+    part: _Node
     least: int
     most: int | None
 
 
-_Part = _One | _Place | _Choice | _Repeat
+_Node = _CharacterClass | _Anchor | _Choice | _Repeat
 
 
 class Expression:
@@ -96,8 +96,8 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        self._program = _Program()
-        self._program.add_all(_Reader(text).whole())
+        self._program = _Compiler()
+        self._program.add_all(_Parser(text).whole())
         self._steps = self._program.steps
 
     def search(self, text: str) -> bool:
@@ -133,11 +133,11 @@ class Expression:
             does = self._steps[step]
             if isinstance(does, list):
                 rest += does
-            elif isinstance(does, str) and _is_there(does, at, text):
+            elif isinstance(does, str) and _holds(does, at, text):
                 rest.append(step + 1)
 
 
-def _is_there(place: str, at: int, text: str) -> bool:
+def _holds(place: str, at: int, text: str) -> bool:
     if place == "begin":
         return at == 0
     if place == "end":
@@ -150,30 +150,30 @@ def _in_word(char: str) -> bool:
     return char.isascii() and (char.isalnum() or char == "_")
 
 
-class _Program:
+class _Compiler:
     """Steps: ranges of a character, a place, or a list of the steps to go on with."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[Range, ...] | str | list[int]] = []
 
-    def add_all(self, parts: Sequence[_Part]) -> None:
+    def add_all(self, parts: Sequence[_Node]) -> None:
         for part in parts:
             self._add(part)
 
-    def _add(self, part: _Part) -> None:
+    def _add(self, part: _Node) -> None:
         if len(self.steps) > _LONGEST_PROGRAM:
             message = "it repeats too much"
             raise ValueError(message)
-        if isinstance(part, _One):
+        if isinstance(part, _CharacterClass):
             self.steps.append(part.ranges)
-        elif isinstance(part, _Place):
+        elif isinstance(part, _Anchor):
             self.steps.append(part.kind)
         elif isinstance(part, _Choice):
             self._choose(part.ways)
         else:
             self._repeat(part)
 
-    def _choose(self, ways: Sequence[Sequence[_Part]]) -> None:
+    def _choose(self, ways: Sequence[Sequence[_Node]]) -> None:
         fork: list[int] = []
         ends: list[list[int]] = []
         self.steps.append(fork)
@@ -209,14 +209,14 @@ def _malformed(message: str) -> NoReturn:
     raise ValueError(message)
 
 
-class _Reader:
+class _Parser:
     """Reads an expression from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
-    def whole(self) -> tuple[_Part, ...]:
+    def whole(self) -> tuple[_Node, ...]:
         found = self._choice()
         return found if self.at == len(self.text) else _malformed("a bracket is closed that was not opened")
 
@@ -232,14 +232,14 @@ class _Reader:
         self.at += 1
         return self.text[self.at - 1]
 
-    def _choice(self) -> tuple[_Part, ...]:
+    def _choice(self) -> tuple[_Node, ...]:
         ways = [self._sequence()]
         while self._begins("|"):
             ways.append(self._sequence())
         return ways[0] if len(ways) == 1 else (_Choice(tuple(ways)),)
 
-    def _sequence(self) -> tuple[_Part, ...]:
-        found: list[_Part] = []
+    def _sequence(self) -> tuple[_Node, ...]:
+        found: list[_Node] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
             repeats = self._repeats()
             if repeats is None:
@@ -269,7 +269,7 @@ class _Reader:
             _malformed("it repeats too often")
         return least, most
 
-    def _parts(self) -> Sequence[_Part]:
+    def _parts(self) -> Sequence[_Node]:
         char = self._next()
         if char == "(":
             ways = _Choice((self._choice(),))
@@ -279,21 +279,21 @@ class _Reader:
         if char == "[":
             return [self._class()]
         if char in "^$":
-            return [_Place("begin" if char == "^" else "end")]
-        return [_One(_complement([(10, 10)])) if char == "." else _literal(char)]
+            return [_Anchor("begin" if char == "^" else "end")]
+        return [_CharacterClass(_complement([(10, 10)])) if char == "." else _literal(char)]
 
-    def _escaped(self) -> Sequence[_Part]:
+    def _escaped(self) -> Sequence[_Node]:
         places = {"A": "begin", "z": "end", "b": "word", "B": "inside"}
         for letter, kind in places.items():
             if self._begins(letter):
-                return [_Place(kind)]
+                return [_Anchor(kind)]
         if self._begins("Q"):
             quoted, _, _ = self.text[self.at :].partition("\\E")
             self.at = min(self.at + len(quoted) + 2, len(self.text))
             return [_literal(char) for char in quoted]
         ranges = self._kind()
         if ranges is not None:
-            return [_One(ranges)]
+            return [_CharacterClass(ranges)]
         return [_literal(self._character())]
 
     def _kind(self) -> tuple[Range, ...] | None:
@@ -340,14 +340,14 @@ class _Reader:
             _malformed("a number is malformed")
         return chr(int(digits, 16))
 
-    def _class(self) -> _One:
+    def _class(self) -> _CharacterClass:
         negated = self._begins("^")
         ranges: list[Range] = []
         first = True
         while first or not self._begins("]"):
             first = False
             ranges += self._posix() or self._ranges()
-        return _One(_complement(ranges) if negated else tuple(ranges))
+        return _CharacterClass(_complement(ranges) if negated else tuple(ranges))
 
     def _posix(self) -> tuple[Range, ...] | None:
         if not self.text.startswith("[:", self.at):
@@ -379,8 +379,8 @@ class _Reader:
         return self._character() if char == "\\" else char
 
 
-def _literal(char: str) -> _One:
-    return _One(((ord(char), ord(char)),))
+def _literal(char: str) -> _CharacterClass:
+    return _CharacterClass(((ord(char), ord(char)),))
 
 
 def _count(text: str) -> int | None:

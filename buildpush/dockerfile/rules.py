@@ -22,7 +22,7 @@ from buildpush.dockerfile import parse as reading
 from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import origin, source
-from buildpush.dockerfile.walk import Step, Walk, walk
+from buildpush.dockerfile.walk import ExpandedInstruction, Walk, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Platform
@@ -167,7 +167,7 @@ def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> It
         met = dict.fromkeys(
             (instruction.line, words)
             for instruction, words in rule.find(found)
-            if rule.whole or not _over(instruction).silences(rule.name)
+            if rule.whole or not _check_above(instruction).silences(rule.name)
         )
         if met and rule.lacks and rule.lacks not in lacks():
             continue
@@ -175,14 +175,14 @@ def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> It
             yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
 
 
-def _over(instruction: Instruction) -> Check:
+def _check_above(instruction: Instruction) -> Check:
     """Return what a comment over the instruction asks for; the first one that is a directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
     said = next((match[1] for match in matches if match), "")
     return Check.parse(said) or Check()
 
 
-def _named(found: Walk, *names: str) -> Iterator[Step]:
+def _named(found: Walk, *names: str) -> Iterator[ExpandedInstruction]:
     return (step for step in found.steps if step.instruction.name in names)
 
 
@@ -314,7 +314,7 @@ def _begins_later(found: Walk) -> Found:
             yield stage.begins, f"{words}; move it up, or give it another name"
 
 
-def _image(found: Walk, step: Step, name: str) -> str | None:
+def _image(found: Walk, step: ExpandedInstruction, name: str) -> str | None:
     return source(found.dockerfile, step.stage, name, step.instruction.line, found.request.build_contexts).image
 
 

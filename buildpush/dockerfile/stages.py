@@ -65,7 +65,7 @@ def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class StageSource:
     """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
 
     Attributes:
@@ -80,7 +80,7 @@ class Origin:
 
 def origin(
     dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
-) -> Origin:
+) -> StageSource:
     """Return what the FROM of *stage* means when global arguments have these *values*.
 
     Args:
@@ -99,19 +99,21 @@ def origin(
         hint = "give the argument a default before FROM, or set it in buildArgs"
         raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
     if base in contexts:
-        return replace(_behind(contexts[base]), platform=platform)
+        return replace(_context_source(contexts[base]), platform=platform)
     # Names of stages are lower case whatever was written, and BuildKit compares this one as it is.
     earlier = dockerfile.stage(base, before=stage.number) if base == base.lower() else None
     if earlier:
-        return Origin(stage=earlier, platform=platform)
-    return Origin(image=None if base == "scratch" else base, platform=platform)
+        return StageSource(stage=earlier, platform=platform)
+    return StageSource(image=None if base == "scratch" else base, platform=platform)
 
 
 class StageOrderError(DockerfileError):
     """A stage takes files from one that is not there before it."""
 
 
-def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+def source(
+    dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE
+) -> StageSource:
     """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
 
     As in BuildKit, a name is that of the last stage in the whole file that has it.
@@ -124,7 +126,9 @@ def source(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts:
     return _named(dockerfile, stage, name, line, contexts)
 
 
-def mounted(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE) -> Origin:
+def mounted(
+    dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE
+) -> StageSource:
     """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source`, but for numbers.
 
     Only buildah counts stages there; for BuildKit, a number is the name of an image.
@@ -133,16 +137,16 @@ def mounted(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts
         StageOrderError: the stage of that name does not begin before this one.
     """
     if name not in contexts and _NUMBER.match(name) and 0 <= int(name) < stage.number:
-        return Origin(stage=dockerfile.stages[int(name)])
+        return StageSource(stage=dockerfile.stages[int(name)])
     return _named(dockerfile, stage, name, line, contexts)
 
 
-def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str]) -> Origin:
+def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str]) -> StageSource:
     if name in contexts:
-        return _behind(contexts[name])
+        return _context_source(contexts[name])
     if found := dockerfile.stage(name):
         return _earlier(dockerfile, stage, found, name, line)
-    return Origin(image=None if name == "scratch" else name)
+    return StageSource(image=None if name == "scratch" else name)
 
 
 def _numbered(dockerfile: Dockerfile, name: str, line: int) -> Stage:
@@ -152,9 +156,9 @@ def _numbered(dockerfile: Dockerfile, name: str, line: int) -> Stage:
     raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
 
 
-def _earlier(dockerfile: Dockerfile, stage: Stage, found: Stage, name: str, line: int) -> Origin:
+def _earlier(dockerfile: Dockerfile, stage: Stage, found: Stage, name: str, line: int) -> StageSource:
     if found.number < stage.number:
-        return Origin(stage=found)
+        return StageSource(stage=found)
     if found.number == stage.number:
         message = f"the stage {stage.title} copies from itself"
     else:
@@ -267,7 +271,7 @@ def needed_for(
 
 def _origins(
     dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str]
-) -> Iterator[Origin]:
+) -> Iterator[StageSource]:
     """Give what *stage* begins from and what it copies from."""
     yield origin(dockerfile, stage, values, contexts)
     for name, line, copied in _names(stage):
@@ -302,9 +306,9 @@ def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Referenc
     return tuple(found)
 
 
-def _behind(place: str) -> Origin:
+def _context_source(place: str) -> StageSource:
     """Return what a further context at *place* is."""
-    return Origin(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else Origin(context=place)
+    return StageSource(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else StageSource(context=place)
 
 
 def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:

@@ -33,9 +33,9 @@ def is_legible(address: str) -> bool:
         return False
 
 
-def told(address: str) -> str:
+def safe_url(address: str) -> str:
     """Return *address* as it may be printed: without user and query, which may be secrets; a branch of git stays.
 
-    A file of this machine is told as it is.
+    A file of this machine stays as it is.
     """
     return clean_address(address) if is_web(address) or is_git(address) else address

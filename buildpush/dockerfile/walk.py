@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
-from buildpush.dockerfile.lexer import read_announced
+from buildpush.dockerfile.lexer import read_heredoc_start
 from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
@@ -44,7 +44,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExpandedInstruction:
     """An instruction that is carried out.
 
     Attributes:
@@ -92,7 +92,7 @@ class Walk:
     dockerfile: Dockerfile
     request: BuildRequest
     stages: tuple[Stage, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ExpandedInstruction, ...]
     globals: Mapping[str, str | None]
     declared: frozenset[str]
 
@@ -102,7 +102,7 @@ class Walk:
 
 
 @dataclass(slots=True)
-class _Scene:
+class _StageState:
     """What a stage knows so far."""
 
     values: dict[str, str | None] = field(default_factory=lambda: {"PATH": ""})
@@ -135,11 +135,11 @@ class _Walker:
         self.dockerfile = dockerfile
         self.request = request
         self.globals = values
-        self.ends: dict[int, _Scene] = {}
+        self.ends: dict[int, _StageState] = {}
 
-    def stage(self, stage: Stage) -> Iterator[Step]:
+    def stage(self, stage: Stage) -> Iterator[ExpandedInstruction]:
         begins = origin(self.dockerfile, stage, self.globals, self.request.build_contexts)
-        base = self.ends[begins.stage.number] if begins.stage else _Scene()
+        base = self.ends[begins.stage.number] if begins.stage else _StageState()
         known = base.known and not begins.image and not begins.context
         scene = replace(base, values=dict(base.values), known=known, volumes=(), triggers=())
         self.ends[stage.number] = scene
@@ -152,9 +152,9 @@ class _Walker:
         for instruction in stage.instructions:
             yield self.step(instruction, stage, scene)
 
-    def step(self, instruction: Instruction, stage: Stage, scene: _Scene) -> Step:
+    def step(self, instruction: Instruction, stage: Stage, scene: _StageState) -> ExpandedInstruction:
         words = tuple(self.words(instruction, scene))
-        found = Step(
+        found = ExpandedInstruction(
             instruction,
             stage,
             words,
@@ -167,18 +167,18 @@ class _Walker:
         self.after(found, scene)
         return found
 
-    def words(self, instruction: Instruction, scene: _Scene) -> Iterator[Word]:
+    def words(self, instruction: Instruction, scene: _StageState) -> Iterator[Word]:
         """Yield the words of *instruction* in which BuildKit replaces variables."""
         if instruction.name == "ARG":
             yield from self.argument(instruction, scene)
             return
         texts = {heredoc.name for heredoc in instruction.heredocs}
         for raw in _raw_words(instruction):
-            announced = read_announced(raw)
+            announced = read_heredoc_start(raw)
             if not (announced and announced.name in texts):
                 yield self.word(raw, instruction.line, scene)
 
-    def argument(self, instruction: Instruction, scene: _Scene) -> Iterator[Word]:
+    def argument(self, instruction: Instruction, scene: _StageState) -> Iterator[Word]:
         """Yield the defaults of ARG that count, and let each name hold for the next."""
         for name, default in instruction.pairs:
             value = self.request.build_args.get(name)
@@ -192,27 +192,27 @@ class _Walker:
             if value is not None and name not in _NO_VARIABLES:
                 scene.values[name] = value
 
-    def word(self, raw: str, line: int, scene: _Scene) -> Word:
+    def word(self, raw: str, line: int, scene: _StageState) -> Word:
         found, _ = _replaced(self.dockerfile, raw, line, scene.values)
         unset = found.unset - scene.arguments - _NO_VARIABLES
         return replace(found, unset=unset, sure=scene.known or not unset)
 
     @staticmethod
-    def after(step: Step, scene: _Scene) -> None:
+    def after(step: ExpandedInstruction, scene: _StageState) -> None:
         """Let the instruction do to *scene* what it does."""
         name, texts = step.instruction.name, [word.text for word in step.words]
         if name == "ENV":
             scene.values |= dict(zip(texts[::2], texts[1::2], strict=True))
         elif name == "WORKDIR":
             scene.first_folder = False
-            scene.folder = _joined(scene.folder, texts[0])
+            scene.folder = _join(scene.folder, texts[0])
         elif name == "VOLUME":
             scene.volumes += tuple(texts)
         elif name == "ONBUILD" and step.instruction.trigger:
             scene.triggers += (step.instruction.rest,)
 
 
-def _in_heredocs(instruction: Instruction, scene: _Scene) -> frozenset[str]:
+def _in_heredocs(instruction: Instruction, scene: _StageState) -> frozenset[str]:
     """Return the variables in heredocs of COPY and ADD that are not set; those of RUN are the shell's."""
     if instruction.name == "RUN":
         return frozenset()
@@ -242,13 +242,13 @@ def _replaced(
     dockerfile: Dockerfile, text: str, line: int, values: Mapping[str, str | None]
 ) -> tuple[Word, frozenset[str]]:
     """Return *text* with *values* put in, and which of them it took."""
-    asked = _Asked(values)
+    asked = _TrackedValues(values)
     whole = expanded(dockerfile, line, text, asked)
     unset = frozenset(name for name in asked.names if values.get(name) is None)
     return Word(text, whole, unset), frozenset(asked.names) - unset
 
 
-class _Asked(dict[str, "str | None"]):
+class _TrackedValues(dict[str, "str | None"]):
     """Values that remember which names were asked for."""
 
     def __init__(self, values: Mapping[str, str | None]) -> None:
@@ -260,5 +260,5 @@ class _Asked(dict[str, "str | None"]):
         return super().get(key, default)
 
 
-def _joined(folder: str, path: str) -> str:
+def _join(folder: str, path: str) -> str:
     return path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"

@@ -55,12 +55,12 @@ def compression_of(head: bytes) -> str | None:
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
 
 
-def plain(raw: BinaryIO) -> BinaryIO:
+def decompressed(raw: BinaryIO) -> BinaryIO:
     """Return a reader of what *raw* holds, decompressed where it begins as a compressed stream."""
     head = b""
     while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
         head += more
-    whole = io.BufferedReader(_Prefixed(head, raw), BLOCK)
+    whole = io.BufferedReader(_PrefixedReader(head, raw), BLOCK)
     kind = compression_of(head)
     if kind == "gzip":
         return cast("BinaryIO", _gzip_file()(fileobj=whole, mode="rb"))
@@ -79,7 +79,7 @@ def _gzip_file() -> Any:
     return igzip.IGzipFile
 
 
-class _Prefixed(io.RawIOBase):
+class _PrefixedReader(io.RawIOBase):
     """Bytes that were read already, and then the rest of the stream."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:

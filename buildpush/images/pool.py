@@ -50,9 +50,9 @@ class Pool:
         """End the threads; what was not begun is not done any more."""
         self._threads.shutdown(cancel_futures=True)
 
-    def stream(self, act: Callable[[int, bytes], Value], source: Iterator[bytes]) -> _Stream[Value]:
+    def stream(self, act: Callable[[int, bytes], Value], source: Iterator[bytes]) -> _BlockStream[Value]:
         """Return what :func:`work_ahead` runs on."""
-        return _Stream(self._threads, self._room, act, source)
+        return _BlockStream(self._threads, self._room, act, source)
 
 
 def work_ahead(
@@ -111,7 +111,7 @@ class _Room:
         return sum(self._held.values()) < self._most and held < self._most // len(self._held)
 
 
-class _Stream(Generic[Value]):
+class _BlockStream(Generic[Value]):
     """The blocks of one source on their way through the threads."""
 
     def __init__(

@@ -16,14 +16,14 @@ from buildpush.images.references import Digest
 _MOST: Final = 1024 * 1024
 
 
-def proven(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
+def check_diff_id(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
     """Return a reader of the same bytes, which holds a layer against its diff ID where nobody else does."""
-    if layer.diff_id is None or not is_proven_apart(layer):
+    if layer.diff_id is None or not needs_own_check(layer):
         return reader
-    return cast("BinaryIO", Proven(reader, layer.diff_id, what))
+    return cast("BinaryIO", DiffIdCheckingReader(reader, layer.diff_id, what))
 
 
-def is_proven_apart(layer: Layer) -> bool:
+def needs_own_check(layer: Layer) -> bool:
     """Return whether a layer's diff ID is another digest than the sha256 of its bytes, which is computed in any case.
 
     A layer of which no diff ID is known is that of an artifact, and may be anything.
@@ -32,12 +32,12 @@ def is_proven_apart(layer: Layer) -> bool:
     return layer.diff_id is not None and (layer.packed or algorithms != {"sha256"})
 
 
-def measured(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
+def check_size_of(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
     """Return a reader of the same bytes, which stops where a layer has more or fewer than its source promised."""
-    return reader if layer.size is None else cast("BinaryIO", Measured(reader, layer.size, what))
+    return reader if layer.size is None else cast("BinaryIO", SizeCheckingReader(reader, layer.size, what))
 
 
-class _Passing(io.RawIOBase):
+class _PassingReader(io.RawIOBase):
     """A reader of another reader's bytes, which looks at them while they pass."""
 
     def readable(self) -> bool:
@@ -51,7 +51,7 @@ class _Passing(io.RawIOBase):
         return len(block)
 
 
-class Measured(_Passing):
+class SizeCheckingReader(_PassingReader):
     """A reader that gives exactly as many bytes as were promised, and takes one more at most.
 
     Args:
@@ -86,7 +86,7 @@ class Measured(_Passing):
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
 
-class Proven(_Passing):
+class DiffIdCheckingReader(_PassingReader):
     """A reader of compressed bytes, which come out as they are.
 
     Args:
@@ -98,7 +98,7 @@ class Proven(_Passing):
     def __init__(self, reader: BinaryIO, diff_id: Digest, what: str) -> None:
         self._reader = reader
         self._head: bytes | None = b""
-        self._new: Callable[[], Any] = _Plain
+        self._new: Callable[[], Any] = _Uncompressed
         self._stream: Any = None
         self._hash = hashlib.new(diff_id.algorithm)
         self._diff_id = diff_id
@@ -133,7 +133,7 @@ class Proven(_Passing):
             return b""
         self._head = None
         kind = compression_of(head)
-        self._new = decompressor(kind) if kind in {"gzip", "zstd"} else _Plain
+        self._new = decompressor(kind) if kind in {"gzip", "zstd"} else _Uncompressed
         self._stream = self._new()
         return head
 
@@ -157,7 +157,7 @@ class Proven(_Passing):
     def _check(self) -> None:
         self._take(self._from_head(b""))
         found = f"{self._diff_id.algorithm}:{self._hash.hexdigest()}"
-        if self._new is not _Plain and not self._stream.eof:
+        if self._new is not _Uncompressed and not self._stream.eof:
             self._refuse("ends too early")
         if found != str(self._diff_id):
             self._refuse(f"holds {found}, but {self._diff_id} was promised")
@@ -167,7 +167,7 @@ class Proven(_Passing):
         raise DigestError(message, hint="it is damaged: save or build the image again") from cause
 
 
-class _Plain:
+class _Uncompressed:
     """Bytes that are not compressed, although they are called so."""
 
     eof = False

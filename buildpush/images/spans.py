@@ -54,7 +54,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def _opened_below(folder: Path, name: str) -> int:
+def _open_below(folder: Path, name: str) -> int:
     """Return a descriptor of the file *name* below *folder*; no link on the way is followed, whoever puts it there.
 
     Raises:
@@ -94,7 +94,7 @@ class Slice(io.RawIOBase):
         self._path = path / below
         self._file = -1  # closing one that could not be opened is no mistake
         with reading(self._path):
-            self._file = _opened_below(path, below) if below else os.open(path, _FLAGS)
+            self._file = _open_below(path, below) if below else os.open(path, _FLAGS)
             about = os.fstat(self._file)
             _refuse_special(self._path, about.st_mode)
             whole = Span(0, about.st_size)
@@ -141,7 +141,7 @@ class Slice(io.RawIOBase):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class Directory:
     """A folder with files in it."""
 
     path: Path
@@ -195,7 +195,7 @@ class Tar:
             _refuse_compressed(path)
             try:
                 with tarfile.open(path, "r:", tarinfo=Member) as archive:
-                    members = {posixpath.normpath(member.name): member for member in _few(archive, path)}
+                    members = {posixpath.normpath(member.name): member for member in _limit_members(archive, path)}
             except tarfile.TarError as error:
                 message = f"{path} is no {kind}: {error}"
                 raise PushError(message, hint=remedy) from error
@@ -225,7 +225,7 @@ class Tar:
         return Slice(self.path, self.span(name))
 
     def document(self, name: str, size: int | None = None) -> bytes:
-        """Return the bytes of a small member; arguments and errors are those of :meth:`Folder.document`."""
+        """Return the bytes of a small member; arguments and errors are those of :meth:`Directory.document`."""
         with self.open(name) as reader:
             return _document(reader, size, f"{self.path}: {name}")
 
@@ -238,7 +238,7 @@ def _document(reader: Slice, size: int | None, what: str) -> bytes:
     return reader.read()
 
 
-def _few(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+def _limit_members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
     """Give the members of an archive of images, which has a few for each layer; each costs memory."""
     for number, member in enumerate(archive):
         if number == _MANY:
@@ -267,19 +267,19 @@ def members_of(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.Tar
     Raises:
         PushError: it is no tar, or breaks off.
     """
-    stream = _Forward(pieces)
+    stream = _ForwardStream(pieces)
     try:
         with tarfile.open(fileobj=cast("Any", stream), mode="r:", tarinfo=Member) as tar:
             for member in tar:
                 tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
                 if member.isreg() and not member.issparse():
-                    yield member, cast("BinaryIO", _Part(stream, member.size, what))
+                    yield member, cast("BinaryIO", _StreamMember(stream, member.size, what))
     except tarfile.TarError as error:
         message = f"{what} cannot be read as a tar: {error}"
         raise PushError(message) from error
 
 
-class _Forward:
+class _ForwardStream:
     """Pieces as a file that goes forward only."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -314,10 +314,10 @@ class _Forward:
         return bool(self._rest)
 
 
-class _Part(io.RawIOBase):
+class _StreamMember(io.RawIOBase):
     """A member of a tar that is read forward."""
 
-    def __init__(self, stream: _Forward, size: int, what: str) -> None:
+    def __init__(self, stream: _ForwardStream, size: int, what: str) -> None:
         self._stream = stream
         self._end = stream.tell() + size
         self._what = what

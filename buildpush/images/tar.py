@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, NamedTuple
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
 from buildpush.images.pool import BLOCK
-from buildpush.images.tar_members import Archive, members
+from buildpush.images.tar_members import Archive, read_members
 
 # Raised when the same entries give other bytes than before: what was remembered about them is void then.
 FORMAT = 1
@@ -222,7 +222,7 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
             taken.setdefault(entry.content.archive, {}).setdefault(entry.content.ordinal, []).append(entry)
         else:
             ready.append(entry)
-    block = _Block()
+    block = _BlockBuffer()
     for entry in ready:
         head = header(entry)
         if block.has_room(len(head) + entry.size):
@@ -230,16 +230,16 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
         else:
             yield from block.put(head)
             if entry.size:
-                yield from _copied(entry, block)
+                yield from _copy_file(entry, block)
     for archive, wanted in taken.items():
-        yield from _transferred(archive, wanted, block)
+        yield from _copy_members(archive, wanted, block)
     for entry in last:
         yield from block.put(header(entry))
     yield from block.put(bytes(2 * _RECORD))
     yield block.rest()
 
 
-class _Block:
+class _BlockBuffer:
     """A block that fills up, and is given away when it is full."""
 
     def __init__(self) -> None:
@@ -257,7 +257,7 @@ class _Block:
         self.view[self.used : begin] = head
         content = entry.content
         if isinstance(content, OnDisk):
-            _fill(self.view[begin:end], content)
+            _read_into(self.view[begin:end], content)
         elif isinstance(content, bytes):
             self.view[begin:end] = content
         self.used = end + -end % _RECORD
@@ -290,7 +290,7 @@ class _Block:
         return bytes(self.view[: self.used])
 
 
-def _copied(entry: Entry, block: _Block) -> Iterator[bytes]:
+def _copy_file(entry: Entry, block: _BlockBuffer) -> Iterator[bytes]:
     """Put the bytes of a file behind its header."""
     content = entry.content
     if isinstance(content, bytes):
@@ -300,31 +300,31 @@ def _copied(entry: Entry, block: _Block) -> Iterator[bytes]:
     yield from block.pad(entry.size)
 
 
-def _fill(view: memoryview, seen: OnDisk) -> None:
-    descriptor = _opened_file(seen)
+def _read_into(view: memoryview, seen: OnDisk) -> None:
+    descriptor = _open_file(seen)
     try:
         size = len(view)
         while view:
             view = view[_read(descriptor, view, seen) :]
-        _same(os.fstat(descriptor), size, seen)
+        _check_unchanged(os.fstat(descriptor), size, seen)
     finally:
         os.close(descriptor)
 
 
-def _from_disk(size: int, seen: OnDisk, block: _Block) -> Iterator[bytes]:
-    descriptor = _opened_file(seen)
+def _from_disk(size: int, seen: OnDisk, block: _BlockBuffer) -> Iterator[bytes]:
+    descriptor = _open_file(seen)
     try:
         missing = size
         while missing:
             count = _read(descriptor, block.view[block.used : block.used + missing], seen)
             missing -= count
             yield from block.advance(count)
-        _same(os.fstat(descriptor), size, seen)
+        _check_unchanged(os.fstat(descriptor), size, seen)
     finally:
         os.close(descriptor)
 
 
-def _opened_file(seen: OnDisk) -> int:
+def _open_file(seen: OnDisk) -> int:
     try:
         return os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -335,55 +335,55 @@ def _opened_file(seen: OnDisk) -> int:
 def _read(descriptor: int, view: memoryview, seen: OnDisk) -> int:
     count = os.readv(descriptor, [view])
     if not count:
-        raise _changed(seen.path)
+        raise _changed_error(seen.path)
     return count
 
 
-def _same(now: os.stat_result, size: int, seen: OnDisk) -> None:
+def _check_unchanged(now: os.stat_result, size: int, seen: OnDisk) -> None:
     """Asked when the bytes were read: what changes a file before or while it is read changes its time."""
     if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, seen.modified, seen.inode):
-        raise _changed(seen.path)
+        raise _changed_error(seen.path)
 
 
-def _changed(path: str) -> ContextError:
+def _changed_error(path: str) -> ContextError:
     hint = "nothing was tagged; run again when nothing writes to the context, or list the file in .dockerignore"
     return ContextError(f"{path} changed while it was read", hint=hint, setting="context")
 
 
-def _transferred(archive: Archive, wanted: dict[int, list[Entry]], block: _Block) -> Iterator[bytes]:
+def _copy_members(archive: Archive, wanted: dict[int, list[Entry]], block: _BlockBuffer) -> Iterator[bytes]:
     """Put members of another tar into the stream; a member that is wanted twice is read in a second pass."""
     while wanted:
         left = set(wanted)
-        with members(archive) as found:
+        with read_members(archive) as found:
             for ordinal, member, reader in found:
                 if ordinal in left:
-                    yield from _member(archive, wanted[ordinal].pop(), member, reader, block)
+                    yield from _copy_member(archive, wanted[ordinal].pop(), member, reader, block)
                     left.discard(ordinal)
                 if not left:
                     break
         if left:
-            raise _broken(archive)
+            raise _broken_archive(archive)
         wanted = {ordinal: entries for ordinal, entries in wanted.items() if entries}
 
 
-def _member(
-    archive: Archive, entry: Entry, member: tarfile.TarInfo, reader: Callable[[], BinaryIO | None], block: _Block
+def _copy_member(
+    archive: Archive, entry: Entry, member: tarfile.TarInfo, reader: Callable[[], BinaryIO | None], block: _BlockBuffer
 ) -> Iterator[bytes]:
     if member.size != entry.size:
-        raise _broken(archive)
+        raise _broken_archive(archive)
     yield from block.put(header(entry))
     source = reader()
     missing = entry.size
     while missing and source:
         chunk = source.read(min(missing, BLOCK))
         if not chunk:
-            raise _broken(archive)
+            raise _broken_archive(archive)
         missing -= len(chunk)
         yield from block.put(chunk)
     yield from block.pad(entry.size)
 
 
-def _broken(archive: Archive) -> BuildError:
+def _broken_archive(archive: Archive) -> BuildError:
     message = f"{archive.about} is not what it was when it was first read"
     return BuildError(message, hint="nothing was tagged; run again")
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
-from buildpush.images.decompression import plain, unreadable
+from buildpush.images.decompression import decompressed, unreadable
 from buildpush.images.pool import BLOCK
 
 # Members that say something about the next one; Linux knows no path or attribute so long.
@@ -51,7 +51,7 @@ class Member(tarfile.TarInfo):
 
 
 @contextmanager
-def members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]]:
+def read_members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]]:
     """Give the members of *archive* with their ordinals, and for each a function that opens its bytes.
 
     A member's bytes can be read until the next one is asked for.
@@ -61,24 +61,24 @@ def members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, C
     """
     with archive.open() as raw:
         try:
-            with tarfile.open(fileobj=plain(raw), mode="r|", bufsize=BLOCK, tarinfo=Member) as tar:
-                yield _numbered(tar)
+            with tarfile.open(fileobj=decompressed(raw), mode="r|", bufsize=BLOCK, tarinfo=Member) as tar:
+                yield _number_members(tar)
         except unreadable() as error:
             message = f"{archive.about} cannot be read as a tar: {error}"
             raise BuildError(message) from error
 
 
-def _numbered(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
+def _number_members(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
     for ordinal, member in enumerate(tar):
         tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
-        yield ordinal, member, partial(_opened, tar, member)
+        yield ordinal, member, partial(_extract, tar, member)
 
 
-def _opened(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
     return cast("BinaryIO | None", tar.extractfile(member))
 
 
-class Reader(io.BufferedIOBase):
+class BlockReader(io.BufferedIOBase):
     """Blocks as a readable stream: ``read(n)`` gives *n* bytes, fewer only at the end.
 
     Args:

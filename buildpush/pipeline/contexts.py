@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from buildpush.dockerfile.urls import is_git, is_legible, is_web, told
+from buildpush.dockerfile.urls import is_git, is_legible, is_web, safe_url
 from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
@@ -32,7 +32,7 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
 from buildpush.http.download import download
-from buildpush.images.decompression import plain, unreadable
+from buildpush.images.decompression import decompressed, unreadable
 from buildpush.images.tar_members import Member
 from buildpush.pipeline.context import RunContext
 from buildpush.places import FILES, Content, Here, Place, for_logins
@@ -63,7 +63,7 @@ def is_elsewhere(text: str, cwd: Path) -> bool:
 
 def shown(text: str) -> str:
     """Return the context *text* for people, without passwords."""
-    return "standard input" if text == STDIN else told(text)
+    return "standard input" if text == STDIN else safe_url(text)
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> Fetched:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     found = (folder / inner.strip("/")).resolve()
     if not found.is_relative_to(folder) or not found.is_dir():
-        message = f"{inner} is no folder of {told(url)}"
+        message = f"{inner} is no folder of {safe_url(url)}"
         raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
     return Fetched(found, history)
 
@@ -176,7 +176,7 @@ def _remote(url: str) -> _Remote:
     written, _, host = parts.netloc.rpartition("@")
     user = unquote(written)
     if not user.isprintable():
-        message = f"the user in the address {told(url)} has characters that no name has"
+        message = f"the user in the address {safe_url(url)} has characters that no name has"
         raise SettingsError(message, hint="write it without control characters", setting="context")
     if may_be_token(user):
         remember(user)
@@ -193,7 +193,7 @@ def _remote(url: str) -> _Remote:
 
 def _check_legible(url: str) -> None:
     if not is_legible(url):
-        message = f"{told(url)} is no address"
+        message = f"{safe_url(url)} is no address"
         raise SettingsError(message, hint="check its host and port", setting="context")
 
 
@@ -204,11 +204,11 @@ def _check(url: str, reference: str, inner: str) -> None:
         hint = "leave it out: git asks its credential helper, or use SSH"
         raise SettingsError(message, hint=hint, setting="context")
     if urlsplit(url).query:
-        message = f"the address {told(url)} has a query, which git would show to everybody on this machine"
+        message = f"the address {safe_url(url)} has a query, which git would show to everybody on this machine"
         hint = "leave it out: a branch stands behind #, and a token before the host, with an @ between them"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
-        message = f"{told(url)}#{reference} is no address of a repository"
+        message = f"{safe_url(url)}#{reference} is no address of a repository"
         raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
 
 
@@ -217,14 +217,14 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
     try:
         ran = place.run(words, cwd=cwd, files=remote.files, env=_QUIET)
     except EngineMissingError as error:
-        message = f"the context {told(url)} needs git, which is not here"
+        message = f"the context {safe_url(url)} needs git, which is not here"
         raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
     if ran.status:
         said = ran.stderr.strip().splitlines() or ["it said nothing"]
         # What it ends with is advice; the reason stands before.
         reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
-        reason = (reason.partition(": ")[2] or reason).replace(url, told(url))
-        message = f"git cannot fetch the context {told(url)}: {reason}"
+        reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
+        message = f"git cannot fetch the context {safe_url(url)}: {reason}"
         hint = "check the address, the branch behind #, and that git may log in there without asking"
         raise ContextError(message, hint=hint, setting="context")
 
@@ -232,7 +232,7 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
 def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path, most: int) -> None:
     """Unpack a tar, compressed or not, into *folder*; nothing lands outside it."""
     try:
-        with tarfile.open(fileobj=plain(cast("BinaryIO", file)), mode="r|", tarinfo=Member) as tar:
+        with tarfile.open(fileobj=decompressed(cast("BinaryIO", file)), mode="r|", tarinfo=Member) as tar:
             for member in _within(tar, most, what):
                 _put(tar, member, folder)
     except unreadable() as error:

@@ -23,7 +23,7 @@ from buildpush.images.decompression import compression_of as compressed_with
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
 from buildpush.images.pool import BLOCK, Pool
-from buildpush.images.proof import is_proven_apart, measured, proven
+from buildpush.images.proof import check_diff_id, check_size_of, needs_own_check
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
@@ -360,7 +360,7 @@ class Layers:
     def checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
         diff_id, layer = work.diff_id(at), work.image.layers[at]
-        if not layer.compressed and not is_proven_apart(replace(layer, diff_id=diff_id)):
+        if not layer.compressed and not needs_own_check(replace(layer, diff_id=diff_id)):
             if layer.learn:
                 layer.learn(sent.diff_id)
             check_digests([diff_id or sent.diff_id], [sent.diff_id], f"the diff ID of {work.item(at)}")
@@ -377,7 +377,7 @@ class Layers:
         before. An image that came with its manifest is the word of somebody else: of that, what is small is looked at.
         """
         layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._registry.memory
-        if not is_proven_apart(replace(layer, diff_id=diff_id)):
+        if not needs_own_check(replace(layer, diff_id=diff_id)):
             return False
         if not layer.packed:  # by the other algorithm
             return True
@@ -477,9 +477,9 @@ class _LayerSource:
         """Give a reader that holds its bytes against what is said of them, before the last of them is sent."""
         layer = replace(self._work.image.layers[self._at], diff_id=self._work.diff_id(self._at))
         with self._opened() as reader:
-            counted = measured(reader, layer, self.item)
+            counted = check_size_of(reader, layer, self.item)
             proves = self._layers.must_prove(self._work, self._at)
-            yield proven(counted, layer, self.item) if proves else counted
+            yield check_diff_id(counted, layer, self.item) if proves else counted
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

@@ -28,7 +28,7 @@ from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, 
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
 from buildpush.images.spans import LARGEST_DOCUMENT, members_of
-from buildpush.images.tar_members import Reader
+from buildpush.images.tar_members import BlockReader
 from buildpush.registry.memory import Memory
 from buildpush.transfer import Location, dockerhome, overlay
 from buildpush.transfer.destinations import single_image
@@ -132,14 +132,14 @@ class Daemon:
         export = _Export(self, name, Digest(identity if ":" in identity else f"sha256:{identity}"))
         info = self._info()
         if _keeps_manifests(info) and self._api_version >= _NAMES_DIGESTS:
-            yield _Stored(export).target()
+            yield _ContainerdImage(export).target()
         elif image := self._in_place(export, said, info):
             yield image
         elif self._api_version < _NAMES_DIGESTS:
             with self._saved(export) as image:
                 yield image
         else:
-            yield _put_together(export, said)
+            yield _exported_image(export, said)
 
     def load(self, image: Image, reference: Reference) -> None:
         """Give *image* to the daemon, under the tag *reference*; its bytes are streamed.
@@ -190,16 +190,16 @@ class Daemon:
 
     def _in_place(self, export: _Export, said: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
         """Return an image whose layers are read from the daemon's store, if that lies here and may be read."""
-        root = overlay.root_of(info) if self.client.api.base_url == _HERE else None
+        root = overlay.store_of(info) if self.client.api.base_url == _HERE else None
         if root is None:
             return None
         try:
-            found = overlay.find(root, export.identity, _listed(said))
+            found = overlay.find(root, export.identity, _layer_ids(said))
         except overlay.StoreError as error:
             self.sink(Note(f"the layers of {export.name} are read from the daemon's export: {error}"))
             return None
         self.sink(Note(f"the layers of {export.name} are read from the daemon's own store, {root}"))
-        return _where_it_lies(export, found, said)
+        return _overlay_image(export, found, said)
 
     @property
     def _api_version(self) -> tuple[int, ...]:
@@ -245,7 +245,7 @@ def _keeps_manifests(info: Mapping[str, Any]) -> bool:
     return CONTAINERD in (info.get("DriverStatus") or [])
 
 
-def _listed(said: Mapping[str, Any]) -> tuple[Digest, ...]:
+def _layer_ids(said: Mapping[str, Any]) -> tuple[Digest, ...]:
     """Return the diff IDs of an image's layers, as the daemon says."""
     return tuple(Digest(str(one)) for one in (said.get("RootFS") or {}).get("Layers") or ())
 
@@ -326,15 +326,15 @@ class _Export:
         return PushError(message, hint=hint)
 
 
-def _put_together(export: _Export, said: Mapping[str, Any]) -> Image:
+def _exported_image(export: _Export, said: Mapping[str, Any]) -> Image:
     """Return an image of the overlay2 store, whose ID is the digest of its configuration."""
-    known = _listed(said)
+    known = _layer_ids(said)
     config = export.documents[export.identity] if export.remembered(export.identity) else None
     if config is None:
         export.awaited.add(export.identity)
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        yield from _passing(export, {at: known[at] for at in wanted})
+        yield from _layers_in_turn(export, {at: known[at] for at in wanted})
 
     def late_config() -> bytes:
         if export.awaited:  # no layer had to be read, or not all of the export
@@ -349,19 +349,19 @@ def _put_together(export: _Export, said: Mapping[str, Any]) -> Image:
     return Image(b"{}", layers, blobs, platform, random_access=False, late_config=late_config)
 
 
-def _where_it_lies(export: _Export, found: overlay.StoredImage, said: Mapping[str, Any]) -> Image:
+def _overlay_image(export: _Export, found: overlay.StoredImage, said: Mapping[str, Any]) -> Image:
     """Return an image of the overlay2 store whose layers are read in that store."""
-    layers = tuple(Layer(diff_id=digest) for digest in _listed(said))
+    layers = tuple(Layer(diff_id=digest) for digest in _layer_ids(said))
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with closing(Reader(_blocks(export, found.layers[at], _listed(said)[at]))) as reader:
+            with closing(BlockReader(_layer_blocks(export, found.layers[at], _layer_ids(said)[at]))) as reader:
                 yield at, cast("BinaryIO", reader)
 
     return Image(found.config, layers, blobs, _platform(said))
 
 
-def _blocks(export: _Export, layer: overlay.StoredLayer, digest: Digest) -> Iterator[bytes]:
+def _layer_blocks(export: _Export, layer: overlay.StoredLayer, digest: Digest) -> Iterator[bytes]:
     """Give a layer from the store; should a file not be there, or not be ours to read, go on with the export."""
     done = 0
     try:
@@ -370,10 +370,10 @@ def _blocks(export: _Export, layer: overlay.StoredLayer, digest: Digest) -> Iter
             done += len(block)
     except overlay.StoreError as error:
         export.daemon.sink(Note(f"the rest of a layer of {export.name} is read from the daemon's export: {error}"))
-        yield from _behind(done, export, digest)
+        yield from _rest_of_layer(done, export, digest)
 
 
-def _behind(done: int, export: _Export, digest: Digest) -> Iterator[bytes]:
+def _rest_of_layer(done: int, export: _Export, digest: Digest) -> Iterator[bytes]:
     """Give what the export has of a layer behind its first *done* bytes."""
     with closing(export.layers({digest: 0})) as found:
         for _, reader in found:
@@ -383,7 +383,7 @@ def _behind(done: int, export: _Export, digest: Digest) -> Iterator[bytes]:
                 done = max(0, done - len(block))
 
 
-def _passing(export: _Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
+def _layers_in_turn(export: _Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
     """Give the wanted layers; equal ones by an export each, since a stream passes by once."""
     left = dict(wanted)
     while left:
@@ -397,7 +397,7 @@ def _exhaust(layers: Iterator[Any]) -> None:
         pass
 
 
-class _Stored:
+class _ContainerdImage:
     """An image of containerd's store, whose ID is the digest of its manifest or index.
 
     Which blob is which stands in the manifest, which may come by behind them: where it is not remembered, a first
@@ -482,7 +482,7 @@ class _Stored:
             small = {at: digest for at, digest in digests.items() if digest in self._export.documents}
             for at, digest in small.items():  # attestations are documents
                 yield at, io.BytesIO(self._export.documents[digest])
-            yield from _passing(self._export, {at: digests[at] for at in digests.keys() - small.keys()})
+            yield from _layers_in_turn(self._export, {at: digests[at] for at in digests.keys() - small.keys()})
 
         layers = describe_layers(config, manifest)
         shown = platform or platform_of(config)

@@ -11,7 +11,7 @@ from buildpush.foundation.errors import DigestError
 from buildpush.images.compression import Compressed, Compressing
 from buildpush.images.manifests import Descriptor, check_digests, diff_ids, with_diff_ids
 from buildpush.images.model import Compression, Image, Layer
-from buildpush.images.proof import is_proven_apart, measured, proven
+from buildpush.images.proof import check_diff_id, check_size_of, needs_own_check
 from buildpush.images.references import Digest
 
 
@@ -49,7 +49,7 @@ def _closed(blobs: Iterator[tuple[int, BinaryIO]]) -> Iterator[Iterator[tuple[in
 def checked_reader(reader: BinaryIO, image: Image, at: int) -> BinaryIO:
     """Return a reader of the same bytes, which holds them against all that is said of the layer."""
     layer, what = image.layers[at], f"layer {at + 1}/{len(image.layers)}"
-    return proven(measured(reader, layer, what), layer, what)
+    return check_diff_id(check_size_of(reader, layer, what), layer, what)
 
 
 def write_through(compressing: Compressing, file: IO[bytes]) -> Compressed:
@@ -69,7 +69,7 @@ def checked(layer: Layer, kind: Compression, found: Compressed) -> Compressed:
     """
     if layer.digest and kind == "none":
         check_digests([layer.digest], [found.digest], "the source's digests")
-    if layer.compressed or is_proven_apart(layer):  # it was held against its diff ID while it passed
+    if layer.compressed or needs_own_check(layer):  # it was held against its diff ID while it passed
         return replace(found, diff_id=layer.diff_id or found.diff_id)
     check_digests([layer.diff_id or found.diff_id], [found.diff_id], "the source's diff IDs")
     return found

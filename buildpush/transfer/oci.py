@@ -32,7 +32,7 @@ from buildpush.images.manifests import (
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Compression, Image, Index, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
-from buildpush.images.spans import Folder
+from buildpush.images.spans import Directory
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import watched, watched_referrers
 from buildpush.transfer.driver import Access, Driver, WriteOptions
@@ -97,7 +97,7 @@ def write_layout(
 
 def _entries_to_keep(directory: Path, references: Sequence[Name]) -> list[Mapping[str, Any]]:
     """Return what a layout lists besides an image of these names; what has no name makes room for one without."""
-    path, files = directory / "index.json", Folder(directory)
+    path, files = directory / "index.json", Directory(directory)
     old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
     return old if references else [one for one in old if names_of(one) or is_referrer(one, files)]
 

@@ -28,7 +28,7 @@ from buildpush.images.manifests import (
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest
 from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
-from buildpush.images.spans import Folder, Tar
+from buildpush.images.spans import Directory, Tar
 
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 
@@ -58,7 +58,7 @@ def open_oci_archive(path: Path, name: str | None = None, platform: Platform | N
 
 def read_layout(directory: Path, *, keep_manifest: bool = True) -> LayoutReader:
     """Return what reads a layout in a directory."""
-    return LayoutReader(Folder(directory), directory, keep_manifest)
+    return LayoutReader(Directory(directory), directory, keep_manifest)
 
 
 def read_oci_archive(path: Path) -> LayoutReader:
@@ -73,7 +73,7 @@ def read_oci_archive(path: Path) -> LayoutReader:
 class LayoutReader:
     """A layout that is read: a directory, or a tar."""
 
-    def __init__(self, files: Folder | Tar, path: Path, keep_manifest: bool = True) -> None:
+    def __init__(self, files: Directory | Tar, path: Path, keep_manifest: bool = True) -> None:
         self._files = files
         self._path = path
         self._keep_manifest = keep_manifest
@@ -159,7 +159,7 @@ def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
-def is_referrer(entry: Mapping[str, Any], files: Folder | Tar) -> bool:
+def is_referrer(entry: Mapping[str, Any], files: Directory | Tar) -> bool:
     """Return whether an entry of ``index.json`` is about another one; what cannot be read is about nothing."""
     if any(map(stands_beside, names_of(entry))):
         return True

@@ -18,7 +18,7 @@ from typing import Any
 from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.foundation.records import dataclass
 from buildpush.images.compression import digest_of
-from buildpush.images.decompression import plain, unreadable
+from buildpush.images.decompression import decompressed, unreadable
 from buildpush.images.manifests import diff_ids
 from buildpush.images.pool import BLOCK
 from buildpush.images.references import Digest
@@ -52,14 +52,14 @@ class StoredLayer:
         Raises:
             StoreError: a file is not there, not as large as it was, or may not be read.
         """
-        block = _Block()
-        with _reading(self.split), self.split.open("rb") as packed, closing(_Tree(self.files)) as tree:
-            for line in plain(packed):
+        block = _BlockBuilder()
+        with _store_errors(self.split), self.split.open("rb") as packed, closing(_LayerFiles(self.files)) as tree:
+            for line in decompressed(packed):
                 entry = json.loads(line)  # not strict: a file of the daemon, line by line
                 if entry["type"] == _SEGMENT:
                     yield from block.put(a2b_base64(entry["payload"] or ""))
                 elif size := entry.get("size"):
-                    yield from _copied(tree.open(_name(entry)), size, block)
+                    yield from _copy(tree.open(_name(entry)), size, block)
         yield block.take()
 
 
@@ -71,7 +71,7 @@ class StoredImage:
     layers: tuple[StoredLayer, ...]
 
 
-def root_of(info: Mapping[str, Any]) -> Path | None:
+def store_of(info: Mapping[str, Any]) -> Path | None:
     """Return the folder of the store of a daemon that says *info* about itself, if it is one that can be read here."""
     if info.get("Driver") != DRIVER or _METACOPY in (info.get("DriverStatus") or []):
         return None
@@ -93,7 +93,7 @@ def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
     Raises:
         StoreError: it is not there, not the one that is meant, or may not be read.
     """
-    with _reading(root):
+    with _store_errors(root):
         config = _document(root / "image" / DRIVER / "imagedb/content/sha256" / identity.hex)
         if digest_of(config) != identity or diff_ids(config) != tuple(layers):
             message = f"{root} has another image {identity}"
@@ -134,7 +134,7 @@ def _document(path: Path) -> bytes:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     """Turn whatever is wrong with the store into one error."""
     try:
         yield
@@ -143,12 +143,12 @@ def _reading(path: Path) -> Iterator[None]:
     except OSError as error:
         message = f"{os.fsdecode(error.filename or path)}: {error.strerror or error}"
         raise StoreError(message) from error
-    except _misunderstandings() as error:
+    except _parse_errors() as error:
         message = f"{path} cannot be understood: {error}"
         raise StoreError(message) from error
 
 
-def _misunderstandings() -> tuple[type[Exception], ...]:
+def _parse_errors() -> tuple[type[Exception], ...]:
     return (*unreadable(), LookupError, TypeError, BadNameError, PushError)
 
 
@@ -157,7 +157,7 @@ def _name(entry: Mapping[str, Any]) -> bytes:
     return a2b_base64(raw) if raw else str(entry["name"]).encode()
 
 
-class _Tree:
+class _LayerFiles:
     """The files below a folder, by the names that a tar has for them; no name and no link leads out of it.
 
     The folders on the way to the last file stay open: a tar has the files of a folder one after the other.
@@ -166,7 +166,7 @@ class _Tree:
     def __init__(self, root: Path) -> None:
         self._parent = b""
         self._names: list[bytes] = []
-        self._folders = [_folder(root)]
+        self._folders = [_open_directory(root)]
 
     def open(self, path: bytes) -> int:
         """Return a descriptor of a file, which the caller closes."""
@@ -186,7 +186,7 @@ class _Tree:
             self._names.pop()
             os.close(self._folders.pop())
         for name in names[len(self._names) :]:
-            self._folders.append(_folder(name, self._folders[-1]))
+            self._folders.append(_open_directory(name, self._folders[-1]))
             self._names.append(name)
         self._parent = parent
 
@@ -196,11 +196,11 @@ class _Tree:
             os.close(self._folders.pop())
 
 
-def _folder(path: Path | bytes, parent: int | None = None) -> int:
+def _open_directory(path: Path | bytes, parent: int | None = None) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
 
 
-class _Block:
+class _BlockBuilder:
     """Bytes that wait until they are a block."""
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ class _Block:
         return whole
 
 
-def _copied(file: int, size: int, block: _Block) -> Iterator[bytes]:
+def _copy(file: int, size: int, block: _BlockBuilder) -> Iterator[bytes]:
     """Put the first *size* bytes of a file into the block, and close it."""
     try:
         while size:

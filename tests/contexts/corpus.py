@@ -21,7 +21,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.images.decompression import plain
+from buildpush.images.decompression import decompressed
 from buildpush.images.model import Image
 
 FOLDER = Path(__file__).parent
@@ -155,7 +155,7 @@ def opened(image: Image) -> Built:
     tree: dict[str, str] = {}
     times: dict[str, int] = {}
     # They come in any order, so they are all read first.
-    blobs = {at: plain(reader).read() for at, reader in image.blobs(range(len(image.layers)))}
+    blobs = {at: decompressed(reader).read() for at, reader in image.blobs(range(len(image.layers)))}
     for _, blob in sorted(blobs.items()):
         lines: list[str] = []
         for path, line, modified in _members(io.BytesIO(blob), tree):

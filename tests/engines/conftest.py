@@ -29,7 +29,7 @@ from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import UnreachableError
 from buildpush.foundation.secrets import Secret
-from buildpush.images.decompression import plain
+from buildpush.images.decompression import decompressed
 from buildpush.images.model import OCI_LAYER, Image, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.places import Recorded
@@ -271,7 +271,7 @@ def layer_bytes(image: Image, position: int) -> bytes:
 def members(raw: bytes) -> dict[str, Thing]:
     """Return what a tar holds, by path, in its order."""
     found: dict[str, Thing] = {}
-    with tarfile.open(fileobj=io.BytesIO(plain(io.BytesIO(raw)).read())) as tar:
+    with tarfile.open(fileobj=io.BytesIO(decompressed(io.BytesIO(raw)).read())) as tar:
         for member in tar:
             kind = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard"}.get(
                 member.type, "file"

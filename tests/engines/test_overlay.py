@@ -279,10 +279,10 @@ def test_what_cannot_be_understood_is_no_layer(store, content):
 
 
 def test_the_store_of_another_kind_or_place_is_not_looked_at(store):
-    assert overlay.root_of(store.info()) == store.root
+    assert overlay.store_of(store.info()) == store.root
     for other in ({"Driver": "vfs"}, {"DriverStatus": [["Using metacopy", "true"]]}, {"DockerRootDir": "/not/here"}):
-        assert overlay.root_of({**store.info(), **other}) is None
-    assert overlay.root_of({}) is None
+        assert overlay.store_of({**store.info(), **other}) is None
+    assert overlay.store_of({}) is None
 
 
 def test_a_daemon_whose_store_may_be_read_exports_nothing(store, opened, events):
@@ -436,7 +436,7 @@ def test_a_real_image_has_what_makes_layers_difficult(host, built, tmp_path):
 def test_an_ordinary_user_gets_the_export(host, built, tmp_path, events):
     """The daemon may be asked by who is in its group; its store is root's alone."""
     with closing(connect({"DOCKER_HOST": host}, tmp_path)) as client:
-        root = overlay.root_of(client.info())
+        root = overlay.store_of(client.info())
         said = client.api.inspect_image(built)
         for folder in list(root.parents)[:-2]:
             folder.chmod(folder.stat().st_mode | 0o055)

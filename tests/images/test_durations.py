@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
+from buildpush.dockerfile.durations import format_duration, read_duration, read_integer
 
 MILLISECOND = 10**6
 
@@ -52,12 +52,12 @@ def test_what_go_does_not_read_is_no_duration(text):
     ],
 )
 def test_a_duration_is_shown_as_go_shows_it(nanoseconds, text):
-    assert show_duration(nanoseconds) == text
+    assert format_duration(nanoseconds) == text
 
 
 @given(st.integers(MILLISECOND, 2**63 - 1))
 def test_a_duration_that_is_shown_reads_back(nanoseconds):
-    assert read_duration(show_duration(nanoseconds)) == nanoseconds
+    assert read_duration(format_duration(nanoseconds)) == nanoseconds
 
 
 def test_a_whole_number_has_a_sign_at_most():

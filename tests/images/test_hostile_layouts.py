@@ -97,7 +97,7 @@ def test_a_layout_may_itself_be_named_by_a_link(layout, tmp_path):
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "blobs//x", "blobs/../x", ".", "a/./b"])
 def test_no_name_leads_out_of_a_layout(layout, name):
     with pytest.raises(PushError, match="is no name of a file"):
-        spans.Folder(layout).open(name)
+        spans.Directory(layout).open(name)
 
 
 @pytest.mark.parametrize("size", [100, 100_000_000])

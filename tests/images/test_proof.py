@@ -16,7 +16,7 @@ except ImportError:
 
 from buildpush.foundation.errors import DigestError
 from buildpush.images.compression import digest_of
-from buildpush.images.proof import Proven
+from buildpush.images.proof import DiffIdCheckingReader
 
 DATA = random.Random(3).randbytes(300_000) + bytes(3_000_000)
 PACKED = {
@@ -29,7 +29,7 @@ PACKED = {
 
 
 def read(packed: bytes, data: bytes = DATA) -> bytes:
-    return Proven(io.BytesIO(packed), digest_of(data), "the layer").read()
+    return DiffIdCheckingReader(io.BytesIO(packed), digest_of(data), "the layer").read()
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -57,6 +57,6 @@ def test_what_unpacks_to_very_much_is_looked_through_in_bounded_memory(kind):
     digest = digest_of(data)
     del data
     tracemalloc.start()
-    Proven(io.BytesIO(packed), digest, "the layer").read()
+    DiffIdCheckingReader(io.BytesIO(packed), digest, "the layer").read()
     assert tracemalloc.get_traced_memory()[1] < 15_000_000
     tracemalloc.stop()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from buildpush.foundation.errors import BuildError
 from buildpush.images.pool import BLOCK
 from buildpush.images.tar import Entry, InTar, in_order, write
-from buildpush.images.tar_members import Archive, Reader, members
+from buildpush.images.tar_members import Archive, BlockReader, read_members
 
 
 def read(raw: bytes) -> list[tarfile.TarInfo]:
@@ -126,23 +126,23 @@ def test_a_tar_that_is_not_what_it_was_is_an_error():
 @pytest.mark.parametrize("raw", [b"no tar" * 300, b"\x1f\x8b broken", b"\x28\xb5\x2f\xfd broken", b"BZh broken"])
 def test_what_is_no_tar_is_an_error(raw):
     archive = Archive("a layer", lambda: closing(io.BytesIO(raw)))
-    with pytest.raises(BuildError, match="a layer cannot be read"), members(archive) as found:
+    with pytest.raises(BuildError, match="a layer cannot be read"), read_members(archive) as found:
         list(found)
 
 
 def test_a_compressed_tar_is_read_without_isal_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "isal", None)
     raw = gzip.compress(whole(Entry("one", "file", size=1, content=b"1")))
-    with members(Archive("a layer", lambda: closing(io.BytesIO(raw)))) as found:
+    with read_members(Archive("a layer", lambda: closing(io.BytesIO(raw)))) as found:
         assert [member.name for _, member, _ in found] == ["one"]
     broken = Archive("a layer", lambda: closing(io.BytesIO(raw[:40])))
-    with pytest.raises(BuildError, match="a layer cannot be read"), members(broken) as found:
+    with pytest.raises(BuildError, match="a layer cannot be read"), read_members(broken) as found:
         list(found)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 100])
 def test_a_reader_gives_as_many_bytes_as_asked(size):
-    with Reader(iter([b"abc", b"", b"defgh", b"i"])) as reader:
+    with BlockReader(iter([b"abc", b"", b"defgh", b"i"])) as reader:
         parts = []
         while part := reader.read(size):
             parts.append(part)

@@ -15,7 +15,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.http.client import Http
-from buildpush.images.decompression import plain
+from buildpush.images.decompression import decompressed
 from buildpush.images.model import Platform
 from buildpush.images.references import Repository
 from buildpush.places import Recorded
@@ -148,7 +148,7 @@ def test_skopeo_pulls_every_file(pushed, context, need, tmp_path):
     found = {}
     for layer in json.loads((pulled / "manifest.json").read_text())["layers"]:
         with (pulled / layer["digest"].removeprefix("sha256:")).open("rb") as file:
-            found = in_tar(plain(file).read(), found)
+            found = in_tar(decompressed(file).read(), found)
     assert found == on_disk(context)
 
 

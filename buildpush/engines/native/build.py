@@ -14,7 +14,7 @@ from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import Origin, global_arguments, needed, needed_for, origin, source
+from buildpush.dockerfile.stages import StageSource, global_arguments, needed, needed_for, origin, source
 from buildpush.dockerfile.urls import is_git
 from buildpush.engines import Tools
 from buildpush.engines.native import copying
@@ -148,7 +148,7 @@ class Build:
         except BadNameError as error:
             raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
 
-    def _begin(self, begins: Origin, platform: Platform, line: int) -> Draft:
+    def _begin(self, begins: StageSource, platform: Platform, line: int) -> Draft:
         if begins.stage:
             return self.drafts[begins.stage.number].child()
         if begins.image is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from buildpush.dockerfile.dockerignore import Ignore
-from buildpush.dockerfile.patterns import State
+from buildpush.dockerfile.patterns import DirectoryState
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import ContextError
 from buildpush.images.tar import Entry, Kind, OnDisk, in_order
@@ -181,7 +181,7 @@ class Context:
         self._scan(path, target, self.ignore.patterns.state(path), found)
         return found
 
-    def _scan(self, path: str, target: str, known: State, found: list[Entry]) -> None:
+    def _scan(self, path: str, target: str, known: DirectoryState, found: list[Entry]) -> None:
         """Add what is below *path*, of which the patterns are *known*."""
         inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         patterns, named = self.ignore.patterns, self.ignore.patterns.named
@@ -207,7 +207,9 @@ class Context:
         plain = all(item.name.isascii() for item in found)
         return sorted(found, key=_name if plain else _encoded_name)
 
-    def _folder(self, path: str, target: str, item: os.DirEntry[str], known: State, found: list[Entry]) -> None:
+    def _folder(
+        self, path: str, target: str, item: os.DirEntry[str], known: DirectoryState, found: list[Entry]
+    ) -> None:
         if known.closed:
             return
         place = len(found)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from buildpush.dockerfile.lexer import read_announced
+from buildpush.dockerfile.lexer import read_heredoc_start
 from buildpush.dockerfile.model import Heredoc, Instruction
 from buildpush.dockerfile.urls import is_git, is_web
 from buildpush.dockerfile.variables import expand
@@ -26,7 +26,7 @@ from buildpush.engines.native.selection import excluding
 from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
-from buildpush.images.decompression import HEAD, plain, unreadable
+from buildpush.images.decompression import HEAD, decompressed, unreadable
 from buildpush.images.tar import Entry, OnDisk
 from buildpush.images.tar_members import Archive
 
@@ -108,12 +108,12 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
 
 def _as_said(word: str) -> str:
     """Return a word of COPY as the history has it: of a heredoc the name alone."""
-    found = read_announced(word)
+    found = read_heredoc_start(word)
     return f"<<{found.name}" if found else word
 
 
 def _names_one_of(word: str, announced: set[str]) -> bool:
-    found = read_announced(word)
+    found = read_heredoc_start(word)
     return found is not None and found.name in announced
 
 
@@ -268,7 +268,7 @@ class _One:
 
 
 def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
-    announced = read_announced(word)
+    announced = read_heredoc_start(word)
     same = [found for found in instruction.heredocs if announced and found.name == announced.name]
     return same[-1] if same else None  # of two with one name, both words mean the last
 
@@ -288,7 +288,7 @@ def _archive(entry: Entry) -> Archive | None:
     archive = Archive(path, partial(_open, path))
     try:
         with archive.open() as raw:
-            head = plain(raw).read(_HEADER)
+            head = decompressed(raw).read(_HEADER)
     except unreadable():
         return None
     return archive if len(head) > HEAD and _begins_tar(head) else None

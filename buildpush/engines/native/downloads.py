@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from buildpush.dockerfile.urls import is_legible, told
+from buildpush.dockerfile.urls import is_legible, safe_url
 from buildpush.engines import Tools
 from buildpush.foundation.errors import BadNameError, BuildError
 from buildpush.foundation.events import Log
@@ -53,7 +53,7 @@ class Downloads:
             BuildError: it cannot be fetched, or is not what *checksum* says.
         """
         if not is_legible(url):
-            message = f"{told(url)} is no address"
+            message = f"{safe_url(url)} is no address"
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self._seen:

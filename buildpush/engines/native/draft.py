@@ -18,7 +18,7 @@ from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.tar import Entry, write
-from buildpush.images.tar_members import Archive, Reader
+from buildpush.images.tar_members import Archive, BlockReader
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildpush"
@@ -225,5 +225,5 @@ def _blobs(sources: tuple[Own | Borrowed, ...], wanted: Collection[int]) -> Iter
     for position in sorted(wanted):
         source = sources[position]
         if isinstance(source, Own):
-            with closing(Reader(write(source.entries))) as made:
+            with closing(BlockReader(write(source.entries))) as made:
                 yield position, cast("BinaryIO", made)

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.images.tar import CAPABILITY, Content, Entry, InTar, Kind, in_order
-from buildpush.images.tar_members import Archive, members
+from buildpush.images.tar_members import Archive, read_members
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
@@ -83,7 +83,7 @@ class Files:
         Raises:
             BuildError: it is no tar.
         """
-        with members(archive) as found:
+        with read_members(archive) as found:
             for ordinal, member, _ in found:
                 self._apply(archive, ordinal, member)
 
@@ -223,7 +223,7 @@ def _bytes(entry: Entry) -> bytes:
     if isinstance(entry.content, bytes):
         return entry.content
     if isinstance(entry.content, InTar):
-        with members(entry.content.archive) as found:
+        with read_members(entry.content.archive) as found:
             reader = next(reader for ordinal, _, reader in found if ordinal == entry.content.ordinal)()
             return reader.read(entry.size) if reader else b""
     with open(entry.content.path, "rb") as file:  # noqa: PTH123 - the path may hold any bytes
@@ -267,7 +267,7 @@ def unpacked(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry
     Raises:
         BuildError: it is no tar, or holds a hard link to something that is not in it.
     """
-    with members(archive) as found:
+    with read_members(archive) as found:
         for ordinal, member, _ in found:
             path = rooted(member.name)
             dropped.update(key[len(_XATTR) :] for key in member.pax_headers if key.startswith(_XATTR))

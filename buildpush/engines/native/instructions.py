@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from buildpush.dockerfile.durations import read_duration, read_integer, show_duration
+from buildpush.dockerfile.durations import format_duration, read_duration, read_integer
 from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.engines.native.draft import Draft
@@ -263,7 +263,7 @@ def health_check(scene: Scene, instruction: Instruction) -> None:
 
 def _shown_check(check: Mapping[str, Any]) -> str:
     """Return it as Go prints such a record with ``%+v``."""
-    times = [f"{key}:{show_duration(check.get(key, 0))}" for key in _TIMES.values()]
+    times = [f"{key}:{format_duration(check.get(key, 0))}" for key in _TIMES.values()]
     return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
 
 

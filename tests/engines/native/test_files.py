@@ -20,7 +20,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildPushError
-from buildpush.images.decompression import plain
+from buildpush.images.decompression import decompressed
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.references import Digest
 from buildpush.places import Recorded
@@ -136,7 +136,7 @@ def pull(reference: Any, _platform: Platform) -> Image:
 def shown(raw: bytes) -> list[str]:
     """Return what a layer holds, a line for each member, sorted."""
     found = []
-    with tarfile.open(fileobj=io.BytesIO(plain(io.BytesIO(raw)).read())) as tar:
+    with tarfile.open(fileobj=io.BytesIO(decompressed(io.BytesIO(raw)).read())) as tar:
         for member in tar:
             path = member.name.removeprefix("./").strip("/")
             if not path:
