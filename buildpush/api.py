@@ -6,10 +6,12 @@ Each function loads what it needs: who only pushes waits neither for the setting
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.context import RunContext
@@ -19,11 +21,45 @@ if TYPE_CHECKING:
 
     from buildpush.foundation.events import Sink
     from buildpush.foundation.secrets import Secret
+    from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan
     from buildpush.pipeline.results import RunResult
-    from buildpush.settings.tree import Loaded, Step
+    from buildpush.settings.tree import Loaded
 
 Name = str | Path | None
+_DEFAULTS = {"allow_nondistributable_artifacts": False, "insecure": (), "referrers": False}
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class HostOptions(TypedDict, total=False):
+    """How registries are reached, and who hears about it: keywords of :func:`tag`, described at :func:`push`."""
+
+    connectors: Name
+    connector_ref: str | None
+    secrets: Name
+    username: str | None
+    password: Secret | str | None
+    insecure: Sequence[str]
+    timeout: timedelta | str | None
+    env: Mapping[str, str] | None
+    cwd: Name
+    sink: Sink | None
+
+
+class IndexOptions(HostOptions, total=False):
+    """Keywords of :func:`merge`."""
+
+    media_types: str | None
+    allow_nondistributable_artifacts: bool
+
+
+class ImageOptions(IndexOptions, total=False):
+    """Keywords of :func:`push` and :func:`copy`."""
+
+    compression: str | None
+    platform: str | None
+    referrers: bool
 
 
 def load(
@@ -48,7 +84,7 @@ def load(
     """
     from buildpush.settings.sources import read
 
-    context = _context(env, cwd, None, None, None)
+    context = RunContext.default(env=env, cwd=cwd)
     return read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
 
 
@@ -85,10 +121,8 @@ def run(
     """
     from buildpush.pipeline.step import run_steps
 
-    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
-    _one(loaded)
-    with _watched(_context(env, cwd, connectors, secrets, variables), sink) as context:
-        return run_steps(_noting(loaded, context), context, strict=strict)[0]
+    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+        return run_steps(_one_step(file, step, settings, context), context, strict=strict)[0]
 
 
 def build(
@@ -110,31 +144,44 @@ def build(
     """
     from buildpush.pipeline.step import run_steps
 
-    loaded = load(file, env=env, cwd=cwd, step=step, **settings)
-    _one(loaded)
-    with _watched(_context(env, cwd, connectors, secrets, variables), sink) as context:
-        return run_steps(_noting(loaded, context), context, push=False, output=output)[0]
+    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+        return run_steps(_one_step(file, step, settings, context), context, push=False, output=output)[0]
 
 
-def push(
-    source: str,
-    *references: str,
-    compression: str | None = None,
-    media_types: str | None = None,
-    platform: str | None = None,
-    referrers: bool = False,
-    allow_nondistributable_artifacts: bool = False,
-    connectors: Name = None,
-    connector_ref: str | None = None,
-    secrets: Name = None,
-    username: str | None = None,
-    password: Secret | str | None = None,
-    insecure: Sequence[str] = (),
-    timeout: timedelta | str | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: Name = None,
-    sink: Sink | None = None,
-) -> RunResult:
+def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let people see each of *options* in the signature of a function, which refuses others as Python does."""
+
+    def take(act: Callable[_P, _R]) -> Callable[_P, _R]:
+        *positional, _ = signature(act).parameters.values()
+        keywords = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind.__forward_arg__)
+            for name, kind in sorted(options.__annotations__.items())
+        ]
+        shown = signature(act).replace(parameters=[*positional, *keywords])
+
+        @wraps(act)
+        def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
+            shown.bind(*arguments, **given)
+            return act(*arguments, **given)
+
+        checked.__signature__ = shown  # type: ignore[attr-defined]
+        return checked
+
+    return take
+
+
+@contextmanager
+def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunContext]]:
+    """Give what *options* say about an image, and the context in which they say it."""
+    from buildpush.pipeline.options import CopyOptions
+
+    around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
+    with _context(options.get("sink"), **around) as context:
+        yield CopyOptions(**{name: options[name] for name in options if name not in {"sink", *around}}), context
+
+
+@_takes(ImageOptions)
+def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunResult:
     """Push the image or index at *source*, and let every one of *references* name it.
 
     What came with a manifest arrives byte for byte, unless *compression* or *media_types* changes it.
@@ -164,133 +211,49 @@ def push(
         BuildPushError: the first thing that failed; the message says which references stand.
         KeyboardInterrupt: the cell or program was interrupted.
     """
-    from buildpush.pipeline import images as moving
-    from buildpush.pipeline.options import CopyOptions
+    from buildpush.pipeline import images
 
-    options = CopyOptions(
-        compression=compression,
-        media_types=media_types,
-        platform=platform,
-        referrers=referrers,
-        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
-        connector_ref=connector_ref,
-        username=username,
-        password=password,
-        insecure=insecure,
-        timeout=timeout,
-    )
-    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
-        return moving.push(source, references, options, context)
+    with _copying(options) as (how, context):
+        return images.push(source, references, how, context)
 
 
-def copy(
-    source: str,
-    goal: str,
-    *,
-    compression: str | None = None,
-    media_types: str | None = None,
-    platform: str | None = None,
-    referrers: bool = False,
-    allow_nondistributable_artifacts: bool = False,
-    connectors: Name = None,
-    connector_ref: str | None = None,
-    secrets: Name = None,
-    username: str | None = None,
-    password: Secret | str | None = None,
-    insecure: Sequence[str] = (),
-    timeout: timedelta | str | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: Name = None,
-    sink: Sink | None = None,
-) -> RunResult:
+@_takes(ImageOptions)
+def copy(source: str, goal: str, **options: Unpack[ImageOptions]) -> RunResult:
     """Copy the image or index at *source* to *goal*.
 
     Both are one of ``docker://HOST/REPOSITORY:TAG``, ``docker-daemon:IMAGE``, ``docker-archive:FILE[:REFERENCE]``,
     ``oci:DIRECTORY[:TAG]`` and ``oci-archive:FILE[:TAG]``.
     The other arguments and the errors are those of :func:`push`.
     """
-    from buildpush.pipeline import images as moving
-    from buildpush.pipeline.options import CopyOptions
+    from buildpush.pipeline import images
 
-    options = CopyOptions(
-        compression=compression,
-        media_types=media_types,
-        platform=platform,
-        referrers=referrers,
-        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
-        connector_ref=connector_ref,
-        username=username,
-        password=password,
-        insecure=insecure,
-        timeout=timeout,
-    )
-    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
-        return moving.copy(source, goal, options, context)
+    with _copying(options) as (how, context):
+        return images.copy(source, goal, how, context)
 
 
-def merge(
-    reference: str,
-    *sources: str,
-    media_types: str | None = None,
-    allow_nondistributable_artifacts: bool = False,
-    connectors: Name = None,
-    connector_ref: str | None = None,
-    secrets: Name = None,
-    username: str | None = None,
-    password: Secret | str | None = None,
-    insecure: Sequence[str] = (),
-    timeout: timedelta | str | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: Name = None,
-    sink: Sink | None = None,
-) -> RunResult:
+@_takes(IndexOptions)
+def merge(reference: str, *sources: str, **options: Unpack[IndexOptions]) -> RunResult:
     """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
 
     *sources* are written as for :func:`copy`; *media_types* are ``oci`` or ``docker``, of the index.
     The other arguments and the errors are those of :func:`push`.
     """
-    from buildpush.pipeline import images as moving
-    from buildpush.pipeline.options import CopyOptions
+    from buildpush.pipeline import images
 
-    options = CopyOptions(
-        media_types=media_types,
-        allow_nondistributable_artifacts=allow_nondistributable_artifacts,
-        connector_ref=connector_ref,
-        username=username,
-        password=password,
-        insecure=insecure,
-        timeout=timeout,
-    )
-    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
-        return moving.merge(reference, sources, options, context)
+    with _copying(options) as (how, context):
+        return images.merge(reference, sources, how, context)
 
 
-def tag(
-    reference: str,
-    *tags: str,
-    connectors: Name = None,
-    connector_ref: str | None = None,
-    secrets: Name = None,
-    username: str | None = None,
-    password: Secret | str | None = None,
-    insecure: Sequence[str] = (),
-    timeout: timedelta | str | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: Name = None,
-    sink: Sink | None = None,
-) -> RunResult:
+@_takes(HostOptions)
+def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult:
     """Give the image or index that *reference* names more *tags* in its repository; no blob moves.
 
     The other arguments and the errors are those of :func:`push`.
     """
-    from buildpush.pipeline import images as moving
-    from buildpush.pipeline.options import CopyOptions
+    from buildpush.pipeline import images
 
-    options = CopyOptions(
-        connector_ref=connector_ref, username=username, password=password, insecure=insecure, timeout=timeout
-    )
-    with _watched(_context(env, cwd, connectors, secrets, None), sink) as context:
-        return moving.tag(reference, tags, options, context)
+    with _copying(options) as (how, context):
+        return images.tag(reference, tags, how, context)
 
 
 def check(
@@ -307,57 +270,52 @@ def check(
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked."""
     from dataclasses import replace
 
+    from buildpush.foundation.events import ignore
     from buildpush.pipeline.plan import plan
 
-    context = _context(env, cwd, connectors, secrets, variables)
-    loaded = _noting(load(file, env=env, cwd=cwd, step=step, **settings), context)
-    made = plan(_one(loaded), context)
-    return replace(made, notes=(*loaded.notes, *made.notes))
+    with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+        loaded = _one_step(file, step, settings, context)
+        made = plan(loaded.steps[0], context)
+        return replace(made, notes=(*loaded.notes, *made.notes))
 
 
-def _noting(loaded: Loaded, context: RunContext) -> Loaded:
+def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
+    """Return the only step of *file*, or the one that is wanted."""
     from buildpush.settings.lookups import noting
+    from buildpush.settings.sources import read
 
+    loaded = read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    if len(loaded.steps) != 1:
+        names = ", ".join(step.identifier for step in loaded.steps)
+        message = f"the file has {len(loaded.steps)} steps, and one is wanted"
+        raise SettingsError(message, hint=f"add step= with one of {names}")
     return noting(loaded, context.variables, context.secrets_directory, context.connectors_file)
-
-
-def _one(loaded: Loaded) -> Step:
-    if len(loaded.steps) == 1:
-        return loaded.steps[0]
-    names = ", ".join(step.identifier for step in loaded.steps)
-    message = f"the file has {len(loaded.steps)} steps, and one is wanted"
-    raise SettingsError(message, hint=f"add step= with one of {names}")
 
 
 def _path(name: Name) -> Path | None:
     return None if name is None else Path(name)
 
 
-def _context(
-    env: Mapping[str, str] | None,
-    cwd: Name,
-    connectors: Name,
-    secrets: Name,
-    variables: Mapping[str, str] | None,
-) -> RunContext:
-    folder = _path(cwd)
-    return RunContext.default(
-        env=env,
-        cwd=folder.absolute() if folder else None,
-        connectors=_path(connectors),
-        secrets=_path(secrets),
-        variables=variables,
-    )
-
-
 @contextmanager
-def _watched(context: RunContext, sink: Sink | None) -> Iterator[RunContext]:
+def _context(
+    sink: Sink | None,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[RunContext]:
+    """Give the context of a call; without a *sink*, the cell of a notebook shows what happens."""
     from buildpush.display.notebook import in_ipython
     from buildpush.foundation.events import ignore
 
-    shown = None if sink else in_ipython(sys.stdout)
+    context = RunContext.default(
+        env=env, cwd=cwd, connectors=_path(connectors), secrets=_path(secrets), variables=variables
+    )
+    display = None if sink else in_ipython(sys.stdout)
     try:
-        yield context.watched(sink or shown or ignore)
+        yield context.watched(sink or display or ignore)
     finally:
-        if shown:
-            shown.close()
+        if display:
+            display.close()

@@ -90,7 +90,7 @@ class RunContext:
         cls,
         *,
         env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
+        cwd: str | Path | None = None,
         connectors: Path | None = None,
         secrets: Path | None = None,
         variables: Mapping[str, str] | None = None,
@@ -98,7 +98,7 @@ class RunContext:
         """Return the context of this process, but for what is given."""
         return cls(
             env=dict(os.environ if env is None else env),
-            cwd=cwd or _working_directory(),
+            cwd=Path(cwd).absolute() if cwd else _working_directory(),
             home=_home(),
             state=State.default(),
             connectors_file=connectors,
