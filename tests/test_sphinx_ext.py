@@ -16,7 +16,7 @@ from sphinx.util.docutils import docutils_namespace
 
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
-from buildpush.sphinx_ext import owner, tabs
+from buildpush.reference.sphinx import owner, tabs
 
 CONF = 'extensions = ["buildpush.sphinx_ext", "myst_parser"]\nhtml_theme = "basic"\nproject = "x"\n'
 INDEX = """# Index
@@ -155,7 +155,7 @@ def test_a_page_that_loses_its_cards_loses_its_objects(site):
 def test_pages_depend_on_the_files_that_cards_are_made_from(site):
     app, _ = site(index=INDEX, settings=SETTINGS, prose="# Prose\n")
     depended = {Path(app.srcdir, path).resolve().name for path in app.env.dependencies["settings"]}
-    assert {"model.py", "cards.py", "sphinx_ext.py"} <= depended
+    assert {"model.py", "cards.py", "sphinx.py"} <= depended
     assert not app.env.dependencies.get("prose")
 
 

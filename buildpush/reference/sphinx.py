@@ -1,0 +1,441 @@
+"""The settings reference, the engines' matrix and the command line as Sphinx directives, made from the code.
+
+On a MyST page::
+
+    ```{settings-overview}
+    ```
+    ```{settings} Image
+    ```
+    ```{engines}
+    ```
+    ```{advice}
+    ```
+    ```{command-line}
+    ```
+
+and ``{setting}`tags``` anywhere.  Every name a user may type is an object: setting, ``envvar`` and ``option``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.domains import Domain, ObjType
+from sphinx.roles import XRefRole
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+from typing_extensions import override
+
+from buildpush import __version__
+from buildpush.dockerfile import rules as advice
+from buildpush.dockerfile.rules import LACKING
+from buildpush.reference import cards
+from buildpush.reference.cards import Card
+from buildpush.settings.stepkinds import STEP_KINDS
+
+if TYPE_CHECKING:
+    import click
+    from docutils.nodes import Element, Node, system_message
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.builders import Builder
+    from sphinx.environment import BuildEnvironment
+    from sphinx.util.typing import ExtensionMetadata
+
+DOMAIN = "buildpush"
+PROGRAM = "buildpush"
+# Inside a card, plain names in its prose mean settings of the same step.
+_STEP = "buildpush:step"
+_NOTHING = "\N{EN DASH}"
+
+
+class SettingRole(XRefRole):
+    """``{setting}`tags```; inside a card, names of the same step come first."""
+
+    def process_link(
+        self, env: BuildEnvironment, refnode: Element, has_explicit_title: bool, title: str, target: str
+    ) -> tuple[str, str]:
+        """Remember which step's card the reference stands in."""
+        refnode[_STEP] = env.ref_context.get(_STEP, "build")
+        return super().process_link(env, refnode, has_explicit_title, title, target)
+
+
+def setting_role(_name: str, *rest: Any) -> tuple[list[Node], list[system_message]]:
+    """Do what ``{buildpush:setting}`` does, by its short name."""
+    return SettingRole()(f"{DOMAIN}:setting", *rest)
+
+
+class SettingsDomain(Domain):
+    """Knows on which page every setting's card is."""
+
+    name = DOMAIN
+    label = "buildpush"
+    object_types: ClassVar[dict[str, ObjType]] = {"setting": ObjType("setting", "setting")}
+    roles: ClassVar[dict[str, Any]] = {"setting": SettingRole()}
+    initial_data: ClassVar[dict[str, Any]] = {"settings": {}}
+    data_version = 1
+
+    @property
+    def settings(self) -> dict[str, tuple[str, str]]:
+        """Page and anchor of every setting."""
+        settings: dict[str, tuple[str, str]] = self.data["settings"]
+        return settings
+
+    def clear_doc(self, docname: str) -> None:
+        """Forget what was on a page that is read again."""
+        for name in [name for name, (page, _) in self.settings.items() if page == docname]:
+            del self.settings[name]
+
+    def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
+        """Take over what another process has read."""
+        self.settings.update({name: place for name, place in otherdata["settings"].items() if place[0] in docnames})
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        """Yield every setting, as important for the search."""
+        for name, (page, anchor) in self.settings.items():
+            yield name, name, "setting", page, anchor, 0
+
+    @override
+    def resolve_xref(
+        self,
+        env: BuildEnvironment,
+        fromdocname: str,
+        builder: Builder,
+        typ: str,
+        target: str,
+        node: pending_xref,
+        contnode: Element,
+    ) -> nodes.reference | None:
+        """Return the link to a card; ``None`` makes Sphinx warn."""
+        del env, typ
+        near = f"{node.get(_STEP)}.{target}"
+        place = self.settings.get(near) or self.settings.get(target)
+        return make_refnode(builder, fromdocname, *place, contnode) if place else None
+
+    @override
+    def resolve_any_xref(
+        self,
+        env: BuildEnvironment,
+        fromdocname: str,
+        builder: Builder,
+        target: str,
+        node: pending_xref,
+        contnode: Element,
+    ) -> list[tuple[str, nodes.reference]]:
+        """Return the link to a card for ``{any}``."""
+        found = self.resolve_xref(env, fromdocname, builder, "setting", target, node, contnode)
+        return [(f"{DOMAIN}:setting", found)] if found else []
+
+
+class _Rendering(SphinxDirective):
+    """What the directives share: small nodes, and the files a page depends on."""
+
+    def depend(self) -> None:
+        """Have this page read again when a file changes that the cards are made from."""
+        for path in (*cards.files(), Path(__file__)):
+            self.env.note_dependency(str(path))
+
+    def link(self, name: str) -> nodes.paragraph:
+        """Return a link to a card."""
+        return self.prose(f"{{setting}}`{name}`")
+
+    def prose(self, text: str) -> nodes.paragraph:
+        """Return one paragraph in the page's markup."""
+        found = self.parse_text_to_nodes(text)
+        return next((node for node in found if isinstance(node, nodes.paragraph)), nodes.paragraph())
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], name: str) -> nodes.table:
+        """Return a table; each cell is one node."""
+        table = nodes.table(classes=[name])
+        group = nodes.tgroup(cols=len(head))
+        table += group
+        group += [nodes.colspec(colwidth=1) for _ in head]
+        group += nodes.thead("", _row([nodes.paragraph(word, word) for word in head]))
+        body = nodes.tbody()
+        group += body
+        body += [_row(cells) for cells in rows]
+        return table
+
+
+def _row(cells: Iterable[nodes.Node]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+
+
+def _literals(words: Iterable[str], name: str = "") -> nodes.paragraph:
+    """Return words as code, side by side."""
+    paragraph = nodes.paragraph()
+    for position, word in enumerate(words):
+        if position:
+            paragraph += nodes.Text(" ")
+        paragraph += nodes.literal(word, word, classes=[name] if name else [])
+    return paragraph if len(paragraph) else nodes.paragraph(_NOTHING, _NOTHING)
+
+
+class SettingsDirective(_Rendering):
+    """``{settings} GROUP``: the cards of one group; ``:step: publish`` for the publish step."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar[dict[str, Any]] = {"step": lambda word: directives.choice(word, tuple(STEP_KINDS))}
+
+    def run(self) -> list[Node]:
+        """Return one section per setting of the group."""
+        self.depend()
+        group, step = self.arguments[0], self.options.get("step", "build")
+        chosen = [card for card in cards.cards() if (card.step, card.group) == (step, group)]
+        if not chosen:
+            known = ", ".join(name for of, name in cards.groups() if of == step)
+            message = f"no settings of step {step!r} in group {group!r}; there are: {known}"
+            raise self.error(message)
+        return [self._section(card) for card in chosen]
+
+    def _section(self, card: Card) -> nodes.section:
+        short = card.name.rpartition(".")[2]
+        section = nodes.section(ids=[card.anchor], names=[card.anchor], classes=["setting"])
+        section += nodes.title(short, "", nodes.literal(short, short))
+        self.state.document.note_explicit_target(section, section)
+        self._note(card, section)
+        outer = self.env.ref_context.get(_STEP)
+        self.env.ref_context[_STEP] = card.step
+        section += self._body(card)
+        self.env.ref_context[_STEP] = outer or "build"
+        return section
+
+    def _body(self, card: Card) -> list[Node]:
+        sentence = self.prose(card.sentence)
+        sentence["classes"].append("setting-sentence")
+        text = self.parse_text_to_nodes(card.text) if card.text else []
+        examples = self.parse_text_to_nodes(tabs(card)) if card.examples else []
+        return [sentence, self._facts(card), *text, *examples]
+
+    def _facts(self, card: Card) -> nodes.field_list:
+        facts: dict[str, nodes.Node] = {
+            "YAML": _literals([card.yaml]),
+            "Variables": _literals(card.variables),
+            "Flags": _literals(card.flags),
+            "Type": nodes.paragraph(card.kind, card.kind),
+            "Default": _default(card),
+            "Honoured by": self._honoured(card),
+            "Since": nodes.paragraph(card.since, card.since),
+        }
+        facts |= {f"Changed in {version}": self.prose(what) for version, what in card.changed}
+        listed = nodes.field_list(classes=["setting-facts"])
+        for name, fact in facts.items():
+            listed += nodes.field("", nodes.field_name(name, name), nodes.field_body("", fact))
+        return listed
+
+    def _honoured(self, card: Card) -> nodes.paragraph:
+        if not card.engines:
+            return nodes.paragraph(card.honoured_by, card.honoured_by)
+        paragraph = nodes.paragraph()
+        for engine, words in card.engines.items():
+            badge = nodes.inline(classes=["engine"])
+            badge += [nodes.strong(engine, engine), nodes.Text(" "), nodes.literal(words, words)]
+            paragraph += [badge, nodes.Text(" ")]
+        return paragraph
+
+    def _note(self, card: Card, section: nodes.section) -> None:
+        """Make every name of the setting an object: for links, the search and other sites."""
+        page = self.env.docname
+        domain = self.env.get_domain(DOMAIN)
+        if not isinstance(domain, SettingsDomain):
+            raise TypeError
+        domain.settings[card.name] = (page, card.anchor)
+        standard = self.env.domains.standard_domain
+        for variable in card.variables:
+            if owner(variable) == card.name:
+                standard.note_object("envvar", variable, card.anchor, location=section)
+        for flag in card.flags:
+            standard.add_program_option(PROGRAM, flag, page, card.anchor)
+
+
+def owner(variable: str) -> str:
+    """Return the name of the card that a variable leads to: the one it belongs to first, else the first alias."""
+    having = [card for card in cards.cards() if variable in card.variables]
+    return min(having, key=lambda card: (card.variables[0] != variable, card.step != "build")).name
+
+
+def _default(card: Card) -> nodes.paragraph:
+    if card.default is None:
+        return nodes.paragraph("", "", nodes.strong("required", "required"))
+    return _literals([card.default] if card.default else [])
+
+
+_LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
+
+
+def tabs(card: Card) -> str:
+    """Return the examples of a card as MyST text: one tab per surface, in step with all others of the page."""
+    inner = [
+        f"````{{tab-item}} {surface}\n:sync: {surface.lower()}\n\n```{_LANGUAGES[surface]}\n{text}\n```\n````"
+        for surface, text in card.examples.items()
+    ]
+    return "\n".join(["`````{tab-set}", ":sync-group: surface", "", *inner, "`````"])
+
+
+def _engines(card: Card) -> nodes.paragraph:
+    """Return which engines honour a setting, in a word or two."""
+    if card.engines:
+        return _literals(card.engines)
+    words = {"nobody yet": "refused", "nobody": "no effect", "the engine": "none yet"}
+    said = words.get(card.honoured_by.partition(":")[0], "every")
+    return nodes.paragraph(said, said)
+
+
+class OverviewDirective(_Rendering):
+    """``{settings-overview}``: every setting on one screen."""
+
+    def run(self) -> list[Node]:
+        """Return the table."""
+        self.depend()
+        rows = [
+            [self.link(card.name), self.prose(card.sentence), _default(card), _engines(card)]
+            for card in sorted(cards.cards(), key=lambda card: card.group == "Step")
+        ]
+        return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
+
+
+class EnginesDirective(_Rendering):
+    """``{engines}``: which engine honours what, in its own words."""
+
+    def run(self) -> list[Node]:
+        """Return the matrix."""
+        self.depend()
+        rows = [
+            [self.link(name), *(_literals([words] if words else []) for words in spelled.values())]
+            for name, spelled in cards.matrix().items()
+        ]
+        return [self.table(["Setting", *cards.engine_flags()], rows, "engines-matrix")]
+
+
+class AdviceDirective(_Rendering):
+    """``{advice}``: the rules by which a Dockerfile is looked at."""
+
+    def run(self) -> list[Node]:
+        """Return the table."""
+        self.env.note_dependency(str(advice.__file__))
+        rows = [
+            [
+                _literals([rule.name]),
+                self.prose(rule.sentence),
+                self.prose(LACKING.get(rule.lacks, "every")),
+                _whose(rule),
+            ]
+            for rule in advice.RULES
+        ]
+        return [self.table(["Rule", "What it finds", "Engines", "Whose"], rows, "advice-rules")]
+
+
+def _whose(rule: advice.Rule) -> nodes.paragraph:
+    said = "BuildKit" if rule.buildkit else "buildpush"
+    return nodes.paragraph(said, said)
+
+
+class CommandLineDirective(_Rendering):
+    """``{command-line}``: every command of the click group that ``buildpush_command_line`` names."""
+
+    def run(self) -> list[Node]:
+        """Return one section per command."""
+        import click
+
+        module, _, name = str(self.config.buildpush_command_line).partition(":")
+        home = import_module(module)
+        self.env.note_dependency(str(home.__file__))
+        root = getattr(home, name)
+        context = click.Context(root, info_name=PROGRAM)
+        return [self._section(command, path) for command, path in _commands(root, context)]
+
+    def _section(self, command: click.Command, context: click.Context) -> nodes.section:
+        path = context.command_path
+        anchor = "command-" + path.removeprefix(f"{PROGRAM} ").replace(" ", "-")
+        section = nodes.section(ids=[anchor], names=[anchor], classes=["command"])
+        section += nodes.title(path, "", nodes.literal(path, path))
+        self.state.document.note_explicit_target(section, section)
+        for paragraph in (command.help or "").split("\n\n"):
+            section += _sentence(" ".join(paragraph.replace("\b", "").split()))
+        usage = " ".join([path, *command.collect_usage_pieces(context)])
+        section += nodes.literal_block(usage, usage, language="text")
+        section += self._options(command, path, anchor)
+        return section
+
+    def _options(self, command: click.Command, path: str, anchor: str) -> list[Node]:
+        """Return the table of a command's own options; those that say settings are told in one line."""
+        import click
+
+        options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+        own = [option for option in options if not _says_setting(option)]
+        for flag in (flag for option in own for flag in (*option.opts, *option.secondary_opts)):
+            self.env.domains.standard_domain.add_program_option(path, flag, self.env.docname, anchor)
+        rows = [[_literals(_spelled(option)), _sentence(option.help or "")] for option in own]
+        found: list[Node] = [self.table(["Option", "What it does"], rows, "options")] if rows else []
+        if len(own) < len(options):
+            found.append(self.prose("And a flag for every setting, such as {setting}`tags` or {setting}`engine`."))
+        return found
+
+
+def _says_setting(option: click.Option) -> bool:
+    """Return whether an option was made from a setting, whose card tells all about it."""
+    return (option.name or "").startswith("setting_")
+
+
+def _sentence(text: str) -> nodes.paragraph:
+    """Return a sentence of a help text; flags in it are code, since dashes in prose become typographic ones."""
+    paragraph = nodes.paragraph()
+    for part in re.split(r"(--[\w-]+)", text):
+        paragraph += nodes.literal(part, part) if part.startswith("--") else nodes.Text(part)
+    return paragraph
+
+
+def _spelled(option: click.Option) -> list[str]:
+    value = "" if option.is_flag or option.count else f" {option.metavar or option.type.name.upper()}"
+    return [f"{flag}{value}" for flag in (*option.opts, *option.secondary_opts)]
+
+
+def _commands(group: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """Yield every command below *group* with its context, groups themselves left out."""
+    import click
+
+    if not isinstance(group, click.Group):
+        yield group, context
+        return
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None and not command.hidden:
+            yield from _commands(command, click.Context(command, info_name=name, parent=context))
+
+
+def write_data(app: Sphinx, exception: Exception | None) -> None:
+    """Leave the cards as JSON and the schemas beside the pages, for programs and editors."""
+    if exception is not None or app.builder.format != "html":
+        return
+    documents = {
+        "settings.json": [card.as_json() for card in cards.cards()],
+        "step.schema.json": cards.schema("step"),
+        "settings.schema.json": cards.schema("project"),
+    }
+    for name, document in documents.items():
+        text = json.dumps(document, indent=1, ensure_ascii=False)
+        (Path(app.outdir) / name).write_text(text + "\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register everything with Sphinx."""
+    app.setup_extension("sphinx_design")
+    app.add_config_value("buildpush_command_line", "buildpush.cli:group", "env", str)
+    app.add_domain(SettingsDomain)
+    app.add_role("setting", setting_role)
+    app.add_directive("settings", SettingsDirective)
+    app.add_directive("settings-overview", OverviewDirective)
+    app.add_directive("engines", EnginesDirective)
+    app.add_directive("advice", AdviceDirective)
+    app.add_directive("command-line", CommandLineDirective)
+    app.connect("build-finished", write_data)
+    return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
