@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.results import RunResult as RunResult
     from buildpush.settings.model import BuildAndPush as BuildAndPush
-    from buildpush.settings.model import PublishBuildInfo as PublishBuildInfo
+    from buildpush.settings.publish_step import PublishBuildInfo as PublishBuildInfo
     from buildpush.settings.tree import Loaded as Loaded
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _HOMES = {
     "BuildPushError": "buildpush.foundation.errors",
     "Loaded": "buildpush.settings.tree",
     "Plan": "buildpush.pipeline.plan",
-    "PublishBuildInfo": "buildpush.settings.model",
+    "PublishBuildInfo": "buildpush.settings.publish_step",
     "RunResult": "buildpush.pipeline.results",
     "Secret": "buildpush.foundation.secrets",
     "build": "buildpush.api",

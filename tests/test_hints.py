@@ -12,7 +12,7 @@ import pytest
 
 import buildpush
 from buildpush.cli import group
-from buildpush.settings.model import settings_of
+from buildpush.settings.declare import settings_of
 from buildpush.settings.stepkinds import models
 
 ROOT = Path(buildpush.__file__).parent

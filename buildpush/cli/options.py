@@ -54,7 +54,8 @@ def _common() -> list[click.Parameter]:
 
 def _setting_options() -> list[click.Parameter]:
     """Return one flag per setting, as the settings declare them."""
-    from buildpush.settings.model import BuildAndPush, settings_of
+    from buildpush.settings.declare import settings_of
+    from buildpush.settings.model import BuildAndPush
 
     return [_setting_option(setting) for setting in settings_of(BuildAndPush) if setting.flags]
 

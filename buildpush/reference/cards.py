@@ -16,7 +16,8 @@ from buildpush.engines import ENGINES
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.settings import encoders, kinds
-from buildpush.settings.model import Setting, StepSettings, settings_of
+from buildpush.settings.declare import Setting, settings_of
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS
 
 HONOURED = {
@@ -98,9 +99,11 @@ def card_named(name: str) -> Card:
 
 def files() -> tuple[Path, ...]:
     """Return the files that the cards are made from, so that pages know when they are stale."""
-    declaring = [import_module(f"buildpush.settings.{name}") for name in ("model", "declare", "encoders", "stepkinds")]
-    building = [import_module(row.load().__module__) for row in ENGINES.values()]
-    return (Path(__file__), *(Path(str(module.__file__)) for module in (*declaring, *building)))
+    declaring = [f"buildpush.settings.{name}" for name in ("declare", "encoders", "stepkinds")]
+    declaring += [base.__module__ for kind in STEP_KINDS.values() for base in kind.model.__mro__[:-1]]
+    building = [row.load().__module__ for row in ENGINES.values()]
+    modules = map(import_module, dict.fromkeys([*declaring, *building]))
+    return (Path(__file__), *(Path(str(module.__file__)) for module in modules))
 
 
 def groups() -> tuple[tuple[str, str], ...]:

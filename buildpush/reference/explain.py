@@ -14,9 +14,10 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
 from buildpush.foundation.text import one_line, with_margin
 from buildpush.reference.cards import HONOURED, Card, cards
+from buildpush.settings.declare import setting_named
 from buildpush.settings.decode import decode
-from buildpush.settings.model import StepSettings, setting_named
 from buildpush.settings.resolve import answered
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import Origin, Written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from buildpush.settings.declare import Setting, camel_case, settings_of
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, models
 from buildpush.settings.variables import known_variables
 

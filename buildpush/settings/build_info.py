@@ -14,7 +14,8 @@ from buildpush.expressions.ci import ci
 from buildpush.foundation.secrets import Secret
 from buildpush.http.urls import is_loopback
 from buildpush.images.references import Repository
-from buildpush.settings.model import BuildAndPush, Setting, setting_named
+from buildpush.settings.declare import Setting, setting_named
+from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
 _DOCKERS: Final = "Docker's configuration, if it has one"

@@ -21,8 +21,9 @@ from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.settings import flows
 from buildpush.settings.build_info import build_info, sources_of
+from buildpush.settings.declare import said, setting_named
 from buildpush.settings.decode import READABLE_HINT
-from buildpush.settings.model import BuildAndPush, said, setting_named
+from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext, Resolved
 from buildpush.settings.step_credentials import (
     connector_of,

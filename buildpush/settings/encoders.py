@@ -12,7 +12,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
 from buildpush.settings.fields import Model
 from buildpush.settings.kinds import duration_text
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
 
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")

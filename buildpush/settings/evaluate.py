@@ -15,8 +15,9 @@ from buildpush.foundation.events import Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.build_step import UNNAMED
+from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.layers import remember_passwords
-from buildpush.settings.model import BuildAndPush, setting_named, settings_of
+from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import Wishes
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate

@@ -9,7 +9,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import raw_of, shown_as
 from buildpush.settings.layers import Layer
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import models
 from buildpush.settings.tree import Step
 from buildpush.settings.words import reject

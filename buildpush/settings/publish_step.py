@@ -1,4 +1,4 @@
-"""The step that publishes build-info of an image that is pushed already: from its settings to what is to be done."""
+"""The step that publishes build-info of an image that is pushed already: its settings, and what is to be done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,139 @@ from buildpush.credentials.pairing import BoundCredential, login_pair
 from buildpush.expressions.ci import ci
 from buildpush.images.references import Reference
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
-from buildpush.settings.model import PublishBuildInfo, said, setting_named
+from buildpush.settings.declare import said, setting, setting_named
+from buildpush.settings.fields import REQUIRED
+from buildpush.settings.kinds import (
+    Address,
+    FileText,
+    Line,
+    ReferenceText,
+    SecretReference,
+    Switch,
+    Text,
+)
 from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.step_settings import StepSettings
+
+
+class PublishBuildInfo(StepSettings):
+    """Publish build-info of an image that is pushed already: the plugin step of Harness."""
+
+    docker_image: ReferenceText = setting(
+        "The pushed image, with its tag.",
+        default=REQUIRED,
+        group="Build-info",
+        example="acme.jfrog.io/docker-local/team/api:1.4.2",
+        honoured_by="publish",
+        place="settings",
+    )
+    url: Address = setting(
+        "Address of Artifactory; what follows `/artifactory` in it is cut.",
+        default=REQUIRED,
+        group="Build-info",
+        example="https://acme.jfrog.io/artifactory/",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JF_URL",),
+    )
+    access_token: SecretReference | None = setting(
+        "Where the access token for Artifactory is.",
+        group="Build-info",
+        example="env:ARTIFACTORY_TOKEN",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JF_ACCESS_TOKEN",),
+    )
+    username: Text | None = setting(
+        "User for Artifactory, where there is no token.",
+        group="Build-info",
+        example="ci-bot",
+        honoured_by="publish",
+        place="settings",
+    )
+    password: SecretReference | None = setting(
+        "Where the password of {setting}`username` is.",
+        group="Build-info",
+        example="env:ARTIFACTORY_PASSWORD",
+        honoured_by="publish",
+        place="settings",
+    )
+    api_key: SecretReference | None = setting(
+        "Where the API key of {setting}`username` is; Artifactory takes it in place of a password.",
+        group="Build-info",
+        example="env:ARTIFACTORY_API_KEY",
+        honoured_by="publish",
+        place="settings",
+    )
+    build_name: Text = setting(
+        "Name of the build in Artifactory.",
+        default=REQUIRED,
+        group="Build-info",
+        example="api",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_NAME",),
+    )
+    build_number: Text = setting(
+        "Number of the build in Artifactory.",
+        default=REQUIRED,
+        group="Build-info",
+        example="42",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_NUMBER",),
+    )
+    build_url: Address | None = setting(
+        "Link from the build in Artifactory back to the run that made it.",
+        group="Build-info",
+        example="https://ci.example.com/runs/42",
+        honoured_by="publish",
+        place="settings",
+        ambient=("JFROG_CLI_BUILD_URL",),
+    )
+    git_path: FileText | None = setting(
+        "Folder whose git history names the revision; without it, the working folder.",
+        group="Build-info",
+        example="service",
+        honoured_by="publish",
+        place="settings",
+    )
+    insecure: Switch = setting(
+        "Whether a server with an unknown certificate is trusted.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        default=False,
+        group="Build-info",
+        example=True,
+        honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        place="settings",
+    )
+    pem_file_contents: Line | None = setting(
+        "Text of a certificate to trust.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        group="Build-info",
+        example="-----BEGIN CERTIFICATE-----",
+        honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        place="settings",
+    )
+    pem_file_path: FileText | None = setting(
+        "File of a certificate to trust.",
+        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        group="Build-info",
+        example="certificates/acme.pem",
+        honoured_by="",
+        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        place="settings",
+    )
+    log_level: Text | None = setting(
+        "How much the `jf` program inside Harness' plugin says; nothing here runs it.",
+        group="Build-info",
+        example="DEBUG",
+        honoured_by="",
+        place="settings",
+        hint=True,
+    )
 
 
 def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved:

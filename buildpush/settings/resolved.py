@@ -21,9 +21,7 @@ from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import Reference
 from buildpush.settings import flows
 from buildpush.settings.flows import Existing
-from buildpush.settings.model import (
-    StepSettings,
-)
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Written
 
 Wishes = StepSettings

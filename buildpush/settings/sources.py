@@ -21,7 +21,7 @@ from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import shown_as
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import Layer, merge
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import refuse_control, step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.tree import (

@@ -8,7 +8,8 @@ from buildpush.credentials.connectors import Connector
 from buildpush.credentials.docker import Credential
 from buildpush.credentials.pairing import beside, host_of, login_pair, registry_host
 from buildpush.images.references import DOCKER_HUB, Repository
-from buildpush.settings.model import BuildAndPush, setting_named
+from buildpush.settings.declare import setting_named
+from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
 

@@ -9,7 +9,7 @@ from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.decode import shown_as
 from buildpush.settings.layers import Layer
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, said_by_variables

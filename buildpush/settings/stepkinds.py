@@ -8,9 +8,10 @@ from typing import Any, Final, Literal, TypeAlias
 from buildpush.foundation.documents import Node
 from buildpush.foundation.records import dataclass
 from buildpush.settings.build_step import resolve_build
-from buildpush.settings.model import BuildAndPush, PublishBuildInfo, StepSettings
-from buildpush.settings.publish_step import resolve_publish
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.publish_step import PublishBuildInfo, resolve_publish
 from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.step_settings import StepSettings
 
 SettingsType: TypeAlias = type[StepSettings]
 

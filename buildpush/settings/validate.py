@@ -10,7 +10,7 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, said, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
-from buildpush.settings.model import StepSettings
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin
 

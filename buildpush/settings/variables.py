@@ -8,11 +8,11 @@ from buildpush.credentials.vault import is_expression, is_reference
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import MASK, Secret
-from buildpush.settings.declare import Setting, Variable
+from buildpush.settings.declare import Setting, Variable, settings_of
 from buildpush.settings.decode import shown
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import Layer, remember_passwords
-from buildpush.settings.model import StepSettings, settings_of
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Origin
 
 

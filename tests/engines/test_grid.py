@@ -21,7 +21,8 @@ from buildpush.engines import ENGINES
 from buildpush.engines.choice import HINTS
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.events import Log
-from buildpush.settings.model import BuildAndPush, settings_of
+from buildpush.settings.declare import settings_of
+from buildpush.settings.model import BuildAndPush
 from buildpush.transfer.oci_layout import open_layout
 
 CLASSES = {name: row.load() for name, row in ENGINES.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.settings.model import settings_of
+from buildpush.settings.declare import settings_of
 from buildpush.settings.stepkinds import STEP_KINDS
 from tests.hostile.seen import spelled
 

@@ -15,7 +15,7 @@ from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.publication import build_record
 from buildpush.places import Ran, Recorded
-from buildpush.settings.model import settings_of
+from buildpush.settings.declare import settings_of
 from buildpush.settings.resolve import Resolved, evaluate, resolve
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step

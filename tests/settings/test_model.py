@@ -10,10 +10,11 @@ import pytest
 from buildpush.credentials.vault import is_reference
 from buildpush.foundation.secrets import Secret
 from buildpush.reference.schema import schema
-from buildpush.settings.declare import choices_of, kind_of
+from buildpush.settings.declare import Settings, choices_of, kind_of, said, setting_named, settings_of
 from buildpush.settings.fields import ValidationError
 from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, switch_of
-from buildpush.settings.model import BuildAndPush, PublishBuildInfo, Settings, said, setting_named, settings_of
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.publish_step import PublishBuildInfo
 
 # Every key of the step BuildAndPushDockerRegistry.
 HARNESS_STEP_KEYS = {"identifier", "name", "description", "timeout", "when", "failureStrategies", "strategy", "enforce"}

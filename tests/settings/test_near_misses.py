@@ -10,8 +10,8 @@ import pytest
 import buildpush
 from buildpush.credentials.connectors import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
+from buildpush.settings.declare import settings_of
 from buildpush.settings.lookups import noting
-from buildpush.settings.model import settings_of
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables

@@ -14,9 +14,9 @@ from buildpush.reference.schema import schema
 from buildpush.settings.declare import REQUIRED, setting, settings_of
 from buildpush.settings.encoders import to_yaml
 from buildpush.settings.kinds import ReferenceText
-from buildpush.settings.model import StepSettings
 from buildpush.settings.resolved import Resolved
 from buildpush.settings.sources import read
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, kind_of
 from buildpush.settings.validate import validate
 

@@ -1,0 +1,84 @@
+"""The settings that every kind of step has."""
+
+from __future__ import annotations
+
+from buildpush.settings.declare import Settings, setting
+from buildpush.settings.kinds import (
+    AnyText,
+    Duration,
+    Identifier,
+    StepName,
+    Structure,
+    When,
+)
+
+
+class StepSettings(Settings):
+    """What every kind of step has."""
+
+    identifier: Identifier = setting(
+        "Short name of the step, by which `--step` and expressions know it.",
+        "Without it, made from {setting}`name`.",
+        default="",
+        group="Step",
+        example="build_api",
+        honoured_by="run",
+        place="step",
+    )
+    name: StepName = setting(
+        "Name of the step for people.",
+        default="",
+        group="Step",
+        example="Build API",
+        honoured_by="run",
+        place="step",
+    )
+    description: AnyText = setting(
+        "What the step is for.",
+        default="",
+        group="Step",
+        example="The API of the shop",
+        honoured_by="run",
+        place="step",
+    )
+    timeout: Duration | None = setting(
+        "Time after which the step is stopped and fails.",
+        "Harness stops a step after 10 minutes if nothing is said; here it may take its time. "
+        "Fetching a {setting}`context` that is no folder may take as long once more.",
+        group="Step",
+        example="1h 30m",
+        honoured_by="run",
+        place="step",
+    )
+    when: When = setting(
+        "Condition under which the step runs.",
+        group="Step",
+        example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
+        honoured_by="",
+        instead="run the step by hand where it should run, or leave the condition out",
+        place="step",
+    )
+    failure_strategies: Structure = setting(
+        "What happens if the step fails.",
+        group="Step",
+        example=[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}],
+        honoured_by="",
+        instead="leave it out: a step that fails ends the run",
+        place="step",
+    )
+    strategy: Structure = setting(
+        "Loop that runs the step several times.",
+        group="Step",
+        example={"repeat": {"times": "2"}},
+        honoured_by="",
+        instead="call buildpush once for each value, with flags",
+        place="step",
+    )
+    enforce: Structure = setting(
+        "Policy sets that Harness checks the step against.",
+        group="Step",
+        example={"policySets": ["account.images"]},
+        honoured_by="",
+        instead="leave it out: policies are checked by Harness only",
+        place="step",
+    )
