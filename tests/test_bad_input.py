@@ -142,7 +142,7 @@ def test_stages_that_no_order_fits_are_refused_before_an_engine_is_asked(
     ("line", "says"),
     [
         ("COPY --from=own Dockerfile /", "Dockerfile:2: the stage own copies from itself"),
-        ("COPY --chown=99999999999 Dockerfile /", "99999999999 is higher than any number of a user"),
+        ("COPY --chown=99999999999 Dockerfile /", "99999999999 is higher than any user or group ID"),
         ("STOPSIGNAL FOO", "'FOO' is not a signal"),
         ("STOPSIGNAL 0", "'0' is not a signal"),
         ("ENV A=aaaaaaaa\n" + "ENV A=$A$A\n" * 27, "a value is longer than"),

@@ -377,7 +377,7 @@ def test_check_prints_the_plan_and_does_nothing(project, capsys):
 def test_check_says_no_where_a_run_would(project, capsys):
     project.dockerfile("FROM scratch\nRUN make\n")
     assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 3
-    assert "Dockerfile:2: the engine native does not do this: RUN" in capsys.readouterr().err
+    assert "Dockerfile:2: the engine native does not support this: RUN" in capsys.readouterr().err
 
 
 def test_explain_names_the_file_and_the_line(project, capsys):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.caching import LayerCaches
 from buildpush.expressions.counter import Counter
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import locked, private_folder, temporary
@@ -193,7 +193,7 @@ USES = {
     "records": lambda state: state.record("a", {}),
     "logs": lambda state: state.new_log("a"),
     "counters": lambda state: Counter(state.folder / "counters").take("a"),
-    "layers": lambda state: Kept(state.layers).layers_of("a/b").__enter__(),
+    "layers": lambda state: LayerCaches(state.layers).layers_of("a/b").__enter__(),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from buildpush.foundation.errors import BuildError
-from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.events import Log, Sink, ignore
 from buildpush.foundation.records import dataclass
 
 # The table is read for help: what only annotations need is not loaded with it.
@@ -73,6 +73,11 @@ class Tools:
     platform: Platform | None = None
     now: Callable[[], float] = time.time
 
+    def log(self, line: str) -> None:
+        """Tell a line of a build's log, unless it is blank."""
+        if line.strip():
+            self.sink(Log(line))
+
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
@@ -103,7 +108,7 @@ _ROWS: Final = (
         "native",
         "native:Native",
         "it needs no daemon and no root",
-        settings={"fetch_limit": "the engine {engine} fetches itself what ADD names, without a limit of ours"},
+        settings={"fetch_limit": "the engine {engine} itself fetches what ADD names, without our limit"},
     ),
     EngineRow("docker", "docker.classic:Docker"),
     EngineRow("buildx", "docker.buildx:Buildx"),

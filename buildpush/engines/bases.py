@@ -13,6 +13,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import base_images
 from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
+from buildpush.images.model import Platform
 from buildpush.images.references import Reference, mirrored
 
 # The name of what buildx keeps in a repository for caches; kaniko names each layer by a digest there.
@@ -27,10 +28,10 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
     Raises:
         DockerfileError: it is missing or unreadable.
     """
-    return _told(request) or ()
+    return _bases_or_none(request) or ()
 
 
-def _told(request: BuildRequest) -> tuple[Reference, ...] | None:
+def _bases_or_none(request: BuildRequest) -> tuple[Reference, ...] | None:
     """Return the base images, or ``None`` where the Dockerfile does not tell us."""
     file = outline(request.dockerfile)
     try:
@@ -39,24 +40,29 @@ def _told(request: BuildRequest) -> tuple[Reference, ...] | None:
         return None  # the engine may know what we do not; if not, it says so
 
 
-def unknown(request: BuildRequest) -> str:
+def unknown_bases_note(request: BuildRequest) -> str:
     """Return what to know where nobody can tell the base images before the engine does, or nothing.
 
     Raises:
         DockerfileError: the Dockerfile is missing or unreadable.
     """
-    if _told(request) is not None:
+    if _bases_or_none(request) is not None:
         return ""
     name = request.dockerfile.name
     return (
-        f"{name} does not tell which images it builds on, as far as it can be read: the engine gets logins, and leave "
-        "to do without TLS, only for hosts that settings name, such as build_contexts: NAME=docker-image://IMAGE"
+        f"{name} does not tell which images it builds on, as far as it can be read: the engine gets logins, and "
+        "permission to skip TLS, only for hosts that settings name, such as build_contexts: NAME=docker-image://IMAGE"
     )
 
 
-def pulled(request: BuildRequest) -> tuple[Reference, ...]:
+def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
     """Return the base images as they are pulled: those of Docker Hub from its mirror, if there is one."""
     return tuple(mirrored(base, request.mirror) for base in bases(request))
+
+
+def platforms_of(request: BuildRequest) -> tuple[tuple[int, Platform | None], ...]:
+    """Return the platforms that *request* names, with their numbers; ``None`` for the builder's own."""
+    return tuple(enumerate(request.platforms or (None,)))
 
 
 def caches(request: BuildRequest) -> tuple[CacheSpec, ...]:
@@ -93,7 +99,7 @@ def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]
     These are the hosts of base images, of contexts that are images, of the Dockerfile's language, and of caches. The
     engine sees no others: neither our variables nor the logins of other hosts reach it.
     """
-    images = (*pulled(request), *_named(request))
+    images = (*pulled_images(request), *_named(request))
     hosts = {name.repository.host for name in images} | {cache.host for cache in caches(request)} - {""}
     found = {host: find(host) for host in sorted(hosts)}
     return {host: credential for host, credential in found.items() if credential}

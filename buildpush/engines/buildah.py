@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -24,28 +25,31 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
 from buildpush.engines import Tools, registries
-from buildpush.engines.bases import base_credentials, bases, pulled
+from buildpush.engines.bases import base_credentials, bases, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
+from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation import mounts, strict_json
 from buildpush.foundation.errors import EngineMissingError
-from buildpush.foundation.events import Log
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
-from buildpush.places import FILES, Command, Content, Ran
+from buildpush.places import FILES, Command, Content
 from buildpush.transfer.docker_archive import open_docker_archive
 
-REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does no RUN"
+REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does not support RUN"
 _PROGRAM: Final = "buildah"
 # How the history calls the image of the instruction before.
-_BETWEEN: Final = re.compile(r"FROM [0-9a-f]{12}\Z")
+_PARENT_COMMENT: Final = re.compile(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = re.compile(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
-_HAVING: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
+_FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
 _NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
-_FULL: Final = "the disk is full: buildah keeps all files of all stages in the temporary folder; set TMPDIR to another"
+_FULL: Final = (
+    "the disk is full: buildah keeps all files of all stages in the temporary directory; set TMPDIR to another"
+)
 _LOGINS: Final = "auth.json"
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
@@ -89,18 +93,18 @@ class Buildah:
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return base images alone: buildah reads a Dockerfile in the language that it was built with."""
-        return pulled(request)
+        return pulled_images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildah is called for each platform: to build, and to give the image out."""
-        build = _Build(self._tools, request, base_credentials(request, self._tools.find), OUT)
-        return tuple(command for number, platform in build.platforms() for command in build.commands(platform, number))
+        build = _BuildahBuild(self._tools, request, base_credentials(request, self._tools.find), OUT)
+        return tuple(command for each in platforms_of(request) for command in build.commands(*each))
 
     def unsupported_features(self) -> frozenset[str]:
         """Return what the version that is here lacks."""
         said = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
         version = (int(said[1]), int(said[2])) if said else (0, 0)
-        return frozenset(lack for lack, having in _HAVING.items() if said and version < having)
+        return frozenset(lack for lack, having in _FIRST_VERSIONS.items() if said and version < having)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
@@ -110,112 +114,91 @@ class Buildah:
             EngineMissingError: buildah is not here, or this user may not use it.
             BuildError: the build failed; with the last lines of its log.
         """
-        buildkit.check_there(self.missing())
+        require_here(self)
         credentials = base_credentials(request, self._tools.find)
-        with temporary(self._tools.scratch, tidy=False) as folder:
-            build = _Build(self._tools, request, credentials, folder)
+        with temporary(self._tools.scratch, tidy=False) as directory:
+            build = _BuildahBuild(self._tools, request, credentials, directory)
             try:
-                yield build.image()
+                yield Index.of(build.single(*each) for each in platforms_of(request))
             finally:
                 build.forget()
 
 
-class _Build:
+@dataclass(frozen=True)
+class _BuildahBuild:
     """One build in a storage of its own."""
 
-    def __init__(
-        self, tools: Tools, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
-    ) -> None:
-        self._tools = tools
-        self._request = request
-        self._credentials = credentials
-        self._folder = folder
-        self._storage = [f"{folder}/storage", f"{folder}/run"]
-        names = tuple(base.repository for base in bases(request))
-        self._settings = registries.registry_files(names, tools.env, request.mirror)
+    tools: Tools
+    request: BuildRequest
+    credentials: Mapping[str, Credential]
+    directory: Path
 
-    def image(self) -> Image | Index:
-        """Build for each platform."""
-        images = tuple(self._single(platform, number) for number, platform in self.platforms())
-        return Index(images) if len(images) > 1 else images[0]
+    @cached_property
+    def _settings(self) -> dict[str, Content]:
+        names = tuple(base.repository for base in bases(self.request))
+        return registries.registry_files(names, self.tools.env, self.request.mirror)
 
-    def platforms(self) -> Iterator[tuple[int, Platform | None]]:
-        """Give the platforms with their numbers; ``None`` for this machine's."""
-        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
-        yield from enumerate(platforms)
+    @property
+    def _storage(self) -> tuple[str, ...]:
+        return (_PROGRAM, "--root", f"{self.directory}/storage", "--runroot", f"{self.directory}/run")
 
-    def _single(self, platform: Platform | None, number: int) -> Image:
+    def single(self, number: int, platform: Platform | None) -> Image:
         """Build, and bring the image out as an archive: of all forms the only one whose layers are not compressed."""
-        build, push = self.commands(platform, number)
-        self._run(build, self._private())
-        self._run(push)
+        build, push = self.commands(number, platform)
+        buildkit.run(self.tools, build, self.request, {**self._settings, **self._private()}, _FULL)
+        buildkit.run(self.tools, push, self.request, self._settings, _FULL)
         found = open_docker_archive(self._archive(number))
         found = replace(found, config=_without_container(found.config))
         return replace(found, platform=platform) if platform else found
 
-    def commands(self, platform: Platform | None, number: int) -> tuple[Command, Command]:
+    def commands(self, number: int, platform: Platform | None) -> tuple[Command, Command]:
         """Return what builds, and what brings the image out."""
-        tag, request = f"{_TAG}:{number}", replace(self._request, platforms=(platform,) if platform else ())
+        tag, request = f"{_TAG}:{number}", replace(self.request, platforms=(platform,) if platform else ())
         build = ["build", *self._flags(request), "--tag", tag, str(request.context)]
         return self._command(build), self._command(["push", tag, f"docker-archive:{self._archive(number)}"])
 
     def _command(self, words: list[str]) -> Command:
-        storage, run = self._storage
-        said = [word for name in self._settings for word in (registries.FLAGS[name], f"{FILES}/{name}")]
-        return Command((_PROGRAM, "--root", storage, "--runroot", run, *said, *words), self._variables())
+        flags = [word for name in self._settings for word in (registries.FLAGS[name], f"{FILES}/{name}")]
+        return Command((*self._storage, *flags, *words), self._variables())
 
     def _archive(self, number: int) -> Path:
-        return self._folder / f"image-{number}.tar"
+        return self.directory / f"image-{number}.tar"
 
     def forget(self) -> None:
         """Let go of the storage: what a build that failed or was ended has left mounted in it, and its files.
 
         As an ordinary user, mounts end with their namespace, but the files belong to users of the namespace alone.
         """
-        storage, run = self._storage
         if _is_root():
-            self._tools.place.run([_PROGRAM, "--root", storage, "--runroot", run, "rm", "--all"])
-            mounts.unmount(self._folder)  # where the disk is full, buildah cannot note that it let go
+            self.tools.place.run([*self._storage, "rm", "--all"])
+            mounts.unmount(self.directory)  # where the disk is full, buildah cannot note that it let go
         else:
-            self._tools.place.run([_PROGRAM, "unshare", "rm", "-rf", storage, run])
+            self.tools.place.run([_PROGRAM, "unshare", "rm", "-rf", *self._storage[2::2]])
 
     def _flags(self, request: BuildRequest) -> list[str]:
         # A layer for each instruction, as other engines make them: one that did not change is not sent again.
         # Docker's form, since OCI's has no room for HEALTHCHECK, SHELL and ONBUILD.
-        said = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", "--layers"]
-        said.append("--identity-label=false")  # the same image whoever builds it
+        flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", "--layers"]
+        flags.append("--identity-label=false")  # the same image whoever builds it
         if request.created is not None:
-            said += ["--timestamp", str(request.created)]
-        if self._credentials:
-            said += ["--authfile", f"{FILES}/{_LOGINS}"]
-        return said
+            flags += ["--timestamp", str(request.created)]
+        if self.credentials:
+            flags += ["--authfile", f"{FILES}/{_LOGINS}"]
+        return flags
 
     def _private(self) -> dict[str, Content]:
         """Return what only a build is to see."""
-        files = buildkit.secret_files(self._request)
-        return files | (
-            {_LOGINS: json.dumps({"auths": buildkit.auths(self._credentials)})} if self._credentials else {}
-        )
-
-    def _run(self, command: Command, private: Mapping[str, Content] = MappingProxyType({})) -> None:
-        ran: Ran = self._tools.place.run(
-            command.argv, files={**self._settings, **private}, env=command.env, stream=self._show
-        )
-        if ran.status:
-            raise buildkit.failure(ran.stdout + ran.stderr, self._request, full=_FULL)
+        files = buildkit.secret_files(self.request)
+        return files | ({_LOGINS: json.dumps({"auths": buildkit.auths(self.credentials)})} if self.credentials else {})
 
     def _variables(self) -> dict[str, str]:
-        """Return where buildah's own temporary folders go, so that nothing of a killed one stays elsewhere.
+        """Return where buildah's own temporary directories go, so that nothing of a killed one stays elsewhere.
 
         And what makes it look past a Docker configuration that is not there, which Docker does not mind.
         """
-        folder = self._tools.env.get("DOCKER_CONFIG")
-        missing = {"DOCKER_CONFIG": ""} if folder and not Path(folder, "config.json").exists() else {}
-        return {"TMPDIR": str(self._folder), **missing}
-
-    def _show(self, line: str) -> None:
-        if line.strip():
-            self._tools.sink(Log(line))
+        directory = self.tools.env.get("DOCKER_CONFIG")
+        missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}
+        return {"TMPDIR": str(self.directory), **missing}
 
 
 def _without_container(config: bytes) -> bytes:
@@ -224,7 +207,7 @@ def _without_container(config: bytes) -> bytes:
     document = {key: value for key, value in document.items() if not key.startswith("container") and key != "parent"}
     document["config"].pop("Hostname", None)
     for line in document.get("history") or ():
-        if _BETWEEN.match(line.get("comment", "")):
+        if _PARENT_COMMENT.match(line.get("comment", "")):
             del line["comment"]
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -9,7 +9,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
 from buildpush.dockerfile.stages import StageOrderError, check_order
 from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
-from buildpush.engines.refusal import refusal_of, require_done
+from buildpush.engines.refusal import refusal_of, refuse_unsupported, require_here
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.foundation.events import Decision, Note, Sink
@@ -38,9 +38,9 @@ def choose(
     _require_stages(request)
     if wanted != AUTO:
         engine = _named(wanted, engines)
-        refuse_unsupported(engine, set_names, sink)
-        _require(engine)
-        require_done(engine, request, engines.values())
+        refuse_unsupported_settings(engine, set_names, sink)
+        require_here(engine)
+        refuse_unsupported(engine, request, engines.values())
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     passed: list[str] = []
@@ -51,7 +51,7 @@ def choose(
         except DockerfileError as error:
             unreadable, why_not = error, "it cannot read the Dockerfile"
         if why_not is None:
-            refuse_unsupported(engine, set_names, sink)
+            refuse_unsupported_settings(engine, set_names, sink)
             sink(Decision("engine", engine.name, "; ".join([*passed, ENGINES[engine.name].strength])))
             return engine
         passed.append(f"{engine.name} is passed over: {why_not}")
@@ -61,22 +61,24 @@ def choose(
     raise EngineMissingError(message, hint=_remedies(engines.values()), setting="engine")
 
 
-def advised(engine: Engine, request: BuildRequest, sink: Sink) -> None:
+def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     """Tell *sink* each trap that the Dockerfile holds for *engine*, before anything is built.
 
     Raises:
         StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
     """
-    from buildpush.engines.bases import unknown  # which loads what speaks to registries; help needs only names
+    from buildpush.engines.bases import (
+        unknown_bases_note,  # which loads what speaks to registries; help needs only names
+    )
 
     advice = advise(request, engine.unsupported_features)
     for trap in advice.traps:
         sink(Note(str(trap)))
-    if note := unknown(request):
+    if note := unknown_bases_note(request):
         sink(Note(note))
     if advice.refused:
         message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
-        hint = "mend it, or take error=true out of its check directive"
+        hint = "fix it, or remove error=true from its check directive"
         raise StrictError(message, hint=hint, where=request.dockerfile.name)
 
 
@@ -114,19 +116,11 @@ def _named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
     raise UnsupportedError(message, hint=f"engines are: {AUTO}, {', '.join(sorted(engines))}", setting="engine")
 
 
-def _require(engine: Engine) -> None:
-    reason = engine.missing()
-    if reason is None:
-        return
-    message, _, hint = reason.partition("\n")
-    raise EngineMissingError(message, hint=hint or None, setting="engine")
-
-
 def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:
     """Return why ``auto`` passes *engine* over; the cheap questions come first."""
-    unsupported = _unsupported(engine, set_names)
+    unsupported = unsupported_settings(engine, set_names)
     if unsupported:
-        return f"it does not honour {_listed(unsupported)}"
+        return f"it does not honour {_quote_names(unsupported)}"
     refused = refusal_of(engine, request)
     if refused:
         return refused
@@ -134,7 +128,7 @@ def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) 
     return reason.partition("\n")[0] if reason else None
 
 
-def refuse_unsupported(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
+def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
     """Refuse a setting that was set and that *engine* does not honour; a mere hint gets a note.
 
     Raises:
@@ -146,19 +140,19 @@ def refuse_unsupported(engine: Engine, set_names: Collection[str], sink: Sink) -
                 sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {other.name}"))
     for name in sorted(set(set_names) & HINTS - engine.flags.keys()):
         sink(Note(f"the engine {engine.name} leaves {name!r} alone; the image is the same"))
-    unsupported = _unsupported(engine, set_names)
+    unsupported = unsupported_settings(engine, set_names)
     if not unsupported:
         return
-    able = [name for name, row in ENGINES.items() if not _unsupported(row.load(), set_names)]
+    able = [name for name, row in ENGINES.items() if not unsupported_settings(row.load(), set_names)]
     hint = f"use engine: {' or '.join(able)}" if able else "no single engine honours them all; leave some out"
-    message = f"the engine {engine.name} cannot honour {_listed(unsupported)}"
+    message = f"the engine {engine.name} cannot honour {_quote_names(unsupported)}"
     raise UnsupportedError(message, hint=hint, setting=unsupported[0])
 
 
-def _unsupported(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
+def unsupported_settings(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
     """Return the settings that were set and that *engine* has no words for."""
     return sorted(set(set_names) - HINTS - OWN_SETTINGS - engine.flags.keys())
 
 
-def _listed(names: Iterable[str]) -> str:
+def _quote_names(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)

@@ -1,4 +1,4 @@
-"""What of a request an engine does not do, as an error that names the engines that do it."""
+"""Why an engine cannot build: it is not here, or does not do what is asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from collections.abc import Iterable
 
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.seam import Engine
-from buildpush.foundation.errors import DockerfileError, UnsupportedError
+from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
 
 
-def require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
+def require_here(engine: Engine) -> None:
+    """Refuse to build where *engine* cannot be used.
+
+    Raises:
+        EngineMissingError: with the remedies.
+    """
+    if reason := engine.missing():
+        message, _, hint = reason.partition("\n")
+        raise EngineMissingError(message, hint=hint or None, setting="engine")
+
+
+def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
     """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights.
 
     Raises:
@@ -21,7 +32,7 @@ def require_done(engine: Engine, request: BuildRequest, candidates: Iterable[Eng
         return
     where, _, words = refused.partition(": ")
     able = [other.name for other in candidates if other is not engine and not refusal_of(other, request)]
-    message = f"the engine {engine.name} does not do this: {words}"
+    message = f"the engine {engine.name} does not support this: {words}"
     hint = f"use engine: {' or '.join(able)}" if able else None
     raise DockerfileError(message, hint=hint, where=where, setting="engine")
 

@@ -58,7 +58,7 @@ def _with_tables(hosts: Iterable[str], mirror: str, env: Mapping[str, str]) -> s
     own, said = _own(env)
     tables = [_table(host, host, insecure=True) for host in hosts if host not in said]
     if mirror and DOCKER_HUB in said:
-        message = f"the settings of registries in {_place(env)} say already where {DOCKER_HUB} is"
+        message = f"the settings of registries in {_place(env)} already say where {DOCKER_HUB} is"
         raise UnsupportedError(message, hint="leave out mirror, or that table", setting="mirror")
     if mirror:
         tables.append(_table(DOCKER_HUB, mirror, insecure=is_loopback(mirror.partition("/")[0])))
@@ -80,7 +80,7 @@ def _own(env: Mapping[str, str]) -> tuple[str, set[str]]:
         return text, _hosts(tomllib.loads(text))
     except (OSError, ValueError) as error:
         message = f"the settings of registries in {path} cannot be read: {error}"
-        raise BuildError(message, hint="mend the file: buildah reads it, too") from error
+        raise BuildError(message, hint="fix the file: buildah reads it, too") from error
 
 
 def _place(env: Mapping[str, str]) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import field, replace
 from typing import BinaryIO, Literal
 
@@ -158,6 +158,12 @@ class Index:
     images: tuple[Image, ...]
     manifest: bytes | None = None
     manifest_type: str = OCI_INDEX
+
+    @staticmethod
+    def of(images: Iterable[Image]) -> Image | Index:
+        """Return the image where there is one, else an index of all."""
+        found = tuple(images)
+        return found[0] if len(found) == 1 else Index(found)
 
 
 Fate = Literal["sent", "mounted", "exists"]

@@ -11,7 +11,7 @@ from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
 from buildpush.dockerfile.urls import is_git, is_legible, is_web
-from buildpush.engines.choice import advised, choose
+from buildpush.engines.choice import choose, note_traps
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.forms import clean_address
@@ -142,7 +142,7 @@ def plan(step: Step, context: RunContext) -> Plan:
         commands: tuple[str, ...] = ()
         if order.request:
             chosen = choose(order.engine, order.for_engines, order.request, engines_for(order, dry, hosts), log)
-            advised(chosen, order.request, log)
+            note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
         found = hosts.keychain.find(order.references[0].repository.host)

@@ -186,7 +186,7 @@ class _StepRun:
             return None
         engines = engines_for(order, self.context, hosts)
         engine = choice.choose(order.engine, order.for_engines, order.request, engines, self.log)
-        choice.advised(engine, order.request, self.log)
+        choice.note_traps(engine, order.request, self.log)
         self._refuse_notes()
         return engine
 

@@ -1,23 +1,23 @@
 """Where a command runs: on this machine, in a container or, recorded, nowhere."""
 
-from buildpush.places.container import Container, Folder, Limits
+from buildpush.places.container import Container, ContainerLimits, Mount
 from buildpush.places.environment import for_engines, for_logins
 from buildpush.places.here import Here
 from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
-from buildpush.places.recorded import Call, Recorded
+from buildpush.places.recorded import Recorded, RecordedCall
 
 __all__ = [
     "FILES",
-    "Call",
     "Command",
     "Container",
+    "ContainerLimits",
     "Content",
-    "Folder",
     "Here",
-    "Limits",
+    "Mount",
     "Place",
     "Ran",
     "Recorded",
+    "RecordedCall",
     "Show",
     "for_engines",
     "for_logins",

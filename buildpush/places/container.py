@@ -25,8 +25,8 @@ _NOT_STARTED: Final = frozenset({125, 126, 127})
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder or file of this machine that a container sees.
+class Mount:
+    """A directory or file of this machine that a container sees.
 
     Attributes:
         outside: where it is here; absolute.
@@ -40,7 +40,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ContainerLimits:
     """What a container may use at most.
 
     Attributes:
@@ -63,7 +63,7 @@ class Container:
         image: what it is started from; pulled if it is not there.
         here: where the program runs.
         program: ``docker`` or ``podman``.
-        folders: what of this machine it sees.
+        mounts: what of this machine it sees.
         limits: what it may use.
         user: number of the user that the command runs as; the image's own if not given.
         privileged: whether it may do everything.
@@ -77,8 +77,8 @@ class Container:
         here: Place,
         *,
         program: str = "docker",
-        folders: Iterable[Folder] = (),
-        limits: Limits | None = None,
+        mounts: Iterable[Mount] = (),
+        limits: ContainerLimits | None = None,
         user: int | None = None,
         privileged: bool = False,
         network: str | None = None,
@@ -89,8 +89,8 @@ class Container:
         self._program = program
         self._private = private
         self._user = user
-        limits = limits or Limits()
-        self._fixed = [word for folder in folders for word in _mount(str(folder.outside), folder)]
+        limits = limits or ContainerLimits()
+        self._fixed = [word for mount in mounts for word in _mount(str(mount.outside), mount)]
         for flag, value in (
             ("--memory", limits.memory),
             ("--cpus", limits.cores),
@@ -157,7 +157,7 @@ class Container:
     ) -> Iterator[str]:
         """Yield the flags of one command."""
         if files:
-            yield from _mount(f"{FILES}/files", Folder(Path(), self._private))
+            yield from _mount(f"{FILES}/files", Mount(Path(), self._private))
         if env:
             yield from ("--env-file", f"{FILES}/env")
         if cwd is not None:
@@ -173,7 +173,7 @@ class Container:
 
     def _one_line(self, name: str, value: str) -> str:
         if value.splitlines() not in ([], [value]):
-            message = f"the variable {name} has several lines, which no container can be given"
+            message = f"the variable {name} has several lines, which cannot be passed to a container"
             raise SourceError(message, hint="put it into a file")
         return value.replace(FILES, self._private)
 
@@ -195,9 +195,9 @@ class Container:
             raise EngineMissingError(message, hint=f"try it by hand: {self._program} run --rm {self._image}")
 
 
-def _mount(source: str, folder: Folder) -> tuple[str, str]:
+def _mount(source: str, directory: Mount) -> tuple[str, str]:
     """Return the flag of a mount, as the programs read it: one line of CSV."""
     line = io.StringIO()
-    fields = ["type=bind", f"source={source}", f"target={folder.inside}"]
-    csv.writer(line, lineterminator="").writerow(fields if folder.writable else [*fields, "readonly"])
+    fields = ["type=bind", f"source={source}", f"target={directory.inside}"]
+    csv.writer(line, lineterminator="").writerow(fields if directory.writable else [*fields, "readonly"])
     return "--mount", line.getvalue()

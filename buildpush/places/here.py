@@ -23,9 +23,9 @@ from buildpush.places.environment import Passes, for_engines
 from buildpush.places.place import FILES, Content, Ran, Show
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
-KEPT = 8 * 1024 * 1024
-KEPT_OF_ERRORS = 1024 * 1024  # shown to people
-MOST_HEARD = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
+LARGEST_OUTPUT = 8 * 1024 * 1024
+LARGEST_ERRORS = 1024 * 1024  # shown to people
+LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
 _SHELL = "/bin/sh"
@@ -38,7 +38,7 @@ class Here:
     Args:
         env: the environment of the commands.
         passes: says of each variable, by name and value, whether the commands may know it.
-        private: folder under which private files are put; the system's temporary folder if not given.
+        private: directory under which private files are put; the system's temporary directory if not given.
     """
 
     def __init__(self, env: Mapping[str, str], *, passes: Passes = for_engines, private: Path | None = None) -> None:
@@ -58,11 +58,11 @@ class Here:
         stream: Show | None = None,
     ) -> Ran:
         """Run *argv* on this machine; see :meth:`Place.run`."""
-        with _private_files(files or {}, self._private) as folder:
-            words = [word.replace(FILES, folder) for word in argv]
-            variables = {name: value.replace(FILES, folder) for name, value in (env or {}).items()}
-            with _started(words, cwd, {**self._open(), **variables}, reads=stdin is not None) as process:
-                return _Conversation(process, stdin, stream).finish(words[0], timeout)
+        with _private_files(files or {}, self._private) as directory:
+            words = [word.replace(FILES, directory) for word in argv]
+            variables = {name: value.replace(FILES, directory) for name, value in (env or {}).items()}
+            with _process(words, cwd, {**self._open(), **variables}, reads=stdin is not None) as process:
+                return _Exchange(process, stdin, stream).finish(words[0], timeout)
 
     def _open(self) -> dict[str, str]:
         """Return what the commands may know; asked each time, since secrets become known on the way."""
@@ -74,10 +74,10 @@ def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[
     if not files:
         yield ""
         return
-    with temporary(root) as folder:
+    with temporary(root) as directory:
         for name, content in files.items():
-            _write_private(folder / name, content)
-        yield str(folder)
+            _write_private(directory / name, content)
+        yield str(directory)
 
 
 def _write_private(path: Path, content: Content) -> None:
@@ -89,14 +89,14 @@ def _write_private(path: Path, content: Content) -> None:
 
 
 @contextlib.contextmanager
-def _started(
+def _process(
     argv: list[str], cwd: Path | None, env: dict[str, str], *, reads: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
     program = _program(argv[0], env)
     if cwd is not None and not cwd.is_dir():
-        message = f"cannot run {argv[0]} in {cwd}: it is not a folder"
+        message = f"cannot run {argv[0]} in {cwd}: it is not a directory"
         raise SourceError(message)
-    with _watch() as watch:
+    with _watchdog() as watch:
         try:
             process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
                 [argv[0], *argv[1:]],
@@ -119,7 +119,7 @@ def _started(
 
 
 @contextlib.contextmanager
-def _watch() -> Iterator[Callable[[int], object]]:
+def _watchdog() -> Iterator[Callable[[int], object]]:
     """Give a function that has a process group ended when we are gone, however that happens: after ``kill -9``, too.
 
     A shell waits for the end of a pipe that only we hold open. Nothing that the system offers does as much: its signal
@@ -157,7 +157,7 @@ def _program(name: str, env: Mapping[str, str]) -> str:
     path = shutil.which(name, path=env.get("PATH", os.defpath))
     if path is None:
         message = f"the program {name!r} is not on this machine"
-        raise EngineMissingError(message, hint=f"install {name}, or put its folder into PATH", setting="engine")
+        raise EngineMissingError(message, hint=f"install {name}, or put its directory into PATH", setting="engine")
     return path
 
 
@@ -176,14 +176,14 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _joined(threads: Sequence[threading.Thread]) -> bool:
+def _join(threads: Sequence[threading.Thread]) -> bool:
     deadline = time.monotonic() + GRACE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)
 
 
-class _Tail:
+class _LastBytes:
     """The last bytes of a stream."""
 
     def __init__(self, most: int) -> None:
@@ -205,7 +205,7 @@ class _Tail:
         return decoded(kept.partition(b"\n")[2] if self._cut else kept)
 
 
-class _Ear(io.RawIOBase):
+class _PipeReader(io.RawIOBase):
     """A stream that is taken from a pipe at once, whoever reads it later, however slowly.
 
     Some programs, such as buildah, end without their last lines where nobody has taken those before.
@@ -234,7 +234,7 @@ class _Ear(io.RawIOBase):
             self._heard.append(piece)
             self._size += len(piece)
             self._change.notify()
-            self._change.wait_for(lambda: self._size < MOST_HEARD)
+            self._change.wait_for(lambda: self._size < LARGEST_BACKLOG)
 
     def readable(self) -> bool:
         return True
@@ -255,7 +255,7 @@ class _Ear(io.RawIOBase):
         return taken
 
 
-class _Conversation:
+class _Exchange:
     """Feeds a process and listens to both its outputs until it has ended."""
 
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes | None, stream: Show | None) -> None:
@@ -263,9 +263,9 @@ class _Conversation:
         self._stream = stream
         self._one_line_at_a_time = threading.Lock()
         self._failure: Exception | None = None
-        self._out, self._err = _Tail(KEPT), _Tail(KEPT_OF_ERRORS)
+        self._out, self._err = _LastBytes(LARGEST_OUTPUT), _LastBytes(LARGEST_ERRORS)
         self._taken = 0  # pieces of lines
-        ears = [_Ear(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
+        ears = [_PipeReader(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
         self._hearing = [threading.Thread(target=ear.hear, daemon=True) for ear in ears]
         self._listening = [
             threading.Thread(target=self._listen, args=(ear, kept), daemon=True)
@@ -296,9 +296,9 @@ class _Conversation:
 
     def _drain(self) -> None:
         # Something the program left running may hold the pipes open for ever; it belongs to the group.
-        if not _joined(self._hearing):
+        if not _join(self._hearing):
             _signal(self._process, signal.SIGKILL)
-            _joined(self._hearing)
+            _join(self._hearing)
         # What was heard is shown to its end, for as long as somebody takes it.
         for thread in self._listening:
             before = -1
@@ -314,7 +314,7 @@ class _Conversation:
         with contextlib.suppress(OSError), pipe:
             pipe.write(content)
 
-    def _listen(self, ear: _Ear, kept: _Tail) -> None:
+    def _listen(self, ear: _PipeReader, kept: _LastBytes) -> None:
         begins = True
         lines = io.BufferedReader(ear, _PIECE)
         while piece := lines.readline(LONGEST_READ):

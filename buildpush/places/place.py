@@ -11,7 +11,7 @@ from typing import Protocol
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, redact
 
-# Stands for the folder of the private files in arguments and variables: f"{FILES}/token".
+# Stands for the directory of the private files in arguments and variables: f"{FILES}/token".
 # It cannot be meant otherwise, since no argument can hold a NUL.
 FILES = "\0files\0"
 _SHOWN = "private"
@@ -69,8 +69,8 @@ class Place(Protocol):
 
         Args:
             argv: program and arguments; no shell reads them.
-            cwd: folder to run in.
-            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their folder,
+            cwd: directory to run in.
+            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their directory,
                 which is gone afterwards. Login secrets travel only so.
             env: variables on top of the place's own.
             stdin: what the program reads; nothing if not given.

@@ -13,7 +13,7 @@ from buildpush.places.place import Content, Ran, Show
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as they were given."""
 
     argv: tuple[str, ...]
@@ -31,8 +31,8 @@ class Recorded:
             With none, every command ends with status 0 and prints nothing.
     """
 
-    def __init__(self, answers: Callable[[Call], Ran] | Iterable[Ran] = ()) -> None:
-        self.calls: list[Call] = []
+    def __init__(self, answers: Callable[[RecordedCall], Ran] | Iterable[Ran] = ()) -> None:
+        self.calls: list[RecordedCall] = []
         self._answer = answers if callable(answers) else _in_order(answers)
 
     def run(
@@ -47,7 +47,7 @@ class Recorded:
         stream: Show | None = None,
     ) -> Ran:
         """Write the call down and return its answer; lines of the answer go to *stream*."""
-        call = Call(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
+        call = RecordedCall(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
         self.calls.append(call)
         ran = self._answer(call)
         if stream is not None:
@@ -62,10 +62,10 @@ class Recorded:
         return [call.argv for call in self.calls]
 
 
-def _in_order(answers: Iterable[Ran]) -> Callable[[Call], Ran]:
+def _in_order(answers: Iterable[Ran]) -> Callable[[RecordedCall], Ran]:
     waiting = deque(answers) or deque([Ran(0)])
 
-    def answer(_call: Call) -> Ran:
+    def answer(_call: RecordedCall) -> Ran:
         return waiting.popleft() if len(waiting) > 1 else waiting[0]
 
     return answer

@@ -433,7 +433,7 @@ class _ContainerdImage:
             raise PushError(message, hint=f"docker pull {self._export.name}")
         words = ", ".join(str(image.platform) for image in there)
         self._export.daemon.sink(Note(f"the daemon has only {words} of {self._export.name}: the rest is left out"))
-        return there[0] if len(there) == 1 else Index(there)
+        return Index.of(there)
 
     def _needed(self) -> list[Digest]:
         """Return the documents that belong to the image, as far as the known ones tell."""

@@ -153,10 +153,10 @@ def test_a_docker_with_buildx_lacks_nothing(need):
 
 
 def test_a_file_that_asks_for_it_is_refused(folder):
-    from buildpush.engines.choice import advised
+    from buildpush.engines.choice import note_traps
 
     folder.dockerfile("# check=error=true\nFROM scratch\nWORKDIR x\n")
     told = []
     with pytest.raises(StrictError, match="WorkdirRelativePath"):
-        advised(Native(Tools({}, Recorded())), folder.request(), told.append)
+        note_traps(Native(Tools({}, Recorded())), folder.request(), told.append)
     assert "Dockerfile:3" in told[0].text

@@ -13,8 +13,8 @@ from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.parse import FLAGS, parse
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import ENGINES, Engines, Tools
-from buildpush.engines.bases import base_credentials, bases, frontend, unknown
-from buildpush.engines.choice import advised
+from buildpush.engines.bases import base_credentials, bases, frontend, unknown_bases_note
+from buildpush.engines.choice import note_traps
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
@@ -59,7 +59,7 @@ def test_what_we_do_not_know_hides_no_base(request_of, odd):
     for text in (BODY + odd, BODY.replace("FROM base.test/b:1\n", f"FROM base.test/b:1\n{odd}")):
         found = request_of(ELSEWHERE + text)
         assert [str(one) for one in bases(found)] == ALL
-        assert not unknown(found)
+        assert not unknown_bases_note(found)
     with suppress(DockerfileError):
         parse((NEWER + BODY + odd).encode())
         return
@@ -105,15 +105,15 @@ class Any:
 def test_a_file_that_tells_no_bases_is_noted_with_what_counts(request_of, text):
     found, told = request_of(text), []
     assert bases(found) == ()
-    advised(Any(), found, told.append)
+    note_traps(Any(), found, told.append)
     assert [one.text for one in told if isinstance(one, Note) and "which images it builds on" in one.text]
-    assert "build_contexts" in unknown(found)
+    assert "build_contexts" in unknown_bases_note(found)
 
 
 @pytest.mark.parametrize("text", ["FROM scratch\n", f"{ELSEWHERE}FROM scratch\nNEWER x\n", BODY])
 def test_a_file_that_tells_its_bases_is_not_noted(request_of, text):
     told = []
-    advised(Any(), request_of(text), told.append)
+    note_traps(Any(), request_of(text), told.append)
     assert not [one for one in told if isinstance(one, Note) and "which images it builds on" in one.text]
 
 

@@ -311,6 +311,7 @@ def test_a_failing_build_tells_its_last_lines(folder, base, real):
 TWICE = """
 import os, sys
 from pathlib import Path
+from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
 from buildpush.dockerfile.request import BuildRequest

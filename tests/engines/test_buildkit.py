@@ -130,7 +130,7 @@ def test_a_failure_tells_the_line_and_the_last_lines():
             None,
             "--driver-opt network=host",
         ),
-        ("ERROR: failed to resolve source metadata: 401 Unauthorized", None, "wants a login"),
+        ("ERROR: failed to resolve source metadata: 401 Unauthorized", None, "requires a login"),
         ("", None, None),
     ],
 )
@@ -198,4 +198,4 @@ def test_a_language_that_cannot_be_fetched_is_named_so(tmp_path):
         path.write_text(text, encoding="utf-8")
         error = buildkit.failure(log, BuildRequest(tmp_path, path, ()))
         assert ("# syntax=docker/dockerfile:1, cannot be fetched" in str(error)) == named
-        assert ("take that line out" in error.hint) == named
+        assert ("remove that line" in error.hint) == named

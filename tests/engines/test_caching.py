@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.caching import LayerCaches
 from buildpush.foundation.errors import SettingsError
 
 
-def build(kept: Kept, whose: str, size: int = 10) -> tuple[str, ...]:
+def build(kept: LayerCaches, whose: str, size: int = 10) -> tuple[str, ...]:
     """Do what a build does: read what is there, write a whole cache; return where it read."""
     with kept.layers_of(whose) as (read, written):
         new = Path(written.field("dest"))
@@ -22,7 +22,7 @@ def build(kept: Kept, whose: str, size: int = 10) -> tuple[str, ...]:
 
 
 def test_a_build_reads_what_the_last_one_of_its_repository_left(tmp_path):
-    kept = Kept(tmp_path)
+    kept = LayerCaches(tmp_path)
     assert build(kept, "r.test/a") == ()
     (found,) = build(kept, "r.test/a")
     assert (Path(found) / "blob").exists()
@@ -30,13 +30,13 @@ def test_a_build_reads_what_the_last_one_of_its_repository_left(tmp_path):
 
 
 def test_a_build_replaces_what_was_kept(tmp_path):
-    kept = Kept(tmp_path)
+    kept = LayerCaches(tmp_path)
     build(kept, "a", 1000)
     build(kept, "a", 10)
     assert [path.stat().st_size for path in tmp_path.rglob("blob")] == [10]
 
 
-def fail(kept: Kept) -> None:
+def fail(kept: LayerCaches) -> None:
     with kept.layers_of("a") as (_, written):
         Path(written.field("dest"), "blob").touch()
         message = "it broke"
@@ -44,7 +44,7 @@ def fail(kept: Kept) -> None:
 
 
 def test_a_build_that_fails_leaves_what_was_kept(tmp_path):
-    kept = Kept(tmp_path)
+    kept = LayerCaches(tmp_path)
     build(kept, "a")
     with pytest.raises(ValueError, match="it broke"):
         fail(kept)
@@ -53,19 +53,19 @@ def test_a_build_that_fails_leaves_what_was_kept(tmp_path):
 
 
 def test_nobody_else_can_read_what_is_kept(tmp_path):
-    build(Kept(tmp_path / "layers"), "a")
+    build(LayerCaches(tmp_path / "layers"), "a")
     assert (tmp_path / "layers").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError) as caught:
-        build(Kept(tmp_path / "file" / "layers"), "a")
+        build(LayerCaches(tmp_path / "file" / "layers"), "a")
     assert caught.value.setting == "caching"
 
 
 def test_the_cache_that_was_not_used_for_longest_goes_first(tmp_path):
-    kept = Kept(tmp_path, largest=250)
+    kept = LayerCaches(tmp_path, largest=250)
     for age, name in enumerate(("old", "middle", "new")):
         build(kept, name, 100)
         newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_ctime_ns)
@@ -76,13 +76,13 @@ def test_the_cache_that_was_not_used_for_longest_goes_first(tmp_path):
 
 def test_a_cache_that_nothing_was_written_to_is_no_error(tmp_path):
     """BuildKit writes none where a build has no layers of its own."""
-    with Kept(tmp_path / "not" / "there").layers_of("a") as (read, _):
+    with LayerCaches(tmp_path / "not" / "there").layers_of("a") as (read, _):
         assert read == ()
 
 
 def test_builds_of_one_repository_at_once_do_not_disturb_each_other(tmp_path):
-    kept = Kept(tmp_path, largest=1)
-    build(Kept(tmp_path), "a", 100)
+    kept = LayerCaches(tmp_path, largest=1)
+    build(LayerCaches(tmp_path), "a", 100)
     with kept.layers_of("a") as (read, first), kept.layers_of("a") as (_, second):
         assert first.field("dest") != second.field("dest")
         build(kept, "a", 100)  # a third one is done in the meantime

@@ -94,7 +94,7 @@ def test_no_socket_is_an_error_with_the_three_remedies(folder):
 def test_a_socket_that_is_closed_to_the_user_says_so(folder, monkeypatch):
     socket = folder.write("docker.sock")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "is closed to it" in Docker(Tools({"DOCKER_HOST": f"unix://{socket}"}, Recorded())).missing()
+    assert "is not accessible to it" in Docker(Tools({"DOCKER_HOST": f"unix://{socket}"}, Recorded())).missing()
 
 
 @pytest.mark.sandbox
@@ -336,7 +336,7 @@ def test_the_real_docker_runs_what_a_dockerfile_says(folder, base, real):
 @pytest.mark.engines
 @pytest.mark.parametrize("buildx", [True, False])
 def test_the_image_also_comes_by_way_of_docker_save(folder, base, real, monkeypatch, buildx):
-    monkeypatch.setattr("buildpush.engines.docker.classic.Build._writes_layouts", lambda *_: False)
+    monkeypatch.setattr("buildpush.engines.docker.classic.DockerBuild._writes_layouts", lambda *_: False)
     folder.write("a", "hello")
     folder.dockerfile(f"FROM {base}\nCOPY a /b\nRUN echo hi > /c\n")
     with real(buildx=buildx).build(folder.request()) as image:

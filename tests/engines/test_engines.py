@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from buildpush.engines import AUTO, ENGINES, Engines, Tools
-from buildpush.engines.choice import choose, refuse_unsupported
+from buildpush.engines.choice import choose, refuse_unsupported_settings
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.foundation.events import Decision, Note
 from buildpush.places import Recorded
@@ -99,7 +99,7 @@ def test_an_engine_that_was_asked_for_and_cannot_is_an_error_with_line_and_remed
     with pytest.raises(DockerfileError) as caught:
         chosen(Stub("native", refused="Dockerfile:3: RUN"), Stub("docker"), wanted="native")
     assert (caught.value.where, caught.value.hint) == ("Dockerfile:3", "use engine: docker")
-    assert "does not do this: RUN" in str(caught.value)
+    assert "does not support this: RUN" in str(caught.value)
 
 
 def test_the_names_are_those_of_the_table():
@@ -128,7 +128,7 @@ def test_an_unknown_engine_names_the_known():
 def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
     native, *_ = CLASSES
     with pytest.raises(UnsupportedError) as caught:
-        refuse_unsupported(native, {"env_docker_secrets", "labels"}, [].append)
+        refuse_unsupported_settings(native, {"env_docker_secrets", "labels"}, [].append)
     assert (caught.value.hint, caught.value.setting) == (
         "use engine: docker or buildx or buildah",
         "env_docker_secrets",
@@ -138,7 +138,7 @@ def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():
 def test_a_hint_that_makes_no_difference_is_noted():
     events = []
     for engine in CLASSES:
-        refuse_unsupported(engine, {"optimize"}, events.append)
+        refuse_unsupported_settings(engine, {"optimize"}, events.append)
     assert [type(event) for event in events] == [Note] * len(
         [engine for engine in CLASSES if "optimize" not in engine.flags]
     )
@@ -153,6 +153,6 @@ def test_every_setting_for_engines_is_known_to_one_or_is_a_hint():
 @pytest.mark.parametrize(("owner", "setting"), [(row.name, one) for row in ENGINES.values() for one in row.settings])
 def test_a_setting_of_one_engine_is_told_of_where_another_builds(engine, owner, setting):
     events = []
-    refuse_unsupported(engine, {setting}, events.append)
+    refuse_unsupported_settings(engine, {setting}, events.append)
     assert [event for event in events if setting in event.text] == events
     assert bool(events) == (engine.name != owner)

@@ -113,7 +113,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(need, folder, t
     folder.write("big", os.urandom(8_000_000))
     folder.dockerfile("FROM scratch\nCOPY big /big\n")
     with small_disk(tmp_path / "small", "4m") as scratch:
-        engine = {"docker": Docker, "buildah": Buildah}[name](env, Here(env), scratch=scratch)
+        engine = {"docker": Docker, "buildah": Buildah}[name](Tools(env, Here(env), scratch=scratch))
         with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
             pass
         assert "full" in (caught.value.hint or ""), (str(caught.value), caught.value.hint)

@@ -202,7 +202,7 @@ def test_what_kaniko_knows_or_says_itself_is_not_refused(folder, text):
 
 @pytest.mark.parametrize(
     ("image", "answer", "words"),
-    [(None, Ran(0), "nobody names the image"), (IMAGE, Ran(1), "neither docker nor podman")],
+    [(None, Ran(0), "no image of kaniko's executor"), (IMAGE, Ran(1), "neither docker nor podman")],
 )
 def test_without_an_image_or_a_program_it_is_missing(folder, image, answer, words):
     engine = kaniko(Recorded([answer]), image)
@@ -292,7 +292,7 @@ def test_the_real_executor_leaves_to_root_what_is_copied_after_user(folder, kani
 def test_in_a_cluster_kaniko_is_asked_first(folder, env, first):
     folder.dockerfile("FROM scratch\nCOPY a /a\n")
     plan = buildpush.check(cwd=folder.root, env={"HOME": str(folder.root), **env}, repo="a.test/b/c", push=False)
-    assert ("kaniko is passed over: nobody names the image" in str(plan)) == first
+    assert ("kaniko is passed over: no image of kaniko's executor" in str(plan)) == first
 
 
 def test_an_executor_without_a_digest_is_refused(folder):

@@ -16,7 +16,7 @@ import pytest
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError, UnsupportedError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Container, Folder, Here, Limits, Ran, Recorded
+from buildpush.places import FILES, Container, ContainerLimits, Here, Mount, Ran, Recorded
 
 engines = pytest.mark.engines
 IMAGE = f"buildpush.test/container-{os.getpid()}:1"
@@ -37,15 +37,15 @@ def flags(argv: tuple[str, ...]) -> list[str]:
     ("how", "words"),
     [
         ({}, []),
-        ({"limits": Limits(memory=500 * 2**20, cores=0.4)}, ["--memory", "524288000", "--cpus", "0.4"]),
-        ({"limits": Limits(cores=2.0)}, ["--cpus", "2"]),
+        ({"limits": ContainerLimits(memory=500 * 2**20, cores=0.4)}, ["--memory", "524288000", "--cpus", "0.4"]),
+        ({"limits": ContainerLimits(cores=2.0)}, ["--cpus", "2"]),
         ({"user": 0}, ["--user", "0"]),
         ({"user": 1000}, ["--user", "1000"]),
         ({"privileged": True}, ["--privileged"]),
         ({"network": "host"}, ["--network", "host"]),
-        ({"folders": [Folder(Path("/a"), "/b")]}, ["--mount", "type=bind,source=/a,target=/b,readonly"]),
-        ({"folders": [Folder(Path("/a"), "/b", writable=True)]}, ["--mount", "type=bind,source=/a,target=/b"]),
-        ({"folders": [Folder(Path("/a,b"), "/b")]}, ["--mount", 'type=bind,"source=/a,b",target=/b,readonly']),
+        ({"mounts": [Mount(Path("/a"), "/b")]}, ["--mount", "type=bind,source=/a,target=/b,readonly"]),
+        ({"mounts": [Mount(Path("/a"), "/b", writable=True)]}, ["--mount", "type=bind,source=/a,target=/b"]),
+        ({"mounts": [Mount(Path("/a,b"), "/b")]}, ["--mount", 'type=bind,"source=/a,b",target=/b,readonly']),
     ],
 )
 def test_what_a_container_may_is_said_in_flags(how, words):
@@ -190,7 +190,9 @@ def test_lines_come_as_they_are_printed(make):
 def test_a_limit_of_memory_and_cores_is_one(make):
     v1 = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us"
     v2 = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max"
-    said = make(limits=Limits(memory=64 * 2**20, cores=0.5)).run(sh(f"{v2} 2>/dev/null || {v1}")).stdout.split()
+    said = (
+        make(limits=ContainerLimits(memory=64 * 2**20, cores=0.5)).run(sh(f"{v2} 2>/dev/null || {v1}")).stdout.split()
+    )
     assert said[:2] == [str(64 * 2**20), "50000"]
 
 
@@ -231,8 +233,8 @@ def test_folders_are_read_only_unless_they_are_not(make, tmp_path):
     (tmp_path / "in, put").mkdir()
     (tmp_path / "in, put/a").write_text("hello")
     (tmp_path / "out").mkdir()
-    folders = [Folder(tmp_path / "in, put", "/in"), Folder(tmp_path / "out", "/out", writable=True)]
-    ran = make(folders=folders).run(sh("cat /in/a >/out/b; touch /in/c || echo refused"))
+    folders = [Mount(tmp_path / "in, put", "/in"), Mount(tmp_path / "out", "/out", writable=True)]
+    ran = make(mounts=folders).run(sh("cat /in/a >/out/b; touch /in/c || echo refused"))
     assert ran.stdout == "refused\n"
     assert (tmp_path / "out/b").read_text() == "hello"
 

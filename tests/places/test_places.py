@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Call, Here, Ran, Recorded, for_engines, for_logins
+from buildpush.places import FILES, Here, Ran, Recorded, RecordedCall, for_engines, for_logins
 
 programs = pytest.mark.programs
 HERE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -122,7 +122,7 @@ def test_a_line_without_end_is_cut_for_the_eye_and_kept_whole():
 
 @programs
 def test_of_endless_output_the_end_is_kept(monkeypatch):
-    monkeypatch.setattr("buildpush.places.here.KEPT", 1000)
+    monkeypatch.setattr("buildpush.places.here.LARGEST_OUTPUT", 1000)
     ran = Here(HERE).run(python("for i in range(1000): print(i)"))
 
     assert ran.stdout.endswith("999\n")
@@ -147,7 +147,7 @@ def test_a_program_that_cannot_start_is_a_missing_engine(tmp_path):
 
 @programs
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(SourceError, match="not a folder"):
+    with pytest.raises(SourceError, match="not a directory"):
         Here(HERE).run(["true"], cwd=tmp_path / "nowhere")
 
 
@@ -231,7 +231,7 @@ def test_a_recorded_place_can_answer_by_the_call():
     place.run(["x", "y"], stream=lines.append, files={"f": "1"}, stdin=b"in")
 
     assert lines == ["x", "y"]
-    assert place.calls == [Call(("x", "y"), None, {"f": "1"}, {}, b"in")]
+    assert place.calls == [RecordedCall(("x", "y"), None, {"f": "1"}, {}, b"in")]
 
 
 def _is_gone(process: int) -> bool:

@@ -20,11 +20,12 @@ from buildpush.credentials.docker import HUB_KEY, Credential
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.caches import csv_line
 from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
 from buildpush.engines.bases import repository_cache
-from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError, EngineMissingError
+from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
 from buildpush.foundation.text import safe
 from buildpush.images.references import DOCKER_HUB, Reference
-from buildpush.places import FILES, Content
+from buildpush.places import FILES, Command, Content
 from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
 
 # Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
@@ -48,11 +49,11 @@ CONFIG = "docker"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
 # What docker and buildx say of their daemon; a registry that breaks off is another matter, and BuildKit's own words.
-_AWAY: Final = (
+_DAEMON_GONE: Final = (
     *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
     *("code = unavailable", "error during connect"),
 )
-_SYNTAX_HINT: Final = "take that line out, and the builder reads the file itself; or let it reach that registry"
+_SYNTAX_HINT: Final = "remove that line, and the builder reads the file itself; or give it access to that registry"
 # What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
 _UNKNOWN_FLAG: Final = re.compile(
     r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
@@ -67,7 +68,7 @@ _HINTS: Final = (
     ),
     (
         ("401 unauthorized", "authorization failed", "pull access denied"),
-        "the registry of a base image wants a login: set baseImageConnectorRefs, or run docker login",
+        "the registry of a base image requires a login: set baseImageConnectorRefs, or run docker login",
     ),
     (("failed to resolve source metadata",), "a base image cannot be reached: check its name and the network"),
 )
@@ -80,15 +81,15 @@ _NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
 _OWN_ADDRESS = re.compile(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
 
 
-def check_there(reason: str | None) -> None:
-    """Refuse to build where an engine's ``missing`` gave a *reason*: why, and behind the first line the remedies.
+def run(tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, Content], full: str = _FULL) -> None:
+    """Run *command*, which builds *request*, with private *files*; its log is told as it comes.
 
     Raises:
-        EngineMissingError: there is a reason.
+        BuildError: it failed; *full* says what to do when the disk is full.
     """
-    if reason:
-        message, _, hint = reason.partition("\n")
-        raise EngineMissingError(message, hint=hint, setting="engine")
+    ran = tools.place.run(command.argv, files=files, env=command.env, stream=tools.log)
+    if ran.status:
+        raise failure(ran.stdout + ran.stderr, request, full)
 
 
 def arguments(request: BuildRequest) -> list[str]:
@@ -135,7 +136,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
 
     Args:
         credentials: by host.
-        home: the user's Docker configuration folder.
+        home: the user's Docker configuration directory.
     """
     document = docker_config(home)
     document.pop("credsStore", None)  # it would be asked in place of what stands in the file
@@ -183,7 +184,7 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     reasons = [line for line in lines if line.lower().startswith("error:")]
     reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
     if syntax := _lost_syntax(log, request):
-        reason = f"the language of the file, # syntax={syntax}, cannot be fetched: {reason}"
+        reason = f"the frontend of the Dockerfile, # syntax={syntax}, cannot be fetched: {reason}"
     elif _went_away(reason):
         reason = f"the builder or the Docker daemon went away: {reason}"
     match = _LINE.search(log)
@@ -209,7 +210,7 @@ def _lost_syntax(log: str, request: BuildRequest) -> str | None:
 
 
 def _went_away(reason: str) -> bool:
-    return "failed to solve" not in reason and any(mark in reason.lower() for mark in _AWAY)
+    return "failed to solve" not in reason and any(mark in reason.lower() for mark in _DAEMON_GONE)
 
 
 def _end_of(log: str) -> str:

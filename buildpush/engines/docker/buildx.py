@@ -16,10 +16,10 @@ from typing import ClassVar, Final
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.bases import base_credentials
-from buildpush.engines.docker import buildkit
-from buildpush.engines.docker.caching import Kept
+from buildpush.engines.docker.caching import LayerCaches
 from buildpush.engines.docker.classic import Docker
-from buildpush.engines.docker.cli import Builder, Program, into
+from buildpush.engines.docker.cli import Builder, BuildxProgram, layout_output
+from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.events import Note
@@ -65,13 +65,13 @@ class Buildx:
         return self._docker.missing() if builder.driver == _DOCKER else None
 
     @cached_property
-    def _here(self) -> tuple[Program, Builder]:
+    def _here(self) -> tuple[BuildxProgram, Builder]:
         """Buildx and the builder that is in use; asked once, since each question takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.
         """
-        program = Program.find(self._tools)
+        program = BuildxProgram.find(self._tools)
         if program is None:
             message = "docker buildx is not on this machine"
             raise EngineMissingError(message, hint=REMEDIES, setting="engine")
@@ -91,12 +91,12 @@ class Buildx:
         return self._docker.images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return how buildx is called; the folders of the setting ``caching`` are chosen when it is built."""
-        buildkit.check_there(self.missing())
+        """Return how buildx is called; the directories of the setting ``caching`` are chosen when it is built."""
+        require_here(self)
         program, builder = self._here
         if builder.driver == _DOCKER:
             return self._docker.commands(request)
-        return (program.command(request, base_credentials(request, self._tools.find), into(request, OUT)),)
+        return (program.command(request, base_credentials(request, self._tools.find), layout_output(request, OUT)),)
 
     def unsupported_features(self) -> frozenset[str]:
         """Return nothing: it is BuildKit."""
@@ -111,7 +111,7 @@ class Buildx:
             UnsupportedError: the builder is a Docker daemon that can do less than what is asked for.
             BuildError: the build failed; with the last lines of its log.
         """
-        buildkit.check_there(self.missing())
+        require_here(self)
         with ExitStack() as stack:
             with self._caching(request) as asked:
                 image = stack.enter_context(self._built(asked))
@@ -126,7 +126,7 @@ class Buildx:
             yield request
             return
         name = str(request.references[0].repository) if request.references else str(request.context)
-        with Kept(self._tools.layers).layers_of(name) as (read, written):
+        with LayerCaches(self._tools.layers).layers_of(name) as (read, written):
             yield replace(request, cache_from=(*request.cache_from, *read), cache_to=(*request.cache_to, written))
 
     @contextmanager
@@ -137,5 +137,5 @@ class Buildx:
                 yield image
             return
         credentials = base_credentials(request, self._tools.find)
-        with temporary(self._tools.scratch) as folder:
-            yield program.into_layout(request, credentials, folder)
+        with temporary(self._tools.scratch) as directory:
+            yield program.into_layout(request, credentials, directory)

@@ -1,4 +1,4 @@
-"""Layers that are kept between builds in a folder of this machine, one for each repository, within bounds.
+"""Layers that are kept between builds in a directory of this machine, one for each repository, within bounds.
 
 BuildKit adds to a local cache and removes nothing from it, so each build writes a new one, which takes the place of the
 old one when it is whole.
@@ -26,15 +26,15 @@ LARGEST: Final = 10 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LayerCaches:
     """The caches of this machine.
 
     Attributes:
-        folder: holds one folder for each repository.
+        directory: holds one directory for each repository.
         largest: bytes of all of them together.
     """
 
-    folder: Path
+    directory: Path
     largest: int = LARGEST
 
     @contextmanager
@@ -45,12 +45,12 @@ class Kept:
             whose: a repository.
 
         Raises:
-            SettingsError: the folder cannot be made.
+            SettingsError: the directory cannot be made.
         """
         self._make()
         name = hashlib.sha256(whose.encode()).hexdigest()[:32]
-        old = self.folder / name
-        new = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.folder))
+        old = self.directory / name
+        new = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.directory))
         try:
             with _read(old) as read:
                 yield read, CacheSpec("local", (("dest", str(new)), ("mode", "max")))
@@ -63,14 +63,14 @@ class Kept:
 
     def _make(self) -> None:
         try:
-            private_part(self.folder)  # layers hold what the image holds, and what its earlier stages held
+            private_part(self.directory)  # layers hold what the image holds, and what its earlier stages held
         except OSError as error:
-            message = f"the folder for layers, {self.folder}, cannot be made: {error.strerror}"
-            hint = "set XDG_STATE_HOME to a folder that you may write to, or leave caching out"
+            message = f"the directory for layers, {self.directory}, cannot be made: {error.strerror}"
+            hint = "set XDG_STATE_HOME to a directory that you may write to, or leave caching out"
             raise SettingsError(message, hint=hint, setting="caching") from error
 
     def _shrink(self) -> None:
-        sizes = {path: _size(path) for path in self.folder.iterdir() if path.is_dir() and not _is_written(path)}
+        sizes = {path: _size(path) for path in self.directory.iterdir() if path.is_dir() and not _is_written(path)}
         for path in sorted(sizes, key=_used):
             if sum(sizes.values()) <= self.largest:
                 return
@@ -115,7 +115,7 @@ def _used(path: Path) -> float:
 
 
 def _size(path: Path) -> int:
-    return sum(_bytes(Path(folder) / name) for folder, _, names in os.walk(path) for name in names)
+    return sum(_bytes(Path(directory) / name) for directory, _, names in os.walk(path) for name in names)
 
 
 def _bytes(path: Path) -> int:

@@ -9,6 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,13 +19,15 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, MOUNTS, RUN_INTO_VOLUMES
 from buildpush.engines import Tools
-from buildpush.engines.bases import base_credentials, bases, frontend, pulled
+from buildpush.engines.bases import base_credentials, bases, frontend, pulled_images
 from buildpush.engines.docker import buildkit
-from buildpush.engines.docker.cli import Program, into
+from buildpush.engines.docker.cli import BuildxProgram, layout_output
+from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.foundation.events import Log, Note
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines, quotation
 from buildpush.images.manifests import without_manifest
 from buildpush.images.model import Image, Index
@@ -36,7 +39,7 @@ from buildpush.transfer.daemon import SOCKET, Daemon, connect, failures
 if TYPE_CHECKING:
     from docker import DockerClient
 
-REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does no RUN"
+REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does not support RUN"
 _OTHER_STORE = "enable its containerd image store; or use engine: buildx and docker buildx create --use"
 
 
@@ -69,7 +72,7 @@ class Docker:
         if host.startswith("unix://") and not Path(path).exists():
             return f"no Docker daemon is here: {path} does not exist\n{REMEDIES}"
         if host.startswith("unix://") and not os.access(path, os.R_OK | os.W_OK):
-            return f"this user may not talk to the Docker daemon: {path} is closed to it\n{REMEDIES}"
+            return f"this user may not talk to the Docker daemon: {path} is not accessible to it\n{REMEDIES}"
         try:
             with self._client():
                 return None
@@ -82,21 +85,21 @@ class Docker:
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return the image of the Dockerfile's language, if it names one, and base images."""
-        return (*frontend(request), *pulled(request))
+        return (*frontend(request), *pulled_images(request))
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildx is called; nothing for the classic builder, which no program stands for."""
-        buildkit.check_there(self.missing())
-        program, credentials = Program.find(self._tools), base_credentials(request, self._tools.find)
+        require_here(self)
+        program, credentials = BuildxProgram.find(self._tools), base_credentials(request, self._tools.find)
         if program is None:
             return ()
         with self._client() as client:
-            words = Build(self._tools, client, request, credentials, OUT).words()
+            words = DockerBuild(self._tools, client, request, credentials, OUT).words()
         return (program.command(request, credentials, words),)
 
     def unsupported_features(self) -> frozenset[str]:
         """Return what the classic builder lacks, tried with Docker 26.1, where there is no buildx."""
-        return frozenset() if Program.find(self._tools) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
+        return frozenset() if BuildxProgram.find(self._tools) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
@@ -107,18 +110,18 @@ class Docker:
             UnsupportedError: the classic builder would have to do what only BuildKit does.
             BuildError: the build failed; with the last lines of its log.
         """
-        buildkit.check_there(self.missing())
+        require_here(self)
         credentials = base_credentials(request, self._tools.find)
-        with self._client() as client, temporary(self._tools.scratch) as folder:
+        with self._client() as client, temporary(self._tools.scratch) as directory:
             program = self._buildx()
-            with Build(self._tools, client, request, credentials, folder).done(program) as image:
+            with DockerBuild(self._tools, client, request, credentials, directory).done(program) as image:
                 yield image
 
-    def _buildx(self) -> Program | None:
+    def _buildx(self) -> BuildxProgram | None:
         """Return buildx, or ``None`` where it is not."""
-        found = Program.find(self._tools)
+        found = BuildxProgram.find(self._tools)
         if found is None:
-            self._tools.sink(Note("docker buildx is not here: the classic builder is used, which knows less"))
+            self._tools.sink(Note("docker buildx is not installed: the classic builder is used, which supports less"))
         return found
 
     @contextmanager
@@ -132,30 +135,23 @@ class Docker:
             yield client
 
 
-class Build:
+@dataclass(frozen=True, slots=True)
+class DockerBuild:
     """One build: what its steps share."""
 
-    def __init__(
-        self,
-        tools: Tools,
-        client: DockerClient,
-        request: BuildRequest,
-        credentials: Mapping[str, Credential],
-        folder: Path,
-    ) -> None:
-        self.tools = tools
-        self.client = client
-        self.request = request
-        self.credentials = credentials
-        self.folder = folder
-        # A name that nothing else has, and that cannot be pushed anywhere by accident.
-        self.tag = f"buildpush.invalid/build:{secrets.token_hex(8)}"
+    tools: Tools
+    client: DockerClient
+    request: BuildRequest
+    credentials: Mapping[str, Credential]
+    directory: Path
+    # A name that nothing else has, and that cannot be pushed anywhere by accident.
+    tag: str = field(default_factory=lambda: f"buildpush.invalid/build:{secrets.token_hex(8)}")
 
     @contextmanager
-    def done(self, program: Program | None) -> Iterator[Image | Index]:
+    def done(self, program: BuildxProgram | None) -> Iterator[Image | Index]:
         """Build, and give the image for as long as the context is open."""
         if program and self._writes_layouts():
-            yield program.into_layout(self.request, self.credentials, self.folder, self._builder)
+            yield program.into_layout(self.request, self.credentials, self.directory, self._builder)
             return
         try:
             if program:
@@ -178,13 +174,13 @@ class Build:
     def words(self) -> tuple[str, ...]:
         """Return how buildx is told where to build, and where to put it."""
         if self._writes_layouts():
-            return (*self._builder, *into(self.request, self.folder))
+            return (*self._builder, *layout_output(self.request, self.directory))
         return self._load()
 
     def _load(self) -> tuple[str, ...]:
         return (*self._builder, "--load", "--tag", self.tag)
 
-    def _loaded(self, program: Program) -> None:
+    def _loaded(self, program: BuildxProgram) -> None:
         """Build into the daemon's own store: the one of overlay2 writes no layouts."""
         if len(self.request.platforms) > 1:
             message = "this Docker keeps images of one platform only"
@@ -237,7 +233,7 @@ class Build:
             (self.request.ssh, "ssh"),
         ):
             if asked:
-                message = "docker buildx is not here, and the classic builder cannot honour this"
+                message = "docker buildx is not installed, and the classic builder cannot honour this"
                 raise UnsupportedError(message, hint="install docker buildx", setting=setting)
 
     def _guarded_bases(self) -> list[Reference]:
@@ -269,7 +265,7 @@ class Build:
     def _show(self, log: deque[str], line: str) -> None:
         if line.strip():
             log.append(line)
-            self.tools.sink(Log(line))
+        self.tools.log(line)
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
         """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
@@ -299,7 +295,7 @@ class Build:
 
     @property
     def _daemon(self) -> Daemon:
-        return Daemon(self.client, self.folder, self.tools.memory, self.tools.sink)
+        return Daemon(self.client, self.directory, self.tools.memory, self.tools.sink)
 
     def _remove_tag(self) -> None:
         with suppress(*failures()):

@@ -18,10 +18,9 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.docker import buildkit
 from buildpush.foundation.errors import EngineMissingError
-from buildpush.foundation.events import Log
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index
-from buildpush.places import FILES, Command, Content, Ran
+from buildpush.places import FILES, Command, Content
 from buildpush.transfer import daemon
 from buildpush.transfer.oci_layout import open_layout
 
@@ -44,14 +43,14 @@ class Builder:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class BuildxProgram:
     """buildx, as it is called here."""
 
     argv: tuple[str, ...]
     tools: Tools
 
     @classmethod
-    def find(cls, tools: Tools) -> Program | None:
+    def find(cls, tools: Tools) -> BuildxProgram | None:
         """Return how to call buildx here, or ``None`` where it is not."""
         for argv in _PROGRAMS:
             with suppress(EngineMissingError):
@@ -75,21 +74,21 @@ class Program:
         return Builder(said.get("Name", ""), said["Driver"] or "docker", said.get("Status", ""))
 
     def into_layout(
-        self, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path, words: tuple[str, ...] = ()
+        self, request: BuildRequest, credentials: Mapping[str, Credential], directory: Path, words: tuple[str, ...] = ()
     ) -> Image | Index:
-        """Build into an OCI layout in *folder*: no second copy in a daemon, layers not compressed twice.
+        """Build into an OCI layout in *directory*: no second copy in a daemon, layers not compressed twice.
 
         Args:
             request: what to build.
             credentials: by host.
-            folder: for the layout, which the image is read from.
+            directory: for the layout, which the image is read from.
             words: more of them, such as ``--builder``.
 
         Raises:
             BuildError: the build failed.
         """
-        self.build(request, credentials, (*words, *into(request, folder)))
-        return open_layout(folder / _LAYOUT, keep_manifest=False)
+        self.build(request, credentials, (*words, *layout_output(request, directory)))
+        return open_layout(directory / _LAYOUT, keep_manifest=False)
 
     def build(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> None:
         """Build; *words* say where to, and with which builder.
@@ -101,9 +100,7 @@ class Program:
         if credentials:
             files |= buildkit.login_files(credentials, daemon.home_of(self.tools.env))
         command = self.command(request, credentials, words)
-        ran: Ran = self.tools.place.run(command.argv, files=files, env=command.env, stream=self._show)
-        if ran.status:
-            raise buildkit.failure(ran.stdout + ran.stderr, request)
+        buildkit.run(self.tools, command, request, files)
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return what :meth:`build` runs."""
@@ -122,18 +119,14 @@ class Program:
             variables["DOCKER_CONFIG"] = f"{FILES}/{buildkit.CONFIG}"
         return variables
 
-    def _show(self, line: str) -> None:
-        if line.strip():
-            self.tools.sink(Log(line))
-
 
 # Attestations would turn one image into an index, and one of them tells the build arguments.
 _USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
 
 
-def into(request: BuildRequest, folder: Path) -> tuple[str, str]:
-    """Return the words that ask for a layout in *folder*."""
-    output = f"type=oci,dest={folder / _LAYOUT},tar=false,compression=uncompressed"
+def layout_output(request: BuildRequest, directory: Path) -> tuple[str, str]:
+    """Return the words that ask for a layout in *directory*."""
+    output = f"type=oci,dest={directory / _LAYOUT},tar=false,compression=uncompressed"
     return "--output", output + (",rewrite-timestamp=true" if request.created is not None else "")
 
 

@@ -1,6 +1,6 @@
 """Where kaniko's executor runs: in a container of its own, whose root it empties and builds in.
 
-It leaves alone what is mounted, and the folder that it lies in itself; so that is where everything lies that it sees.
+It leaves alone what is mounted, and the directory that it is in itself; so that is where everything is that it sees.
 
 Source: osscontainertools/kaniko, pkg/util/fs_util.go, the list of what is ignored.
 """
@@ -17,17 +17,17 @@ from typing import Final
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.records import dataclass
-from buildpush.places import Container, Folder, Limits, Place
+from buildpush.places import Container, ContainerLimits, Mount, Place
 from buildpush.transfer import daemon, dockerhome
 
 REMEDIES: Final = "set kanikoImage to an image of kaniko's executor, with its digest; or use engine: docker or buildah"
 _PROGRAMS: Final = ("docker", "podman")
 _HOME: Final = "/kaniko"
-_SEEN: Final = f"{_HOME}/buildpush"
+_SHARED: Final = f"{_HOME}/buildpush"
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Executor:
     """Where the executor runs, and where it sees what it is to see.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seat:
         program: its path.
         context: path of the context.
         dockerfile: path of the Dockerfile.
-        out: folder for what it makes.
+        out: directory for what it makes.
     """
 
     place: Container
@@ -46,7 +46,7 @@ class Seat:
 
 
 def program_of(env: Mapping[str, str], place: Place) -> str | None:
-    """Return the program that starts containers which see the folders of this machine, or ``None``."""
+    """Return the program that starts containers which see the directories of this machine, or ``None``."""
     for program in _PROGRAMS:
         if program == "docker" and _is_elsewhere(env):
             continue
@@ -61,33 +61,33 @@ def _is_elsewhere(env: Mapping[str, str]) -> bool:
     return host is not None and not host.startswith(("unix:", "npipe:"))
 
 
-def seat(
+def executor_in(
     program: str, image: str, place: Place, request: BuildRequest, out: Path, *, network: str | None = None
-) -> Seat:
+) -> Executor:
     """Return the seat in a container of *image*, which *program* starts in *network*."""
     container = Container(
         image,
         place,
         program=program,
-        folders=tuple(_folders(request, out)),
-        limits=Limits(request.container.memory, request.container.cores),
+        mounts=tuple(_mounts(request, out)),
+        limits=ContainerLimits(request.container.memory, request.container.cores),
         user=request.container.user,
         privileged=request.container.privileged,
         network=network,
-        private=f"{_SEEN}/private",
+        private=f"{_SHARED}/private",
     )
     inside = request.dockerfile.is_relative_to(request.context)
     where = (
         f"context/{request.dockerfile.relative_to(request.context)}" if inside else f"file/{request.dockerfile.name}"
     )
-    return Seat(container, f"{_HOME}/executor", f"{_SEEN}/context", f"{_SEEN}/{where}", f"{_SEEN}/out")
+    return Executor(container, f"{_HOME}/executor", f"{_SHARED}/context", f"{_SHARED}/{where}", f"{_SHARED}/out")
 
 
-def _folders(request: BuildRequest, out: Path) -> Iterator[Folder]:
-    yield Folder(request.context, f"{_SEEN}/context")
-    yield Folder(out, f"{_SEEN}/out", writable=True)
+def _mounts(request: BuildRequest, out: Path) -> Iterator[Mount]:
+    yield Mount(request.context, f"{_SHARED}/context")
+    yield Mount(out, f"{_SHARED}/out", writable=True)
     if request.dockerfile.is_relative_to(request.context):
         return
     for path in (request.dockerfile, request.dockerfile.with_name(f"{request.dockerfile.name}.dockerignore")):
         if path.exists():
-            yield Folder(path, f"{_SEEN}/file/{path.name}")
+            yield Mount(path, f"{_SHARED}/file/{path.name}")

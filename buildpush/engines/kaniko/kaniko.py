@@ -14,7 +14,8 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -25,16 +26,17 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
 from buildpush.engines import Tools
-from buildpush.engines.bases import base_credentials, caches, pulled
+from buildpush.engines.bases import base_credentials, caches, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
-from buildpush.engines.kaniko.executor import Seat, program_of
-from buildpush.engines.refusal import require_done
+from buildpush.engines.kaniko.executor import Executor, program_of
+from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError, DockerfileError, SourceError, UnsupportedError
-from buildpush.foundation.events import Log, Note
+from buildpush.foundation.events import Note
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import lines_of
 from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
@@ -43,25 +45,25 @@ from buildpush.places import FILES, Command, Content
 from buildpush.transfer.docker_archive import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
-_NO_IMAGE: Final = "nobody names the image of kaniko's executor"
+_NO_IMAGE: Final = "no image of kaniko's executor is given"
 _ROOT: Final = "set runAsUser: 0; where no root is allowed, leave runAsUser out and use engine: buildah"
 _FULL: Final = "the disk is full: kaniko unpacks the base images and all stages in the file system of its container"
 _KILLED: Final = 137
-_KEPT: Final = 200  # lines: what came before explains no failure
+_LOG_LINES: Final = 200  # lines: what came before explains no failure
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _AUTHORITY: Final = "authority.pem"
 # Where kaniko does as Docker does only if it is asked to; versions that do not know one say so in the log.
-_AS_DOCKER: Final = (
+_LIKE_DOCKER: Final = (
     "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
     "FF_KANIKO_COPY_AS_ROOT",
     "FF_KANIKO_EXPAND_HEREDOC",
     "FF_KANIKO_RUN_HONOR_GROUP",
     "FF_KANIKO_UNTAR_SKIP_ROOT",
 )
-_AS_KANIKO_DOES: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
-_PASSED_OVER: Final = MappingProxyType(
+_DEFAULTS: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
+_IGNORED_FLAGS: Final = MappingProxyType(
     {
         "ADD": frozenset({"checksum", "exclude", "keep-git-dir", "unpack"}),
         "COPY": frozenset({"exclude", "parents"}),
@@ -120,24 +122,24 @@ class Kaniko:
         if request.container.user:
             message = f"kaniko must run as root, and runAsUser is {request.container.user}"
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
-        return next(_passed_over(request), None)
+        return next(_ignored_flags(request), None)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return the executor's image and base images: kaniko reads Dockerfiles in a language of its own."""
         image = _executor_image(self._tools)
-        return (*((Reference.parse(image),) if image else ()), *pulled(request))
+        return (*((Reference.parse(image),) if image else ()), *pulled_images(request))
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how the executor is called in its container, for each platform."""
-        require_done(self, request)
-        buildkit.check_there(self.missing())
-        build = _Build(self._tools, request, base_credentials(request, self._tools.find), OUT.absolute())
-        return build.commands()
+        refuse_unsupported(self, request)
+        require_here(self)
+        build = _KanikoBuild(self._tools, request, base_credentials(request, self._tools.find), OUT.absolute())
+        return tuple(build.command(*each) for each in platforms_of(request))
 
     def unsupported_features(self) -> frozenset[str]:
         """Return what kaniko passes over: some mounts, files below a VOLUME, and heredocs in old versions.
 
-        Tried with 1.24.0 and 1.28.3: the later one loses folders that are copied below a VOLUME, and keeps files.
+        Tried with 1.24.0 and 1.28.3: the later one loses directories that are copied below a VOLUME, and keeps files.
         """
         return frozenset({OLD_HEREDOCS, SOME_MOUNTS, RUN_INTO_VOLUMES, COPY_INTO_VOLUMES})
 
@@ -151,74 +153,69 @@ class Kaniko:
             DockerfileError: it has a flag that kaniko would pass over.
             BuildError: the build failed; with the last lines of its log.
         """
-        require_done(self, request)
-        buildkit.check_there(self.missing())
+        refuse_unsupported(self, request)
+        require_here(self)
         credentials = base_credentials(request, self._tools.find)
         if request.created is not None:
             self._tools.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
-        with temporary(self._tools.scratch) as folder:
-            yield _Build(self._tools, request, credentials, folder).image()
+        with temporary(self._tools.scratch) as directory:
+            build = _KanikoBuild(self._tools, request, credentials, directory)
+            yield Index.of(build.single(*each) for each in platforms_of(request))
 
 
-class _Build:
+@dataclass(frozen=True)
+class _KanikoBuild:
     """One build: a run of the executor for each platform."""
 
-    def __init__(
-        self, tools: Tools, request: BuildRequest, credentials: Mapping[str, Credential], folder: Path
-    ) -> None:
-        self._tools = tools
-        self._request = request
-        self._credentials = credentials
-        self._folder = folder
-        self._hosts = {base.repository.host for base in pulled(request)} | {cache.host for cache in caches(request)}
-        self._lines: deque[str] = deque(maxlen=_KEPT)
+    tools: Tools
+    request: BuildRequest
+    credentials: Mapping[str, Credential]
+    directory: Path
+    log: deque[str] = field(default_factory=partial(deque, maxlen=_LOG_LINES))
 
-    def image(self) -> Image | Index:
-        """Build for each platform."""
-        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
-        seat = self._seat()
-        images = tuple(self._single(seat, platform, number) for number, platform in enumerate(platforms))
-        return Index(images) if len(images) > 1 else images[0]
+    @cached_property
+    def _hosts(self) -> set[str]:
+        bases = {base.repository.host for base in pulled_images(self.request)}
+        return bases | {cache.host for cache in caches(self.request)}
 
-    def _seat(self) -> Seat:
-        place, request = self._tools.place, self._request
-        program, image = program_of(self._tools.env, place), _executor_image(self._tools)
+    @cached_property
+    def _executor(self) -> Executor:
+        place = self.tools.place
+        program, image = program_of(self.tools.env, place), _executor_image(self.tools)
         if program is None or image is None:
             raise BuildError(_NO_PROGRAM)  # it was there a moment ago
         # In a container, this machine's own addresses are the container's.
         network = "host" if any(map(is_loopback, self._hosts)) else None
-        return executor.seat(program, image, place, request, self._folder, network=network)
+        return executor.executor_in(program, image, place, self.request, self.directory, network=network)
 
-    def _single(self, seat: Seat, platform: Platform | None, number: int) -> Image:
+    def single(self, number: int, platform: Platform | None) -> Image:
         """Build, and bring the image out as an archive: of all forms the only one that root's files are no part of.
 
-        A layout has folders of root, which an ordinary user who talks to a daemon could not remove.
+        A layout has directories of root, which an ordinary user who talks to a daemon could not remove.
         """
-        argv = self._argv(seat, platform, number)
-        ran = seat.place.run(argv, files=dict(self._private()), env=dict(self._variables()), stream=self._show)
+        argv, files, env = self._call(number, platform)
+        ran = self._executor.place.run(argv, files=files, env=env, stream=self._show)
         if ran.status:
             raise self._failure(ran.status)
-        found = _labelled(open_docker_archive(self._folder / _archive(number)), self._request.labels)
+        found = _with_labels(open_docker_archive(self.directory / _archive(number)), self.request.labels)
         return replace(found, platform=platform) if platform else found
 
-    def commands(self) -> tuple[Command, ...]:
-        """Return what is run, for each platform."""
-        platforms: tuple[Platform | None, ...] = self._request.platforms or (None,)
-        seat, files, env = self._seat(), dict(self._private()), dict(self._variables())
-        words = (self._argv(seat, platform, number) for number, platform in enumerate(platforms))
-        return tuple(seat.place.command(argv, files=files, env=env) for argv in words)
+    def command(self, number: int, platform: Platform | None) -> Command:
+        """Return what :meth:`single` runs."""
+        argv, files, env = self._call(number, platform)
+        return self._executor.place.command(argv, files=files, env=env)
 
-    def _argv(self, seat: Seat, platform: Platform | None, number: int) -> list[str]:
-        flags = [*self._flags(), *(_for_platform(platform, self._request.build_args) if platform else ())]
-        output = ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{seat.out}/{_archive(number)}"]
-        return [seat.program, "--force", "--log-format=json", *self._sources(seat), *flags, *output]
-
-    @staticmethod
-    def _sources(seat: Seat) -> list[str]:
-        return ["--context", f"dir://{seat.context}", "--dockerfile", seat.dockerfile]
+    def _call(self, number: int, platform: Platform | None) -> tuple[list[str], dict[str, Content], dict[str, str]]:
+        """Return the arguments, private files and variables of the executor."""
+        at = self._executor
+        flags = [*self._flags(), *(_for_platform(platform, self.request.build_args) if platform else ())]
+        argv = [at.program, "--force", "--log-format=json", "--context", f"dir://{at.context}"]
+        argv += ["--dockerfile", at.dockerfile, *flags]
+        argv += ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{at.out}/{_archive(number)}"]
+        return argv, dict(self._private()), dict(self._variables())
 
     def _flags(self) -> Iterator[str]:
-        request = self._request
+        request = self.request
         for name, value in request.build_args.items():
             yield from ("--build-arg", f"{name}={value}")
         for name, value in request.labels.items():
@@ -237,37 +234,37 @@ class _Build:
             yield from ("--insecure-registry", host)
 
     def _private(self) -> Iterator[tuple[str, Content]]:
-        if self._credentials:
-            document = {"auths": buildkit.auths(self._credentials)}
+        if self.credentials:
+            document = {"auths": buildkit.auths(self.credentials)}
             yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
-        if authority := self._tools.env.get("SSL_CERT_FILE"):
+        if authority := self.tools.env.get("SSL_CERT_FILE"):
             yield _AUTHORITY, _read(Path(authority))
 
     def _variables(self) -> Iterator[tuple[str, str]]:
-        if self._credentials:
+        if self.credentials:
             yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
-        env = self._tools.env
+        env = self.tools.env
         if env.get("SSL_CERT_FILE"):
             yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
         for name in (*_PROXIES, *map(str.lower, _PROXIES)):
             if name in env:
                 yield name, env[name]
         own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
-        yield from sorted((dict.fromkeys(_AS_DOCKER, "true") | own).items())
+        yield from sorted((dict.fromkeys(_LIKE_DOCKER, "true") | own).items())
 
     def _show(self, line: str) -> None:
-        for told in lines_of(_told(line)):  # its JSON may write what is no secret before it is read
-            if told.strip():
-                self._lines.append(told)
-                self._tools.sink(Log(told))
+        for text in lines_of(_log_text(line)):  # its JSON may write what is no secret before it is read
+            if text.strip():
+                self.log.append(text)
+            self.tools.log(text)
 
     def _failure(self, status: int) -> BuildError:
         """Return the error of a failed build; its reason is the line that kaniko ends with."""
-        reasons = [line for line in self._lines if line.startswith("error ")]
-        log = "\n".join([*self._lines, *(f"ERROR: {line}" for line in reasons[-1:])])
-        error = buildkit.failure(log, self._request, full=_FULL)
+        reasons = [line for line in self.log if line.startswith("error ")]
+        log = "\n".join([*self.log, *(f"ERROR: {line}" for line in reasons[-1:])])
+        error = buildkit.failure(log, self.request, full=_FULL)
         if status == _KILLED and error.hint is None:
-            error.hint = "it was killed, mostly for memory: raise resources.limits.memory, or leave the limit out"
+            error.hint = "it was killed, usually for memory: raise resources.limits.memory, or leave the limit out"
         return error
 
 
@@ -284,7 +281,7 @@ def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]
             yield from ("--build-arg", f"{name}={value}")
 
 
-def _labelled(image: Image, labels: Mapping[str, str]) -> Image:
+def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
     """Return *image* with *labels* on top: kaniko's ``--label`` gives way to LABEL, where that of others wins."""
     document = strict_json.parse(image.config)
     config = document.get("config") or {}
@@ -295,7 +292,7 @@ def _labelled(image: Image, labels: Mapping[str, str]) -> Image:
     return replace(image, config=json.dumps(document, separators=(",", ":")).encode())
 
 
-def _passed_over(request: BuildRequest) -> Iterator[str]:
+def _ignored_flags(request: BuildRequest) -> Iterator[str]:
     """Yield line and flag of what would make another image than the Dockerfile says, in the stages that are built.
 
     Source: tried with kaniko 1.28.3, whose log is silent on them.  ``--link`` is left out: it changes no file.
@@ -306,8 +303,8 @@ def _passed_over(request: BuildRequest) -> Iterator[str]:
     except DockerfileError:
         return  # kaniko says so itself, or can read it
     for instruction in (instruction for stage in stages for instruction in stage.instructions):
-        for flag in sorted(_PASSED_OVER.get(instruction.name, frozenset()) & instruction.flags.keys()):
-            if (flag, instruction.flags[flag]) not in _AS_KANIKO_DOES:
+        for flag in sorted(_IGNORED_FLAGS.get(instruction.name, frozenset()) & instruction.flags.keys()):
+            if (flag, instruction.flags[flag]) not in _DEFAULTS:
                 yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
 
 
@@ -315,7 +312,7 @@ def _archive(number: int) -> str:
     return f"image-{number}.tar"
 
 
-def _told(line: str) -> str:
+def _log_text(line: str) -> str:
     """Return what a line of the log says: kaniko's own are JSON, those of RUN are as they are.
 
     Source: sirupsen/logrus, JSONFormatter: keys ``level``, ``msg``, ``time``.

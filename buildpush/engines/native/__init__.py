@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -12,10 +13,11 @@ from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.platforms import machine
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
-from buildpush.engines.bases import pulled
-from buildpush.engines.native.build import Build, refusal
+from buildpush.engines.bases import pulled_images
+from buildpush.engines.native.build import NativeBuild, first_unsupported
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads
+from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation.errors import ContextError, DockerfileError
 from buildpush.foundation.events import Note, Sink
 from buildpush.images.model import Image, Index, Platform
@@ -43,7 +45,7 @@ class Native:
             "no_cache": "itself, reading every file again",
             "pull_image": "itself, always",
             "mirror": "itself, pulling base images",
-            "build_contexts": "itself, folders and images",
+            "build_contexts": "itself, directories and images",
             "base_image_connector_refs": "itself, pulling base images",
         }
     )
@@ -60,12 +62,12 @@ class Native:
     def refuses(self, request: BuildRequest) -> str | None:
         """Return line and instruction of the first thing it does not do, or ``None``."""
         file = dockerfile.read(request.dockerfile)
-        found = refusal(file, request, self._tools.platform)
+        found = first_unsupported(file, request, self._tools.platform)
         return f"{file.where(found[0])}: {found[1]}" if found else None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return base images alone: it reads the language of Dockerfiles itself."""
-        return pulled(request)
+        return pulled_images(request)
 
     def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
         """Return nothing: no program is run."""
@@ -86,17 +88,18 @@ class Native:
         """
         file = dockerfile.read(request.dockerfile)
         _refuse(file, request, self._tools.platform)
+        known = DiffIdCache(self._tools.memory, self._tools.now(), believed=not request.no_cache)
         context = _context(request, self._tools.sink)
         platforms = request.platforms or (self._tools.platform or machine(),)
         with Downloads(self._tools) as downloads:
-            images = [Build(file, request, context, self._tools, downloads).run(wanted) for wanted in platforms]
-            yield images[0] if len(images) == 1 else Index(tuple(images))
+            build = partial(NativeBuild, file, request, context, self._tools, downloads, known=known)
+            yield Index.of(build(platform).run() for platform in platforms)
 
 
 def _context(request: BuildRequest, sink: Sink) -> Context:
     if not request.context.is_dir():
-        message = f"the context {request.context} is not a folder"
-        raise ContextError(message, hint="set 'context' to a folder", setting="context")
+        message = f"the context {request.context} is not a directory"
+        raise ContextError(message, hint="set 'context' to a directory", setting="context")
     ignore = dockerignore.read(request.context, request.dockerfile)
     if request.archive and request.archive.is_relative_to(request.context):  # written while layers are still read
         ignore = ignore.without(request.archive.relative_to(request.context).as_posix())
@@ -104,9 +107,9 @@ def _context(request: BuildRequest, sink: Sink) -> Context:
 
 
 def _refuse(file: model.Dockerfile, request: BuildRequest, here: Platform | None) -> None:
-    found = refusal(file, request, here)
+    found = first_unsupported(file, request, here)
     if not found:
         return
     line, words = found
-    message = f"the engine native does not do this: {words}"
+    message = f"the engine native does not support this: {words}"
     raise DockerfileError(message, hint="use engine: docker", where=file.where(line), setting="engine")

@@ -13,15 +13,15 @@ from typing import Protocol
 
 from buildpush.dockerfile.patterns import Patterns
 from buildpush.dockerfile.wildcards import has_wildcard
-from buildpush.engines.native.files import Files, rooted, unpacked
-from buildpush.engines.native.modes import Mode, changed
+from buildpush.engines.native.files import Files, rooted, unpack_entries
+from buildpush.engines.native.modes import Mode, apply_mode
 from buildpush.engines.native.selection import ALL, Selection, with_parents
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
 from buildpush.images.tar import Entry, in_order
 from buildpush.images.tar_members import Archive
 
-NEW_FOLDER = 0o755
+NEW_DIRECTORY = 0o755
 
 
 class Tree(Protocol):
@@ -40,12 +40,12 @@ class Tree(Protocol):
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:
-        """Give what is below a folder, as it is called when the folder is called *target*."""
+        """Give what is below a directory, as it is called when the directory is called *target*."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class FileAttributes:
     """What ``--chown`` and ``--chmod`` ask for; ``None`` keeps what files have."""
 
     owner: tuple[int, int] | None = None
@@ -53,7 +53,7 @@ class Looks:
     created: int | None = None
 
     def of(self, entry: Entry, path: str) -> Entry:
-        """Return *entry* at *path*, looking so; no time is later than ``created``."""
+        """Return *entry* at *path* with these attributes; no time is later than ``created``."""
         uid, gid = self.owner or (entry.uid, entry.gid)
         mode = entry.mode if self.mode is None or entry.kind == "link" else self._mode(entry)
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
@@ -64,7 +64,7 @@ class Looks:
     def _mode(self, entry: Entry) -> int:
         if isinstance(self.mode, int):
             return self.mode
-        return changed(entry.mode, self.mode or (), is_folder=entry.kind == "folder")
+        return apply_mode(entry.mode, self.mode or (), is_directory=entry.kind == "folder")
 
 
 class Addition:
@@ -72,80 +72,81 @@ class Addition:
 
     Args:
         files: of the image so far; changed in place.
-        looks: of everything that is added.
+        attributes: of everything that is added.
     """
 
-    def __init__(self, files: Files, looks: Looks | None = None) -> None:
+    def __init__(self, files: Files, attributes: FileAttributes | None = None) -> None:
         self.files = files
-        self.looks = looks or Looks()
+        self.attributes = attributes or FileAttributes()
         self._added: dict[str, Entry] = {}
         self._implied: set[str] = set()
         self._links: dict[str, object] = {}
-        self._folders: set[str] = set()  # which the layer must hold, because there is something in them
+        self._directories: set[str] = set()  # which the layer must hold, because there is something in them
 
-    def copy(self, tree: Tree, source: str, destination: str, *, into: bool, chosen: Selection = ALL) -> None:
-        """Copy what *source* names in *tree*.
+    def copy(self, tree: Tree, name: str, path: str, destination: str, *, into: bool, chosen: Selection = ALL) -> None:
+        """Copy one of the things that :meth:`Tree.find` gave.
 
         Args:
             tree: where from.
-            source: as written, variables replaced.
+            name: its own name.
+            path: where it is in *tree*.
             destination: absolute path in the image.
-            into: whether the destination is a folder even if it is not there yet.
-            chosen: what of a folder is copied.
+            into: whether the destination is a directory even if it is not there yet.
+            chosen: what of a directory is copied.
 
         Raises:
-            ContextError: the source is not there.
-            BuildError: a file would have to become a folder, or the other way round.
+            BuildError: a file would have to become a directory, or the other way round.
         """
-        for name, path in tree.find(source):
-            entry = tree.entry(path)
-            if entry.kind == "folder":
-                self._copy_folder(tree, path, entry, self.files.resolve(destination), chosen)
-            else:
-                self._place(self.looks.of(entry, self._landing(name, destination, into=into)))
+        entry = tree.entry(path)
+        if entry.kind == "folder":
+            self._copy_directory(tree, path, entry, self.files.resolve(destination), chosen)
+        else:
+            self.put_file(entry, name, destination, into=into)
 
     def copy_with_parents(self, tree: Tree, source: str, destination: str, without: Patterns) -> None:
-        """Copy what *source* names in *tree* together with the folders it is in; the destination is a folder.
+        """Copy what *source* names in *tree* together with the directories it is in; the destination is a directory.
 
         Raises:
             ContextError: the source is not there.
-            BuildError: a file would have to become a folder, or the other way round.
+            BuildError: a file would have to become a directory, or the other way round.
         """
-        folder, chosen = with_parents(source, without)
-        for _, path in tree.find(folder):
-            if path != rooted(folder) and not has_wildcard(source):
+        directory, chosen = with_parents(source, without)
+        for _, path in tree.find(directory):
+            if path != rooted(directory) and not has_wildcard(source):
                 message = f"{source} leads through a link, which --parents does not follow"
-                raise ContextError(message, hint="name the folder that the link leads to", setting="context")
-            self._copy_folder(tree, path, tree.entry(path), self.files.resolve(destination), chosen)
+                raise ContextError(message, hint="name the directory that the link leads to", setting="context")
+            self._copy_directory(tree, path, tree.entry(path), self.files.resolve(destination), chosen)
 
     def _landing(self, name: str, destination: str, *, into: bool) -> str:
         """Return where a file called *name* lands, links at the destination followed."""
         target = self.files.resolve(destination)
         there = self.files.get(target)
         if into or (there and there.kind == "folder"):
-            self.folder(target)
+            self.directory(target)
             return f"{target}/{name}".lstrip("/")  # a link of that name is replaced
-        self.folder(target.rpartition("/")[0])
+        self.directory(target.rpartition("/")[0])
         return target
 
-    def _copy_folder(self, tree: Tree, path: str, folder: Entry, target: str, chosen: Selection) -> None:
+    def _copy_directory(self, tree: Tree, path: str, directory: Entry, target: str, chosen: Selection) -> None:
         fresh = self.files.is_free(target)
-        self.folder(target, modified=folder.modified)
+        self.directory(target, modified=directory.modified)
         found = list(tree.below(path, target))
         links = tree.hard_links(path, found)
         entries, above = chosen.of(found, target)
-        if self.looks != Looks():  # else they look so already, and with many files this is where the time goes
-            entries = [self.looks.of(entry, entry.path) for entry in entries]
+        if (
+            self.attributes != FileAttributes()
+        ):  # else they look so already, and with many files this is where the time goes
+            entries = [self.attributes.of(entry, entry.path) for entry in entries]
         if fresh:
             self._put_all(target, entries)
         else:
             modes = {entry.path: entry.mode for entry in found if entry.path in above}
             for entry in entries:
-                self._place(self._passed(entry, modes))
+                self._place(self._on_the_way(entry, modes))
         self._link({entry.path: links[entry.path] for entry in entries if entry.path in links} if links else {})
 
-    def _passed(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
-        """Return *entry*; a folder that is there, and is only passed through, takes its source's mode, but no looks."""
+    def _on_the_way(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
+        """Return *entry*; a directory that is there, and is only on the way, takes its source's mode alone."""
         there = self.files.get(entry.path) if entry.path in modes else None
         return there._replace(mode=modes[entry.path]) if there and there.kind == "folder" else entry
 
@@ -156,20 +157,20 @@ class Addition:
             self._links[path] = self.files.links[path] = fresh.setdefault(link, object())
 
     def _put_all(self, target: str, entries: Iterable[Entry]) -> None:
-        """Put a folder's entries where nothing is yet."""
+        """Put a directory's entries where nothing is yet."""
         added = {entry.path: entry for entry in entries}
         self.files.entries |= added
         self._added |= added
-        self._folders.add(target)
+        self._directories.add(target)
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
         """Write a file of its own: a heredoc."""
         entry = Entry(name, "file", 0o644, modified=modified, size=len(text), content=text)
-        self.put_file(entry, destination, into=into)
+        self.put_file(entry, name, destination, into=into)
 
-    def put_file(self, entry: Entry, destination: str, *, into: bool) -> None:
-        """Put a file that is called as *entry* is, from nowhere in a tree."""
-        self._place(self.looks.of(entry, self._landing(entry.path, destination, into=into)))
+    def put_file(self, entry: Entry, name: str, destination: str, *, into: bool) -> None:
+        """Put a file that is called *name*."""
+        self._place(self.attributes.of(entry, self._landing(name, destination, into=into)))
 
     def unpack(self, archive: Archive, destination: str) -> set[str]:
         """Put what a tar holds below *destination*; nothing lands outside it.
@@ -178,25 +179,25 @@ class Addition:
             The names of the extended attributes that no image holds, and that stay behind.
         """
         target = self.files.resolve(destination)
-        looks = replace(self.looks, mode=None)
-        implied = replace(looks, owner=None)
-        self.folder(target, looks=looks)
+        attributes = replace(self.attributes, mode=None)
+        implied = replace(attributes, owner=None)
+        self.directory(target, attributes=attributes)
         seen = Files()
         landed: dict[str, str] = {}
         dropped: set[str] = set()
-        for entry in unpacked(archive, seen, dropped):
+        for entry in unpack_entries(archive, seen, dropped):
             parent, _, name = rooted(entry.path).rpartition("/")
-            folder = self.files.resolve(f"{target}/{parent}")
-            self.folder(folder, looks=implied)
-            path = f"{folder}/{name}".lstrip("/")
+            directory = self.files.resolve(f"{target}/{parent}")
+            self.directory(directory, attributes=implied)
+            path = f"{directory}/{name}".lstrip("/")
             landed[entry.path] = path
             # As tar does: an entry replaces what has another kind.
-            self._put(looks.of(entry, path))
+            self._put(attributes.of(entry, path))
         self._link({landed[name]: link for name, link in seen.links.items()})
         return dropped - {"security.capability"}
 
-    def folder(self, path: str, *, modified: int | None = None, looks: Looks | None = None) -> None:
-        """Make the folder *path*, links resolved before, and those above it, where they are not there yet.
+    def directory(self, path: str, *, modified: int | None = None, attributes: FileAttributes | None = None) -> None:
+        """Make the directory *path*, links resolved before, and those above it, where they are not there yet.
 
         Raises:
             BuildError: there is something else.
@@ -205,22 +206,22 @@ class Addition:
         if there and there.kind == "folder":
             return
         if there:
-            message = f"/{path} is no folder in the image, so nothing can be put into it"
+            message = f"/{path} is not a directory in the image, so nothing can be put into it"
             raise BuildError(message)
         above = path.rpartition("/")[0]
-        self.folder(above, looks=looks)
-        self._put(self._new_folder(path, self.files.get(above), modified or 0, looks or self.looks))
+        self.directory(above, attributes=attributes)
+        self._put(self._new_directory(path, self.files.get(above), modified or 0, attributes or self.attributes))
         if modified is None:
             self._implied.add(path)
 
-    def _new_folder(self, path: str, above: Entry | None, modified: int, looks: Looks) -> Entry:
-        mode = looks.mode & 0o777 if isinstance(looks.mode, int) else NEW_FOLDER
-        uid, gid = looks.owner or (0, 0)
-        if above and above.mode & 0o2000:  # as mkdir does below a set-group-id folder
+    def _new_directory(self, path: str, above: Entry | None, modified: int, attributes: FileAttributes) -> Entry:
+        mode = attributes.mode & 0o777 if isinstance(attributes.mode, int) else NEW_DIRECTORY
+        uid, gid = attributes.owner or (0, 0)
+        if above and above.mode & 0o2000:  # as mkdir does below a set-group-id directory
             mode |= 0o2000
-            gid = gid if looks.owner else above.gid
+            gid = gid if attributes.owner else above.gid
         entry = Entry(path, "folder", mode, uid, gid, modified)
-        return Looks(created=looks.created).of(entry, path)
+        return FileAttributes(created=attributes.created).of(entry, path)
 
     def _place(self, entry: Entry) -> None:
         there = self.files.get(entry.path)
@@ -236,21 +237,21 @@ class Addition:
         if there and there.kind == "folder" and entry.kind != "folder":
             inside = f"{entry.path}/"
             self._added = {path: kept for path, kept in self._added.items() if not path.startswith(inside)}
-            self._folders = {path for path in self._folders if not f"{path}/".startswith(inside)}
+            self._directories = {path for path in self._directories if not f"{path}/".startswith(inside)}
         self.files.put(entry)
         self._links.pop(entry.path, None)
         self._added[entry.path] = entry
-        self._folders.add(entry.path.rpartition("/")[0])
+        self._directories.add(entry.path.rpartition("/")[0])
         self._implied.discard(entry.path)
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return the layer: what was added and the folders above it, sorted by path."""
+        """Return the layer: what was added and the directories above it, sorted by path."""
         self._date_implied()
         whole = dict(self._added)
-        for folder in self._folders:
-            above = folder
+        for directory in self._directories:
+            above = directory
             while above and above not in whole:
-                whole[above] = self.files.get(above) or Entry(above, "folder", NEW_FOLDER)
+                whole[above] = self.files.get(above) or Entry(above, "folder", NEW_DIRECTORY)
                 above = above.rpartition("/")[0]
         if not self._links:
             return tuple(whole[path] for path in in_order(whole))
@@ -258,7 +259,7 @@ class Addition:
         return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
 
     def _date_implied(self) -> None:
-        """Give folders that nobody wrote the newest time of what was added: the same files, the same layer."""
+        """Give directories that nobody wrote the newest time of what was added: the same files, the same layer."""
         if not self._implied:
             return
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)

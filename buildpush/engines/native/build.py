@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from dataclasses import field, replace
+from functools import cached_property
 from pathlib import Path
 
 from buildpush.dockerfile import dockerignore
@@ -22,45 +22,46 @@ from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.draft import Draft
-from buildpush.engines.native.instructions import PLAIN, Scene
-from buildpush.engines.native.known import Known
+from buildpush.engines.native.instructions import HANDLERS, StageState
+from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
 from buildpush.foundation.events import Log, Note
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Image, Platform
 from buildpush.images.references import Reference, mirrored
 
 # Arguments that a builder knows by itself and that no ARG needs to ask for.
-QUIET = frozenset(
+PREDEFINED_ARGUMENTS = frozenset(
     name
     for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH")
     for name in (upper, upper.lower())
 )
 
 
-def refusal(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
+def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
-    strange = [name for name, place in request.build_contexts.items() if not _reads(place)]
+    strange = [name for name, place in request.build_contexts.items() if not _is_readable(place)]
     if strange:
-        return 1, f"the build context {strange[0]}, which is neither a folder nor an image"
+        return 1, f"the build context {strange[0]}, which is neither a directory nor an image"
     for stage, values in needed_for(dockerfile, request, here):
         if origin(dockerfile, stage, values, request.build_contexts).context:
-            return stage.line, f"FROM a folder, {stage.base}"
+            return stage.line, f"FROM a directory, {stage.base}"
         for instruction in stage.instructions:
-            words = _cannot(instruction)
+            words = _unsupported(instruction)
             if words:
                 return instruction.line, words
     return None
 
 
-def _reads(place: str) -> bool:
+def _is_readable(place: str) -> bool:
     scheme, colon, _ = place.partition("://")
     return not colon or scheme == "docker-image"
 
 
-def _cannot(instruction: Instruction) -> str | None:
+def _unsupported(instruction: Instruction) -> str | None:
     """Return what in *instruction* this engine does not do, or ``None``."""
     if instruction.name == "RUN":
         return "RUN"
@@ -70,42 +71,46 @@ def _cannot(instruction: Instruction) -> str | None:
     return "ADD of a git repository" if cloned else None
 
 
-class Build:
+@dataclass(frozen=True)
+class NativeBuild:
     """One build of one platform; stages and images are made once each."""
 
-    def __init__(
-        self,
-        dockerfile: Dockerfile,
-        request: BuildRequest,
-        context: Context,
-        tools: Tools,
-        downloads: Downloads,
-    ) -> None:
-        self.dockerfile = dockerfile
-        self.request = request
-        self.context = context
-        self.downloads = downloads
-        self.tools = tools
-        self.known = Known(tools.memory, tools.now(), believed=not request.no_cache)
-        self.created = int(self.known.begun) if request.created is None else request.created
-        self.make: Callable[[Stage], Draft]
-        self.drafts: dict[int, Draft] = {}
-        self.images: dict[tuple[str, Platform], Draft] = {}
-        self.folders: dict[str, Context] = {}
-        self.used: set[str] = set()
+    dockerfile: Dockerfile
+    request: BuildRequest
+    context: Context
+    tools: Tools
+    downloads: Downloads
+    platform: Platform
+    known: DiffIdCache
+    drafts: dict[int, Draft] = field(default_factory=dict)
+    images: dict[tuple[str, Platform], Draft] = field(default_factory=dict)
+    directories: dict[str, Context] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
-    def run(self, platform: Platform) -> Image:
+    @property
+    def created(self) -> int:
+        """When the image was made, in seconds since 1970."""
+        return int(self.known.begun) if self.request.created is None else self.request.created
+
+    @cached_property
+    def automatic(self) -> Mapping[str, str]:
+        """The arguments that no ARG needs to give a value."""
+        return platform_arguments(self.dockerfile, self.request, self.platform, self.tools.platform)
+
+    @cached_property
+    def values(self) -> Mapping[str, str | None]:
+        """Values of the ARG instructions before the first FROM."""
+        return global_arguments(self.dockerfile, self.request.build_args, self.automatic)
+
+    def run(self) -> Image:
         """Return the target stage's image.
 
         Raises:
             BuildError: an instruction cannot be carried out; with its line.
         """
-        automatic = platform_arguments(self.dockerfile, self.request, platform, self.tools.platform)
-        values = global_arguments(self.dockerfile, self.request.build_args, automatic)
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
-        self.used |= declared & self.request.build_args.keys()
-        self.make = partial(self._stage, platform=platform, values=values, automatic=automatic)
-        for stage in needed(self.dockerfile, self.request.target, values, self.request.build_contexts):
+        self.used.update(declared & self.request.build_args.keys())
+        for stage in needed(self.dockerfile, self.request.target, self.values, self.request.build_contexts):
             self._draft(stage)
         self._warn()
         return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
@@ -113,33 +118,31 @@ class Build:
     def _draft(self, stage: Stage) -> Draft:
         """Return what *stage* makes; one that only a trigger copies from is made when that trigger is."""
         if stage.number not in self.drafts:
-            self.drafts[stage.number] = self.make(stage)
+            self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]
 
     def _warn(self) -> None:
-        unused = sorted(self.request.build_args.keys() - self.used - QUIET)
+        unused = sorted(self.request.build_args.keys() - self.used - PREDEFINED_ARGUMENTS)
         if unused:
             self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
 
-    def _stage(
-        self, stage: Stage, platform: Platform, values: Mapping[str, str | None], automatic: Mapping[str, str]
-    ) -> Draft:
-        begins = origin(self.dockerfile, stage, values, self.request.build_contexts)
+    def _stage(self, stage: Stage) -> Draft:
+        begins = origin(self.dockerfile, stage, self.values, self.request.build_contexts)
         if begins.platform == "":
             message = f"the platform {stage.platform} is blank"
             hint = "give the argument a default before FROM, or set it in buildArgs"
             raise DockerfileError(message, hint=hint, where=self.dockerfile.where(stage.line), setting="build_args")
-        wanted = self._platform(begins.platform, stage.line) if begins.platform else platform
+        wanted = self._platform(begins.platform, stage.line) if begins.platform else self.platform
         base = begins.stage or begins.image  # scratch is for the target, whatever FROM says
-        draft = self._begin(begins, wanted if base else platform, stage.line)
-        scene = Scene(self.dockerfile, draft, values, self.request.build_args, automatic, self.used)
+        draft = self._begin(begins, wanted if base else self.platform, stage.line)
+        state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.automatic, self.used)
         triggers = draft.config.pop("OnBuild", None) or ()
         for trigger in triggers:
-            self._do(scene, self._trigger(trigger, stage), stage)
+            self._do(state, self._trigger(trigger, stage), stage)
         for instruction in stage.instructions:
             words = " ".join(instruction.rest.split())
             self.tools.sink(Log(f"[{stage.title}] {instruction.name} {words}".rstrip()))
-            self._do(scene, instruction, stage)
+            self._do(state, instruction, stage)
         return draft
 
     def _platform(self, text: str, line: int) -> Platform:
@@ -167,13 +170,13 @@ class Build:
             self.images[key] = Draft.of(self.tools.pull(reference, platform), self.created)
         return self.images[key]
 
-    def _folder(self, place: str) -> Context:
+    def _directory(self, place: str) -> Context:
         """Return a further context, which has a ``.dockerignore`` of its own."""
-        if place not in self.folders:
+        if place not in self.directories:
             root = Path(place)
             ignore = dockerignore.read(root, None)
-            self.folders[place] = Context(root, ignore, self.request.created, self.context.note)
-        return self.folders[place]
+            self.directories[place] = Context(root, ignore, self.request.created, self.context.note)
+        return self.directories[place]
 
     def _trigger(self, text: str, stage: Stage) -> Instruction:
         """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.
@@ -183,35 +186,35 @@ class Build:
         """
         where = self.dockerfile.where(stage.line)
         found = parse_trigger(text, self.dockerfile.path)
-        words = _cannot(found)
+        words = _unsupported(found)
         if not words:
             return replace(found, line=stage.line)
-        message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not do"
+        message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not support"
         raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
 
-    def _do(self, scene: Scene, instruction: Instruction, stage: Stage) -> None:
-        if instruction.name in PLAIN:
-            PLAIN[instruction.name](scene, instruction)
+    def _do(self, state: StageState, instruction: Instruction, stage: Stage) -> None:
+        if instruction.name in HANDLERS:
+            HANDLERS[instruction.name](state, instruction)
         elif instruction.name == "WORKDIR":
-            copying.work_folder(scene, instruction, self.request.created)
+            copying.work_directory(state, instruction, self.request.created)
         elif instruction.name in {"COPY", "ADD"}:
-            sources = copying.Sources(self.context, self._finder(stage, scene), self.downloads)
-            copying.copy(scene, instruction, sources)
+            sources = copying.Sources(self.context, self._finder(stage, state), self.downloads)
+            copying.copy(state, instruction, sources)
         else:
-            message = f"the engine native does not do {instruction.name}"
+            message = f"the engine native does not support {instruction.name}"
             raise BuildError(message, where=self.dockerfile.where(instruction.line))
 
-    def _finder(self, stage: Stage, scene: Scene) -> Callable[[str, int], Tree]:
+    def _finder(self, stage: Stage, state: StageState) -> Callable[[str, int], Tree]:
         def find(name: str, line: int) -> Tree:
             if "$" in name:
-                raise scene.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before can")
+                raise state.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before it can")
             found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
             if found.context:
-                return self._folder(found.context)
+                return self._directory(found.context)
             if found.stage:
                 return self._draft(found.stage).files
             if found.image is None:
-                raise scene.error(line, "--from=scratch has no files")
-            return self._image(found.image, scene.draft.platform, line).files
+                raise state.error(line, "--from=scratch has no files")
+            return self._image(found.image, state.draft.platform, line).files
 
         return find

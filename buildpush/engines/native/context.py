@@ -22,13 +22,13 @@ _DEVICES: Mapping[int, Kind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
 
 
 class Context:
-    """A folder whose files COPY and ADD may use.
+    """A directory whose files COPY and ADD may use.
 
     Args:
         root: absolute.
         ignore: what is left out.
         created: seconds since 1970 to give every file, or ``None`` for the files' own times.
-        note: told what is left out of a folder, and of a file.
+        note: told what is left out of a directory, and of a file.
     """
 
     def __init__(
@@ -51,10 +51,12 @@ class Context:
         parts = [part for part in _inside(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
         if patterns:
-            folder = self._there(source, "/".join(plain))
-            if folder and not self._is_folder(folder):
-                self._not_there(source, folder)
-            found = [(match.rpartition("/")[2], self._there(match, match)) for match in self._matches(folder, patterns)]
+            directory = self._there(source, "/".join(plain))
+            if directory and not self._is_directory(directory):
+                self._not_there(source, directory)
+            found = [
+                (match.rpartition("/")[2], self._there(match, match)) for match in self._matches(directory, patterns)
+            ]
             return [(name, path) for name, path in found if not self._is_socket(path)]
         return [(parts[-1] if parts else "", self._there(source, "/".join(parts)))]
 
@@ -70,30 +72,30 @@ class Context:
     def _is_left_out(self, path: str) -> bool:
         return self.ignore.hides(path) and not self._keeps_below(path)
 
-    def _matches(self, folder: str, patterns: list[str]) -> list[str]:
-        """Return what is below *folder* and matches *patterns*; no link below it is followed."""
+    def _matches(self, directory: str, patterns: list[str]) -> list[str]:
+        """Return what is below *directory* and matches *patterns*; no link below it is followed."""
         fits = matcher("/".join(patterns))
-        return list(self._search(f"{folder}/".lstrip("/"), "", fits, deepest(patterns)))
+        return list(self._search(f"{directory}/".lstrip("/"), "", fits, deepest(patterns)))
 
-    def _search(self, folder: str, path: str, fits: Callable[[str], bool], depth: int) -> Iterator[str]:
-        """Give what matches below *folder*, which ends in a slash, in the order of a walk."""
-        for name in self._names(f"{folder}{path}"):
+    def _search(self, directory: str, path: str, fits: Callable[[str], bool], depth: int) -> Iterator[str]:
+        """Give what matches below *directory*, which ends in a slash, in the order of a walk."""
+        for name in self._names(f"{directory}{path}"):
             inner = f"{path}/{name}".lstrip("/")
-            whole = folder + inner
+            whole = directory + inner
             if not fits(inner):
-                if depth > 1 and self._is_folder(whole):
-                    yield from self._search(folder, inner, fits, depth - 1)
+                if depth > 1 and self._is_directory(whole):
+                    yield from self._search(directory, inner, fits, depth - 1)
             elif not self._is_left_out(whole):
                 yield whole
 
-    def _names(self, folder: str) -> list[str]:
+    def _names(self, directory: str) -> list[str]:
         try:
-            with os.scandir(self._real(folder)) as listing:
+            with os.scandir(self._real(directory)) as listing:
                 return in_order(item.name for item in listing)
         except (OSError, ValueError):
             return []
 
-    def _is_folder(self, path: str) -> bool:
+    def _is_directory(self, path: str) -> bool:
         found = self._stat(path)
         return found is not None and stat.S_ISDIR(found.st_mode)
 
@@ -132,12 +134,12 @@ class Context:
             rest += [step for step in target.split("/")[::-1] if step not in {"", "."}]
         return "/".join(done)
 
-    def _leaves(self, path: str, folder: str) -> None:
-        """Refuse to go up from a folder that is not there, or is left out, and that a link leads through."""
-        if folder and not self._is_folder(folder):
-            self._not_there(path, folder)
-        if folder and self._is_left_out(folder):
-            self._hidden(path, folder)
+    def _leaves(self, path: str, directory: str) -> None:
+        """Refuse to go up from a directory that is not there, or is left out, and that a link leads through."""
+        if directory and not self._is_directory(directory):
+            self._not_there(path, directory)
+        if directory and self._is_left_out(directory):
+            self._hidden(path, directory)
 
     def _passes(self, path: str, link: str, links: int) -> None:
         if links > MOST_LINKS:
@@ -171,7 +173,7 @@ class Context:
         return {path: (content.device, content.inode) for path, content in files} if len(inodes) < len(files) else {}
 
     def below(self, path: str, target: str = "") -> list[Entry]:
-        """Return everything below the folder *path* that is not left out, folders before what is in them.
+        """Return everything below the directory *path* that is not left out, directories before what is in them.
 
         Args:
             path: in the context.
@@ -188,7 +190,7 @@ class Context:
         for item in self._listed(path):
             inner = inside + item.name
             if item.is_dir(follow_symlinks=False):
-                self._folder(inner, below + item.name, item, patterns.below(known, inner), found)
+                self._directory(inner, below + item.name, item, patterns.below(known, inner), found)
             elif not (patterns.takes(known, inner) if named(inner) else known.chosen):
                 status = item.stat(follow_symlinks=False)
                 if stat.S_ISSOCK(status.st_mode):
@@ -197,7 +199,7 @@ class Context:
                     found.append(self._entry(inner, below + item.name, status))
 
     def _listed(self, path: str) -> list[os.DirEntry[str]]:
-        """Return what is in the folder *path*, sorted by the bytes of names."""
+        """Return what is in the directory *path*, sorted by the bytes of names."""
         try:
             with os.scandir(self._real(path)) as listing:
                 found = list(listing)
@@ -207,7 +209,7 @@ class Context:
         plain = all(item.name.isascii() for item in found)
         return sorted(found, key=_name if plain else _encoded_name)
 
-    def _folder(
+    def _directory(
         self, path: str, target: str, item: os.DirEntry[str], known: DirectoryState, found: list[Entry]
     ) -> None:
         if known.closed:
@@ -219,8 +221,8 @@ class Context:
             found.pop()
 
     def _keeps_below(self, path: str) -> bool:
-        """Return whether something in the hidden folder *path* is kept all the same."""
-        return self._is_folder(path) and not self.ignore.patterns.state(path).closed and bool(self.below(path))
+        """Return whether something in the hidden directory *path* is kept all the same."""
+        return self._is_directory(path) and not self.ignore.patterns.state(path).closed and bool(self.below(path))
 
     def _entry(self, path: str, target: str, found: os.stat_result) -> Entry:
         """Return what *path* is, called *target*."""
@@ -268,9 +270,9 @@ class Context:
         raise ContextError(message, hint=hint, setting="context")
 
     def _not_there(self, source: str, path: str) -> NoReturn:
-        folder, _, name = path.rpartition("/")
-        near = difflib.get_close_matches(name, self._names(folder), n=3)
-        places = f" in {folder}" if folder else ""
+        directory, _, name = path.rpartition("/")
+        near = difflib.get_close_matches(name, self._names(directory), n=3)
+        places = f" in {directory}" if directory else ""
         hint = f"near it{places}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
         raise ContextError(message, hint=hint, setting="context")

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,11 +17,11 @@ from buildpush.dockerfile.model import Heredoc, Instruction
 from buildpush.dockerfile.urls import is_git, is_web
 from buildpush.dockerfile.variables import expand
 from buildpush.engines.native import modes
-from buildpush.engines.native.addition import Addition, Looks, Tree
+from buildpush.engines.native.addition import Addition, FileAttributes, Tree
 from buildpush.engines.native.context import Context
 from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files, rooted
-from buildpush.engines.native.instructions import Scene
+from buildpush.engines.native.instructions import StageState
 from buildpush.engines.native.selection import excluding
 from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
 from buildpush.foundation.records import dataclass
@@ -37,21 +37,21 @@ _HEADER = 512
 FindTree = Callable[[str, int], Tree]
 
 
-def work_folder(scene: Scene, instruction: Instruction, created: int | None) -> None:
-    """WORKDIR: the folder is made where it is not there yet, and belongs to USER."""
-    said = scene.expand(instruction.rest, instruction.line)
-    path = said if said.startswith("/") else scene.path(said)  # an absolute one stays as it is written
-    draft = scene.draft
+def work_directory(state: StageState, instruction: Instruction, created: int | None) -> None:
+    """WORKDIR: the directory is made where it is not there yet, and belongs to USER."""
+    said = state.expand(instruction.rest, instruction.line)
+    path = said if said.startswith("/") else state.path(said)  # an absolute one stays as it is written
+    draft = state.draft
     draft.config["WorkingDir"] = path
     if path == "/":
         draft.note(f"WORKDIR {path}")
         return
     resolved = draft.files.resolve(path)
-    owner = _owner(scene, str(draft.config.get("User") or ""), instruction.line)
-    addition = Addition(draft.files, Looks(owner))
-    with _located(scene, instruction.line):
-        addition.folder(resolved, modified=created or 0)
-    # Also where the folder was there, and the layer is empty: BuildKit's history says so.
+    owner = _owner(state, str(draft.config.get("User") or ""), instruction.line)
+    addition = Addition(draft.files, FileAttributes(owner))
+    with _error_location(state, instruction.line):
+        addition.directory(resolved, modified=created or 0)
+    # Also where the directory was there, and the layer is empty: BuildKit's history says so.
     draft.add(f"WORKDIR {path}", addition.entries())
 
 
@@ -70,7 +70,7 @@ class Sources:
     downloads: Downloads
 
 
-def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
+def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     """COPY and ADD.
 
     Raises:
@@ -78,27 +78,27 @@ def copy(scene: Scene, instruction: Instruction, sources: Sources) -> None:
         BuildError: it cannot land where it should; with the line.
         DockerfileError: a flag's value is malformed.
     """
-    looks, shown = _looks(scene, instruction, sources.context.created)
-    words = _words(scene, instruction)
-    linked = _is_set(instruction, "link") and looks.mode is None  # as BuildKit: a mode is given to what is there
-    addition = Addition(Files() if linked else scene.draft.files, looks)
-    act = _Copy(scene, instruction, sources, addition, words)
-    with _located(scene, instruction.line):
+    attributes, shown = _attributes(state, instruction, sources.context.created)
+    words = _words(state, instruction)
+    linked = _is_set(instruction, "link") and attributes.mode is None  # as BuildKit: a mode is given to what is there
+    addition = Addition(Files() if linked else state.draft.files, attributes)
+    act = _Copy(state, instruction, sources, addition, words)
+    with _error_location(state, instruction.line):
         for source in words[:-1]:
             act.put(source)
     entries = addition.entries()
     if linked:
-        scene.draft.files.put_all(addition.files, entries)
-    scene.draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
+        state.draft.files.put_all(addition.files, entries)
+    state.draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
 
 
-def _words(scene: Scene, instruction: Instruction) -> list[str]:
+def _words(state: StageState, instruction: Instruction) -> list[str]:
     """Return sources and destination, variables replaced."""
     announced = {found.name for found in instruction.heredocs}
     line = instruction.line
-    words = [word if _names_one_of(word, announced) else scene.expand(word, line) for word in instruction.words]
+    words = [word if _names_one_of(word, announced) else state.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
-        raise scene.error(line, f"a path of {instruction.name} holds a NUL character")
+        raise state.error(line, f"a path of {instruction.name} holds a NUL character")
     return words
 
 
@@ -117,82 +117,80 @@ def _names_one_of(word: str, announced: set[str]) -> bool:
     return found is not None and found.name in announced
 
 
-def _checksum(scene: Scene, instruction: Instruction, names: list[str]) -> str | None:
+def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> str | None:
     """Return what ``--checksum`` says of the one source, which is on the web."""
     text = instruction.flags.get("checksum")
     if text is None:
         return None
     if len(names) > 1 or not is_web(names[0]):
-        raise scene.error(instruction.line, "--checksum is for one source, an address of the web")
-    return scene.expand(text, instruction.line)
+        raise state.error(instruction.line, "--checksum needs one source, a web address")
+    return state.expand(text, instruction.line)
 
 
-def _is_folder(destination: str) -> bool:
+def _is_directory(destination: str) -> bool:
     return destination.endswith(("/", "/.")) or destination in {".", ""}
 
 
-def _looks(scene: Scene, instruction: Instruction, created: int | None) -> tuple[Looks, str]:
+def _attributes(state: StageState, instruction: Instruction, created: int | None) -> tuple[FileAttributes, str]:
     """Return what the flags ask for, and how the history shows them."""
     owner = None
     mode: modes.Mode | None = None
     shown = " --parents" if instruction.flags.get("parents") == "true" else ""
     if "chown" in instruction.flags:
-        name = scene.expand(instruction.flags["chown"], instruction.line)
-        owner = _owner(scene, name, instruction.line)
+        name = state.expand(instruction.flags["chown"], instruction.line)
+        owner = _owner(state, name, instruction.line)
         shown += f" --chown={name}"
     if "chmod" in instruction.flags:
-        text = scene.expand(instruction.flags["chmod"], instruction.line)
-        mode = modes.read(text) if text else None
+        text = state.expand(instruction.flags["chmod"], instruction.line)
+        mode = modes.read_mode(text) if text else None
         if text and mode is None:
             hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
-            raise scene.error(instruction.line, f"--chmod={quotation(text, 40)} is not a mode", hint)
+            raise state.error(instruction.line, f"--chmod={quotation(text, 40)} is not a mode", hint)
         shown += f" --chmod={text}" if text else ""
-    return Looks(owner, mode, created), shown
+    return FileAttributes(owner, mode, created), shown
 
 
-def _owner(scene: Scene, name: str, line: int) -> tuple[int, int] | None:
+def _owner(state: StageState, name: str, line: int) -> tuple[int, int] | None:
     """Return user and group number of ``USER[:GROUP]``; a name is looked up in the image's own files."""
     if not name:
         return None
     user, _, group = name.partition(":")
-    uid, gid = _identity(scene, user, "/etc/passwd", line) if user else (0, 0)
+    uid, gid = _identity(state, user, "/etc/passwd", line) if user else (0, 0)
     if group:
-        gid = _identity(scene, group, "/etc/group", line)[0]
+        gid = _identity(state, group, "/etc/group", line)[0]
     return uid, gid
 
 
-def _identity(scene: Scene, name: str, file: str, line: int) -> tuple[int, int]:
+def _identity(state: StageState, name: str, file: str, line: int) -> tuple[int, int]:
     if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
         return int(name), int(name)
     if re.fullmatch(r"[0-9]+", name):
-        raise scene.error(
-            line, f"{quotation(name, 60)} is higher than any number of a user or group", f"at most {_HIGHEST_ID}"
-        )
-    found = scene.draft.files.identity(name, file)
+        raise state.error(line, f"{quotation(name, 60)} is higher than any user or group ID", f"at most {_HIGHEST_ID}")
+    found = state.draft.files.identity(name, file)
     if found:
         return found
     hint = f"write the number, or add the name to {file} in an earlier COPY"
-    raise scene.error(line, f"{quotation(name, 60)!r} is not in {file} of the image", hint)
+    raise state.error(line, f"{quotation(name, 60)!r} is not in {file} of the image", hint)
 
 
 class _Copy:
     """One instruction: from where, in which way and to where its sources go."""
 
     def __init__(
-        self, scene: Scene, instruction: Instruction, sources: Sources, addition: Addition, words: list[str]
+        self, state: StageState, instruction: Instruction, sources: Sources, addition: Addition, words: list[str]
     ) -> None:
-        self.scene = scene
+        self.state = state
         self.instruction = instruction
         self.sources = sources
         self.addition = addition
         *names, destination = words
-        self.path, self.into = scene.path(destination), _is_folder(destination)
-        self.checksum = _checksum(scene, instruction, names)
+        self.path, self.into = state.path(destination), _is_directory(destination)
+        self.checksum = _checksum(state, instruction, names)
         origin, line = instruction.flags.get("from"), instruction.line
         self.tree = sources.context if origin is None else sources.find_tree(origin, line)
         # As BuildKit, which replaces no variables here, and knows no path that begins with a slash.
         patterns = instruction.flags.get("exclude", "").splitlines()
-        with _located(scene, line):
+        with _error_location(state, line):
             self.chosen = excluding(text for text in patterns if not text.startswith("/"))
 
     def put(self, source: str) -> None:
@@ -208,19 +206,23 @@ class _Copy:
             self._copy(self.tree, source)
 
     def _copy(self, tree: Tree, source: str) -> None:
-        self.addition.copy(tree, source, self.path, into=self.into, chosen=self.chosen)
+        for name, path in tree.find(source):
+            self._copy_one(tree, name, path)
+
+    def _copy_one(self, tree: Tree, name: str, path: str) -> None:
+        self.addition.copy(tree, name, path, self.path, into=self.into, chosen=self.chosen)
 
     def _write(self, heredoc: Heredoc) -> None:
         line, when = self.instruction.line, self.sources.context.created or 0
-        text = _expanded(self.scene, heredoc.text, line) if heredoc.expand else heredoc.text
+        text = _expand_heredoc(self.state, heredoc.text, line) if heredoc.expand else heredoc.text
         name = rooted(heredoc.name)
         if "/" in name:
-            raise self.scene.error(line, f"the heredoc {heredoc.name} names a folder, and there is none")
+            raise self.state.error(line, f"the heredoc {heredoc.name} names a directory, and there is none")
         self.addition.file(name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
 
     def _add(self, source: str) -> None:
         if is_git(source):  # a variable has hidden it until now
-            raise self.scene.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
+            raise self.state.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
         if is_web(source):
             self._put_fetched(self.sources.downloads.file(source, self.checksum))
         elif self.instruction.flags.get("unpack") == "false":
@@ -234,7 +236,7 @@ class _Copy:
         if archive:
             self._unpack(archive)
         else:
-            self.addition.put_file(entry, self.path, into=self.into)
+            self.addition.put_file(entry, entry.path, self.path, into=self.into)
 
     def _unpack(self, archive: Archive) -> None:
         dropped = sorted(self.addition.unpack(archive, self.path))
@@ -251,20 +253,7 @@ class _Copy:
             if archive:
                 self._unpack(archive)
             else:
-                self._copy(_One(context, name, path), source)
-
-
-class _One:
-    """A tree of which one source was found already."""
-
-    def __init__(self, context: Context, name: str, path: str) -> None:
-        self.found = [(name, path)]
-        self.entry = context.entry
-        self.below = context.below
-        self.hard_links = context.hard_links
-
-    def find(self, _source: str) -> list[tuple[str, str]]:
-        return self.found
+                self._copy_one(context, name, path)
 
 
 def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
@@ -273,13 +262,13 @@ def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
     return same[-1] if same else None  # of two with one name, both words mean the last
 
 
-def _expanded(scene: Scene, text: str, line: int) -> str:
+def _expand_heredoc(state: StageState, text: str, line: int) -> str:
     """Return a heredoc's text with variables replaced: quotes are text in it, the escape is a backslash."""
     protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
     try:
-        return expand(protected, scene.variables().get)
+        return expand(protected, state.variables().get)
     except DockerfileError as error:
-        raise scene.error(line, str(error), error.hint) from error
+        raise state.error(line, str(error), error.hint) from error
 
 
 def _archive(entry: Entry) -> Archive | None:
@@ -310,15 +299,11 @@ def _begins_tar(head: bytes) -> bool:
     return True
 
 
-class _located:  # noqa: N801 - it reads as a statement
+@contextmanager
+def _error_location(state: StageState, line: int) -> Iterator[None]:
     """Put the line into errors that do not know it."""
-
-    def __init__(self, scene: Scene, line: int) -> None:
-        self.where = scene.dockerfile.where(line)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, BuildPushError) and error.where is None:
-            error.where = self.where
+    try:
+        yield
+    except BuildPushError as error:
+        error.where = error.where or state.dockerfile.where(line)
+        raise

@@ -35,7 +35,7 @@ class Downloads:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._kept = ExitStack()
-        self._folder: Path | None = None
+        self._directory: Path | None = None
         self._seen: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
@@ -53,7 +53,7 @@ class Downloads:
             BuildError: it cannot be fetched, or is not what *checksum* says.
         """
         if not is_legible(url):
-            message = f"{safe_url(url)} is no address"
+            message = f"{safe_url(url)} is not an address"
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self._seen:
@@ -65,9 +65,9 @@ class Downloads:
         return entry
 
     def _fetched(self, url: str) -> Entry:
-        if self._folder is None:
-            self._folder = self._kept.enter_context(temporary(self._tools.scratch))
-        path = self._folder / str(len(self._seen))
+        if self._directory is None:
+            self._directory = self._kept.enter_context(temporary(self._tools.scratch))
+        path = self._directory / str(len(self._seen))
         modified = self._tools.fetch(url, path)
         found = path.stat()
         content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
@@ -75,7 +75,7 @@ class Downloads:
 
 
 def name_of(url: str) -> str:
-    """Return the name that a file from *url* gets where the destination is a folder."""
+    """Return the name that a file from *url* gets where the destination is a directory."""
     name = posixpath.basename(unquote(urlsplit(url).path).rstrip("/"))
     return {"": _NAMELESS, ".": _NAMELESS, "..": "download"}.get(name, name)
 
@@ -84,7 +84,7 @@ def _digest(text: str) -> Digest:
     try:
         return Digest(text)
     except BadNameError as error:
-        message = f"--checksum={quotation(text, 80)} is no digest"
+        message = f"--checksum={quotation(text, 80)} is not a digest"
         raise BuildError(message, hint="write it as sha256: and 64 hexadecimal digits") from error
 
 

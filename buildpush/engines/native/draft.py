@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, BinaryIO, cast
 
 from buildpush.engines.native.files import Files
-from buildpush.engines.native.known import Known
+from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
@@ -28,7 +28,7 @@ _TEXTS = ("User", "WorkingDir", "StopSignal")
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnLayer:
     """A layer made here."""
 
     layer: Layer
@@ -36,7 +36,7 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Borrowed:
+class BaseLayer:
     """A layer of a base image."""
 
     layer: Layer
@@ -57,7 +57,7 @@ class Draft:
     """
 
     def __init__(
-        self, document: dict[str, Any], layers: list[Own | Borrowed], platform: Platform, created: int
+        self, document: dict[str, Any], layers: list[OwnLayer | BaseLayer], platform: Platform, created: int
     ) -> None:
         self.document = document
         self.layers = layers
@@ -85,7 +85,9 @@ class Draft:
             BuildError: its configuration cannot be read.
         """
         document = _document(image.config)
-        layers: list[Own | Borrowed] = [Borrowed(layer, image, place) for place, layer in enumerate(image.layers)]
+        layers: list[OwnLayer | BaseLayer] = [
+            BaseLayer(layer, image, place) for place, layer in enumerate(image.layers)
+        ]
         return cls(document, layers, image.platform, created)
 
     def child(self) -> Draft:
@@ -118,8 +120,8 @@ class Draft:
         self.variables[name] = value
 
     @property
-    def folder(self) -> str:
-        """The working folder, absolute."""
+    def directory(self) -> str:
+        """The working directory, absolute."""
         return str(self.config.get("WorkingDir") or "/")
 
     @property
@@ -128,14 +130,14 @@ class Draft:
         if self._files is None:
             self._files = Files()
             for source in self.layers:  # of a base image: whoever made a layer here has asked before
-                self._look_into(cast("Borrowed", source), self._files)
+                self._look_into(cast("BaseLayer", source), self._files)
         return self._files
 
     @staticmethod
-    def _look_into(source: Borrowed, files: Files) -> None:
+    def _look_into(source: BaseLayer, files: Files) -> None:
         about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
         identity = str(source.layer.digest or source.layer.diff_id or "")
-        files.apply(Archive(about, partial(_opened, source), identity))
+        files.apply(Archive(about, partial(_open_layer, source), identity))
 
     def note(self, created_by: str, *, layer: bool = False) -> None:
         """Add a line to the history."""
@@ -146,15 +148,15 @@ class Draft:
 
     def add(self, created_by: str, entries: tuple[Entry, ...]) -> None:
         """Put a layer on top, whose entries are on ``files`` already."""
-        self.layers.append(Own(Layer(created_by=created_by), entries))
+        self.layers.append(OwnLayer(Layer(created_by=created_by), entries))
         self.note(created_by, layer=True)
 
-    def finish(self, labels: Mapping[str, str], known: Known) -> Image:
+    def finish(self, labels: Mapping[str, str], known: DiffIdCache) -> Image:
         """Return the image, with *labels* on top of its own, and what is *known* about its layers."""
         config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
         config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
         layers = tuple(
-            known.about(source.layer, source.entries) if isinstance(source, Own) else source.layer
+            known.about(source.layer, source.entries) if isinstance(source, OwnLayer) else source.layer
             for source in self.layers
         )
         found = [layer.diff_id for layer in layers]
@@ -170,12 +172,12 @@ class Draft:
             layers=layers,
             blobs=partial(_blobs, tuple(self.layers)),
             platform=self.platform,
-            random_access=all(source.image.random_access for source in self.layers if isinstance(source, Borrowed)),
+            random_access=all(source.image.random_access for source in self.layers if isinstance(source, BaseLayer)),
         )
 
 
 @contextmanager
-def _opened(source: Borrowed) -> Iterator[BinaryIO]:
+def _open_layer(source: BaseLayer) -> Iterator[BinaryIO]:
     for _, reader in source.image.blobs([source.position]):
         yield reader
         return
@@ -198,7 +200,7 @@ def _document(config: bytes) -> dict[str, Any]:
         sound = False
     if not sound:
         message = "the configuration of the base image cannot be read"
-        raise BuildError(message, hint="it is no image of the OCI specification: build it anew, or take another")
+        raise BuildError(message, hint="it is not an OCI image: build it again, or use another")
     return cast("dict[str, Any]", document)
 
 
@@ -212,18 +214,18 @@ def _is_sound(config: Mapping[str, Any]) -> bool:
     return all(isinstance(text, str) for text in texts) and all(isinstance(one, dict) for one in given(*_TABLES))
 
 
-def _blobs(sources: tuple[Own | Borrowed, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+def _blobs(sources: tuple[OwnLayer | BaseLayer, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """Give borrowed layers in the order of their image, then our own."""
     borrowed: dict[int, tuple[Image, dict[int, int]]] = {}
     for position in sorted(wanted):
         source = sources[position]
-        if isinstance(source, Borrowed):
+        if isinstance(source, BaseLayer):
             borrowed.setdefault(id(source.image), (source.image, {}))[1][source.position] = position
     for image, places in borrowed.values():
         for place, reader in image.blobs(list(places)):
             yield places[place], reader
     for position in sorted(wanted):
         source = sources[position]
-        if isinstance(source, Own):
+        if isinstance(source, OwnLayer):
             with closing(BlockReader(write(source.entries))) as made:
                 yield position, cast("BinaryIO", made)

@@ -52,7 +52,7 @@ class Files:
         return path not in self.entries and not any(name.startswith(inside) for name in self.entries)
 
     def put(self, entry: Entry) -> None:
-        """Add *entry* in place of what was there; a folder keeps what is in it."""
+        """Add *entry* in place of what was there; a directory keeps what is in it."""
         there = self.entries.get(entry.path)
         if there and there.kind == "folder" and entry.kind != "folder":
             self.remove(entry.path)
@@ -89,11 +89,11 @@ class Files:
 
     def _apply(self, archive: Archive, ordinal: int, member: tarfile.TarInfo) -> None:
         path = rooted(member.name)
-        folder, _, name = path.rpartition("/")
+        directory, _, name = path.rpartition("/")
         if name == _OPAQUE:
-            self.remove(folder, itself=False)
+            self.remove(directory, itself=False)
         elif name.startswith(_WHITEOUT):
-            self.remove(f"{folder}/{name[len(_WHITEOUT) :]}".lstrip("/"))
+            self.remove(f"{directory}/{name[len(_WHITEOUT) :]}".lstrip("/"))
         elif member.islnk():
             self.link(member, path)
         elif entry := entry_of(archive, ordinal, member, path):
@@ -171,9 +171,9 @@ class Files:
             raise ContextError(message)
         return found
 
-    def _matches(self, folder: str, patterns: list[str]) -> list[str]:
-        """Return what is below *folder* and matches, in the order of a walk; not what is below such a one."""
-        inside = f"{folder}/" if folder else ""
+    def _matches(self, directory: str, patterns: list[str]) -> list[str]:
+        """Return what is below *directory* and matches, in the order of a walk; not what is below such a one."""
+        inside = f"{directory}/" if directory else ""
         fits = matcher("/".join(patterns))
         begin, depth = len(inside), deepest(patterns)
         below = (path for path in self.entries if path.startswith(inside) and path.count("/", begin) < depth)
@@ -194,7 +194,7 @@ class Files:
         return {entry.path: link for entry, link in zip(entries, links, strict=True) if link} if self.links else {}
 
     def below(self, path: str, target: str = "") -> Iterator[Entry]:
-        """Give everything below the folder *path*, which the entries call *target*, folders before what is in them."""
+        """Give everything below *path*, which the entries call *target*, directories before what is in them."""
         inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         for name in in_order(name for name in self.entries if name.startswith(inside)):
             yield self.entries[name]._replace(path=below + name[len(inside) :])
@@ -259,7 +259,7 @@ def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str)
     return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, capability, content)
 
 
-def unpacked(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry]:
+def unpack_entries(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry]:
     """Give what the tar *archive* holds, in its order, and put it on *seen*; a file again when it gets another name.
 
     The names of extended attributes that stay behind, as with BuildKit, are put on *dropped*.

@@ -40,7 +40,7 @@ _ESCAPES = dict(zip('\a\b\f\n\r\t\v\\"', (rf"\{char}" for char in 'abfnrtv\\"'),
 
 
 @dataclass
-class Scene:
+class StageState:
     """One stage while its instructions are carried out.
 
     Attributes:
@@ -76,86 +76,86 @@ class Scene:
             raise self.error(line, str(error), error.hint) from error
 
     def path(self, text: str) -> str:
-        """Return an absolute path of the image, from the working folder on."""
-        joined = posixpath.normpath(posixpath.join(self.draft.folder, text))
+        """Return an absolute path of the image, from the working directory on."""
+        joined = posixpath.normpath(posixpath.join(self.draft.directory, text))
         return "/" + joined.lstrip("/")
 
 
-Doer = Callable[[Scene, Instruction], None]
+Handler = Callable[[StageState, Instruction], None]
 
 
-def argument(scene: Scene, instruction: Instruction) -> None:
+def argument(state: StageState, instruction: Instruction) -> None:
     """ARG: what the user gave, else what stands before the first FROM, else the default."""
     shown = []
     for name, default in instruction.pairs:
-        if name in scene.given:
-            value: str | None = scene.given[name]
-            scene.used.add(name)
+        if name in state.given:
+            value: str | None = state.given[name]
+            state.used.add(name)
         elif default is not None:
-            value = scene.expand(default, instruction.line)
+            value = state.expand(default, instruction.line)
         else:
-            value = scene.globals.get(name, scene.automatic.get(name))
+            value = state.globals.get(name, state.automatic.get(name))
         # An ARG without value leaves alone what an earlier one said.
         if value is not None:
-            scene.draft.variables[name] = value
+            state.draft.variables[name] = value
         shown.append(name if value is None else f"{name}={value}")
-    scene.draft.note(f"ARG {' '.join(shown)}")
+    state.draft.note(f"ARG {' '.join(shown)}")
 
 
-def environment(scene: Scene, instruction: Instruction) -> None:
+def environment(state: StageState, instruction: Instruction) -> None:
     """ENV: on one line, every value sees the variables as they were before it."""
-    before = scene.variables()
+    before = state.variables()
     shown = []
     for raw_name, raw_value in instruction.pairs:
-        name = scene.expand(raw_name, instruction.line, before)
-        value = scene.expand(raw_value or "", instruction.line, before)
-        scene.draft.set_environment(name, value)
+        name = state.expand(raw_name, instruction.line, before)
+        value = state.expand(raw_value or "", instruction.line, before)
+        state.draft.set_environment(name, value)
         shown.append(f"{name}={value}")
-    scene.draft.note(f"ENV {' '.join(shown)}")
+    state.draft.note(f"ENV {' '.join(shown)}")
 
 
-def label(scene: Scene, instruction: Instruction) -> None:
+def label(state: StageState, instruction: Instruction) -> None:
     """LABEL."""
     shown = []
-    labels = dict(scene.draft.config.get("Labels") or {})
+    labels = dict(state.draft.config.get("Labels") or {})
     for raw_name, raw_value in instruction.pairs:
-        name = scene.expand(raw_name, instruction.line)
-        value = scene.expand(raw_value or "", instruction.line)
+        name = state.expand(raw_name, instruction.line)
+        value = state.expand(raw_value or "", instruction.line)
         labels[name] = value
         shown.append(f"{name}={value}")
-    scene.draft.config["Labels"] = labels
-    scene.draft.note(f"LABEL {' '.join(shown)}")
+    state.draft.config["Labels"] = labels
+    state.draft.note(f"LABEL {' '.join(shown)}")
 
 
-def user(scene: Scene, instruction: Instruction) -> None:
+def user(state: StageState, instruction: Instruction) -> None:
     """USER."""
-    name = scene.expand(instruction.rest, instruction.line)
-    scene.draft.config["User"] = name
-    scene.draft.note(f"USER {name}")
+    name = state.expand(instruction.rest, instruction.line)
+    state.draft.config["User"] = name
+    state.draft.note(f"USER {name}")
 
 
-def command(scene: Scene, instruction: Instruction) -> None:
+def command(state: StageState, instruction: Instruction) -> None:
     """CMD."""
-    words = _command_words(scene, instruction)
-    scene.draft.config["Cmd"] = words
-    scene.draft.config["ArgsEscaped"] = True
-    scene.commanded = True
-    scene.draft.note(f"CMD {_quoted(words)}")
+    words = _command_words(state, instruction)
+    state.draft.config["Cmd"] = words
+    state.draft.config["ArgsEscaped"] = True
+    state.commanded = True
+    state.draft.note(f"CMD {_quoted(words)}")
 
 
-def entrypoint(scene: Scene, instruction: Instruction) -> None:
+def entrypoint(state: StageState, instruction: Instruction) -> None:
     """ENTRYPOINT: it also resets a CMD that this stage has not written itself."""
-    words = _command_words(scene, instruction)
-    scene.draft.config["Entrypoint"] = words
-    if not scene.commanded:
-        scene.draft.config["Cmd"] = None
-    scene.draft.note(f"ENTRYPOINT {_quoted(words)}")
+    words = _command_words(state, instruction)
+    state.draft.config["Entrypoint"] = words
+    if not state.commanded:
+        state.draft.config["Cmd"] = None
+    state.draft.note(f"ENTRYPOINT {_quoted(words)}")
 
 
-def _command_words(scene: Scene, instruction: Instruction) -> list[str]:
+def _command_words(state: StageState, instruction: Instruction) -> list[str]:
     if instruction.exec_form:
         return list(instruction.words)
-    return [*(scene.draft.config.get("Shell") or OWN_SHELL), instruction.rest]
+    return [*(state.draft.config.get("Shell") or OWN_SHELL), instruction.rest]
 
 
 def _quoted(words: list[str]) -> str:
@@ -172,24 +172,24 @@ def _quoted_character(char: str) -> str:
     return f"\\{ {2: 'x', 4: 'u', 8: 'U'}[width] }{ord(char):0{width}x}"
 
 
-def shell(scene: Scene, instruction: Instruction) -> None:
+def shell(state: StageState, instruction: Instruction) -> None:
     """SHELL."""
-    scene.draft.config["Shell"] = list(instruction.words)
-    scene.draft.note(f"SHELL [{' '.join(instruction.words)}]")
+    state.draft.config["Shell"] = list(instruction.words)
+    state.draft.note(f"SHELL [{' '.join(instruction.words)}]")
 
 
-def expose(scene: Scene, instruction: Instruction) -> None:
+def expose(state: StageState, instruction: Instruction) -> None:
     """EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is meant where nothing is said."""
     ports: list[str] = []
-    for word in _words(scene, instruction):
+    for word in _words(state, instruction):
         found = _ports(word)
         if not found:
             hint = "write PORT, PORT-PORT or PORT/udp"
-            raise scene.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
+            raise state.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
         ports += found
     exposed: dict[str, dict[str, str]] = {port: {} for port in ports}
-    scene.draft.config["ExposedPorts"] = dict(scene.draft.config.get("ExposedPorts") or {}) | exposed
-    scene.draft.note(f"EXPOSE [{' '.join(ports)}]")
+    state.draft.config["ExposedPorts"] = dict(state.draft.config.get("ExposedPorts") or {}) | exposed
+    state.draft.note(f"EXPOSE [{' '.join(ports)}]")
 
 
 def _ports(word: str) -> list[str]:
@@ -221,44 +221,44 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _words(scene: Scene, instruction: Instruction) -> list[str]:
+def _words(state: StageState, instruction: Instruction) -> list[str]:
     """Return the words in the order of what was written, since BuildKit sorts that."""
-    values, escape = scene.draft.variables, scene.dockerfile.escape
+    values, escape = state.draft.variables, state.dockerfile.escape
     try:
         return [found for word in sorted(instruction.words) for found in expand_words(word, values.get, escape)]
     except DockerfileError as error:
-        raise scene.error(instruction.line, str(error), error.hint) from error
+        raise state.error(instruction.line, str(error), error.hint) from error
 
 
-def volume(scene: Scene, instruction: Instruction) -> None:
+def volume(state: StageState, instruction: Instruction) -> None:
     """VOLUME."""
-    paths = [scene.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
+    paths = [state.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
     if not all(paths):
-        raise scene.error(instruction.line, "VOLUME names an empty path")
+        raise state.error(instruction.line, "VOLUME names an empty path")
     volumes: dict[str, dict[str, str]] = {path: {} for path in paths}
-    scene.draft.config["Volumes"] = dict(scene.draft.config.get("Volumes") or {}) | volumes
-    scene.draft.note(f"VOLUME [{' '.join(paths)}]")
+    state.draft.config["Volumes"] = dict(state.draft.config.get("Volumes") or {}) | volumes
+    state.draft.note(f"VOLUME [{' '.join(paths)}]")
 
 
-def stop_signal(scene: Scene, instruction: Instruction) -> None:
+def stop_signal(state: StageState, instruction: Instruction) -> None:
     """STOPSIGNAL, as written."""
-    name = scene.expand(instruction.rest, instruction.line)
+    name = state.expand(instruction.rest, instruction.line)
     if not read_integer(name) and not _SIGNAL.match(name):
         hint = "write its name, such as SIGTERM, or its number"
-        raise scene.error(instruction.line, f"STOPSIGNAL: {quotation(name, 40)!r} is not a signal", hint)
-    scene.draft.config["StopSignal"] = name
-    scene.draft.note(f"STOPSIGNAL {name}")
+        raise state.error(instruction.line, f"STOPSIGNAL: {quotation(name, 40)!r} is not a signal", hint)
+    state.draft.config["StopSignal"] = name
+    state.draft.note(f"STOPSIGNAL {name}")
 
 
-def health_check(scene: Scene, instruction: Instruction) -> None:
+def health_check(state: StageState, instruction: Instruction) -> None:
     """HEALTHCHECK: durations become nanoseconds."""
     check: dict[str, Any] = {"Test": _health_test(instruction)}
     for flag, key in _TIMES.items():
         check[key] = read_duration(instruction.flags.get(flag, ""))
     check["Retries"] = read_integer(instruction.flags.get("retries", ""))
     check = {key: value for key, value in check.items() if value}
-    scene.draft.config["Healthcheck"] = check
-    scene.draft.note(f"HEALTHCHECK {_shown_check(check)}")
+    state.draft.config["Healthcheck"] = check
+    state.draft.note(f"HEALTHCHECK {_shown_check(check)}")
 
 
 def _shown_check(check: Mapping[str, Any]) -> str:
@@ -274,18 +274,18 @@ def _health_test(instruction: Instruction) -> list[str]:
     return [kind, *words]
 
 
-def maintainer(scene: Scene, instruction: Instruction) -> None:
+def maintainer(state: StageState, instruction: Instruction) -> None:
     """MAINTAINER, which is old; a label does the same."""
-    scene.draft.document["author"] = instruction.rest
-    scene.draft.note(f"MAINTAINER {instruction.rest}")
+    state.draft.document["author"] = instruction.rest
+    state.draft.note(f"MAINTAINER {instruction.rest}")
 
 
-def on_build(scene: Scene, instruction: Instruction) -> None:
+def on_build(state: StageState, instruction: Instruction) -> None:
     """ONBUILD: kept for the build that begins from this image."""
-    scene.draft.config["OnBuild"] = [*(scene.draft.config.get("OnBuild") or ()), instruction.rest]
+    state.draft.config["OnBuild"] = [*(state.draft.config.get("OnBuild") or ()), instruction.rest]
 
 
-PLAIN: Mapping[str, Doer] = {
+HANDLERS: Mapping[str, Handler] = {
     "ARG": argument,
     "CMD": command,
     "ENTRYPOINT": entrypoint,

@@ -25,7 +25,7 @@ _GRAIN: Final = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DiffIdCache:
     """What is known about layers before they are read.
 
     Args:

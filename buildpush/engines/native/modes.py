@@ -47,7 +47,7 @@ class Action:
 Mode = int | tuple[Action, ...]
 
 
-def read(text: str) -> Mode | None:
+def read_mode(text: str) -> Mode | None:
     """Return what *text* means: a mode, or the changes of one; ``None`` where it means nothing."""
     if _OCTAL.match(text):
         return int(text, 8)
@@ -70,7 +70,7 @@ def _mask(who: str, letters: str) -> int:
     return reduce(or_, (_WHO[letter] for letter in who or "a"), sticky)
 
 
-def changed(mode: int, actions: tuple[Action, ...], *, is_folder: bool) -> int:
-    """Return *mode* after all of *actions*; X is for folders, and for files that somebody could run before."""
-    runs = is_folder or bool(mode & 0o111)
+def apply_mode(mode: int, actions: tuple[Action, ...], *, is_directory: bool) -> int:
+    """Return *mode* after all of *actions*; X is for directories, and for files that somebody could run before."""
+    runs = is_directory or bool(mode & 0o111)
     return reduce(lambda before, action: action.on(before, runs=runs), actions, mode)

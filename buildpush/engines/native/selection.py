@@ -1,4 +1,4 @@
-"""Which of the things below a folder are copied: what ``--parents`` asks for, without what ``--exclude`` names.
+"""Which of the things below a directory are copied: what ``--parents`` asks for, without what ``--exclude`` names.
 
 Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; what BuildKit does.
 """
@@ -23,11 +23,11 @@ _PIVOT: Final = "/./"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A choice of what is below a folder; paths count from there.
+    """A choice of what is below a directory; paths count from there.
 
     Attributes:
         source: as ``--parents`` was given it; ``None`` where all is taken.
-        only: matches what of *source* is below the folder.
+        only: matches what of *source* is below the directory.
         without: what is left out.
     """
 
@@ -36,7 +36,7 @@ class Selection:
     without: Patterns = NONE
 
     def of(self, entries: list[Entry], target: str) -> tuple[list[Entry], AbstractSet[str]]:
-        """Return those of *entries*, which are what is below *target*, that are taken, and the folders they are in.
+        """Return those of *entries*, which are what is below *target*, that are taken, and the directories they are in.
 
         Returns:
             Entries, and the paths of those that are there only because something in them is taken.
@@ -51,7 +51,7 @@ class Selection:
         if not taken and self.source is not None and not has_wildcard(self.source):
             message = f"{self.source} is not in the context, or --exclude leaves it out"
             raise ContextError(message, hint="links on the way are not followed with --parents", setting="context")
-        above = {folder for path in taken for folder in _above(path, begin)}
+        above = {directory for path in taken for directory in _above(path, begin)}
         return [entry for entry in entries if entry.path in taken or entry.path in above], above - taken
 
     def _takes(self, path: str) -> bool:
@@ -59,7 +59,7 @@ class Selection:
 
 
 def _above(path: str, begin: int) -> Iterator[str]:
-    """Give the folders above *path* whose names are longer than *begin*."""
+    """Give the directories above *path* whose names are longer than *begin*."""
     while len(path := path.rpartition("/")[0]) > begin:
         yield path
 
@@ -77,16 +77,16 @@ def excluding(patterns: Iterable[str]) -> Selection:
 
 
 def with_parents(source: str, without: Patterns) -> tuple[str, Selection]:
-    """Return the folder that *source* of ``COPY --parents`` counts from, and what of it is taken.
+    """Return the directory that *source* of ``COPY --parents`` counts from, and what of it is taken.
 
-    A dot between two slashes stands where the folders begin that are kept.
+    A dot between two slashes stands where the directories begin that are kept.
 
     Raises:
         DockerfileError: the pattern is malformed.
     """
-    folder, pivot, rest = source.partition(_PIVOT)
+    directory, pivot, rest = source.partition(_PIVOT)
     pattern = posixpath.normpath(f"/{rest if pivot else source}").lstrip("/")
-    return (folder if pivot else ""), Selection(source, _read([pattern], "--parents"), without)
+    return (directory if pivot else ""), Selection(source, _read([pattern], "--parents"), without)
 
 
 def _read(patterns: Iterable[str], flag: str) -> Patterns:

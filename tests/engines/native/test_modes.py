@@ -41,12 +41,12 @@ from buildpush.engines.native import modes
     ],
 )
 def test_letters_change_a_mode_as_buildkit_changes_it(text, kind, before, after):
-    mode = modes.read(text)
+    mode = modes.read_mode(text)
     assert mode is not None
-    found = mode if isinstance(mode, int) else modes.changed(before, mode, is_folder=kind == "folder")
+    found = mode if isinstance(mode, int) else modes.apply_mode(before, mode, is_directory=kind == "folder")
     assert oct(found) == oct(after)
 
 
 @pytest.mark.parametrize("text", ["", "8", "77777", "u", "u+y", "x", "+x,", ",+x", "u~x", "u+ug", "1755x"])
 def test_what_is_no_mode_is_none(text):
-    assert modes.read(text) is None
+    assert modes.read_mode(text) is None

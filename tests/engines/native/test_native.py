@@ -392,7 +392,7 @@ def test_a_trigger_may_hold_the_text_of_a_file(folder, make_base):
 @pytest.mark.parametrize("address", ["http://[::1/x?planted", "https://a:b/x?planted"])
 def test_an_address_that_is_none_is_an_error_with_its_line(folder, address):
     error = refused(folder, f"FROM scratch\nADD {address} /x/\n")
-    assert (error.where, "is no address" in str(error), "planted" in str(error)) == ("Dockerfile:2", True, False)
+    assert (error.where, "is not an address" in str(error), "planted" in str(error)) == ("Dockerfile:2", True, False)
     with suppress(BuildPushError):
         buildpush.check(cwd=folder.root, env={"HOME": "/"}, repo="a.test/b/c", engine="native")
 
