@@ -54,7 +54,7 @@ DOORS = {
 }
 
 # Who may read the process's environment; everything below takes it as an argument.
-ENVIRONMENT = {"cli", "cli.report", "pipeline.context"}
+ENVIRONMENT = {"cli", "cli.messages", "pipeline.context"}
 
 ROOT = Path(__file__).parent.parent / "buildpush"
 MODULES = {

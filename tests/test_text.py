@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from buildpush.cli import report
+from buildpush.cli import messages, report
 from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
@@ -293,7 +293,7 @@ def error(text):
 
 
 def error_box(text, capsys):
-    report.show_error(error_of(text))
+    messages.show_error(error_of(text))
     return re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().err)
 
 
@@ -321,7 +321,7 @@ def server(text):
 
 def document(text):
     result = RunResult(step=text, output=text, notes=(text,), decisions=(Decision("a", text, text),))
-    shown = report.as_json({"steps": [result.as_json()], "error": report._error_json(error_of(text))})
+    shown = report.as_json({"steps": [result.as_json()], "error": messages.error_json(error_of(text))})
     return "\n".join([shown, json.dumps(json.loads(shown), ensure_ascii=False)])
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,18 +10,16 @@ from typing import Final
 
 import click
 
-from buildpush.cli.report import HIDDEN_EXIT, drop, interrupt_code, say, show_error, tell
-from buildpush.foundation.errors import BuildPushError
-from buildpush.foundation.text import with_margin
+from buildpush.cli.messages import show_failure
 
 # name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
     "check": ("Say what a run would do, and who said so; does nothing.", "run.make_check"),
     "explain": ("Show a setting's card, its value, and who said it.", "run.make_explain"),
-    "build": ("Build without a push, into an archive or a folder.", "run.make_build"),
-    "push": ("Push an image that is there already.", "images.make_push"),
-    "copy": ("Copy an image from any source to any sink.", "images.make_copy"),
+    "build": ("Build without a push, into an archive or a directory.", "run.make_build"),
+    "push": ("Push an image that exists already.", "images.make_push"),
+    "copy": ("Copy an image from any source to any destination.", "images.make_copy"),
     "merge": ("Make one index of images for several platforms.", "images.make_merge"),
     "tag": ("Give an image in a registry more tags.", "images.make_tag"),
     "build-info": ("Publish a saved build-info, or show a published one.", "tools.make_build_info"),
@@ -98,47 +94,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
-    except click.ClickException as error:
-        return _misused(error)
-    except BuildPushError as error:
-        show_error(error)
-        return error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort) as interrupt:
-        return _interrupted(interrupt.__cause__ or interrupt)  # click wraps it in its own Abort
-    except OSError as error:
-        return _unusable(error)
-    except Exception:  # noqa: BLE001  the last resort: even our own mistakes show no secret
-        return _unexpected()
-
-
-def _misused(error: click.ClickException) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        tell(error.format_message())
-    else:
-        say("error", error.format_message())
-    return error.exit_code
-
-
-def _unexpected() -> int:
-    tell(with_margin(f"mistake:\n{traceback.format_exc()}"))
-    say("error", "this is a mistake of buildpush; please report it with the lines above")
-    return BuildPushError.exit_code
-
-
-def _unusable(error: OSError) -> int:
-    """Tell of a full disk or a stdout that takes nothing; places that were named have become errors of ours."""
-    if error.filename is None:
-        drop(sys.stdout)
-    # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
-    if not isinstance(error, BrokenPipeError):
-        say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
-    return HIDDEN_EXIT
-
-
-def _interrupted(interrupt: BaseException) -> int:
-    words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
-    say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
-    return interrupt_code(interrupt)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
+        return show_failure(error)
 
 
 @contextmanager

@@ -4,65 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildpush.cli.messages import drop, error_json, say
 from buildpush.foundation.controls import escaped
-from buildpush.foundation.errors import BuildPushError, CancelledError, SettingsError
+from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.secrets import redacted
-from buildpush.foundation.text import with_margin
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.results import RunResult
     from buildpush.settings.tree import Loaded
 
-HIDDEN_EXIT = 1
-_TERMINATED = 143
 _STDOUT = "-"
-
-
-def show_error(error: BuildPushError) -> None:
-    """Write an error as people read it: what, what to do, where to read on."""
-    say("error", str(error))
-    if error.hint:
-        say("hint", error.hint)
-    if error.setting:
-        say("read", f"buildpush explain {error.setting}")
-
-
-def drop(stream: TextIO) -> None:
-    """Lead *stream* into nothing, so that what is still buffered fails no second time when Python ends."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def interrupt_code(interrupt: BaseException) -> int:
-    """Return the exit code of a run that Ctrl-C or SIGTERM ended."""
-    return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
-
-
-def say(kind: str, text: str) -> None:
-    """Write a line to stderr that says what kind of thing it tells, such as ``error: ...``."""
-    colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
-    head = click.style(f"{kind}:", fg=colour, bold=True)
-    tell(f"{head} {with_margin(text)}")
-
-
-def tell(text: str) -> None:
-    """Write to stderr; where that takes nothing, what was to be done goes on in silence."""
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    try:
-        click.echo(text, err=True, color=False if plain else None)
-    except OSError:
-        drop(sys.stderr)
 
 
 @contextmanager
@@ -72,7 +33,7 @@ def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
     try:
         yield document
     except BaseException as error:
-        document["error"] = _error_json(error)
+        document["error"] = error_json(error)
         raise
     finally:
         if wanted:
@@ -144,20 +105,6 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
         _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
-
-
-def _error_json(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, BuildPushError):
-        facts = {"message": str(error), "hint": error.hint, "setting": error.setting, "exit": error.exit_code}
-        return facts | ({"pushed": list(error.pushed)} if error.pushed else {})
-    if isinstance(error, KeyboardInterrupt):
-        return {"message": "interrupted", "hint": None, "setting": None, "exit": interrupt_code(error)}
-    return {
-        "message": with_margin(f"{type(error).__name__}: {error}"),
-        "hint": None,
-        "setting": None,
-        "exit": HIDDEN_EXIT,
-    }
 
 
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:

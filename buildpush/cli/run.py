@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from buildpush.cli.messages import tell
 from buildpush.cli.options import Reading, load
-from buildpush.cli.report import around_json, check_receipts, check_stdout, document_out, reported, tell, with_display
+from buildpush.cli.report import around_json, check_receipts, check_stdout, document_out, reported, with_display
 from buildpush.foundation.text import one_line, with_margin
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from buildpush.cli import COMMANDS
+from buildpush.cli.messages import say, tell
 from buildpush.cli.options import pair
-from buildpush.cli.report import as_json, say, tell, with_display
+from buildpush.cli.report import as_json, with_display
 
 if TYPE_CHECKING:
     from buildpush.sandbox import Line, Sandbox

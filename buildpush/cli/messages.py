@@ -1,0 +1,100 @@
+"""What a command says on stderr: errors as sentences with a hint, notes, how it was interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from typing import Any, TextIO
+
+import click
+
+from buildpush.foundation.errors import BuildPushError, CancelledError
+from buildpush.foundation.text import with_margin
+
+_UNEXPECTED = 1
+_TERMINATED = 143
+
+
+def show_error(error: BuildPushError) -> None:
+    """Write an error as people read it: what, what to do, where to read on."""
+    say("error", str(error))
+    if error.hint:
+        say("hint", error.hint)
+    if error.setting:
+        say("read", f"buildpush explain {error.setting}")
+
+
+def drop(stream: TextIO) -> None:
+    """Lead *stream* into nothing, so that what is still buffered fails no second time when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def interrupt_code(interrupt: BaseException) -> int:
+    """Return the exit code of a run that Ctrl-C or SIGTERM ended."""
+    return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
+
+
+def say(kind: str, text: str) -> None:
+    """Write a line to stderr that says what kind of thing it tells, such as ``error: ...``."""
+    colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
+    head = click.style(f"{kind}:", fg=colour, bold=True)
+    tell(f"{head} {with_margin(text)}")
+
+
+def tell(text: str) -> None:
+    """Write to stderr; where that takes nothing, what was to be done goes on in silence."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    try:
+        click.echo(text, err=True, color=False if plain else None)
+    except OSError:
+        drop(sys.stderr)
+
+
+def show_failure(error: BaseException) -> int:
+    """Say on stderr why a command failed, and return its exit code; even a mistake of ours shows no secret."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            tell(error.format_message())
+        case click.ClickException():
+            say("error", error.format_message())
+        case BuildPushError():
+            show_error(error)
+        case KeyboardInterrupt() | click.Abort():
+            interrupt = error.__cause__ or error  # click wraps it in its own Abort
+            words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
+            say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
+            return interrupt_code(interrupt)
+        case OSError():
+            _show_unusable(error)
+        case _:
+            tell(with_margin(f"mistake:\n{traceback.format_exc()}"))
+            say("error", "this is a mistake of buildpush; please report it with the lines above")
+    return getattr(error, "exit_code", _UNEXPECTED)
+
+
+def _show_unusable(error: OSError) -> None:
+    """Report a full disk or a stdout that takes nothing; paths that the user named have become errors of ours."""
+    if error.filename is None:
+        drop(sys.stdout)
+    # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
+    if not isinstance(error, BrokenPipeError):
+        say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+
+
+def error_json(error: BaseException) -> dict[str, Any]:
+    """Return an error for a program to read."""
+    pushed: dict[str, Any] = {}
+    facts: tuple[str, str | None, str | None, int]
+    match error:
+        case BuildPushError():
+            facts = str(error), error.hint, error.setting, error.exit_code
+            pushed = {"pushed": list(error.pushed)} if error.pushed else {}
+        case KeyboardInterrupt():
+            facts = "interrupted", None, None, interrupt_code(error)
+        case _:
+            facts = with_margin(f"{type(error).__name__}: {error}"), None, None, _UNEXPECTED
+    return dict(zip(("message", "hint", "setting", "exit"), facts, strict=True)) | pushed
