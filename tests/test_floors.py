@@ -155,6 +155,17 @@ def test_dataclasses_are_made_without_compiling_their_methods(module):
     assert "dataclasses.dataclass" not in imports_of(MODULES[module]), "take it from buildpush.foundation.records"
 
 
+def compiled_as_loaded(path: Path) -> list[int]:
+    """Return the lines that compile a pattern as the file itself is loaded."""
+    found = statements(ast.parse(path.read_text(encoding="utf-8")).body, nested=False)
+    return [node.lineno for node in found if isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"]
+
+
+@pytest.mark.parametrize("module", [name for name in sorted(MODULES) if room(name) not in BESIDE])
+def test_patterns_are_compiled_when_they_are_used(module):
+    assert not compiled_as_loaded(MODULES[module]), "take regex from buildpush.foundation.regex"
+
+
 @pytest.mark.parametrize("module", sorted(set(MODULES) - ENVIRONMENT))
 def test_the_environment_is_an_argument_below_the_command_line(module):
     text = MODULES[module].read_text(encoding="utf-8")

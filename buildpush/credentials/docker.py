@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from buildpush.foundation.errors import (
     TimeOutError,
 )
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB
 
@@ -28,7 +28,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 HELPER_SECONDS = 30.0
 # User name by which credential helpers say that the secret is an identity token.  Source: docker-credential-helpers.
 TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
-_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_HELPER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 Kind = Literal["password", "identity", "access"]
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from buildpush.foundation.errors import SecretError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret, remember
 
 LARGEST: Final = 1 << 20
@@ -22,11 +23,11 @@ _OF_TOOLS: Final = frozenset(
     | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
 )
 _NAMED: Final = 5
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
-_EXPRESSION: Final = re.compile(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
-_REFERENCE: Final = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
+_IDENTIFIER: Final = regex(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
+_EXPRESSION: Final = regex(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
+_REFERENCE: Final = regex(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
 REFERENCE_HINT: Final = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_VARIABLE: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)

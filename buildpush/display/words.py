@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from buildpush.foundation.events import (
@@ -17,9 +16,10 @@ from buildpush.foundation.events import (
     Started,
     Traffic,
 )
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import with_margin
 
-_COUNTED = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
+_COUNTED = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _ALL_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000

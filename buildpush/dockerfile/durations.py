@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
-_ALL = re.compile(rf"(?:{_PART.pattern})+\Z")
+from buildpush.foundation.regex import regex
+
+_PART = regex(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+_ALL = regex(rf"(?:{_PART.pattern})+\Z")
 _UNITS: dict[str, int] = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 _UNITS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
 _LONGEST = 2**63 - 1
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_INTEGER = regex(r"[+-]?[0-9]{1,18}\Z")
 
 
 def read_integer(text: str) -> int | None:

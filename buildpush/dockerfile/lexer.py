@@ -12,11 +12,12 @@ from functools import cache, partial
 from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 # Between arguments; what is cut off at the ends of a line is SPACE.
-_BLANKS = re.compile(r"[\t\v\f\r ]+")
+_BLANKS = regex(r"[\t\v\f\r ]+")
 _ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
-_HEREDOC = re.compile(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
+_HEREDOC = regex(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
 _DOLLAR = "\ue000"  # stands for a dollar that is no variable
 
 

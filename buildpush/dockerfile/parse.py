@@ -26,12 +26,13 @@ from buildpush.dockerfile.lexer import (
 from buildpush.dockerfile.model import Dockerfile, Heredoc, Instruction, Stage, nearest_hint
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 
 _SHORTEST = 1_000_000  # nanoseconds
 _MOST_RETRIES = 2**31
 LARGEST = 1024 * 1024
-OWN_SYNTAX = re.compile(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
+OWN_SYNTAX = regex(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
 
 FLAGS: Mapping[str, frozenset[str]] = {
     "ADD": frozenset({"chown", "chmod", "link", "keep-git-dir", "checksum", "exclude", "unpack"}),
@@ -62,10 +63,10 @@ _PAIRS = frozenset({"ENV", "LABEL", "ARG"})
 _MAY_BE_EMPTY = frozenset({"CMD", "ENTRYPOINT", "RUN"})
 HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 
-_DIRECTIVE = re.compile(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+)\Z", re.DOTALL)
+_DIRECTIVE = regex(rf"#[{SPACE}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+)\Z", re.DOTALL)
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
-_ONBUILD = re.compile(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
+_ONBUILD = regex(r"[\t\n\f\r ]*onbuild[\t\n\f\r ]*", re.IGNORECASE)
+_STAGE_NAME = regex(r"[a-z][a-z0-9_.-]*\Z")
 
 
 def read(path: Path) -> Dockerfile:

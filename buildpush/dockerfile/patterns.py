@@ -20,15 +20,16 @@ from buildpush.dockerfile.regexp import Expression
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import ContextError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 
 _HINT: Final = "escape a bracket that means itself: \\["
 _STAR, _FOLDERS, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
 # In a class of these, there is no slash, and nothing that Go reads in another way.
-_CLASS: Final = re.compile(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
-_ODD: Final = re.compile("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
+_CLASS: Final = regex(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
+_ODD: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
 _ODD_NAME: Final = r"[^\n\x80-\U0010ffff]*+[\n\x80-\U0010ffff]"
-_NO_UTF8: Final = re.compile("[\udc80-\udcff]")
+_NO_UTF8: Final = regex("[\udc80-\udcff]")
 
 Matcher = Callable[[str], bool]
 

@@ -25,6 +25,7 @@ from buildpush.dockerfile.stages import origin, source
 from buildpush.dockerfile.walk import ExpandedInstruction, Walk, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 
@@ -50,11 +51,11 @@ LACKING: Final = MappingProxyType(
 
 _ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
 _DENIED: Final = "apikey|auth|credential|credentials|key|password|pword|passwd|secret|token"
-_SECRET: Final = re.compile(rf"(?:_|\A)(?:{_DENIED})(?:_|\Z)", re.IGNORECASE)
-_HARMLESS: Final = re.compile(r"(?:_|\A)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
-_WEB: Final = re.compile(r"(https?|git|ssh)://|git@", re.IGNORECASE)
-_WRITER: Final = re.compile(r"\b(?:mkdir|touch|chown|chmod|cp|mv|install|ln|tee|tar|rm)\b")
-_DIRECTIVE: Final = re.compile(r"check\s*=\s*(\S+)", re.IGNORECASE)
+_SECRET: Final = regex(rf"(?:_|\A)(?:{_DENIED})(?:_|\Z)", re.IGNORECASE)
+_HARMLESS: Final = regex(r"(?:_|\A)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
+_WEB: Final = regex(r"(https?|git|ssh)://|git@", re.IGNORECASE)
+_WRITER: Final = regex(r"\b(?:mkdir|touch|chown|chmod|cp|mv|install|ln|tee|tar|rm)\b")
+_DIRECTIVE: Final = regex(r"check\s*=\s*(\S+)", re.IGNORECASE)
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 

@@ -16,6 +16,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.variables import expand
 from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 
@@ -26,8 +27,8 @@ _PLATFORM = (
 _IMAGE = "docker-image://"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 # As Go's strconv.Atoi takes it.
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}\Z")
-_MOUNTED = re.compile(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
+_NUMBER = regex(r"[+-]?[0-9]{1,18}\Z")
+_MOUNTED = regex(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
 _BEFORE: Final = "name a stage that begins before, or an image; or move that stage up"
 
 

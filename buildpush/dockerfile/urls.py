@@ -9,9 +9,10 @@ import re
 from urllib.parse import urlsplit
 
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.regex import regex
 
-_WEB = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
+_WEB = regex(r"https?://", re.IGNORECASE)
+_GIT = regex(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNORECASE)
 
 
 def is_web(address: str) -> bool:

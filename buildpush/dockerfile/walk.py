@@ -19,11 +19,12 @@ from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import expanded, global_arguments, needed, origin
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 # BuildKit asks for these two itself; they are no variables of the build.
 _NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _OF_COPY = ("chown", "chmod", "checksum")
-_HEREDOC_VARIABLE = re.compile(r"\\.|\$\{?(\d+|[^\W\d]\w*|[@*#?\-$!])", re.DOTALL)
+_HEREDOC_VARIABLE = regex(r"\\.|\$\{?(\d+|[^\W\d]\w*|[@*#?\-$!])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

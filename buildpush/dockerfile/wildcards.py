@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from buildpush.dockerfile.patterns import within_folder
 from buildpush.dockerfile.regexp import Expression
 from buildpush.foundation.errors import ContextError
+from buildpush.foundation.regex import regex
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
@@ -98,7 +99,7 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
     return pattern[at], at + 1
 
 
-_MAGIC = re.compile(r"(?:[^*?\[\\]|\\.)*[*?\[]", re.DOTALL)
+_MAGIC = regex(r"(?:[^*?\[\\]|\\.)*[*?\[]", re.DOTALL)
 
 
 def has_wildcard(path: str) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from buildpush.foundation import mounts, strict_json
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.places import FILES, Command, Content
@@ -41,8 +41,8 @@ from buildpush.transfer.docker_archive import open_docker_archive
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does not support RUN"
 _PROGRAM: Final = "buildah"
 # How the history calls the image of the instruction before.
-_PARENT_COMMENT: Final = re.compile(r"FROM [0-9a-f]{12}\Z")
-_VERSION: Final = re.compile(r"version (\d+)\.(\d+)")
+_PARENT_COMMENT: Final = regex(r"FROM [0-9a-f]{12}\Z")
+_VERSION: Final = regex(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
 _NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"

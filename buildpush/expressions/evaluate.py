@@ -8,7 +8,6 @@ true or false; a text that holds a secret is a :class:`~buildpush.foundation.sec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -34,11 +33,12 @@ from buildpush.expressions.tree import (
     fail,
 )
 from buildpush.foundation.errors import ExpressionError, SecretError
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 
 __all__ = ["AbsentError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
 
-_HAS_COLUMN: Final = re.compile(r"\(column \d+\)\Z")
+_HAS_COLUMN: Final = regex(r"\(column \d+\)\Z")
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 
 

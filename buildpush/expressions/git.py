@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.places import Place
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -25,7 +25,7 @@ _OF_A_REPOSITORY: Final = frozenset(
         *("GIT_NAMESPACE", "GIT_REPLACE_REF_BASE", "GIT_INTERNAL_SUPER_PREFIX"),
     }
 )
-REVISION: Final = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+REVISION: Final = regex(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from buildpush.expressions.tree import (
     fail,
 )
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 T = TypeVar("T")
 
@@ -78,22 +79,22 @@ SPOKEN: Final = {
 INPUT_SUFFIXES: Final = ("default", "allowedValues", "selectOneFrom", "selectManyFrom", "regex", "executionInput")
 
 _CONSTANTS: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None}
-_PLAIN = re.compile(r"""[^\\<$'"`]+""")
-_BACKSLASHES = re.compile(r"\\+")
-_BLANK = re.compile(r"\s*")
-_KEY = re.compile(r"[A-Za-z0-9_$]+")
-_TOKEN = re.compile(
+_PLAIN = regex(r"""[^\\<$'"`]+""")
+_BACKSLASHES = regex(r"\\+")
+_BLANK = regex(r"\s*")
+_KEY = regex(r"[A-Za-z0-9_$]+")
+_TOKEN = regex(
     r"""(?P<string>['"`])|(?P<name>[A-Za-z_$][A-Za-z0-9_$]*)|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?)"""
     r"|(?P<symbol><\+|\?\?|\?\.(?![0-9])|\?:|\|\||&&|==|!=|=~|!~|=\^|!\^|=\$|!\$|<=|>=|\.\.|[-+*/%<>!?:.,()\[\]{}])"
 )
-_INPUT = re.compile(r"<\+\s*input\s*>")
-_SUFFIX = re.compile(rf"\.({'|'.join(INPUT_SUFFIXES)})\(")
-_SUFFIX_LIKE = re.compile(r"\.([A-Za-z]+)\(")
-_OPERAND_AND_CLOSE = re.compile(
+_INPUT = regex(r"<\+\s*input\s*>")
+_SUFFIX = regex(rf"\.({'|'.join(INPUT_SUFFIXES)})\(")
+_SUFFIX_LIKE = regex(r"\.([A-Za-z]+)\(")
+_OPERAND_AND_CLOSE = regex(
     r"""=?\s*(?:-?[0-9.]+|"[^"<>]*"|'[^'<>]*'|[A-Za-z_$][\w$.]*)\s*(?:>|\?|&&|\|\||and\b|or\b)"""
 )
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_UNICODE = re.compile(r"u([0-9a-fA-F]{4})")
+_UNICODE = regex(r"u([0-9a-fA-F]{4})")
 
 
 def parse(text: str) -> Template:

@@ -13,12 +13,13 @@ from typing import Any, Final, NoReturn
 
 from buildpush.expressions import patterns
 from buildpush.expressions.tree import LONGEST, Value, fail
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 
 Arguments = Sequence[Value]
 Method = Callable[[Any, Arguments], Value]
 
-_JSON_STEP: Final = re.compile(r"""\.?([^.\[\]"']+)|\[(-?\d+)\]|\.?\[?"([^"]*)"\]?|\.?\[?'([^']*)'\]?|\*""")
+_JSON_STEP: Final = regex(r"""\.?([^.\[\]"']+)|\[(-?\d+)\]|\.?\[?"([^"]*)"\]?|\.?\[?'([^']*)'\]?|\*""")
 # What Java's trim takes away: everything up to the blank, control characters included.
 _TRIMMED: Final = "".join(map(chr, range(ord(" ") + 1)))
 

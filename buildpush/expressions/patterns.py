@@ -13,22 +13,23 @@ from typing import Final, Literal
 
 from buildpush.foundation.errors import ExpressionError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 LONGEST_SUBJECT: Final = 64 * 1024
 LONGEST_PATTERN: Final = 256
 # Steps of the regular expression engine in the worst case that is let through: about two seconds.
 MOST_STEPS: Final = 10**8
 
-_ATOM = re.compile(
+_ATOM = regex(
     r"""(?P<open>\((?:\?(?:[:=!>]|<[=!]|P?<\w+>|[aimsux-]+[:)])?)?)"""
     r"""|(?P<repeat>(?:[*+?]|\{(?P<least>\d*)(?P<comma>,)?(?P<most>\d*)\})[?+]?)"""
     r"""|(?P<close>\))|(?P<either>\|)|(?P<edge>[$^]|\\[bBAZz])"""
     r"""|(?P<atom>\[\^?\]?(?:\\.|[^\]\\])*\]|\\.|.)""",
     re.VERBOSE | re.DOTALL,
 )
-_NOT_JAVA = re.compile(r"\(\?[P(]|\{,")
-_JAVA_GROUP = re.compile(r"\(\?<(?=[A-Za-z])")
-_REPLACEMENT = re.compile(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
+_NOT_JAVA = regex(r"\(\?[P(]|\{,")
+_JAVA_GROUP = regex(r"\(\?<(?=[A-Za-z])")
+_REPLACEMENT = regex(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
 
 

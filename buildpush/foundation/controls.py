@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from buildpush.foundation.regex import regex
+
 # Whole ones only: of a sequence that never ends, just its control character is taken away. A class comes first, and
 # what goes on behind it: so a text without any is passed over quickly.
 _TAIL: Final = (
@@ -24,16 +26,16 @@ UNSEEN: Final = (
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
-_SEQUENCE = re.compile(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
+_SEQUENCE = regex(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
 # What stood around a sequence may be one now. Who nests them deeper wants to keep us: then what is left of them is read
 # as text, without the control characters.
 _MOST_PASSES: Final = 16
-_UNSEEN = re.compile(f"[{UNSEEN}]+")
+_UNSEEN = regex(f"[{UNSEEN}]+")
 # Those that neither begin nor end a sequence, nor end a line: terminals take them out of the middle of one.
-_QUIET = re.compile(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
+_QUIET = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
 # What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
-_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINE_END = regex("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_SURROGATE = regex("[\ud800-\udfff]")
 
 
 def without_controls(text: str) -> str:
@@ -56,7 +58,7 @@ def escaped(text: str) -> str:
     return _ESCAPED.sub(_escape, text)
 
 
-_ESCAPED = re.compile(f"[{UNSEEN}\ud800-\udfff]")
+_ESCAPED = regex(f"[{UNSEEN}\ud800-\udfff]")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -9,27 +9,29 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from buildpush.foundation.regex import regex
+
 # Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
 # password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
-_USER_INFO = re.compile(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
+_USER_INFO = regex(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
 # The same before a registry host; NAME:TAG@sha256:... is a reference.
-_BARE_USER_INFO = re.compile(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
+_BARE_USER_INFO = regex(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
 # A password may hold what ends a host: in an address that stands alone, all of it goes.
-_WHOLE_USER_INFO = re.compile(r"(?<=://)[^\s/]*@")
+_WHOLE_USER_INFO = regex(r"(?<=://)[^\s/]*@")
 # USER@HOST:PATH, as ssh and git take it.
-_SCP = re.compile(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
+_SCP = regex(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
 # The same with a password that holds a slash; git takes its user for the host, and whoever wrote it did not.
-_SCP_PASSWORD = re.compile(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:)")
+_SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:)")
 # The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
-_ACCOUNT = re.compile(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
-_OVER_SSH = re.compile(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
+_ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
+_OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
 # Of a repository of git, what stands behind #: BRANCH:FOLDER.
-_OF_GIT = re.compile(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
-_BRANCH = re.compile(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
+_OF_GIT = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
+_BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 
 # Sources: GitHub and GitLab, "Token overview"; AWS, "Unique identifiers"; Slack, "Token types"; npm and JFrog by their
 # prefixes; RFC 7519 (JWT); RFC 7468 (PEM); RFC 6750 and 7617 (Authorization); Azure Storage, "Connection strings".
-_TOKENS: Final = re.compile(
+_TOKENS: Final = regex(
     r"\b(?:gh[pousr]_|github_pat_|glpat-|glrt-|gldt-|glptt-|xox[abeoprs]-|npm_|pypi-|dop_v1_|hf_|AKC[a-z])[\w-]{8,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
     r"|\bcmVmdGtu[A-Za-z0-9+/=_-]{16,}"
@@ -41,7 +43,7 @@ _TOKENS: Final = re.compile(
     r"|[?&](?i:sig|X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature|X-JFrog-Art-Api)="
 )
 # NAME=VALUE, NAME: VALUE or "NAME": "VALUE" inside a value, where the name says what it is.
-_PAIR = re.compile(
+_PAIR = regex(
     r"(?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|auth)"
     r"""["']?\s*[=:]\s*["']?[^\s"',;&}]""",
     re.IGNORECASE,
@@ -67,7 +69,7 @@ _WORDS_OF_NAMES: Final = frozenset(
 )
 _DIRECTORIES = frozenset({"PWD", "OLDPWD"})
 # camelCase, PascalCase and ABCDef; dots, dashes and whatever else is no letter.
-_WORD_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD_OF_NAME = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def names_secret(name: str) -> bool:
@@ -124,7 +126,7 @@ def _account(match: re.Match[str]) -> str:
     """Return the account that stands before a host of SSH's, with its ``@``; else nothing."""
     before = match.string[max(0, match.start() - len("git+ssh://")) : match.start()]
     user = f"{match[0].removesuffix('@').partition(':')[0]}@"
-    over_ssh = match.re is _SCP or _OVER_SSH.search(before) is not None
+    over_ssh = match.re.pattern == _SCP.pattern or _OVER_SSH.search(before) is not None
     return user if over_ssh and not may_be_token(user[:-1]) else ""
 
 

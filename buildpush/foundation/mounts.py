@@ -6,13 +6,14 @@ Source: proc(5), mountinfo, the fifth field; umount(2).
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Final
 
+from buildpush.foundation.regex import regex
+
 _MOUNTS: Final = "/proc/self/mountinfo"
-_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+_ESCAPED: Final = regex(r"\\([0-7]{3})")
 _DETACH, _NO_FOLLOW = 2, 8  # flags of umount2
 
 

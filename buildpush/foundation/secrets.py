@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from buildpush.foundation.controls import SEQUENCE_TAIL, UNSEEN, without_controls
 from buildpush.foundation.forms import passwords_in, without_user_info
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 MASK = "********"
 # Shorter values would blacken ordinary words; they are masked in their Secret only.
@@ -37,7 +38,7 @@ _KINDS: Final = {
     r"|(?P<letter>.))",
     "'": r"""(?<=')(?P<quote>"'"'|\\'')""",
 }
-_STEERS = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+_STEERS = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
 
 
 # How much of a sequence is nothing: all of it, its beginning, its first character. A control in front of a secret must
@@ -194,7 +195,7 @@ def without_begun(text: str) -> str:
 
 
 # The beginning of what _KINDS reads.
-_UNFINISHED = re.compile(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
+_UNFINISHED = regex(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
 
 
 def _begun(text: str, forms: tuple[str, ...]) -> int:

@@ -16,10 +16,11 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.locks import hold, locked, open_to_all, private_folder
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 
 # Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
-_TEMPORARY = re.compile(r"buildpush-(\d+)-")
+_TEMPORARY = regex(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
 _LOGS_KEPT = 50
 _LONGEST_NAME = 120

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from buildpush.foundation.controls import without_controls
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact, without_begun
 
 LONGEST_LINE: Final = 16 * 1024
@@ -21,13 +22,13 @@ LONGEST_READ: Final = 4 * LONGEST_LINE
 LONGEST_QUOTE: Final = 2048
 # Begins every line of a text but its first, so that none can be taken for ours or for a command to a CI system.
 MARGIN: Final = "  | "
-_ENTITY = re.compile(r"&[#\w\n]{1,40};")
+_ENTITY = regex(r"&[#\w\n]{1,40};")
 # HTML that shows nothing.
-_SILENT = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[!/?a-zA-Z][^>]*>")
+_SILENT = regex(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = regex(r"<[!/?a-zA-Z][^>]*>")
 # Azure Pipelines, TeamCity and GitHub read these anywhere in a line.
 # Source: azure-pipelines-agent, Command.cs; actions/runner, ActionCommand.cs; TeamCity, "Service Messages".
-_COMMAND = re.compile(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
+_COMMAND = regex(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
 
 
 def decoded(data: bytes, *, whole: bool = True) -> str:

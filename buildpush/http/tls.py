@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ from pathlib import Path
 from buildpush.foundation.errors import (
     SettingsError,
 )
+from buildpush.foundation.regex import regex
 
 # Source: SSL_CTX_load_verify_locations(3), CApath.
-_FILED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
+_FILED = regex(r"[0-9a-f]{8}\.[0-9]+\Z")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import ipaddress
-import re
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,16 +20,17 @@ from urllib.parse import urlencode, urljoin
 from buildpush.foundation.errors import ElsewhereError
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact
 from buildpush.foundation.text import quotation
 
 PORTS: Final = {"http": 80, "https": 443}
 _WRONG_HINT: Final = "the registry's external address may be set wrongly, or a proxy in between changes what it passes"
 # Parsers differ about all of these: some stop there, some pass over them, some take them for something else.
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|\s")
-_AUTHORITY = re.compile(r"[^:/?#]+://(?P<authority>[^/?#]*)")
-_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
-_BARE_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:\[\]]+)(?::[0-9]*)?")
+_FORBIDDEN = regex(r"[\x00-\x1f\x7f-\x9f\\]|\s")
+_AUTHORITY = regex(r"[^:/?#]+://(?P<authority>[^/?#]*)")
+_HOST = regex(r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
+_BARE_HOST = regex(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s\\/?#@:\[\]]+)(?::[0-9]*)?")
 _LONGEST_SHOWN: Final = 200
 
 

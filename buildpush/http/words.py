@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from buildpush.foundation import strict_json
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import without_begun
 from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
 _MOST_ERRORS: Final = 5
-_PAGE = re.compile(
+_PAGE = regex(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|title|h1|center)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TITLE = regex(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _WORDS: Final = ("error_description", "message", "details", "reason", "error")
 
 

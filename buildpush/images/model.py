@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import field, replace
 from typing import BinaryIO, Literal
 
 from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.images.references import Digest, Reference, Repository
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -23,7 +23,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"  # with .gzip wher
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
-_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?\Z")
+_PLATFORM = regex(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?\Z")
 
 _NONDISTRIBUTABLE = (".foreign.", ".nondistributable.")
 

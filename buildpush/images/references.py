@@ -5,22 +5,22 @@ Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/refere
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 DOCKER_HUB = "docker.io"
 _OLD_HUB = "index.docker.io"
 
-_PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
+_PATH_PART = regex(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_DIGEST = regex(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
 # Source: OCI image-spec 1.1, "Digests".
-_OTHER_DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):[a-zA-Z0-9=_-]+\Z")
+_OTHER_DIGEST = regex(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):[a-zA-Z0-9=_-]+\Z")
 _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{{1,5}}))?\Z")
+_HOST = regex(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{{1,5}}))?\Z")
 _LONGEST_REPOSITORY = 255
 _HIGHEST_PORT = 65535
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest
@@ -21,7 +22,7 @@ from buildpush.images.references import Digest
 # For what runs nowhere; its configuration may be anything, so it is not asked.
 NO_PLATFORM: Final = Platform("unknown", "unknown")
 _COSIGN: Final = (".sig", ".att", ".sbom")
-_BESIDE: Final = re.compile(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
+_BESIDE: Final = regex(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
 _DEEPEST: Final = 8
 
 

@@ -16,6 +16,7 @@ from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.pipeline.context import Hosts, RunContext
@@ -25,7 +26,7 @@ from buildpush.settings.resolve import Resolved
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Written
 
-_WEB: Final = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+_WEB: Final = regex(r"https?://[^/?#]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

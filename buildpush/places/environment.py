@@ -12,22 +12,23 @@ from collections.abc import Callable
 from typing import Final
 
 from buildpush.foundation.forms import looks_secret, names_secret
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import is_known
 
 Passes = Callable[[str, str], bool]
 
 # Ours, those of Harness's plugins and of jf: no program that we start reads them. DOCKER_AUTH_CONFIG would come before
 # the private file of logins, and holds those of every host. Source: docker/cli, "DOCKER_AUTH_CONFIG".
-_NEVER: Final = re.compile(r"(?:PLUGIN|BUILDPUSH|JF|JFROG)_.*|DOCKER_AUTH_CONFIG")
+_NEVER: Final = regex(r"(?:PLUGIN|BUILDPUSH|JF|JFROG)_.*|DOCKER_AUTH_CONFIG")
 # What engines cannot do without, though a secret may be in it: the way to a daemon and through proxies, an SSH agent,
 # caches in S3, Azure, Google Cloud and GitHub Actions, and the helpers that log in to the registries of clouds.
-_OF_ENGINES: Final = re.compile(
+_OF_ENGINES: Final = regex(
     r"(?:DOCKER|BUILDX|BUILDKIT|BUILDAH|CONTAINERS?|STORAGE|AWS|AZURE|GOOGLE|CLOUDSDK|ACTIONS)_.*"
     r"|(?:HTTPS?|ALL|NO|FTP)_PROXY|SSH_AUTH_SOCK|REGISTRY_AUTH_FILE",
     re.IGNORECASE,
 )
 # They come as a number and as many pairs, which mean nothing alone; git itself is not among the programs that build.
-_PAIRS_OF_GIT: Final = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|PARAMETERS)")
+_PAIRS_OF_GIT: Final = regex(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|PARAMETERS)")
 
 
 def for_engines(name: str, value: str) -> bool:

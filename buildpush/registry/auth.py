@@ -15,6 +15,7 @@ from buildpush.foundation.errors import (
     RegistryError,
 )
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import shortened
 from buildpush.http.client import Answer, Http
@@ -53,8 +54,8 @@ class Challenge:
     scope: str = ""
 
 
-_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\s+(?=[a-z]+\s*=)", re.IGNORECASE)
-_WORD = re.compile(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+_SCHEME = regex(r"(?:^|,)\s*(basic|bearer)\s+(?=[a-z]+\s*=)", re.IGNORECASE)
+_WORD = regex(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
 
 
 def read_challenge(header: str) -> Challenge | None:

@@ -5,7 +5,6 @@ What it gave to the network is counted and timed, and the session is kept in the
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from buildpush.foundation.errors import AuthenticationError, UnreachableError
 from buildpush.foundation.meter import Meter
+from buildpush.foundation.regex import regex
 from buildpush.http.client import Answer, Piece
 from buildpush.http.failures import Interrupted
 from buildpush.images.references import Digest, Repository
@@ -24,7 +24,7 @@ from buildpush.registry.verdict import RetryableError
 _ACCEPTED, _FORBIDDEN = 202, 403
 _MOVED: Final = frozenset({307, 308})
 _MANY_MOVES: Final = 5
-_RANGE = re.compile(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
+_RANGE = regex(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
 class Transmitted(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from buildpush.credentials.docker import Keychain
 from buildpush.foundation.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.http.client import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
 from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HUB_HOST = "registry-1.docker.io"
 REPOSITORY_KEY_HEADER = "X-Artifactory-Docker-Registry"
 
-_LEAST = re.compile(r"[0-9]{1,18}\Z")
+_LEAST = regex(r"[0-9]{1,18}\Z")
 _ACCEPTED = 202
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
 

@@ -5,12 +5,12 @@ Source: OCI distribution-spec 1.1, "Listing Referrers", "Referrers Tag Schema", 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError
+from buildpush.foundation.regex import regex
 from buildpush.http.client import Answer
 from buildpush.http.urls import origin
 from buildpush.images.manifests import read_manifest
@@ -27,7 +27,7 @@ _HIDDEN = frozenset({401, 403})
 # What registries answer that know no such address; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
-_NEXT = re.compile(r'<([^<>]+)>\s*;[^,<]*\brel="?next\b')
+_NEXT = regex(r'<([^<>]+)>\s*;[^,<]*\brel="?next\b')
 
 
 def find_referrers(target: Image | Index, repository: Repository, registry: Registry) -> tuple[Referrer, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
 from buildpush.settings.fields import Model
@@ -15,7 +15,7 @@ from buildpush.settings.kinds import duration_text
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
 
-_PLAIN = re.compile(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
+_PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
 # What other readers of YAML take for something else than text.
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -20,9 +20,10 @@ from typing import (
 )
 
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
 REQUIRED: Final[Any] = ...
-_NUMBER: Final = re.compile(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
+_NUMBER: Final = regex(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
 _NAMES: Final = {str: "text", bool: "true or false", float: "a number"}
 
 Read = Callable[[Any], Any]

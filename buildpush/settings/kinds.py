@@ -14,6 +14,7 @@ from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.limits import LONGEST
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag, check_host
@@ -24,20 +25,20 @@ TRUE = frozenset({"true", "yes", "on", "1"})
 HOST_GATEWAY = "host-gateway"  # Docker's word for the machine that containers run on
 FALSE = frozenset({"false", "no", "off", "0"})
 
-_DURATION = re.compile(r"\s*(?:\d+\s*[smhdw]\s*)+\Z")
-_PAIR = re.compile(r"(\d+)\s*([smhdw])")
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|k|M|G|T)?\Z")
+_DURATION = regex(r"\s*(?:\d+\s*[smhdw]\s*)+\Z")
+_PAIR = regex(r"(\d+)\s*([smhdw])")
+_MEMORY = regex(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|K|k|M|G|T)?\Z")
 _MEMORY_UNITS = {"": 1, "K": 10**3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MEMORY_UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_CORES = re.compile(r"(\d+m|\d+(?:\.\d+)?)\Z")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,127}\Z")
-_STEP_NAME = re.compile(r"[A-Za-z0-9_. -]{1,128}\Z")
-_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
-_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
-_LABEL = re.compile(r"[^\s=\"'\\-][^\s=\"'\\]*\Z")
-_HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
-_SSH_KEY = re.compile(r"[A-Za-z0-9_.-]+(?:=[^=,]+)?\Z")
-_LOGIN = re.compile(r"://[^/@]*@")
+_CORES = regex(r"(\d+m|\d+(?:\.\d+)?)\Z")
+_IDENTIFIER = regex(r"[A-Za-z_][A-Za-z0-9_$]{0,127}\Z")
+_STEP_NAME = regex(r"[A-Za-z0-9_. -]{1,128}\Z")
+_STAGE = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_ARGUMENT = regex(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_LABEL = regex(r"[^\s=\"'\\-][^\s=\"'\\]*\Z")
+_HOST_NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_SSH_KEY = regex(r"[A-Za-z0-9_.-]+(?:=[^=,]+)?\Z")
+_LOGIN = regex(r"://[^/@]*@")
 _BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c")
 
 
@@ -313,7 +314,7 @@ LabelName = Annotated[str, _matching(_LABEL, "the name of a label", "leave out b
 Address = Annotated[
     Text,
     _matching(
-        re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?\Z"),
+        regex(r"https?://[^\s/?#@]+(?:[/?#]\S*)?\Z"),
         "an address",
         "begin it with https:// (or http://), and leave user and password out",
     ),

@@ -8,7 +8,6 @@ and an overlay2 store that may be read here is read where it lies.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import field
@@ -21,6 +20,7 @@ from buildpush.foundation.errors import EngineMissingError, PushError, SettingsE
 from buildpush.foundation.events import Note, Retry, Sink, ignore
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 from buildpush.images.compression import blocks, digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest
@@ -48,7 +48,7 @@ CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
 # What the SDK calls a daemon behind a socket of this machine.
 _HERE = "http+docker://localhost"
 _PIECE = 1024 * 1024
-_HEX = re.compile(r"[0-9a-f]{64}")
+_HEX = regex(r"[0-9a-f]{64}")
 _NOT_FOUND, _REFUSED = 404, 400
 # Docker 25: from then on the files in an export are called by their digests.
 _NAMES_DIGESTS = (1, 44)

@@ -23,6 +23,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.bases import repository_cache
 from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import safe
 from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.places import FILES, Command, Content
@@ -55,12 +56,12 @@ _DAEMON_GONE: Final = (
 )
 _SYNTAX_HINT: Final = "remove that line, and the builder reads the file itself; or give it access to that registry"
 # What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
-_UNKNOWN_FLAG: Final = re.compile(
+_UNKNOWN_FLAG: Final = regex(
     r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
 )
 # buildah says what it knows instead.
-_KNOWN_FLAGS: Final = re.compile(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
-_FLAG: Final = re.compile(r"\s(--[\w-]+)")
+_KNOWN_FLAGS: Final = regex(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
+_FLAG: Final = regex(r"\s(--[\w-]+)")
 _HINTS: Final = (
     (
         ("entitlement network.host is not allowed",),
@@ -73,12 +74,10 @@ _HINTS: Final = (
     (("failed to resolve source metadata",), "a base image cannot be reached: check its name and the network"),
 )
 _LONGEST_LOG = 1024 * 1024
-_ERROR = re.compile(r"^(?:ERROR|Error): ")
-_LINE = re.compile(
-    r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE
-)
-_NOISE = re.compile(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
-_OWN_ADDRESS = re.compile(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
+_ERROR = regex(r"^(?:ERROR|Error): ")
+_LINE = regex(r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE)
+_NOISE = regex(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
+_OWN_ADDRESS = regex(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
 
 
 def run(tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, Content], full: str = _FULL) -> None:

@@ -25,12 +25,13 @@ from buildpush.engines.native.instructions import StageState
 from buildpush.engines.native.selection import excluding
 from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 from buildpush.images.decompression import HEAD, decompressed, unreadable
 from buildpush.images.tar import Entry, OnDisk
 from buildpush.images.tar_members import Archive
 
-_NUMBER = re.compile(r"\d{1,10}\Z")
+_NUMBER = regex(r"\d{1,10}\Z")
 _HIGHEST_ID = 2**32 - 2
 _HEADER = 512
 

@@ -17,6 +17,7 @@ from buildpush.dockerfile.variables import SPACE, expand, expand_words
 from buildpush.engines.native.draft import Draft
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 
 OWN_SHELL = ["/bin/sh", "-c"]
@@ -31,7 +32,7 @@ _SIGNALS = (
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
     " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
 )
-_SIGNAL = re.compile(
+_SIGNAL = regex(
     rf"(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)\Z",
     re.IGNORECASE,
 )

@@ -5,16 +5,16 @@ Source: chmod(1), POSIX, "Extended description"; what BuildKit makes of it.
 
 from __future__ import annotations
 
-import re
 from functools import reduce
 from operator import or_
 from typing import Final
 
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 
-_OCTAL: Final = re.compile(r"0*[0-7]{1,4}\Z")
-_CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
-_ACTION: Final = re.compile(r"([-+=])([rwxXstugo]*)")
+_OCTAL: Final = regex(r"0*[0-7]{1,4}\Z")
+_CLAUSE: Final = regex(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
+_ACTION: Final = regex(r"([-+=])([rwxXstugo]*)")
 _WHO: Final = {"u": 0o4700, "g": 0o2070, "o": 0o007, "a": 0o6777}
 _STICKY: Final = 0o1000
 _PERMISSIONS: Final = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
