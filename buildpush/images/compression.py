@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.meter import Meter, Work
 from buildpush.foundation.records import dataclass
+from buildpush.images.blocks import blocks
 from buildpush.images.model import Compression
-from buildpush.images.pool import BLOCK, InOrder, Pool, work_ahead
+from buildpush.images.pool import InOrder, Pool, work_ahead
 from buildpush.images.references import Digest
 
 # No name, no time, no system: nothing that differs from run to run.  Source: RFC 1952, 2.3.
@@ -83,14 +84,6 @@ class Hashes:
 def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
     """Return the digest of *data*; the other *algorithm* that OCI knows is sha512."""
     return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
-
-
-def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
-    """Give what *reader* holds in pieces of exactly *size* bytes, the last one shorter."""
-    while block := reader.read(size):
-        while len(block) < size and (more := reader.read(size - len(block))):
-            block += more
-        yield block
 
 
 def library(kind: Compression, level: int) -> str:
@@ -226,19 +219,11 @@ class _Coding:
 def _coding(kind: Compression, level: int) -> _Coding:
     if kind == "gzip":
         return _gzip(level)
-    return _zstd_frames(level) if kind == "zstd" else _Coding("none", b"", _same, _no_check, _no_tail)
-
-
-def _same(block: bytes) -> bytes:
-    return block
-
-
-def _no_check(_block: bytes, _check: int) -> int:
-    return 0
-
-
-def _no_tail(_check: int, _size: int) -> bytes:
-    return b""
+    return (
+        _zstd_frames(level)
+        if kind == "zstd"
+        else _Coding("none", b"", lambda block: block, lambda *_: 0, lambda *_: b"")
+    )
 
 
 def _gzip(level: int) -> _Coding:
@@ -284,7 +269,7 @@ def _zstd_frames(level: int) -> _Coding:
     def tail(_check: int, size: int) -> bytes:
         return b"" if size else code(b"")
 
-    return _Coding(f"zstd {zstd.zstd_version}", b"", code, _no_check, tail)
+    return _Coding(f"zstd {zstd.zstd_version}", b"", code, lambda *_: 0, tail)
 
 
 def _zstd() -> Any:

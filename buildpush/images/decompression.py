@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
+import itertools
 import lzma
 import sys
 import tarfile
@@ -16,7 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, BinaryIO, cast
 
-from buildpush.images.pool import BLOCK
+from buildpush.images.blocks import BLOCK, BlockReader
 
 
 def unreadable() -> tuple[type[Exception], ...]:
@@ -60,7 +60,7 @@ def decompressed(raw: BinaryIO) -> BinaryIO:
     head = b""
     while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
         head += more
-    whole = io.BufferedReader(_PrefixedReader(head, raw), BLOCK)
+    whole = cast("BinaryIO", BlockReader(itertools.chain([head], iter(partial(raw.read, BLOCK), b""))))
     kind = compression_of(head)
     if kind == "gzip":
         return cast("BinaryIO", _gzip_file()(fileobj=whole, mode="rb"))
@@ -68,7 +68,7 @@ def decompressed(raw: BinaryIO) -> BinaryIO:
         return cast("BinaryIO", _zstandard().ZstdFile(whole))
     if kind == "bzip2":
         return cast("BinaryIO", bz2.BZ2File(whole))
-    return cast("BinaryIO", lzma.LZMAFile(whole) if kind == "xz" else whole)
+    return cast("BinaryIO", lzma.LZMAFile(whole)) if kind == "xz" else whole
 
 
 def _gzip_file() -> Any:
@@ -77,21 +77,3 @@ def _gzip_file() -> Any:
     except ImportError:  # there is no wheel for every machine
         return gzip.GzipFile
     return igzip.IGzipFile
-
-
-class _PrefixedReader(io.RawIOBase):
-    """Bytes that were read already, and then the rest of the stream."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self.head = head
-        self.rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's buffer has no length
-        chunk = self.head or self.rest.read(len(buffer))
-        self.head = chunk[len(buffer) :]
-        part = chunk[: len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)

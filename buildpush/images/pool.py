@@ -13,9 +13,8 @@ from typing import Final, Generic, Self, TypeVar
 
 Value = TypeVar("Value")
 
-BLOCK: Final = 1024 * 1024
 
-# Blocks on their way at once, over all layers: as much as a few cores work on while a part is sent. With
+# Blocks of 1 MiB on their way at once, over all layers: as much as a few cores work on while a part is sent. With
 # what is worked on and hashed they stay well below 64 MiB, and a push of two large layers below 150 MB in all.
 ROOM: Final = 16
 # What each layer may have on its way however many there are: one to work on, one to be taken.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
 from buildpush.foundation.errors import DigestError
+from buildpush.images.blocks import ForwardReader
 from buildpush.images.decompression import HEAD, compression_of, decompressor, unreadable
 from buildpush.images.model import Layer
 from buildpush.images.references import Digest
@@ -37,21 +37,7 @@ def check_size_of(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
     return reader if layer.size is None else cast("BinaryIO", SizeCheckingReader(reader, layer.size, what))
 
 
-class _PassingReader(io.RawIOBase):
-    """A reader of another reader's bytes, which looks at them while they pass."""
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Put the next bytes into *buffer*, and return how many; errors are those of ``read``."""
-        block = self.read(len(buffer)) or b""
-        buffer[: len(block)] = block
-        return len(block)
-
-
-class SizeCheckingReader(_PassingReader):
+class SizeCheckingReader(ForwardReader):
     """A reader that gives exactly as many bytes as were promised, and takes one more at most.
 
     Args:
@@ -86,7 +72,7 @@ class SizeCheckingReader(_PassingReader):
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
 
-class DiffIdCheckingReader(_PassingReader):
+class DiffIdCheckingReader(ForwardReader):
     """A reader of compressed bytes, which come out as they are.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import posixpath
 import stat
@@ -12,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
 from buildpush.foundation.errors import PushError
 from buildpush.foundation.records import dataclass
+from buildpush.images.blocks import ForwardReader
 from buildpush.images.decompression import HEAD, compression_of
 from buildpush.images.manifests import check_size
 from buildpush.images.tar_members import Member
@@ -81,7 +80,7 @@ def _open_below(folder: Path, name: str) -> int:
         os.close(parent)
 
 
-class Slice(io.RawIOBase):
+class Slice(ForwardReader):
     """A part of a file, or all of it: any number of them may be open at once.
 
     Args:
@@ -106,10 +105,6 @@ class Slice(io.RawIOBase):
         """Bytes that were not read yet."""
         return self._end - self._at
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes, at most *size*; none at the end.
 
@@ -126,12 +121,6 @@ class Slice(io.RawIOBase):
             raise PushError(message, hint="it is damaged, or was changed while it was read")
         self._at += len(block)
         return block
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill *buffer* with the next bytes and return how many."""
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -253,91 +242,3 @@ def _refuse_compressed(path: Path) -> None:
     if kind:
         message = f"{path} is compressed with {kind}, and its layers could only be read one after the other"
         raise PushError(message, hint=f"unpack it first: {_UNPACKERS[kind]} < {path} > FILE.tar")
-
-
-def members_of(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
-    """Give the regular files of a tar that can only be read forward, each with a reader of its bytes.
-
-    A reader is good until the next file is asked for; nothing is kept of what was passed by.
-
-    Args:
-        pieces: the tar's bytes, in pieces of any size.
-        what: the tar's name, for messages.
-
-    Raises:
-        PushError: it is no tar, or breaks off.
-    """
-    stream = _ForwardStream(pieces)
-    try:
-        with tarfile.open(fileobj=cast("Any", stream), mode="r:", tarinfo=Member) as tar:
-            for member in tar:
-                tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
-                if member.isreg() and not member.issparse():
-                    yield member, cast("BinaryIO", _StreamMember(stream, member.size, what))
-    except tarfile.TarError as error:
-        message = f"{what} cannot be read as a tar: {error}"
-        raise PushError(message) from error
-
-
-class _ForwardStream:
-    """Pieces as a file that goes forward only."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-        self._at = 0
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int) -> bytes:
-        """Return the next *size* bytes, fewer only at the end."""
-        parts = list(self._take(size))
-        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
-
-    def seek(self, position: int) -> None:
-        if position < self._at:
-            message = "a stream was to be read backwards"
-            raise tarfile.StreamError(message)
-        for _ in self._take(position - self._at):
-            pass
-
-    def _take(self, size: int) -> Iterator[memoryview]:
-        while size > 0 and (self._rest or self._next()):
-            part, self._rest = self._rest[:size], self._rest[size:]
-            size -= len(part)
-            self._at += len(part)
-            yield part
-
-    def _next(self) -> bool:
-        self._rest = memoryview(next(filter(None, self._pieces), b""))
-        return bool(self._rest)
-
-
-class _StreamMember(io.RawIOBase):
-    """A member of a tar that is read forward."""
-
-    def __init__(self, stream: _ForwardStream, size: int, what: str) -> None:
-        self._stream = stream
-        self._end = stream.tell() + size
-        self._what = what
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        left = self._end - self._stream.tell()
-        if left < 0:
-            message = "a member of a stream was to be read when it had passed by"
-            raise ValueError(message)
-        wanted = left if size < 0 else min(size, left)
-        block = self._stream.read(wanted)
-        if len(block) < wanted:
-            message = f"{self._what} ends too early"
-            raise PushError(message, hint="run again")
-        return block
-
-    def readinto(self, buffer: Any, /) -> int:
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
-from buildpush.images.pool import BLOCK
+from buildpush.images.blocks import BLOCK
 from buildpush.images.tar_members import Archive, read_members
 
 # Raised when the same entries give other bytes than before: what was remembered about them is void then.

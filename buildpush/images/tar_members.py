@@ -1,4 +1,4 @@
-"""Tars of others, read member by member, and blocks as a stream that can be read."""
+"""Tars of others, read forward and member by member."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from dataclasses import field
 from functools import partial
 from typing import BinaryIO, cast
 
-from buildpush.foundation.errors import BuildError
+from buildpush.foundation.errors import BuildError, PushError
 from buildpush.foundation.records import dataclass
+from buildpush.images.blocks import BLOCK, BlockReader, ForwardReader
 from buildpush.images.decompression import decompressed, unreadable
-from buildpush.images.pool import BLOCK
 
 # Members that say something about the next one; Linux knows no path or attribute so long.
 _WORDS = frozenset(
     {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 )
-
-
 _LARGEST_WORDS = 4 * 1024 * 1024
 
 
@@ -71,56 +69,49 @@ def read_members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarIn
 def _number_members(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
     for ordinal, member in enumerate(tar):
         tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
-        yield ordinal, member, partial(_extract, tar, member)
+        yield ordinal, member, cast("Callable[[], BinaryIO | None]", partial(tar.extractfile, member))
 
 
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO | None:
-    return cast("BinaryIO | None", tar.extractfile(member))
+def stream_members(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
+    """Give the regular files of a tar that can only be read forward, each with a reader of its bytes.
 
-
-class BlockReader(io.BufferedIOBase):
-    """Blocks as a readable stream: ``read(n)`` gives *n* bytes, fewer only at the end.
+    A reader is good until the next file is asked for; nothing is kept of what was passed by.
 
     Args:
-        blocks: closed together with the reader.
+        pieces: the tar's bytes, in pieces of any size.
+        what: the tar's name, for messages.
+
+    Raises:
+        PushError: it is no tar, or breaks off.
     """
+    stream = BlockReader(pieces)
+    try:
+        with tarfile.open(fileobj=stream, mode="r:", tarinfo=Member) as tar:
+            for member in tar:
+                tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+                if member.isreg() and not member.issparse():
+                    yield member, cast("BinaryIO", _StreamMember(stream, member.size, what))
+    except (tarfile.TarError, io.UnsupportedOperation) as error:
+        message = f"{what} cannot be read as a tar: {error}"
+        raise PushError(message) from error
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = b""
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
+class _StreamMember(ForwardReader):
+    """A member of a tar that is read forward."""
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return the next *size* bytes, all that are left where it is negative."""
-        if size is None or size < 0:
-            return b"".join([self._take(), *self._blocks])
-        if (self._rest or self._next()) and len(self._rest) == size:
-            return self._take()  # the usual case: a block for a block, nothing copied
-        parts = []
-        while size and (self._rest or self._next()):
-            part, self._rest = self._rest[:size], self._rest[size:]
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+    def __init__(self, stream: BlockReader, size: int, what: str) -> None:
+        self._stream = stream
+        self._end = stream.tell() + size
+        self._what = what
 
-    def read1(self, size: int = -1) -> bytes:
-        """Return up to *size* bytes."""
-        return self.read(size)
-
-    def close(self) -> None:
-        """End the stream, and with it whatever the blocks are made from."""
-        close = getattr(self._blocks, "close", None)
-        if close:
-            close()
-        super().close()
-
-    def _take(self) -> bytes:
-        taken, self._rest = self._rest, b""
-        return taken
-
-    def _next(self) -> bool:
-        self._rest = next(filter(None, self._blocks), b"")
-        return bool(self._rest)
+    def read(self, size: int = -1, /) -> bytes:
+        left = self._end - self._stream.tell()
+        if left < 0:
+            message = "a member of a stream was to be read when it had passed by"
+            raise ValueError(message)
+        wanted = left if size < 0 else min(size, left)
+        block = self._stream.read(wanted)
+        if len(block) < wanted:
+            message = f"{self._what} ends too early"
+            raise PushError(message, hint="run again")
+        return block

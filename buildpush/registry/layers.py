@@ -17,12 +17,13 @@ from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.meter import Meter
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
+from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import Compressed, Compressing, library
 from buildpush.images.decompression import HEAD
 from buildpush.images.decompression import compression_of as compressed_with
 from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type
 from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
-from buildpush.images.pool import BLOCK, Pool
+from buildpush.images.pool import Pool
 from buildpush.images.proof import check_diff_id, check_size_of, needs_own_check
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import Bytes, Mount, find, mount

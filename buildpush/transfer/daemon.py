@@ -22,13 +22,14 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
-from buildpush.images.compression import blocks, digest_of
+from buildpush.images.blocks import BlockReader, blocks
+from buildpush.images.compression import digest_of
 from buildpush.images.manifests import Manifest, describe_layers, diff_ids, platform_of, read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import Referrer
-from buildpush.images.spans import LARGEST_DOCUMENT, members_of
-from buildpush.images.tar_members import BlockReader
+from buildpush.images.spans import LARGEST_DOCUMENT
+from buildpush.images.tar_members import stream_members
 from buildpush.registry.memory import Memory
 from buildpush.transfer import Location, dockerhome, overlay
 from buildpush.transfer.destinations import single_image
@@ -281,7 +282,7 @@ class _Export:
 
     def files(self) -> Generator[tuple[Digest, int, BinaryIO], None, None]:
         """Give digest, size and reader of each file; the digest is what the file's name says."""
-        for member, reader in members_of(self.daemon.pieces(self), f"the export of {self.name}"):
+        for member, reader in stream_members(self.daemon.pieces(self), f"the export of {self.name}"):
             if match := _HEX.search(member.name):
                 yield Digest(f"sha256:{match[0]}"), member.size, reader
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from buildpush.foundation.errors import BadNameError, PushError, SettingsError
-from buildpush.images.compression import Compressed, Compressing, Hashes, blocks, digest_of
+from buildpush.images.blocks import blocks
+from buildpush.images.compression import Compressed, Compressing, Hashes, digest_of
 from buildpush.images.manifests import check_digests, diff_ids, platform_of, read_json
 from buildpush.images.model import OCI_LAYER, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference

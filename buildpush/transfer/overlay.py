@@ -17,10 +17,10 @@ from typing import Any
 
 from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.foundation.records import dataclass
+from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import digest_of
 from buildpush.images.decompression import decompressed, unreadable
 from buildpush.images.manifests import diff_ids
-from buildpush.images.pool import BLOCK
 from buildpush.images.references import Digest
 from buildpush.images.spans import LARGEST_DOCUMENT
 

@@ -17,8 +17,8 @@ import pytest
 
 from buildpush.foundation.errors import DigestError
 from buildpush.foundation.events import Note
+from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import digest_of
-from buildpush.images.pool import BLOCK
 from buildpush.transfer import overlay
 from buildpush.transfer.daemon import Daemon, connect
 from buildpush.transfer.docker_archive import open_docker_archive

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.meter import Meter
 from buildpush.images import compression, pool
-from buildpush.images.compression import Compressing, Hashes, blocks, digest_of, library
-from buildpush.images.pool import BLOCK, ROOM, Pool
+from buildpush.images.blocks import BLOCK, blocks
+from buildpush.images.compression import Compressing, Hashes, digest_of, library
+from buildpush.images.pool import ROOM, Pool
 
 MIXED = random.Random(7).randbytes(BLOCK) + b"layer" * 500_000
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.foundation.errors import PushError
-from buildpush.images.spans import Tar, members_of
+from buildpush.images.spans import Tar
+from buildpush.images.tar_members import stream_members
 
 FILES = {"a": b"first" * 300, "b/" + "long" * 40: b"", "c": b"x" * 512, "ü": b"last"}
 
@@ -40,14 +41,14 @@ def cut(data: bytes, size: int):
 )
 def test_members_come_whole_in_pieces_of_any_size(size, kind, unread):
     found = {}
-    for member, reader in members_of(cut(packed(FILES, kind), size), "it"):
+    for member, reader in stream_members(cut(packed(FILES, kind), size), "it"):
         if member.name[0] not in unread:
             found[member.name] = reader.read()
     assert found == {name: data for name, data in FILES.items() if name[0] not in unread}
 
 
 def test_a_member_that_was_read_in_part_is_left_behind():
-    stream = members_of(cut(packed(FILES), 100), "it")
+    stream = stream_members(cut(packed(FILES), 100), "it")
     _, first = next(stream)
     assert first.read(7) == b"firstfi"
     next(stream)
@@ -57,14 +58,14 @@ def test_a_member_that_was_read_in_part_is_left_behind():
 
 @pytest.mark.parametrize("length", [100, 1100, 1900])
 def test_a_stream_that_breaks_off_is_an_error(length):
-    members = members_of(cut(packed(FILES)[:length], 64), "the export")
+    members = stream_members(cut(packed(FILES)[:length], 64), "the export")
     with pytest.raises(PushError):
         [reader.read() for _, reader in members]
 
 
 def test_what_is_no_tar_is_an_error():
     with pytest.raises(PushError, match="the export cannot be read as a tar"):
-        list(members_of(iter([b"{}" * 600]), "the export"))
+        list(stream_members(iter([b"{}" * 600]), "the export"))
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.foundation.errors import BuildError
-from buildpush.images.pool import BLOCK
+from buildpush.images.blocks import BLOCK, BlockReader
 from buildpush.images.tar import Entry, InTar, in_order, write
-from buildpush.images.tar_members import Archive, BlockReader, read_members
+from buildpush.images.tar_members import Archive, read_members
 
 
 def read(raw: bytes) -> list[tarfile.TarInfo]:

@@ -18,8 +18,8 @@ from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.foundation.events import Note, Retry, Traffic
 from buildpush.http.client import Answer
+from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import Compressing, digest_of, library
-from buildpush.images.pool import BLOCK
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
 from buildpush.registry.channel import offset_in

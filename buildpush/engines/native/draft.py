@@ -16,9 +16,10 @@ from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
+from buildpush.images.blocks import BlockReader
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.images.tar import Entry, write
-from buildpush.images.tar_members import Archive, BlockReader
+from buildpush.images.tar_members import Archive
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildpush"

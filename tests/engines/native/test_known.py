@@ -11,8 +11,8 @@ import pytest
 from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.events import Event, Traffic
 from buildpush.http.client import Http
+from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import digest_of
-from buildpush.images.pool import BLOCK
 from buildpush.images.references import Repository
 from buildpush.images.tar import Entry, size_of, write
 from buildpush.registry.client import Registry
