@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from buildpush.credentials.connectors import Connector, shape_of
+from buildpush.credentials.connectors import Connector
 from buildpush.credentials.docker import Credential, Kind
 from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server
 from buildpush.expressions.ci import ci, value_of
@@ -87,7 +87,18 @@ def derived_address(repository: Repository, connector: Connector | None, *, plai
     if repository.host == DOCKER_HUB:
         message = "build-info is for Artifactory, and the image goes to Docker Hub"
         raise SettingsError(message, hint="set artifactory_url, or publish_build_info: no", setting="artifactory_url")
-    return shape_of(repository, connector, plain_http=plain_http).artifactory[0]
+    scheme = "http" if plain_http or (connector and connector.plain_http) else "https"
+    return f"{scheme}://{_server_of(repository.host.lower(), connector)}/artifactory/"
+
+
+def _server_of(host: str, connector: Connector | None) -> str:
+    """Return *host* without a repository key in front of it."""
+    if connector and connector.serves(host):
+        return connector.host
+    # On JFrog's own domain the first label of four is the key; elsewhere nobody can tell.
+    labels = host.split(".")
+    is_key_first = host.endswith(".jfrog.io") and len(labels) == len(("key", "acme", "jfrog", "io"))
+    return ".".join(labels[1:]) if is_key_first else host
 
 
 def target_at(url: str, by: Named, ways: Iterable[BoundCredential]) -> ArtifactoryTarget:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from buildpush.settings.declare import Setting
     from buildpush.settings.written import Origin
 
-_HUB: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+HUB_HOSTS: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
 
 
 class Nearness(IntEnum):
@@ -140,7 +140,7 @@ def registry_host(address: str) -> str:
         SettingsError: it has no host that can be read.
     """
     host = host_of(address)
-    return DOCKER_HUB if host in _HUB else host
+    return DOCKER_HUB if host in HUB_HOSTS else host
 
 
 def is_same_server(one: str, other: str) -> bool:

@@ -1,12 +1,11 @@
-"""Where secrets are: variables, a folder of files, and references in the connectors file; never plain text."""
+"""Where secrets are: variables, a directory of files, and references in the connectors file; never plain text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from buildpush.foundation.errors import SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret, remember
+from buildpush.foundation.spelling import did_you_mean
 
 LARGEST: Final = 1 << 20
 _PREFIX: Final = "BUILDPUSH_SECRET_"
@@ -31,18 +31,18 @@ _VARIABLE: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class SecretReference:
     """Where a secret is, and who says so.
 
     Attributes:
         text: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
         where: place of the text, such as ``connectors.yml:9:5``.
-        folder: what a relative PATH counts from.
+        directory: that a relative PATH starts from.
     """
 
     text: str
-    where: str
-    folder: Path
+    where: str | None
+    directory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ class Vault:
 
     Attributes:
         env: the environment.
-        cwd: folder that the paths of references in settings count from.
-        folder: a file per secret, named like its identifier; ``None`` for no such folder.
+        cwd: directory that the paths of references in settings start from.
+        directory: of a file per secret, named like its identifier; ``None`` for no such directory.
         references: secrets of the connectors file, by identifier.
     """
 
     env: Mapping[str, str]
     cwd: Path
-    folder: Path | None = None
-    references: Mapping[str, Reference] = field(default_factory=dict)
+    directory: Path | None = None
+    references: Mapping[str, SecretReference] = field(default_factory=dict)
 
     def secret(self, identifier: str) -> Secret:
         """Return the secret *identifier*, from the first who has it.
@@ -70,35 +70,27 @@ class Vault:
         _check_identifier(identifier)
         if (found := self._found(identifier)) is not None:
             return found
-        message = f"there is no secret {identifier!r}: {', '.join(self._asked(variable_of(identifier)))}"
-        near = get_close_matches(identifier, self._known(), n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"set {variable_of(identifier)}"
+        message = f"there is no secret {identifier!r}: {self._places(variable_of(identifier))}"
+        hint = did_you_mean(identifier, self._known()) or f"set {variable_of(identifier)}"
         raise SecretError(message, hint=hint)
 
-    def reference(self, text: str, where: str | None = None, folder: Path | None = None) -> Secret:
-        """Return the secret that *text* leads to: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
+    def reference(self, text: str, where: str | None = None) -> Secret:
+        """Return the secret that *text*, written at *where*, leads to; a relative PATH starts from ``cwd``."""
+        return self.resolve(SecretReference(text, where, self.cwd))
 
-        Args:
-            text: what was written.
-            where: place of it, for errors.
-            folder: what a relative PATH counts from; the working folder if not given.
+    def resolve(self, reference: SecretReference) -> Secret:
+        """Return the secret that *reference* leads to.
 
         Raises:
             SecretError: it leads nowhere.
         """
-        try:
-            return self._followed(text, folder or self.cwd)
-        except SecretError as error:
-            if error.where or not where:
-                raise
-            raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
+        with _place(reference.where):
+            return self._follow(reference.text, reference.directory)
 
     def document(self, path: str, where: str | None) -> Secret:
         """Return the whole text of a file as a secret, its last line end included; arguments and errors as above."""
-        try:
+        with _place(where):
             return read_secret(self.cwd / path, f"file:{path}", whole=True)
-        except SecretError as error:
-            raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
 
     def remember(self) -> None:
         """Hide every secret that there is to know of, also one that this run asks nobody for.
@@ -111,14 +103,14 @@ class Vault:
                 remember(value)
         for reference in self.references.values():
             with suppress(SecretError):
-                self.reference(reference.text, reference.where, reference.folder)
+                self.resolve(reference)
 
-    def _followed(self, text: str, folder: Path) -> Secret:
+    def _follow(self, text: str, directory: Path) -> Secret:
         kind, colon, rest = text.partition(":")
         if colon and kind == "env":
             return self._variable(rest)
         if colon and kind == "file":
-            return read_secret(folder / rest, f"file:{rest}")
+            return read_secret(directory / rest, f"file:{rest}")
         if colon and kind == "secret":
             return self.secret(rest)
         if match := _EXPRESSION.match(text.strip()):
@@ -131,55 +123,47 @@ class Vault:
         if (found := self._found(identifier)) is not None:
             return found
         # So it stays out of the message, and out of the name of a variable, unless somebody lists it.
-        message = f"there is no secret of the identifier that stands here: {', '.join(self._asked(f'{_PREFIX}<ID>'))}"
+        message = f"there is no secret of the identifier that stands here: {self._places(f'{_PREFIX}<ID>')}"
         known = self._known()
         hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
         raise SecretError(message, hint=hint)
 
     def _found(self, identifier: str) -> Secret | None:
-        for ask in (self._from_variable, self._from_folder, self._from_references):
-            if (found := ask(identifier)) is not None:
-                return found
-        return None
+        if variable_of(identifier) in self.env:
+            return self._variable(variable_of(identifier))
+        if (found := self._from_directory(identifier)) is not None:
+            return found
+        return self.resolve(self.references[identifier]) if identifier in self.references else None
 
     def _variable(self, name: str) -> Secret:
         if self.env.get(name):
             return Secret(self.env[name], f"env:{name}")
         state = "empty" if name in self.env else "not set"
         message = f"the variable {name} is {state}"
-        near = get_close_matches(name, [other for other in self.env if other != name], n=3, cutoff=0.8)
-        raise SecretError(message, hint=f"did you mean {' or '.join(near)}?" if near else f"set {name}")
+        near = did_you_mean(name, [other for other in self.env if other != name], cutoff=0.8)
+        raise SecretError(message, hint=near or f"set {name}")
 
-    def _from_variable(self, identifier: str) -> Secret | None:
-        name = variable_of(identifier)
-        return self._variable(name) if name in self.env else None
-
-    def _from_folder(self, identifier: str) -> Secret | None:
-        if self.folder is None:
+    def _from_directory(self, identifier: str) -> Secret | None:
+        path = self.directory / identifier if self.directory else None
+        if self.directory is None or path is None or not (path.exists() or path.is_symlink()):
             return None
-        path = self.folder / identifier
-        if not path.exists() and not path.is_symlink():
-            return None
-        # A link may point to another file of the folder, as in a mounted Kubernetes secret, but not out of it.
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            message = f"the secret file {path} is a link out of its folder"
-            raise SecretError(message, hint="put the file itself into the folder")
+        # A link may point to another file of the directory, as in a mounted Kubernetes secret, but not out of it.
+        if not path.resolve().is_relative_to(self.directory.resolve()):
+            message = f"the secret file {path} is a link out of its directory"
+            raise SecretError(message, hint="put the file itself into the directory")
         return read_secret(path, f"file:{path}")
 
-    def _from_references(self, identifier: str) -> Secret | None:
-        reference = self.references.get(identifier)
-        return self.reference(reference.text, reference.where, reference.folder) if reference else None
-
-    def _asked(self, variable: str) -> list[str]:
-        folder = f"{self.folder} has no file of that name" if self.folder else "no folder is given by --secrets"
+    def _places(self, variable: str) -> str:
+        """Return in words where a secret was looked for."""
+        files = f"{self.directory} has no file of that name" if self.directory else "--secrets gives no directory"
         listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
-        return [f"{variable} is not set", folder, listed]
+        return f"{variable} is not set, {files}, {listed}"
 
     def _known(self) -> list[str]:
         known = list(self.references)
         known += [name.removeprefix(_PREFIX).lower() for name in self.env if name.startswith(_PREFIX)]
-        if self.folder and self.folder.is_dir():
-            known += [path.name for path in self.folder.iterdir() if _IDENTIFIER.match(path.name)]
+        if self.directory and self.directory.is_dir():
+            known += [path.name for path in self.directory.iterdir() if _IDENTIFIER.match(path.name)]
         return known
 
 
@@ -224,18 +208,23 @@ def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
     if len(data) > LARGEST:
         message = f"the secret file {path} is larger than 1 MiB"
         raise SecretError(message)
-    return Secret(_filled(text if whole else _without_line_end(text), path), source)
-
-
-def _without_line_end(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-
-
-def _filled(text: str, path: Path) -> str:
+    if not whole and text.endswith("\n"):
+        text = text.removesuffix("\n").removesuffix("\r")
     if not text:
         message = f"the secret file {path} is empty"
         raise SecretError(message)
-    return text
+    return Secret(text, source)
+
+
+@contextmanager
+def _place(where: str | None) -> Iterator[None]:
+    """Add *where* to an error that has no place yet."""
+    try:
+        yield
+    except SecretError as error:
+        if error.where or not where:
+            raise
+        raise SecretError(str(error), hint=error.hint, setting=error.setting, where=where) from None
 
 
 def _check_identifier(identifier: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 from collections.abc import Mapping
 from dataclasses import field
 
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.spelling import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,5 @@ class Dockerfile:
 
 def nearest_hint(word: str, known: list[str]) -> str | None:
     """Return a hint with the name that *word* may have meant."""
-    near = difflib.get_close_matches(word[:60], known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None  # noqa: PLR2004 - what fits a line
+    near = did_you_mean(word[:60], known, most=1)
+    return near or (f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None)  # noqa: PLR2004 - what fits a line

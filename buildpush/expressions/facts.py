@@ -6,9 +6,8 @@ All of it is passed in, nothing is read here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from difflib import get_close_matches
 from typing import Final
 
 from buildpush.expressions import methods
@@ -19,6 +18,7 @@ from buildpush.expressions.git import Git, Vcs, vcs
 from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
+from buildpush.foundation.spelling import did_you_mean
 
 __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]
 
@@ -156,19 +156,22 @@ class Facts:
     def _variable(self, path: tuple[str, ...]) -> Value:
         name = path[1]
         if name not in self.env:
-            near = get_close_matches(name, list(self.env), n=3, cutoff=0.7)
             message = f"the environment has no variable {name}"
-            raise AbsentError(message, hint=_near(near) or "set it, or write a value for this case: <+env.X ?? 'x'>")
+            raise AbsentError(
+                message,
+                hint=did_you_mean(name, self.env, cutoff=0.7)
+                or "set it, or write a value for this case: <+env.X ?? 'x'>",
+            )
         return _deeper(self.env[name], path[2:])
 
     def _unknown(self, path: tuple[str, ...]) -> Value:
         names = [*BUILT_IN, *self.written, *_names(self.scope)]
-        near = get_close_matches(".".join(path), names, n=3, cutoff=0.6)
+        near = did_you_mean(".".join(path), names)
         if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
             message = f"there is no variable {'.'.join(path)}"
-            raise AbsentError(message, hint=_near(near))
+            raise AbsentError(message, hint=near)
         message = f"nothing is called {'.'.join(path)}"
-        raise ExpressionError(message, hint=_near(near) or _inside(path, names))
+        raise ExpressionError(message, hint=near or _inside(path, names))
 
 
 def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
@@ -182,10 +185,6 @@ def _deeper(value: Value, rest: tuple[str, ...]) -> Value:
     for key in rest:
         value = methods.item(value, key)
     return value
-
-
-def _near(names: Sequence[str]) -> str | None:
-    return f"did you mean {' or '.join(names)}?" if names else None
 
 
 def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions import patterns
 from buildpush.expressions.tree import LONGEST, Value, fail
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
+from buildpush.foundation.spelling import did_you_mean
 
 Arguments = Sequence[Value]
 Method = Callable[[Any, Arguments], Value]
@@ -34,8 +34,10 @@ def call(value: Value, method: str, arguments: Arguments) -> Value:
         fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
     table = _table(value)
     if method not in table:
-        near = get_close_matches(method, table, n=1, cutoff=0.5)
-        fail(f"{kind(value)} has no method {method!r}", _hint(value, near, table))
+        near = did_you_mean(f"{method}()", [f"{known}()" for known in table], most=1)
+        hint = near or f"known are {', '.join(table)}"
+        is_number = isinstance(value, int | float)
+        fail(f"{kind(value)} has no method {method!r}", "make it a text first, with .toString()" if is_number else hint)
     least, most, work = table[method]
     if not least <= len(arguments) <= most:
         expected = str(least) if least == most else f"{least} to {most}"
@@ -266,8 +268,7 @@ def item(value: Value, key: Value) -> Value:
 
 def _entry(value: Mapping[str, Value], key: str) -> Value:
     if key not in value:
-        near = get_close_matches(key, list(value), n=3)
-        fail(f"the map has no key {key!r}", f"did you mean {' or '.join(near)}?" if near else None)
+        fail(f"the map has no key {key!r}", did_you_mean(key, value))
     return value[key]
 
 
@@ -342,12 +343,6 @@ def _table(value: Value) -> Mapping[str, tuple[int, int, Method]]:
     if isinstance(value, Mapping):
         return _MAP
     return _LIST if isinstance(value, Sequence) else _ANY
-
-
-def _hint(value: Value, near: Sequence[str], table: Mapping[str, object]) -> str:
-    if isinstance(value, int | float):
-        return "make it a text first, with .toString()"
-    return f"did you mean {near[0]}()?" if near else f"known are {', '.join(table)}"
 
 
 def _text(arguments: Arguments, at: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import known_in, remember
+from buildpush.foundation.spelling import did_you_mean
 
 _SECRET_NAME = re.compile(r"passw|token|secret|credential|(?:^|_)(?:key|keys|apikey|pwd|auth)(?:_|$)", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|<\+secrets\.getValue\(.*\)>)\Z")
@@ -61,8 +61,7 @@ def checked(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -
     declared = {parameter.name: parameter for parameter in parameters_of(notebook)}
     for name in values:
         if name not in declared:
-            near = difflib.get_close_matches(name, declared, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(declared)}"
+            hint = did_you_mean(name, declared, most=1) or f"there are: {', '.join(declared)}"
             message = f"{notebook.name} has no parameter {name!r}"
             raise SettingsError(message, hint=hint)
     for name, value in values.items():

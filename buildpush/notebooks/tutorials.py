@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.spelling import did_you_mean
 
 
 def tutorials_folder() -> Path:
@@ -41,5 +41,5 @@ def find(name_or_path: str | Path) -> Path:
     if len(found := exact or beginning) == 1:
         return tutorials_folder() / "notebooks" / f"{found[0]}.ipynb"
     message = f"there is no notebook {str(name_or_path)!r}"
-    near = difflib.get_close_matches(wanted, names(), n=1)
-    raise SettingsError(message, hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(names())}")
+    hint = did_you_mean(wanted, names(), most=1) or f"there are: {', '.join(names())}"
+    raise SettingsError(message, hint=hint)

@@ -123,7 +123,8 @@ class RunContext:
     @cached_property
     def connectors(self) -> Connectors:
         """The connectors file, read."""
-        from buildpush.credentials.connectors import Connectors, read_connectors
+        from buildpush.credentials.connectors import Connectors
+        from buildpush.credentials.connectors_file import read_connectors
 
         return read_connectors(self.connectors_file) if self.connectors_file else Connectors()
 

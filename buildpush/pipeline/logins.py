@@ -62,7 +62,7 @@ def _chosen(options: CopyOptions, connectors: Connectors, hosts: set[str]) -> di
     entries = (connectors.find(options.connector_ref),) if options.connector_ref else connectors.entries
     found: dict[str, Connector] = {}
     for host in sorted(hosts):
-        fitting = _nearest([entry for entry in entries if _is_for(entry, host.lower())])
+        fitting = _nearest([entry for entry in entries if entry.serves(host)])
         if len(fitting) > 1:
             names = ", ".join(entry.identifier for entry in fitting)
             message = f"several connectors are for {host}: {names}"
@@ -73,10 +73,6 @@ def _chosen(options: CopyOptions, connectors: Connectors, hosts: set[str]) -> di
         message = f"the connector {options.connector_ref!r} is for {entries[0].host}, and nothing here is there"
         raise SettingsError(message, setting="connector_ref", where=entries[0].where)
     return found
-
-
-def _is_for(entry: Connector, host: str) -> bool:
-    return host == entry.host or host.endswith(f".{entry.host}")
 
 
 def _nearest(entries: list[Connector]) -> list[Connector]:
@@ -117,7 +113,7 @@ def _logins(
     """Return who we are, by host; what is not here is looked up in Docker's own files."""
     vault = Vault(context.env, context.cwd, context.secrets_directory, connectors.references if connectors else {})
     vault.remember()
-    logins = {host: connector.credential(vault) for host, connector in chosen.items() if not connector.auth.anonymous}
+    logins = {host: connector.credential(vault) for host, connector in chosen.items() if connector.password}
     said = _said(options, vault)
     for note in _lookups_in_vain(
         options, context, has_entries=bool(connectors and connectors.entries), is_chosen=bool(chosen)

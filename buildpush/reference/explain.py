@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Any
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
+from buildpush.foundation.spelling import did_you_mean
 from buildpush.foundation.text import one_line, with_margin
 from buildpush.reference.cards import HONOURED, Card, cards
 from buildpush.settings.declare import setting_named
@@ -75,8 +75,7 @@ def find(name: str) -> Card:
     known = {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "'buildpush explain' lists them all"
+    hint = did_you_mean(name, known) or "'buildpush explain' lists them all"
     message = f"there is no setting {name!r}"
     raise SettingsError(message, hint=hint)
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from buildpush.credentials.connectors import repository_at
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
 from buildpush.engines import OWN_SETTINGS
@@ -45,7 +44,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
         SecretError: a secret reference leads nowhere.
     """
     connector = connector_of(settings, ctx)
-    repository = repository_at(connector, settings.repo) if connector else Repository.parse(settings.repo)
+    repository = connector.repository(settings.repo) if connector else Repository.parse(settings.repo)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in settings.tags if named)
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}

@@ -93,7 +93,7 @@ def credentials_of(
     found = dict(push)
     for name in settings.base_image_connector_refs:
         connector = ctx.connectors.find(name)
-        if connector.auth.anonymous:
+        if connector.password is None:
             continue
         one = connector.credential(ctx.vault)
         other = found.setdefault(connector.host, one)

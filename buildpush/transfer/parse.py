@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Final
 
 from buildpush.foundation.errors import BadNameError, SettingsError
+from buildpush.foundation.spelling import nearest
 from buildpush.images.references import Reference
 from buildpush.transfer import TRANSPORTS, Location
 
@@ -54,7 +54,7 @@ def file_location(kind: str, text: str) -> Location | None:
 
 def _not_a_location(text: str, word: str) -> SettingsError:
     safe = f"the text before the @ of {text.rpartition('@')[2]!r}" if "@" in text and "//" in text else repr(text)
-    near = get_close_matches(word.lower(), TRANSPORTS, n=1, cutoff=0.8)
+    near = nearest(word.lower(), TRANSPORTS, most=1, cutoff=0.8)
     if near:
         hint = f"did you mean {TRANSPORTS[near[0]].pattern}?"
     elif text.endswith(".tar"):

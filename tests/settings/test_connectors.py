@@ -6,7 +6,9 @@ import textwrap
 
 import pytest
 
-from buildpush.credentials.connectors import Connector, Connectors, read_connectors, repository_at, shape_of
+from buildpush.credentials.connectors import Connector, Connectors
+from buildpush.credentials.connectors_file import read_connectors
+from buildpush.credentials.jfrog import derived_address
 from buildpush.credentials.vault import Vault, variable_of
 from buildpush.foundation.errors import SecretError, SettingsError, SourceError
 from buildpush.images.references import Repository
@@ -49,7 +51,7 @@ def vault(tmp_path, env=None, connectors=None, folder=None):
 
 
 def at(url, **more):
-    return Connector("jfrog", url, "connectors.yml:4:19", None, **more)
+    return Connector("jfrog", url, "connectors.yml:4:19", **more)
 
 
 class TestReading:
@@ -107,18 +109,18 @@ class TestReading:
     @pytest.mark.parametrize(
         ("old", "new", "message", "place"),
         [
-            ("type: DockerRegistry", "type: Git", "type 'Git' is not one for images", "8:13"),
+            ("type: DockerRegistry", "type: Git", "type 'Git' is not for images", "8:13"),
             ("providerType", "providerTyp", "spec has no key 'providerTyp'", "11:9"),
-            ("providerType: Other", "providerType: JFrog", "'JFrog' is no provider", "11:23"),
-            ("UsernamePassword", "Token", "'Token' is no way to authenticate", "13:17"),
-            ("https://acme.jfrog.io/", "ftp://acme", "'ftp://acme' is no address", "10:28"),
-            ("https://acme.jfrog.io/", "https://", "no address", "10:28"),
-            ("https://acme.jfrog.io/", "https://a b", "no address", "10:28"),
-            ("https://acme.jfrog.io/", "https://[::1", "no address", "10:28"),
+            ("providerType: Other", "providerType: JFrog", "unknown provider type 'JFrog'", "11:23"),
+            ("UsernamePassword", "Token", "unknown authentication type 'Token'", "13:17"),
+            ("https://acme.jfrog.io/", "ftp://acme", "'ftp://acme' is not the address", "10:28"),
+            ("https://acme.jfrog.io/", "https://", "not the address", "10:28"),
+            ("https://acme.jfrog.io/", "https://a b", "not the address", "10:28"),
+            ("https://acme.jfrog.io/", "https://[::1", "not the address", "10:28"),
             ("https://acme.jfrog.io/", '""', "dockerRegistryUrl needs a text", "10:28"),
             ("identifier: jfrog", "identifier: j frog", "'j frog' is not an identifier", "5:19"),
             ("            username: ci-bot\n", "", "the connector needs username", "15:13"),
-            ("secrets:", "secret:", "'secret' means nothing here", "18:1"),
+            ("secrets:", "secret:", "unknown key 'secret'", "18:1"),
             ("  from_file:", "  'from file':", "'from file' is not the identifier", "20:16"),
         ],
     )
@@ -149,7 +151,7 @@ class TestReading:
 
     def test_the_same_connector_twice_is_an_error(self, read):
         entry = JFROG.split("connectors:\n")[1].split("secrets:", maxsplit=1)[0]
-        with pytest.raises(SourceError, match="stands here a second time"):
+        with pytest.raises(SourceError, match="there is a second connector"):
             read("connectors:\n" + entry + entry)
 
     @pytest.mark.parametrize("text", ["x", "connector:", "[]", "connector: []", "connectors: [3]", "a: b"])
@@ -213,7 +215,7 @@ class TestSecrets:
         (folder / "token").symlink_to(tmp_path / "token")
         (folder / "data" / "other").write_text("inside")
         (folder / "other").symlink_to("data/other")
-        with pytest.raises(SecretError, match="link out of its folder"):
+        with pytest.raises(SecretError, match="link out of its directory"):
             vault(tmp_path, folder=folder).secret("token")
         assert vault(tmp_path, folder=folder).secret("other").reveal() == "inside"
 
@@ -283,7 +285,7 @@ class TestAddresses:
         ],
     )
     def test_a_repository_lies_at_its_connector(self, url, repo, found):
-        assert str(repository_at(at(url), repo)) == found
+        assert str(at(url).repository(repo)) == found
 
     @pytest.mark.parametrize(
         ("url", "repo"),
@@ -297,41 +299,22 @@ class TestAddresses:
     )
     def test_credentials_never_go_to_another_host(self, url, repo):
         with pytest.raises(SettingsError) as caught:
-            repository_at(at(url), repo)
+            at(url).repository(repo)
         assert "acme.jfrog.io" in str(caught.value)
         assert Repository.parse(repo).host in str(caught.value)
 
     @pytest.mark.parametrize(
-        ("repo", "url", "kind", "key", "artifactory"),
+        ("repo", "url", "artifactory"),
         [
-            ("acme.jfrog.io/docker-local/app", None, "path", "docker-local", ["https://acme.jfrog.io"]),
-            (
-                "docker-local.acme.jfrog.io/app",
-                None,
-                "subdomain",
-                "docker-local",
-                ["https://acme.jfrog.io", "https://docker-local.acme.jfrog.io"],
-            ),
-            (
-                "dl.art.acme.com/app",
-                "https://art.acme.com",
-                "subdomain",
-                "dl",
-                ["https://art.acme.com", "https://dl.art.acme.com"],
-            ),
-            ("art.acme.com:5001/app", None, "port", "", ["https://art.acme.com:5001", "https://art.acme.com"]),
-            ("acme-docker.jfrog.io/app", None, "unknown", "", ["https://acme-docker.jfrog.io"]),
-            (
-                "127.0.0.1:8081/docker-local/app",
-                "http://127.0.0.1:8081",
-                "path",
-                "docker-local",
-                ["http://127.0.0.1:8081", "http://127.0.0.1"],
-            ),
-            ("[::1]:8081/docker-local/app", None, "path", "docker-local", ["https://[::1]:8081", "https://[::1]"]),
+            ("acme.jfrog.io/docker-local/app", None, "https://acme.jfrog.io"),
+            ("docker-local.acme.jfrog.io/app", None, "https://acme.jfrog.io"),
+            ("dl.art.acme.com/app", "https://art.acme.com", "https://art.acme.com"),
+            ("art.acme.com:5001/app", None, "https://art.acme.com:5001"),
+            ("acme-docker.jfrog.io/app", None, "https://acme-docker.jfrog.io"),
+            ("127.0.0.1:8081/docker-local/app", "http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("[::1]:8081/docker-local/app", None, "https://[::1]:8081"),
         ],
     )
-    def test_a_name_tells_key_and_server(self, repo, url, kind, key, artifactory):
-        shape = shape_of(Repository.parse(repo), at(url) if url else None)
-        assert (shape.kind, shape.key) == (kind, key)
-        assert list(shape.artifactory) == [f"{address}/artifactory/" for address in artifactory]
+    def test_a_name_tells_the_server(self, repo, url, artifactory):
+        found = derived_address(Repository.parse(repo), at(url) if url else None, plain_http=False)
+        assert found == f"{artifactory}/artifactory/"

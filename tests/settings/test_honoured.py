@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from buildpush.credentials.connectors import read_connectors
+from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.ci import ci
 from buildpush.expressions.facts import Counter, Facts, Git

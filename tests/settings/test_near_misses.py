@@ -8,7 +8,7 @@ import json
 import pytest
 
 import buildpush
-from buildpush.credentials.connectors import _KEYS, read_connectors
+from buildpush.credentials.connectors_file import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.lookups import noting
@@ -100,7 +100,7 @@ def connectors_of(folder, entry, **top):
     path = folder / "connectors.yml"
     path.write_text(json.dumps({"connectors": [{"connector": entry}], "secrets": {"token": "env:T"}, **top}))
     [found] = read_connectors(path).entries
-    return found.identifier, found.url, found.scope, found.auth.anonymous, found.auth.username, found.notes
+    return found.identifier, found.url, found.scope, found.password is None, found.username, found.notes
 
 
 def changed(place, key, value):
@@ -136,11 +136,11 @@ def test_a_field_that_is_nearly_one_of_a_connector_is_refused(tmp_path, place):
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({"connectors": {"connector": CONNECTOR}}, "connectors is a list"),
-        ({"connectors": [], "secrets": ["token"]}, "secrets is a map"),
-        ({"connectors": [{"connector": CONNECTOR, "secrets": {}}]}, "'secrets' means nothing beside connector"),
+        ({"connectors": {"connector": CONNECTOR}}, "connectors must be a list"),
+        ({"connectors": [], "secrets": ["token"]}, "secrets must be a map"),
+        ({"connectors": [{"connector": CONNECTOR, "secrets": {}}]}, "unknown key 'secrets' beside connector"),
         ({"connectors": [changed("auth", "type", "Anonymous")]}, "username has no effect"),
-        ({"connectors": [changed("auth.spec", "usernameRef", "x")]}, "both say the user"),
+        ({"connectors": [changed("auth.spec", "usernameRef", "x")]}, "username and usernameRef are both given"),
     ],
 )
 def test_what_of_a_connectors_file_would_not_be_read_is_refused(tmp_path, document, words):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from buildpush.credentials.connectors import read_connectors
+from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server, registry_host
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.credentials.connectors import Connectors, read_connectors
+from buildpush.credentials.connectors import Connectors
+from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.jfrog import artifactory_address
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git

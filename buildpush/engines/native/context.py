@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from buildpush.dockerfile.dockerignore import Ignore
 from buildpush.dockerfile.patterns import DirectoryState
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import ContextError
+from buildpush.foundation.spelling import nearest
 from buildpush.images.tar import Entry, Kind, OnDisk, in_order
 
 MOST_LINKS = 40
@@ -271,7 +271,7 @@ class Context:
 
     def _not_there(self, source: str, path: str) -> NoReturn:
         directory, _, name = path.rpartition("/")
-        near = difflib.get_close_matches(name, self._names(directory), n=3)
+        near = nearest(name, self._names(directory))
         places = f" in {directory}" if directory else ""
         hint = f"near it{places}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
