@@ -267,7 +267,10 @@ def check(
     step: str | None = None,
     **settings: Any,
 ) -> Plan:
-    """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked."""
+    """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked.
+
+    Arguments and errors are those of :func:`run`.
+    """
     from dataclasses import replace
 
     from buildpush.foundation.events import ignore

@@ -80,7 +80,11 @@ class CacheSpec:
 
     @property
     def host(self) -> str:
-        """The host of the registry it is in; empty for other kinds."""
+        """The host of the registry it is in; empty for other kinds.
+
+        Raises:
+            BadNameError: ``ref`` is not a reference.
+        """
         return Reference.parse(self.field("ref")).repository.host if self.kind == "registry" else ""
 
     def __str__(self) -> str:

@@ -126,7 +126,11 @@ class Repository:
         return cls(host, path)
 
     def tagged(self, tag: Tag | str) -> Reference:
-        """Return the reference of *tag* in this repository."""
+        """Return the reference of *tag* in this repository.
+
+        Raises:
+            BadNameError: *tag* is text that breaks the grammar.
+        """
         return Reference(self, tag=tag if isinstance(tag, Tag) else Tag(tag))
 
     def at(self, digest: Digest) -> Reference:

@@ -130,11 +130,7 @@ class RunContext:
 
     @cached_property
     def vault(self) -> Vault:
-        """Gives secrets; once it is there, none of them is shown any more.
-
-        Raises:
-            SettingsError: the connectors file cannot be read, or the directory of secrets does not exist.
-        """
+        """Gives secrets; once it is there, none of them is shown any more."""
         from buildpush.credentials.vault import Vault
 
         connectors = self.connectors

@@ -75,10 +75,6 @@ def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta 
         context: of the run.
         most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
         timeout: of the step.
-
-    Raises:
-        SettingsError: the address holds a password, or cannot be understood.
-        ContextError: it cannot be fetched, or is not a tar.
     """
     context.log(Log(f"fetch the context {shown(text)}"))
     with ExitStack() as stack:
@@ -166,9 +162,6 @@ def _remote(url: str) -> _Remote:
     """Return the repository at *url* and who we are there: the user in it, maybe a token that needs no password.
 
     The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
-
-    Raises:
-        SettingsError: the user has characters that no name has.
     """
     parts = urlsplit(url)
     if parts.scheme.lower() not in {"http", "https"} or "@" not in parts.netloc:

@@ -29,13 +29,7 @@ from buildpush.transfer.sources import find_referrers, open_source
 
 
 def push(source: str, references: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Push what is at *source*, and let every one of *references* name it.
-
-    Raises:
-        SettingsError: something is not written as it must be.
-        PushError: the source cannot be read, or a registry does not take it; the message says which names stand.
-        AuthenticationError: a registry refuses the credentials.
-    """
+    """Push what is at *source*, and let every one of *references* name it."""
     origin, names = parse(source), [reference_of(text) for text in references]
     if not names:
         message = "nobody says where the image goes"
@@ -64,14 +58,7 @@ def push(source: str, references: Sequence[str], options: CopyOptions, context: 
 
 
 def copy(source: str, destination: str, options: CopyOptions, context: RunContext) -> RunResult:
-    """Bring what is at *source* to *destination*.
-
-    Raises:
-        SettingsError: something is not written as it must be, or the destination cannot hold the image.
-        BuildError: a file cannot be written.
-        PushError: the source cannot be read, or the destination does not take it.
-        AuthenticationError: a registry refuses the credentials.
-    """
+    """Bring what is at *source* to *destination*."""
     origin, goal = parse(source), parse(destination)
     packing, platform = options.packing(), _platform(options)
     check_destination(goal)
@@ -100,13 +87,7 @@ def _opened(
 
 
 def merge(reference: str, sources: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
-
-    Raises:
-        SettingsError: something is not written as it must be, or two images are for the same platform.
-        PushError: a source cannot be read, or the registry does not take it.
-        AuthenticationError: a registry refuses the credentials.
-    """
+    """Make one index of the images at *sources*, one for each platform, and let *reference* name it."""
     name, origins, packing = reference_of(reference), [parse(source) for source in sources], options.packing()
     if not origins:
         message = f"nobody says which images {name} is to have"
@@ -150,13 +131,7 @@ def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
 
 
 def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Give the image that *reference* names more *tags* in its repository; no blob moves.
-
-    Raises:
-        SettingsError: something is not written as it must be.
-        PushError: it is not there, or a tag is not taken; the message says which were.
-        AuthenticationError: the registry refuses the credentials.
-    """
+    """Give the image that *reference* names more *tags* in its repository; no blob moves."""
     old = reference_of(reference)
     names = [old.repository.tagged(_tag(text, old)) for text in tags]
     if not names:
@@ -188,11 +163,7 @@ def _hosts(location: Location) -> tuple[str, ...]:
 
 
 def _check_referrers(packing: Packing, *locations: Location) -> None:
-    """Refuse to take referrers along where there can be none, or where they would be about another image.
-
-    Raises:
-        UnsupportedError: naming the location, or what would change the image.
-    """
+    """Refuse to take referrers along where there can be none, or where they would be about another image."""
     keepers = ", ".join(f"{row.name}:" for row in TRANSPORTS.values() if row.keeps_referrers)
     for location in locations:
         if not location.transport.keeps_referrers:

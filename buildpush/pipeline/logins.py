@@ -25,12 +25,7 @@ _LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
 def find_logins(
     options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
 ) -> tuple[dict[str, Credential], frozenset[str]]:
-    """Return who we are, by host, and the hosts that are reached without TLS, as their connectors say.
-
-    Raises:
-        SettingsError: it is not clear who we are.
-        SecretError: a secret reference leads nowhere.
-    """
+    """Return who we are, by host, and the hosts that are reached without TLS, as their connectors say."""
     _note_variables(context)
     connectors = _connectors(context, options)
     chosen = _chosen(options, connectors, {*sources, *destinations}) if connectors else {}
@@ -54,11 +49,7 @@ def _connectors(context: RunContext, options: CopyOptions) -> Connectors | None:
 
 
 def _chosen(options: CopyOptions, connectors: Connectors, hosts: set[str]) -> dict[str, Connector]:
-    """Return the connector of each host.
-
-    Raises:
-        SettingsError: it is not clear which, or the one that was named is for another host.
-    """
+    """Return the connector of each host."""
     entries = (connectors.find(options.connector_ref),) if options.connector_ref else connectors.entries
     found: dict[str, Connector] = {}
     for host in sorted(hosts):
@@ -84,11 +75,7 @@ def _nearest(entries: list[Connector]) -> list[Connector]:
 def _ours(
     options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
 ) -> tuple[str, ...]:
-    """Return the hosts that user and password are for: those written to, or what the variables say of themselves.
-
-    Raises:
-        SettingsError: they say something that is no host.
-    """
+    """Return the hosts that user and password are for: those written to, or what the variables say of themselves."""
     by_flags = options.username is not None or options.password is not None
     registry = context.env.get(_REGISTRY)
     if by_flags or not registry or not all(map(context.env.get, _LOGIN)):

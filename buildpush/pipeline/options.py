@@ -45,11 +45,7 @@ class CopyOptions:
     timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
-        """Return how to pack.
-
-        Raises:
-            SettingsError: there is no such compression, or no such media types.
-        """
+        """Return how to pack."""
         _check_choice("compression", self.compression, get_args(Compression))
         _check_choice("media_types", self.media_types, get_args(MediaTypes))
         if self.compression == "zstd" and self.media_types == "docker":
@@ -58,11 +54,7 @@ class CopyOptions:
         return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
 
     def limit(self) -> timedelta | None:
-        """Return how long it may take.
-
-        Raises:
-            SettingsError: it is no duration, or one of nothing.
-        """
+        """Return how long it may take."""
         if isinstance(self.timeout, str):
             from buildpush.settings.kinds import duration_of
 
@@ -77,15 +69,12 @@ class CopyOptions:
         return self.timeout
 
     def insecure_hosts(self) -> frozenset[str]:
-        """Return the hosts that are spoken to without TLS.
-
-        Raises:
-            SettingsError: one of them is no host; an empty one would be every host that has no port.
-        """
+        """Return the hosts that are spoken to without TLS."""
         if isinstance(self.insecure, str):
             message = f"insecure is {self.insecure!r}, which is a text and no list of hosts"
             raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
         try:
+            # An empty host would be every one that has no port.
             return frozenset(check_host(host) for host in self.insecure)
         except BadNameError as error:
             raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error

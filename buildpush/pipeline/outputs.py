@@ -42,12 +42,7 @@ def output_of(order: Resolved) -> Output | None:
 
 
 def output_of_build(step: Step, order: Resolved, location: Location | None, sink: Sink) -> Output | None:
-    """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means.
-
-    Raises:
-        SettingsError: the step and *location* both name a place.
-        UnsupportedError: what a flag asks for has no room there.
-    """
+    """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means."""
     if order.tar and location:
         message = f"tar_path and {location} are both destinations of the image"
         raise SettingsError(message, hint="leave one of them out", setting="tar_path")
@@ -60,11 +55,7 @@ def output_of_build(step: Step, order: Resolved, location: Location | None, sink
 
 
 def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> BuildRequest:
-    """Return *request* with the archive that the image is written to, which may lie in its context.
-
-    Raises:
-        SettingsError: it is the Dockerfile.
-    """
+    """Return *request* with the archive that the image is written to, which may lie in its context."""
     if request.archive or output is None or not output.location.transport.member:
         return request
     found = replace(request, archive=Path(output.location.path).resolve())
@@ -77,11 +68,7 @@ def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> Bu
 
 
 def _packing(step: Step, order: Resolved, location: Location, sink: Sink) -> Packing:
-    """Return how to pack for *location*: as far as somebody asks for it.
-
-    Raises:
-        UnsupportedError: what a flag asks for has no room there; what a file wants for its pushes gets a note.
-    """
+    """Return how to pack for *location*: as far as somebody asks for it."""
     written = {name: step.settings.get(name) for name in ("compression", "media_types")}
     by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}
     packing = Packing(

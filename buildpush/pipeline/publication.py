@@ -225,12 +225,7 @@ def finish(
     sink: Sink,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
-    """Publish a build-info that was kept, completed from what the registry holds if its push was cut off.
-
-    Raises:
-        NotPushedError: the push never came so far that the registry has the image.
-        BuildInfoError: it cannot be published now either, or nobody says whether the image is there.
-    """
+    """Publish a build-info that was kept, completed from what the registry holds if its push was cut off."""
     from buildpush.artifactory import publish
 
     info = pending.info if pending.pushed else as_pushed(pending.info, server, registry, sink)
@@ -269,12 +264,7 @@ class _Answer:
 
 
 def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Sink) -> BuildInfo:
-    """Return the part of *info* that the registry has: names that were never given are left out.
-
-    Raises:
-        NotPushedError: it has nothing of it.
-        BuildInfoError: nobody says what is there.
-    """
+    """Return the part of *info* that the registry has: names that were never given are left out."""
     roots = tuple(_roots(info))
     answers = [(root, _asked(root, registry, str(root.digest))) for root in roots]
     # Where the registry does not say, its Artifactory may.
@@ -325,11 +315,7 @@ def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
 
 
 def _is_seen(root: _Root, server: Artifactory) -> bool:
-    """Return whether Artifactory shows the image.
-
-    Raises:
-        BuildInfoError: it does not say.
-    """
+    """Return whether Artifactory shows the image."""
     from buildpush.artifactory.folders import Sight, folders_of, sighting
 
     [folder] = [one for one in folders_of(root.module.artifacts) if one.head == root.head]

@@ -30,14 +30,7 @@ def publish_saved(
     username: str | None = None,
     password: str | None = None,
 ) -> Published:
-    """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed.
-
-    Raises:
-        SettingsError: the file cannot be read as a build-info, or nobody says where Artifactory is.
-        NotPushedError: the run was killed before the registry had the image.
-        BuildInfoError: Artifactory does not take it now either.
-        AuthenticationError: the credentials are refused.
-    """
+    """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed."""
     pending = load(file)
     with context:
         server = _server(context, artifactory_url, token=artifactory_token, username=username, password=password)
@@ -65,12 +58,7 @@ def show_build(
     username: str | None = None,
     password: str | None = None,
 ) -> dict[str, Any]:
-    """Return the document of the newest run of a build.
-
-    Raises:
-        SettingsError: nobody says where Artifactory is, or it has no such build.
-        BuildInfoError: it does not answer as it should.
-    """
+    """Return the document of the newest run of a build."""
     with context:
         server = _server(context, artifactory_url, token=artifactory_token, username=username, password=password)
         info = server.get_build(name, number, project=project)

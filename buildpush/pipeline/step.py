@@ -81,9 +81,6 @@ def run_steps(
         push: as for :class:`RunOptions`.
         output: where an image that is only built is written to, as for a copy.
         strict: as for :class:`RunOptions`.
-
-    Raises:
-        BuildPushError: its ``results`` hold what was achieved until then.
     """
     options = RunOptions(push, parse_output(output, loaded) if output else None, strict)
     if not push:
@@ -104,9 +101,6 @@ def run_step(step: Step, context: RunContext, options: RunOptions) -> None:
 
     Its receipt goes to the results of *context* and into the record of runs: what the registry confirmed, where the
     build-info is, how long each phase took. A step that fails after its push leaves one as well.
-
-    Raises:
-        BuildPushError: the first thing that failed; its class says which phase, its hint what to do.
     """
     context.log.begin(context.notes)
     with ExitStack() as stack:

@@ -63,11 +63,7 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
 
 
 def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult]) -> None:
-    """Raise what the first step that failed has failed with.
-
-    Raises:
-        BuildPushError: its ``results`` hold what was achieved until then.
-    """
+    """Raise what the first step that failed has failed with; the error holds the *results* until then."""
     for outcome in outcomes:
         if isinstance(outcome.error, BuildPushError):
             outcome.error.results = tuple(results)
