@@ -1,6 +1,6 @@
 """Where a command runs: on this machine, in a container or, recorded, nowhere."""
 
-from buildpush.places.container import Container, ContainerLimits, Mount
+from buildpush.places.container import Container, Mount
 from buildpush.places.environment import for_engines, for_logins
 from buildpush.places.here import Here
 from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
@@ -10,7 +10,6 @@ __all__ = [
     "FILES",
     "Command",
     "Container",
-    "ContainerLimits",
     "Content",
     "Here",
     "Mount",

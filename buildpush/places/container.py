@@ -11,14 +11,14 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
 from buildpush.foundation.records import dataclass
-from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
+from buildpush.places.place import FILES, Command, Content, Place, Ran, RunOptions
 
 # The program could not start the container: its own failure, command not executable, command not found.
 _NOT_STARTED: Final = frozenset({125, 126, 127})
@@ -40,18 +40,6 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerLimits:
-    """What a container may use at most.
-
-    Attributes:
-        memory: bytes.
-        cores: of processors, as in ``0.4``.
-    """
-
-    memory: int | None = None
-    cores: float | None = None
-
-
 class Container:
     """A new container for each command; it is removed whatever becomes of the command.
 
@@ -59,76 +47,48 @@ class Container:
     that no command line tells them. ``docker inspect`` shows variables: a secret belongs into a private file, which
     root in the container can read.
 
-    Args:
+    Attributes:
         image: what it is started from; pulled if it is not there.
         here: where the program runs.
         program: ``docker`` or ``podman``.
         mounts: what of this machine it sees.
-        limits: what it may use.
+        memory: bytes at most.
+        cores: of processors at most, as in ``0.4``.
         user: number of the user that the command runs as; the image's own if not given.
         privileged: whether it may do everything.
         network: as ``--network`` says it, such as ``host``; the program's default if not given.
         private: where it sees the private files.
     """
 
-    def __init__(
-        self,
-        image: str,
-        here: Place,
-        *,
-        program: str = "docker",
-        mounts: Iterable[Mount] = (),
-        limits: ContainerLimits | None = None,
-        user: int | None = None,
-        privileged: bool = False,
-        network: str | None = None,
-        private: str = "/run/buildpush",
-    ) -> None:
-        self._image = image
-        self._here = here
-        self._program = program
-        self._private = private
-        self._user = user
-        limits = limits or ContainerLimits()
-        self._fixed = [word for mount in mounts for word in _mount(str(mount.outside), mount)]
-        for flag, value in (
-            ("--memory", limits.memory),
-            ("--cpus", limits.cores),
-            ("--user", user),
-            ("--network", network),
-        ):
-            if value is not None:
-                self._fixed += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
-        if privileged:
-            self._fixed.append("--privileged")
+    image: str
+    here: Place
+    program: str = "docker"
+    mounts: tuple[Mount, ...] = ()
+    memory: int | None = None
+    cores: float | None = None
+    user: int | None = None
+    privileged: bool = False
+    network: str | None = None
+    private: str = "/run/buildpush"
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        stream: Show | None = None,
-    ) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
         """Run *argv* in a container; see :meth:`Place.run`.
 
         Raises:
             UnsupportedError: private files for a user who could not read them.
             SourceError: a variable of several lines, for which there is no form.
         """
+        files, env = options.get("files") or {}, options.get("env") or {}
         self._refuse_unreadable(files)
         name = f"buildpush-{os.getpid()}-{secrets.token_hex(4)}"
         ended = False
         try:
-            ran = self._here.run(
-                self._argv(name, argv, list(self._given(cwd, files, env, stdin))),
-                files=dict(self._files(files or {}, env or {})),
-                stdin=stdin,
-                timeout=timeout,
-                stream=stream,
+            ran = self.here.run(
+                self._argv(name, argv, options),
+                files=dict(self._files(files, env)),
+                stdin=options.get("stdin"),
+                timeout=options.get("timeout"),
+                stream=options.get("stream"),
             )
             ended = ran.status >= 0  # a signal ends the program and leaves the container behind
         finally:
@@ -137,32 +97,35 @@ class Container:
         self._check_started(ran)
         return ran
 
-    def command(
-        self, argv: Sequence[str], *, files: Mapping[str, Content] | None = None, env: Mapping[str, str] | None = None
-    ) -> Command:
+    def command(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Command:
         """Return what :meth:`run` would run, whose container's name nobody knows before."""
-        return Command(tuple(self._argv("buildpush", argv, list(self._given(None, files, env, None)))))
+        return Command(tuple(self._argv("buildpush", argv, options)))
 
-    def _argv(self, name: str, argv: Sequence[str], given: list[str]) -> list[str]:
-        program, *rest = (word.replace(FILES, self._private) for word in argv)
-        words = ["run", "--rm", "--name", name, *self._fixed, *given]
-        return [self._program, *words, "--entrypoint", program, self._image, *rest]
+    def _argv(self, name: str, argv: Sequence[str], options: RunOptions) -> list[str]:
+        program, *rest = (word.replace(FILES, self.private) for word in argv)
+        words = ["run", "--rm", "--name", name, *self._fixed(), *self._given(options)]
+        return [self.program, *words, "--entrypoint", program, self.image, *rest]
 
-    def _given(
-        self,
-        cwd: Path | None,
-        files: Mapping[str, Content] | None,
-        env: Mapping[str, str] | None,
-        stdin: bytes | None,
-    ) -> Iterator[str]:
+    def _fixed(self) -> Iterator[str]:
+        """Yield the flags of every command."""
+        for mount in self.mounts:
+            yield from _mount(str(mount.outside), mount)
+        flags = {"--memory": self.memory, "--cpus": self.cores, "--user": self.user, "--network": self.network}
+        for flag, value in flags.items():
+            if value is not None:
+                yield from (flag, f"{value:g}" if isinstance(value, float) else str(value))
+        if self.privileged:
+            yield "--privileged"
+
+    def _given(self, options: RunOptions) -> Iterator[str]:
         """Yield the flags of one command."""
-        if files:
-            yield from _mount(f"{FILES}/files", Mount(Path(), self._private))
-        if env:
+        if options.get("files"):
+            yield from _mount(f"{FILES}/files", Mount(Path(), self.private))
+        if options.get("env"):
             yield from ("--env-file", f"{FILES}/env")
-        if cwd is not None:
+        if (cwd := options.get("cwd")) is not None:
             yield from ("--workdir", str(cwd))
-        if stdin is not None:
+        if options.get("stdin") is not None:
             yield "--interactive"
 
     def _files(self, files: Mapping[str, Content], env: Mapping[str, str]) -> Iterator[tuple[str, Content]]:
@@ -175,24 +138,24 @@ class Container:
         if value.splitlines() not in ([], [value]):
             message = f"the variable {name} has several lines, which cannot be passed to a container"
             raise SourceError(message, hint="put it into a file")
-        return value.replace(FILES, self._private)
+        return value.replace(FILES, self.private)
 
-    def _refuse_unreadable(self, files: Mapping[str, Content] | None) -> None:
-        if files and self._user:
-            message = f"the user {self._user} of the container could not read the private files of the command"
+    def _refuse_unreadable(self, files: Mapping[str, Content]) -> None:
+        if files and self.user:
+            message = f"the user {self.user} of the container could not read the private files of the command"
             raise UnsupportedError(message, hint="run it as root of the container: 0", setting="run_as_user")
 
     def _remove(self, name: str) -> None:
         with suppress(EngineMissingError):  # then nothing was started
-            self._here.run([self._program, "rm", "--force", name])
+            self.here.run([self.program, "rm", "--force", name])
 
     def _check_started(self, ran: Ran) -> None:
         """Refuse the result of a container that did not start, in which the command had no say."""
-        marks = (f"{self._program}: ", "Error: ")  # docker's way and podman's
+        marks = (f"{self.program}: ", "Error: ")  # docker's way and podman's
         said = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
         if ran.status in _NOT_STARTED and said:
-            message = f"{self._program} cannot start a container of {self._image}: {said[0].partition(': ')[2]}"
-            raise EngineMissingError(message, hint=f"try it by hand: {self._program} run --rm {self._image}")
+            message = f"{self.program} cannot start a container of {self.image}: {said[0].partition(': ')[2]}"
+            raise EngineMissingError(message, hint=f"try it by hand: {self.program} run --rm {self.image}")
 
 
 def _mount(source: str, directory: Mount) -> tuple[str, str]:

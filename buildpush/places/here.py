@@ -13,14 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Unpack, cast
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import Passes, for_engines
-from buildpush.places.place import FILES, Content, Ran, Show
+from buildpush.places.place import FILES, Content, Ran, RunOptions, Show
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -46,23 +46,14 @@ class Here:
         self._passes = passes
         self._private = private
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        stream: Show | None = None,
-    ) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
         """Run *argv* on this machine; see :meth:`Place.run`."""
-        with _private_files(files or {}, self._private) as directory:
+        env, stdin = options.get("env") or {}, options.get("stdin")
+        with _private_files(options.get("files") or {}, self._private) as directory:
             words = [word.replace(FILES, directory) for word in argv]
-            variables = {name: value.replace(FILES, directory) for name, value in (env or {}).items()}
-            with _process(words, cwd, {**self._open(), **variables}, reads=stdin is not None) as process:
-                return _Exchange(process, stdin, stream).finish(words[0], timeout)
+            variables = self._open() | {name: value.replace(FILES, directory) for name, value in env.items()}
+            with _process(words, options.get("cwd"), variables, reads=stdin is not None) as process:
+                return _Exchange(process, stdin, options.get("stream")).finish(words[0], options.get("timeout"))
 
     def _open(self) -> dict[str, str]:
         """Return what the commands may know; asked each time, since secrets become known on the way."""

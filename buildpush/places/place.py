@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, redact
@@ -51,20 +51,21 @@ def _quoted(word: str) -> str:
     return shlex.quote(word.replace(FILES, _SHOWN))
 
 
+class RunOptions(TypedDict, total=False):
+    """How a place runs a command; see :meth:`Place.run`."""
+
+    cwd: Path | None
+    files: Mapping[str, Content] | None
+    env: Mapping[str, str] | None
+    stdin: bytes | None
+    timeout: float | None
+    stream: Show | None
+
+
 class Place(Protocol):
     """Somewhere a command can run."""
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,
-        stream: Show | None = None,
-    ) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
         """Run *argv* to its end and return what it left, whatever its exit status.
 
         Args:

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import Unpack
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines
-from buildpush.places.place import Content, Ran, Show
+from buildpush.places.place import Content, Ran, RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,13 @@ class Recorded:
         self.calls: list[RecordedCall] = []
         self._answer = answers if callable(answers) else _in_order(answers)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        files: Mapping[str, Content] | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - a recorded answer takes no time
-        stream: Show | None = None,
-    ) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
         """Write the call down and return its answer; lines of the answer go to *stream*."""
-        call = RecordedCall(tuple(argv), cwd, dict(files or {}), dict(env or {}), stdin)
+        files, env = dict(options.get("files") or {}), dict(options.get("env") or {})
+        call = RecordedCall(tuple(argv), options.get("cwd"), files, env, options.get("stdin"))
         self.calls.append(call)
         ran = self._answer(call)
-        if stream is not None:
+        if stream := options.get("stream"):
             printed = Lines(stream)
             printed.write(ran.stdout + ran.stderr)
             printed.close()

@@ -16,7 +16,7 @@ import pytest
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError, UnsupportedError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Container, ContainerLimits, Here, Mount, Ran, Recorded
+from buildpush.places import FILES, Container, Here, Mount, Ran, Recorded
 
 engines = pytest.mark.engines
 IMAGE = f"buildpush.test/container-{os.getpid()}:1"
@@ -37,8 +37,8 @@ def flags(argv: tuple[str, ...]) -> list[str]:
     ("how", "words"),
     [
         ({}, []),
-        ({"limits": ContainerLimits(memory=500 * 2**20, cores=0.4)}, ["--memory", "524288000", "--cpus", "0.4"]),
-        ({"limits": ContainerLimits(cores=2.0)}, ["--cpus", "2"]),
+        ({"memory": 500 * 2**20, "cores": 0.4}, ["--memory", "524288000", "--cpus", "0.4"]),
+        ({"cores": 2.0}, ["--cpus", "2"]),
         ({"user": 0}, ["--user", "0"]),
         ({"user": 1000}, ["--user", "1000"]),
         ({"privileged": True}, ["--privileged"]),
@@ -190,9 +190,7 @@ def test_lines_come_as_they_are_printed(make):
 def test_a_limit_of_memory_and_cores_is_one(make):
     v1 = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us"
     v2 = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max"
-    said = (
-        make(limits=ContainerLimits(memory=64 * 2**20, cores=0.5)).run(sh(f"{v2} 2>/dev/null || {v1}")).stdout.split()
-    )
+    said = make(memory=64 * 2**20, cores=0.5).run(sh(f"{v2} 2>/dev/null || {v1}")).stdout.split()
     assert said[:2] == [str(64 * 2**20), "50000"]
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.records import dataclass
-from buildpush.places import Container, ContainerLimits, Mount, Place
+from buildpush.places import Container, Mount, Place
 from buildpush.transfer import daemon, dockerhome
 
 REMEDIES: Final = "set kanikoImage to an image of kaniko's executor, with its digest; or use engine: docker or buildah"
@@ -70,7 +70,8 @@ def executor_in(
         place,
         program=program,
         mounts=tuple(_mounts(request, out)),
-        limits=ContainerLimits(request.container.memory, request.container.cores),
+        memory=request.container.memory,
+        cores=request.container.cores,
         user=request.container.user,
         privileged=request.container.privileged,
         network=network,
