@@ -102,9 +102,9 @@ class Buildah:
 
     def unsupported_features(self) -> frozenset[str]:
         """Return what the version that is here lacks."""
-        said = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
-        version = (int(said[1]), int(said[2])) if said else (0, 0)
-        return frozenset(lack for lack, having in _FIRST_VERSIONS.items() if said and version < having)
+        found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
+        version = (int(found[1]), int(found[2])) if found else None
+        return frozenset(feature for feature, first in _FIRST_VERSIONS.items() if version and version < first)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:

@@ -9,6 +9,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
 from buildpush.dockerfile.stages import StageOrderError, check_order
 from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
+from buildpush.engines.bases import unknown_bases_note
 from buildpush.engines.refusal import refusal_of, refuse_unsupported, require_here
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
@@ -67,10 +68,6 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     Raises:
         StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
     """
-    from buildpush.engines.bases import (
-        unknown_bases_note,  # which loads what speaks to registries; help needs only names
-    )
-
     advice = advise(request, engine.unsupported_features)
     for trap in advice.traps:
         sink(Note(str(trap)))
@@ -83,7 +80,7 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
 
 
 def _require_stages(request: BuildRequest) -> None:
-    """Refuse a target that the Dockerfile has not, and stages that no order fits, whichever engine would build it.
+    """Refuse a target that the Dockerfile does not have, and stages that no order fits, whichever engine builds.
 
     Some engines would ask Docker Hub for an image called as a later stage. Numbers of targets are left to the engine.
     """

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from buildpush.credentials.docker import HUB_KEY, Credential
 from buildpush.dockerfile import parse as dockerfile
-from buildpush.dockerfile.caches import csv_line
+from buildpush.dockerfile.caches import CacheSpec, csv_line
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.bases import repository_cache
@@ -93,36 +93,36 @@ def run(tools: Tools, command: Command, request: BuildRequest, files: Mapping[st
 
 def arguments(request: BuildRequest) -> list[str]:
     """Return the arguments after ``build`` that *request* means, without the output and the context."""
-    said = ["--file", str(request.dockerfile)]
-    for name, value in request.build_args.items():
-        said += ["--build-arg", f"{name}={value}"]
-    for name, value in request.labels.items():
-        said += ["--label", f"{name}={value}"]
-    if request.target:
-        said += ["--target", request.target]
-    if request.platforms:
-        said += ["--platform", ",".join(map(str, request.platforms))]
-    if request.no_cache:
-        said.append("--no-cache")
-    said += [word for name, address in request.add_hosts.items() for word in ("--add-host", f"{name}:{address}")]
-    said += [word for name, place in request.build_contexts.items() for word in ("--build-context", f"{name}={place}")]
-    said += [word for key in request.ssh for word in ("--ssh", key)]
-    for number, name in enumerate(request.build_secrets):
-        said += ["--secret", csv_line(("id", name), ("src", f"{FILES}/{_secret(number)}"))]
-    return said + _caches(request)
+    flags = [
+        ("--file", request.dockerfile),
+        *(("--build-arg", f"{name}={value}") for name, value in request.build_args.items()),
+        *(("--label", f"{name}={value}") for name, value in request.labels.items()),
+        *([("--target", request.target)] if request.target else ()),
+        *([("--platform", ",".join(map(str, request.platforms)))] if request.platforms else ()),
+        *([("--no-cache",)] if request.no_cache else ()),
+        *(("--add-host", f"{name}:{address}") for name, address in request.add_hosts.items()),
+        *(("--build-context", f"{name}={place}") for name, place in request.build_contexts.items()),
+        *(("--ssh", key) for key in request.ssh),
+        *(("--secret", _secret_flag(number, name)) for number, name in enumerate(request.build_secrets)),
+        *_caches(request),
+    ]
+    return [str(word) for flag in flags for word in flag]
 
 
-def _caches(request: BuildRequest) -> list[str]:
+def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
     both = repository_cache(request)
-    read = [word for cache in (*request.cache_from, *both) for word in ("--cache-from", str(cache))]
+    yield from (("--cache-from", cache) for cache in (*request.cache_from, *both))
     # All layers of all stages: in a repository that is there for nothing else, it costs little.
-    written = [*request.cache_to, *(cache.having("mode", "max") for cache in both)]
-    return read + [word for cache in written for word in ("--cache-to", str(cache))]
+    yield from (("--cache-to", cache) for cache in (*request.cache_to, *(one.having("mode", "max") for one in both)))
 
 
 def secret_files(request: BuildRequest) -> dict[str, Content]:
     """Return the private files that the secrets of :func:`arguments` lie in."""
     return {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
+
+
+def _secret_flag(number: int, name: str) -> str:
+    return csv_line(("id", name), ("src", f"{FILES}/{_secret(number)}"))
 
 
 def _secret(number: int) -> str:
@@ -150,7 +150,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
 
 def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
     """Return logins as they stand in ``config.json`` and in the files of ``--authfile``."""
-    return {_key(host): _login(credential) for host, credential in credentials.items()}
+    return {HUB_KEY if host == DOCKER_HUB else host: _login(found) for host, found in credentials.items()}
 
 
 def _contexts(home: Path) -> dict[str, Content]:
@@ -158,10 +158,6 @@ def _contexts(home: Path) -> dict[str, Content]:
     root = home / "contexts"
     files = [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
     return {f"{CONFIG}/{path.relative_to(home)}": path.read_bytes() for path in files}
-
-
-def _key(host: str) -> str:
-    return HUB_KEY if host == DOCKER_HUB else host
 
 
 def _login(credential: Credential) -> dict[str, str]:
@@ -178,7 +174,8 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
         request: what was built.
         full: what to do when the disk is full.
     """
-    log = safe(_end_of(log))
+    # A cut in the middle of a line might be one in a secret.
+    log = safe(log if len(log) <= _LONGEST_LOG else log[-_LONGEST_LOG:].partition("\n")[2])
     lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
     reasons = [line for line in lines if line.lower().startswith("error:")]
     reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
@@ -188,7 +185,7 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
         reason = f"the builder or the Docker daemon went away: {reason}"
     match = _LINE.search(log)
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
-    message = "\n".join([f"the build failed: {reason}", *_tail(lines, reason)])
+    message = "\n".join([f"the build failed: {reason}", *(line for line in lines[-_LINES:] if reason not in line)])
     hint = _SYNTAX_HINT if syntax else WENT_AWAY if _went_away(reason) else _hint(log, full)
     return BuildError(message, hint=hint, where=where)
 
@@ -210,15 +207,6 @@ def _lost_syntax(log: str, request: BuildRequest) -> str | None:
 
 def _went_away(reason: str) -> bool:
     return "failed to solve" not in reason and any(mark in reason.lower() for mark in _DAEMON_GONE)
-
-
-def _end_of(log: str) -> str:
-    """Return the last lines of *log*, more than are shown: a cut in the middle of a line might be one in a secret."""
-    return log if len(log) <= _LONGEST_LOG else log[-_LONGEST_LOG:].partition("\n")[2]
-
-
-def _tail(lines: list[str], reason: str) -> Iterable[str]:
-    return [line for line in lines[-_LINES:] if reason not in line]
 
 
 def _hint(log: str, full: str) -> str | None:

@@ -155,13 +155,14 @@ class DockerBuild:
             return
         try:
             if program:
-                self._loaded(program)
+                self._build_into_store(program)
             else:
                 self._classic()
             with self._daemon.image(self.tag) as image:
                 yield without_manifest(image)
         finally:
-            self._remove_tag()
+            with suppress(*failures()):
+                self.client.images.remove(self.tag)
 
     def _writes_layouts(self) -> bool:
         """Return whether the daemon's builder can: only with containerd's image store."""
@@ -180,32 +181,33 @@ class DockerBuild:
     def _load(self) -> tuple[str, ...]:
         return (*self._builder, "--load", "--tag", self.tag)
 
-    def _loaded(self, program: BuildxProgram) -> None:
+    def _build_into_store(self, program: BuildxProgram) -> None:
         """Build into the daemon's own store: the one of overlay2 writes no layouts."""
-        if len(self.request.platforms) > 1:
-            message = "this Docker keeps images of one platform only"
-            raise UnsupportedError(message, hint=_OTHER_STORE, setting="platforms")
-        if setting := self._cache_to_write():
-            message = "this Docker's own builder leaves no layers for later builds"
-            raise UnsupportedError(message, hint=_OTHER_STORE, setting=setting)
-        program.build(self.request, self.credentials, self._load())
-
-    def _cache_to_write(self) -> str:
-        """Return the setting that asks for a cache to be written; empty where none does."""
         request = self.request
-        asked = {
-            "remote_cache_repo": request.cache_repository,
-            "caching": request.caching,
-            "cache_to": request.cache_to,
-        }
-        return next((setting for setting, value in asked.items() if value), "")
+        _refuse("this Docker keeps images of one platform only", _OTHER_STORE, platforms=request.platforms[1:])
+        _refuse(
+            "this Docker's own builder leaves no layers for later builds",
+            _OTHER_STORE,
+            remote_cache_repo=request.cache_repository,
+            caching=request.caching,
+            cache_to=request.cache_to,
+        )
+        program.build(request, self.credentials, self._load())
 
     def _classic(self) -> None:
         """Build with the daemon's classic builder, through the SDK."""
-        self._refuse_what_needs_buildkit()
-        for reference in self._guarded_bases():
-            self._pull(reference)
         request = self.request
+        _refuse(
+            "docker buildx is not installed, and the classic builder cannot honour this",
+            "install docker buildx",
+            env_docker_secrets=request.build_secrets,
+            platforms=request.platforms[1:],
+            build_contexts=request.build_contexts,
+            ssh=request.ssh,
+        )
+        for reference in bases(request):
+            if reference.repository.host in self.credentials:
+                self._pull(reference)
         lines: Iterator[dict[str, Any]] = self._ask(
             self.client.api.build,
             path=str(request.context),
@@ -225,26 +227,11 @@ class DockerBuild:
         )
         self._follow(lines)
 
-    def _refuse_what_needs_buildkit(self) -> None:
-        for asked, setting in (
-            (self.request.build_secrets, "env_docker_secrets"),
-            (self.request.platforms[1:], "platforms"),
-            (self.request.build_contexts, "build_contexts"),
-            (self.request.ssh, "ssh"),
-        ):
-            if asked:
-                message = "docker buildx is not installed, and the classic builder cannot honour this"
-                raise UnsupportedError(message, hint="install docker buildx", setting=setting)
-
-    def _guarded_bases(self) -> list[Reference]:
-        """Return the base images whose hosts want a login."""
-        return [name for name in bases(self.request) if name.repository.host in self.credentials]
-
     def _pull(self, reference: Reference) -> None:
         credential = self.credentials[reference.repository.host]
-        said = credential.password.reveal()
+        password = credential.password.reveal()
         is_token = credential.kind == "identity"
-        login = {"identitytoken": said} if is_token else {"username": credential.username, "password": said}
+        login = {"identitytoken": password} if is_token else {"username": credential.username, "password": password}
         self.tools.sink(Log(f"pull {reference}"))
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 
@@ -275,8 +262,7 @@ class DockerBuild:
             if explained := getattr(error, "explanation", None):
                 log = f"ERROR: {quotation(str(explained))}"
                 raise buildkit.failure(log, self.request) from error
-            message = f"the Docker daemon went away: {quotation(str(error))}"
-            raise BuildError(message, hint=dockerhome.WENT_AWAY) from error
+            raise _went_away(error) from error
 
     def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Return the daemon's answer.
@@ -290,13 +276,20 @@ class DockerBuild:
             if getattr(error, "explanation", None):
                 message = f"Docker refuses: {quotation(str(error))}"
                 raise BuildError(message) from error
-            message = f"the Docker daemon went away: {quotation(str(error) or type(error).__name__)}"
-            raise BuildError(message, hint=dockerhome.WENT_AWAY) from error
+            raise _went_away(error) from error
 
     @property
     def _daemon(self) -> Daemon:
         return Daemon(self.client, self.directory, self.tools.memory, self.tools.sink)
 
-    def _remove_tag(self) -> None:
-        with suppress(*failures()):
-            self.client.images.remove(self.tag)
+
+def _went_away(error: BaseException) -> BuildError:
+    message = f"the Docker daemon went away: {quotation(str(error) or type(error).__name__)}"
+    return BuildError(message, hint=dockerhome.WENT_AWAY)
+
+
+def _refuse(message: str, hint: str, **asked: object) -> None:
+    """Refuse the first setting of *asked* that asks for something."""
+    for setting, value in asked.items():
+        if value:
+            raise UnsupportedError(message, hint=hint, setting=setting)

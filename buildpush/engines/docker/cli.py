@@ -65,13 +65,13 @@ class BuildxProgram:
             EngineMissingError: there is none.
         """
         ran = self.tools.place.run([*self.argv, "inspect"])
-        said = dict(_pair(line) for line in reversed(ran.stdout.splitlines()) if ":" in line)
-        if ran.status or "Driver" not in said:
+        found = dict(_pair(line) for line in reversed(ran.stdout.splitlines()) if ":" in line)
+        if ran.status or "Driver" not in found:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
             hint = "docker buildx ls shows those that are there; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
         # The builder that is the daemon has no driver where the daemon cannot be asked (buildx 0.13).
-        return Builder(said.get("Name", ""), said["Driver"] or "docker", said.get("Status", ""))
+        return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""))
 
     def into_layout(
         self, request: BuildRequest, credentials: Mapping[str, Credential], directory: Path, words: tuple[str, ...] = ()
@@ -99,8 +99,7 @@ class BuildxProgram:
         files: dict[str, Content] = buildkit.secret_files(request)
         if credentials:
             files |= buildkit.login_files(credentials, daemon.home_of(self.tools.env))
-        command = self.command(request, credentials, words)
-        buildkit.run(self.tools, command, request, files)
+        buildkit.run(self.tools, self.command(request, credentials, words), request, files)
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return what :meth:`build` runs."""

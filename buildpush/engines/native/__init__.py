@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import ClassVar
@@ -91,7 +91,8 @@ class Native:
         known = DiffIdCache(self._tools.memory, self._tools.now(), believed=not request.no_cache)
         context = _context(request, self._tools.sink)
         platforms = request.platforms or (self._tools.platform or machine(),)
-        with Downloads(self._tools) as downloads:
+        with ExitStack() as stack:
+            downloads = Downloads(self._tools, stack)
             build = partial(NativeBuild, file, request, context, self._tools, downloads, known=known)
             yield Index.of(build(platform).run() for platform in platforms)
 

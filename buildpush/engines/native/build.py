@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from buildpush.dockerfile import dockerignore
@@ -198,23 +198,22 @@ class NativeBuild:
         elif instruction.name == "WORKDIR":
             copying.work_directory(state, instruction, self.request.created)
         elif instruction.name in {"COPY", "ADD"}:
-            sources = copying.Sources(self.context, self._finder(stage, state), self.downloads)
+            find_tree = partial(self._find_tree, stage, state)
+            sources = copying.Sources(self.context, find_tree, self.downloads)
             copying.copy(state, instruction, sources)
         else:
             message = f"the engine native does not support {instruction.name}"
             raise BuildError(message, where=self.dockerfile.where(instruction.line))
 
-    def _finder(self, stage: Stage, state: StageState) -> Callable[[str, int], Tree]:
-        def find(name: str, line: int) -> Tree:
-            if "$" in name:
-                raise state.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before it can")
-            found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
-            if found.context:
-                return self._directory(found.context)
-            if found.stage:
-                return self._draft(found.stage).files
-            if found.image is None:
-                raise state.error(line, "--from=scratch has no files")
-            return self._image(found.image, state.draft.platform, line).files
-
-        return find
+    def _find_tree(self, stage: Stage, state: StageState, name: str, line: int) -> Tree:
+        """Return the files that ``--from=NAME`` means."""
+        if "$" in name:
+            raise state.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before it can")
+        found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
+        if found.context:
+            return self._directory(found.context)
+        if found.stage:
+            return self._draft(found.stage).files
+        if found.image is None:
+            raise state.error(line, "--from=scratch has no files")
+        return self._image(found.image, state.draft.platform, line).files

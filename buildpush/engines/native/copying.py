@@ -267,7 +267,7 @@ def _expand_heredoc(state: StageState, text: str, line: int) -> str:
     """Return a heredoc's text with variables replaced: quotes are text in it, the escape is a backslash."""
     protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
     try:
-        return expand(protected, state.variables().get)
+        return expand(protected, state.draft.variables.get)
     except DockerfileError as error:
         raise state.error(line, str(error), error.hint) from error
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from contextlib import ExitStack
+from dataclasses import field
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from buildpush.dockerfile.urls import is_legible, safe_url
@@ -20,6 +21,7 @@ from buildpush.engines import Tools
 from buildpush.foundation.errors import BadNameError, BuildError
 from buildpush.foundation.events import Log
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.http.urls import shown
 from buildpush.images.references import Digest
@@ -29,22 +31,17 @@ _MODE: Final = 0o600
 _NAMELESS: Final = "__unnamed__"
 
 
+@dataclass(frozen=True)
 class Downloads:
-    """The files of one build that come from the web; use it in a ``with``."""
+    """The files of one build that come from the web; *stack* removes them."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self._kept = ExitStack()
-        self._directory: Path | None = None
-        self._seen: dict[str, Entry] = {}
+    tools: Tools
+    stack: ExitStack
+    entries: dict[str, Entry] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._kept.close()
+    @cached_property
+    def _directory(self) -> Path:
+        return self.stack.enter_context(temporary(self.tools.scratch))
 
     def file(self, url: str, checksum: str | None) -> Entry:
         """Return what is at *url* as a file of the name that the address ends in.
@@ -56,19 +53,17 @@ class Downloads:
             message = f"{safe_url(url)} is not an address"
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
-        if url not in self._seen:
-            self._tools.sink(Log(f"fetch {shown(url)}"))
-            self._seen[url] = self._fetched(url)
-        entry = self._seen[url]
+        if url not in self.entries:
+            self.tools.sink(Log(f"fetch {shown(url)}"))
+            self.entries[url] = self._fetched(url)
+        entry = self.entries[url]
         if wanted:
             _check(url, entry, wanted)
         return entry
 
     def _fetched(self, url: str) -> Entry:
-        if self._directory is None:
-            self._directory = self._kept.enter_context(temporary(self._tools.scratch))
-        path = self._directory / str(len(self._seen))
-        modified = self._tools.fetch(url, path)
+        path = self._directory / str(len(self.entries))
+        modified = self.tools.fetch(url, path)
         found = path.stat()
         content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
         return Entry(name_of(url), "file", _MODE, modified=modified, size=found.st_size, content=content)

@@ -131,14 +131,11 @@ class Draft:
         if self._files is None:
             self._files = Files()
             for source in self.layers:  # of a base image: whoever made a layer here has asked before
-                self._look_into(cast("BaseLayer", source), self._files)
+                layer = source.layer
+                about = f"a layer of the base image ({layer.digest or layer.created_by})"
+                identity = str(layer.digest or layer.diff_id or "")
+                self._files.apply(Archive(about, partial(_open_layer, cast("BaseLayer", source)), identity))
         return self._files
-
-    @staticmethod
-    def _look_into(source: BaseLayer, files: Files) -> None:
-        about = f"a layer of the base image ({source.layer.digest or source.layer.created_by})"
-        identity = str(source.layer.digest or source.layer.diff_id or "")
-        files.apply(Archive(about, partial(_open_layer, source), identity))
 
     def note(self, created_by: str, *, layer: bool = False) -> None:
         """Add a line to the history."""

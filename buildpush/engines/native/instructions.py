@@ -64,17 +64,21 @@ class StageState:
         """Return an error that carries the *line*."""
         return DockerfileError(message, hint=hint, where=self.dockerfile.where(line))
 
-    def variables(self) -> dict[str, str]:
-        """Return what ``$NAME`` means now."""
-        return dict(self.draft.variables)
-
-    def expand(self, text: str, line: int, variables: Mapping[str, str] | None = None) -> str:
+    def expand(self, text: str, line: int) -> str:
         """Return *text* with variables replaced."""
-        values = self.draft.variables if variables is None else variables
         try:
-            return expand(text, values.get, self.dockerfile.escape)
+            return expand(text, self.draft.variables.get, self.dockerfile.escape)
         except DockerfileError as error:
             raise self.error(line, str(error), error.hint) from error
+
+    def pairs(self, instruction: Instruction) -> list[tuple[str, str]]:
+        """Return the names and values of an instruction, with the variables as they are before it."""
+        line = instruction.line
+        return [(self.expand(name, line), self.expand(value or "", line)) for name, value in instruction.pairs]
+
+    def add_keys(self, table: str, keys: list[str]) -> None:
+        """Add *keys* to a table of the configuration that holds nothing else."""
+        self.draft.config[table] = dict(self.draft.config.get(table) or {}) | {key: {} for key in keys}
 
     def path(self, text: str) -> str:
         """Return an absolute path of the image, from the working directory on."""
@@ -105,27 +109,20 @@ def argument(state: StageState, instruction: Instruction) -> None:
 
 def environment(state: StageState, instruction: Instruction) -> None:
     """ENV: on one line, every value sees the variables as they were before it."""
-    before = state.variables()
-    shown = []
-    for raw_name, raw_value in instruction.pairs:
-        name = state.expand(raw_name, instruction.line, before)
-        value = state.expand(raw_value or "", instruction.line, before)
+    for name, value in (pairs := state.pairs(instruction)):
         state.draft.set_environment(name, value)
-        shown.append(f"{name}={value}")
-    state.draft.note(f"ENV {' '.join(shown)}")
+    state.draft.note(f"ENV {_equations(pairs)}")
 
 
 def label(state: StageState, instruction: Instruction) -> None:
     """LABEL."""
-    shown = []
-    labels = dict(state.draft.config.get("Labels") or {})
-    for raw_name, raw_value in instruction.pairs:
-        name = state.expand(raw_name, instruction.line)
-        value = state.expand(raw_value or "", instruction.line)
-        labels[name] = value
-        shown.append(f"{name}={value}")
-    state.draft.config["Labels"] = labels
-    state.draft.note(f"LABEL {' '.join(shown)}")
+    pairs = state.pairs(instruction)
+    state.draft.config["Labels"] = dict(state.draft.config.get("Labels") or {}) | dict(pairs)
+    state.draft.note(f"LABEL {_equations(pairs)}")
+
+
+def _equations(pairs: list[tuple[str, str]]) -> str:
+    return " ".join(f"{name}={value}" for name, value in pairs)
 
 
 def user(state: StageState, instruction: Instruction) -> None:
@@ -188,8 +185,7 @@ def expose(state: StageState, instruction: Instruction) -> None:
             hint = "write PORT, PORT-PORT or PORT/udp"
             raise state.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
         ports += found
-    exposed: dict[str, dict[str, str]] = {port: {} for port in ports}
-    state.draft.config["ExposedPorts"] = dict(state.draft.config.get("ExposedPorts") or {}) | exposed
+    state.add_keys("ExposedPorts", ports)
     state.draft.note(f"EXPOSE [{' '.join(ports)}]")
 
 
@@ -236,8 +232,7 @@ def volume(state: StageState, instruction: Instruction) -> None:
     paths = [state.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
     if not all(paths):
         raise state.error(instruction.line, "VOLUME names an empty path")
-    volumes: dict[str, dict[str, str]] = {path: {} for path in paths}
-    state.draft.config["Volumes"] = dict(state.draft.config.get("Volumes") or {}) | volumes
+    state.add_keys("Volumes", paths)
     state.draft.note(f"VOLUME [{' '.join(paths)}]")
 
 
