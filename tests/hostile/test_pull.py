@@ -10,7 +10,16 @@ import pytest
 
 from buildpush.foundation.errors import DigestError, PushError, RegistryError
 from buildpush.images.compression import digest_of
-from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Index, Platform
+from buildpush.images.model import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Index,
+    Platform,
+)
 from buildpush.images.references import Digest
 from buildpush.registry.pull import pull
 from buildpush.registry.push import push
@@ -193,3 +202,50 @@ def test_a_broken_line_is_not_mistaken_for_too_many_bytes(serve, client):
     image = pull(repository.tagged("1"), registry)
     server.quirks.append(act)
     assert [reader.read() for _, reader in image.blobs([0])] == [LAYER]
+
+
+def test_a_configuration_of_the_same_size_that_is_another_is_refused(serve, client):
+    server, registry, repository = pushed(serve, client)
+    config = json.loads(server.manifests["docker-local/app", "1"][1])["config"]
+    server.blobs[config["digest"]] = server.blobs[config["digest"]][::-1]
+    with pytest.raises(DigestError, match=f"the configuration of {repository}"):
+        pull(repository.tagged("1"), registry)
+
+
+def test_a_configuration_of_unlikely_size_is_called_one(serve, client):
+    server, registry, repository = pushed(serve, client)
+    media_type, data = server.manifests["docker-local/app", "1"]
+    size = json.loads(data)["config"]["size"]
+    server.manifests["docker-local/app", "1"] = (media_type, data.replace(b'"size":%d' % size, b'"size":99999999'))
+    with pytest.raises(PushError, match=f"the configuration of {repository} has 99999999 bytes"):
+        pull(repository.tagged("1"), registry)
+
+
+def test_what_may_not_be_looked_at_is_not_named_among_what_is_there(serve, client):
+    """Each question says which types are understood: to others, registries show older ones, or nothing."""
+    server = serve()
+    registry, repository = client(server)
+    platforms = [Platform("linux", name) for name in ("amd64", "arm64", "s390x", "ppc64le")]
+    images = tuple(Source(str(one).encode()).image(platform=one) for one in platforms)
+    receipt = push(Index(images), [repository.tagged("1")], registry)
+    gone, denied, refused, _ = (str(image.digest) for image in receipt.images)
+    del server.manifests["docker-local/app", gone]
+    asked = []
+
+    def act(request, _):
+        if request.is_manifest:
+            asked.append(request.headers["Accept"])
+        heads = request.method == "HEAD"
+        return (
+            fault(403)
+            if heads and denied in request.path
+            else fault(401)
+            if heads and refused in request.path
+            else None
+        )
+
+    server.quirks.append(act)
+    with pytest.raises(PushError, match="lists an image for linux/amd64, and does not have it") as caught:
+        pull(repository.tagged("1"), registry, platforms[0])
+    assert caught.value.hint == "it has: linux/ppc64le"
+    assert set(asked) == {", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))}
