@@ -33,11 +33,14 @@ from buildpush.foundation.secrets import MASK, Secret, is_known, known_in, redac
 from buildpush.foundation.state import State
 from buildpush.foundation.text import (
     LONGEST_LINE,
+    LONGEST_READ,
     Lines,
+    decoded,
     lines_of,
     one_line,
     quotation,
     safe,
+    shortened,
     with_margin,
     without_tags,
 )
@@ -446,3 +449,99 @@ def test_a_record_on_disk_shows_no_secret(tmp_path):
     state = State(tmp_path, tmp_path)
     state.record("one", {"a": "hunter\x1b[0m2-record", "b": [f"{datetime.now(UTC)}"]})
     assert "2-record" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.json"))
+
+
+# ---- each function by itself
+
+
+def test_bytes_that_are_no_text_are_marked_and_half_a_character_waits_for_its_end():
+    assert decoded(b"\xff") == "\ufffd"
+    assert decoded(b"a\xc3") == "a\ufffd"
+    assert decoded(b"a\xc3", whole=False) == "a"
+    assert decoded(b"a\xc3\xa4") == "a\u00e4"
+
+
+def test_ends_of_lines_become_blanks_and_other_blanks_stay():
+    assert one_line("a  b\nc\n\nd") == "a  b c  d"
+    assert one_line("a  b") == "a  b"
+    assert one_line("a\r\nb") == "a b"
+    assert quotation("  a  b\n\nc ") == "a b c"
+
+
+def test_a_text_is_cut_where_it_is_longer_than_it_may_be():
+    assert shortened("abc", 3) == "abc"
+    assert shortened("abcd", 3) == "ab\u2026"
+    assert one_line("abcd", 3) == quotation("abcd", 3) == "ab\u2026"
+
+
+def test_only_lines_behind_the_first_stand_behind_a_margin():
+    assert with_margin("a") == "a"
+    assert with_margin("a \nb\n\n  | c \n\n") == "a\n  | b\n  | c"
+    assert with_margin("\na") == "\n  | a"
+    assert with_margin("x" * (LONGEST_LINE + 1)) == "x" * (LONGEST_LINE - 1) + "\u2026"
+
+
+def test_of_a_page_what_a_reader_sees_is_left():
+    assert without_tags("a<b>c</b>&amp;d<!-- e -->f<style>g</style>h<script>i") == "ac&dfh"
+    assert without_tags("a<br>c&lt;d", " ") == "a c<d"
+
+
+def test_what_overwrites_itself_stands_in_lines_of_its_own():
+    assert list(lines_of("XaX")) == ["XaX"]
+    assert list(lines_of("a\rb\r")) == ["a", "b"]
+    assert list(lines_of("x" * (LONGEST_LINE + 1))) == ["x" * (LONGEST_LINE - 1) + "\u2026"]
+
+
+def test_lines_are_shown_when_they_end_and_the_last_one_at_the_end():
+    shown = []
+    lines = Lines(shown.append)
+    lines.write("a")
+    lines.write("b\nc\n\nd")
+    lines.flush()
+    assert shown == ["ab", "c", ""]
+    lines.close()
+    lines.close()
+    assert shown == ["ab", "c", "", "d"]
+    lines.write("e\n")
+    assert shown[4:] == ["e"]
+
+
+def test_of_a_line_that_is_too_long_the_beginning_is_shown_and_the_next_line_again():
+    shown = []
+    lines = Lines(shown.append)
+    for _ in range(3):
+        lines.write("x" * (LONGEST_READ + 1))
+    lines.write("y\nz\n")
+    assert shown == ["x" * (LONGEST_LINE - 1) + "\u2026", "z"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x9b31mred", "red"),
+        ("\x1b]0;title\x07a\x1b]8;;\x1b\\b\x9dc\x9cd", "abd"),
+        ("\x1bPq\x1b\\a\x1b(Bb\x1b7c\x1bMd", "abcd"),
+        ("\x1b[", ""),
+        ("\x1b[3", ""),
+        ("\x1b]never ends", "]never ends"),
+        ("a\r\nb\rc\x0bd\x0ce\x85f\u2028g\u2029h", "a\nb\nc\nd\ne\nf\ng\nh"),
+        ("a\tb", "a\tb"),
+        ("a\u200b\u202e\ufeff\U000e0041b\x00\x7f", "ab"),
+        ("a\ud800b", "a\ufffdb"),
+        ("\x1b\u200b[31mred", "red"),
+        ("\x1b\x1b[31m[31mred", "red"),
+        ("\u00e4", "\u00e4"),
+    ],
+)
+def test_text_without_controls_is_what_a_reader_sees(text, seen):
+    assert without_controls(text) == seen
+
+
+def test_controls_that_hide_in_one_another_without_end_are_read_as_text_in_the_end():
+    deep = "\x1b" * 40 + "[1m" * 40
+    assert without_controls(deep) == "[1m" * 24
+
+
+def test_controls_in_a_document_are_written_as_json_writes_them():
+    assert escaped("a\x1b\u200b\U000e0041\ud800\t") == "a\\u001b\\u200b\\udb40\\udc41\\ud800\t"
