@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from buildpush.engines.docker.caching import LayerCaches
 from buildpush.expressions.counter import Counter
+from buildpush.foundation import locks
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import locked, private_folder, temporary
 from buildpush.foundation.secrets import Secret
@@ -290,3 +291,53 @@ def test_a_process_is_told_from_a_later_one_of_the_same_number():
     number, _, rest = mark.partition(" ")
     if rest:  # where the system says when a process began
         assert not is_at_work(f"{number} 1 another-machine")
+
+
+class Owned:
+    """A folder of somebody."""
+
+    def __init__(self, owner: int) -> None:
+        self.owner = owner
+
+    def lstat(self) -> os.stat_result:
+        return os.stat_result((0o40755, 0, 0, 1, self.owner, 0, 0, 0, 0, 0))
+
+    def __str__(self) -> str:
+        return "/tmp/theirs"
+
+
+def test_among_the_temporary_folders_one_of_somebody_else_may_be_replaced():
+    me, sticky = os.getuid(), 0o41777
+    said = locks._swapped(sticky, Owned(me + 1), Path("/tmp"))
+    assert said == f"/tmp/theirs belongs to somebody else, user {me + 1}"
+    assert locks._swapped(sticky, Owned(me), Path("/tmp")) is None
+    assert locks._swapped(sticky, Owned(0), Path("/tmp")) is None
+    assert locks._swapped(0o40755, Owned(me + 1), Path("/")) is None
+    assert locks._swapped(0o40777, Owned(me), Path("/tmp")) == "everybody may rename what is in /tmp (mode 777)"
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_lock_on_what_is_gone_by_now_is_none(tmp_path, monkeypatch, replaced):
+    """Whoever held it before may have removed it, and another may have put something else there."""
+    path = tmp_path / "file"
+    path.touch()
+    plain = locks._taken
+
+    def taken(descriptor, how):
+        path.rename(tmp_path / "before")
+        if replaced:
+            path.touch()
+        return plain(descriptor, how)
+
+    monkeypatch.setattr(locks, "_taken", taken)
+    with locks.locked(path) as held:
+        assert not held
+
+
+def test_a_lock_that_others_hold_is_not_waited_for_where_nobody_wants_to(tmp_path):
+    with locks.locked(tmp_path) as first, locks.locked(tmp_path, wait=False) as second:
+        assert (first, second) == (True, False)
+    with locks.locked(tmp_path, shared=True) as first, locks.locked(tmp_path, shared=True, wait=False) as second:
+        assert (first, second) == (True, True)
+    with locks.locked(tmp_path, wait=False) as again:
+        assert again
