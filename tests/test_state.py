@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -306,13 +307,14 @@ class Owned:
         return "/tmp/theirs"
 
 
-def test_among_the_temporary_folders_one_of_somebody_else_may_be_replaced():
-    me, sticky = os.getuid(), 0o41777
+def test_among_the_temporary_folders_one_of_somebody_else_may_be_replaced(monkeypatch):
+    me, sticky = 1000, 0o41777
+    monkeypatch.setattr(os, "getuid", lambda: me)
     said = locks._swapped(sticky, Owned(me + 1), Path("/tmp"))
     assert said == f"/tmp/theirs belongs to somebody else, user {me + 1}"
     assert locks._swapped(sticky, Owned(me), Path("/tmp")) is None
     assert locks._swapped(sticky, Owned(0), Path("/tmp")) is None
-    assert locks._swapped(0o40755, Owned(me + 1), Path("/")) is None
+    assert locks._swapped(0o41755, Owned(me + 1), Path("/")) is None
     assert locks._swapped(0o40777, Owned(me), Path("/tmp")) == "everybody may rename what is in /tmp (mode 777)"
 
 
@@ -341,3 +343,35 @@ def test_a_lock_that_others_hold_is_not_waited_for_where_nobody_wants_to(tmp_pat
         assert (first, second) == (True, True)
     with locks.locked(tmp_path, wait=False) as again:
         assert again
+
+
+def test_a_file_that_is_held_is_not_free_before_it_is_closed(tmp_path):
+    path = tmp_path / "file"
+    with path.open("w") as file:
+        locks.hold(file.fileno())
+        with locks.locked(path, wait=False) as free:
+            assert not free
+    with locks.locked(path, wait=False) as free:
+        assert free
+
+
+def test_a_file_system_that_knows_no_locks_lets_everybody_go_on(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    with locks.locked(tmp_path) as held:
+        assert held
+
+
+def test_a_private_folder_behind_a_file_is_an_error_of_the_system_that_names_the_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        private_folder(tmp_path / "file" / "below")
+    assert (caught.value.errno, caught.value.strerror) == (errno.ENOTDIR, "Not a directory")
+    assert caught.value.filename == str(tmp_path / "file")
+
+
+def test_a_folder_in_which_everybody_may_rename_is_named(tmp_path):
+    tmp_path.chmod(0o777)
+    assert locks.open_to_all(tmp_path) == f"everybody may rename what is in {tmp_path} (mode 777)"
