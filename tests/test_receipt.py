@@ -52,6 +52,8 @@ def test_an_image_gets_the_receipt_of_its_push(box, registry):
 
     assert facts(found) == facts(pushed)
     assert found.references == (name,)
+    assert {blob.fate for blob in (found.config, *found.layers)} == {"exists"}
+    assert all(blob.sha1 is None and blob.md5 is None for blob in (found.config, *found.layers))
 
 
 def test_an_index_gets_the_receipt_of_its_push(box, registry):
@@ -62,6 +64,8 @@ def test_an_index_gets_the_receipt_of_its_push(box, registry):
 
     assert (found.digest, found.manifest, found.references) == (pushed.digest, pushed.manifest, (name,))
     assert [facts(one) for one in found.images] == [facts(one) for one in pushed.images]
+    assert found.media_type == pushed.media_type
+    assert [one.references for one in found.images] == [(), ()]
 
 
 def test_the_type_of_the_configuration_is_what_the_manifest_says(box, registry):
