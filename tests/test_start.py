@@ -16,7 +16,7 @@ from buildpush.transfer.oci import write_layout
 pytestmark = pytest.mark.programs
 
 HEAVY = {"aiohttp", "asyncio", "click", "docker", "papermill", "pydantic", "rich", "ruamel.yaml", "sphinx", "urllib3"}
-# What a push of a layout asks nothing of: the settings and what reads them, and whatever builds.
+# What a push of a layout asks nothing of: the settings and what reads them, and whatever builds or starts programs.
 NOT_FOR_A_PUSH = HEAVY - {"click", "urllib3"} | {
     "buildpush.artifactory",
     "buildpush.dockerfile",

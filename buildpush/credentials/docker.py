@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,7 +65,7 @@ class Keychain:
         given: by host, as it stands in references.
         env: variables.
         home: the user's home.
-        place: runs credential helpers; without it there are none.
+        place: gives what runs credential helpers; without it there are none.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Keychain:
         *,
         env: Mapping[str, str] | None = None,
         home: Path | None = None,
-        place: Place | None = None,
+        place: Callable[[], Place] | None = None,
     ) -> None:
         self._given = {_host_of(host): credential for host, credential in (given or {}).items()}
         self._env = env or {}
@@ -140,7 +140,7 @@ class Keychain:
             return None
         key = HUB_KEY if host == DOCKER_HUB else host
         try:
-            ran = self._place.run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
+            ran = self._place().run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
         except (EngineMissingError, TimeOutError) as error:
             self.notes.append(f"{error} ({path} names it)")
             return None

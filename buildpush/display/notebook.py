@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -54,8 +53,10 @@ class Notebook:
             self._update()
 
     def _update(self) -> None:
+        from html import escape
+
         self._last = self._clock()
-        rows = [f"{html.escape(one_line(item))} {_share(event)}" for item, event in self._moving.items()]
+        rows = [f"{escape(one_line(item))} {_share(event)}" for item, event in self._moving.items()]
         text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
         if self._handle is None:
             self._handle = self._show(text)

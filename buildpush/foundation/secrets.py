@@ -7,7 +7,6 @@ A :class:`Secret` shows stars in every form of text, and whoever makes one regis
 from __future__ import annotations
 
 import base64
-import html
 import re
 import threading
 from bisect import bisect_right
@@ -266,9 +265,15 @@ def _text_of(data: bytes) -> str:
         return data.decode("latin-1")
 
 
+def _entity(text: str) -> str:
+    from html import unescape  # it loads thousands of names
+
+    return unescape(f"&{text}")
+
+
 _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
     "percent": lambda text: _text_of(bytes.fromhex(text.replace("%", ""))),
-    "entity": lambda text: html.unescape(f"&{text}"),
+    "entity": _entity,
     "utf16": _utf16,
     "utf32": lambda text: chr(int(text[1:], 16)) if int(text[1:], 16) <= 0x10FFFF else "\ufffd",  # noqa: PLR2004
     "bytes": _octets,

@@ -7,7 +7,6 @@ order; nothing is done to it afterwards but to show it.
 from __future__ import annotations
 
 import codecs
-import html
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -67,9 +66,11 @@ def with_margin(text: str) -> str:
 
 def without_tags(page: str, between: str = "") -> str:
     """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
+    from html import unescape  # it loads thousands of names
+
     # First, as a control in the middle of an entity makes another text of it; a line feed that was one would as well.
     whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
-    return html.unescape(_TAG.sub(between, _SILENT.sub("", whole)))
+    return unescape(_TAG.sub(between, _SILENT.sub("", whole)))
 
 
 def shortened(text: str, most: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 from buildpush.foundation.documents import Node
@@ -16,6 +15,8 @@ def parse_project_toml(text: str, name: str) -> Node | None:
     Raises:
         SourceError: the text is not TOML.
     """
+    import tomllib  # most projects have no such table
+
     try:
         # Numbers with a dot keep their text, since 1.10 is a tag and not 1.1.
         document = tomllib.loads(text, parse_float=str)

@@ -22,7 +22,6 @@ from buildpush.foundation.state import NoStateError, State
 from buildpush.http.client import Http
 from buildpush.http.tls import certificates_in
 from buildpush.pipeline.runlog import RunLog
-from buildpush.places import Here, for_logins
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.transfer.driver import Access
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from buildpush.expressions.ci import Ci
     from buildpush.expressions.facts import Facts
     from buildpush.pipeline.results import RunResult
+    from buildpush.places import Place
     from buildpush.transfer.daemon import Daemon
 
 
@@ -145,6 +145,7 @@ class RunContext:
     def facts(self) -> Facts:
         """What expressions may ask."""
         from buildpush.expressions.facts import Counter, Facts, Git
+        from buildpush.places import Here
 
         counter = Counter(self.state.folder / "counters", dry=self.dry)
         git = Git(Here(self.env), self.cwd)
@@ -231,7 +232,12 @@ class RunContext:
 
     def keychain(self, given: Mapping[str, Credential]) -> Keychain:
         """Return the keychain that knows the *given* credentials, then what people keep in their own files."""
-        return Keychain(given, env=self.env, home=self.home, place=Here(self.env, passes=for_logins))
+        return Keychain(given, env=self.env, home=self.home, place=self._place_of_helpers)
+
+    def _place_of_helpers(self) -> Place:
+        from buildpush.places import Here, for_logins
+
+        return Here(self.env, passes=for_logins)
 
     def _daemon(self) -> AbstractContextManager[Daemon]:
         from buildpush.transfer.daemon import open_daemon

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -175,16 +174,20 @@ def _layers_words(image: PushedImage) -> str:
 
 
 def _layers_html(image: PushedImage) -> str:
+    from html import escape
+
     rows = "".join(
         f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{bytes_words(layer.size)}</td>"
-        f"<td>{html.escape(_FATES[layer.fate])}</td></tr>"
+        f"<td>{escape(_FATES[layer.fate])}</td></tr>"
         for layer in image.layers
     )
     return f"<table><tr><th>layer</th><th>size</th><th></th></tr>{rows}</table>"
 
 
 def _linked(value: str) -> str:
-    safe = html.escape(value)
+    from html import escape
+
+    safe = escape(value)
     return f'<a href="{safe}">{safe}</a>' if value.startswith(("http://", "https://")) else f"<code>{safe}</code>"
 
 

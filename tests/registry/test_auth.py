@@ -89,7 +89,7 @@ def test_a_store_that_is_no_name_is_no_helper(tmp_path, store):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": store, "credHelpers": {"a.io": store}}))
     place = Recorded()
 
-    assert Keychain(home=tmp_path, place=place).find("a.io") is None
+    assert Keychain(home=tmp_path, place=lambda: place).find("a.io") is None
     assert not place.calls
 
 
@@ -134,7 +134,7 @@ def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
         return Ran(0, json.dumps({"Username": "me", "Secret": f"pw-from {call.argv[0]}"}))
 
     place = Recorded(answer)
-    keychain = Keychain(home=tmp_path, place=place)
+    keychain = Keychain(home=tmp_path, place=lambda: place)
 
     assert keychain.find("a.io").source == "credential helper docker-credential-ecr"
     assert keychain.find("b.io").source == "credential helper docker-credential-desktop"
@@ -146,7 +146,7 @@ def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
 def test_a_helper_may_give_an_identity_token_and_knows_hub_by_its_old_address(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
     place = Recorded([Ran(0, json.dumps({"Username": "<token>", "Secret": "tok-en"}))])
-    found = Keychain(home=tmp_path, place=place).find("docker.io")
+    found = Keychain(home=tmp_path, place=lambda: place).find("docker.io")
 
     assert found.kind == "identity"
     assert place.calls[0].stdin == b"https://index.docker.io/v1/"
@@ -162,7 +162,7 @@ def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
             return super().run(argv, **words)
 
     place = Timed([Ran(0, json.dumps({"Username": "me", "Secret": "pw-of-x"}))])
-    found = Keychain(home=tmp_path, place=place).find("a.io")
+    found = Keychain(home=tmp_path, place=lambda: place).find("a.io")
 
     assert (place.argv, limits) == ([("docker-credential-x", "get")], [HELPER_SECONDS])
     assert (found.username, found.password.reveal(), found.kind) == ("me", "pw-of-x", "password")
@@ -175,7 +175,7 @@ def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
 )
 def test_what_a_helper_does_not_say_is_empty(tmp_path, said, found):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
-    credential = Keychain(home=tmp_path, place=Recorded([Ran(0, json.dumps(said))])).find("a.io")
+    credential = Keychain(home=tmp_path, place=lambda: Recorded([Ran(0, json.dumps(said))])).find("a.io")
 
     assert (credential and (credential.username, credential.password.reveal())) == found
 
@@ -213,7 +213,7 @@ def test_a_helper_that_prints_no_json_is_named(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
 
     with pytest.raises(SourceError, match="credential helper docker-credential-x"):
-        Keychain(home=tmp_path, place=Recorded([Ran(0, "panic:")])).find("a.io")
+        Keychain(home=tmp_path, place=lambda: Recorded([Ran(0, "panic:")])).find("a.io")
 
 
 @pytest.mark.parametrize("password", ["with:colons:", " with blanks ", "XX"])
@@ -238,7 +238,7 @@ def test_half_a_login_is_none(written):
 def test_a_missing_helper_is_noted_and_passed_over(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "gone"}))
 
-    keychain = Keychain(home=tmp_path, place=Recorded(nothing_here))
+    keychain = Keychain(home=tmp_path, place=lambda: Recorded(nothing_here))
 
     assert keychain.find("a.io") is None
     assert "docker-credential-gone" in keychain.notes[0]
@@ -248,9 +248,9 @@ def test_the_name_of_a_helper_cannot_be_a_path(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "../../evil"}))
 
     with pytest.raises(SourceError, match="not the name of a credential helper"):
-        Keychain(home=tmp_path, place=Recorded()).find("a.io")
+        Keychain(home=tmp_path, place=Recorded).find("a.io")
     with pytest.raises(SourceError, match=r"config\.json"):
-        Keychain(home=tmp_path, place=Recorded()).find("a.io")
+        Keychain(home=tmp_path, place=Recorded).find("a.io")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"auths": {"a.io": {"auth": "%%%"}}}', "[" * 100_000])
@@ -434,7 +434,7 @@ def test_a_wrong_password_names_host_user_and_source(box, http, repository):
 def test_missing_credentials_say_where_they_can_come_from(http, repository, tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "gone"}))
 
-    keychain = Keychain(home=tmp_path, place=Recorded(nothing_here))
+    keychain = Keychain(home=tmp_path, place=lambda: Recorded(nothing_here))
     with pytest.raises(AuthenticationError, match="none were found") as caught:
         Registry(http, keychain).check_push(repository)
     assert "docker login" in caught.value.hint
@@ -576,7 +576,7 @@ def test_a_helper_that_answers_without_a_secret_knows_nothing(tmp_path):
     document = json.loads(auths(a_io="pw-file")) | {"credsStore": "x"}
     write(tmp_path / ".docker/config.json", json.dumps(document))
     place = Recorded([Ran(0, json.dumps({"Username": "", "Secret": ""}))])
-    assert Keychain(home=tmp_path, place=place).find("a.io").password.reveal() == "pw-file"
+    assert Keychain(home=tmp_path, place=lambda: place).find("a.io").password.reveal() == "pw-file"
 
 
 @sandbox
