@@ -30,7 +30,7 @@ HELPER_SECONDS = 30.0
 TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
 _HELPER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
-Kind = Literal["password", "identity", "access"]
+CredentialKind = Literal["password", "identity", "access"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Credential:
     username: str
     password: Secret
     source: str
-    kind: Kind = "password"
+    kind: CredentialKind = "password"
 
     @property
     def basic(self) -> str:
@@ -107,18 +107,18 @@ class Keychain:
             yield from _in_auths(_document(_text(path), str(path)), host, str(path))
 
     def _docker_files(self) -> Iterator[Path]:
-        folder = self._env.get("DOCKER_CONFIG")
-        base = Path(folder) if folder else self._home and self._home / ".docker"
-        if base:
-            yield base / "config.json"
+        if base := self._env.get("DOCKER_CONFIG"):
+            yield Path(base, "config.json")
+        elif self._home:
+            yield self._home / ".docker" / "config.json"
 
     def _podman_files(self) -> Iterator[Path]:
         if path := self._env.get("REGISTRY_AUTH_FILE"):
             yield Path(path)
-        if folder := self._env.get("XDG_RUNTIME_DIR"):
-            yield Path(folder, "containers", "auth.json")
-        if folder := self._env.get("XDG_CONFIG_HOME"):
-            yield Path(folder, "containers", "auth.json")
+        if base := self._env.get("XDG_RUNTIME_DIR"):
+            yield Path(base, "containers", "auth.json")
+        if base := self._env.get("XDG_CONFIG_HOME"):
+            yield Path(base, "containers", "auth.json")
         elif self._home:
             yield self._home / ".config" / "containers" / "auth.json"
 
@@ -146,13 +146,13 @@ class Keychain:
             return None
         if ran.status:
             return None  # its way to say that it knows nothing
-        return _helped(ran.stdout, f"credential helper {program}")
+        return _from_helper(ran.stdout, f"credential helper {program}")
 
 
-def _helped(text: str, source: str) -> Credential | None:
+def _from_helper(text: str, source: str) -> Credential | None:
     document = _document(text, source)
     username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
-    kind: Kind = "identity" if username == TOKEN_USER else "password"
+    kind: CredentialKind = "identity" if username == TOKEN_USER else "password"
     return Credential(username, Secret(secret, source), source, kind) if secret else None
 
 
@@ -173,7 +173,7 @@ def _document(text: str, where: str) -> Mapping[str, Any]:
         document = None
     if not isinstance(document, dict):
         # The text is not quoted, and no cause is given: there may be half a password in it.
-        message = "what should hold credentials is not a JSON object"
+        message = "the credentials are not in a JSON object"
         raise SourceError(message, where=where) from None
     return document
 
@@ -189,13 +189,13 @@ def _in_auths(document: Mapping[str, Any], host: str, source: str) -> Iterator[C
 def _entry(entry: Mapping[str, Any], source: str) -> Credential | None:
     username, password = str(entry.get("username", "")), str(entry.get("password", ""))
     if entry.get("auth"):
-        username, password = _decoded(str(entry["auth"]), source)
+        username, password = _decode(str(entry["auth"]), source)
     if entry.get("identitytoken"):
         return Credential(username, Secret(str(entry["identitytoken"]), source), source, "identity")
     return Credential(username, Secret(password, source), source) if password else None
 
 
-def _decoded(text: str, source: str) -> tuple[str, str]:
+def _decode(text: str, source: str) -> tuple[str, str]:
     try:
         username, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):

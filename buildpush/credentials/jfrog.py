@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from buildpush.credentials.connectors import Connector
-from buildpush.credentials.docker import Credential, Kind
-from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server
+from buildpush.credentials.docker import Credential, CredentialKind
+from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, is_same_server
 from buildpush.expressions.ci import ci, value_of
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
@@ -101,7 +101,7 @@ def _server_of(host: str, connector: Connector | None) -> str:
     return ".".join(labels[1:]) if is_key_first else host
 
 
-def target_at(url: str, by: Named, ways: Iterable[BoundCredential]) -> ArtifactoryTarget:
+def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> ArtifactoryTarget:
     """Return the Artifactory at *url* with the first credential that may be sent there.
 
     Args:
@@ -131,7 +131,7 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
         token: whether ``JF_ACCESS_TOKEN`` counts.
     """
 
-    def bound(username: str, variable: str, source: str, kind: Kind) -> BoundCredential:
+    def bound(username: str, variable: str, source: str, kind: CredentialKind) -> BoundCredential:
         credential = Credential(username, Secret(env[variable], variable), source, kind)
         return BoundCredential(source, lambda: credential, _jfrog_bounds(env), _jfrog_hint, ambient=True)
 
@@ -156,7 +156,7 @@ def _jfrog_hint(host: str) -> str:
 
 
 def push_credential(
-    host: str, credential: Credential, by: Nearness, connector: Connector | None, address: Named
+    host: str, credential: Credential, by: Nearness, connector: Connector | None, address: NamedHost
 ) -> BoundCredential:
     """Return the push's credential, for the server that it is for as a registry's.
 

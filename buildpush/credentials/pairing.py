@@ -1,4 +1,4 @@
-"""Which credential may be told to which host: only one that whoever gave it, or somebody nearer, has named.
+"""Which credential may be sent to which host: only to one that whoever gave it, or somebody nearer, has named.
 
 The nearest are those who start the run; a step file may come from anybody. Without this, whoever writes a file could
 send for the credentials that lie in the environment.
@@ -40,12 +40,12 @@ class Nearness(IntEnum):
 
     @classmethod
     def of(cls, origin: Origin | None) -> Nearness:
-        """Return how near *origin* is; what nobody said is the farthest."""
+        """Return how near *origin* is; a default is the farthest."""
         return cls[origin.kind.upper()] if origin else cls.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedHost:
     """A host, and who named it.
 
     Attributes:
@@ -75,13 +75,13 @@ class BoundCredential:
     hint: Callable[[str], str]
     ambient: bool = False
 
-    def may_go_to(self, address: Named) -> bool:
-        """Return whether the host at *address* may be told."""
+    def may_go_to(self, address: NamedHost) -> bool:
+        """Return whether it may be sent to the host at *address*."""
         if isinstance(self.bounds, Nearness):
             return address.by <= self.bounds
         return address.host in self.bounds
 
-    def refusal(self, address: Named) -> str:
+    def refusal(self, address: NamedHost) -> str:
         """Return why it may not."""
         if isinstance(self.bounds, Nearness):
             return f"{self.source} is not sent to {address.host}, which only {address.who} names"
@@ -151,14 +151,14 @@ def is_same_server(one: str, other: str) -> bool:
     return one == other or (one == other.rpartition(":")[0] and "]" not in other.rpartition(":")[2])
 
 
-def beside(setting: Setting, by: Nearness, value: str) -> str:
-    """Return how somebody as near as *by* says that *setting* is *value*."""
+def how_to_set(setting: Setting, by: Nearness, value: str) -> str:
+    """Return the hint that tells how somebody as near as *by* sets *setting* to *value*."""
     variable = setting.variables[0] if setting.variables else setting.key
     in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
-    said = {
+    ways = {
         Nearness.FLAG: f"{setting.flags[0] if setting.flags else setting.key} {value}",
         Nearness.KEYWORD: f'{setting.name}="{value}"',
         Nearness.VARIABLE: f"{variable}={value}",
         Nearness.FILE: in_file,
     }.get(by, f"{setting.key}: {value} in buildpush.yaml")
-    return f"if it is for that host, say so beside it: {said}"
+    return f"if it is for that host, add {ways}"

@@ -15,10 +15,10 @@ from buildpush.expressions.evaluate import AbsentError, Value
 if TYPE_CHECKING:
     from buildpush.expressions.facts import Facts
 
-Ask = Callable[["Facts"], Value]
+BuiltIn = Callable[["Facts"], Value]
 
 
-def _needed(name: str, otherwise: Callable[[Facts], str | None], reason: Callable[[Facts], str] | str) -> Ask:
+def _needed(name: str, otherwise: Callable[[Facts], str | None], reason: Callable[[Facts], str] | str) -> BuiltIn:
     """Return what asks CI for *name*, and *otherwise*; without a value it is an error, unless ``??`` goes on."""
 
     def ask(facts: Facts) -> str:
@@ -30,7 +30,7 @@ def _needed(name: str, otherwise: Callable[[Facts], str | None], reason: Callabl
     return ask
 
 
-def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] = lambda _: None) -> Ask:
+def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] = lambda _: None) -> BuiltIn:
     """Return what asks CI for *name*, and *otherwise*; without a value it is an empty text, unless ``??`` goes on."""
 
     def ask(facts: Facts) -> str:
@@ -42,10 +42,10 @@ def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] =
     return ask
 
 
-def _variable(name: str) -> Ask:
+def _variable(name: str) -> BuiltIn:
     """Return what asks for a name that only CI variables can say."""
     variables = ", ".join(variables_of(name))
-    return _optional(name, f"no CI variable says it ({variables})" if variables else "nothing here says it")
+    return _optional(name, f"no CI variable gives it ({variables})" if variables else "nothing here gives it")
 
 
 # ---- pipeline
@@ -65,11 +65,11 @@ def _branch_sequence_id(facts: Facts) -> Value:
 
 def _counter(facts: Facts) -> tuple[str, str]:
     """Return the names of the counter: project and pipeline."""
-    return facts.git.root or str(facts.git.folder), str(facts.lookup(("pipeline", "name")))
+    return facts.git.root or str(facts.git.directory), str(facts.lookup(("pipeline", "name")))
 
 
 def _pipeline_name(facts: Facts) -> str:
-    directory = PurePath(facts.git.root or facts.git.folder).name
+    directory = PurePath(facts.git.root or facts.git.directory).name
     return value_of("pipeline.identifier", facts.env) or directory or "pipeline"
 
 
@@ -83,26 +83,26 @@ def _user(facts: Facts) -> str | None:
     return facts.git.ask("config", "user.name") or facts.env.get("USER") or facts.env.get("LOGNAME")
 
 
-_execution_url = _optional("pipeline.executionUrl", "no CI system says its address")
+_execution_url = _optional("pipeline.executionUrl", "no CI system gives its address")
 
 
 # ---- codebase
 
 
 def _no_branch(facts: Facts) -> str:
-    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.folder} is in no git repository"
-    return f"{reason}, and no CI variable says it"
+    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.directory} is in no git repository"
+    return f"{reason}, and no CI variable gives it"
 
 
 def _no_commit(facts: Facts) -> str:
-    return f"{facts.git.folder} is in no git repository with a commit"
+    return f"{facts.git.directory} is in no git repository with a commit"
 
 
 _branch = _needed("codebase.branch", lambda facts: facts.git.branch, _no_branch)
 _revision = _needed(
     "codebase.commitSha",
     lambda facts: facts.git.revision,
-    lambda facts: f"{_no_commit(facts)}, and no CI variable says it",
+    lambda facts: f"{_no_commit(facts)}, and no CI variable gives it",
 )
 
 
@@ -128,7 +128,7 @@ _OF_CI: Final = (
     *("codebase.pullRequestLink", "codebase.pullRequestBody", "codebase.sourceBranch", "codebase.targetBranch"),
     *("codebase.baseCommitSha", "codebase.mergeSha", "codebase.state"),
 )
-BUILT_IN: Final[Mapping[str, Ask]] = {
+BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "pipeline.sequenceId": _sequence_id,
     "pipeline.branchSeqId": _branch_sequence_id,
     "pipeline.name": _pipeline_name,
@@ -142,7 +142,7 @@ BUILT_IN: Final[Mapping[str, Ask]] = {
     "pipeline.triggerType": lambda facts: value_of("pipeline.triggerType", facts.env) or "MANUAL",
     "pipeline.triggeredBy.name": _optional("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
     "pipeline.triggeredBy.email": _optional(
-        "pipeline.triggeredBy.email", "git does not say it", lambda facts: facts.git.ask("config", "user.email")
+        "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
     ),
     "stage.executionUrl": _execution_url,
     "step.executionUrl": _execution_url,
@@ -154,9 +154,9 @@ BUILT_IN: Final[Mapping[str, Ask]] = {
     "codebase.tag": _optional("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
     "codebase.repoUrl": _needed("codebase.repoUrl", lambda facts: facts.git.url, "git has no remote named origin"),
     "codebase.build.type": _build_type,
-    "codebase.gitUser": _optional("codebase.gitUser", "git does not say it", lambda facts: facts.git.author),
+    "codebase.gitUser": _optional("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
     "codebase.gitUserEmail": _optional(
-        "codebase.gitUserEmail", "git does not say it", lambda facts: facts.git.author_email
+        "codebase.gitUserEmail", "git does not have it", lambda facts: facts.git.author_email
     ),
     **{name: _variable(name) for name in _OF_CI},
 }

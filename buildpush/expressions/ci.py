@@ -14,7 +14,7 @@ from buildpush.foundation.records import dataclass
 
 Env = Mapping[str, str]
 # Variables, of which the first that is set counts; or what makes the value of several variables.
-Rule = str | tuple[str, ...] | Callable[[Env], str]
+Lookup = str | tuple[str, ...] | Callable[[Env], str]
 
 _ADDRESSES: Final = frozenset({"codebase.repoUrl", "pipeline.executionUrl"})
 
@@ -26,18 +26,18 @@ class CiSystem:
     Attributes:
         name: as its makers write it.
         marker: variable by which it is recognised.
-        values: rules by the name in expressions that they give the value of, such as ``codebase.branch``.
+        values: lookups by the name in expressions that they give the value of, such as ``codebase.branch``.
         output: variable that names the file for outputs of the step, a line ``key=value`` each.
     """
 
     name: str
     marker: str
-    values: Mapping[str, Rule]
+    values: Mapping[str, Lookup]
     output: str = ""
 
 
-def _trigger(variable: str, **types: str) -> Rule:
-    """Return the rule for ``pipeline.triggerType``: the type of each event in *variable* that is not a webhook."""
+def _trigger(variable: str, **types: str) -> Lookup:
+    """Return the lookup for ``pipeline.triggerType``: the type of each event in *variable* that is not a webhook."""
     return lambda env: types.get(env[variable], "WEBHOOK") if env.get(variable) else ""
 
 
@@ -69,7 +69,7 @@ def _azure_reference(env: Env, prefix: str) -> str:
     return reference.removeprefix(prefix) if reference.startswith(prefix) else ""
 
 
-_DRONE: Final[Mapping[str, Rule]] = {
+_DRONE: Final[Mapping[str, Lookup]] = {
     "pipeline.executionUrl": "DRONE_BUILD_LINK",
     "pipeline.triggerType": _trigger("DRONE_BUILD_EVENT", cron="SCHEDULER_CRON", custom="MANUAL"),
     "pipeline.triggeredBy.name": "DRONE_BUILD_TRIGGER",
@@ -234,16 +234,16 @@ def value_of(name: str, env: Env) -> str:
     """
     if found := next((env[variable] for variable in variables_of(name) if env.get(variable)), ""):
         return clean_address(found) if name in _ADDRESSES else found
-    return next((found for rule in _rules(name) if callable(rule) and (found := rule(env))), "")
+    return next((found for lookup in _lookups(name) if callable(lookup) and (found := lookup(env))), "")
 
 
 def variables_of(name: str) -> tuple[str, ...]:
     """Return the variables of which each alone says *name*, in the order in which they are asked."""
-    plain = [(rule,) if isinstance(rule, str) else rule for rule in _rules(name) if not callable(rule)]
+    plain = [(lookup,) if isinstance(lookup, str) else lookup for lookup in _lookups(name) if not callable(lookup)]
     return tuple(dict.fromkeys(variable for variables in plain for variable in variables))
 
 
-def _rules(name: str) -> Iterator[Rule]:
+def _lookups(name: str) -> Iterator[Lookup]:
     return (system.values[name] for system in CI_SYSTEMS if name in system.values)
 
 

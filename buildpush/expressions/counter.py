@@ -16,35 +16,35 @@ from buildpush.foundation.locks import private_part
 
 
 class Counter:
-    """The counters in one folder; processes that count at the same time wait for each other.
+    """The counters in one directory; processes that count at the same time wait for each other.
 
     Args:
-        folder: made when a number is first taken.
+        directory: made when a number is first taken.
         dry: only look at what the next number would be.
     """
 
-    def __init__(self, folder: Path, *, dry: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, *, dry: bool = False) -> None:
+        self.directory = directory
         self.dry = dry
 
     def take(self, *names: str) -> int:
         """Return the next number of the counter of *names*, beginning with 1.
 
         Raises:
-            SettingsError: the folder cannot be written to, or the file holds something else.
+            SettingsError: the directory cannot be written to, or the file holds something else.
         """
-        path = self.folder / _file_name(names)
+        path = self.directory / _file_name(names)
         try:
             if self.dry:
                 return _read(path) + 1
-            private_part(self.folder)
+            private_part(self.directory)
             with _locked(path):
                 number = _read(path) + 1
                 _write(path, number)
                 return number
         except OSError as error:
             message = f"the run's number cannot be taken from {path}: {error.strerror}"
-            hint = "set HARNESS_BUILD_ID, or XDG_STATE_HOME to a folder that you may write to"
+            hint = "set HARNESS_BUILD_ID, or XDG_STATE_HOME to a directory that you may write to"
             raise SettingsError(message, hint=hint) from error
 
 

@@ -22,13 +22,13 @@ from buildpush.foundation.spelling import did_you_mean
 
 __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]
 
-# Filled by whoever runs loops, earlier steps or a trigger; outside of those they have no value.
-_PASSING: Final = {
-    "matrix": "it has a value inside a matrix only",
-    "repeat": "it has a value inside a repeat only",
-    "strategy": "it has a value inside a loop only",
-    "steps": "no earlier step of that name has given it",
-    "execution": "no earlier step of that name has given it",
+# Loops, earlier steps and triggers give these a value; outside of them they do not have one.
+_TEMPORARY: Final = {
+    "matrix": "it has a value only inside a matrix",
+    "repeat": "it has a value only inside a repeat",
+    "strategy": "it has a value only inside a loop",
+    "steps": "no earlier step of that name gives it one",
+    "execution": "no earlier step of that name gives it one",
     "trigger": "no trigger started this run",
 }
 _DEPLOYMENT: Final = frozenset(
@@ -45,7 +45,7 @@ class Facts:
 
     Attributes:
         env: the environment.
-        git: the repository of the working folder.
+        git: the repository of the working directory.
         counter: where numbers come from outside CI; not touched until one is asked for.
         now: seconds since 1970 at which the run began.
         secrets: gives the secret of an identifier.
@@ -66,8 +66,8 @@ class Facts:
     inputs: Mapping[str, Value] = field(default_factory=dict)
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     _memo: dict[str, Value] = field(default_factory=dict, repr=False)
-    _answers: dict[str, Value] = field(default_factory=dict, repr=False)
-    _asked: tuple[str, ...] = ()
+    _results: dict[str, Value] = field(default_factory=dict, repr=False)
+    _pending: tuple[str, ...] = ()
 
     def within(self, scope: Mapping[str, Value] | None = None, written: Mapping[str, str] | None = None) -> Facts:
         """Return the facts of the same run with *scope* and *written* laid over: ``{"matrix": {"os": "linux"}}``."""
@@ -75,7 +75,7 @@ class Facts:
             self,
             scope={**self.scope, **(scope or {})},
             written={**self.written, **(written or {})},
-            _answers={},  # a variable may be made of what has changed now
+            _results={},  # a variable may be made of what has changed now
         )
 
     def given(self, field: str) -> Value:
@@ -94,29 +94,29 @@ class Facts:
             AbsentError: a good name without a value in this run.
             ExpressionError: no such name; the hint has near ones.
         """
-        for known in (self._flagged, self._scoped):
+        for known in (self._by_flag, self._in_scope):
             if (found := known(path)) is not None:
                 return found
         for length in range(len(path), 0, -1):
             name = ".".join(path[:length])
             if name in self.written:
-                return _deeper(self._answered(name), path[length:])
+                return _descend(self._evaluate(name), path[length:])
             if name in BUILT_IN:
-                return _deeper(self._once(name), path[length:])
-        return self._rooted(path)
+                return _descend(self._once(name), path[length:])
+        return self._elsewhere(path)
 
     def _once(self, name: str) -> Value:
         if name not in self._memo:
             self._memo[name] = BUILT_IN[name](self)
         return self._memo[name]
 
-    def _flagged(self, path: tuple[str, ...]) -> Value:
+    def _by_flag(self, path: tuple[str, ...]) -> Value:
         """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing."""
         short = [path[len(root) :] for root in _VARIABLES if path[: len(root)] == root]
         names = (".".join(keys) for keys in (path, *short))
         return next((self.inputs[name] for name in names if name in self.inputs), None)
 
-    def _scoped(self, path: tuple[str, ...]) -> Value:
+    def _in_scope(self, path: tuple[str, ...]) -> Value:
         """Return what the scope has for *path*; ``None`` for nothing."""
         value: Value = self.scope
         for key in path:
@@ -125,31 +125,31 @@ class Facts:
             value = methods.item(value, key)
         return value
 
-    def _answered(self, name: str) -> Value:
+    def _evaluate(self, name: str) -> Value:
         """Return the value of what the file says, its own expressions answered."""
         text = self.written[name]
-        if name in self._answers or "<+" not in text:
-            return self._answers.get(name, text)
-        if name in self._asked:
-            circle = " -> ".join((*self._asked[self._asked.index(name) :], name))
-            message = f"these need each other: {circle}"
+        if name in self._results or "<+" not in text:
+            return self._results.get(name, text)
+        if name in self._pending:
+            circle = " -> ".join((*self._pending[self._pending.index(name) :], name))
+            message = f"these depend on each other: {circle}"
             raise ExpressionError(message)
         try:
-            self._answers[name] = evaluate(text, replace(self, _asked=(*self._asked, name)), field=name)
+            self._results[name] = evaluate(text, replace(self, _pending=(*self._pending, name)), field=name)
         except (ExpressionError, SecretError) as error:
             message = f"in {name}: {error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=error.setting) from None
-        return self._answers[name]
+        return self._results[name]
 
-    def _rooted(self, path: tuple[str, ...]) -> Value:
+    def _elsewhere(self, path: tuple[str, ...]) -> Value:
         root, rest = path[0], path[1:]
         if root == "env" and rest and rest[0] not in _DEPLOYMENT_ENV:
             return self._variable(path)
         if root in _DEPLOYMENT or root == "env":
             message = f"{'.'.join(path)} is not available outside CD: it belongs to a deployment"
             raise ExpressionError(message, hint="a build step knows pipeline, stage, step, codebase, variable and env")
-        if root in _PASSING and (rest or root == "trigger"):
-            message = f"{'.'.join(path)} has no value: {_PASSING[root]}"
+        if root in _TEMPORARY and (rest or root == "trigger"):
+            message = f"{'.'.join(path)} has no value: {_TEMPORARY[root]}"
             raise AbsentError(message)
         return self._unknown(path)
 
@@ -162,7 +162,7 @@ class Facts:
                 hint=did_you_mean(name, self.env, cutoff=0.7)
                 or "set it, or write a value for this case: <+env.X ?? 'x'>",
             )
-        return _deeper(self.env[name], path[2:])
+        return _descend(self.env[name], path[2:])
 
     def _unknown(self, path: tuple[str, ...]) -> Value:
         names = [*BUILT_IN, *self.written, *_names(self.scope)]
@@ -170,7 +170,7 @@ class Facts:
         if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
             message = f"there is no variable {'.'.join(path)}"
             raise AbsentError(message, hint=near)
-        message = f"nothing is called {'.'.join(path)}"
+        message = f"unknown name {'.'.join(path)}"
         raise ExpressionError(message, hint=near or _inside(path, names))
 
 
@@ -181,7 +181,7 @@ def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
             yield from _names(value, f"{before}{key}.")
 
 
-def _deeper(value: Value, rest: tuple[str, ...]) -> Value:
+def _descend(value: Value, rest: tuple[str, ...]) -> Value:
     for key in rest:
         value = methods.item(value, key)
     return value

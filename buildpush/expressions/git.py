@@ -1,4 +1,4 @@
-"""What git says about a folder, asked through a place; no git, no repository or no answer are all ``None``."""
+"""What git says about a directory, asked through a place; no git, no repository or no answer are all ``None``."""
 
 # Flags of other programs in this module's texts: any
 
@@ -54,11 +54,11 @@ def of_no_repository(env: Mapping[str, str]) -> dict[str, str]:
 
 
 class Git:
-    """The repository that *folder* lies in; every question is asked once."""
+    """The repository that *directory* lies in; every question is asked once."""
 
-    def __init__(self, place: Place, folder: Path) -> None:
+    def __init__(self, place: Place, directory: Path) -> None:
         self.place = place
-        self.folder = folder
+        self.directory = directory
         self._answers: dict[tuple[str, ...], str | None] = {}
 
     def ask(self, *words: str) -> str | None:
@@ -68,17 +68,17 @@ class Git:
         return self._answers[words]
 
     def _run(self, words: tuple[str, ...]) -> str | None:
-        # A folder of git's own files is the repository, whichever one the variables of a hook name.
-        env = _QUIET | ({"GIT_DIR": str(self.folder)} if (self.folder / "HEAD").is_file() else {})
+        # A directory of git's own files is the repository, whichever one the variables of a hook name.
+        env = _QUIET | ({"GIT_DIR": str(self.directory)} if (self.directory / "HEAD").is_file() else {})
         try:
-            ran = self.place.run([*_COMMAND, *words], cwd=self.folder, env=env, timeout=TIMEOUT_SECONDS)
+            ran = self.place.run([*_COMMAND, *words], cwd=self.directory, env=env, timeout=TIMEOUT_SECONDS)
         except (EngineMissingError, SourceError, TimeOutError):
             return None
         return (ran.stdout.strip() or None) if ran.status == 0 else None
 
     @property
     def root(self) -> str | None:
-        """Folder of the work tree; that of the worktree itself where there are several."""
+        """Directory of the work tree; that of the worktree itself where there are several."""
         return self.ask("rev-parse", "--show-toplevel")
 
     @property
@@ -120,7 +120,7 @@ class Git:
 
 
 def vcs(git: Git, known: Mapping[str, str] | None = None) -> Vcs | None:
-    """Return where the files in git's folder come from.
+    """Return where the files in git's directory come from.
 
     Args:
         git: the repository.
@@ -129,11 +129,7 @@ def vcs(git: Git, known: Mapping[str, str] | None = None) -> Vcs | None:
     Returns:
         ``None`` where nothing is known.
     """
+    known = known or {}
     if git.revision:
-        return Vcs(git.url or "", git.revision, git.branch or _said(known, "branch"), git.message or "")
-    found = Vcs(*(_said(known, field) for field in ("url", "revision", "branch", "message")))
-    return found if found.revision else None
-
-
-def _said(known: Mapping[str, str] | None, field: str) -> str:
-    return (known or {}).get(field, "")
+        return Vcs(git.url or "", git.revision, git.branch or known.get("branch", ""), git.message or "")
+    return Vcs(**known) if known.get("revision") else None

@@ -211,7 +211,7 @@ class _Parser:
         self.position += len(opener)
         outer, self.parentheses = self.parentheses, int(closer != ">")
         if self._peek().text == closer:
-            fail(f"nothing stands between {opener} and {closer}", at=at)
+            fail(f"there is nothing between {opener} and {closer}", at=at)
         node = self._ternary()
         self._expect(closer, f"the expression that begins with {opener} at column {at + 1}")
         self.parentheses = outer
@@ -384,7 +384,7 @@ class _Parser:
         if not match:
             mark = self.text[at]
             hint = {"=": "write == to compare", "&": "write && or and", "|": "write || or or"}.get(mark)
-            fail(f"{mark!r} means nothing in an expression", hint, at=at)
+            fail(f"{mark!r} is unexpected in an expression", hint, at=at)
         text = ">" if match[0] == ">=" and not self.parentheses else match[0]
         return _Lexeme(str(match.lastgroup), text, at)
 
@@ -405,7 +405,7 @@ class _Parser:
         token = self._peek()
         is_end = token.kind == "end"
         hint = r"for a literal <+ write \<+" if is_end and symbol == ">" else None
-        fail(f"{what} needs {symbol!r}, here is {'the end' if is_end else repr(token.text)}", hint, at=token.at)
+        fail(f"{what} needs {symbol!r}, but here is {'the end' if is_end else repr(token.text)}", hint, at=token.at)
 
     @contextmanager
     def _nest(self, at: int) -> Iterator[None]:

@@ -41,7 +41,7 @@ def call(value: Value, method: str, arguments: Arguments) -> Value:
     least, most, work = table[method]
     if not least <= len(arguments) <= most:
         expected = str(least) if least == most else f"{least} to {most}"
-        fail(f"{method}() takes {expected} arguments, here are {len(arguments)}")
+        fail(f"{method}() takes {expected} arguments, {len(arguments)} are given")
     return within_limit(work(value, arguments))
 
 
@@ -262,7 +262,7 @@ def item(value: Value, key: Value) -> Value:
     at = number(key)
     if at is None or int(at) != at or not -len(value) <= at < len(value):
         size = f"{len(value)} {'characters' if isinstance(value, str) else 'entries'}"
-        fail(f"{as_text(key)!r} is no position in {kind(value)} of {size}", "positions count from 0")
+        fail(f"{as_text(key)!r} is not a position in {kind(value)} of {size}", "positions count from 0")
     return value[int(at)]
 
 
@@ -296,7 +296,7 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
     if method not in known:
         fail(f"{owner}.{method}() is not available", "known are json.select, json.list, json.object and json.format")
     if len(arguments) != known[method]:
-        fail(f"json.{method}() takes {known[method]} arguments, here are {len(arguments)}")
+        fail(f"json.{method}() takes {known[method]} arguments, {len(arguments)} are given")
     if method == "format":
         return json_text(arguments[0])
     found = _json(arguments[-1])
@@ -315,7 +315,7 @@ def _json(value: Value) -> Value:
     try:
         found: Value = json.loads(_text([value], 0), parse_constant=_refuse)  # not strict: as Harness reads it
     except (ValueError, RecursionError) as error:
-        fail(f"the text is no JSON: {error}")
+        fail(f"the text is not JSON: {error}")
     return found
 
 
@@ -326,7 +326,7 @@ def _json_path(path: str) -> list[str | int]:
     while rest and rest != ".":
         match = _JSON_STEP.match(rest)
         if not match or match[0] == "*":
-            fail(f"{path!r} is no path", 'write a.b[0] or a["b c"]')
+            fail(f"{path!r} is not a path", 'write a.b[0] or a["b c"]')
         keys.append(int(match[2]) if match[2] else match[1] or match[3] or match[4] or "")
         rest = rest[match.end() :]
     return keys

@@ -34,7 +34,7 @@ def _equals(left: Value, right: Value) -> bool:
 def _contains(left: Value, right: Value) -> bool:
     _refuse_secrets(left, right)
     if isinstance(right, str) or not isinstance(right, Sequence | Mapping):
-        fail(f"'in' needs a list or a map on its right, here is {methods.kind(right)}")
+        fail(f"'in' needs a list or a map on its right, not {methods.kind(right)}")
     if isinstance(right, Mapping):
         return isinstance(left, str) and left in right
     return any(_equals(left, entry) for entry in right)
@@ -86,7 +86,7 @@ def _add(left: Value, right: Value) -> Value:
 def _divide(above: float, below: float) -> int | float:
     """Whole numbers give a whole number, cut towards zero, as in Java."""
     if not below:
-        fail("this divides by zero")
+        fail("this is a division by zero")
     if isinstance(above, int) and isinstance(below, int):
         return abs(above) // abs(below) * (1 if (above < 0) == (below < 0) else -1)
     return above / below
@@ -95,7 +95,7 @@ def _divide(above: float, below: float) -> int | float:
 def _remainder(above: float, below: float) -> int | float:
     """The remainder has the sign of the left side, as in Java."""
     if not below:
-        fail("this divides by zero")
+        fail("this is a division by zero")
     if isinstance(above, int) and isinstance(below, int):
         return abs(above) % abs(below) * (-1 if above < 0 else 1)
     return math.fmod(above, below)

@@ -34,7 +34,7 @@ _FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class JavaPattern:
     """A compiled pattern.
 
     Attributes:
@@ -70,7 +70,7 @@ class Pattern:
         return self.compiled.finditer(subject)
 
 
-def compile_pattern(text: str) -> Pattern:
+def compile_pattern(text: str) -> JavaPattern:
     """Return the Java pattern *text*, compiled.
 
     Raises:
@@ -94,7 +94,7 @@ def compile_pattern(text: str) -> Pattern:
         raise ExpressionError(message) from None
     reader = _Ambiguity(text, python)
     reader.read()
-    return Pattern(text, compiled, reader.repeats, reader.choices)
+    return JavaPattern(text, compiled, reader.repeats, reader.choices)
 
 
 def expand(replacement: str, match: re.Match[str]) -> str:
@@ -106,7 +106,7 @@ def expand(replacement: str, match: re.Match[str]) -> str:
     parts = []
     for piece in _REPLACEMENT.finditer(replacement):
         if piece["bad"]:
-            message = f"{piece['bad']!r} at the end of a replacement, or before what is no group, means nothing"
+            message = f"{piece['bad']!r} has no meaning at the end of a replacement, or before what is not a group"
             raise ExpressionError(message, hint=r"write \\$ for a literal dollar sign")
         if piece["escaped"]:
             parts.append(piece["escaped"])
@@ -252,7 +252,7 @@ def _matches(atom: str, character: str) -> bool:
 Match = Literal["first", "all"]
 
 
-def replace(subject: str, pattern: Pattern, replacement: str, which: Match, longest: int) -> str:
+def replace(subject: str, pattern: JavaPattern, replacement: str, which: Match, longest: int) -> str:
     """Return *subject* with the first or all matches replaced, at most *longest* characters.
 
     Raises:
@@ -272,7 +272,7 @@ def replace(subject: str, pattern: Pattern, replacement: str, which: Match, long
     return "".join([*parts, subject[end:]])
 
 
-def split(subject: str, pattern: Pattern, limit: int) -> list[str]:
+def split(subject: str, pattern: JavaPattern, limit: int) -> list[str]:
     """Return what Java's ``split`` returns: without empty strings at the end unless *limit* is not 0."""
     parts: list[str] = []
     end = 0

@@ -8,9 +8,9 @@ from typing import Any
 
 from buildpush.artifactory import Artifactory, Published
 from buildpush.artifactory.pending import load
-from buildpush.credentials.docker import Credential, Kind
+from buildpush.credentials.docker import Credential, CredentialKind
 from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials, artifactory_address, target_at
-from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of
+from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of
 from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.events import Note
@@ -86,7 +86,7 @@ def _server(
     vault = Vault(env, context.cwd)
     vault.remember()
     ways = _ways(vault, token=token, username=username, password=password)
-    target = target_at(where, Named(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
+    target = target_at(where, NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL"), ways)
     for note in (*target.notes, *_in_vain(target, token=token, username=username, password=password)):
         context.log(Note(note))
     return open_artifactory(target, context.http(), context.keychain({}), context.log)
@@ -114,7 +114,9 @@ def _ways(vault: Vault, *, token: str | None, username: str | None, password: st
     yield from ambient_credentials(env)
 
 
-def _by_flag(flag: str, text: str, vault: Vault, *, username: str = "", kind: Kind = "password") -> BoundCredential:
+def _by_flag(
+    flag: str, text: str, vault: Vault, *, username: str = "", kind: CredentialKind = "password"
+) -> BoundCredential:
     hint = "if it is for that host, name it beside: --artifactory-url https://{}".format
     return BoundCredential(
         flag, lambda: Credential(username, _followed(vault, text, flag), flag, kind), Nearness.FLAG, hint

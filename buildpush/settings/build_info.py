@@ -7,9 +7,9 @@ from typing import Final
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.connectors import Connector
-from buildpush.credentials.docker import Credential, Kind
+from buildpush.credentials.docker import Credential, CredentialKind
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import BoundCredential, Named, Nearness, beside, host_of
+from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, how_to_set
 from buildpush.expressions.ci import ci
 from buildpush.foundation.secrets import Secret
 from buildpush.http.urls import is_loopback
@@ -56,11 +56,11 @@ def build_info(
 
 def _derived(
     url: str, settings: BuildAndPush, repository: Repository, connector: Connector | None, ctx: ResolveContext
-) -> Named:
+) -> NamedHost:
     """Return the host of an address that was made of the registry's, and who named that."""
     in_repo = settings.repo.startswith(f"{repository.host}/")
     if connector and not in_repo:
-        return Named(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
+        return NamedHost(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
     return ctx.named("repo", url)
 
 
@@ -83,7 +83,13 @@ def token_credentials(
 
 
 def own_credential(
-    name: str, value: Secret | str, url: Setting, ctx: ResolveContext, *, username: str = "", kind: Kind = "password"
+    name: str,
+    value: Secret | str,
+    url: Setting,
+    ctx: ResolveContext,
+    *,
+    username: str = "",
+    kind: CredentialKind = "password",
 ) -> BoundCredential:
     """Return a credential that the setting *name* gives for the Artifactory that the setting *url* names."""
     by = ctx.nearness(name)
@@ -92,7 +98,7 @@ def own_credential(
         source,
         lambda: Credential(username, ctx.secret(name, value), source, kind),
         by,
-        lambda host: beside(url, by, f"https://{host}"),
+        lambda host: how_to_set(url, by, f"https://{host}"),
     )
 
 

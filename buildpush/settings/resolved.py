@@ -10,7 +10,7 @@ from typing import Any
 from buildpush.credentials.connectors import Connectors
 from buildpush.credentials.docker import Credential
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import Named, Nearness, host_of
+from buildpush.credentials.pairing import NamedHost, Nearness, host_of
 from buildpush.credentials.vault import Vault
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.expressions.facts import Facts
@@ -110,9 +110,9 @@ class ResolveContext:
         """Return how near whoever said the setting is to whoever starts the run."""
         return Nearness.of(self.written[name].origin if name in self.written else None)
 
-    def named(self, name: str, address: str) -> Named:
+    def named(self, name: str, address: str) -> NamedHost:
         """Return the host of *address*, which the setting says, and who said it."""
-        return Named(host_of(address), self.nearness(name), self.who(name))
+        return NamedHost(host_of(address), self.nearness(name), self.who(name))
 
     def secret(self, name: str, value: Secret | str) -> Secret:
         """Return the secret that a setting holds or leads to."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from buildpush.credentials.connectors import Connector
 from buildpush.credentials.docker import Credential
-from buildpush.credentials.pairing import beside, host_of, login_pair, registry_host
+from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
@@ -52,7 +52,7 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
     if address.by > by:
         message = f"the password from {ctx.who('password')} is not sent to {address.host}, which only "
         message += f"{address.who} names"
-        hint = beside(setting_named(BuildAndPush, "registry"), by, repository.host)
+        hint = how_to_set(setting_named(BuildAndPush, "registry"), by, repository.host)
         raise ctx.fail(message, "password", hint)
     is_here = settings.registry is None or address.host == host_of(repository.host)
     return repository.host if is_here else registry_host(settings.registry or "")

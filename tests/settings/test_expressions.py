@@ -39,7 +39,7 @@ class Known:
         value = self.values
         for key in path:
             if not isinstance(value, dict) or key not in value:
-                message = f"nothing is called {'.'.join(path)}"
+                message = f"unknown name {'.'.join(path)}"
                 raise ExpressionError(message)
             value = value[key]
         return value
@@ -190,22 +190,22 @@ VALUES = {
 REFUSED = {
     "<+pipeline.nme>": "column 3",
     "ab <+pipeline.name.toLowercase()>": "toLowercase",
-    "<+>": "nothing stands between",
-    "<+ >": "nothing stands between",
+    "<+>": "there is nothing between",
+    "<+ >": "there is nothing between",
     "<+pipeline.name": "needs '>'",
     "<+pipeline.name ": "here is the end",
     "<+'abc>": "has no end",
     "<+a.>": "name is missing",
     "<+(1>": "a value is missing",
-    "<+(1] 2)>": "the parenthesis at column 3 needs ')', here is ']'",
+    "<+(1] 2)>": "the parenthesis at column 3 needs ')', but here is ']'",
     "<+1 ? 2 : 3>": "must be true or false, this is a number",
     "<+[1>": "value is missing",
     "<+{a}>": "needs ':'",
     "<+1 +>": "a value is missing",
     "<+flag ? 1>": "needs ':'",
     "<+and>": "a value is missing before 'and'",
-    "<+a = b>": "means nothing",
-    "<+a & b>": "means nothing",
+    "<+a = b>": "unexpected",
+    "<+a & b>": "unexpected",
     "<+pipeline.sequenceId > 0>": "ends the expression here",
     '<+<+pipeline.sequenceId> > 0 ? "a" : "b">': "ends the expression here",
     "<+pipeline.name ? 1 : 2>": "must be true or false",
@@ -224,9 +224,9 @@ REFUSED = {
     "<+'a'.matches('(a|a)*b')>": "repeats what already repeats",
     "<+'a'.matches('(\\.?a*)*b')>": "repeats what already repeats",
     "<+'a'.replaceAll('a','$3')>": "no group",
-    "<+'a'.replaceAll('a','$')>": "means nothing",
-    "<+1 / 0>": "divides by zero",
-    "<+1 % 0>": "divides by zero",
+    "<+'a'.replaceAll('a','$')>": "has no meaning",
+    "<+1 / 0>": "division by zero",
+    "<+1 % 0>": "division by zero",
     "<+9223372036854775807 + 1>": "too large",
     "<+9223372036854775808>": "too large",
     "<+1e999>": "column",
@@ -235,15 +235,15 @@ REFUSED = {
     "<+trigger.branch>": "has no value",
     "x<+null>": "there is no value here",
     "<+null>": "there is no value here",
-    "<+matrix.items[2]>": "no position",
+    "<+matrix.items[2]>": "not a position",
     "<+matrix.items.last>": "",
-    "<+json.select('a', 'no json')>": "is no JSON",
+    "<+json.select('a', 'no json')>": "is not JSON",
     "<+json.select('b', '{\"a\":1}')>": "no key 'b'",
-    "<+json.select('a', '[NaN]')>": "is no JSON",
+    "<+json.select('a', '[NaN]')>": "is not JSON",
     "<+json.parse('1')>": "not available",
     "<+xml.select('a', 'b')>": "not available",
     "<+secrets.token>": "functions only",
-    "<+secrets.getValue(token)>": "nothing is called token",
+    "<+secrets.getValue(token)>": "unknown name token",
     "<+secrets.getValue('missing')>": "no secret 'missing'",
     "<+secrets.getValue('token').substring(1)>": "a secret cannot be changed",
     "<+secrets.getValue('token') == 's3cret-value'>": "a secret cannot be compared",
@@ -287,7 +287,7 @@ def test_a_near_method_is_offered():
 
 
 def test_a_bad_name_is_an_error_even_where_a_missing_value_would_not_be():
-    assert "nothing is called" in str(refused("<+pipelin.name ?? 'x'>"))
+    assert "unknown name" in str(refused("<+pipelin.name ?? 'x'>"))
 
 
 def test_only_the_branch_taken_is_looked_at():

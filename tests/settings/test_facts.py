@@ -187,7 +187,7 @@ class TestVariables:
         assert [evaluate("<+pipeline.variables.v>", known.within({"matrix": {"os": os}})) for os in "ab"] == ["a", "b"]
 
     def test_an_error_inside_names_the_variable(self, facts):
-        with pytest.raises(ExpressionError, match=r"in variable.v: nothing is called pipelin.name \(column 3\)"):
+        with pytest.raises(ExpressionError, match=r"in variable.v: unknown name pipelin.name \(column 3\)"):
             evaluate("ab <+variable.v>", facts(written={"variable.v": "<+pipelin.name>"}))
 
     def test_names_with_dots_and_dashes_are_names(self, facts):

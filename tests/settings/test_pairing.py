@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from buildpush.credentials.connectors_file import read_connectors
-from buildpush.credentials.pairing import BoundCredential, Named, Nearness, host_of, is_same_server, registry_host
+from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, is_same_server, registry_host
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
@@ -206,17 +206,17 @@ def credential(bounds):
 @pytest.mark.parametrize("given_by", list(Nearness))
 def test_a_credential_for_no_host_in_particular_goes_to_hosts_named_from_as_near(given_by, by):
     assert [one.value for one in Nearness] == list(KINDS.values())
-    assert credential(given_by).may_go_to(Named("a.io", by, "step.yml:7:3")) is (by.value <= given_by.value)
+    assert credential(given_by).may_go_to(NamedHost("a.io", by, "step.yml:7:3")) is (by.value <= given_by.value)
 
 
 @pytest.mark.parametrize(("host", "may"), [("a.io", True), ("b.io:5000", True), ("b.io", False), ("a.io:5000", False)])
 def test_a_credential_for_certain_hosts_goes_there_alone_whoever_names_them(host, may):
     bound = credential(frozenset({"a.io", "b.io:5000"}))
-    assert bound.may_go_to(Named(host, Nearness.FLAG, "--repo")) is may
+    assert bound.may_go_to(NamedHost(host, Nearness.FLAG, "--repo")) is may
 
 
 def test_a_refusal_names_credential_hosts_and_whoever_named_the_wrong_one():
-    there = Named("evil.io", Nearness.FILE, "step.yml:7:3")
+    there = NamedHost("evil.io", Nearness.FILE, "step.yml:7:3")
     assert (
         credential(Nearness.VARIABLE).refusal(there)
         == "PLUGIN_PASSWORD is not sent to evil.io, which only step.yml:7:3 names"

@@ -160,7 +160,7 @@ class TestEvaluate:
         with pytest.raises(ExpressionError) as caught:
             house.evaluate(STEP.replace("<+pipeline.variables.version>", "<+pipeline.sequenceID>"))
         assert str(caught.value).startswith("step.yml:20:")
-        assert "nothing is called pipeline.sequenceID (column 3)" in str(caught.value)
+        assert "unknown name pipeline.sequenceID (column 3)" in str(caught.value)
         assert "pipeline.sequenceId" in caught.value.hint
         assert caught.value.setting == "tags"
 
