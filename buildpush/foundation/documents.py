@@ -7,11 +7,13 @@ import select
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 
 LARGEST_FILE = 1 << 20
@@ -21,6 +23,9 @@ MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+# Text that every reader of YAML takes for text, even without quotes.
+_PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 def read_yaml(path: Path, name: str | None = None) -> Node:
@@ -86,6 +91,29 @@ def parse_yaml(text: str, name: str) -> Node:
         position = getattr(error, "position", 0)
         message = f"the character {text[position : position + 1]!r} is not allowed"
         raise SourceError(message, where=f"{name}:{_place(text, position)}", hint="write it as an escape") from None
+
+
+def write_yaml(document: Mapping[str, Any]) -> str:
+    """Return *document*, of maps, lists and text, as YAML that every reader takes for the same."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
+
+    class Representer(SafeRepresenter):
+        """Writes text between double quotes where a reader could take it for something else."""
+
+    def represent(representer: Any, text: str) -> Any:
+        is_plain = _PLAIN.match(text) and text.lower() not in _WORDS
+        return representer.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+    Representer.add_representer(str, represent)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Representer, yaml.default_flow_style = Representer, False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 1 << 30
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
 
 
 def _missing_hint(path: Path) -> str:

@@ -6,19 +6,14 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, said, settings_of
 from buildpush.settings.fields import Model
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
-
-_PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
-# What other readers of YAML take for something else than text.
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-_ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def to_yaml(settings: StepSettings) -> str:
@@ -38,8 +33,7 @@ def to_yaml(settings: StepSettings) -> str:
         spec["settings"] = homes["settings"]
     if homes["env"]:
         spec["envVariables"] = homes["env"]
-    lines = _lines({"step": {**step, "spec": spec}}, "")
-    return "\n".join(lines) + "\n"
+    return write_yaml({"step": {**step, "spec": spec}})
 
 
 def to_variables(settings: StepSettings) -> dict[str, str]:
@@ -168,43 +162,3 @@ def _python(setting: Setting, value: Any) -> str:
 def _refuse(setting: Setting, why: str, hint: str) -> NoReturn:
     message = f"{setting.key} cannot be written: {why}"
     raise SettingsError(message, setting=setting.name, hint=hint)
-
-
-def _lines(value: Mapping[str, Any], indent: str) -> list[str]:
-    """Return block YAML of nested maps, lists and text."""
-    lines: list[str] = []
-    for key, part in value.items():
-        if isinstance(part, str):
-            lines.append(f"{indent}{_scalar(key)}: {_scalar(part)}")
-        elif not part:
-            lines.append(f"{indent}{_scalar(key)}: {'{}' if isinstance(part, dict) else '[]'}")
-        elif isinstance(part, dict):
-            lines += [f"{indent}{_scalar(key)}:", *_lines(part, indent + "  ")]
-        else:
-            lines += [f"{indent}{_scalar(key)}:", *_items(part, indent + "  ")]
-    return lines
-
-
-def _items(values: Iterable[Any], indent: str) -> list[str]:
-    lines: list[str] = []
-    for value in values:
-        if isinstance(value, str):
-            lines.append(f"{indent}- {_scalar(value)}")
-        else:
-            inner = _lines(value, indent + "  ") if isinstance(value, dict) else _items(value, indent + "  ")
-            lines += [f"{indent}- {inner[0].lstrip()}", *inner[1:]]
-    return lines
-
-
-def _scalar(text: str) -> str:
-    """Return *text* plain where every reader of YAML takes it for text, else between double quotes."""
-    if _PLAIN.match(text) and text.lower() not in _WORDS:
-        return text
-    return f'"{"".join(_ESCAPED.get(character) or _escaped(character) for character in text)}"'
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
