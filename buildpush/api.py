@@ -284,7 +284,7 @@ def check(
 
 def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
     """Return the only step of *file*, or the one that is wanted."""
-    from buildpush.settings.lookups import noting
+    from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
     loaded = read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
@@ -292,7 +292,7 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and one is wanted"
         raise SettingsError(message, hint=f"add step= with one of {names}")
-    return noting(loaded, context.variables, context.secrets_directory, context.connectors_file)
+    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
 def _path(name: Name) -> Path | None:

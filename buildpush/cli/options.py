@@ -103,7 +103,7 @@ def _default_words(value: object) -> str:
 def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
     """Return the steps and the context that a command's options name; what remains is the command's own."""
     from buildpush.pipeline.context import RunContext
-    from buildpush.settings.lookups import noting
+    from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
     context = RunContext.default(
@@ -113,7 +113,7 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
     )
     file, step = options.pop("file"), options.pop("step")
     loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step)
-    return noting(loaded, context.variables, context.secrets_directory, context.connectors_file), context
+    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
 
 
 def path_of(text: str | None) -> Path | None:

@@ -9,8 +9,8 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
-from buildpush.settings.flows import names_idle, notes_on
-from buildpush.settings.resolve import Resolved
+from buildpush.settings.flows import archive_notes, unused_names
+from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import check_destination, check_packing, unsupported_packing
@@ -36,12 +36,12 @@ def parse_output(text: str, loaded: Loaded) -> Location:
     return location
 
 
-def output_of(order: Resolved) -> Output | None:
+def output_of(order: ResolvedStep) -> Output | None:
     """Return where a step writes its image to by itself: what its settings name."""
     return Output(Location("docker-archive", str(order.tar))) if order.tar else None
 
 
-def output_of_build(step: Step, order: Resolved, location: Location | None, sink: Sink) -> Output | None:
+def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:
     """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means."""
     if order.tar and location:
         message = f"tar_path and {location} are both destinations of the image"
@@ -49,7 +49,7 @@ def output_of_build(step: Step, order: Resolved, location: Location | None, sink
     output = output_of(order)
     location = output.location if output else location
     is_named = bool(location and (location.name or location.reference))
-    for note in names_idle(step.settings, str(location or ""), is_named=is_named):
+    for note in unused_names(step.settings, str(location or ""), is_named=is_named):
         sink(Note(note))
     return Output(location, _packing(step, order, location, sink)) if location else None
 
@@ -62,12 +62,12 @@ def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> Bu
     if found.archive == request.dockerfile:
         message = f"the archive {output.location.path!r} is the Dockerfile"
         raise SettingsError(message, hint="write it elsewhere")
-    for note in notes_on(found):
+    for note in archive_notes(found):
         sink(Note(note))
     return found
 
 
-def _packing(step: Step, order: Resolved, location: Location, sink: Sink) -> Packing:
+def _packing(step: Step, order: ResolvedStep, location: Location, sink: Sink) -> Packing:
     """Return how to pack for *location*: as far as somebody asks for it."""
     written = {name: step.settings.get(name) for name in ("compression", "media_types")}
     by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}

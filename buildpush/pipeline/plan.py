@@ -22,7 +22,7 @@ from buildpush.foundation.text import with_margin
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.tools import engines_for, open_artifactory
-from buildpush.settings.resolve import Resolved
+from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Written
 
@@ -56,7 +56,7 @@ class Plan:
     """
 
     step: Step
-    order: Resolved
+    order: ResolvedStep
     engine: str
     reason: str
     credential: str
@@ -153,7 +153,7 @@ def plan(step: Step, context: RunContext) -> Plan:
     return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands)
 
 
-def _hosts(order: Resolved, hosts: Hosts, engine: Engine | None) -> Iterator[Host]:
+def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None) -> Iterator[Host]:
     """Yield every host that a run would talk to, in the order in which it is asked first."""
     http, registry = hosts.http, hosts.registry
     addresses = {}

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
     from buildpush.artifactory.document import Artifact, Module
     from buildpush.artifactory.pending import Claim, Pending
-    from buildpush.settings.resolve import Resolved
+    from buildpush.settings.resolved import ResolvedStep
 
 Pushed = PushedImage | PushedIndex
 
@@ -171,7 +171,7 @@ class Publication:
             self._sink(Note(f"if the registry has the image all the same, this publishes its build-info: {way}"))
 
 
-def recorder(order: Resolved, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
+def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
     """Return what gives the record of a build that began at *started*, with its duration until it is asked."""
     facts = cache(partial(build_record, order, context, started))  # which asks git
 
@@ -182,7 +182,7 @@ def recorder(order: Resolved, context: RunContext, started: datetime) -> Callabl
     return record
 
 
-def build_record(order: Resolved, context: RunContext, started: datetime) -> BuildRecord:
+def build_record(order: ResolvedStep, context: RunContext, started: datetime) -> BuildRecord:
     """Return what the receipt cannot know: name and number of the build, its revision, what ran it."""
     from buildpush.artifactory import BuildRecord, Vcs, allowed_environment
 

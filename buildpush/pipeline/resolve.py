@@ -13,13 +13,16 @@ from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.contexts import fetch_context, is_elsewhere, shown
-from buildpush.settings.flows import idle
+from buildpush.settings.evaluate import evaluate
+from buildpush.settings.flows import unused_settings
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.resolve import Resolved, Wishes, evaluate, resolve
+from buildpush.settings.resolve import resolve
+from buildpush.settings.resolved import ResolvedStep
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 
 
-def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: ExitStack | None = None) -> Resolved:
+def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: ExitStack | None = None) -> ResolvedStep:
     """Return what is to be done for *step*.
 
     Args:
@@ -40,7 +43,7 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
     return replace(order, git_folder=history) if history else order
 
 
-def _local(settings: Wishes, context: RunContext, stack: ExitStack | None) -> tuple[Wishes, Path | None]:
+def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None) -> tuple[StepSettings, Path | None]:
     """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
@@ -58,16 +61,16 @@ def _local(settings: Wishes, context: RunContext, stack: ExitStack | None) -> tu
     return settings.changed(**paths), found.history
 
 
-def _idle(order: Resolved, step: Step, *, push: bool) -> Iterator[str]:
+def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
     """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
     if not isinstance(order.settings, BuildAndPush):
         return
     kept = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
     kept |= set() if push else {"compression", "media_types"}
-    yield from idle(order.settings, step.settings, publishes=order.build.publish, kept=kept)
+    yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=kept)
 
 
-def _unpublished(order: Resolved, context: RunContext) -> Iterator[str]:
+def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:
     """Yield which variables a build-info will not show, although the settings ask for them."""
     patterns = getattr(order.settings, "env_include", ())
     if order.build.publish and patterns:

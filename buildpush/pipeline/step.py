@@ -2,7 +2,7 @@
 
 ::
 
-    read ► Loaded ► evaluate ► BuildAndPush ► resolve ► Resolved ► engine.build ► Image ► push ► PushedImage
+    read ► Loaded ► evaluate ► BuildAndPush ► resolve ► ResolvedStep ► engine.build ► Image ► push ► PushedImage
                                                            RunResult ◄ publish ◄ BuildInfo ◄ describe ◄┘
 
 A build is the same story with the push turned off.
@@ -38,9 +38,9 @@ from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
-from buildpush.settings.flows import Existing
+from buildpush.settings.flows import ExistingImage
 from buildpush.settings.kinds import TRUE
-from buildpush.settings.resolve import Resolved
+from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import write
@@ -139,7 +139,7 @@ class _StepRun:
                 self._carry_out(order, output, hosts)
             hosts.note_never_trusted(self.log)
 
-    def _carry_out(self, order: Resolved, output: Output | None, hosts: Hosts) -> None:
+    def _carry_out(self, order: ResolvedStep, output: Output | None, hosts: Hosts) -> None:
         engine = self._choose_engine(order, hosts)
         server = (
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
@@ -157,7 +157,7 @@ class _StepRun:
 
     # ---- resolve
 
-    def _resolve(self, stack: ExitStack) -> Resolved | None:
+    def _resolve(self, stack: ExitStack) -> ResolvedStep | None:
         """Return what is to be done; ``None`` where only a build is wanted, and the step builds nothing."""
         push = self.options.push
         with self.log.phase("resolve", self.name):
@@ -166,7 +166,7 @@ class _StepRun:
             order = resolve_step(self.step, self.context, push=push, stack=stack)
         return order if push or order.request else None
 
-    def _with_output(self, order: Resolved) -> tuple[Resolved, Output | None]:
+    def _with_output(self, order: ResolvedStep) -> tuple[ResolvedStep, Output | None]:
         if self.options.push:
             return order, output_of(order)
         output = output_of_build(self.step, order, self.options.output, self.log)
@@ -175,7 +175,7 @@ class _StepRun:
 
     # ---- check
 
-    def _choose_engine(self, order: Resolved, hosts: Hosts) -> Engine | None:
+    def _choose_engine(self, order: ResolvedStep, hosts: Hosts) -> Engine | None:
         if order.request is None:
             return None
         engines = engines_for(order, self.context, hosts)
@@ -184,7 +184,7 @@ class _StepRun:
         self._refuse_notes()
         return engine
 
-    def _check(self, order: Resolved, hosts: Hosts, server: Artifactory | None) -> None:
+    def _check(self, order: ResolvedStep, hosts: Hosts, server: Artifactory | None) -> None:
         """Ask every host for the rights that the step will need, so that a wrong password costs no build."""
         if not self.options.push:
             return
@@ -207,7 +207,9 @@ class _StepRun:
     # ---- build
 
     @contextmanager
-    def _image(self, order: Resolved, engine: Engine | None, hosts: Hosts, *, drain: bool) -> Iterator[Built | None]:
+    def _image(
+        self, order: ResolvedStep, engine: Engine | None, hosts: Hosts, *, drain: bool
+    ) -> Iterator[Built | None]:
         """Give the image that is built, or one that exists already; ``None`` for a step that only publishes."""
         if engine and order.request:
             with ExitStack() as stack:
@@ -239,7 +241,7 @@ class _StepRun:
             return nullcontext()
         return self.log.engine_log(file)
 
-    def _write(self, image: Built, order: Resolved, output: Output, hosts: Hosts) -> None:
+    def _write(self, image: Built, order: ResolvedStep, output: Output, hosts: Hosts) -> None:
         options = WriteOptions(order.references, output.packing, sink=self.log)
         with self.log.phase("write", str(output.location)):
             written = write(image, output.location, hosts.access, options)
@@ -250,7 +252,7 @@ class _StepRun:
 
     # ---- push
 
-    def _push(self, image: Built, order: Resolved, hosts: Hosts, publication: Publication | None) -> None:
+    def _push(self, image: Built, order: ResolvedStep, hosts: Hosts, publication: Publication | None) -> None:
         """Push; this reads the image, and so makes the layers of an engine that makes them on the way."""
 
         def base(pushed: Pushed) -> frozenset[Digest]:
@@ -276,14 +278,14 @@ class _StepRun:
     # ---- publish
 
     def _publication(
-        self, order: Resolved, hosts: Hosts, server: Artifactory | None
+        self, order: ResolvedStep, hosts: Hosts, server: Artifactory | None
     ) -> AbstractContextManager[Publication | None]:
         """Give the build-info that is to come of the step, if there is to be one."""
         if server is None or not order.build.publish:
             return nullcontext()
         return Publication(server, hosts.registry, self.context, recorder(order, self.context, self.started))
 
-    def _publish(self, order: Resolved, publication: Publication | None) -> None:
+    def _publish(self, order: ResolvedStep, publication: Publication | None) -> None:
         if self.pushed and publication:
             with self.log.phase("publish", f"{order.build.name} {order.build.number}"):
                 self.published = publication.publish(self.pushed, self.base)
@@ -327,14 +329,14 @@ def record_result(result: RunResult, context: RunContext) -> None:
         context.log(Note(f"the run is not recorded: {error}"))
 
 
-def _location(source: Existing) -> Location:
+def _location(source: ExistingImage) -> Location:
     """Return where an image is that exists already; an archive says itself of which kind it is."""
     if source.image:
         return Location("docker-daemon", str(source.image), reference=source.image)
     return archive_at(source.tar or Path())
 
 
-def _asked(order: Resolved) -> Packing:
+def _asked(order: ResolvedStep) -> Packing:
     """Return how a setting asks to pack an image; otherwise it stays as it is, its digest too."""
     return Packing(
         order.compression if "compression" in order.set_names else None,
@@ -363,7 +365,7 @@ def _drain(image: Built) -> None:
                 pass
 
 
-def _why_not(order: Resolved) -> str:
+def _why_not(order: ResolvedStep) -> str:
     if "publish_build_info" in order.set_names:
         return "the setting 'publish_build_info' says so"
     return "no Artifactory is given: set JF_URL, 'artifactory_url' or 'publish_build_info'"

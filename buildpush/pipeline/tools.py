@@ -18,8 +18,9 @@ from buildpush.registry.pull import pull
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
     from buildpush.credentials.docker import Keychain
+    from buildpush.credentials.jfrog import ArtifactoryTarget
     from buildpush.engines import Engines
-    from buildpush.settings.resolve import ArtifactoryTarget, Resolved
+    from buildpush.settings.resolved import ResolvedStep
 
 
 def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
@@ -29,7 +30,7 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
 
 
-def engines_for(order: Resolved, context: RunContext, hosts: Hosts) -> Engines:
+def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engines:
     """Return the engines, which are made when they are asked for."""
     from buildpush.engines import Engines, Tools
 

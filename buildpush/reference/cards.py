@@ -162,7 +162,7 @@ _NOUNS: tuple[tuple[Any, str], ...] = (
     (kinds.Address, "address, with https:// in front"),
     (kinds.Identifier, "letters, digits and underscores"),
     (kinds.StepName, "up to 128 letters, digits, blanks and _ . -"),
-    (kinds.Stage, "name or number of a stage"),
+    (kinds.StageName, "name or number of a stage"),
     (kinds.BuildArgs, "names and values"),
     (kinds.Labels, "names and values"),
     (kinds.EnvSecrets, "secret ids and names of variables"),

@@ -16,7 +16,7 @@ from buildpush.foundation.text import one_line, with_margin
 from buildpush.reference.cards import HONOURED, Card, cards
 from buildpush.settings.declare import setting_named
 from buildpush.settings.decode import decode
-from buildpush.settings.resolve import answered
+from buildpush.settings.evaluate import evaluate_setting
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
@@ -155,7 +155,7 @@ def _answered(card: Card, step: Step, written: Written, facts: Facts | None) -> 
     if facts is None or card.secret:
         return written.value, ""
     try:
-        return answered(step, _short(card), written, facts.within(written=step.facts)), ""
+        return evaluate_setting(step, _short(card), written, facts.within(written=step.facts)), ""
     except SettingsError as error:
         return "", str(error)
 

@@ -20,10 +20,10 @@ from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.settings import flows
 from buildpush.settings.build_info import build_info, sources_of
-from buildpush.settings.declare import said, setting_named
+from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_credentials import (
     connector_of,
     connectors_of,
@@ -36,7 +36,7 @@ _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
 UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
 
 
-def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
+def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     """Return what is to be done to build and push as *settings* say.
 
     Raises:
@@ -51,11 +51,11 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
     pusher = given.get(repository.host)
     credentials = credentials_of(settings, given, ctx)
     artifactory, build = build_info(settings, repository, connector, pusher, ctx)
-    source, notes = flows.existing(settings, references, ctx.cwd, ctx.fail)
-    tar = flows.tar_of(settings, ctx.cwd, ctx.fail)
+    source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
+    tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     request = replace(_request(settings, references, ctx), archive=tar) if source is None else None
     _refuse_readable(settings, ctx)
-    return Resolved(
+    return ResolvedStep(
         settings=settings,
         references=references,
         request=request,
@@ -66,7 +66,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
         build=build,
         push=settings.push,
         engine=settings.engine,
-        set_names=said(settings),
+        set_names=explicitly_set(settings),
         compression=settings.compression,
         media_types=settings.media_types,
         nondistributable=settings.allow_nondistributable_artifacts,
@@ -80,7 +80,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> Resolved:
             *notes,
             *unused_credentials(settings, repository, given, ctx),
             *(artifactory.notes if artifactory else ()),
-            *flows.notes_on(request),
+            *flows.archive_notes(request),
             *_resource_notes(settings, ctx),
             *(note for entry in connectors_of(settings, ctx) for note in entry.notes),
         ),

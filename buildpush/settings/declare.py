@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from buildpush.foundation.records import dataclass
 from buildpush.settings.fields import REQUIRED, Field, Model
-from buildpush.settings.kinds import Kind
+from buildpush.settings.kinds import ValueKind
 
 Honour = Literal["engine", "push", "publish", "run", ""]
 Place = Literal["step", "spec", "env", "settings"]
@@ -161,7 +161,7 @@ def setting(
     aliases: tuple[Variable | str, ...] = (),
     ambient: tuple[str, ...] = (),
 ) -> Any:
-    """Return the field that declares a setting; ``REQUIRED`` as default means that it must be said."""
+    """Return the field that declares a setting; ``REQUIRED`` as default means that it must be set."""
     known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
     declared = Declared(
         sentence, text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient
@@ -192,7 +192,7 @@ def setting_named(model: type[Settings], name: str) -> Setting:
     return {setting.name: setting for setting in settings_of(model)}[name]
 
 
-def said(settings: Settings) -> frozenset[str]:
+def explicitly_set(settings: Settings) -> frozenset[str]:
     """Return the names of the settings that were set to something else than their default."""
     defaults = {setting.name: setting.default for setting in settings_of(type(settings))}
     return frozenset(name for name in settings.fields_set if getattr(settings, name) != defaults[name])
@@ -253,7 +253,7 @@ def kind_of(annotation: Any) -> str:
     """Return the kind of value that a type stands for, such as ``list`` or ``duration``."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
-        marked = [mark.name for mark in metadata if isinstance(mark, Kind)]
+        marked = [mark.name for mark in metadata if isinstance(mark, ValueKind)]
         return marked[-1] if marked else kind_of(inner)
     if get_origin(annotation) in {Union, types.UnionType}:
         return kind_of(next(part for part in get_args(annotation) if part is not types.NoneType))

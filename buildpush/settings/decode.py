@@ -67,20 +67,20 @@ def _spelled(value: bool | int | PurePath | timedelta) -> str:
     return duration_text(value) if isinstance(value, timedelta) else str(value)
 
 
-def shown(raw: Raw) -> str:
+def format_value(raw: Raw) -> str:
     """Return *raw* on one line, in YAML's flow style, with stars for a secret."""
     if isinstance(raw, dict):
-        return "{" + ", ".join(f"{key}: {shown(part)}" for key, part in raw.items()) + "}"
+        return "{" + ", ".join(f"{key}: {format_value(part)}" for key, part in raw.items()) + "}"
     if isinstance(raw, list):
-        return "[" + ", ".join(shown(part) for part in raw) + "]"
+        return "[" + ", ".join(format_value(part) for part in raw) + "]"
     return str(raw)
 
 
-def shown_as(setting: Setting, raw: Raw) -> str:
+def format_setting(setting: Setting, raw: Raw) -> str:
     """Return *raw* for people; of a secret only where it is."""
     if setting.secret and isinstance(raw, str) and not is_reference(raw) and not is_expression(raw):
         return MASK
-    return shown(raw)
+    return format_value(raw)
 
 
 def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
@@ -188,4 +188,4 @@ def _text(setting: Setting, raw: Raw, origin: Origin, path: str | int) -> str:
 
 
 def _such_as(setting: Setting) -> str:
-    return f"such as {shown(raw_of(setting.example, setting, 'example'))}"
+    return f"such as {format_value(raw_of(setting.example, setting, 'example'))}"

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
-from buildpush.settings.declare import Setting, said, settings_of
+from buildpush.settings.declare import Setting, explicitly_set, settings_of
 from buildpush.settings.fields import Model
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.step_settings import StepSettings
@@ -105,7 +105,7 @@ def read_flags(model: type[StepSettings], arguments: Iterable[str]) -> dict[str,
 
 def _said(settings: StepSettings) -> Iterable[tuple[Setting, Any]]:
     """Yield every setting that was set, with its value as text, list or dict of text."""
-    names = said(settings)
+    names = explicitly_set(settings)
     for setting in settings_of(type(settings)):
         if setting.name in names:
             yield setting, _text(setting, getattr(settings, setting.name))

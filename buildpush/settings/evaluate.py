@@ -18,7 +18,7 @@ from buildpush.settings.build_step import UNNAMED
 from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.resolved import Wishes
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
 from buildpush.settings.written import Origin, Written
@@ -33,8 +33,8 @@ _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
 }
 
 
-def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> Wishes:
-    """Return the settings of *step*, expressions answered and values typed.
+def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> StepSettings:
+    """Return the settings of *step*, with its expressions evaluated, and typed.
 
     Args:
         step: as written.
@@ -47,12 +47,12 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     """
     around = facts.within(written=step.facts)
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
-    values = {name: answered(step, name, written, around) for name, written in wanted.items()}
+    values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
     return validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
 
 
-def answered(step: Step, name: str, written: Written, facts: Facts) -> Raw:
-    """Return the value of one setting with its expressions answered, not typed yet.
+def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> Raw:
+    """Return the value of one setting with its expressions evaluated, not typed yet.
 
     Raises:
         SettingsError: an expression has no answer; with the place that said it.
@@ -82,9 +82,9 @@ class _Answers:
         return raw if isinstance(raw, Secret) else self._text(raw, path)
 
     def _key(self, key: str, path: Trail) -> str:
-        answered = self._text(key, (*path, key))
-        if isinstance(answered, str):
-            return answered
+        name = self._text(key, (*path, key))
+        if isinstance(name, str):
+            return name
         message = f"{self.key}: a name is a text, and this expression gives something else"
         raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
 

@@ -30,7 +30,7 @@ Read = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Validator:
     """A function that values of a type go through: after they were read as that type, before, or instead."""
 
     act: Read
@@ -162,7 +162,7 @@ def reader(annotation: Any) -> Read:
     """Return the function that reads a value as the type *annotation*, or raises a :class:`BadValueError`."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _checked(reader(parts[0]), [one for one in parts[1:] if isinstance(one, Check)])
+        return _checked(reader(parts[0]), [one for one in parts[1:] if isinstance(one, Validator)])
     if origin in {Union, types.UnionType}:
         return _optional(next(part for part in parts if part is not types.NoneType))
     if origin is Literal:
@@ -184,7 +184,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _checked(read: Read, checks: Iterable[Check]) -> Read:
+def _checked(read: Read, checks: Iterable[Validator]) -> Read:
     for check in checks:
         read = {"after": _then(read, check.act), "before": _then(check.act, read), "instead": check.act}[check.when]
     return read

@@ -18,7 +18,7 @@ from buildpush.foundation.errors import BadNameError, SettingsError
 from buildpush.foundation.files import unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
-from buildpush.settings.declare import said, setting_named, settings_of
+from buildpush.settings.declare import explicitly_set, setting_named, settings_of
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.written import Written
@@ -38,7 +38,7 @@ _OF_BUILDS: Final = FOR_ENGINES | {"engine", "place"}
 
 
 @dataclass(frozen=True, slots=True)
-class Existing:
+class ExistingImage:
     """An image that is there already.
 
     Attributes:
@@ -53,9 +53,9 @@ class Existing:
         return f"docker-daemon:{self.image}" if self.image else str(self.tar)
 
 
-def existing(
+def existing_image(
     settings: BuildAndPush, references: tuple[Reference, ...], cwd: Path, fail: Fail
-) -> tuple[Existing | None, tuple[str, ...]]:
+) -> tuple[ExistingImage | None, tuple[str, ...]]:
     """Return the image that is pushed in place of a built one, and notes; ``None`` where one is built.
 
     Raises:
@@ -68,19 +68,19 @@ def existing(
             raise fail(message, given[0], "set push_only as well, or leave it out")
         return None, ()
     _check(settings, given, fail)
-    idle = sorted(said(settings) & _OF_BUILDS - {"platforms"})
-    notes = (f"push_only builds nothing, so these have no effect: {', '.join(idle)}",) if idle else ()
+    unused = sorted(explicitly_set(settings) & _OF_BUILDS - {"platforms"})
+    notes = (f"push_only builds nothing, so these have no effect: {', '.join(unused)}",) if unused else ()
     if settings.source_tar_path:
-        return Existing(tar=_file(settings.source_tar_path, cwd, fail)), notes
+        return ExistingImage(tar=_file(settings.source_tar_path, cwd, fail)), notes
     if settings.source_image:
-        return Existing(image=_image(settings.source_image, fail)), notes
+        return ExistingImage(image=_image(settings.source_image, fail)), notes
     if len(references) > 1:
         message = "push_only has several tags and no source"
         raise fail(message, "push_only", "set source_image or source_tar_path to what is pushed by all of them")
-    return Existing(image=references[0]), notes
+    return ExistingImage(image=references[0]), notes
 
 
-def idle(
+def unused_settings(
     settings: BuildAndPush, written: Mapping[str, Written], *, publishes: bool, kept: Collection[str]
 ) -> Iterator[str]:
     """Yield which settings have no effect because nothing is pushed, or no build-info published.
@@ -91,7 +91,7 @@ def idle(
         publishes: whether build-info is published.
         kept: those that count all the same, for what is written elsewhere.
     """
-    names = said(settings) - {"publish_build_info"}  # to say no to it, or not, agrees with what happens
+    names = explicitly_set(settings) - {"publish_build_info"}  # to say no to it, or not, agrees with what happens
     names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
     names -= {name for name, one in written.items() if _is_ambient(name, one)}
     if not settings.push:
@@ -112,11 +112,11 @@ def _is_ambient(name: str, written: Written) -> bool:
     return written.origin.kind == "variable" and written.origin.variable in setting_named(BuildAndPush, name).ambient
 
 
-def names_idle(names: Collection[str], sink: str, *, is_named: bool) -> Iterator[str]:
+def unused_names(names: Collection[str], sink: str, *, is_named: bool) -> Iterator[str]:
     """Yield which of the settings *names* have no effect on a build that is written to *sink*, or nowhere.
 
     Args:
-        names: that somebody said.
+        names: of those that were set.
         sink: where it goes; empty for nowhere.
         is_named: whether that says already what the image is called.
     """
@@ -158,7 +158,7 @@ def _file(text: str, cwd: Path, fail: Fail) -> Path:
     return path.resolve()
 
 
-def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
+def archive_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     """Return where the built image is written, before anything is built.
 
     Raises:
@@ -177,7 +177,7 @@ def tar_of(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     return path
 
 
-def notes_on(request: BuildRequest | None) -> Iterator[str]:
+def archive_notes(request: BuildRequest | None) -> Iterator[str]:
     """Yield what to know of an archive that is written into the context that it is built from."""
     if request is None or request.archive is None or not request.archive.is_relative_to(request.context):
         return

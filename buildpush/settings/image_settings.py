@@ -23,7 +23,7 @@ from buildpush.settings.kinds import (
     Platforms,
     RepositoryText,
     SshKeys,
-    Stage,
+    StageName,
     Switch,
     Tags,
 )
@@ -109,7 +109,7 @@ class ImageSettings(StepSettings):
         honoured_by="engine",
         aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";", only_with="PLUGIN_MULTIPLE_BUILD_ARGS"),),
     )
-    target: Stage | None = setting(
+    target: StageName | None = setting(
         "The stage of the Dockerfile to build; without it, the last one.",
         group="Build",
         example="runtime",

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from buildpush.foundation.errors import SourceError
 from buildpush.settings.declare import settings_of
-from buildpush.settings.decode import raw_of, shown_as
-from buildpush.settings.layers import Layer
+from buildpush.settings.decode import format_setting, raw_of
+from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import models
 from buildpush.settings.tree import Step
@@ -16,16 +16,18 @@ from buildpush.settings.words import reject
 from buildpush.settings.written import Origin
 
 
-def python_layer(model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]) -> Layer:
+def python_layer(
+    model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
+) -> SettingsLayer:
     """Return what flags or keywords say about a step kind; ``None`` says nothing, nor does a flag given no times."""
-    layer = Layer()
+    layer = SettingsLayer()
     for setting in settings_of(model):
         value = values.get(setting.name)
         if value is None or (kind == "flag" and value == ()):
             continue
         where = setting.flags[0] if kind == "flag" and setting.flags else f"{setting.name}="
         raw = raw_of(value, setting, where)
-        layer.add(setting, raw, Origin(kind, where, shown_as(setting, raw)))
+        layer.add(setting, raw, Origin(kind, where, format_setting(setting, raw)))
     return layer
 
 

@@ -18,7 +18,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository, Tag, check_host
-from buildpush.settings.fields import BadValueError, Check
+from buildpush.settings.fields import BadValueError, Validator
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
@@ -43,7 +43,7 @@ _BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """Marks a type with the name of its kind, where Python's type does not say it."""
 
     name: str
@@ -120,7 +120,7 @@ def switch_of(text: str) -> bool:
 Read = TypeVar("Read")
 
 
-def _reading(read: Callable[[str], Read], hint: str) -> Check:
+def _reading(read: Callable[[str], Read], hint: str) -> Validator:
     """Return the validator that lets *read* turn text into a value, and leaves typed values alone."""
 
     def validate(value: Any) -> Any:
@@ -131,14 +131,14 @@ def _reading(read: Callable[[str], Read], hint: str) -> Check:
         except ValueError as error:
             raise BadValueError(str(error), hint) from None
 
-    return Check(validate, "before")
+    return Validator(validate, "before")
 
 
 def _automatic(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "auto" else value
 
 
-def _named(check: Callable[[str], object]) -> Check:
+def _named(check: Callable[[str], object]) -> Validator:
     """Return the validator that asks a grammar of images/ and keeps the text."""
 
     def validate(text: str) -> str:
@@ -148,7 +148,7 @@ def _named(check: Callable[[str], object]) -> Check:
             raise BadValueError(str(error), error.hint or "", "bad_name") from None
         return text
 
-    return Check(validate)
+    return Validator(validate)
 
 
 def _pinned(text: str) -> str:
@@ -158,14 +158,14 @@ def _pinned(text: str) -> str:
     return text
 
 
-def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Check:
+def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Validator:
     def validate(text: str) -> str:
         if not pattern.match(text):
             message = f"{text!r} is not {what}"
             raise BadValueError(message, hint)
         return text
 
-    return Check(validate)
+    return Validator(validate)
 
 
 def _variable_name(text: str) -> str:
@@ -282,22 +282,22 @@ def _unless_default(value: Any) -> Any:
     return value or None
 
 
-AnyText = Annotated[str, Check(_printable)]
-Text = Annotated[str, Check(_printable), Check(_one_line), Check(_not_empty)]
-Line = Annotated[str, Check(_printable), Check(_one_line)]
-FileText = Annotated[Text, Check(_not_a_flag), Kind("path")]
-ContextText = Annotated[Text, Check(_not_a_flag_but_stdin), Kind("path")]
-Switch = Annotated[bool, _reading(switch_of, "write true or false"), Kind("switch")]
+AnyText = Annotated[str, Validator(_printable)]
+Text = Annotated[str, Validator(_printable), Validator(_one_line), Validator(_not_empty)]
+Line = Annotated[str, Validator(_printable), Validator(_one_line)]
+FileText = Annotated[Text, Validator(_not_a_flag), ValueKind("path")]
+ContextText = Annotated[Text, Validator(_not_a_flag_but_stdin), ValueKind("path")]
+Switch = Annotated[bool, _reading(switch_of, "write true or false"), ValueKind("switch")]
 AutoSwitch = Annotated[
-    bool | None, _reading(switch_of, "write yes, no or auto"), Check(_automatic, "before"), Kind("switch")
+    bool | None, _reading(switch_of, "write yes, no or auto"), Validator(_automatic, "before"), ValueKind("switch")
 ]
-Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m or 45s"), Kind("duration")]
-Memory = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), Kind("size")]
-Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), Kind("cores")]
-Number = Annotated[int, Kind("number")]
-SecretReference = Annotated[Secret | str, Check(_secret, "instead"), Kind("secret")]
-Structure = Annotated[Any, Kind("structure")]
-When = Annotated[Any, Check(_unless_default, "before"), Kind("structure")]
+Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m or 45s"), ValueKind("duration")]
+Memory = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), ValueKind("size")]
+Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), ValueKind("cores")]
+Number = Annotated[int, ValueKind("number")]
+SecretReference = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
+Structure = Annotated[Any, ValueKind("structure")]
+When = Annotated[Any, Validator(_unless_default, "before"), ValueKind("structure")]
 
 Identifier = Annotated[
     str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
@@ -305,10 +305,10 @@ Identifier = Annotated[
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
 RepositoryText = Annotated[Text, _named(Repository.parse)]
 ReferenceText = Annotated[Text, _named(Reference.parse)]
-PinnedReference = Annotated[Text, _named(Reference.parse), Check(_pinned)]
+PinnedReference = Annotated[Text, _named(Reference.parse), Validator(_pinned)]
 TagText = Annotated[str, _named(Tag)]
 PlatformText = Annotated[str, _named(Platform.parse)]
-Stage = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
+StageName = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
 ArgumentName = Annotated[str, _matching(_ARGUMENT, "the name of a build argument", "use letters, digits and _ . -")]
 LabelName = Annotated[str, _matching(_LABEL, "the name of a label", "leave out blanks, quotes and =")]
 Address = Annotated[
@@ -320,23 +320,23 @@ Address = Annotated[
     ),
 ]
 
-RegistryText = Annotated[Text, Check(_registry)]
-Mirror = Annotated[Text, Check(_mirror)]
-HostAddress = Annotated[Text, Check(_host_address)]
+RegistryText = Annotated[Text, Validator(_registry)]
+Mirror = Annotated[Text, Validator(_mirror)]
+HostAddress = Annotated[Text, Validator(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
-ContextPlace = Annotated[Text, Check(_without_login)]
+ContextPlace = Annotated[Text, Validator(_without_login)]
 CacheText = Annotated[Text, _named(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
 Caches = tuple[CacheText, ...]
-HostAddresses = Annotated[tuple[HostAddress, ...], Check(_once)]
-SshKeys = Annotated[tuple[SshKey, ...], Check(_once)]
+HostAddresses = Annotated[tuple[HostAddress, ...], Validator(_once)]
+SshKeys = Annotated[tuple[SshKey, ...], Validator(_once)]
 BuildContexts = Mapping[
     Annotated[str, _matching(_STAGE, "a context's name", "use letters, digits and _ . -")], ContextPlace
 ]
-Tags = Annotated[tuple[TagText, ...], Check(_once), Check(_some)]
-Platforms = Annotated[tuple[PlatformText, ...], Check(_once)]
+Tags = Annotated[tuple[TagText, ...], Validator(_once), Validator(_some)]
+Platforms = Annotated[tuple[PlatformText, ...], Validator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]
 Labels = Mapping[LabelName, Line]
-EnvSecrets = Mapping[ArgumentName, Annotated[str, Check(_variable_name)]]
+EnvSecrets = Mapping[ArgumentName, Annotated[str, Validator(_variable_name)]]
 FileSecrets = Mapping[ArgumentName, FileText]

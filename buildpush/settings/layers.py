@@ -12,7 +12,7 @@ from buildpush.settings.decode import check_secret, equal
 from buildpush.settings.written import Origin, Written
 
 
-class Layer:
+class SettingsLayer:
     """What one source says, by Python name."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def remember_passwords(setting: Setting, raw: Raw) -> None:
             remember_user_info(part)
 
 
-def merge(layers: Sequence[Layer], names: frozenset[str]) -> dict[str, Written]:
+def merge(layers: Sequence[SettingsLayer], names: frozenset[str]) -> dict[str, Written]:
     """Return the strongest value of every setting among *names*, with what it overrode; strongest layer first."""
     merged: dict[str, Written] = {}
     for name in sorted({name for layer in layers for name in layer.said} & names):

@@ -14,7 +14,9 @@ _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 _INPUT: Final = "<+input>"
 
 
-def noting(loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None) -> Loaded:
+def with_lookup_notes(
+    loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None
+) -> Loaded:
     """Return *loaded* with a note for each place to look things up that no step has a word about.
 
     What a word leads to is found out later, so a name that stands anywhere counts as asked for.

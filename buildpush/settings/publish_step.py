@@ -11,7 +11,7 @@ from buildpush.credentials.pairing import BoundCredential, login_pair
 from buildpush.expressions.ci import ci
 from buildpush.images.references import Reference
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
-from buildpush.settings.declare import said, setting, setting_named
+from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import (
     Address,
@@ -22,7 +22,7 @@ from buildpush.settings.kinds import (
     Switch,
     Text,
 )
-from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
 
 
@@ -146,7 +146,7 @@ class PublishBuildInfo(StepSettings):
     )
 
 
-def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved:
+def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> ResolvedStep:
     """Return what is to be done to publish build-info as *settings* say.
 
     Raises:
@@ -169,14 +169,14 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         publish=True,
         sources={"name": ctx.who("build_name"), "number": ctx.who("build_number")},
     )
-    return Resolved(
+    return ResolvedStep(
         settings=settings,
         references=(reference,),
         artifactory=artifactory,
         build=build,
         push=False,
         credentials=artifactory.for_registry(reference.repository.host),
-        set_names=said(settings),
+        set_names=explicitly_set(settings),
         git_folder=_git_folder(settings, ctx),
         notes=(*artifactory.notes, *vain),
         sources=sources_of(None, artifactory, build),

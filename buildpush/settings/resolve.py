@@ -5,26 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from buildpush.credentials.connectors import Connectors
-from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Facts
-from buildpush.settings.evaluate import answered, evaluate
-from buildpush.settings.resolved import ResolveContext, Resolved, Wishes
+from buildpush.settings.resolved import ResolveContext, ResolvedStep
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
 from buildpush.settings.tree import Step
 
-__all__ = ["ArtifactoryTarget", "BuildIdentity", "Resolved", "Wishes", "answered", "evaluate", "resolve"]
-
 
 def resolve(
-    settings: Wishes,
+    settings: StepSettings,
     *,
     cwd: Path,
     facts: Facts,
     vault: Vault,
     connectors: Connectors | None = None,
     step: Step | None = None,
-) -> Resolved:
+) -> ResolvedStep:
     """Return the order that *settings* amount to.
 
     Args:

@@ -20,15 +20,13 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import Reference
 from buildpush.settings import flows
-from buildpush.settings.flows import Existing
+from buildpush.settings.flows import ExistingImage
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Written
 
-Wishes = StepSettings
-
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedStep:
     """What is to be done, with nothing left to decide.
 
     Attributes:
@@ -49,10 +47,10 @@ class Resolved:
         sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
 
-    settings: Wishes
+    settings: StepSettings
     references: tuple[Reference, ...]
     request: BuildRequest | None = None
-    source: Existing | None = None
+    source: ExistingImage | None = None
     tar: Path | None = None
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     artifactory: ArtifactoryTarget | None = None

@@ -18,9 +18,9 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
-from buildpush.settings.decode import shown_as
+from buildpush.settings.decode import format_setting
 from buildpush.settings.keywords import check_names, check_used, python_layer
-from buildpush.settings.layers import Layer, merge
+from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import refuse_control, step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
@@ -186,7 +186,9 @@ def _step_without_file(said: _Said, notes: list[str]) -> Step:
     return Step(BUILD.identifier, "Build and push", BUILD.type, settings, "flags and variables")
 
 
-def _merged(model: type[StepSettings], said: _Said, file: list[Layer], notes: list[str]) -> Mapping[str, Written]:
+def _merged(
+    model: type[StepSettings], said: _Said, file: list[SettingsLayer], notes: list[str]
+) -> Mapping[str, Written]:
     layers = [
         python_layer(model, said.flags, "flag"),
         python_layer(model, said.keywords, "keyword"),
@@ -198,8 +200,8 @@ def _merged(model: type[StepSettings], said: _Said, file: list[Layer], notes: li
     return merge(layers, frozenset(setting.name for setting in settings_of(model)))
 
 
-def _project_layer(model: type[StepSettings], project: Node | None) -> Layer:
-    layer = Layer()
+def _project_layer(model: type[StepSettings], project: Node | None) -> SettingsLayer:
+    layer = SettingsLayer()
     if project is None or project.value is None:
         return layer
     if not isinstance(project.value, Mapping):
@@ -212,7 +214,7 @@ def _project_layer(model: type[StepSettings], project: Node | None) -> Layer:
     for key, setting in _project_keys(model).items():
         if (node := project.at(key)) and node.value is not None:
             raw = node.raw()
-            origin = Origin("project", project.where_key(key), shown_as(setting, raw), parts=dict(node.places()))
+            origin = Origin("project", project.where_key(key), format_setting(setting, raw), parts=dict(node.places()))
             layer.add(setting, raw, origin)
     return layer
 

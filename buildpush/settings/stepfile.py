@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.declare import Setting, settings_of
-from buildpush.settings.decode import shown_as
-from buildpush.settings.layers import Layer
+from buildpush.settings.decode import format_setting
+from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.tree import Branch, Parallel, Step
-from buildpush.settings.variables import known_variables, said_by_variables
+from buildpush.settings.variables import known_variables, variables_for
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin
 
@@ -52,13 +52,13 @@ def _is_usual(when: Node) -> bool:
     return isinstance(raw, dict) and all(_USUAL_WHEN.get(key) == value for key, value in raw.items())
 
 
-def step_layers(node: Node, kind: StepKind) -> tuple[Layer, Layer, list[str]]:
+def step_layers(node: Node, kind: StepKind) -> tuple[SettingsLayer, SettingsLayer, list[str]]:
     """Return what ``envVariables`` say, what the rest of a step says, and notes about what has no effect.
 
     Raises:
         SourceError: an unknown key, or one setting said twice.
     """
-    variables, settings = Layer(), Layer()
+    variables, settings = SettingsLayer(), SettingsLayer()
     by_key = _settings_by_key(kind, "step")
     for key, entry in node.entries.items():
         if key in by_key:
@@ -72,7 +72,7 @@ def step_layers(node: Node, kind: StepKind) -> tuple[Layer, Layer, list[str]]:
     return variables, settings, list(_spec(spec, kind, variables, settings))
 
 
-def _spec(spec: Node, kind: StepKind, variables: Layer, settings: Layer) -> Iterator[str]:
+def _spec(spec: Node, kind: StepKind, variables: SettingsLayer, settings: SettingsLayer) -> Iterator[str]:
     """Read what the spec says; the settings of a plugin stand one level deeper. Yields notes."""
     by_key, env = _settings_by_key(kind, "spec"), _settings_by_key(kind, "env")
     container = _CONTAINER if kind.image else ()
@@ -93,7 +93,7 @@ def _spec(spec: Node, kind: StepKind, variables: Layer, settings: Layer) -> Iter
             reject("key", key, known, where)
 
 
-def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: Layer) -> None:
+def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: SettingsLayer) -> None:
     _expect_map(node, "settings")
     for name, value in node.entries.items():
         if name not in by_key:
@@ -105,7 +105,7 @@ def _settings_by_key(kind: StepKind, place: str) -> dict[str, Setting]:
     return {setting.key: setting for setting in settings_of(kind.model) if setting.place == place}
 
 
-def _env_variables(node: Node, model: type[StepSettings], layer: Layer) -> list[str]:
+def _env_variables(node: Node, model: type[StepSettings], layer: SettingsLayer) -> list[str]:
     if node.value is None:
         return []
     _expect_map(node, "envVariables")
@@ -119,17 +119,17 @@ def _env_variables(node: Node, model: type[StepSettings], layer: Layer) -> list[
     texts = {name: entry.text for name, entry in node.entries.items()}
     notes: list[str] = []
     for setting in settings_of(model):
-        for variable, text in said_by_variables(setting, texts, notes, ambient=True):
+        for variable, text in variables_for(setting, texts, notes, ambient=True):
             where = node.where_key(variable)
-            layer.add(setting, text, Origin("file", where, shown_as(setting, text), variable))
+            layer.add(setting, text, Origin("file", where, format_setting(setting, text), variable))
     return notes
 
 
-def _add(layer: Layer, setting: Setting, node: Node, where: str) -> None:
+def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None:
     if node.value is None:
         return
     raw = node.raw()
-    layer.add(setting, raw, Origin("file", where, shown_as(setting, raw), parts=dict(node.places())))
+    layer.add(setting, raw, Origin("file", where, format_setting(setting, raw), parts=dict(node.places())))
 
 
 def _misplaced(setting: Setting, where: str) -> SourceError:

@@ -10,7 +10,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.settings.build_step import resolve_build
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo, resolve_publish
-from buildpush.settings.resolved import ResolveContext, Resolved
+from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
 
 SettingsType: TypeAlias = type[StepSettings]
@@ -35,7 +35,7 @@ class StepKind:
     image: str = ""
     model: SettingsType
     identifier: str
-    resolve: Callable[[Any, ResolveContext], Resolved]
+    resolve: Callable[[Any, ResolveContext], ResolvedStep]
     builds: bool = False
 
     @property

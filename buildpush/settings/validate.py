@@ -1,4 +1,4 @@
-"""From evaluated text to the model; every complaint names the setting and the place that said it."""
+"""From evaluated text to the model; every complaint names the setting and the place that set it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink, ignore
-from buildpush.settings.declare import Setting, said, setting_named, settings_of
+from buildpush.settings.declare import Setting, explicitly_set, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
 from buildpush.settings.step_settings import StepSettings
@@ -26,7 +26,7 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
         sink: hears about hints that nobody honours.
 
     Raises:
-        SettingsError: a value cannot be used, or one is missing; with the place that said it.
+        SettingsError: a value cannot be used, or one is missing; with the place that set it.
         UnsupportedError: something was set that nothing honours yet.
     """
     decoded = {}
@@ -68,7 +68,7 @@ def _ways(setting: Setting) -> str:
 
 
 def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
-    set_names = said(settings)
+    set_names = explicitly_set(settings)
     for setting in settings_of(type(settings)):
         if setting.name not in set_names or setting.honoured_by:
             continue

@@ -9,9 +9,9 @@ from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable, settings_of
-from buildpush.settings.decode import shown
+from buildpush.settings.decode import format_value
 from buildpush.settings.kinds import TRUE
-from buildpush.settings.layers import Layer, remember_passwords
+from buildpush.settings.layers import SettingsLayer, remember_passwords
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Origin
 
@@ -26,7 +26,7 @@ def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
     return known
 
 
-def said_by_variables(
+def variables_for(
     setting: Setting, texts: Mapping[str, str], notes: list[str], *, ambient: bool = False
 ) -> list[tuple[str, str]]:
     """Return the variables among *texts* that say *setting*, with their text; an empty one says nothing.
@@ -46,18 +46,18 @@ def said_by_variables(
     return pairs
 
 
-def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> Layer:
+def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> SettingsLayer:
     """Return what our variables in the environment say about a step kind."""
-    layer = Layer()
+    layer = SettingsLayer()
     for setting in settings_of(model):
-        for name, text in said_by_variables(setting, env, notes):
+        for name, text in variables_for(setting, env, notes):
             layer.add(setting, *_said(setting, name, text))
     return layer
 
 
-def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> Layer:
+def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> SettingsLayer:
     """Return what other tools' variables say; the first of several counts."""
-    layer = Layer()
+    layer = SettingsLayer()
     for setting in settings_of(model):
         for name in reversed(setting.ambient):
             if env.get(name):
@@ -76,7 +76,7 @@ def _said(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
     """Return value and origin; the text of a secret is the secret itself unless it says where one is."""
     if setting.secret and not is_reference(text) and not is_expression(text):
         return Secret(text, source=name), Origin("variable", name, MASK, name)
-    return text, Origin("variable", name, shown(text), name)
+    return text, Origin("variable", name, format_value(text), name)
 
 
 def _check_gate(variable: Variable, texts: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from buildpush.foundation.events import Decision, Note
 from buildpush.places import Recorded
 from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.resolve import Resolved
+from buildpush.settings.resolved import ResolvedStep
 
 
 @dataclass
@@ -69,7 +69,7 @@ def test_auto_passes_over_an_engine_that_does_not_honour_a_setting():
 
 def test_settings_that_are_not_for_engines_do_not_matter():
     names = frozenset({"repo", "tags", "connector_ref", "fetch_limit"})
-    order = Resolved("build", BuildAndPush(repo="a.test/b/c"), (), set_names=names)
+    order = ResolvedStep("build", BuildAndPush(repo="a.test/b/c"), (), set_names=names)
     assert order.for_engines == {"fetch_limit"}
     assert chosen(Stub("native"), set_names=order.for_engines) == "native"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from buildpush.settings.fields import BadValueError, Check, Field, Model, ValidationError, reader
+from buildpush.settings.fields import BadValueError, Field, Model, ValidationError, Validator, reader
 
 
 def doubled(value: int) -> int:
@@ -28,9 +28,9 @@ class Inner(Model):
 
 class Outer(Model):
     name: str
-    even: Annotated[int, Check(not_odd)] = 0
+    even: Annotated[int, Validator(not_odd)] = 0
     words: tuple[Literal["a", "b"], ...] = ()
-    by_name: Mapping[str, Annotated[int, Check(not_odd)]] = Field({})
+    by_name: Mapping[str, Annotated[int, Validator(not_odd)]] = Field({})
     inner: Inner | None = None
     anything: Any = None
 
@@ -88,9 +88,9 @@ def test_a_value_of_another_type_is_refused(annotation, value):
 
 
 def test_the_last_check_before_comes_first_and_one_instead_stands_alone():
-    checked = Annotated[int, Check(doubled), Check(int, "before"), Check(str.strip, "before")]
+    checked = Annotated[int, Validator(doubled), Validator(int, "before"), Validator(str.strip, "before")]
     assert reader(checked)(" 4 ") == 8
-    assert reader(Annotated[int, Check(len, "instead")])("four") == 4
+    assert reader(Annotated[int, Validator(len, "instead")])("four") == 4
 
 
 def test_an_object_cannot_be_changed_but_a_changed_one_can_be_made():

@@ -16,7 +16,9 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.publication import build_record
 from buildpush.places import Ran, Recorded
 from buildpush.settings.declare import settings_of
-from buildpush.settings.resolve import Resolved, evaluate, resolve
+from buildpush.settings.evaluate import evaluate
+from buildpush.settings.resolve import resolve
+from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, Written
@@ -94,7 +96,7 @@ def effects(folder, kind, values):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     context = SimpleNamespace(env=env, facts=facts, ci=ci(env))
     # The wishes themselves, and who said them, differ of course.
-    names = {field.name for field in fields(Resolved)} - {"settings", "set_names", "sources"}
+    names = {field.name for field in fields(ResolvedStep)} - {"settings", "set_names", "sources"}
     done = {name: getattr(order, name) for name in names}
     return done, order.settings.timeout, build_record(order, context, now) if order.build.publish else None
 

@@ -10,7 +10,7 @@ import pytest
 from buildpush.credentials.vault import is_reference
 from buildpush.foundation.secrets import Secret
 from buildpush.reference.schema import schema
-from buildpush.settings.declare import Settings, choices_of, kind_of, said, setting_named, settings_of
+from buildpush.settings.declare import Settings, choices_of, explicitly_set, kind_of, setting_named, settings_of
 from buildpush.settings.fields import ValidationError
 from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, switch_of
 from buildpush.settings.model import BuildAndPush
@@ -146,7 +146,7 @@ def test_an_unknown_setting_is_refused():
 
 def test_said_is_what_differs_from_the_default():
     settings = BuildAndPush(repo="a.example/b", push=True, caching=False, tags=("7",))
-    assert said(settings) == {"repo", "tags"}
+    assert explicitly_set(settings) == {"repo", "tags"}
 
 
 def test_equal_tags_count_once():

@@ -11,7 +11,7 @@ import buildpush
 from buildpush.credentials.connectors_file import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.declare import settings_of
-from buildpush.settings.lookups import noting
+from buildpush.settings.lookups import with_lookup_notes
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
@@ -170,7 +170,7 @@ def step_of(**settings):
     ],
 )
 def test_a_place_to_look_things_up_that_no_step_asks_is_named(tmp_path, settings, named):
-    notes = noting(step_of(**settings), {"region": "eu"}, tmp_path, tmp_path / "connectors.yml").notes
+    notes = with_lookup_notes(step_of(**settings), {"region": "eu"}, tmp_path, tmp_path / "connectors.yml").notes
     assert {
         one for one in ("variable region", "connectors", "secrets") if any(f"{one} has" in note for note in notes)
     } == named

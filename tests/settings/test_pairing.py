@@ -16,7 +16,8 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
 from buildpush.places import Ran, Recorded
-from buildpush.settings.resolve import evaluate, resolve
+from buildpush.settings.evaluate import evaluate
+from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
 
 # From near to far.

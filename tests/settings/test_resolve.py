@@ -15,7 +15,8 @@ from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
 from buildpush.images.model import Platform
 from buildpush.places import Ran, Recorded
-from buildpush.settings.resolve import evaluate, resolve
+from buildpush.settings.evaluate import evaluate
+from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
 
 STEP = """

@@ -14,7 +14,7 @@ from buildpush.reference.schema import schema
 from buildpush.settings.declare import REQUIRED, setting, settings_of
 from buildpush.settings.encoders import to_yaml
 from buildpush.settings.kinds import ReferenceText
-from buildpush.settings.resolved import Resolved
+from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.sources import read
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, kind_of
@@ -55,8 +55,8 @@ class Scan(StepSettings):
     )
 
 
-def resolve_scan(settings: Scan, _context: Any) -> Resolved:
-    return Resolved(settings=settings, references=(Reference.parse(settings.scanned),))
+def resolve_scan(settings: Scan, _context: Any) -> ResolvedStep:
+    return ResolvedStep(settings=settings, references=(Reference.parse(settings.scanned),))
 
 
 @pytest.fixture
