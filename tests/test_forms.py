@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from buildpush.artifactory import Vcs
+from buildpush.artifactory import VcsEntry
 from buildpush.artifactory.buildinfo import _clean
 from buildpush.dockerfile.urls import safe_url
 from buildpush.foundation.forms import clean_address, looks_secret
@@ -76,7 +76,7 @@ def test_an_address_without_secrets_stays_as_it_is(address):
     assert clean_address(address) == address
     assert redact(address) == address
     assert safe_url(address) == address
-    assert _clean(Vcs(url=address)).url == address
+    assert _clean(VcsEntry(url=address)).url == address
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,12 @@ from buildpush.foundation.events import Retry
 from buildpush.foundation.secrets import MASK, Secret, redact
 from buildpush.http import download as fetching
 from buildpush.http import failures, retry, tls
-from buildpush.http.client import Answer, Http, Stream, scheme_for
+from buildpush.http.client import Http, scheme_for
 from buildpush.http.download import download
 from buildpush.http.failures import Interrupted
+from buildpush.http.messages import Answer, Stream
 from buildpush.http.proxies import Proxies, login
-from buildpush.http.retry import LEAST, Patience, Retries
+from buildpush.http.retry import LEAST, Retries, Timeouts
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
 from buildpush.http.wires import Paced, TooSlowError
@@ -577,7 +578,7 @@ def test_an_unknown_host_says_so(client, monkeypatch):
 def test_a_silent_host_is_given_up():
     quiet = threading.Event()
     with (
-        Client(patience=Patience(silence=0.05), retries=Retries(attempts=1)) as client,
+        Client(timeouts=Timeouts(silence=0.05), retries=Retries(attempts=1)) as client,
         serving(lambda _: quiet.wait(5)) as server,
     ):
         with pytest.raises(UnreachableError, match="went silent"):
@@ -624,7 +625,7 @@ def asked(client: Http, url: str, *, streams: bool) -> bytes:
 @pytest.mark.parametrize("streams", [True, False])
 def test_an_answer_that_comes_by_a_byte_now_and_then_keeps_nobody(head, rest, streams):
     with (
-        Client(patience=Patience(silence=0.3), retries=Retries(attempts=1)) as client,
+        Client(timeouts=Timeouts(silence=0.3), retries=Retries(attempts=1)) as client,
         serving(dripping(head, rest)) as server,
         pytest.raises(UnreachableError, match=r"answers too slowly: only \d+ bytes came"),
     ):
@@ -634,7 +635,7 @@ def test_an_answer_that_comes_by_a_byte_now_and_then_keeps_nobody(head, rest, st
 @sandbox
 def test_who_reads_slowly_is_not_taken_for_a_slow_host():
     with (
-        Client(patience=Patience(silence=0.2), retries=Retries(attempts=1)) as client,
+        Client(timeouts=Timeouts(silence=0.2), retries=Retries(attempts=1)) as client,
         serving(lambda request: request.answer(200, b"x" * 3000)) as server,
         client.open("GET", server.url) as answer,
     ):

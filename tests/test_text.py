@@ -44,7 +44,7 @@ from buildpush.foundation.text import (
     with_margin,
     without_tags,
 )
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.runlog import RunLog
 from buildpush.places import Recorded

@@ -6,7 +6,7 @@ The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :fu
 
 from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home
-from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, Vcs
+from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEntry
 from buildpush.artifactory.environment import allowed_environment, left_out
 from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push, supposed
 
@@ -17,7 +17,7 @@ __all__ = [
     "BuildRecord",
     "Home",
     "Published",
-    "Vcs",
+    "VcsEntry",
     "allowed_environment",
     "check_publish",
     "describe",

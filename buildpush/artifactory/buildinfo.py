@@ -23,7 +23,7 @@ from buildpush.artifactory.document import (
     BuildRecord,
     Dependency,
     Module,
-    Vcs,
+    VcsEntry,
 )
 from buildpush.foundation import strict_json
 from buildpush.foundation.forms import clean_address
@@ -32,7 +32,7 @@ from buildpush.foundation.secrets import redact
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
 from buildpush.images.references import Digest, Reference
 
-__all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "Vcs", "describe"]
+__all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "VcsEntry", "describe"]
 
 
 def describe(
@@ -66,7 +66,7 @@ def describe(
         A build-info in which sha1 and md5 are empty where the receipt has none;
         :func:`~buildpush.artifactory.publish` asks the server for these.
     """
-    home = _Home(repository_key, prefix, frozenset(base))
+    home = _Layout(repository_key, prefix, frozenset(base))
     names = _names(pushed.references, record.module, home)
     modules = _of_index(pushed, names, home) if isinstance(pushed, PushedIndex) else _of_image(pushed, names, home)
     return BuildInfo(
@@ -103,7 +103,7 @@ def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home
 
 
 @dataclass(frozen=True, slots=True)
-class _Home:
+class _Layout:
     """Where in Artifactory the files are."""
 
     key: str
@@ -148,7 +148,7 @@ def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
     return [blob for blob in each.values() if not is_nondistributable(blob.media_type)]
 
 
-def _names(references: tuple[Reference, ...], module: str, home: _Home) -> dict[Reference, str]:
+def _names(references: tuple[Reference, ...], module: str, home: _Layout) -> dict[Reference, str]:
     """Return the module id of each reference, each another one."""
     each = tuple(dict.fromkeys(references))
     if module:
@@ -162,12 +162,12 @@ def _mark(reference: Reference) -> str:
     return f":{reference.tag}" if reference.tag else f"@{reference.digest}"
 
 
-def _folder(reference: Reference, digest: Digest, home: _Home) -> str:
+def _folder(reference: Reference, digest: Digest, home: _Layout) -> str:
     """Return the folder in which Artifactory keeps a manifest: its tag's, else its digest's."""
     return f"{home.path(reference)}/{reference.tag or digest}"
 
 
-def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Home) -> Iterator[Module]:
+def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Layout) -> Iterator[Module]:
     for reference, name in names.items():
         yield Module(
             id=name,
@@ -177,7 +177,7 @@ def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Home) -
         )
 
 
-def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Home) -> Iterator[Module]:
+def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Layout) -> Iterator[Module]:
     for reference, name in names.items():
         folder = _folder(reference, index.digest, home)
         yield Module(
@@ -189,7 +189,7 @@ def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Home) -
         yield from _platforms(index, *next(iter(names.items())), home)
 
 
-def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Home) -> Iterator[Module]:
+def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Layout) -> Iterator[Module]:
     annotations = _annotations(index.manifest)
     wanted = [_platform_name(image, index, annotations) for image in index.images]
     for image, platform in zip(index.images, wanted, strict=True):
@@ -225,5 +225,5 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {f"{ENVIRONMENT_PREFIX}{name}": redact(value) for name, value in sorted(environment.items())}
 
 
-def _clean(vcs: Vcs) -> Vcs:
-    return Vcs(redact(clean_address(vcs.url)), vcs.revision, redact(vcs.branch), redact(vcs.message))
+def _clean(vcs: VcsEntry) -> VcsEntry:
+    return VcsEntry(redact(clean_address(vcs.url)), vcs.revision, redact(vcs.branch), redact(vcs.message))

@@ -9,21 +9,36 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
+from buildpush.artifactory.addresses import base_url, property_query, query_of, segments
+from buildpush.artifactory.answers import (
+    NO_FILE_FACTS,
+    FileFacts,
+    ListedFile,
+    PublishedRun,
+    RepositoryFacts,
+    file_facts,
+    json_object,
+    listed_file,
+    message_of,
+    published_run,
+    repository_facts,
+    version_in,
+    wrapped_build,
+)
 from buildpush.artifactory.authorization import api_key, authorization, who
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
 from buildpush.credentials.docker import Credential
-from buildpush.foundation import strict_json
-from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SettingsError, SourceError
+from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SourceError
 from buildpush.foundation.events import Decision, Sink, ignore
 from buildpush.foundation.records import dataclass
-from buildpush.http.client import Answer, Http, scheme_for
-from buildpush.http.urls import Address, AddressError, user_info
-from buildpush.http.words import is_page, said_in
-from buildpush.images.references import Repository, check_host
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer
+from buildpush.http.urls import Address
+from buildpush.images.references import Repository
 
 T = TypeVar("T")
 
@@ -61,49 +76,6 @@ _BEFORE_7 = frozenset("123456")  # major versions with other pages
 
 
 @dataclass(frozen=True, slots=True)
-class RepositoryFacts:
-    """What Artifactory says about a repository.
-
-    Attributes:
-        kind: ``local``, ``remote``, ``virtual`` or ``federated``.
-        deploys_to: of a virtual one, the key of the repository that takes what is pushed; else ``""``.
-    """
-
-    key: str
-    kind: str
-    package_type: str
-    deploys_to: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """Checksums of one stored file, as lower-case hex."""
-
-    sha1: str
-    md5: str
-    sha256: str
-
-
-_NOTHING: Final = FileFacts("", "", "")
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFile:
-    """One file of a list: its path in the repository, and its checksums, of which old servers tell only sha1."""
-
-    path: str
-    facts: FileFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One published run of a build; *started* as the server writes it."""
-
-    number: str
-    started: str
-
-
-@dataclass(frozen=True, slots=True)
 class Home:
     """Where Artifactory keeps the images of a repository.
 
@@ -114,59 +86,6 @@ class Home:
 
     repository_key: str
     prefix: str
-
-
-def base_url(text: str, http: Http) -> str:
-    """Return *text* as the address of an Artifactory, ending in ``/artifactory/``.
-
-    Taken as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
-    alone, which is https but for this machine and insecure hosts.
-
-    Raises:
-        SettingsError: it is no http address, carries a password, or would send ours without TLS.
-    """
-    text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
-    if user_info(text):
-        message = "the address of Artifactory holds a user or password"
-        hint = "give them as settings of their own, by reference; then the address can be shown"
-        raise SettingsError(message, hint=hint, setting="artifactory_url")
-    address = _read(text)
-    host = check_host(address.netloc)
-    if address.scheme == "http" and scheme_for(host, http) != "http":
-        message = f"credentials do not travel to {host} without TLS"
-        hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
-        raise SettingsError(message, hint=hint, setting="artifactory_url")
-    return f"{address.scheme}://{host}{_path_before_artifactory(address.path)}/artifactory/"
-
-
-def _read(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        message = "this is no address of an Artifactory"
-        hint = "write https://HOST/artifactory/"
-        raise SettingsError(message, hint=hint, setting="artifactory_url") from error
-
-
-def _path_before_artifactory(path: str) -> str:
-    """Return the part of *path* that a proxy put before Artifactory's own."""
-    names = [name for name in path.split("/") if name]
-    for mark in ("artifactory", "ui"):
-        if mark in names:
-            names = names[: names.index(mark)]
-    return "".join(f"/{name}" for name in names)
-
-
-def _segments(*names: str) -> str:
-    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
-
-    Raises:
-        BuildInfoError: a name would lead elsewhere; documents may come from anybody.
-    """
-    if {"", ".", ".."} & set(names):
-        message = f"{'/'.join(names)!r} is no path in a repository"
-        raise BuildInfoError(message)
-    return "/".join(quote(name, safe="") for name in names)
 
 
 class Artifactory:
@@ -211,9 +130,9 @@ class Artifactory:
         It is asked for once.
         """
         if key not in self._known:
-            answer = self._ask("GET", f"api/repositories/{_segments(key)}", accept=_REPOSITORY_ANSWERS)
+            answer = self._ask("GET", f"api/repositories/{segments(key)}", accept=_REPOSITORY_ANSWERS)
             there = answer.status in _OK
-            self._known[key] = self._understood(answer, partial(_repository_facts, key)) if there else None
+            self._known[key] = self._understood(answer, partial(repository_facts, key)) if there else None
         return self._known[key]
 
     def file(self, key: str, path: str) -> FileFacts | None:
@@ -221,7 +140,7 @@ class Artifactory:
         answer = self._ask("GET", self._storage(key, path), accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        return self._understood(answer, lambda document: document.one("checksums", _file_facts, _NOTHING))
+        return self._understood(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
 
     def files_below(self, key: str, folder: str) -> tuple[ListedFile, ...] | None:
         """Return every file below *folder* of repository *key*; ``None`` where the server gives us no such list."""
@@ -230,7 +149,7 @@ class Artifactory:
             return ()
         if answer.status not in _OK:
             return None
-        return self._understood(answer, lambda document: document.each("files", partial(_listed_file, folder)))
+        return self._understood(answer, lambda document: document.each("files", partial(listed_file, folder)))
 
     def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
         """Return the properties of one file; where it has none, or is not there, an empty mapping."""
@@ -254,7 +173,7 @@ class Artifactory:
         """Store *info*; a run of the same name, number and start is replaced."""
         body = json.dumps(info.document()).encode()
         headers = {"Content-Type": _BUILD_INFO_TYPE}
-        self._ask("PUT", f"api/build{_query(project=info.project)}", accept=_WRITTEN, body=body, headers=headers)
+        self._ask("PUT", f"api/build{query_of(project=info.project)}", accept=_WRITTEN, body=body, headers=headers)
 
     def get_build(
         self, name: str, number: str, started: datetime | None = None, *, project: str = ""
@@ -264,18 +183,18 @@ class Artifactory:
         Raises:
             BuildInfoError: the answer is no build-info.
         """
-        query = _query(started=started_text(started) if started else None, project=project)
-        answer = self._ask("GET", f"api/build/{_segments(name, number)}{query}", accept=_OK_OR_MISSING)
+        query = query_of(started=started_text(started) if started else None, project=project)
+        answer = self._ask("GET", f"api/build/{segments(name, number)}{query}", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        return self._understood(answer, _wrapped_build)
+        return self._understood(answer, wrapped_build)
 
-    def runs(self, name: str, *, project: str = "") -> tuple[Run, ...]:
+    def runs(self, name: str, *, project: str = "") -> tuple[PublishedRun, ...]:
         """Return the published runs of build *name*, newest first; equal numbers may appear several times."""
-        answer = self._ask("GET", f"api/build/{_segments(name)}{_query(project=project)}", accept=_OK_OR_MISSING)
+        answer = self._ask("GET", f"api/build/{segments(name)}{query_of(project=project)}", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return ()
-        return self._understood(answer, lambda document: document.each("buildsNumbers", _run))
+        return self._understood(answer, lambda document: document.each("buildsNumbers", published_run))
 
     # ---- what follows from them
 
@@ -285,10 +204,10 @@ class Artifactory:
         A server that does not tell its version is taken for one of today: no address is worth a failure.
         """
         if self._told_or_asked_version().partition(".")[0] in _BEFORE_7:
-            return f"{self.url}webapp/#/builds/{_segments(info.name, info.number)}"
+            return f"{self.url}webapp/#/builds/{segments(info.name, info.number)}"
         repository = f"{info.project or 'artifactory'}-build-info"
-        query = _query(buildRepo=repository, projectKey=info.project)
-        return f"{self.platform_url}ui/builds/{_segments(info.name, info.number, str(info.timestamp))}/published{query}"
+        query = query_of(buildRepo=repository, projectKey=info.project)
+        return f"{self.platform_url}ui/builds/{segments(info.name, info.number, str(info.timestamp))}/published{query}"
 
     def _told_or_asked_version(self) -> str:
         try:
@@ -332,7 +251,7 @@ class Artifactory:
     # ---- one request
 
     def _storage(self, key: str, path: str) -> str:
-        return f"api/storage/{_segments(key, *path.split('/'))}"
+        return f"api/storage/{segments(key, *path.split('/'))}"
 
     def _ask(
         self,
@@ -352,7 +271,7 @@ class Artifactory:
             authorization=partial(authorization, self.credential),
             redirect=key is None,  # a header of ours would follow to any host
         )
-        self._seen_version = self._seen_version or _told_version(answer)
+        self._seen_version = self._seen_version or version_in(answer)
         if answer.status not in accept:
             raise self._refusal(method, path, answer)
         return answer
@@ -384,67 +303,10 @@ class Artifactory:
 
     def _understood(self, answer: Answer, read: Callable[[Reading], T]) -> T:
         try:
-            return read(_object(answer))
+            return read(json_object(answer))
         except SourceError as error:
             message = f"{self.host} answers with something else than was asked for: {error}"
             raise BuildInfoError(message) from error
-
-
-def _wrapped_build(reading: Reading) -> BuildInfo | None:
-    return BuildInfo.parse(reading.others().get("buildInfo"))
-
-
-def _run(reading: Reading) -> Run:
-    return Run(reading.text("uri").removeprefix("/"), reading.text("started"))
-
-
-def _repository_facts(key: str, reading: Reading) -> RepositoryFacts:
-    kind = reading.text("rclass") or reading.text("type").lower()
-    return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
-
-
-def _file_facts(reading: Reading) -> FileFacts:
-    return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
-
-
-def _listed_file(folder: str, reading: Reading) -> ListedFile:
-    facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
-    return ListedFile(f"{folder}/{reading.text('uri').lstrip('/')}", facts)
-
-
-def _object(answer: Answer) -> Reading:
-    """Return the JSON object in *answer*.
-
-    Raises:
-        BuildInfoError: a page or something else came instead, as from a proxy.
-    """
-    try:
-        return Reading(strict_json.parse(answer.body), "the answer")
-    except (ValueError, SourceError) as error:
-        message = f"{answer.url.partition('?')[0]} answers with something that is no JSON object"
-        raise BuildInfoError(message, hint="does a proxy stand in between?") from error
-
-
-def _told_version(answer: Answer) -> str:
-    """Return the version that stands in the headers of every answer: ``Artifactory/7.104.5 70001``."""
-    words = (answer.headers.get("X-JFrog-Version") or "").split()
-    name, _, version = words[0].partition("/") if words else ("", "", "")
-    return version if name == "Artifactory" else ""
-
-
-def property_query(properties: Mapping[str, str]) -> str:
-    """Return *properties* as the query of ``api/storage`` wants them."""
-    return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
-
-
-def _property_value(value: str) -> str:
-    """A comma would begin a second value, a semicolon or bar a second property."""
-    return quote("".join(f"\\{mark}" if mark in "\\,|=;" else mark for mark in value), safe="")
-
-
-def _query(**pairs: str | None) -> str:
-    given = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items() if value)
-    return f"?{given}" if given else ""
 
 
 def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str]]:
@@ -465,9 +327,3 @@ def likely_home(repository: Repository, told: str | None) -> Home:
     """Return where *repository* is kept if the registry *told* its key, or else the path begins with it."""
     key = told or repository.path.partition("/")[0]
     return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")
-
-
-def message_of(body: bytes) -> str:
-    """Return a server's own words for an error: one line of at most 2048 characters."""
-    words = said_in(body)[1] or "no explanation"
-    return f"answered with {words}" if is_page(body) else words

@@ -68,7 +68,7 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
-class Vcs:
+class VcsEntry:
     """Where the sources came from."""
 
     url: str = ""
@@ -147,7 +147,7 @@ class BuildRecord:
     url: str = ""
     project: str = ""
     module: str = ""
-    vcs: tuple[Vcs, ...] = ()
+    vcs: tuple[VcsEntry, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""
     artifactory_principal: str = ""
@@ -202,7 +202,7 @@ class BuildInfo:
     artifactory_principal: str = ""
     principal: str = ""
     url: str = ""
-    vcs: tuple[Vcs, ...] = ()
+    vcs: tuple[VcsEntry, ...] = ()
     project: str = ""
     others: Others = field(default_factory=dict)
 
@@ -298,7 +298,7 @@ _CHECKSUMS = (_Key("sha1"), _Key("md5"), _Key("sha256"))
 # What each record is in JSON: keys in jf's order.
 _KEYS: Mapping[type, tuple[_Key, ...]] = {
     Agent: (_Key("name"), _Key("version")),
-    Vcs: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),
+    VcsEntry: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),
     Artifact: (
         _Key("name", _NEEDED),
         _Key("type"),
@@ -327,7 +327,7 @@ _KEYS: Mapping[type, tuple[_Key, ...]] = {
         _Key("artifactoryPrincipal", attribute="artifactory_principal"),
         _Key("principal"),
         _Key("url"),
-        _Key("vcs", _each(Vcs)),
+        _Key("vcs", _each(VcsEntry)),
         _Key("project"),
     ),
 }

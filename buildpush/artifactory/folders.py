@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from buildpush.artifactory.client import Artifactory, FileFacts, RefusedError
+from buildpush.artifactory.answers import FileFacts
+from buildpush.artifactory.client import Artifactory, RefusedError
 from buildpush.artifactory.document import Artifact, BuildInfo, Module
 from buildpush.foundation.records import dataclass
 

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
-from buildpush.artifactory.client import Artifactory, FileFacts, Home, RefusedError, likely_home
+from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
 from buildpush.artifactory.folders import Sight, Sighting, is_same, placed
 from buildpush.artifactory.marking import Marked, mark

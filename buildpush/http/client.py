@@ -12,14 +12,13 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from buildpush import __version__
-from buildpush.foundation import strict_json
 from buildpush.foundation.errors import (
     BuildPushError,
     CancelledError,
@@ -28,141 +27,30 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Retry, Sink, ignore
-from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, explain, proxy_wants_login
+from buildpush.http.messages import (
+    LARGEST_ANSWER,
+    Answer,
+    Authorization,
+    Body,
+    CountedBody,
+    HttpRequest,
+    Stream,
+    leads_on,
+)
 from buildpush.http.proxies import Proxies, proxy_headers
-from buildpush.http.retry import LONGEST_RESTART, RULES, Patience, Retries, retry_after
+from buildpush.http.retry import LONGEST_RESTART, RULES, Retries, Timeouts, retry_after
 from buildpush.http.tls import tls_context
-from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, shown, zone_of
-from buildpush.http.words import is_page, said_in
+from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, zone_of
 
 if TYPE_CHECKING:
     import urllib3
 
-Authorization = str | Callable[[], str | None] | None
-Piece = bytes | memoryview
-Body = bytes | Iterable[Piece] | None
 MANY_REDIRECTS = 5
-LARGEST_ANSWER = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server said, whatever its status.
-
-    Attributes:
-        headers: found in any case of letters.
-        url: the address that answered, after redirects.
-        attempts: how often it was asked.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    url: str
-    attempts: int = 1
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is one of 200 to 299."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - that is what 2xx means
-
-    def json(self) -> Any:
-        """Return the body read as JSON.
-
-        Raises:
-            RegistryError: it is something else, such as a proxy's login page.
-        """
-        try:
-            return strict_json.parse(self.body)
-        except ValueError as error:
-            what = self.text() if is_page(self.body) else "something that is not JSON"
-            message = f"{shown(self.url)} answered with {what}"
-            hint = "a proxy or a login page may stand in between"
-            raise RegistryError(message, status=self.status, hint=hint) from error
-
-    def text(self) -> str:
-        """Return what the body says, as one line of at most 2048 characters: see :func:`said_in`."""
-        return said_in(self.body)[1]
-
-
-@dataclass(slots=True)
-class _Order:
-    """One request, as often as it takes."""
-
-    method: str
-    address: Address
-    headers: dict[str, str]
-    body: bytes | _Counted | None
-    authorization: Authorization
-    repeatable: bool
-    streams: bool = False
-    most: int = LARGEST_ANSWER
-    attempt: int = 0
-
-    @property
-    def what(self) -> str:
-        return f"{self.method} {shown(str(self.address))}"
-
-
-class _Counted:
-    """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
-
-    def __init__(self, source: Iterable[Piece], go_on: Callable[[], None]) -> None:
-        self._source = source
-        self._go_on = go_on
-        self.sent = 0
-        self.failure: BaseException | None = None
-
-    def __iter__(self) -> Iterator[Piece]:
-        try:
-            for block in self._source:
-                self._go_on()
-                yield block
-                self.sent += len(block)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.failure = error
-            raise
 
 
 _INTERRUPTED = "interrupted"
-
-
-class Stream:
-    """An answer whose body is read as it comes: readable like a file."""
-
-    def __init__(self, http: Http, response: urllib3.BaseHTTPResponse, url: str) -> None:
-        self._http = http
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self.url = url
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to *size* bytes, all of them if it is negative, none at the end.
-
-        Raises:
-            UnreachableError: the connection broke.
-        """
-        import urllib3
-
-        try:
-            return self._response.read(None if size < 0 else size, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            self._http.stop_if_cancelled()
-            raise explain(error, self.url).error from error
-
-    def readable(self) -> bool:
-        """Return ``True``."""
-        return True
-
-    def close(self) -> None:
-        """Give the connection up; what was not read is not wanted."""
-        self._response.close()
-        self._response.release_conn()
 
 
 class Http:
@@ -176,7 +64,7 @@ class Http:
         retries: how stubborn to be.
         sink: told about every wait.
         sleep: waits seconds; one that :meth:`cancel` ends early if not given.
-        patience: time limits.
+        timeouts: time limits.
     """
 
     def __init__(
@@ -190,7 +78,7 @@ class Http:
         sink: Sink = ignore,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self.plain_hosts = frozenset(map(str.lower, plain_hosts))
         self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
@@ -201,7 +89,7 @@ class Http:
         self._cancelled = threading.Event()
         self._sleep = sleep or self._cancelled.wait
         self._clock = clock
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -282,18 +170,18 @@ class Http:
             Interrupted: the connection broke while a stream was being sent.
             CancelledError: :meth:`cancel` was called.
         """
-        content = body if body is None or isinstance(body, bytes) else _Counted(body, self.stop_if_cancelled)
+        content = body if body is None or isinstance(body, bytes) else CountedBody(body, self.stop_if_cancelled)
         again = method != "POST" if repeatable is None else repeatable
-        order = _Order(
+        request = HttpRequest(
             method,
             self.settled(Address.parse(url)),
             dict(headers or {}),
             content,
             authorization,
-            repeatable=again and not isinstance(content, _Counted),
+            repeatable=again and not isinstance(content, CountedBody),
             most=most,
         )
-        return cast("Answer", self._follow(order, MANY_REDIRECTS if redirect else 0))
+        return cast("Answer", self._follow(request, MANY_REDIRECTS if redirect else 0))
 
     @contextlib.contextmanager
     def open(
@@ -306,10 +194,10 @@ class Http:
     ) -> Iterator[Stream | Answer]:
         """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
         asked = {"Accept-Encoding": "identity", **(headers or {})}
-        order = _Order(
+        request = HttpRequest(
             method, self.settled(Address.parse(url)), asked, None, authorization, repeatable=True, streams=True
         )
-        answer = self._follow(order, MANY_REDIRECTS)
+        answer = self._follow(request, MANY_REDIRECTS)
         try:
             yield answer
         finally:
@@ -328,16 +216,16 @@ class Http:
         self._sleep(seconds)
         self.stop_if_cancelled()
 
-    def _wait_for_silent(self, order: _Order, broken: Broken, host: str) -> None:
+    def _wait_for_silent(self, request: HttpRequest, broken: Broken, host: str) -> None:
         """Wait before a host is asked again; when many wait for it, one of them says so."""
-        seconds, me, now = self._seconds(order.attempt, None), threading.get_ident(), self._clock()
+        seconds, me, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
         with self._lock:
             who, until = self._told.get(host, (me, now))
             tells = who == me or until <= now
             if tells:
                 self._told[host] = (me, now + seconds)
         if tells:
-            self._sink(Retry(one_line(order.what), one_line(str(broken.error)), seconds, order.attempt))
+            self._sink(Retry(one_line(request.what), one_line(str(broken.error)), seconds, request.attempt))
         self._sleep(seconds)
         self.stop_if_cancelled()
 
@@ -346,40 +234,40 @@ class Http:
         """How often anything is tried."""
         return self._retries.attempts
 
-    def _follow(self, order: _Order, most: int) -> Answer | Stream:
-        """Send *order* and, unless it is a stream, follow up to *most* redirects."""
-        first = order.address.origin
-        answer = self._persist(order)
+    def _follow(self, request: HttpRequest, most: int) -> Answer | Stream:
+        """Send *request* and, unless it is a stream, follow up to *most* redirects."""
+        first = request.address.origin
+        answer = self._persist(request)
         for _ in range(most):
-            if isinstance(answer, Stream) or isinstance(order.body, _Counted) or not leads_on(answer):
+            if isinstance(answer, Stream) or isinstance(request.body, CountedBody) or not leads_on(answer):
                 break
-            order = self._redirected(order, answer)
+            request = self._redirected(request, answer)
             try:
-                answer = self._persist(order)
+                answer = self._persist(request)
             except UnreachableError as error:
-                if order.address.origin == first:
+                if request.address.origin == first:
                     raise
                 raise ElsewhereError(str(error), hint=error.hint) from error
         return answer
 
-    def _persist(self, order: _Order) -> Answer | Stream:
-        """Send *order* until there is an answer that the retry table lets stand."""
-        host = order.address.origin
+    def _persist(self, request: HttpRequest) -> Answer | Stream:
+        """Send *request* until there is an answer that the retry table lets stand."""
+        host = request.address.origin
         for attempt in itertools.count(1):
-            order.attempt = attempt
+            request.attempt = attempt
             self._wait_for(host)
             try:
-                answer = self._send(order)
+                answer = self._send(request)
             except Broken as broken:
-                if not self._worth_repeating(order, broken, host):
-                    raise _final(order, broken) from broken.__cause__
-                self._wait_for_silent(order, broken, host)
+                if not self._worth_repeating(request, broken, host):
+                    raise _final(request, broken) from broken.__cause__
+                self._wait_for_silent(request, broken, host)
                 continue
             self._talked.add(host)
-            if isinstance(answer, Stream) or not self._asks_again(order, answer, host):
+            if isinstance(answer, Stream) or not self._asks_again(request, answer, host):
                 self._answered.add(host)
                 return answer
-            self.wait(order.what, f"status {answer.status}", attempt, answer)
+            self.wait(request.what, f"status {answer.status}", attempt, answer)
         raise AssertionError  # the last attempt returns or raises
 
     def _wait_for(self, host: str) -> None:
@@ -390,18 +278,18 @@ class Http:
             self._sleep(seconds)
             self.stop_if_cancelled()
 
-    def _worth_repeating(self, order: _Order, broken: Broken, host: str) -> bool:
+    def _worth_repeating(self, request: HttpRequest, broken: Broken, host: str) -> bool:
         # A host that never answered is more likely misspelled than down: say so soon.
         most = self._most(host) if host in self._talked else min(2, self._retries.attempts)
-        untouched = not broken.reached and not isinstance(order.body, _Counted)
-        return not broken.final and order.attempt < most and (order.repeatable or untouched)
+        untouched = not broken.reached and not isinstance(request.body, CountedBody)
+        return not broken.final and request.attempt < most and (request.repeatable or untouched)
 
-    def _asks_again(self, order: _Order, answer: Answer, host: str) -> bool:
+    def _asks_again(self, request: HttpRequest, answer: Answer, host: str) -> bool:
         rule = RULES.get(answer.status)
         if rule is None or not rule.down:
             self._down_since.pop(host, None)
         most = self._most(host) if rule and rule.down else self._retries.attempts
-        return rule is not None and order.repeatable and order.attempt < most
+        return rule is not None and request.repeatable and request.attempt < most
 
     def _most(self, host: str) -> int:
         """Return how often *host* is asked, which is down; one that answered before may be starting again."""
@@ -419,62 +307,62 @@ class Http:
             return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
         return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
 
-    def _send(self, order: _Order) -> Answer | Stream:
+    def _send(self, request: HttpRequest) -> Answer | Stream:
         import urllib3
 
-        manager, url = self._manager(order.address), str(order.address)
-        headers = {"User-Agent": f"buildpush/{__version__}", **order.headers}
-        value = order.authorization() if callable(order.authorization) else order.authorization
+        manager, url = self._manager(request.address), str(request.address)
+        headers = {"User-Agent": f"buildpush/{__version__}", **request.headers}
+        value = request.authorization() if callable(request.authorization) else request.authorization
         if value:
             headers["Authorization"] = value
         try:
             response = manager.urlopen(
-                order.method,
+                request.method,
                 url,
-                body=order.body,
+                body=request.body,
                 headers=headers,
                 redirect=False,
                 retries=False,
                 preload_content=False,
             )
-            return self._received(order, response)
+            return self._received(request, response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.stop_if_cancelled()
-            if isinstance(order.body, _Counted) and order.body.failure:
-                raise order.body.failure from None
+            if isinstance(request.body, CountedBody) and request.body.failure:
+                raise request.body.failure from None
             raise explain(error, url, self._proxies.find(url)) from error
 
-    def _received(self, order: _Order, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
+    def _received(self, request: HttpRequest, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
         if response.status == PROXY_LOGIN:
             response.close()
-            raise proxy_wants_login(self._proxies.find(str(order.address)))
-        if order.streams and response.status < 300:  # noqa: PLR2004 - 2xx
-            return Stream(self, response, str(order.address))
-        most = order.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
+            raise proxy_wants_login(self._proxies.find(str(request.address)))
+        if request.streams and response.status < 300:  # noqa: PLR2004 - 2xx
+            return Stream(response, str(request.address), self.stop_if_cancelled)
+        most = request.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
         body = response.read(most + 1, decode_content=True)
         if len(body) > most:
             response.close()
-            message = f"{order.what}: the answer is larger than {most} bytes"
+            message = f"{request.what}: the answer is larger than {most} bytes"
             raise RegistryError(message, status=response.status)
         response.drain_conn()
         response.release_conn()
-        return Answer(response.status, response.headers, body, str(order.address), order.attempt)
+        return Answer(response.status, response.headers, body, str(request.address), request.attempt)
 
-    def _redirected(self, order: _Order, answer: Answer) -> _Order:
-        """Return the order that an answer sends on; another origin sees no credentials."""
-        there = self.settled(order.address.joined(answer.headers["Location"]))
-        read = answer.status == 303 or (answer.status in {301, 302} and order.method == "POST")  # noqa: PLR2004
-        method = "GET" if read else order.method
-        self.check_lead(order.address, there, method)
-        return _Order(
+    def _redirected(self, request: HttpRequest, answer: Answer) -> HttpRequest:
+        """Return the request that an answer sends on; another origin sees no credentials."""
+        there = self.settled(request.address.joined(answer.headers["Location"]))
+        read = answer.status == 303 or (answer.status in {301, 302} and request.method == "POST")  # noqa: PLR2004
+        method = "GET" if read else request.method
+        self.check_lead(request.address, there, method)
+        return HttpRequest(
             method,
             there,
-            order.headers,
-            None if read else order.body,
-            order.authorization if there.origin == order.address.origin else None,
-            order.repeatable,
-            order.streams,
-            order.most,
+            request.headers,
+            None if read else request.body,
+            request.authorization if there.origin == request.address.origin else None,
+            request.repeatable,
+            request.streams,
+            request.most,
         )
 
     def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
@@ -508,7 +396,7 @@ class Http:
     def _is_plain(self, address: Address, secure: Address) -> bool | None:
         """Return whether a host speaks no TLS; ``None`` where nobody knows, since it gives no answer."""
         try:
-            self._send(_Order("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
+            self._send(HttpRequest("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
         except Broken as broken:
             if not broken.plain:
                 return None
@@ -516,7 +404,7 @@ class Http:
             return False
         try:
             answer = self._send(
-                _Order("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
+                HttpRequest("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
             )
         except Broken:
             return None
@@ -556,7 +444,7 @@ class Http:
 
         more: dict[str, Any] = {
             "maxsize": 16,
-            "timeout": urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
+            "timeout": urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.silence),
         }
         if scheme == "https":
             more["ssl_context"] = tls_context(self._ca_files, insecure)
@@ -564,7 +452,7 @@ class Http:
             manager = urllib3.PoolManager(**more)
         else:
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **more)
-        manager.pool_classes_by_scheme = pools(self._wired, self._patience.silence)
+        manager.pool_classes_by_scheme = pools(self._wired, self._timeouts.silence)
         return manager
 
     def _wired(self, wire: Any) -> None:
@@ -581,14 +469,9 @@ def scheme_for(host: str, http: Http) -> str:
     return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
 
 
-def leads_on(answer: Answer) -> bool:
-    """Return whether *answer* is a redirect."""
-    return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
-
-
-def _final(order: _Order, broken: Broken) -> BuildPushError:
+def _final(request: HttpRequest, broken: Broken) -> BuildPushError:
     error = broken.error
-    if isinstance(order.body, _Counted) and not broken.final:
-        return Interrupted(str(error), sent=order.body.sent, hint=error.hint)
-    times = f" (tried {order.attempt} times)" if order.attempt > 1 else ""
+    if isinstance(request.body, CountedBody) and not broken.final:
+        return Interrupted(str(error), sent=request.body.sent, hint=error.hint)
+    times = f" (tried {request.attempt} times)" if request.attempt > 1 else ""
     return UnreachableError(f"{error}{times}", hint=error.hint)

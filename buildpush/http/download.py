@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.errors import BuildError, UnreachableError
-from buildpush.http.client import Answer, Http, Stream
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer, Stream
 from buildpush.http.urls import Address, shown
 
 _BLOCK: Final = 1024 * 1024

@@ -29,7 +29,7 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds to wait for a connection, and for the next bytes to come or go."""
 
     connect: float = 10.0
@@ -37,24 +37,24 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetryRule:
     """What to do about a status: *whole_host* makes everybody who talks to that host wait; *down* says who is away."""
 
     whole_host: bool = False
     down: bool = False
 
 
-RULES: Final[Mapping[int, Rule]] = {
-    408: Rule(),
-    425: Rule(),
-    429: Rule(whole_host=True),
-    500: Rule(),
-    502: Rule(down=True),
-    503: Rule(down=True),
-    504: Rule(down=True),
-    507: Rule(),
+RULES: Final[Mapping[int, RetryRule]] = {
+    408: RetryRule(),
+    425: RetryRule(),
+    429: RetryRule(whole_host=True),
+    500: RetryRule(),
+    502: RetryRule(down=True),
+    503: RetryRule(down=True),
+    504: RetryRule(down=True),
+    507: RetryRule(),
     # Of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
-    **dict.fromkeys(range(520, 528), Rule(down=True)),
+    **dict.fromkeys(range(520, 528), RetryRule(down=True)),
 }
 # For so long after it went down a host is asked more often than others: many requests do not add up to an hour.
 LONGEST_RESTART: Final = 60.0

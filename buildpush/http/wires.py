@@ -75,7 +75,7 @@ class Paced(io.RawIOBase):
         super().close()
 
 
-class _Lines:
+class _LineReader:
     """A file that remembers the last line that was read from it."""
 
     def __init__(self, file: Any) -> None:
@@ -122,7 +122,7 @@ class WholeResponse(http.client.HTTPResponse):
         Raises:
             http.client.RemoteDisconnected: the connection ended before they did.
         """
-        lines = _Lines(self.fp)
+        lines = _LineReader(self.fp)
         self.fp = lines  # type: ignore[assignment]  # it has what is asked of it
         super().begin()
         if self.fp is not None:
@@ -175,10 +175,10 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
                 self.timeout = silence
             super().request(*words, **named)
 
-    class Pool(HTTPConnectionPool):
+    class PlainPool(HTTPConnectionPool):
         ConnectionCls = Wire
 
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = SecureWire
 
-    return {"http": Pool, "https": SecurePool}
+    return {"http": PlainPool, "https": SecurePool}

@@ -184,7 +184,7 @@ def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Cal
 
 def build_record(order: ResolvedStep, context: RunContext, started: datetime) -> BuildRecord:
     """Return what the receipt cannot know: name and number of the build, its revision, what ran it."""
-    from buildpush.artifactory import BuildRecord, Vcs, allowed_environment
+    from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
 
     env, build, git = context.env, order.build, context.facts.git
     source = vcs(Git(git.place, order.git_folder) if order.git_folder else git, revision_of(env))
@@ -195,7 +195,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
         url=build.url,
         project=build.project,
         module=build.module,
-        vcs=(Vcs(source.url, source.revision, source.branch, source.message),) if source else (),
+        vcs=(VcsEntry(source.url, source.revision, source.branch, source.message),) if source else (),
         environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
         principal=context.ci.actor,
     )

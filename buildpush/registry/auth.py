@@ -18,7 +18,8 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import shortened
-from buildpush.http.client import Answer, Http
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer
 from buildpush.http.urls import Address, AddressError, shown
 from buildpush.images.references import DOCKER_HUB
 

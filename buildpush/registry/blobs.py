@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
 from buildpush.foundation.records import dataclass
-from buildpush.http.client import Answer, Stream
+from buildpush.http.messages import Answer, Stream
 from buildpush.images.compression import Compressed, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry

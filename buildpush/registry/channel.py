@@ -13,12 +13,12 @@ from urllib.parse import quote
 from buildpush.foundation.errors import AuthenticationError, UnreachableError
 from buildpush.foundation.meter import Meter
 from buildpush.foundation.regex import regex
-from buildpush.http.client import Answer, Piece
 from buildpush.http.failures import Interrupted
+from buildpush.http.messages import Answer, Piece
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.profile import LARGEST_PART, UploadProfile, Way
-from buildpush.registry.session import Session
+from buildpush.registry.session import UploadSession
 from buildpush.registry.verdict import RetryableError
 
 _ACCEPTED, _FORBIDDEN = 202, 403
@@ -53,14 +53,14 @@ class Channel:
         self.registry = registry
         self.repository = repository
         self.what = what
-        self.session: Session | None = None
+        self.session: UploadSession | None = None
         self.reached = 0
         self._fingerprint = fingerprint
         self._memory = registry.memory if fingerprint else None
         self._meter = meter
 
     @property
-    def current(self) -> Session:
+    def current(self) -> UploadSession:
         """The session, where there is one."""
         if self.session is None:
             raise AssertionError
@@ -82,7 +82,7 @@ class Channel:
 
     # The session, here and in the memory
 
-    def begin(self, wish: Way | None) -> Session:
+    def begin(self, wish: Way | None) -> UploadSession:
         """Begin a session, and return it."""
         answer = self.registry.request(self.repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
         if answer.status == _FORBIDDEN:
@@ -91,7 +91,7 @@ class Channel:
             raise refusal(answer, f"{self.what} cannot be sent to {self.repository}")
         self.registry.heed(answer, self.repository.host)
         location = self.registry.following(self.repository, answer, answer.headers["Location"])
-        self.session = Session(location, self.chosen_way(wish))
+        self.session = UploadSession(location, self.chosen_way(wish))
         self.keep()  # some registries keep what they have of a part as well
         return self.session
 
@@ -103,9 +103,9 @@ class Channel:
         if found and begun:
             self.registry.give_up(self.repository, begun)
         if found:
-            self.session = Session.resume(found, way)
+            self.session = UploadSession.resume(found, way)
         elif begun:
-            self.session = Session(begun, way)
+            self.session = UploadSession(begun, way)
 
     def keep(self) -> None:
         """Remember the session."""

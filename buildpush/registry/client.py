@@ -13,7 +13,8 @@ from buildpush.foundation.errors import AuthenticationError, BuildPushError, Reg
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
-from buildpush.http.client import LARGEST_ANSWER, Answer, Body, Http, Stream, leads_on, scheme_for
+from buildpush.http.client import Http, scheme_for
+from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, leads_on
 from buildpush.http.urls import Address, AddressError, joined, origin, shown
 from buildpush.http.words import is_page, said_in
 from buildpush.images.references import DOCKER_HUB, Repository
@@ -32,7 +33,7 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class PushAccess:
     """The right to push, as the preflight found it.
 
     Attributes:
@@ -243,7 +244,7 @@ class Registry:
         text = f"{host} has layers sent to {there}, which is shown no credentials"
         self.note_once(("elsewhere", host, there), text)
 
-    def check_push(self, repository: Repository) -> Access:
+    def check_push(self, repository: Repository) -> PushAccess:
         """Find out, before anything is built, whether *repository* may be pushed to.
 
         Raises:
@@ -263,7 +264,7 @@ class Registry:
         self.give_up(repository, answer.headers["Location"])
         authorizer = self.authorizer(repository.host)
         credential = authorizer.credential if authorizer.scheme != "anonymous" else None
-        return Access(
+        return PushAccess(
             repository,
             authorizer.scheme,
             credential.username if credential else None,

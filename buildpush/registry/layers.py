@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import threading
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
@@ -15,19 +12,15 @@ from typing import BinaryIO, Self, TypeVar
 from buildpush.foundation.errors import CancelledError, DigestError
 from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.meter import Meter
-from buildpush.foundation.records import dataclass
-from buildpush.foundation.text import quotation
-from buildpush.images.blocks import BLOCK
-from buildpush.images.compression import Compressed, Compressing, library
+from buildpush.images.compression import Compressed
 from buildpush.images.decompression import HEAD
 from buildpush.images.decompression import compression_of as compressed_with
-from buildpush.images.manifests import check_digests, compression_of, diff_ids, layer_media_type
-from buildpush.images.model import Compression, Fate, Image, Layer, MediaTypes, PushedBlob
-from buildpush.images.pool import Pool
-from buildpush.images.proof import check_diff_id, check_size_of, needs_own_check
+from buildpush.images.manifests import check_digests, compression_of, layer_media_type
+from buildpush.images.model import Compression, Fate, Layer, PushedBlob
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import Bytes, Mount, find, mount
 from buildpush.registry.client import Registry
+from buildpush.registry.layer_source import LayerSource, LayerSources, Options, Work
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART
 from buildpush.registry.upload import send
@@ -36,72 +29,8 @@ Value = TypeVar("Value")
 
 # Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
-_LONGEST_WORDS = 48
-# Bytes of compressed layers that are unpacked of every image: about 50 ms of one core.
-_LOOKED_AT = 4 * 1024 * 1024
 # What the memory calls a layer that somebody else compressed.
 _ELSEWHERE = "elsewhere"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to push: see :func:`buildpush.registry.push.push`."""
-
-    compression: Compression
-    level: int
-    media_types: MediaTypes
-    checksums: bool
-
-    @property
-    def docker(self) -> bool:
-        """Whether the media types are Docker's."""
-        return self.media_types == "docker"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One image on its way into one repository."""
-
-    image: Image
-    repository: Repository
-    prefix: str
-    diff_ids: tuple[Digest, ...]
-
-    def settled(self) -> Work:
-        """Return it when its layers are there: some sources tell the configuration only behind them."""
-        image = self.image.settled()
-        return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
-
-    def stays(self, at: int) -> bool:
-        """Whether a layer may not be distributed; one that gets another manifest becomes one like others."""
-        return bool(self.image.manifest) and self.image.layers[at].stays
-
-    def item(self, at: int) -> str:
-        """What a layer is called in messages."""
-        said = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
-        words = f" ({said})" if said else ""
-        return f"{self.prefix}layer {at + 1}/{len(self.image.layers)}{words}"
-
-    def kind(self, at: int, wanted: Compression) -> Compression:
-        """How to compress a layer; not at all what is compressed, or must not change."""
-        return "none" if self.image.manifest or self.image.layers[at].compressed else wanted
-
-    def claims_to_be_plain(self, at: int) -> bool:
-        """Whether a layer is called compressed, and its diff ID is the digest of the bytes as they are."""
-        layer = self.image.layers[at]
-        alike = layer.digest is not None and layer.digest == self.diff_id(at)
-        return alike and layer.packed and not self.stays(at)
-
-    def small(self) -> frozenset[int]:
-        """The smallest layers, which are together as large as is looked at in every image."""
-        sizes = sorted((layer.size or 0, at) for at, layer in enumerate(self.image.layers) if layer.packed)
-        sums = itertools.accumulate(size for size, _ in sizes)
-        return frozenset(at for (_, at), sum_ in zip(sizes, sums, strict=True) if sum_ <= _LOOKED_AT)
-
-    def diff_id(self, at: int) -> Digest | None:
-        """The diff ID of a layer, where its source or the configuration knows it."""
-        known = self.image.layers[at].diff_id
-        return known or (self.diff_ids[at] if at < len(self.diff_ids) else None)
 
 
 class Layers:
@@ -114,11 +43,10 @@ class Layers:
         self._meter = meter
         self._at_once = 2
         self._refused: set[tuple[Repository, Repository]] = set()
-        self._stop = threading.Event()
         self._learnt: dict[tuple[int, int], Compressed] = {}
         self._homes: dict[Digest, Repository] = {}
         self._mended: set[tuple[Repository, Digest]] = set()
-        self._compressors = Pool(_cores())
+        self._sources = LayerSources(options, registry.memory, sink, meter)
         self._senders = ThreadPoolExecutor(registry.workers, "buildpush-send")
 
     def __enter__(self) -> Self:
@@ -127,11 +55,11 @@ class Layers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._sources.stop.set()
         if error is not None:  # nobody waits for a layer of an image that will not be complete
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
-        self._compressors.close()
+        self._sources.close()
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 
@@ -223,7 +151,7 @@ class Layers:
             raise
         failed = [error for future in finished if not future.cancelled() and (error := future.exception())]
         if failed:
-            self._stop.set()
+            self._sources.stop.set()
             raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
         return {at: future.result() for at, future in futures.items()}
 
@@ -292,7 +220,7 @@ class Layers:
                 return None
             return self._with_checksums(Compressed(diff_id or digest, 0, digest, layer.size))
         memory = self._registry.memory
-        return memory.find(diff_id, self._made_by(kind)) if memory and diff_id else None
+        return memory.find(diff_id, self._sources.made_by(kind)) if memory and diff_id else None
 
     def _with_checksums(self, known: Compressed) -> Compressed:
         memory = self._registry.memory
@@ -310,11 +238,11 @@ class Layers:
 
     def _travel(self, work: Work, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
-        source = _LayerSource(self, work, at, work.kind(at, self._options.compression), reader)
+        source = LayerSource(self._sources, work, at, work.kind(at, self._options.compression), reader)
         with closing(Parts(source)) as parts:
             return self._known_by_now(parts, work, at) or self._sent(source, parts, work, at, begun)
 
-    def _sent(self, source: _LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
+    def _sent(self, source: LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
         kind = source.kind
         sent = send(
             self._registry,
@@ -341,8 +269,8 @@ class Layers:
         self._lies(layer.digest, work.repository)
         kind = work.kind(at, self._options.compression)
         if kind != "none" and self._registry.memory:
-            self._registry.memory.keep(layer, self._made_by(kind))
-        elif self.must_prove(work, at) and self._registry.memory:
+            self._registry.memory.keep(layer, self._sources.made_by(kind))
+        elif self._sources.must_prove(work, at) and self._registry.memory:
             self._registry.memory.keep(layer, _ELSEWHERE)
 
     def _known_by_now(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
@@ -358,146 +286,12 @@ class Layers:
         self._skipped(there, work, at)
         return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
-    def checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
-        """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
-        diff_id, layer = work.diff_id(at), work.image.layers[at]
-        if not layer.compressed and not needs_own_check(replace(layer, diff_id=diff_id)):
-            if layer.learn:
-                layer.learn(sent.diff_id)
-            check_digests([diff_id or sent.diff_id], [sent.diff_id], f"the diff ID of {work.item(at)}")
-            return sent
-        if diff_id is None and not work.image.manifest:
-            message = f"the diff ID of {work.item(at)} is not known"
-            raise DigestError(message, hint="the source must tell it for layers that are compressed already")
-        return replace(sent, diff_id=diff_id or sent.diff_id)
-
-    def must_prove(self, work: Work, at: int) -> bool:
-        """Return whether a layer's diff ID is held against what is in its compressed bytes, which costs time.
-
-        It is where we are the first to say so in a manifest, or nobody says a digest of the bytes, and it was not done
-        before. An image that came with its manifest is the word of somebody else: of that, what is small is looked at.
-        """
-        layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._registry.memory
-        if not needs_own_check(replace(layer, diff_id=diff_id)):
-            return False
-        if not layer.packed:  # by the other algorithm
-            return True
-        if diff_id and layer.digest and memory and memory.proves(diff_id, layer.digest):
-            return False
-        return not (work.image.manifest and layer.digest) or at in work.small()
-
     def _media_type(self, work: Work, at: int) -> str:
         layer = work.image.layers[at]
         if work.image.manifest:
             return layer.media_type
         kind = compression_of(layer.media_type) if layer.compressed else self._options.compression
         return layer_media_type(kind, self._options.media_types)
-
-    def _made_by(self, kind: Compression) -> str:
-        return f"{library(kind, self._options.level)}, level {self._options.level}, blocks of {BLOCK}"
-
-    def compressing(self, reader: BinaryIO, kind: Compression, algorithm: str) -> Compressing:
-        """Return what compresses *reader* with this push's options and threads."""
-        options = self._options
-        return Compressing(
-            reader,
-            kind,
-            options.level,
-            checksums=options.checksums,
-            algorithm=algorithm,
-            pool=self._compressors,
-            meter=self._meter,
-        )
-
-    def as_promised(self, work: Work, at: int) -> Compressed | None:
-        """Return what a layer that is sent as it is will be, where its source says so and nobody wants checksums."""
-        layer, diff_id = work.image.layers[at], work.diff_id(at)
-        if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
-            return None
-        if not layer.compressed:  # then both are digests of the same bytes
-            check_digests([diff_id or layer.digest], [layer.digest], f"the diff ID of {work.item(at)}")
-        return Compressed(work.diff_id(at) or layer.digest, 0, layer.digest, layer.size)
-
-    def read(self, reader: BinaryIO) -> bytes:
-        """Return the next block of *reader*, and take note of it."""
-        with self._meter.timing("read"):
-            block = reader.read(BLOCK)
-        self._meter.count("read", len(block))
-        return block
-
-    def passed(self, item: str, done: int, total: int | None) -> None:
-        """Tell how far *item* is; raise if the push was stopped."""
-        if self._stop.is_set():
-            message = "stopped"
-            raise CancelledError(message)
-        self._sink(Progress(item, done, total))
-
-
-class _LayerSource:
-    """A layer's bytes as they will be in the registry: read, compressed and hashed anew at each iteration."""
-
-    def __init__(self, layers: Layers, work: Work, at: int, kind: Compression, reader: BinaryIO | None) -> None:
-        self._layers = layers
-        self._work = work
-        self._at = at
-        self.kind = kind
-        self._reader = reader
-        self.item = work.item(at)
-        self.length = work.image.layers[at].size if kind == "none" else None
-        self.result: Compressed | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        self.result = None
-        if self.kind == "none" and (as_promised := self._layers.as_promised(self._work, self._at)):
-            yield from self._as_it_is(as_promised)
-            return
-        total = self._work.image.layers[self._at].size
-        with self._looked_at() as reader:
-            digest = self._work.image.layers[self._at].digest if self.kind == "none" else None
-            compressing = self._layers.compressing(reader, self.kind, digest.algorithm if digest else "sha256")
-            for block in compressing:
-                self._layers.passed(self.item, compressing.read, total)
-                yield block
-            found = compressing.result
-        if found is None:  # it has one after the last block
-            raise AssertionError
-        self.result = self._layers.checked(found, self._work, self._at)
-
-    def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
-        """Give bytes whose digest is known: the registry computes it in any case, and nothing else wants it."""
-        done = 0
-        with self._looked_at() as reader:
-            while block := self._layers.read(reader):
-                done += len(block)
-                self._layers.passed(self.item, done, promised.size)
-                yield block
-        self.result = promised
-
-    @contextmanager
-    def _looked_at(self) -> Iterator[BinaryIO]:
-        """Give a reader that holds its bytes against what is said of them, before the last of them is sent."""
-        layer = replace(self._work.image.layers[self._at], diff_id=self._work.diff_id(self._at))
-        with self._opened() as reader:
-            counted = check_size_of(reader, layer, self.item)
-            proves = self._layers.must_prove(self._work, self._at)
-            yield check_diff_id(counted, layer, self.item) if proves else counted
-
-    @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            yield reader
-            return
-        found = self._work.image.blobs([self._at])
-        try:
-            first = next(found, None)
-            if first is None:
-                message = f"the image's source gave no {self.item}"
-                raise DigestError(message)
-            yield first[1]
-        finally:
-            if isinstance(found, Generator):
-                found.close()
 
 
 def _pushed(found: Compressed, media_type: str, fate: Fate, diff_id: Digest | None = None) -> PushedBlob:
@@ -508,7 +302,3 @@ def _identity(layer: Layer, at: int) -> object:
     """What two layers must share to be sent once; a layer of which nothing is known is like no other."""
     known = layer.digest or layer.diff_id
     return (known, layer.media_type) if known else at
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

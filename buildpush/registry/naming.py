@@ -19,7 +19,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Note, Sink
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
 from buildpush.images.compression import digest_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest, Reference, is_digest

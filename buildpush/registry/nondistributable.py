@@ -13,7 +13,7 @@ from functools import partial
 from typing import BinaryIO, Final, cast
 
 from buildpush.foundation.errors import DigestError, PushError
-from buildpush.http.client import Answer, Stream
+from buildpush.http.messages import Answer, Stream
 from buildpush.http.urls import Address, AddressError, check_named, shown
 from buildpush.images.manifests import Descriptor
 from buildpush.images.model import Image, Index, Layer

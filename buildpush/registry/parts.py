@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-from buildpush.http.client import Piece
+from buildpush.http.messages import Piece
 from buildpush.images.compression import Compressed
 
 _MARKED = 1024 * 1024

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
 from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
-from buildpush.http.client import Answer, Http, Stream
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer, Stream
 from buildpush.http.retry import LEAST
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import (

@@ -50,7 +50,8 @@ from buildpush.images.model import (
 from buildpush.images.references import Digest, Reference, Repository, Tag
 from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
 from buildpush.registry.client import Registry
-from buildpush.registry.layers import Layers, Options, Work
+from buildpush.registry.layer_source import Options, Work
+from buildpush.registry.layers import Layers
 from buildpush.registry.naming import Naming
 from buildpush.registry.referrers import read_list
 
@@ -131,7 +132,7 @@ def name(
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _Uploaded:
     """An image whose blobs are all in one repository."""
 
     manifest: bytes
@@ -210,7 +211,7 @@ class _Delivery:
         self._bring_referrers(repository)
         return self._keyed(replace(receipt, images=keyed), inside)
 
-    def _mender(self, parts: _Parts) -> Callable[[], None]:
+    def _mender(self, parts: _Uploaded) -> Callable[[], None]:
         return partial(self._layers.mend, parts.work, parts.config_document, (parts.config, *parts.layers))
 
     def _keyed(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
@@ -275,7 +276,7 @@ class _Delivery:
         except ElsewhereError:
             return None
 
-    def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Parts:
+    def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Uploaded:
         """Bring all blobs of *image* into *repository*."""
         work = Work(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
@@ -289,9 +290,9 @@ class _Delivery:
         config = self._layers.config(document, DOCKER_CONFIG if self._options.docker else OCI_CONFIG, work)
         media_type = DOCKER_MANIFEST if self._options.docker else OCI_MANIFEST
         manifest = image_manifest(_described(config), [_described(layer) for layer in layers], media_type)
-        return _Parts(manifest, media_type, config, document, layers, work)
+        return _Uploaded(manifest, media_type, config, document, layers, work)
 
-    def _unchanged(self, work: Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Parts:
+    def _unchanged(self, work: Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Uploaded:
         """Bring in the rest of an image that came with its manifest."""
         named = read_manifest(manifest, work.image.manifest_type)
         if named.config is None:
@@ -302,7 +303,7 @@ class _Delivery:
         found = digest_of(work.image.config, algorithm)
         check_digests([named.config.digest], [found], "the configuration's digest")
         config = self._layers.config(work.image.config, named.config.media_type, work, algorithm)
-        return _Parts(manifest, work.image.manifest_type, config, work.image.config, layers, work)
+        return _Uploaded(manifest, work.image.manifest_type, config, work.image.config, layers, work)
 
     def names(
         self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _nothing
@@ -332,7 +333,7 @@ def _described(blob: PushedBlob) -> Descriptor:
     return Descriptor(blob.media_type, blob.digest, blob.size)
 
 
-def _receipt(image: Image, parts: _Parts, names: Sequence[Reference]) -> PushedImage:
+def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> PushedImage:
     return PushedImage(
         parts.manifest,
         parts.media_type,

@@ -11,7 +11,7 @@ from typing import Any
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError
 from buildpush.foundation.regex import regex
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
 from buildpush.http.urls import origin
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index

@@ -22,7 +22,7 @@ class Doubt(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class UploadSession:
     """One upload that the registry has begun.
 
     Attributes:
@@ -42,25 +42,25 @@ class Session:
     doubt: Doubt = Doubt.NONE
 
     @classmethod
-    def resume(cls, location: str, way: Way) -> Session:
+    def resume(cls, location: str, way: Way) -> UploadSession:
         """Return a session that an earlier run began."""
         return cls(location, way, known=False, resumed=True)
 
-    def moved(self, location: str) -> Session:
+    def moved(self, location: str) -> UploadSession:
         """Return it at the next address that the registry gave."""
         return replace(self, location=location)
 
-    def failed(self, *, certain: bool) -> Session:
+    def failed(self, *, certain: bool) -> UploadSession:
         """Return it after a failure; *certain* says that the registry took nothing of the request."""
         return replace(self, known=certain)
 
-    def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> Session:
+    def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadSession:
         """Return it at an *offset* that is known, with all the doubt so far and this."""
         return replace(self, offset=offset, known=True, doubt=max(self.doubt, doubt))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UploadPlan:
     """What refusals have changed in how a blob is sent: each change is made once.
 
     Attributes:
@@ -76,10 +76,10 @@ class Plan:
         """The way that was turned to last."""
         return self.ways[-1] if self.ways else None
 
-    def turned_to(self, way: Way, present: Way) -> Plan | None:
+    def turned_to(self, way: Way, present: Way) -> UploadPlan | None:
         """Return the plan to send the blob in a *way* that asks less than the *present* one, if it was not tried."""
         return None if present == "put" or way in self.ways else replace(self, ways=(*self.ways, way))
 
-    def with_smaller_parts(self) -> Plan | None:
+    def with_smaller_parts(self) -> UploadPlan | None:
         """Return the plan to send smaller parts, ``None`` where that was tried."""
         return None if self.smaller_parts else replace(self, smaller_parts=True)

@@ -17,7 +17,7 @@ from typing import Final
 from buildpush.foundation.errors import DigestError, PushError, RegistryError, UnreachableError
 from buildpush.foundation.events import Note, Retry
 from buildpush.foundation.meter import Meter
-from buildpush.http.client import Answer, Piece
+from buildpush.http.messages import Answer, Piece
 from buildpush.images.compression import Compressed
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import find
@@ -25,7 +25,7 @@ from buildpush.registry.channel import Channel, Transmitted, offset_in
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART, Way
-from buildpush.registry.session import Doubt, Plan, Session
+from buildpush.registry.session import Doubt, UploadPlan, UploadSession
 from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, RetryableError, judge
 
 _CREATED = 201
@@ -85,7 +85,7 @@ class _Upload:
         self._parts = parts
         self._promised = promised
         self._wanted = most
-        self._plan = Plan()
+        self._plan = UploadPlan()
         self._is_one_part = parts.is_within(self._most)
         self._best = 0  # as far as the registry ever confirmed
         self._failures: Counter[int] = Counter()  # by status, 0 for none, since it last got any further
@@ -109,7 +109,7 @@ class _Upload:
             self._send_whole()
         return self._commit()
 
-    def _is_complete(self, session: Session) -> bool:
+    def _is_complete(self, session: UploadSession) -> bool:
         """Return whether the registry has confirmed all there is."""
         return self._parts.ended and not self._parts.size and session.offset == self._parts.start
 
@@ -132,7 +132,7 @@ class _Upload:
 
     # Beginning, and going on after a failure
 
-    def _begin(self) -> Session:
+    def _begin(self) -> UploadSession:
         session = self._channel.begin(self._plan.way)
         self._parts.move_to(0)
         return session
@@ -169,7 +169,7 @@ class _Upload:
         sent = self._channel.reached
         return f"; {sent:,} bytes are sent again" if self._channel.session is None and sent else ""
 
-    def _find_out(self, session: Session) -> Session:
+    def _find_out(self, session: UploadSession) -> UploadSession:
         """Ask the registry how much of the upload it has, and go on from there."""
         answer = self._channel.ask()
         if answer.status in PASSING:
@@ -188,7 +188,7 @@ class _Upload:
             self._channel.registry.sink(Note(f"{self._what} goes on behind {offset:,} bytes of an earlier run"))
         return self._confirmed(offset, Doubt.TOLD)
 
-    def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> Session:
+    def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadSession:
         """Go on at *offset*: what lies before it need not be sent any more."""
         self._channel.session = session = self._channel.current.at(offset, doubt)
         self._parts.move_to(offset)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from buildpush.foundation.errors import AuthenticationError, PushError, RegistryError
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
+from buildpush.http.retry import RULES
 
 BAD_REQUEST, NOT_FOUND, WRONG_RANGE, TOO_MANY = 400, 404, 416, 429
 # The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
-PASSING: Final = frozenset({408, 425, 429, 499, 500, 502, 503, 504, 507, *range(520, 528)})
+PASSING: Final = frozenset({*RULES, 499})
 FINAL_CODES: Final = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, Vcs, describe, publish
+from buildpush.artifactory import Agent, Artifactory, BuildInfo, BuildRecord, VcsEntry, describe, publish
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.events import Note
 from buildpush.http.client import Http
@@ -114,7 +114,7 @@ class Recipes:
             artifactory_principal="ci-bot",
             url="https://ci.example.com/hello/42",
             vcs=(
-                Vcs(
+                VcsEntry(
                     url="https://git.example.com/team/hello.git",
                     revision="3f0c6d0b1a8f4c5e9d7a2b6c8e1f0a9b7c5d3e21",
                     branch="main",

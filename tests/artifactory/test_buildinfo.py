@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Home, describe, moved_home
-from buildpush.artifactory.document import Vcs
+from buildpush.artifactory.document import VcsEntry
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
@@ -58,7 +58,7 @@ def test_an_index_gives_the_document_that_jf_writes_byte_for_byte(recipes):
         duration_ms=91500,
         environment={},
         url="https://ci.example.com/multi/7",
-        vcs=(Vcs(**document["vcs"][0]),),
+        vcs=(VcsEntry(**document["vcs"][0]),),
     )
     assert as_text(described(recipes.multi(), record)) == golden("multi")
 
@@ -184,7 +184,7 @@ def test_no_known_secret_and_no_password_of_a_url_is_described(recipes):
         environment={"BUILD_NOTE": "uses hunter2-planted"},
         url="https://bot:hunter2-planted@ci.example.com/1",
         principal="hunter2-planted",
-        vcs=(Vcs(url="https://x-token:abc@git.example.com/a.git", message="now with hunter2-planted"),),
+        vcs=(VcsEntry(url="https://x-token:abc@git.example.com/a.git", message="now with hunter2-planted"),),
     )
     text = as_text(described(recipes.hello(), record))
     assert "hunter2-planted" not in text

@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.artifactory import Artifactory, BuildInfo
+from buildpush.artifactory.addresses import base_url, property_query
+from buildpush.artifactory.answers import message_of
 from buildpush.artifactory.authorization import api_key, authorization, who
-from buildpush.artifactory.client import Home, base_url, likely_home, message_of, property_query
+from buildpush.artifactory.client import Home, likely_home
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.secrets import Secret
-from buildpush.http.client import Answer, Http
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer
 from buildpush.images.references import Repository
 
 

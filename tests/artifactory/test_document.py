@@ -16,7 +16,7 @@ from buildpush.artifactory.document import (
     BuildInfo,
     Dependency,
     Module,
-    Vcs,
+    VcsEntry,
     started_from,
     started_text,
 )
@@ -57,7 +57,7 @@ infos = st.builds(
     artifactory_principal=texts,
     principal=texts,
     url=texts,
-    vcs=st.lists(st.builds(Vcs, words, texts, texts, texts, others), max_size=2).map(tuple),
+    vcs=st.lists(st.builds(VcsEntry, words, texts, texts, texts, others), max_size=2).map(tuple),
     project=texts,
     others=others,
 )

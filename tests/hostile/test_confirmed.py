@@ -16,7 +16,8 @@ from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, CancelledError, DigestError, RegistryError
 from buildpush.foundation.events import Note, Progress, Retry
 from buildpush.foundation.secrets import Secret
-from buildpush.http.client import Answer, Http
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer
 from buildpush.http.urls import AddressError
 from buildpush.images.compression import digest_of as sha256_of
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, Index, Platform

@@ -9,7 +9,7 @@ from urllib3 import HTTPHeaderDict
 
 from buildpush.foundation.errors import AuthenticationError, BuildPushError
 from buildpush.http import words
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
 from buildpush.http.words import is_page, said_in
 from buildpush.registry.client import refusal
 from buildpush.registry.push import push

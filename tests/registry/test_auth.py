@@ -12,7 +12,8 @@ import pytest
 from buildpush.credentials.docker import HELPER_SECONDS, Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, EngineMissingError, RegistryError, SourceError
 from buildpush.foundation.secrets import Secret
-from buildpush.http.client import Answer, Http
+from buildpush.http.client import Http
+from buildpush.http.messages import Answer
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
 from buildpush.registry.auth import Authorizer, Challenge, _Token, belongs, read_challenge, wider

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.registry.session import Doubt, Plan, Session
+from buildpush.registry.session import Doubt, UploadPlan, UploadSession
 
-BEGUN = Session("https://r.io/up/1", "parts")
+BEGUN = UploadSession("https://r.io/up/1", "parts")
 
 
 def test_a_session_that_is_begun_has_nothing_and_that_is_certain():
@@ -14,12 +14,14 @@ def test_a_session_that_is_begun_has_nothing_and_that_is_certain():
 
 
 def test_a_session_of_an_earlier_run_must_be_asked_for_its_offset_first():
-    assert Session.resume("https://r.io/up/1", "parts") == Session("https://r.io/up/1", "parts", 0, False, True)
+    assert UploadSession.resume("https://r.io/up/1", "parts") == UploadSession(
+        "https://r.io/up/1", "parts", 0, False, True
+    )
 
 
 def test_a_session_moves_to_another_address_and_changes_in_nothing_else():
-    session = Session("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
-    moved = Session("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
+    session = UploadSession("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
+    moved = UploadSession("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
     assert session.moved("https://r.io/up/2") == moved
 
 
@@ -31,7 +33,7 @@ def test_after_a_failure_the_offset_is_unknown_unless_it_is_certain_that_nothing
 
 
 def test_an_offset_that_was_found_out_is_known():
-    resumed = Session.resume("https://r.io/up/1", "parts").at(9, Doubt.TOLD)
+    resumed = UploadSession.resume("https://r.io/up/1", "parts").at(9, Doubt.TOLD)
     assert (resumed.offset, resumed.known, resumed.resumed, resumed.doubt) == (9, True, True, Doubt.TOLD)
 
 
@@ -47,11 +49,11 @@ def test_what_was_confirmed_is_not_doubted():
 
 
 def test_a_plan_begins_with_the_way_of_the_host():
-    assert Plan().way is None
+    assert UploadPlan().way is None
 
 
 def test_a_plan_turns_to_each_way_once():
-    patch = Plan().turned_to("patch", "parts")
+    patch = UploadPlan().turned_to("patch", "parts")
     assert patch.way == "patch"
     assert patch.turned_to("patch", "parts") is None
     put = patch.turned_to("put", "patch")
@@ -60,11 +62,11 @@ def test_a_plan_turns_to_each_way_once():
 
 @pytest.mark.parametrize("way", ["patch", "put"])
 def test_nothing_asks_less_than_to_send_all_of_it_with_the_end(way):
-    assert Plan().turned_to(way, "put") is None
+    assert UploadPlan().turned_to(way, "put") is None
 
 
 def test_a_plan_tries_smaller_parts_once_whatever_ways_it_turns_to():
-    smaller = Plan().with_smaller_parts()
+    smaller = UploadPlan().with_smaller_parts()
     assert smaller.with_smaller_parts() is None
     assert smaller.turned_to("patch", "parts").with_smaller_parts() is None
     assert smaller.way is None

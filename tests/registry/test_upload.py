@@ -17,7 +17,7 @@ from urllib3 import HTTPHeaderDict
 from buildpush.credentials.docker import Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
 from buildpush.foundation.events import Note, Retry, Traffic
-from buildpush.http.client import Answer
+from buildpush.http.messages import Answer
 from buildpush.images.blocks import BLOCK
 from buildpush.images.compression import Compressing, digest_of, library
 from buildpush.images.references import Repository

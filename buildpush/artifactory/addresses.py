@@ -1,0 +1,80 @@
+"""Addresses of an Artifactory and of what is in it: made from names that may come from anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from buildpush.foundation.errors import BuildInfoError, SettingsError
+from buildpush.http.client import Http, scheme_for
+from buildpush.http.urls import Address, AddressError, user_info
+from buildpush.images.references import check_host
+
+
+def base_url(text: str, http: Http) -> str:
+    """Return *text* as the address of an Artifactory, ending in ``/artifactory/``.
+
+    Taken as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
+    alone, which is https but for this machine and insecure hosts.
+
+    Raises:
+        SettingsError: it is no http address, carries a password, or would send ours without TLS.
+    """
+    text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
+    if user_info(text):
+        message = "the address of Artifactory holds a user or password"
+        hint = "give them as settings of their own, by reference; then the address can be shown"
+        raise SettingsError(message, hint=hint, setting="artifactory_url")
+    address = _read(text)
+    host = check_host(address.netloc)
+    if address.scheme == "http" and scheme_for(host, http) != "http":
+        message = f"credentials do not travel to {host} without TLS"
+        hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
+        raise SettingsError(message, hint=hint, setting="artifactory_url")
+    return f"{address.scheme}://{host}{_path_before_artifactory(address.path)}/artifactory/"
+
+
+def _read(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        message = "this is no address of an Artifactory"
+        hint = "write https://HOST/artifactory/"
+        raise SettingsError(message, hint=hint, setting="artifactory_url") from error
+
+
+def _path_before_artifactory(path: str) -> str:
+    """Return the part of *path* that a proxy put before Artifactory's own."""
+    names = [name for name in path.split("/") if name]
+    for mark in ("artifactory", "ui"):
+        if mark in names:
+            names = names[: names.index(mark)]
+    return "".join(f"/{name}" for name in names)
+
+
+def segments(*names: str) -> str:
+    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
+
+    Raises:
+        BuildInfoError: a name would lead elsewhere; documents may come from anybody.
+    """
+    if {"", ".", ".."} & set(names):
+        message = f"{'/'.join(names)!r} is no path in a repository"
+        raise BuildInfoError(message)
+    return "/".join(quote(name, safe="") for name in names)
+
+
+def property_query(properties: Mapping[str, str]) -> str:
+    """Return *properties* as the query of ``api/storage`` wants them."""
+    return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
+
+
+def _property_value(value: str) -> str:
+    """A comma would begin a second value, a semicolon or bar a second property."""
+    return quote("".join(f"\\{mark}" if mark in "\\,|=;" else mark for mark in value), safe="")
+
+
+def query_of(**pairs: str | None) -> str:
+    """Return the query with those of *pairs* that have a value."""
+    given = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items() if value)
+    return f"?{given}" if given else ""

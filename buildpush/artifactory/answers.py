@@ -1,0 +1,109 @@
+"""What Artifactory says in its answers, typed: read key by key, since anything may answer in its place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildpush.artifactory.document import BuildInfo
+from buildpush.artifactory.reading import Reading
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import BuildInfoError, SourceError
+from buildpush.foundation.records import dataclass
+from buildpush.http.messages import Answer
+from buildpush.http.words import is_page, said_in
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFacts:
+    """What Artifactory says about a repository.
+
+    Attributes:
+        kind: ``local``, ``remote``, ``virtual`` or ``federated``.
+        deploys_to: of a virtual one, the key of the repository that takes what is pushed; else ``""``.
+    """
+
+    key: str
+    kind: str
+    package_type: str
+    deploys_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """Checksums of one stored file, as lower-case hex."""
+
+    sha1: str
+    md5: str
+    sha256: str
+
+
+NO_FILE_FACTS: Final = FileFacts("", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file of a list: its path in the repository, and its checksums, of which old servers tell only sha1."""
+
+    path: str
+    facts: FileFacts
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRun:
+    """One published run of a build; *started* as the server writes it."""
+
+    number: str
+    started: str
+
+
+def wrapped_build(reading: Reading) -> BuildInfo | None:
+    """Return what *reading*, of an answer, says."""
+    return BuildInfo.parse(reading.others().get("buildInfo"))
+
+
+def published_run(reading: Reading) -> PublishedRun:
+    """Return what *reading*, of an answer, says."""
+    return PublishedRun(reading.text("uri").removeprefix("/"), reading.text("started"))
+
+
+def repository_facts(key: str, reading: Reading) -> RepositoryFacts:
+    """Return what *reading*, of an answer, says."""
+    kind = reading.text("rclass") or reading.text("type").lower()
+    return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
+
+
+def file_facts(reading: Reading) -> FileFacts:
+    """Return what *reading*, of an answer, says."""
+    return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
+
+
+def listed_file(folder: str, reading: Reading) -> ListedFile:
+    """Return what *reading*, of an answer, says."""
+    facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
+    return ListedFile(f"{folder}/{reading.text('uri').lstrip('/')}", facts)
+
+
+def json_object(answer: Answer) -> Reading:
+    """Return the JSON object in *answer*.
+
+    Raises:
+        BuildInfoError: a page or something else came instead, as from a proxy.
+    """
+    try:
+        return Reading(strict_json.parse(answer.body), "the answer")
+    except (ValueError, SourceError) as error:
+        message = f"{answer.url.partition('?')[0]} answers with something that is no JSON object"
+        raise BuildInfoError(message, hint="does a proxy stand in between?") from error
+
+
+def version_in(answer: Answer) -> str:
+    """Return the version that stands in the headers of every answer: ``Artifactory/7.104.5 70001``."""
+    words = (answer.headers.get("X-JFrog-Version") or "").split()
+    name, _, version = words[0].partition("/") if words else ("", "", "")
+    return version if name == "Artifactory" else ""
+
+
+def message_of(body: bytes) -> str:
+    """Return a server's own words for an error: one line of at most 2048 characters."""
+    words = said_in(body)[1] or "no explanation"
+    return f"answered with {words}" if is_page(body) else words

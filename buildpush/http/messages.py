@@ -1,0 +1,143 @@
+"""What is sent to a server, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
+
+from buildpush.foundation import strict_json
+from buildpush.foundation.errors import RegistryError
+from buildpush.foundation.records import dataclass
+from buildpush.http.failures import explain
+from buildpush.http.urls import Address, shown
+from buildpush.http.words import is_page, said_in
+
+if TYPE_CHECKING:
+    import urllib3
+
+Authorization = str | Callable[[], str | None] | None
+Piece = bytes | memoryview
+Body = bytes | Iterable[Piece] | None
+LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said, whatever its status.
+
+    Attributes:
+        headers: found in any case of letters.
+        url: the address that answered, after redirects.
+        attempts: how often it was asked.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    url: str
+    attempts: int = 1
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - that is what 2xx means
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            RegistryError: it is something else, such as a proxy's login page.
+        """
+        try:
+            return strict_json.parse(self.body)
+        except ValueError as error:
+            what = self.text() if is_page(self.body) else "something that is not JSON"
+            message = f"{shown(self.url)} answered with {what}"
+            hint = "a proxy or a login page may stand in between"
+            raise RegistryError(message, status=self.status, hint=hint) from error
+
+    def text(self) -> str:
+        """Return what the body says, as one line of at most 2048 characters: see :func:`said_in`."""
+        return said_in(self.body)[1]
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """One request, as often as it takes."""
+
+    method: str
+    address: Address
+    headers: dict[str, str]
+    body: bytes | CountedBody | None
+    authorization: Authorization
+    repeatable: bool
+    streams: bool = False
+    most: int = LARGEST_ANSWER
+    attempt: int = 0
+
+    @property
+    def what(self) -> str:
+        """Method and address, for messages."""
+        return f"{self.method} {shown(str(self.address))}"
+
+
+class CountedBody:
+    """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
+
+    def __init__(self, source: Iterable[Piece], go_on: Callable[[], None]) -> None:
+        self._source = source
+        self._go_on = go_on
+        self.sent = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[Piece]:
+        try:
+            for block in self._source:
+                self._go_on()
+                yield block
+                self.sent += len(block)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+class Stream:
+    """An answer whose body is read as it comes: readable like a file."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, go_on: Callable[[], None]) -> None:
+        self._go_on = go_on  # raises where nobody wants it any more
+        self._response = response
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.url = url
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to *size* bytes, all of them if it is negative, none at the end.
+
+        Raises:
+            UnreachableError: the connection broke.
+        """
+        import urllib3
+
+        try:
+            return self._response.read(None if size < 0 else size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self._go_on()
+            raise explain(error, self.url).error from error
+
+    def readable(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def close(self) -> None:
+        """Give the connection up; what was not read is not wanted."""
+        self._response.close()
+        self._response.release_conn()
+
+
+def leads_on(answer: Answer) -> bool:
+    """Return whether *answer* is a redirect."""
+    return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
