@@ -319,7 +319,7 @@ def server(text):
         f"<html><title>{text}</title><p>{html.escape(text)}</p>".encode(errors="replace"),
     ]
     answers = [Answer(403, {"Location": "/x"}, body, "http://h.test/v2/") for body in raw]
-    return "\n".join(str(refusal(answer, "it was not taken")) for answer in answers)
+    return "\n".join(str(refusal(answer, "it was not accepted")) for answer in answers)
 
 
 def document(text):

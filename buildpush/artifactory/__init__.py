@@ -8,7 +8,7 @@ from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEntry
 from buildpush.artifactory.environment import allowed_environment, left_out
-from buildpush.artifactory.publishing import Published, check_publish, publish, publish_push, supposed
+from buildpush.artifactory.publishing import Published, check_publish, expected_build_info, publish, publish_push
 
 __all__ = [
     "Agent",
@@ -21,9 +21,9 @@ __all__ = [
     "allowed_environment",
     "check_publish",
     "describe",
+    "expected_build_info",
     "left_out",
     "moved_home",
     "publish",
     "publish_push",
-    "supposed",
 ]

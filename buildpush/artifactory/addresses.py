@@ -38,7 +38,7 @@ def _read(text: str) -> Address:
     try:
         return Address.parse(text)
     except AddressError as error:
-        message = "this is no address of an Artifactory"
+        message = "this is not the address of an Artifactory"
         hint = "write https://HOST/artifactory/"
         raise SettingsError(message, hint=hint, setting="artifactory_url") from error
 
@@ -59,7 +59,7 @@ def segments(*names: str) -> str:
         BuildInfoError: a name would lead elsewhere; documents may come from anybody.
     """
     if {"", ".", ".."} & set(names):
-        message = f"{'/'.join(names)!r} is no path in a repository"
+        message = f"{'/'.join(names)!r} is not a path in a repository"
         raise BuildInfoError(message)
     return "/".join(quote(name, safe="") for name in names)
 

@@ -10,7 +10,7 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildInfoError, SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer
-from buildpush.http.words import is_page, said_in
+from buildpush.http.words import error_in, is_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def json_object(answer: Answer) -> Reading:
     try:
         return Reading(strict_json.parse(answer.body), "the answer")
     except (ValueError, SourceError) as error:
-        message = f"{answer.url.partition('?')[0]} answers with something that is no JSON object"
+        message = f"{answer.url.partition('?')[0]} answers with something that is not a JSON object"
         raise BuildInfoError(message, hint="does a proxy stand in between?") from error
 
 
@@ -105,5 +105,5 @@ def version_in(answer: Answer) -> str:
 
 def message_of(body: bytes) -> str:
     """Return a server's own words for an error: one line of at most 2048 characters."""
-    words = said_in(body)[1] or "no explanation"
+    words = error_in(body)[1] or "no explanation"
     return f"answered with {words}" if is_page(body) else words

@@ -294,9 +294,9 @@ class Artifactory:
 
     def _remedy(self, status: int, path: str) -> str | None:
         if status == _FORBIDDEN and path.startswith("api/storage"):
-            return f"needed are the permissions Read and Annotate on the repository, for {who(self.credential)}"
+            return f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
         if status == _FORBIDDEN:
-            return f"needed are the permissions Read and Deploy on builds, for {who(self.credential)}"
+            return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"
         if status == _MISSING:
             return f"is {self.url} the address of Artifactory?"
         return None
@@ -305,7 +305,7 @@ class Artifactory:
         try:
             return read(json_object(answer))
         except SourceError as error:
-            message = f"{self.host} answers with something else than was asked for: {error}"
+            message = f"{self.host} does not answer as expected: {error}"
             raise BuildInfoError(message) from error
 
 

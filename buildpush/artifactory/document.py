@@ -46,7 +46,7 @@ def started_from(text: str) -> datetime | None:
 def _started(reading: Reading, key: str) -> datetime:
     started = started_from(reading.text(key, needed=True))
     if started is None:
-        raise reading.wrong(key, "a moment such as 2026-10-01T12:00:00.123+0000")
+        raise reading.wrong(key, "a time such as 2026-10-01T12:00:00.123+0000")
     return started
 
 
@@ -159,7 +159,7 @@ class BuildRecord:
         check_identity("name", self.name)
         check_identity("number", self.number)
         if self.started.tzinfo is None:
-            message = "the moment at which a build started needs a time zone"
+            message = "the start time of a build needs a time zone"
             raise SettingsError(message)
 
 
@@ -248,7 +248,7 @@ class BuildInfo:
         try:
             return cls.parse(document)
         except SourceError as error:
-            message = f"this is no build-info: {error}"
+            message = f"this is not a build-info: {error}"
             raise SourceError(message, where=str(path)) from error
 
 

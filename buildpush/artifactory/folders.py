@@ -22,7 +22,7 @@ _FORBIDDEN: Final = 403
 _DIGEST_FOLDERS: Final = ("sha256:", "sha256__")
 
 
-class Sight(Enum):
+class Presence(Enum):
     """What is where a file of ours should be."""
 
     OURS = "ours"
@@ -32,7 +32,7 @@ class Sight(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class ImageFiles:
     """Files that lie together, and go together.
 
     Attributes:
@@ -63,28 +63,28 @@ class Folder:
         """The head and the others."""
         return (self.head, *self.others)
 
-    def at(self, path: str) -> Folder:
+    def at(self, path: str) -> ImageFiles:
         """Return the same files in another folder of the repository."""
         moved = tuple(replace(file, path=f"{path}/{_name(file.path)}") for file in self.files)
-        return Folder(moved[0], moved[1:])
+        return ImageFiles(moved[0], moved[1:])
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Finding:
     """What was seen of a folder.
 
     Attributes:
         wanted: as the build-info has it.
-        sight: what is there.
+        presence: what is there.
         found: where our files are; *wanted* itself, or another folder, or ``None``.
     """
 
-    wanted: Folder
-    sight: Sight
-    found: Folder | None = None
+    wanted: ImageFiles
+    presence: Presence
+    found: ImageFiles | None = None
 
 
-def folders_of(artifacts: Iterable[Artifact]) -> tuple[Folder, ...]:
+def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
     """Return the folders of all *artifacts* that have a path, each once."""
     groups: dict[tuple[str, str], dict[str, Artifact]] = {}
     for file in artifacts:
@@ -93,12 +93,12 @@ def folders_of(artifacts: Iterable[Artifact]) -> tuple[Folder, ...]:
     return tuple(folder for group in groups.values() for folder in _folders(tuple(group.values())))
 
 
-def _folders(files: tuple[Artifact, ...]) -> Iterator[Folder]:
+def _folders(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
     heads = [file for file in files if _name(file.path) in _MANIFESTS]
     if len(heads) == 1:
-        yield Folder(heads[0], tuple(file for file in files if file is not heads[0]))
+        yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
     else:  # no image's: each file speaks for itself
-        yield from map(Folder, files)
+        yield from map(ImageFiles, files)
 
 
 def _parent(path: str) -> str:
@@ -109,27 +109,27 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def sighting(folder: Folder, client: Artifactory) -> Sighting:
+def find_files(folder: ImageFiles, client: Artifactory) -> Finding:
     """Return what is at *folder* now; where it is not ours, our files are looked for in the other ones of the image."""
-    sight = sight_of(folder.head, client)
-    if sight is Sight.OURS or (sight is Sight.UNSEEN and is_named_by_digest(folder)):
-        return Sighting(folder, sight, folder)
-    return Sighting(folder, sight, None if sight is Sight.UNSEEN else _elsewhere(folder, client))
+    presence = presence_of(folder.head, client)
+    if presence is Presence.OURS or (presence is Presence.UNSEEN and is_named_by_digest(folder)):
+        return Finding(folder, presence, folder)
+    return Finding(folder, presence, None if presence is Presence.UNSEEN else _elsewhere(folder, client))
 
 
-def sight_of(file: Artifact, client: Artifactory) -> Sight:
+def presence_of(file: Artifact, client: Artifactory) -> Presence:
     """Return what is at the path of *file*; of a file without a checksum nobody can say whose it is."""
     if not (file.sha256 or file.sha1 or file.md5):
-        return Sight.UNSEEN
+        return Presence.UNSEEN
     try:
         facts = client.file(file.repository, file.path)
     except RefusedError as error:
         if error.status != _FORBIDDEN:
             raise
-        return Sight.UNSEEN
+        return Presence.UNSEEN
     if facts is None:
-        return Sight.NOTHING
-    return Sight.OURS if is_same(file, facts) else Sight.THEIRS
+        return Presence.NOTHING
+    return Presence.OURS if is_same(file, facts) else Presence.THEIRS
 
 
 def is_same(file: Artifact, facts: FileFacts) -> bool:
@@ -139,13 +139,13 @@ def is_same(file: Artifact, facts: FileFacts) -> bool:
     return known[0].lower() == known[1].lower()
 
 
-def is_named_by_digest(folder: Folder) -> bool:
+def is_named_by_digest(folder: ImageFiles) -> bool:
     """Return whether the folder is that of our manifest's digest: nothing else can ever be there."""
     name = _name(folder.path)
     return bool(folder.head.sha256) and name in {f"{start}{folder.head.sha256}" for start in _DIGEST_FOLDERS}
 
 
-def _elsewhere(folder: Folder, client: Artifactory) -> Folder | None:
+def _elsewhere(folder: ImageFiles, client: Artifactory) -> ImageFiles | None:
     """Return another folder of the same image that has our manifest: that of its digest before all others."""
     image = _parent(folder.path)
     if not image or _name(folder.head.path) not in _MANIFESTS:
@@ -160,23 +160,23 @@ def _elsewhere(folder: Folder, client: Artifactory) -> Folder | None:
     return found[0] if found else None
 
 
-def _by_digest(folder: Folder, image: str, client: Artifactory) -> Folder | None:
+def _by_digest(folder: ImageFiles, image: str, client: Artifactory) -> ImageFiles | None:
     places = (folder.at(f"{image}/{start}{folder.head.sha256}") for start in _DIGEST_FOLDERS)
-    return next((one for one in places if sight_of(one.head, client) is Sight.OURS), None)
+    return next((one for one in places if presence_of(one.head, client) is Presence.OURS), None)
 
 
-def placed(info: BuildInfo, sightings: Iterable[Sighting]) -> BuildInfo:
+def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
     """Return *info* with the paths at which its files are.
 
     A file that is nowhere keeps its name and checksums and loses its path: what lies there is not ours, or may become
     somebody else's, and a promotion takes what it finds at a path.
     """
-    every = tuple(sightings)
+    every = tuple(findings)
     # Artifactory promotes no file that is listed twice: a folder stands for one of ours.
     taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
     now: dict[tuple[str, str], Artifact] = {}
     for seen in every:
-        if seen.sight is Sight.UNSEEN or seen.found is seen.wanted:
+        if seen.presence is Presence.UNSEEN or seen.found is seen.wanted:
             continue
         found = seen.found if seen.found and (seen.found.repository, seen.found.path) not in taken else None
         taken |= {(found.repository, found.path)} if found else set()
@@ -184,7 +184,7 @@ def placed(info: BuildInfo, sightings: Iterable[Sighting]) -> BuildInfo:
     return replace(info, modules=tuple(_moved(module, now) for module in info.modules))
 
 
-def _moves(wanted: Folder, found: Folder | None) -> Mapping[tuple[str, str], Artifact]:
+def _moves(wanted: ImageFiles, found: ImageFiles | None) -> Mapping[tuple[str, str], Artifact]:
     files = found.files if found else [replace(file, path="", repository="") for file in wanted.files]
     return {(old.repository, old.path): new for old, new in zip(wanted.files, files, strict=True)}
 

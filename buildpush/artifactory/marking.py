@@ -9,28 +9,28 @@ from functools import partial
 from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.document import Artifact, BuildInfo
 from buildpush.artifactory.folders import (
-    Folder,
-    Sight,
-    Sighting,
-    folders_of,
+    Finding,
+    ImageFiles,
+    Presence,
+    find_files,
+    groups_of,
     is_named_by_digest,
-    sight_of,
-    sighting,
+    presence_of,
 )
-from buildpush.artifactory.patience import PATIENCE, Sleep, insist, patiently, side_by_side
+from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_there
 from buildpush.foundation.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class AnnotationResult:
     """What became of the properties.
 
     Attributes:
-        sightings: of every folder of the build-info, in its order.
+        findings: of every folder of the build-info, in its order.
         bare: files of ours that got none, because the server does not have them, or takes none there.
     """
 
-    sightings: tuple[Sighting, ...]
+    findings: tuple[Finding, ...]
     bare: tuple[Artifact, ...] = ()
 
 
@@ -39,7 +39,9 @@ def properties_of(info: BuildInfo) -> dict[str, str]:
     return {"build.name": info.name, "build.number": info.number, "build.timestamp": str(info.timestamp)}
 
 
-def mark(info: BuildInfo, client: Artifactory, *, sleep: Sleep, waits: Sequence[float] = PATIENCE) -> Marked:
+def annotate(
+    info: BuildInfo, client: Artifactory, *, sleep: Sleep, waits: Sequence[float] = PATIENCE
+) -> AnnotationResult:
     """Set the properties on every file of *info* that is where ours is.
 
     Whose a folder is decides the checksum of its manifest, which is looked at right before its property is set, and
@@ -50,38 +52,38 @@ def mark(info: BuildInfo, client: Artifactory, *, sleep: Sleep, waits: Sequence[
     """
     properties = properties_of(info)
     put = partial(_put, client=client, properties=properties, sleep=sleep)
-    seen = patiently(partial(_claim, client=client, put=put), folders_of(info.artifacts), sleep, _is_enough, waits)
+    seen = ask_until(partial(_claim, client=client, put=put), groups_of(info.artifacts), sleep, _is_enough, waits)
     ours = tuple({one.found.place: one.found for one, _ in seen if one.found}.values())
     blobs = [blob for folder in ours for blob in folder.others]
-    there = patiently(put, blobs, sleep, waits=waits)
+    there = ask_until(put, blobs, sleep, waits=waits)
     bare = [one.found.head for one, has in seen if one.found and not has]
     bare += [blob for blob, has in zip(blobs, there, strict=True) if not has]
     lost = _lost(ours, client, properties)
-    return Marked(tuple(_after(one, lost) for one, _ in seen), tuple(bare))
+    return AnnotationResult(tuple(_after(one, lost) for one, _ in seen), tuple(bare))
 
 
-def _after(seen: Sighting, lost: Mapping[str, Sight]) -> Sighting:
+def _after(seen: Finding, lost: Mapping[str, Presence]) -> Finding:
     """Return *seen* as it is once some folders are lost."""
     if seen.found is None or seen.found.place not in lost:
         return seen
-    return replace(seen, sight=lost[seen.found.place], found=None)
+    return replace(seen, presence=lost[seen.found.place], found=None)
 
 
-def _is_enough(claim: tuple[Sighting, bool]) -> bool:
+def _is_enough(claim: tuple[Finding, bool]) -> bool:
     """Return whether a claim need not be tried again: it has its property, or nobody will let us see."""
     seen, has = claim
-    return has or (seen.sight is Sight.UNSEEN and seen.found is None)
+    return has or (seen.presence is Presence.UNSEEN and seen.found is None)
 
 
-def _claim(folder: Folder, *, client: Artifactory, put: Callable[[Artifact], bool]) -> tuple[Sighting, bool]:
+def _claim(folder: ImageFiles, *, client: Artifactory, put: Callable[[Artifact], bool]) -> tuple[Finding, bool]:
     """Look where our files are, and set the property of their head at once; return whether it has it."""
-    seen = sighting(folder, client)
+    seen = find_files(folder, client)
     return seen, bool(seen.found and put(seen.found.head))
 
 
 def _put(file: Artifact, *, client: Artifactory, properties: Mapping[str, str], sleep: Sleep) -> bool:
     """Set the properties of one file; ``False`` where it is not there."""
-    return insist(
+    return send_until_there(
         lambda: client.set_properties(file.repository, file.path, properties),
         lambda: _has(file, client, properties),
         sleep,
@@ -93,13 +95,13 @@ def _has(file: Artifact, client: Artifactory, properties: Mapping[str, str]) -> 
     return all(there.get(name) == (value,) for name, value in properties.items())
 
 
-def _lost(folders: Sequence[Folder], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Sight]:
+def _lost(folders: Sequence[ImageFiles], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Presence]:
     """Return what is where folders became somebody else's meanwhile, by place; our properties are taken back there."""
     movable = [folder for folder in folders if not is_named_by_digest(folder)]
-    now = side_by_side(lambda folder: sight_of(folder.head, client), movable)
-    lost = [pair for pair in zip(movable, now, strict=True) if pair[1] in {Sight.THEIRS, Sight.NOTHING}]
+    now = in_parallel(lambda folder: presence_of(folder.head, client), movable)
+    lost = [pair for pair in zip(movable, now, strict=True) if pair[1] in {Presence.THEIRS, Presence.NOTHING}]
     for folder, _ in lost:
         for file in folder.files:
             if _has(file, client, properties):
                 client.remove_properties(file.repository, file.path, tuple(properties))
-    return {folder.place: sight for folder, sight in lost}
+    return {folder.place: presence for folder, presence in lost}

@@ -22,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def insist(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
+def send_until_there(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
     """Return what *send* returns; where it fails, look whether what was sent is there, and else send it again.
 
     Some servers answer 400 or 409 to what they keep, and an answer may be lost.
@@ -48,7 +48,7 @@ def insist(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) ->
     raise AssertionError
 
 
-def patiently(
+def ask_until(
     ask: Callable[[T], R],
     things: Sequence[T],
     sleep: Sleep,
@@ -56,18 +56,18 @@ def patiently(
     waits: Sequence[float] = PATIENCE,
 ) -> list[R]:
     """Return what *ask* answers to each of *things*, in order; while that is not *enough*, ask again."""
-    answers = side_by_side(ask, things)
+    answers = in_parallel(ask, things)
     for seconds in waits:
         late = [place for place, answer in enumerate(answers) if not enough(answer)]
         if not late:
             break
         sleep(seconds)
-        for place, answer in zip(late, side_by_side(ask, [things[place] for place in late]), strict=True):
+        for place, answer in zip(late, in_parallel(ask, [things[place] for place in late]), strict=True):
             answers[place] = answer
     return answers
 
 
-def side_by_side(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
+def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """Return what *act* makes of each of *things*, in order, four at a time; the first error ends it."""
     if len(things) == 1:
         return [act(things[0])]

@@ -16,9 +16,9 @@ from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
-from buildpush.artifactory.folders import Sight, Sighting, is_same, placed
-from buildpush.artifactory.marking import Marked, mark
-from buildpush.artifactory.patience import PATIENCE, Sleep, insist, patiently, side_by_side
+from buildpush.artifactory.folders import Finding, Presence, is_same, with_found_paths
+from buildpush.artifactory.marking import AnnotationResult, annotate
+from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_there
 from buildpush.artifactory.pending import Pending, save
 from buildpush.foundation.errors import (
     BuildInfoError,
@@ -68,7 +68,7 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
         runs = client.runs(name, project=project)
     except BuildInfoError as error:
         if not _is_forbidden(error):
-            raise _beforehand(error) from error
+            raise _early_error(error) from error
         sink(Note(f"{client.host} does not say whether build {name} {number} was published before: {error}"))
         return
     earlier = [run.started for run in runs if run.number == number]
@@ -78,7 +78,7 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
         sink(Note(text))
 
 
-def _beforehand(error: BuildInfoError) -> BuildPushError:
+def _early_error(error: BuildInfoError) -> BuildPushError:
     """Return *error* as what it is before anything is pushed, since its own class says that the image is there."""
     status = error.status if isinstance(error, RefusedError) else 0
     kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
@@ -123,7 +123,7 @@ def publish(
     try:
         return _published(info, client, sink, sleep, fresh=fresh)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
-        sink(Note(f"the build-info is not published; {_way_on(info, client, folder, finish)}"))
+        sink(Note(f"the build-info is not published; {_save_for_later(info, client, folder, finish)}"))
         raise
     except BuildPushError as error:
         raise _unpublished(error, info, client, folder, finish) from error
@@ -131,12 +131,12 @@ def publish(
 
 def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
     wanted = info if fresh else with_physical(info, client)
-    marked = mark(wanted, client, sleep=sleep, waits=PATIENCE if fresh else ())
-    if fresh and _is_elsewhere(marked):
-        raise _not_there(marked.sightings[0].wanted.head, client)
-    for text in _notes(marked, client):
+    annotated = annotate(wanted, client, sleep=sleep, waits=PATIENCE if fresh else ())
+    if fresh and _is_elsewhere(annotated):
+        raise _not_there(annotated.findings[0].wanted.head, client)
+    for text in _notes(annotated, client):
         sink(Note(text))
-    whole = complete(placed(wanted, marked.sightings), client, sink=sink)
+    whole = complete(with_found_paths(wanted, annotated.findings), client, sink=sink)
     page = client.build_page(whole)  # may ask the server: not once it has the document
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
@@ -155,36 +155,36 @@ def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
     return replace(info, modules=tuple(modules))
 
 
-def _is_elsewhere(marked: Marked) -> bool:
+def _is_elsewhere(annotated: AnnotationResult) -> bool:
     """Return whether nothing of what was pushed is there, nor anything else in its place."""
-    bare = [(file.repository, file.path) for file in marked.bare]
+    bare = [(file.repository, file.path) for file in annotated.bare]
     missing = [
-        (seen.found.head.repository, seen.found.head.path) in bare if seen.found else seen.sight is Sight.NOTHING
-        for seen in marked.sightings
+        (seen.found.head.repository, seen.found.head.path) in bare if seen.found else seen.presence is Presence.NOTHING
+        for seen in annotated.findings
     ]
     return bool(missing) and all(missing)
 
 
-def _notes(marked: Marked, client: Artifactory) -> Iterator[str]:
+def _notes(annotated: AnnotationResult, client: Artifactory) -> Iterator[str]:
     """Yield in words what is not as it was pushed."""
-    for seen in marked.sightings:
-        if seen.sight in {Sight.THEIRS, Sight.NOTHING}:
-            yield _moved(seen)
-    unseen = [seen for seen in marked.sightings if seen.sight is Sight.UNSEEN and seen.found is None]
+    for seen in annotated.findings:
+        if seen.presence in {Presence.THEIRS, Presence.NOTHING}:
+            yield _move_note(seen)
+    unseen = [seen for seen in annotated.findings if seen.presence is Presence.UNSEEN and seen.found is None]
     if unseen:
         places = ", ".join(seen.wanted.place for seen in unseen[:3]) + (" ..." if unseen[3:] else "")
         yield (
             f"{client.host} does not tell {who(client.credential)} whose {places} is: the build-info names the files "
             "where they should be, which was not looked up, and they get no properties"
         )
-    if marked.bare:
-        places = ", ".join(f"{file.repository}/{file.path}" for file in marked.bare[:3])
-        yield f"{len(marked.bare)} files do not name their build, since {client.host} does not find them: {places}"
+    if annotated.bare:
+        places = ", ".join(f"{file.repository}/{file.path}" for file in annotated.bare[:3])
+        yield f"{len(annotated.bare)} files do not name their build, since {client.host} does not find them: {places}"
 
 
-def _moved(seen: Sighting) -> str:
+def _move_note(seen: Finding) -> str:
     place = seen.wanted.place
-    words = f"{place} is another image by now" if seen.sight is Sight.THEIRS else f"{place} is not there any more"
+    words = f"{place} is another image now" if seen.presence is Presence.THEIRS else f"{place} is not there any more"
     if seen.found:
         return f"{words}; ours is at {seen.found.place}, which the build-info names"
     return f"{words}, nor is ours elsewhere; the build-info names it by its digest, without a path"
@@ -216,17 +216,17 @@ def publish_push(
     except (BuildPushError, KeyboardInterrupt) as error:
         info = _described(pushed, record, likely_home(repository, told), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
-            sink(Note(f"the build-info is not published; {_way_on(info, client, folder, finish)}"))
+            sink(Note(f"the build-info is not published; {_save_for_later(info, client, folder, finish)}"))
             raise
         raise _unpublished(error, info, client, folder, finish) from error
     info = _described(pushed, record, home, base)
     return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
 
 
-def supposed(
+def expected_build_info(
     pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
 ) -> BuildInfo:
-    """Return the build-info of *pushed* as far as it can be told: where nobody says where it is, that is supposed.
+    """Return the build-info of *pushed* as far as it can be told: where nobody says where it is, it is guessed.
 
     Raises:
         CancelledError, TimeOutError: as they came.
@@ -258,11 +258,11 @@ def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> Bu
     for artifact in lacking:
         if artifact.repository and artifact.path:
             asked.setdefault(artifact.sha256, artifact)
-    found = side_by_side(partial(_facts, client=client), list(asked.values()))
+    found = in_parallel(partial(_facts, client=client), list(asked.values()))
     facts = {sha256: told for sha256, told in zip(asked, found, strict=True) if told}
     left = {a.sha256 for a in lacking} - facts.keys()
     if left:
-        sink(Note(f"{len(left)} files stand in the build-info without sha1 and md5, which {client.host} does not tell"))
+        sink(Note(f"{len(left)} files are in the build-info without sha1 and md5, which {client.host} does not give"))
     return replace(info, modules=tuple(_completed(module, facts) for module in info.modules))
 
 
@@ -302,7 +302,7 @@ def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) ->
         stored = _read_back(info, client)
         return stored is not None and first_difference(info.modules, stored.modules) is None
 
-    insist(lambda: client.put_build(info), is_there, sleep)
+    send_until_there(lambda: client.put_build(info), is_there, sleep)
 
 
 def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep: Sleep = time.sleep) -> None:
@@ -312,7 +312,7 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
         BuildInfoError: the server does not have the run, or has something else.
     """
     try:
-        [stored] = patiently(lambda sent: _read_back(sent, client), [info], sleep)
+        [stored] = ask_until(lambda sent: _read_back(sent, client), [info], sleep)
     except RefusedError as error:
         if not _is_forbidden(error):
             raise
@@ -345,7 +345,7 @@ def first_difference(sent: Sequence[Module], stored: Sequence[Module]) -> str | 
         if other is None:
             return f"module {module.id} is missing"
         if _digests(other) != _digests(module):
-            counts = f"{len(other.artifacts)} artifacts, sent were {len(module.artifacts)}"
+            counts = f"{len(other.artifacts)} artifacts instead of {len(module.artifacts)}"
             return f"module {module.id} does not have the same files ({counts})"
     return f"{len(stored)} modules instead of {len(sent)}" if len(stored) != len(sent) else None
 
@@ -357,14 +357,14 @@ def _digests(module: Module) -> list[tuple[str, str, str]]:
 
 def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
     message = f"{client.host} does not have {artifact.repository}/{artifact.path}, which was pushed"
-    hint = "is it pushed to this Artifactory? A virtual repository must be given by the local one behind it"
+    hint = "is it pushed to this Artifactory? In place of a virtual repository, give the local one behind it"
     return BuildInfoError(message, hint=hint, setting="artifactory_url")
 
 
 # ---- what cannot be published is kept
 
 
-def _way_on(info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]) -> str:
+def _save_for_later(info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]) -> str:
     """Save *info* and return the command that finishes it."""
     try:
         return shlex.join([*finish, str(save(Pending(info, client.url), folder))])
@@ -377,4 +377,4 @@ def _unpublished(
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
     message = f"the image is pushed, its build-info {info.name} {info.number} is not published: {error}{advice}"
-    return BuildInfoError(message, hint=_way_on(info, client, folder, finish), setting=error.setting)
+    return BuildInfoError(message, hint=_save_for_later(info, client, folder, finish), setting=error.setting)

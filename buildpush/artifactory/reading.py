@@ -29,15 +29,15 @@ def load_json(path: Path) -> Any:
         message = f"cannot be read: {error.strerror}"
         raise SourceError(message, where=str(path)) from error
     if len(content) > LARGEST:
-        message = "is larger than 64 MiB: this is no build-info"
+        message = "is larger than 64 MiB: this is not a build-info"
         raise SourceError(message, where=str(path))
     try:
         return strict_json.parse(content)
     except json.JSONDecodeError as error:
-        message = f"is no JSON: {error.msg}"
+        message = f"is not JSON: {error.msg}"
         raise SourceError(message, where=f"{path}:{error.lineno}:{error.colno}") from error
     except ValueError as error:
-        message = f"is no JSON that a build-info could be: {error}"
+        message = f"is not JSON that a build-info could be: {error}"
         raise SourceError(message, where=str(path)) from error
 
 

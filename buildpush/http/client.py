@@ -28,7 +28,7 @@ from buildpush.foundation.errors import (
 )
 from buildpush.foundation.events import Retry, Sink, ignore
 from buildpush.foundation.text import one_line
-from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, explain, proxy_wants_login
+from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, failure_of, proxy_login_failure
 from buildpush.http.messages import (
     LARGEST_ANSWER,
     Answer,
@@ -174,7 +174,7 @@ class Http:
         again = method != "POST" if repeatable is None else repeatable
         request = HttpRequest(
             method,
-            self.settled(Address.parse(url)),
+            self.connection_address(Address.parse(url)),
             dict(headers or {}),
             content,
             authorization,
@@ -195,7 +195,13 @@ class Http:
         """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
         asked = {"Accept-Encoding": "identity", **(headers or {})}
         request = HttpRequest(
-            method, self.settled(Address.parse(url)), asked, None, authorization, repeatable=True, streams=True
+            method,
+            self.connection_address(Address.parse(url)),
+            asked,
+            None,
+            authorization,
+            repeatable=True,
+            streams=True,
         )
         answer = self._follow(request, MANY_REDIRECTS)
         try:
@@ -330,12 +336,12 @@ class Http:
             self.stop_if_cancelled()
             if isinstance(request.body, CountedBody) and request.body.failure:
                 raise request.body.failure from None
-            raise explain(error, url, self._proxies.find(url)) from error
+            raise failure_of(error, url, self._proxies.find(url)) from error
 
     def _received(self, request: HttpRequest, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
         if response.status == PROXY_LOGIN:
             response.close()
-            raise proxy_wants_login(self._proxies.find(str(request.address)))
+            raise proxy_login_failure(self._proxies.find(str(request.address)))
         if request.streams and response.status < 300:  # noqa: PLR2004 - 2xx
             return Stream(response, str(request.address), self.stop_if_cancelled)
         most = request.most if response.status < 300 else LARGEST_ANSWER  # noqa: PLR2004 - 2xx
@@ -350,7 +356,7 @@ class Http:
 
     def _redirected(self, request: HttpRequest, answer: Answer) -> HttpRequest:
         """Return the request that an answer sends on; another origin sees no credentials."""
-        there = self.settled(request.address.joined(answer.headers["Location"]))
+        there = self.connection_address(request.address.joined(answer.headers["Location"]))
         read = answer.status == 303 or (answer.status in {301, 302} and request.method == "POST")  # noqa: PLR2004
         method = "GET" if read else request.method
         self.check_lead(request.address, there, method)
@@ -375,7 +381,7 @@ class Http:
         """
         check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
 
-    def settled(self, address: Address) -> Address:
+    def connection_address(self, address: Address) -> Address:
         """Return *address* as it is going to be connected to.
 
         A host that was declared insecure is spoken to with TLS where it can, whatever its certificate; else plainly.

@@ -9,7 +9,7 @@ from typing import Final
 from buildpush.foundation.errors import BuildError, UnreachableError
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer, Stream
-from buildpush.http.urls import Address, shown
+from buildpush.http.urls import Address, printable_url
 
 _BLOCK: Final = 1024 * 1024
 
@@ -30,7 +30,7 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
         UnreachableError: the connection breaks again and again; or it is no address.
         BuildError: the server does not give it, or it is larger.
     """
-    address = str(Address.typed(url))
+    address = str(Address.parse_lenient(url))
     for attempt in range(1, http.attempts + 1):
         with http.open("GET", address) as answer:  # which is stubborn itself
             if not isinstance(answer, Stream):
@@ -41,7 +41,7 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
                 if attempt == http.attempts:
                     raise
                 reason = str(error)
-        http.wait(shown(url), reason, attempt)
+        http.wait(printable_url(url), reason, attempt)
     raise AssertionError  # the last attempt returns or raises
 
 
@@ -51,14 +51,14 @@ def _written(answer: Stream, path: Path, url: str, most: int) -> int:
         while block := answer.read(min(_BLOCK, left + 1)):
             left -= len(block)
             if left < 0:
-                message = f"{shown(url)} is larger than {most:,} bytes"
+                message = f"{printable_url(url)} is larger than {most:,} bytes"
                 raise BuildError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)
     return _changed(answer.headers.get("Last-Modified", ""))
 
 
 def _refused(answer: Answer, url: str) -> BuildError:
-    message = f"{shown(url)} cannot be fetched: status {answer.status}"
+    message = f"{printable_url(url)} cannot be fetched: status {answer.status}"
     return BuildError(message, hint="check the address; what is behind a login cannot be added from the web")
 
 

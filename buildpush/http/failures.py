@@ -8,7 +8,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.http.proxies import login
-from buildpush.http.urls import Address, shown
+from buildpush.http.urls import Address, printable_url
 
 
 class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
@@ -36,7 +36,7 @@ class Broken(Exception):  # noqa: N818 - never leaves this module
         self.plain = plain
 
 
-def explain(error: Exception, url: str, proxy: str | None = None) -> Broken:
+def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
     """Say in a sentence why no answer came, and what to do."""
     import urllib3.exceptions as e
 
@@ -63,14 +63,14 @@ def explain(error: Exception, url: str, proxy: str | None = None) -> Broken:
 
 def _explain_proxy(error: Exception, host: str, proxy: str | None) -> Broken:
     if " 407 " in f"{_reason(error)} ":
-        return proxy_wants_login(proxy)
-    message = f"the proxy {shown(proxy or '')} does not lead to {host}: {_reason(error)}"
+        return proxy_login_failure(proxy)
+    message = f"the proxy {printable_url(proxy or '')} does not lead to {host}: {_reason(error)}"
     return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", plain=True)
 
 
-def proxy_wants_login(proxy: str | None) -> Broken:
+def proxy_login_failure(proxy: str | None) -> Broken:
     """Say that a proxy refuses us (407), and not the registry."""
-    who = f"the proxy {shown(proxy)}" if proxy else "a proxy in between"
+    who = f"the proxy {printable_url(proxy)}" if proxy else "a proxy in between"
     if proxy and login(proxy):
         return _broken(
             f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
@@ -108,7 +108,7 @@ _TLS_FAULTS: Final = (
     ("IP address mismatch", "shows the certificate of another host", "use the name that the certificate names"),
     (
         "certificate verify failed",
-        "shows a certificate that nobody trusted here has signed",
+        "shows a certificate that is not signed by anybody trusted here",
         f"set SSL_CERT_FILE to a file with your company's certificates; {_INSECURE_HINT}",
     ),
     ("WRONG_VERSION_NUMBER", _NO_TLS, _INSECURE_HINT),

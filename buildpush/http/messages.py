@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import RegistryError
 from buildpush.foundation.records import dataclass
-from buildpush.http.failures import explain
-from buildpush.http.urls import Address, shown
-from buildpush.http.words import is_page, said_in
+from buildpush.http.failures import failure_of
+from buildpush.http.urls import Address, printable_url
+from buildpush.http.words import error_in, is_page
 
 if TYPE_CHECKING:
     import urllib3
@@ -53,13 +53,13 @@ class Answer:
             return strict_json.parse(self.body)
         except ValueError as error:
             what = self.text() if is_page(self.body) else "something that is not JSON"
-            message = f"{shown(self.url)} answered with {what}"
+            message = f"{printable_url(self.url)} answered with {what}"
             hint = "a proxy or a login page may stand in between"
             raise RegistryError(message, status=self.status, hint=hint) from error
 
     def text(self) -> str:
-        """Return what the body says, as one line of at most 2048 characters: see :func:`said_in`."""
-        return said_in(self.body)[1]
+        """Return what the body says, as one line of at most 2048 characters: see :func:`error_in`."""
+        return error_in(self.body)[1]
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class HttpRequest:
     @property
     def what(self) -> str:
         """Method and address, for messages."""
-        return f"{self.method} {shown(str(self.address))}"
+        return f"{self.method} {printable_url(str(self.address))}"
 
 
 class CountedBody:
@@ -126,7 +126,7 @@ class Stream:
             return self._response.read(None if size < 0 else size, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self._go_on()
-            raise explain(error, self.url).error from error
+            raise failure_of(error, self.url).error from error
 
     def readable(self) -> bool:
         """Return ``True``."""

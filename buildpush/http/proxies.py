@@ -39,7 +39,7 @@ class Proxies:
         if not any(self._by_scheme.values()):
             return None
         try:
-            address = Address.typed(url)
+            address = Address.parse_lenient(url)
         except AddressError:
             return None
         proxy = self._by_scheme[address.scheme]
@@ -59,9 +59,9 @@ def login(proxy: str) -> str | None:
 def _proxy_address(text: str) -> str:
     address = _with_scheme(text)
     try:
-        there = Address.typed(address)
+        there = Address.parse_lenient(address)
     except AddressError:
-        message = f"the proxy {quotation(address, 200)} is no http or https address"
+        message = f"the proxy {quotation(address, 200)} is not an http or https address"
         raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT") from None
     user = user_info(address)
     return f"{there.scheme}://{user}@{there.netloc}" if user else f"{there.scheme}://{there.netloc}"

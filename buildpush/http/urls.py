@@ -76,7 +76,7 @@ class Address:
         return _read(text)
 
     @classmethod
-    def typed(cls, text: str) -> Address:
+    def parse_lenient(cls, text: str) -> Address:
         """Return the address that a person wrote, who may use blanks in it, and a user that is left out.
 
         Raises:
@@ -148,7 +148,7 @@ def _read(text: str) -> Address:
 
 
 def _refused(text: str, reason: str) -> AddressError:
-    return AddressError(f"{_quoted(text)} is no address: {reason}", hint=_WRONG_HINT)
+    return AddressError(f"{_quoted(text)} is not an address: {reason}", hint=_WRONG_HINT)
 
 
 def _quoted(text: str) -> str:
@@ -180,7 +180,7 @@ def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone 
     if not reason and method == "DELETE" and there.origin != before.origin:
         reason = "and nothing is deleted at another host"
     if reason:
-        message = f"{shown(str(before))} leads to {shown(str(there))}, {reason}: that is not safe"
+        message = f"{printable_url(str(before))} leads to {printable_url(str(there))}, {reason}: that is not safe"
         raise AddressError(message, hint=_WRONG_HINT)
 
 
@@ -191,7 +191,7 @@ def check_named(what: str, there: Address) -> None:
         AddressError: it leads out of TLS, or into a network near us.
     """
     if reason := _unsafe(Zone.WORLD, there, tls=True):
-        message = f"{what} leads to {shown(str(there))}, {reason}: that is not safe"
+        message = f"{what} leads to {printable_url(str(there))}, {reason}: that is not safe"
         raise AddressError(message, hint="take the image from a registry that has all its layers")
 
 
@@ -225,10 +225,10 @@ def joined(base: str, location: str) -> str:
     return str(Address.parse(base).joined(location))
 
 
-def shown(url: str) -> str:
+def printable_url(url: str) -> str:
     """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
     try:
-        address = Address.typed(url)
+        address = Address.parse_lenient(url)
     except AddressError:
         return _quoted(url).strip("'\"")
     return redact(f"{address.scheme}://{address.netloc}{address.path if _has_path(url) else ''}")

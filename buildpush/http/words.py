@@ -27,7 +27,7 @@ _TITLE = regex(r"<(title|h1)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _WORDS: Final = ("error_description", "message", "details", "reason", "error")
 
 
-def said_in(body: bytes) -> tuple[str | None, str]:
+def error_in(body: bytes) -> tuple[str | None, str]:
     """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or none.
 
     A page of HTML is summed up, since it comes from a proxy or a login page that stands in between.
@@ -52,7 +52,7 @@ def _page_words(page: str) -> str:
     if title := next(filter(None, titles), ""):
         return f'a web page, titled "{title}"'
     words = quotation(without_tags(page, between=" "), 200)
-    return f'a web page: "{words}"' if words else "a web page without words"
+    return f'a web page: "{words}"' if words else "a web page without text"
 
 
 def _errors(document: Any) -> list[Any]:

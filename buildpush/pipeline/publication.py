@@ -95,10 +95,10 @@ class Publication:
             self._sink(Note(f"the build-info is not kept on this machine during the push: {error}"))
 
     def _write(self, claim: Claim, receipt: Pushed, base: Collection[Digest], *, pushed: bool) -> None:
-        from buildpush.artifactory import supposed
+        from buildpush.artifactory import expected_build_info
         from buildpush.artifactory.pending import Pending
 
-        info = supposed(receipt, self._record(), self._server, base)
+        info = expected_build_info(receipt, self._record(), self._server, base)
         claim.write(Pending(info, self._server.url, pushed=pushed))
 
     def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published:
@@ -316,18 +316,18 @@ def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
 
 def _is_seen(root: _Root, server: Artifactory) -> bool:
     """Return whether Artifactory shows the image."""
-    from buildpush.artifactory.folders import Sight, folders_of, sighting
+    from buildpush.artifactory.folders import Presence, find_files, groups_of
 
-    [folder] = [one for one in folders_of(root.module.artifacts) if one.head == root.head]
-    seen = sighting(folder, server)
-    if seen.sight is Sight.UNSEEN:
+    [folder] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
+    seen = find_files(folder, server)
+    if seen.presence is Presence.UNSEEN:
         message = f"nobody says whether the push of {root.reference} came to its end: {server.host} lets us not read"
         raise BuildInfoError(message, hint="finish it with an account that may read, or push again")
     return seen.found is not None
 
 
 def _at_home(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
-    """Return *info* with the repository that the registry names: before the push, it could only be supposed."""
+    """Return *info* with the repository that the registry names: before the push, that could only be guessed."""
     from buildpush.artifactory import moved_home
 
     try:

@@ -20,7 +20,7 @@ from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import shortened
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer
-from buildpush.http.urls import Address, AddressError, shown
+from buildpush.http.urls import Address, AddressError, printable_url
 from buildpush.images.references import DOCKER_HUB
 
 # Token servers that stand elsewhere than their registry, and are known to belong to it.
@@ -155,12 +155,12 @@ class Authorizer:
     @property
     def scheme(self) -> str:
         """``basic``, ``bearer``, or ``anonymous`` where nothing is asked for."""
-        challenge = self._wanted()
+        challenge = self._ask_challenge()
         return challenge.scheme if challenge else "anonymous"
 
     def header(self, scope: str) -> str | None:
         """Return the value of ``Authorization`` for *scope*, such as ``repository:docker-local/app:pull,push``."""
-        challenge = self._wanted()
+        challenge = self._ask_challenge()
         if challenge is None:
             return None
         if challenge.scheme == "basic":
@@ -207,10 +207,10 @@ class Authorizer:
         """Say what is refused: a wrong password is one thing, a user who may not do this another."""
         named = credential.username not in {"", TOKEN_USER}
         user = f" of {credential.username!r}" if named else ""
-        if self._stranger():
+        if self._foreign_server():
             return f"wants a token from elsewhere, where the credentials{user} (from {credential.source}) are not shown"
         if answer.status == 403:  # noqa: PLR2004 - forbidden
-            return f"knows the credentials{user} (from {credential.source}), and they do not reach so far"
+            return f"knows the credentials{user} (from {credential.source}), which do not give this permission"
         challenge = self._challenge
         if challenge and challenge.scheme == "bearer" and not answer.url.startswith(challenge.realm):
             return f"refuses the token that was made for the credentials{user} (from {credential.source})"
@@ -219,17 +219,17 @@ class Authorizer:
         return f"refuses the user name or password{user} (from {credential.source})"
 
     def _hint(self) -> str:
-        if stranger := self._stranger():
-            return f"the token server {stranger} does not belong to {self.host}: it was shown no credentials"
+        if foreign := self._foreign_server():
+            return f"the token server {foreign} does not belong to {self.host}: it was shown no credentials"
         return "check user name and password or token, whether it has expired, and that it is for this host"
 
-    def _stranger(self) -> str:
+    def _foreign_server(self) -> str:
         """Return the address of a token server that may see no credentials of ours, or nothing."""
         challenge = self._challenge
         realm = challenge.realm if challenge and challenge.scheme == "bearer" else ""  # a password's is a mere name
-        return shown(realm) if realm and not belongs(realm, self.host, self._base) else ""
+        return printable_url(realm) if realm and not belongs(realm, self.host, self._base) else ""
 
-    def _wanted(self) -> Challenge | None:
+    def _ask_challenge(self) -> Challenge | None:
         with self._lock:
             if not self._asked:
                 answer = self._http.request("GET", f"{self._base}/v2/")
@@ -248,7 +248,8 @@ class Authorizer:
         if answer.status in {401, 403}:
             raise self.refused(answer)
         if not answer.ok:
-            message = f"{shown(challenge.realm)} makes no token for {self.host}: status {answer.status} {answer.text()}"
+            what = f"{printable_url(challenge.realm)} does not issue a token for {self.host}"
+            message = f"{what}: status {answer.status} {answer.text()}"
             raise RegistryError(message, status=answer.status)
         return self._read_token(answer)
 
@@ -262,7 +263,7 @@ class Authorizer:
             address = Address.parse(realm)
             self._http.check_lead(Address.parse(self._base), address)
         except AddressError as error:
-            message = f"{self.host} names no token server that can be asked: {error}"
+            message = f"{self.host} names a token server that cannot be used: {error}"
             hint = "the registry's external address may be set wrongly"
             raise RegistryError(message, status=_UNAUTHORIZED, hint=hint) from error
         return address
@@ -285,7 +286,7 @@ class Authorizer:
         document = answer.json()
         text = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(text, str) or not text.isprintable():
-            message = f"{shown(answer.url)} answered without a token"
+            message = f"{printable_url(answer.url)} answered without a token"
             raise RegistryError(message, status=answer.status)
         remember(text)
         seconds = document.get("expires_in")

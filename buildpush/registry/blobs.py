@@ -71,16 +71,16 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
     except ElsewhereError as error:
         registry.hide(repository, str(error))  # the same store has the others, and each would be waited for
         return None
-    return _told(registry, repository, answer, digest, size)
+    return _read_blob(registry, repository, answer, digest, size)
 
 
 def _find_by_get(registry: Registry, repository: Repository, digest: Digest, size: int | None) -> Stored | None:
     """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
     with registry.open(repository, f"blobs/{digest}") as answer:
-        return _told(registry, repository, answer, digest, size)
+        return _read_blob(registry, repository, answer, digest, size)
 
 
-def _told(
+def _read_blob(
     registry: Registry, repository: Repository, answer: Answer | Stream, digest: Digest, size: int | None
 ) -> Stored | None:
     """Return what an answer tells of a blob; where it tells nothing, that is noted."""
@@ -89,7 +89,7 @@ def _told(
     if answer.status >= _BROKEN:  # it was asked more than once by now, and each of the others would be
         registry.hide(repository, f"status {answer.status}")
     elif answer.status != _NOT_FOUND:  # the next one may be another matter: Xray forbids single ones
-        registry.note_once(repository, f"{repository} does not tell whether it has {digest}: status {answer.status}")
+        registry.note_once(repository, f"{repository} does not say whether it has {digest}: status {answer.status}")
     return None
 
 

@@ -15,8 +15,8 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.http.client import Http, scheme_for
 from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, leads_on
-from buildpush.http.urls import Address, AddressError, joined, origin, shown
-from buildpush.http.words import is_page, said_in
+from buildpush.http.urls import Address, AddressError, joined, origin, printable_url
+from buildpush.http.words import error_in, is_page
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Authorizer
 from buildpush.registry.profile import UploadProfile
@@ -121,7 +121,7 @@ class Registry:
         """Ask no more what *repository* has, and say why: each such question would cost a new token."""
         with self._lock:
             self._hidden.add(repository)
-        self.note_once(repository, f"{repository} does not tell what it has, so all of it is sent: {reason}")
+        self.note_once(repository, f"{repository} does not say what it has, so all of it is sent: {reason}")
 
     def note_once(self, kind: object, text: str) -> None:
         """Tell *text*, unless something of this *kind* was told before."""
@@ -204,7 +204,7 @@ class Registry:
 
     def is_elsewhere(self, repository: Repository, answer: Answer) -> bool:
         """Return whether another host answered than the registry that was asked, which had led there."""
-        return origin(answer.url) != self.http.settled(Address.parse(self.base(repository.host))).origin
+        return origin(answer.url) != self.http.connection_address(Address.parse(self.base(repository.host))).origin
 
     def _refusal_of_login(self, repository: Repository, answer: Answer | Stream) -> Answer | None:
         """Return an answer that wants another login, if the registry itself says so."""
@@ -236,7 +236,7 @@ class Registry:
         """
         here = Address.parse(answer.url)
         url = self.address(repository, str(here.joined(location)))
-        self.http.check_lead(here, self.http.settled(Address.parse(url)))
+        self.http.check_lead(here, self.http.connection_address(Address.parse(url)))
         return url
 
     def _note_elsewhere(self, host: str, url: str) -> None:
@@ -258,7 +258,9 @@ class Registry:
         if not answer.ok:
             raise refusal(answer, f"{repository} cannot be pushed to")
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
-            message = f"{repository.host} answers as no registry does: status {answer.status} to the begin of an upload"
+            message = (
+                f"{repository.host} does not answer like a registry: status {answer.status} to the start of an upload"
+            )
             hint = "check the host: a proxy or a web page answers there"
             raise RegistryError(message, status=answer.status, hint=hint, setting="repo")
         self.give_up(repository, answer.headers["Location"])
@@ -280,9 +282,9 @@ class Registry:
         """Return the error for a known user who may not do this."""
         authorizer = self.authorizer(repository.host)
         credential = authorizer.credential
-        who = f"{credential.username!r} (from {credential.source})" if credential else "nobody in particular"
+        who = f"{credential.username!r} (from {credential.source})" if credential else "an anonymous user"
         code, says = read_refusal(answer)
-        message = f"{repository.host} lets {who} not push to {repository.path}: {says or code or 'status 403'}"
+        message = f"{repository.host} does not let {who} push to {repository.path}: {says or code or 'status 403'}"
         key = repository.path.partition("/")[0]
         hint = f"in Artifactory the user needs the permission Deploy/Cache on the repository {key!r}"
         return AuthenticationError(message, hint=hint, setting="connector_ref")
@@ -290,14 +292,14 @@ class Registry:
 
 def read_refusal(answer: Answer) -> tuple[str | None, str]:
     """Return the code of an answer that says no, and its reason: one line."""
-    code, says = said_in(answer.body)
+    code, says = error_in(answer.body)
     if is_page(answer.body):
         return None, f"answered with {says}"
     if leads_on(answer):
         target = answer.headers["Location"]
         with contextlib.suppress(AddressError):
             target = joined(answer.url, target)
-        return code, f"it redirects to {shown(target)}"
+        return code, f"it redirects to {printable_url(target)}"
     return code, says
 
 

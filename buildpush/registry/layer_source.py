@@ -55,7 +55,7 @@ class Work:
     prefix: str
     diff_ids: tuple[Digest, ...]
 
-    def settled(self) -> Work:
+    def with_final_image(self) -> Work:
         """Return it when its layers are there: some sources tell the configuration only behind them."""
         image = self.image.settled()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
@@ -128,7 +128,7 @@ class LayerSources:
             meter=self._meter,
         )
 
-    def as_promised(self, work: Work, at: int) -> Compressed | None:
+    def promised_result(self, work: Work, at: int) -> Compressed | None:
         """Return what a layer that is sent as it is will be, where its source says so and nobody wants checksums."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
@@ -144,14 +144,14 @@ class LayerSources:
         self._meter.count("read", len(block))
         return block
 
-    def passed(self, item: str, done: int, total: int | None) -> None:
+    def report(self, item: str, done: int, total: int | None) -> None:
         """Tell how far *item* is; raise if the push was stopped."""
         if self.stop.is_set():
             message = "stopped"
             raise CancelledError(message)
         self._sink(Progress(item, done, total))
 
-    def checked(self, sent: Compressed, work: Work, at: int) -> Compressed:
+    def check_diff_id(self, sent: Compressed, work: Work, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
         diff_id, layer = work.diff_id(at), work.image.layers[at]
         if not layer.compressed and not needs_own_check(replace(layer, diff_id=diff_id)):
@@ -195,20 +195,20 @@ class LayerSource:
 
     def __iter__(self) -> Iterator[bytes]:
         self.result = None
-        if self.kind == "none" and (as_promised := self._sources.as_promised(self._work, self._at)):
-            yield from self._as_it_is(as_promised)
+        if self.kind == "none" and (promised := self._sources.promised_result(self._work, self._at)):
+            yield from self._as_it_is(promised)
             return
         total = self._work.image.layers[self._at].size
         with self._checked_reader() as reader:
             digest = self._work.image.layers[self._at].digest if self.kind == "none" else None
             compressing = self._sources.compressing(reader, self.kind, digest.algorithm if digest else "sha256")
             for block in compressing:
-                self._sources.passed(self.item, compressing.read, total)
+                self._sources.report(self.item, compressing.read, total)
                 yield block
             found = compressing.result
         if found is None:  # it has one after the last block
             raise AssertionError
-        self.result = self._sources.checked(found, self._work, self._at)
+        self.result = self._sources.check_diff_id(found, self._work, self._at)
 
     def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
         """Give bytes whose digest is known: the registry computes it in any case, and nothing else wants it."""
@@ -216,7 +216,7 @@ class LayerSource:
         with self._checked_reader() as reader:
             while block := self._sources.read(reader):
                 done += len(block)
-                self._sources.passed(self.item, done, promised.size)
+                self._sources.report(self.item, done, promised.size)
                 yield block
         self.result = promised
 

@@ -43,7 +43,7 @@ class Layers:
         self._meter = meter
         self._at_once = 2
         self._refused: set[tuple[Repository, Repository]] = set()
-        self._learnt: dict[tuple[int, int], Compressed] = {}
+        self._results: dict[tuple[int, int], Compressed] = {}
         self._homes: dict[Digest, Repository] = {}
         self._mended: set[tuple[Repository, Digest]] = set()
         self._sources = LayerSources(options, registry.memory, sink, meter)
@@ -86,7 +86,7 @@ class Layers:
         first_of: dict[object, int] = {}
         same_as = [first_of.setdefault(_identity(layer, at), at) for at, layer in enumerate(work.image.layers)]
         wanted = sorted(set(same_as))
-        asked = self._all({at: self._senders.submit(self._without_bytes, work, at) for at in wanted})
+        asked = self._all({at: self._senders.submit(self._avoid_sending, work, at) for at in wanted})
         done = {at: blob for at, blob in asked.items() if isinstance(blob, PushedBlob)}
         begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, Mount)}
         missing = [at for at in wanted if at not in done]
@@ -155,7 +155,7 @@ class Layers:
             raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
         return {at: future.result() for at, future in futures.items()}
 
-    def _without_bytes(self, work: Work, at: int) -> PushedBlob | Mount | None:
+    def _avoid_sending(self, work: Work, at: int) -> PushedBlob | Mount | None:
         """Return a layer that need not travel: the repository has it, or another one of the same registry.
 
         Returns:
@@ -168,7 +168,7 @@ class Layers:
         if work.stays(at):
             return _pushed(known, media_type, "exists", diff_id)
         if there := self._present(work.repository, known):
-            self._skipped(there, work, at)
+            self._count_skipped(there, work, at)
             return _pushed(there, media_type, "exists", diff_id)
         mounted = self._mount(known, work, at)
         if mounted is None or not mounted.done:
@@ -177,12 +177,12 @@ class Layers:
         there = (self._present(work.repository, known) if self._options.checksums else None) or known
         self._sink(Progress(work.item(at), known.size, known.size, "mounted"))
         self._meter.count("mounted", known.size)
-        self._lies(known.digest, work.repository)
+        self._remember_home(known.digest, work.repository)
         return _pushed(there, media_type, "mounted", diff_id)
 
-    def _skipped(self, there: Compressed, work: Work, at: int) -> None:
+    def _count_skipped(self, there: Compressed, work: Work, at: int) -> None:
         """Take note of a layer that the repository has."""
-        self._lies(there.digest, work.repository)
+        self._remember_home(there.digest, work.repository)
         self._sink(Progress(work.item(at), there.size, there.size, "exists"))
         self._meter.count("skipped", there.size)
 
@@ -199,7 +199,7 @@ class Layers:
             self._refused.add((home, work.repository))
         return mounted
 
-    def _lies(self, digest: Digest, repository: Repository) -> None:
+    def _remember_home(self, digest: Digest, repository: Repository) -> None:
         """Remember that *repository* has the blob."""
         self._homes.setdefault(digest, repository)
         if self._registry.memory:
@@ -208,7 +208,7 @@ class Layers:
     def _known(self, work: Work, at: int) -> Compressed | None:
         """Return what a layer will be in the registry, where that is known without reading it."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
-        if learnt := self._learnt.get((id(work.image), at)):
+        if learnt := self._results.get((id(work.image), at)):
             return learnt
         kind = work.kind(at, self._options.compression)
         if kind == "none":
@@ -240,9 +240,9 @@ class Layers:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
         source = LayerSource(self._sources, work, at, work.kind(at, self._options.compression), reader)
         with closing(Parts(source)) as parts:
-            return self._known_by_now(parts, work, at) or self._sent(source, parts, work, at, begun)
+            return self._find_small(parts, work, at) or self._send_bytes(source, parts, work, at, begun)
 
-    def _sent(self, source: LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
+    def _send_bytes(self, source: LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
         kind = source.kind
         sent = send(
             self._registry,
@@ -254,7 +254,7 @@ class Layers:
             most=self._part(kind),
             meter=self._meter,
         )
-        self._learn(sent, work, at)
+        self._remember(sent, work, at)
         self._sink(Progress(source.item, sent.size, sent.size, "sent"))
         return _pushed(sent, self._media_type(work, at), "sent", sent.diff_id)
 
@@ -262,18 +262,18 @@ class Layers:
         """Return how large a part may be: larger where nothing is compressed ahead."""
         return min(LARGEST_PART, (_UNDER_WAY if kind != "none" else 2 * _UNDER_WAY) // self._at_once)
 
-    def _learn(self, layer: Compressed, work: Work, at: int) -> None:
+    def _remember(self, layer: Compressed, work: Work, at: int) -> None:
         """Remember what a layer became, for the next repository of this push and for pushes to come."""
-        self._learnt[id(work.image), at] = layer
+        self._results[id(work.image), at] = layer
         self._homes[layer.digest] = work.repository
-        self._lies(layer.digest, work.repository)
+        self._remember_home(layer.digest, work.repository)
         kind = work.kind(at, self._options.compression)
         if kind != "none" and self._registry.memory:
             self._registry.memory.keep(layer, self._sources.made_by(kind))
         elif self._sources.must_prove(work, at) and self._registry.memory:
             self._registry.memory.keep(layer, _ELSEWHERE)
 
-    def _known_by_now(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
+    def _find_small(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
         """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
         if self._known(work, at):  # it was asked for already
             return None
@@ -282,8 +282,8 @@ class Layers:
         there = self._present(work.repository, found) if found else None
         if there is None:
             return None
-        self._learn(there, work, at)
-        self._skipped(there, work, at)
+        self._remember(there, work, at)
+        self._count_skipped(there, work, at)
         return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
     def _media_type(self, work: Work, at: int) -> str:

@@ -70,7 +70,7 @@ class Naming:
         """
         digest = digest_of(manifest)
         try:
-            answer = self._sent(manifest, media_type, name, mend)
+            answer = self._send(manifest, media_type, name, mend)
         except UnreachableError as error:
             if self._was_taken(digest, media_type, name, error):
                 return None
@@ -78,22 +78,22 @@ class Naming:
         if not answer.ok:
             if answer.status >= _BROKEN and self._was_taken(digest, media_type, name, refusal(answer, "not taken")):
                 return None
-            return self._stands_already(answer, digest, media_type, name)
+            return self._accept_same(answer, digest, media_type, name)
         _compare(answer, digest, name, manifest)
         if "OCI-Subject" in answer.headers:
             self.listed.add(digest)
         # A page for people, or a proxy, may answer 200 to anything: only this is said of nothing else.
         confirmed = answer.status == _CREATED or is_digest(answer.headers.get("Docker-Content-Digest", ""))
-        return self._looked_at(manifest, media_type, name, confirmed=confirmed) or _key(answer)
+        return self._look(manifest, media_type, name, confirmed=confirmed) or _key(answer)
 
-    def _sent(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> Answer:
+    def _send(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> Answer:
         """Send the manifest; again where the registry does not see its blobs yet, or has lost one."""
         headers = {"Content-Type": media_type}
         for attempt in itertools.count(1):
             answer = self._registry.request(
                 name.repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest
             )
-            no = None if answer.ok else refusal(answer, f"{name} was not taken")
+            no = None if answer.ok else refusal(answer, f"{name} was not accepted")
             if no is None or no.code not in _LACKS or attempt == self._registry.http.attempts:
                 break
             if attempt > 1:
@@ -121,13 +121,13 @@ class Naming:
             return None
         return answer if answer.ok else None
 
-    def _stands_already(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> str | None:
+    def _accept_same(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> str | None:
         """Accept a refusal where the name stands for the same image already, and may not be written again.
 
         Raises:
             RegistryError: it stands for another image, or for none.
         """
-        no = refusal(answer, f"{name} was not taken")
+        no = refusal(answer, f"{name} was not accepted")
         about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
         there = self.names_now(media_type, name) if about_tag else None
         says = there.headers.get("Docker-Content-Digest") if there else None
@@ -135,16 +135,16 @@ class Naming:
             raise no
         if says != str(digest):
             message = f"{name} names {says}, and may not name {digest} instead: {no}"
-            hint = "the registry lets nobody overwrite this tag: choose another one"
+            hint = "the registry does not let this tag be overwritten: choose another one"
             raise RegistryError(message, status=no.status, code=no.code, hint=hint)
         self._sink(Note(f"{name} was there already, the same, and may not be written again"))
         return _key(there)
 
     # Looking at what was confirmed
 
-    def _looked_at(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
+    def _look(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
         try:
-            return _key(self._shown(manifest, media_type, name))
+            return _key(self._wait_until_shown(manifest, media_type, name))
         except (PushError, AuthenticationError) as error:
             if not confirmed:
                 raise
@@ -153,7 +153,7 @@ class Naming:
             self._sink(Note(message))
             return None
 
-    def _shown(self, manifest: bytes, media_type: str, name: Reference) -> Answer:
+    def _wait_until_shown(self, manifest: bytes, media_type: str, name: Reference) -> Answer:
         """Return the answer that shows the manifest under its name, once there is one.
 
         Raises:
@@ -162,13 +162,13 @@ class Naming:
         """
         digest = digest_of(manifest)
         for attempt in itertools.count(1):
-            answer = self._asked(media_type, name)
+            answer = self._ask(media_type, name)
             error = _objection(answer, digest, name, manifest)
             if error is None:
                 break
             if answer.ok and self._is_there(manifest, media_type, name.repository.at(digest)):
                 # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
-                self._sink(Note(f"{name} was pushed as {digest}, and names another image by now"))
+                self._sink(Note(f"{name} was pushed as {digest}, and names another image now"))
                 break
             # A tag that names what it named before is as late as one that is not there.
             if not self._patient or attempt >= _LOOKS.get(_NOT_FOUND if answer.ok else answer.status, 1):
@@ -176,7 +176,7 @@ class Naming:
             self._registry.http.wait(str(name), str(error), attempt)
         return answer
 
-    def _asked(self, media_type: str, name: Reference) -> Answer:
+    def _ask(self, media_type: str, name: Reference) -> Answer:
         """Return what is said about a name, with the manifest itself where nothing else tells its digest."""
         headers, path = {"Accept": media_type}, f"manifests/{name.target}"
         answer = self._registry.request(name.repository, "HEAD", path, headers=headers)
@@ -186,7 +186,7 @@ class Naming:
         return answer
 
     def _is_there(self, manifest: bytes, media_type: str, name: Reference) -> bool:
-        return _objection(self._asked(media_type, name), digest_of(manifest), name, manifest) is None
+        return _objection(self._ask(media_type, name), digest_of(manifest), name, manifest) is None
 
 
 def _key(answer: Answer) -> str | None:
@@ -221,7 +221,7 @@ def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -
 
 def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
     if not answer.body and "Docker-Content-Digest" not in answer.headers:
-        message = f"{name} is shown as nothing, but {digest} was pushed"
+        message = f"{name} is shown without content, but {digest} was pushed"
         raise DigestError(message, hint="a proxy or a login page may stand in between")
     if answer.body and digest_of(answer.body) != digest:
         message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"

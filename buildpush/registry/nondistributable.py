@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, cast
 
 from buildpush.foundation.errors import DigestError, PushError
 from buildpush.http.messages import Answer, Stream
-from buildpush.http.urls import Address, AddressError, check_named, shown
+from buildpush.http.urls import Address, AddressError, check_named, printable_url
 from buildpush.images.manifests import Descriptor
 from buildpush.images.model import Image, Index, Layer
 from buildpush.images.references import Repository
@@ -85,7 +85,7 @@ def _first(places: Sequence[Place], stack: ExitStack, what: str) -> BinaryIO:
             said.append(str(error))
         else:
             return reader
-    message = f"{what} is to be had nowhere: {'; '.join(said)}"
+    message = f"{what} cannot be fetched from anywhere: {'; '.join(said)}"
     raise PushError(message, hint="leave the layer out, as is usual, or take the image from where it is whole")
 
 
@@ -109,9 +109,9 @@ def _at_address(
     """Return a reader of what is at *url*, which is asked without credentials."""
     if layer.digest is None or layer.size is None:  # a manifest names both
         raise AssertionError
-    http, there = registry.http, registry.http.settled(Address.parse(url))
+    http, there = registry.http, registry.http.connection_address(Address.parse(url))
     if home:
-        http.check_lead(http.settled(Address.parse(registry.base(home.host))), there)
+        http.check_lead(http.connection_address(Address.parse(registry.base(home.host))), there)
     else:
         check_named("the image's manifest", there)
 
@@ -119,5 +119,5 @@ def _at_address(
         return http.open("GET", str(there), headers=headers)
 
     wanted = Descriptor(layer.media_type, layer.digest, layer.size)
-    reader = Blob(ask, http, wanted, f"the layer {layer.digest} at {shown(str(there))}")
+    reader = Blob(ask, http, wanted, f"the layer {layer.digest} at {printable_url(str(there))}")
     return cast("AbstractContextManager[BinaryIO]", reader)

@@ -60,7 +60,7 @@ class UploadProfile:
         return replace(self, taken=max(self.taken, size), takes_parts=self.takes_parts or second)
 
     def after_refusal(self, size: int) -> UploadProfile | None:
-        """Return what to do after a part of *size* bytes was not taken, or ``None`` where its size is not the reason.
+        """Return what to do after a part of *size* bytes was refused, or ``None`` where its size is not the reason.
 
         Some take no part above a size of their own.  Source: ocx-sh/ocx#237, about GHCR and 4 MiB.
         """

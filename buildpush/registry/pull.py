@@ -101,7 +101,7 @@ def _manifest(reference: Reference, registry: Registry, size: int | None = None)
     most = _allowed(size, f"the manifest of {reference}")
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
     if not answer.ok:
-        raise refusal(answer, f"{reference} cannot be had", reading=True)
+        raise refusal(answer, f"{reference} cannot be fetched", reading=True)
     said = answer.headers.get("Docker-Content-Digest", "")
     check_size(len(answer.body), size, f"the manifest of {reference}")
     promised = reference.digest or (Digest(said) if is_digest(said) else None)
@@ -145,7 +145,7 @@ def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) 
     most = _allowed(wanted.size, f"the configuration of {repository}")
     answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull", most=most)
     if not answer.ok:
-        raise refusal(answer, f"the configuration of {repository} cannot be had", reading=True)
+        raise refusal(answer, f"the configuration of {repository} cannot be fetched", reading=True)
     check_size(len(answer.body), wanted.size, f"the configuration of {repository}")
     found = digest_of(answer.body, wanted.digest.algorithm)
     check_digests([wanted.digest], [found], f"the configuration of {repository}")
@@ -236,7 +236,7 @@ class Blob(io.RawIOBase):
         headers = {"Range": f"bytes={done}-"} if done else {}
         answer = self._open.enter_context(self._ask(headers))
         if isinstance(answer, Answer):
-            raise refusal(answer, f"{self._what} cannot be had", reading=True)
+            raise refusal(answer, f"{self._what} cannot be fetched", reading=True)
         self._behind = 0 if answer.status == _PARTIAL else done
         return answer
 

@@ -58,11 +58,11 @@ from buildpush.registry.referrers import read_list
 Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
 
 
-def _nobody(_receipt: PushedImage | PushedIndex) -> None:
+def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
     """Nobody wants to know."""
 
 
-def _nothing() -> None:
+def _no_mending() -> None:
     """There is nothing to mend with."""
 
 
@@ -76,7 +76,7 @@ def push(
     media_types: MediaTypes = "oci",
     checksums: bool = True,
     referrers: Sequence[Referrer] = (),
-    before: Callable[[PushedImage | PushedIndex], None] = _nobody,
+    before: Callable[[PushedImage | PushedIndex], None] = _ignore_receipt,
     sink: Sink = ignore,
 ) -> PushedImage | PushedIndex:
     """Send *target*, let every reference name it, and return what the registry confirmed.
@@ -106,7 +106,7 @@ def push(
     meter = Meter()
     try:
         with Layers(registry, options, sink, meter) as layers:
-            delivery = _Delivery(registry, options, layers, sink, referrers, before=_once(before, references))
+            delivery = _Delivery(registry, options, layers, sink, referrers, before=_call_once(before, references))
             if left := left_out(target):
                 sink(Note(left))
             if isinstance(target, Index):
@@ -158,7 +158,7 @@ class _Delivery:
         sink: Sink,
         referrers: Sequence[Referrer] = (),
         *,
-        before: Callable[[PushedImage | PushedIndex], None] = _nobody,
+        before: Callable[[PushedImage | PushedIndex], None] = _ignore_receipt,
     ) -> None:
         self._registry = registry
         self._options = options
@@ -169,12 +169,12 @@ class _Delivery:
         self._naming = Naming(registry, sink)
 
     def image(self, image: Image, references: Sequence[Reference]) -> PushedImage:
-        receipts = _everywhere(references, lambda repository, names: self._image_in(image, repository, names))
+        receipts = _deliver_to_each(references, lambda repository, names: self._image_in(image, repository, names))
         self._list_itself(image, receipts[0].manifest, references)
         return replace(receipts[0], references=tuple(references))
 
     def index(self, index: Index, references: Sequence[Reference]) -> PushedIndex:
-        receipts = _everywhere(references, lambda repository, names: self._index_in(index, repository, names))
+        receipts = _deliver_to_each(references, lambda repository, names: self._index_in(index, repository, names))
         self._list_itself(index, receipts[0].manifest, references)
         return replace(receipts[0], references=tuple(references))
 
@@ -183,7 +183,7 @@ class _Delivery:
         receipt = _receipt(image, parts, names)
         self._before(receipt)
         self._bring_referrers(repository)
-        return self._keyed(receipt, self._mender(parts))
+        return self._name_with_key(receipt, self._mender(parts))
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
         # The blobs of all platforms first: only then is the receipt known, and no manifest is sent before that.
@@ -205,16 +205,18 @@ class _Delivery:
         self._before(receipt)
 
         def inside() -> tuple[PushedImage, ...]:
-            return tuple(self._keyed(image, self._mender(parts)) for image, parts in zip(images, every, strict=True))
+            return tuple(
+                self._name_with_key(image, self._mender(parts)) for image, parts in zip(images, every, strict=True)
+            )
 
         keyed = inside()
         self._bring_referrers(repository)
-        return self._keyed(replace(receipt, images=keyed), inside)
+        return self._name_with_key(replace(receipt, images=keyed), inside)
 
     def _mender(self, parts: _Uploaded) -> Callable[[], None]:
         return partial(self._layers.mend, parts.work, parts.config_document, (parts.config, *parts.layers))
 
-    def _keyed(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
+    def _name_with_key(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
         """Let its names stand for what is in *receipt*, and return it with Artifactory's repository key."""
         key = self.names(receipt.manifest, receipt.media_type, receipt.references, mend)
         return replace(receipt, repository_key=key)
@@ -228,7 +230,7 @@ class _Delivery:
             alone.list_referrers([one for one in self._referrers if one.tag is None], repository)
         except (PushError, AuthenticationError) as error:
             message = f"the referrers did not all arrive in {repository}, so nothing was named there: {error}"
-            raise _saying(message, error) from error
+            raise _with_message(message, error) from error
 
     def _list_itself(self, image: Image | Index, manifest: bytes, references: Sequence[Reference]) -> None:
         """Enter what was pushed into the list of its subject, if it has one and the registry keeps no such lists.
@@ -280,7 +282,7 @@ class _Delivery:
         """Bring all blobs of *image* into *repository*."""
         work = Work(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
-        work = work.settled()
+        work = work.with_final_image()
         image = work.image
         if image.manifest:
             return self._unchanged(work, image.manifest, layers)
@@ -306,7 +308,7 @@ class _Delivery:
         return _Uploaded(manifest, work.image.manifest_type, config, work.image.config, layers, work)
 
     def names(
-        self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _nothing
+        self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _no_mending
     ) -> str | None:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
         key: str | None = None
@@ -321,11 +323,11 @@ class _Delivery:
                 if isinstance(error, AuthenticationError | UnreachableError):
                     break
             except (KeyboardInterrupt, CancelledError) as interrupt:
-                _remark(interrupt, named)
+                _note_pushed_tags(interrupt, named)
                 raise
         if failed:
             left = [name for name in names if name not in named and name not in failed]
-            raise _partly(named, failed, left)
+            raise _partial_failure(named, failed, left)
         return key
 
 
@@ -346,7 +348,7 @@ def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> Push
     )
 
 
-def _once(
+def _call_once(
     before: Callable[[PushedImage | PushedIndex], None], references: Sequence[Reference]
 ) -> Callable[[PushedImage | PushedIndex], None]:
     """Return *before* as each repository calls it: the first time counts, and the receipt has all names."""
@@ -370,7 +372,7 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
     return found
 
 
-def _everywhere(
+def _deliver_to_each(
     references: Sequence[Reference], deliver: Callable[[Repository, list[Reference]], Receipt]
 ) -> list[Receipt]:
     """Deliver to one repository after the other; where one fails, the error says what became of all names."""
@@ -382,16 +384,16 @@ def _everywhere(
         except (PushError, AuthenticationError) as error:
             left = [name for name in references if name not in done and name not in names]
             if done or left:
-                raise _also(error, done, left) from error
+                raise _with_other_names(error, done, left) from error
             raise
         except (KeyboardInterrupt, CancelledError) as interrupt:
-            _remark(interrupt, done)
+            _note_pushed_tags(interrupt, done)
             raise
         done += names
     return receipts
 
 
-def _remark(interrupt: BaseException, done: Sequence[Reference]) -> None:
+def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> None:
     """Let an interrupt say which tags stand for the image all the same: it may be a time limit's."""
     tags = [str(name) for name in done if name.tag]
     if tags:
@@ -399,14 +401,14 @@ def _remark(interrupt: BaseException, done: Sequence[Reference]) -> None:
         vars(interrupt)["pushed"] = (*getattr(interrupt, "pushed", ()), *tags)
 
 
-def _also(
+def _with_other_names(
     error: PushError | AuthenticationError, done: Sequence[Reference], left: Sequence[Reference]
 ) -> PushError | AuthenticationError:
     words = [str(error), *(f"{name} is pushed" for name in done), *(f"{name} was not tried" for name in left)]
-    return _saying("; ".join(words), error, done)
+    return _with_message("; ".join(words), error, done)
 
 
-def _partly(
+def _partial_failure(
     named: Sequence[Reference], failed: Mapping[Reference, PushError | AuthenticationError], left: Sequence[Reference]
 ) -> PushError | AuthenticationError:
     """Return the first error, saying of every name what became of it."""
@@ -416,10 +418,10 @@ def _partly(
     words = [f"{name} failed: {error}" for name, error in failed.items()]
     words += [f"{name} is pushed" for name in named] + [f"{name} was not tried" for name in left]
     message = "; ".join(words)
-    return _saying(message, errors[0], named)
+    return _with_message(message, errors[0], named)
 
 
-def _saying(
+def _with_message(
     message: str, error: PushError | AuthenticationError, pushed: Sequence[Reference] = ()
 ) -> PushError | AuthenticationError:
     """Return the same error with other words, and with more names that stand for the image all the same."""

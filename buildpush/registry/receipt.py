@@ -16,7 +16,7 @@ def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedInd
     No layer is read; sha1 and md5 stay unknown, and publishing asks Artifactory for them.
 
     Raises:
-        PushError: it is not there, is no image, or cannot be had.
+        PushError: it is not there, is no image, or cannot be fetched.
         AuthenticationError: the credentials are refused.
     """
     found = pull(reference, registry)

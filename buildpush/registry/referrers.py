@@ -54,7 +54,7 @@ def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]] | Non
     """Return the descriptors in the list that has a tag, none where there is no such tag; ``None`` if it is hidden.
 
     Raises:
-        PushError: it is no list, or cannot be had.
+        PushError: it is no list, or cannot be fetched.
     """
     answer = _asked(name.repository, f"manifests/{name.target}", registry)
     if answer is None:
@@ -97,7 +97,7 @@ def _listed_by_tag(name: Reference, registry: Registry) -> list[Digest]:
 
 
 def _note_hidden(name: Reference, registry: Registry) -> None:
-    text = f"{name} may not be read, as some registries say of what is not there: if it is there, it stays behind"
+    text = f"{name} may not be read, as some registries say of what does not exist: if it exists, it was left behind"
     registry.note_once(("referrers", name.repository), text)
 
 
@@ -108,7 +108,7 @@ def _next(answer: Answer, what: str, repository: Repository, registry: Registry)
         return None
     url = registry.following(repository, answer, following[1])
     if origin(url) != origin(registry.base(repository.host)):
-        message = f"{what} goes on at another host, which it must not"
+        message = f"{what} continues at another host, which is not allowed"
         raise PushError(message, hint="a proxy in between changes what it passes on")
     return url
 
@@ -121,7 +121,7 @@ def _keeps_no_lists(answer: Answer) -> bool:
 
 def _read(answer: Answer, what: str) -> list[dict[str, Any]]:
     if not answer.ok:
-        raise refusal(answer, f"{what} cannot be had")
+        raise refusal(answer, f"{what} cannot be fetched")
     if read_manifest(answer.body, answer.headers.get("Content-Type", "")).media_type not in INDEX_TYPES:
         message = f"{what} is an image, and no list"
         raise PushError(message)

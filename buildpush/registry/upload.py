@@ -173,7 +173,9 @@ class _Upload:
         """Ask the registry how much of the upload it has, and go on from there."""
         answer = self._channel.ask()
         if answer.status in PASSING:
-            raise RetryableError(refusal(answer, f"nothing is known of {self._what}"), answer, tries=2)
+            raise RetryableError(
+                refusal(answer, f"the registry does not say how much it has of {self._what}"), answer, tries=2
+            )
         offset = offset_in(answer) if answer.ok else None
         if self._channel.profile.late and (offset is None or offset < session.offset):
             offset = session.offset
@@ -185,7 +187,7 @@ class _Upload:
             return self._begin()
         self._channel.follow(answer)
         if session.resumed and offset and not self._channel.reached:
-            self._channel.registry.sink(Note(f"{self._what} goes on behind {offset:,} bytes of an earlier run"))
+            self._channel.registry.sink(Note(f"{self._what} continues after {offset:,} bytes of an earlier run"))
         return self._confirmed(offset, Doubt.TOLD)
 
     def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadSession:
@@ -279,7 +281,7 @@ class _Upload:
     def _refused(self, sent: Transmitted, size: int) -> Exception:
         """Return what to make of an answer that says no to a part of *size* bytes."""
         answer, repository = sent.answer, self._channel.repository
-        error = refusal(answer, f"{self._what} was not taken by {repository}")
+        error = refusal(answer, f"{self._what} was not accepted by {repository}")
         if answer.status == _UNAUTHORIZED:  # there is a new token by now
             refused = self._channel.registry.authorizer(repository.host).refused(answer)
             return RetryableError(refused, answer, tries=2, certain=sent.complete)

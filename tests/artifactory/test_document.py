@@ -104,7 +104,7 @@ GOOD = {"name": "n", "number": "1", "started": "2026-10-01T12:00:00.123+0000"}
         ({"name": None}, "name should be a text and is missing"),
         ({"name": ""}, "name should be a text and is empty"),
         ({"number": 42}, "number should be a text and is a number"),
-        ({"started": "noon"}, "started should be a moment such as 2026-10-01T12:00:00.123.0000 and is 'noon'"),
+        ({"started": "noon"}, "started should be a time such as 2026-10-01T12:00:00.123.0000 and is 'noon'"),
         ({"modules": {}}, "modules should be a list and is an object"),
         ({"modules": [[]]}, r"modules\[0\] should be an object and is a list"),
         ({"modules": [{}]}, r"modules\[0\].id should be a text and is missing"),
@@ -152,11 +152,11 @@ def test_a_saved_answer_of_the_server_is_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"{", "is no JSON"),
-        (b"\xff\xfe{}", "is no JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe{}", "is not JSON"),
         (b"[" * 200_000, "nests too deep"),
-        (b"{}", "this is no build-info: name should be a text"),
-        (b'{"buildInfo": {}}', "this is no build-info: name should be a text"),
+        (b"{}", "this is not a build-info: name should be a text"),
+        (b'{"buildInfo": {}}', "this is not a build-info: name should be a text"),
     ],
 )
 def test_a_file_that_is_no_build_info_is_an_error_that_names_it(tmp_path, content, words):

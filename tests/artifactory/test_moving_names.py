@@ -109,7 +109,7 @@ def test_a_tag_that_names_another_image_by_now_is_a_note(world):
     world.image("1", who="theirs")
     world.publish(info)
     [note] = world.notes
-    assert "docker-local/team/app/1/manifest.json is another image by now" in note
+    assert "docker-local/team/app/1/manifest.json is another image now" in note
     world.check_properties()
     world.check_document(info)
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from buildpush.artifactory.client import RefusedError
-from buildpush.artifactory.patience import AGAIN, PATIENCE, WORKERS, insist, patiently, side_by_side
+from buildpush.artifactory.patience import AGAIN, PATIENCE, WORKERS, ask_until, in_parallel, send_until_there
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, UnreachableError
 
 
@@ -34,21 +34,21 @@ class Server:
 
 def test_what_is_taken_at_once_is_not_looked_for():
     look, waits = Server(), []
-    assert insist(Server("taken"), look, waits.append) == "taken"
+    assert send_until_there(Server("taken"), look, waits.append) == "taken"
     assert (look.asked, waits) == (0, [])
 
 
 @pytest.mark.parametrize("error", [refused(400), refused(409), refused(500), LOST])
 def test_what_failed_and_is_there_all_the_same_counts_and_is_not_sent_again(error):
     send, waits = Server(error), []
-    assert insist(send, Server(True), waits.append) is True
+    assert send_until_there(send, Server(True), waits.append) is True
     assert (send.asked, waits) == (1, [])
 
 
 @pytest.mark.parametrize("look", [False, BuildInfoError("unreadable"), refused(403), LOST])
 def test_what_failed_and_cannot_be_seen_is_sent_again_a_while_later(look):
     send, waits = Server(refused(409), LOST, "taken"), []
-    assert insist(send, Server(look, look), waits.append) == "taken"
+    assert send_until_there(send, Server(look, look), waits.append) == "taken"
     assert waits == list(AGAIN)
 
 
@@ -56,32 +56,32 @@ def test_what_failed_and_cannot_be_seen_is_sent_again_a_while_later(look):
 def test_what_another_attempt_does_not_change_is_told_at_once(status):
     send, look, waits = Server(refused(status)), Server(), []
     with pytest.raises(RefusedError, match=str(status)):
-        insist(send, look, waits.append)
+        send_until_there(send, look, waits.append)
     assert (send.asked, look.asked, waits) == (1, 0, [])
 
 
 def test_the_last_of_three_failures_is_told_after_a_last_look():
     send, look, waits = Server(refused(500), refused(409), LOST), Server(False, False, False), []
     with pytest.raises(UnreachableError, match="no answer"):
-        insist(send, look, waits.append)
+        send_until_there(send, look, waits.append)
     assert (look.asked, waits) == (3, list(AGAIN))
 
 
 def test_what_is_seen_after_the_last_failure_counts():
-    assert insist(Server(LOST, LOST, LOST), Server(False, False, True), lambda _: None) is True
+    assert send_until_there(Server(LOST, LOST, LOST), Server(False, False, True), lambda _: None) is True
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("who?"), KeyboardInterrupt()])
 def test_other_failures_pass_at_once(error):
     send, look = Server(error), Server()
     with pytest.raises(type(error)):
-        insist(send, look, lambda _: None)
+        send_until_there(send, look, lambda _: None)
     assert (send.asked, look.asked) == (1, 0)
 
 
 def test_a_failure_of_another_kind_while_looking_passes():
     with pytest.raises(AuthenticationError):
-        insist(Server(LOST), Server(AuthenticationError("who?")), lambda _: None)
+        send_until_there(Server(LOST), Server(AuthenticationError("who?")), lambda _: None)
 
 
 def test_only_what_is_late_is_asked_for_again_and_answers_stay_in_order():
@@ -91,25 +91,25 @@ def test_only_what_is_late_is_asked_for_again_and_answers_stay_in_order():
         asked.append(thing)
         return thing if asked.count(thing) > thing else 0
 
-    assert patiently(ask, [1, 3, 2], waits.append) == [1, 3, 2]
+    assert ask_until(ask, [1, 3, 2], waits.append) == [1, 3, 2]
     assert {thing: asked.count(thing) for thing in (1, 2, 3)} == {1: 2, 2: 3, 3: 4}
     assert waits == list(PATIENCE[:3])
 
 
 def test_patience_ends_with_the_last_answers():
     waits = []
-    assert patiently(lambda thing: thing, [0, 5], waits.append, enough=bool, waits=(1.0, 2.0)) == [0, 5]
+    assert ask_until(lambda thing: thing, [0, 5], waits.append, enough=bool, waits=(1.0, 2.0)) == [0, 5]
     assert waits == [1.0, 2.0]
 
 
 def test_nothing_to_ask_needs_no_wait():
     waits = []
-    assert patiently(lambda thing: thing, [], waits.append) == []
+    assert ask_until(lambda thing: thing, [], waits.append) == []
     assert waits == []
 
 
 def test_one_thing_is_done_in_the_callers_own_thread():
-    assert side_by_side(lambda _: threading.current_thread(), ["one"]) == [threading.current_thread()]
+    assert in_parallel(lambda _: threading.current_thread(), ["one"]) == [threading.current_thread()]
 
 
 def test_four_are_done_at_once_and_no_more():
@@ -125,7 +125,7 @@ def test_four_are_done_at_once_and_no_more():
             now.remove(thing)
         return thing, threading.current_thread().name
 
-    done = side_by_side(act, list(range(2 * WORKERS)))
+    done = in_parallel(act, list(range(2 * WORKERS)))
     assert [thing for thing, _ in done] == list(range(2 * WORKERS))
     assert max(most) == WORKERS
     assert all(name.startswith("artifactory") for _, name in done)
@@ -141,7 +141,7 @@ def test_the_first_error_ends_what_has_not_begun():
         threading.Event().wait(0.05)
 
     with pytest.raises(UnreachableError):
-        side_by_side(act, list(range(200)))
+        in_parallel(act, list(range(200)))
     assert len(begun) < 200
 
 
@@ -157,7 +157,7 @@ def test_an_error_waits_for_what_is_under_way():
         ended.append(thing)
 
     with pytest.raises(UnreachableError):
-        side_by_side(act, [0, 1])
+        in_parallel(act, [0, 1])
     assert ended == [1]
 
 
@@ -172,6 +172,6 @@ def test_ctrl_c_waits_for_nothing():
         ended.append(thing)
 
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(act, [0, 1])
+        in_parallel(act, [0, 1])
     assert ended == []
     go_on.set()

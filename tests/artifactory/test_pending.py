@@ -36,7 +36,7 @@ def test_a_build_info_of_which_nothing_else_is_said_was_pushed_for_nobody_in_par
 def test_a_file_that_is_no_build_info_is_refused(tmp_path):
     path = tmp_path / "b.json"
     path.write_text('{"buildpush": {"push": "begun"}}')
-    with pytest.raises(SourceError, match="this is no build-info"):
+    with pytest.raises(SourceError, match="this is not a build-info"):
         load(path)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish, publish_push
-from buildpush.artifactory.patience import AGAIN, PATIENCE, side_by_side
-from buildpush.artifactory.publishing import first_difference, supposed
+from buildpush.artifactory.patience import AGAIN, PATIENCE, in_parallel
+from buildpush.artifactory.publishing import expected_build_info, first_difference
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -182,7 +182,7 @@ def test_another_number_of_a_known_build_is_no_news(desk):
 
 def test_a_page_of_a_proxy_is_not_taken_for_an_answer(desk):
     desk.box.add_fault("GET", "api/build", status=200, body=b"<html>please log in</html>")
-    with pytest.raises(SettingsError, match="no JSON object") as caught:
+    with pytest.raises(SettingsError, match="not a JSON object") as caught:
         check_publish(desk.client(), "hello", "42")
     assert "proxy" in caught.value.hint
 
@@ -275,7 +275,7 @@ def test_before_a_push_what_nobody_says_is_supposed(desk, recipes, status, place
     if status:
         desk.box.add_fault("GET", "api/repositories", status=status, times=None)
     base = {pushed.layers[0].digest}
-    info = supposed(replace(pushed, repository_key=None), recipes.record(), desk.client(), base)
+    info = expected_build_info(replace(pushed, repository_key=None), recipes.record(), desk.client(), base)
     assert (info.artifacts[0].repository, info.artifacts[0].path) == (place[0], f"{place[1]}manifest.json")
     assert [one.sha256 for one in info.modules[0].dependencies] == [digest.hex for digest in base]
     assert (info.name, info.number) == ("hello", "42")
@@ -284,14 +284,14 @@ def test_before_a_push_what_nobody_says_is_supposed(desk, recipes, status, place
 def test_before_a_push_the_key_that_the_registry_named_is_taken(desk, recipes):
     pushed = replace(recipes.hello(desk.name("team/app:1")), repository_key="docker-local")
     desk.box.add_fault("GET", "api/repositories", status=503, times=None)
-    info = supposed(pushed, recipes.record(), desk.client())
+    info = expected_build_info(pushed, recipes.record(), desk.client())
     assert (info.artifacts[0].repository, info.artifacts[0].path) == ("docker-local", "team/app/1/manifest.json")
 
 
 def test_a_cancelled_question_before_a_push_ends_it(desk, recipes, http):
     http.cancel()
     with pytest.raises(CancelledError):
-        supposed(recipes.hello(), recipes.record(), desk.client())
+        expected_build_info(recipes.hello(), recipes.record(), desk.client())
 
 
 # ---- when it does not arrive
@@ -472,7 +472,7 @@ def test_a_server_that_keeps_something_else_is_found_out(desk):
 def test_a_server_that_answers_with_another_kind_of_document_is_found_out(desk):
     body = b'{"uri": "", "buildInfo": {"name": 1}}'
     desk.box.add_fault("GET", "api/build/hello/42", status=200, body=body)
-    with pytest.raises(BuildInfoError, match="something else than was asked for: name should be a text"):
+    with pytest.raises(BuildInfoError, match="does not answer as expected: name should be a text"):
         desk.publish(desk.hello())
 
 
@@ -635,7 +635,7 @@ def test_ctrl_c_among_several_requests_comes_through():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(interrupted, [0, 1, 2])
+        in_parallel(interrupted, [0, 1, 2])
 
 
 def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
@@ -689,7 +689,7 @@ def test_a_saved_path_cannot_lead_out_of_the_repository(desk, path):
     info = desk.hello()
     [module] = info.modules
     bad = replace(module.artifacts[0], path=path, sha1="")
-    with pytest.raises(BuildInfoError, match="is no path in a repository"):
+    with pytest.raises(BuildInfoError, match="is not a path in a repository"):
         desk.publish(replace(info, modules=(replace(module, artifacts=(bad,)),)))
     assert desk.box.builds("hello") == []
 

@@ -107,9 +107,9 @@ def test_others_are_the_keys_that_nobody_asked_for():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"[1,\n  2,,]", ":2:5: is no JSON: Expecting value"),
-        (b'{"a": 1, "a": 2}', ": is no JSON that a build-info could be: the name 'a' stands twice in one object"),
-        (b"[NaN]", ": is no JSON that a build-info could be: NaN is no number of JSON"),
+        (b"[1,\n  2,,]", ":2:5: is not JSON: Expecting value"),
+        (b'{"a": 1, "a": 2}', ": is not JSON that a build-info could be: the name 'a' stands twice in one object"),
+        (b"[NaN]", ": is not JSON that a build-info could be: NaN is no number of JSON"),
     ],
 )
 def test_a_file_that_is_no_json_is_named_with_the_place(tmp_path, content, words):
@@ -126,13 +126,13 @@ def test_a_file_of_64_mib_is_read_and_one_byte_more_is_refused(tmp_path):
         file.write(b"7")
         file.seek(64 * 1024 * 1024 - 1)
         file.write(b"\n")
-    with pytest.raises(SourceError, match="is no JSON"):  # of zeros, and so it was looked at
+    with pytest.raises(SourceError, match="is not JSON"):  # of zeros, and so it was looked at
         load_json(path)
     with path.open("ab") as file:
         file.write(b"\n")
     with pytest.raises(SourceError) as caught:
         load_json(path)
-    assert str(caught.value) == f"{path}: is larger than 64 MiB: this is no build-info"
+    assert str(caught.value) == f"{path}: is larger than 64 MiB: this is not a build-info"
 
 
 def test_of_a_file_without_an_end_no_more_is_read_than_shows_that_it_is_too_large(monkeypatch):

@@ -116,11 +116,13 @@ def test_an_address_that_two_parsers_read_in_two_ways_is_an_error_that_names_it(
     server = serve()
     server.quirks.append(asks_for_a_token_at(f"http://{other.host}\\@{server.host}/token"))
     registry, repository = client(server)
-    with pytest.raises(RegistryError, match=r"names no token server that can be asked: .* is no address: a backslash"):
+    with pytest.raises(
+        RegistryError, match=r"names a token server that cannot be used: .* is not an address: a backslash"
+    ):
         registry.check_push(repository)
     server.quirks[:] = [begins_at(f"http://{other.host}\\@{server.host}/upload")]
     registry, repository = client(server)
-    with pytest.raises(AddressError, match="is no address: a backslash"):
+    with pytest.raises(AddressError, match="is not an address: a backslash"):
         push(Source(b"one").image(), [repository.tagged("1")], registry)
     assert not other.requests
 
@@ -128,7 +130,9 @@ def test_an_address_that_two_parsers_read_in_two_ways_is_an_error_that_names_it(
 @pytest.mark.parametrize("realm", ["Artifactory Realm", "/token", "ftp://r.example/token", "https://", "https://[::1"])
 def test_a_realm_that_is_no_address_is_an_error_that_says_so(serve, client, realm):
     registry, repository = client(serve(asks_for_a_token_at(realm)))
-    with pytest.raises(RegistryError, match=r"names no token server that can be asked: .* is no address") as caught:
+    with pytest.raises(
+        RegistryError, match=r"names a token server that cannot be used: .* is not an address"
+    ) as caught:
         registry.check_push(repository)
     assert caught.value.hint
 

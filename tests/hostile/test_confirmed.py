@@ -122,7 +122,7 @@ def test_a_robot_that_may_only_deploy_can_push(serve, client, events):
     assert pushed.digest == again.digest
     assert [layer.fate for layer in again.layers] == ["sent", "sent"]
     assert len(tokens.given) < 12
-    assert any("does not tell what it has" in text for text in notes(events))
+    assert any("does not say what it has" in text for text in notes(events))
 
 
 def test_what_is_hidden_is_asked_for_once(serve, client):
@@ -146,7 +146,7 @@ def test_blobs_that_may_not_be_looked_at_are_sent(serve, client, events):
     again = pushed_to(server, client)
 
     assert [layer.fate for layer in again.layers] == ["sent", "sent"]
-    assert sum("does not tell whether it has" in text for text in notes(events)) == 2  # one for each push
+    assert sum("does not say whether it has" in text for text in notes(events)) == 2  # one for each push
 
 
 def test_a_mount_that_was_confirmed_is_not_sent_because_it_is_shown_late(serve, client):
@@ -169,7 +169,7 @@ def test_a_name_for_what_may_not_be_read_is_an_error_that_says_so(serve, client)
     server.quirks.append(reading(403))
     registry, repository = client(server)
 
-    with pytest.raises(RegistryError, match="cannot be had: status 403") as caught:
+    with pytest.raises(RegistryError, match="cannot be fetched: status 403") as caught:
         receipt(repository.tagged("1"), registry)
     assert "right to read" in caught.value.hint
 
@@ -439,7 +439,7 @@ def test_an_answer_that_shows_the_manifest_is_one(says, body):
         (f"sha512:{'0' * 128}", b"", f"names sha512:{'0' * 128}, but {OURS} was pushed", "a proxy in between changes"),
         (str(OURS), b"else", f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
         (None, b"else", f"r.io/team/app:1 names {ELSE}, but {OURS} was pushed", "a proxy in between changes"),
-        (None, b"", f"r.io/team/app:1 is shown as nothing, but {OURS} was pushed", "a proxy or a login page may"),
+        (None, b"", f"r.io/team/app:1 is shown without content, but {OURS} was pushed", "a proxy or a login page may"),
     ],
 )
 def test_an_answer_that_shows_something_else_is_an_objection_that_names_both(says, body, words, hint):
@@ -503,7 +503,7 @@ def test_a_refusal_of_another_kind_stays_one_though_the_tag_names_the_same(serve
     with pytest.raises(RegistryError) as caught:
         pushed_to(server, client)
     name = f"{server.host}/docker-local/app:1"
-    assert str(caught.value) == f"{name} was not taken: status {status}: {code} may not be written"
+    assert str(caught.value) == f"{name} was not accepted: status {status}: {code} may not be written"
 
 
 def test_a_tag_that_may_not_be_overwritten_and_names_another_image_is_an_error_that_names_both(serve, client):
@@ -631,8 +631,8 @@ def test_each_host_that_layers_are_sent_to_is_told_once(serve, client, events):
     assert notes(events) == [
         "r.io has layers sent to a.example, which is shown no credentials",
         "r.io has layers sent to b.example, which is shown no credentials",
-        f"{repository} does not tell what it has, so all of it is sent: no right",
-        "r.io/a/b does not tell what it has, so all of it is sent: no right",
+        f"{repository} does not say what it has, so all of it is sent: no right",
+        "r.io/a/b does not say what it has, so all of it is sent: no right",
     ]
     assert registry.is_hidden(repository)
 

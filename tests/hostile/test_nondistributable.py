@@ -215,8 +215,8 @@ LIES = {
         AddressError,
         "169.254.169.254",
     ),
-    "nothing": (Reply(404), PushError, "to be had nowhere"),
-    "a login": (Reply(401, {"WWW-Authenticate": 'Basic realm="x"'}), PushError, "to be had nowhere"),
+    "nothing": (Reply(404), PushError, "cannot be fetched from anywhere"),
+    "a login": (Reply(401, {"WWW-Authenticate": 'Basic realm="x"'}), PushError, "cannot be fetched from anywhere"),
 }
 
 

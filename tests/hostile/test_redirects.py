@@ -80,7 +80,7 @@ def test_a_blob_whose_store_gives_no_answer_is_sent(serve, client, events, leads
 
     assert [layer.fate for layer in again.layers] == ["sent", "sent"]
     assert str(again.digest) in server.truth
-    assert end == 404 or "does not tell what" in notes(events) or "does not tell whether" in notes(events)
+    assert end == 404 or "does not say what" in notes(events) or "does not say whether" in notes(events)
 
 
 def test_a_store_that_gives_no_answer_is_not_asked_for_each_blob(serve, client, leads):

@@ -334,7 +334,7 @@ def test_a_registry_that_is_busy_when_it_is_asked_how_far_it_is_says_when_to_com
 
     asked = [event for event in events if isinstance(event, Retry) and event.seconds >= 7]
     assert len(asked) == 10
-    assert any("nothing is known of layer" in event.reason for event in asked)
+    assert any("the registry does not say how much it has of layer" in event.reason for event in asked)
     assert not any("sent again" in event.reason for event in events)  # it keeps what it has
 
 
@@ -362,7 +362,7 @@ def test_an_upload_of_an_earlier_run_is_told_where_it_has_something(serve, http,
         send(registry, repository, Parts(Bytes(BYTES)), what="layer", most=PART)
 
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert notes == (["layer goes on behind 40,000 bytes of an earlier run"] if had else [])
+    assert notes == (["layer continues after 40,000 bytes of an earlier run"] if had else [])
     assert len(server.asked("POST")) == 1
 
 

@@ -10,7 +10,7 @@ from urllib3 import HTTPHeaderDict
 from buildpush.foundation.errors import AuthenticationError, BuildPushError
 from buildpush.http import words
 from buildpush.http.messages import Answer
-from buildpush.http.words import is_page, said_in
+from buildpush.http.words import error_in, is_page
 from buildpush.registry.client import refusal
 from buildpush.registry.push import push
 from tests.hostile.registry import Reply, fault
@@ -112,9 +112,9 @@ READING = "the user may lack the right to read, or a scan such as Xray's blocks 
 def test_a_refusal_says_what_was_wanted_what_was_said_and_what_to_do(answer, says, hint):
     status, headers, body, *more = answer
     attempts = more[1] if more else 1
-    error = refusal(Answer(status, HTTPHeaderDict(headers), body, "https://r.io/v2/", attempts), "it was not taken")
+    error = refusal(Answer(status, HTTPHeaderDict(headers), body, "https://r.io/v2/", attempts), "it was not accepted")
 
-    assert str(error).startswith("it was not taken: status ")
+    assert str(error).startswith("it was not accepted: status ")
     assert str(error).endswith(says)
     assert error.status == status
     assert (error.hint or "").startswith(hint or "")
@@ -187,14 +187,14 @@ def test_what_is_given_up_is_said_once(serve, client, waits, reply):
     ],
 )
 def test_the_code_and_the_reason_are_found_in_any_of_the_usual_forms(body, code, reason):
-    assert said_in(body) == (code, reason)
+    assert error_in(body) == (code, reason)
     assert not is_page(body)
 
 
 @pytest.mark.parametrize(
     ("body", "summary"),
     [
-        (b"<html></html>", "a web page without words"),
+        (b"<html></html>", "a web page without text"),
         (b"<html><p>one</p><p>two</p></html>", 'a web page: "one two"'),
         (b" \n<!DOCTYPE html><title> </title><H1 class=a>Log &amp; in</H1 >", 'a web page, titled "Log & in"'),
         (b'<?xml version="1.0"?><!-- x --><!-- y --><body><title a="b">T</title></body>', 'a web page, titled "T"'),
@@ -202,7 +202,7 @@ def test_the_code_and_the_reason_are_found_in_any_of_the_usual_forms(body, code,
     ],
 )
 def test_a_page_is_summed_up_by_its_title_or_its_words(body, summary):
-    assert said_in(body) == (None, summary)
+    assert error_in(body) == (None, summary)
     assert is_page(body)
 
 
@@ -216,10 +216,10 @@ def test_of_a_large_detail_the_first_hundred_entries_are_shown(entries):
 
 def test_of_a_large_body_the_beginning_is_read():
     page = b"<html>" + b" " * words._MOST_READ + b"<title>late</title></html>"
-    assert said_in(page) == (None, "a web page without words")
+    assert error_in(page) == (None, "a web page without text")
     assert is_page(page)
-    assert said_in(b"x" * (words._MOST_READ + 1))[1] == said_in(b"x" * 5000)[1]
-    assert len(said_in(b"x" * 5000)[1]) == 2048
+    assert error_in(b"x" * (words._MOST_READ + 1))[1] == error_in(b"x" * 5000)[1]
+    assert len(error_in(b"x" * 5000)[1]) == 2048
 
 
 @pytest.mark.parametrize(
@@ -237,4 +237,4 @@ def test_of_a_large_body_the_beginning_is_read():
     ],
 )
 def test_what_is_said_is_shown_as_it_is_meant(body, reason):
-    assert said_in(body)[1] == reason
+    assert error_in(body)[1] == reason

@@ -124,7 +124,7 @@ def test_a_layer_that_is_gone_is_named(box, registry, repository, source):
     image = pull(repository.tagged("1"), registry)
     box.add_fault("GET", "blobs", status=404)
 
-    with pytest.raises(RegistryError, match=r"the layer sha256:\w+ of .* cannot be had"):
+    with pytest.raises(RegistryError, match=r"the layer sha256:\w+ of .* cannot be fetched"):
         next(image.blobs([0]))[1].read()
 
 
@@ -167,7 +167,7 @@ def test_a_variant_that_is_not_there_is_replaced_by_another(registry, repository
 
 
 def test_an_unknown_tag_is_named(registry, repository):
-    with pytest.raises(RegistryError, match="app:none cannot be had") as caught:
+    with pytest.raises(RegistryError, match="app:none cannot be fetched") as caught:
         pull(repository.tagged("none"), registry)
     assert caught.value.status == 404
 

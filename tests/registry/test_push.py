@@ -493,7 +493,7 @@ def test_a_tag_that_somebody_else_moved_meanwhile_is_a_note(box, registry, repos
     box.add_fault("HEAD", "manifests/1$", status=200, headers={"Docker-Content-Digest": str(digest_of(b"else"))})
     push(source(SMALL).image(), [repository.tagged("1")], registry, sink=events.append)
 
-    assert any(isinstance(event, Note) and "another image by now" in event.text for event in events)
+    assert any(isinstance(event, Note) and "another image now" in event.text for event in events)
 
 
 def test_some_tags_pushed_and_some_not_is_told_tag_by_tag(box, registry, repository, source):
@@ -692,7 +692,7 @@ def test_a_secret_that_a_registry_repeats_in_its_error_is_hidden(box, http, repo
 def test_a_location_that_is_no_address_is_an_error_with_a_hint(box, registry, repository, source):
     box.add_fault("POST", "uploads", status=202, headers={"Location": "http://[bad"})
 
-    with pytest.raises(UnreachableError, match="is no address"):
+    with pytest.raises(UnreachableError, match="is not an address"):
         push(source(SMALL).image(), [repository.tagged("1")], registry)
 
 
@@ -717,7 +717,7 @@ def test_one_name_that_is_refused_is_that_error_and_no_list(box, registry, repos
     with pytest.raises(RegistryError) as caught:
         push(source(SMALL).image(), [repository.tagged("1")], registry)
 
-    assert str(caught.value) == f"{repository.tagged('1')} was not taken: status 422: UNSUPPORTED no"
+    assert str(caught.value) == f"{repository.tagged('1')} was not accepted: status 422: UNSUPPORTED no"
     assert caught.value.pushed == ()
 
 
@@ -733,7 +733,7 @@ def test_one_name_that_is_refused_is_that_error_and_no_list(box, registry, repos
 def test_an_interrupt_says_which_tags_stand_for_the_image_all_the_same(tags, notes):
     repository, interrupt = Repository("r.io", "a/b"), KeyboardInterrupt()
     names = [repository.tagged(tag) for tag in tags]
-    pushing._remark(interrupt, [*names, repository.at(digest_of(b"x"))])
+    pushing._note_pushed_tags(interrupt, [*names, repository.at(digest_of(b"x"))])
 
     assert getattr(interrupt, "__notes__", []) == notes
     assert getattr(interrupt, "pushed", ()) == tuple(map(str, names))
@@ -743,7 +743,7 @@ def test_an_interrupt_remembers_the_tags_of_every_repository():
     interrupt = KeyboardInterrupt()
     names = [Repository("r.io", path).tagged("1") for path in ("a/b", "a/c")]
     for name in names:
-        pushing._remark(interrupt, [name])
+        pushing._note_pushed_tags(interrupt, [name])
 
     assert interrupt.pushed == tuple(map(str, names))
 
