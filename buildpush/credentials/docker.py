@@ -127,33 +127,30 @@ class Keychain:
         special = next((name for key, name in _items(helpers) if _host_of(key) == host), None)
         for name in (special, document.get("credsStore")):
             if isinstance(name, str) and name:
-                found = self._ask_helper(name, host, path)
-                if found:
-                    yield found
+                yield from self._ask_helper(name, host, path)
 
-    def _ask_helper(self, name: str, host: str, path: Path) -> Credential | None:
+    def _ask_helper(self, name: str, host: str, path: Path) -> Iterator[Credential]:
         program = f"docker-credential-{name}"
         if not _HELPER_NAME.match(name):
             message = f"{name!r} is not the name of a credential helper"
             raise SourceError(message, where=str(path))
         if self._place is None:
-            return None
+            return
         key = HUB_KEY if host == DOCKER_HUB else host
         try:
             ran = self._place().run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
         except (EngineMissingError, TimeOutError) as error:
             self.notes.append(f"{error} ({path} names it)")
-            return None
-        if ran.status:
-            return None  # its way to say that it knows nothing
-        return _from_helper(ran.stdout, f"credential helper {program}")
+            return
+        if not ran.status:  # otherwise it knows nothing
+            yield from _from_helper(ran.stdout, f"credential helper {program}")
 
 
-def _from_helper(text: str, source: str) -> Credential | None:
+def _from_helper(text: str, source: str) -> Iterator[Credential]:
     document = _document(text, source)
     username, secret = str(document.get("Username", "")), str(document.get("Secret", ""))
-    kind: CredentialKind = "identity" if username == TOKEN_USER else "password"
-    return Credential(username, Secret(secret, source), source, kind) if secret else None
+    if secret:
+        yield Credential(username, Secret(secret, source), source, "identity" if username == TOKEN_USER else "password")
 
 
 def _text(path: Path) -> str:
@@ -181,18 +178,17 @@ def _document(text: str, where: str) -> Mapping[str, Any]:
 def _in_auths(document: Mapping[str, Any], host: str, source: str) -> Iterator[Credential]:
     for key, entry in _items(document.get("auths")):
         if _host_of(key) == host and not _is_for_part(key) and isinstance(entry, dict):
-            found = _entry(entry, source)
-            if found:
-                yield found
+            yield from _from_entry(entry, source)
 
 
-def _entry(entry: Mapping[str, Any], source: str) -> Credential | None:
+def _from_entry(entry: Mapping[str, Any], source: str) -> Iterator[Credential]:
     username, password = str(entry.get("username", "")), str(entry.get("password", ""))
     if entry.get("auth"):
         username, password = _decode(str(entry["auth"]), source)
     if entry.get("identitytoken"):
-        return Credential(username, Secret(str(entry["identitytoken"]), source), source, "identity")
-    return Credential(username, Secret(password, source), source) if password else None
+        yield Credential(username, Secret(str(entry["identitytoken"]), source), source, "identity")
+    elif password:
+        yield Credential(username, Secret(password, source), source)
 
 
 def _decode(text: str, source: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from buildpush.credentials.docker import Credential
+from buildpush.credentials.docker import HUB_NAMES, Credential
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from buildpush.settings.declare import Setting
     from buildpush.settings.written import Origin
 
-HUB_HOSTS: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+HUB_HOSTS: Final = HUB_NAMES | {"hub.docker.com"}
 
 
 class Nearness(IntEnum):

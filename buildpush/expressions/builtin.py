@@ -18,26 +18,24 @@ if TYPE_CHECKING:
 BuiltIn = Callable[["Facts"], Value]
 
 
-def _needed(name: str, otherwise: Callable[[Facts], str | None], reason: Callable[[Facts], str] | str) -> BuiltIn:
-    """Return what asks CI for *name*, and *otherwise*; without a value it is an error, unless ``??`` goes on."""
+def _value(
+    name: str,
+    reason: Callable[[Facts], str] | str,
+    otherwise: Callable[[Facts], str | None] = lambda _: None,
+    *,
+    needed: bool = False,
+) -> BuiltIn:
+    """Return what asks CI for *name*, and *otherwise*.
+
+    Where neither has a value, ``??`` goes on; without that it is an error if *needed*, and an empty text if not.
+    """
 
     def ask(facts: Facts) -> str:
         if found := value_of(name, facts.env) or otherwise(facts):
             return found
-        message = f"{name} is not known: {reason if isinstance(reason, str) else reason(facts)}"
-        raise AbsentError(message)
-
-    return ask
-
-
-def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] = lambda _: None) -> BuiltIn:
-    """Return what asks CI for *name*, and *otherwise*; without a value it is an empty text, unless ``??`` goes on."""
-
-    def ask(facts: Facts) -> str:
-        if found := value_of(name, facts.env) or otherwise(facts):
-            return found
-        message = f"{name} has no value: {reason}"
-        raise AbsentError(message, fallback="")
+        why = reason if isinstance(reason, str) else reason(facts)
+        message = f"{name} {'is not known' if needed else 'has no value'}: {why}"
+        raise AbsentError(message, fallback=None if needed else "")
 
     return ask
 
@@ -45,7 +43,7 @@ def _optional(name: str, reason: str, otherwise: Callable[[Facts], str | None] =
 def _variable(name: str) -> BuiltIn:
     """Return what asks for a name that only CI variables can say."""
     variables = ", ".join(variables_of(name))
-    return _optional(name, f"no CI variable gives it ({variables})" if variables else "nothing here gives it")
+    return _value(name, f"no CI variable gives it ({variables})" if variables else "nothing here gives it")
 
 
 # ---- pipeline
@@ -83,7 +81,7 @@ def _user(facts: Facts) -> str | None:
     return facts.git.ask("config", "user.name") or facts.env.get("USER") or facts.env.get("LOGNAME")
 
 
-_execution_url = _optional("pipeline.executionUrl", "no CI system gives its address")
+_execution_url = _value("pipeline.executionUrl", "no CI system gives its address")
 
 
 # ---- codebase
@@ -98,11 +96,12 @@ def _no_commit(facts: Facts) -> str:
     return f"{facts.git.directory} is in no git repository with a commit"
 
 
-_branch = _needed("codebase.branch", lambda facts: facts.git.branch, _no_branch)
-_revision = _needed(
+_branch = _value("codebase.branch", _no_branch, lambda facts: facts.git.branch, needed=True)
+_revision = _value(
     "codebase.commitSha",
-    lambda facts: facts.git.revision,
     lambda facts: f"{_no_commit(facts)}, and no CI variable gives it",
+    lambda facts: facts.git.revision,
+    needed=True,
 )
 
 
@@ -140,8 +139,8 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "pipeline.executionMode": lambda _: "NORMAL",
     "pipeline.startTs": lambda facts: int(facts.now * 1000),
     "pipeline.triggerType": lambda facts: value_of("pipeline.triggerType", facts.env) or "MANUAL",
-    "pipeline.triggeredBy.name": _optional("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
-    "pipeline.triggeredBy.email": _optional(
+    "pipeline.triggeredBy.name": _value("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
+    "pipeline.triggeredBy.email": _value(
         "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
     ),
     "stage.executionUrl": _execution_url,
@@ -149,13 +148,17 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     "codebase.branch": _branch,
     "codebase.commitSha": _revision,
     "codebase.shortCommitSha": lambda facts: str(_revision(facts))[:7],
-    "codebase.commitRef": _needed("codebase.commitRef", _reference, "HEAD is on no branch and has no tag"),
-    "codebase.commitMessage": _needed("codebase.commitMessage", lambda facts: facts.git.message, _no_commit),
-    "codebase.tag": _optional("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
-    "codebase.repoUrl": _needed("codebase.repoUrl", lambda facts: facts.git.url, "git has no remote named origin"),
+    "codebase.commitRef": _value("codebase.commitRef", "HEAD is on no branch and has no tag", _reference, needed=True),
+    "codebase.commitMessage": _value(
+        "codebase.commitMessage", _no_commit, lambda facts: facts.git.message, needed=True
+    ),
+    "codebase.tag": _value("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
+    "codebase.repoUrl": _value(
+        "codebase.repoUrl", "git has no remote named origin", lambda facts: facts.git.url, needed=True
+    ),
     "codebase.build.type": _build_type,
-    "codebase.gitUser": _optional("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
-    "codebase.gitUserEmail": _optional(
+    "codebase.gitUser": _value("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
+    "codebase.gitUserEmail": _value(
         "codebase.gitUserEmail", "git does not have it", lambda facts: facts.git.author_email
     ),
     **{name: _variable(name) for name in _OF_CI},

@@ -15,13 +15,13 @@ from typing import Final, Protocol
 from buildpush.expressions import methods, operators, patterns
 from buildpush.expressions.grammar import escape, parse
 from buildpush.expressions.tree import (
-    Access,
     Chain,
     Constant,
     Expression,
     Identifier,
     Input,
     Interpolation,
+    KeyAccess,
     ListLiteral,
     MapLiteral,
     MethodCall,
@@ -190,8 +190,8 @@ class _Evaluation:
         return value
 
     def longest_path(
-        self, base: Identifier, steps: Sequence[Access | MethodCall]
-    ) -> tuple[Value, Sequence[Access | MethodCall]]:
+        self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
+    ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
         """Return the value that the longest path beginning with *base* has, and the steps after that path."""
         if base.word in ("secrets", "json", "xml"):
             return self.functor(base, steps)
@@ -200,7 +200,9 @@ class _Evaluation:
         while rest and (node := _key(rest[0])) is not None:
             key = self.keyword(node)
             if not isinstance(key, str):
-                rest[0] = Access(Constant(key, node.at), safe=False, at=rest[0].at)  # so that it is not evaluated twice
+                rest[0] = KeyAccess(
+                    Constant(key, node.at), safe=False, at=rest[0].at
+                )  # so that it is not evaluated twice
                 break
             keys.append(key)
             safe |= rest.pop(0).safe
@@ -226,8 +228,8 @@ class _Evaluation:
             return error.fallback
 
     def functor(
-        self, base: Identifier, steps: Sequence[Access | MethodCall]
-    ) -> tuple[Value, Sequence[Access | MethodCall]]:
+        self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
+    ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
         call = steps[0]
         if not isinstance(call, MethodCall):
             hint = 'write <+secrets.getValue("id")>' if base.word == "secrets" else "write json.select(path, text)"
@@ -239,7 +241,7 @@ class _Evaluation:
             fail("secrets has one function, getValue, with one text", 'write secrets.getValue("id")', at=call.at)
         return self.names.secret(arguments[0]), steps[1:]
 
-    def step(self, value: Value, step: Access | MethodCall) -> Value:
+    def step(self, value: Value, step: KeyAccess | MethodCall) -> Value:
         if isinstance(step, MethodCall):
             return methods.call(value, step.method, [self.value(argument) for argument in step.arguments])
         if value is None:
@@ -304,7 +306,7 @@ class _Evaluation:
         return self.value(operands[-1])
 
 
-def _key(step: Access | MethodCall) -> Expression | None:
+def _key(step: KeyAccess | MethodCall) -> Expression | None:
     """Return what gives the next part of a path; ``None`` for a call that is no ``get``."""
     if not isinstance(step, MethodCall):
         return step.key

@@ -29,13 +29,13 @@ from typing import Final, TypeVar
 from buildpush.expressions.tree import (
     LARGEST_INTEGER,
     LONGEST,
-    Access,
     Chain,
     Constant,
     Expression,
     Identifier,
     Input,
     Interpolation,
+    KeyAccess,
     ListLiteral,
     MapLiteral,
     MethodCall,
@@ -108,7 +108,7 @@ def parse(text: str) -> Template:
     if "<+" not in text:
         return Template(text, (text,) if text else ())
     try:
-        return Template(text, _Parser(text).template())
+        return Template(text, _TemplateParser(text).template())
     except RecursionError:
         fail(f"expressions nest deeper than {DEEPEST}", at=0)
 
@@ -130,7 +130,7 @@ class _Lexeme:
         return self.kind == "symbol" and self.text == text
 
 
-class _Parser:
+class _TemplateParser:
     """Reads one template; the next token is looked at only when asked for, since ``>`` depends on parentheses."""
 
     def __init__(self, text: str) -> None:
@@ -282,16 +282,16 @@ class _Parser:
 
     def _postfix(self) -> Expression:
         base = self._atom()
-        steps: list[Access | MethodCall] = []
+        steps: list[KeyAccess | MethodCall] = []
         while step := self._step():
             steps.append(step)
         return Postfix(base, tuple(steps), base.at) if steps else base
 
-    def _step(self) -> Access | MethodCall | None:
+    def _step(self) -> KeyAccess | MethodCall | None:
         token = self._peek()
         if token.is_symbol("["):
             with self._brackets("]", "bracket"):
-                return Access(self._ternary(), False, token.at)
+                return KeyAccess(self._ternary(), False, token.at)
         safe = token.is_symbol("?.")
         if not safe and not token.is_symbol("."):
             return None
@@ -299,7 +299,7 @@ class _Parser:
         key = self._key(token.at)
         if isinstance(key, Constant) and self._peek().is_symbol("("):
             return MethodCall(str(key.value), self._list("(", ")", self._ternary), safe, key.at)
-        return Access(key, safe, key.at)
+        return KeyAccess(key, safe, key.at)
 
     def _key(self, dot: int) -> Expression:
         """Read what follows a dot: a word (reserved or not), a quoted key, or an expression that gives the key."""

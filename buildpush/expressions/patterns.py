@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from buildpush.foundation.errors import ExpressionError
+from buildpush.expressions.tree import fail
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
@@ -56,8 +56,8 @@ class JavaPattern:
         factors = self.repeats + searching
         steps = self.choices * len(subject) ** factors // math.factorial(factors)
         if steps > MOST_STEPS or len(subject) > LONGEST_SUBJECT:
-            message = f"a text of {len(subject)} characters is too long for the pattern {self.text!r}"
-            raise ExpressionError(message, hint="use a pattern with fewer * and +, or cut the text with substring")
+            hint = "use a pattern with fewer * and +, or cut the text with substring"
+            fail(f"a text of {len(subject)} characters is too long for the pattern {self.text!r}", hint)
 
     def matches(self, subject: str) -> bool:
         """Return whether the whole of *subject* matches, as Java's ``matches``."""
@@ -77,11 +77,9 @@ def compile_pattern(text: str) -> JavaPattern:
         ExpressionError: it is no pattern, is longer than 256 characters, or repeats an ambiguous repeat.
     """
     if len(text) > LONGEST_PATTERN:
-        message = f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}"
-        raise ExpressionError(message)
+        fail(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")
     if _NOT_JAVA.search(text):
-        message = f"{text!r} is not a pattern of Java"
-        raise ExpressionError(message, hint="a group with a name is written (?<name>...)")
+        fail(f"{text!r} is not a pattern of Java", "a group with a name is written (?<name>...)")
     python = _JAVA_GROUP.sub("(?P<", text)
     try:
         # \d and \w mean ASCII in Java unless asked otherwise.
@@ -90,8 +88,7 @@ def compile_pattern(text: str) -> JavaPattern:
             warnings.simplefilter("error")
             compiled = re.compile(python, re.ASCII)
     except (re.error, OverflowError, RecursionError, ValueError, Warning) as error:
-        message = f"{text!r} is not a pattern: {error}"
-        raise ExpressionError(message) from None
+        fail(f"{text!r} is not a pattern: {error}")
     reader = _Ambiguity(text, python)
     reader.read()
     return JavaPattern(text, compiled, reader.repeats, reader.choices)
@@ -107,7 +104,7 @@ def expand(replacement: str, match: re.Match[str]) -> str:
     for piece in _REPLACEMENT.finditer(replacement):
         if piece["bad"]:
             message = f"{piece['bad']!r} has no meaning at the end of a replacement, or before what is not a group"
-            raise ExpressionError(message, hint=r"write \\$ for a literal dollar sign")
+            fail(message, r"write \\$ for a literal dollar sign")
         if piece["escaped"]:
             parts.append(piece["escaped"])
         elif piece["number"] or piece["name"]:
@@ -125,8 +122,7 @@ def _group(match: re.Match[str], wanted: str) -> str:
     try:
         return (match[int(wanted) if wanted.isdigit() else wanted] or "") + rest
     except (IndexError, re.error):
-        message = f"the pattern has no group {wanted!r}"
-        raise ExpressionError(message) from None
+        fail(f"the pattern has no group {wanted!r}")
 
 
 Atom = tuple[str, bool]  # its text, and whether it must match exactly once
@@ -190,14 +186,13 @@ class _Ambiguity:
             around.branches[-1][-1] = (around.branches[-1][-1][0], False)
         several = group is not None and (group.wild or len(group.branches) > 1)
         ways = _ways(token)
-        if ways and (ways.most == 1 or not several):
-            self.choices *= ways.most - ways.least + 1
+        if ways and (ways[-1] == 1 or not several):
+            self.choices *= len(ways)
             return
         self.repeats += 1
         if group and self._ambiguous(group):
-            message = f"the pattern {self.text!r} repeats what already repeats, which may take forever"
             hint = "begin or end the repeated group with a character that nothing else in it matches"
-            raise ExpressionError(message, hint=hint)
+            fail(f"the pattern {self.text!r} repeats what already repeats, which may take forever", hint)
 
     def _ambiguous(self, group: _Group) -> bool:
         if len(group.branches) > 1:
@@ -215,20 +210,14 @@ class _Ambiguity:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ways:
-    least: int
-    most: int
-
-
-def _ways(token: re.Match[str]) -> _Ways | None:
+def _ways(token: re.Match[str]) -> range | None:
     """Return how often a quantifier lets something match; ``None`` for more than a few times."""
     if token["repeat"].startswith("?"):
-        return _Ways(0, 1)
+        return range(2)
     most = (token["most"] if token["comma"] else token["least"]) or ""
     if not most or len(most) > len(str(_FEW)) or int(most) > _FEW:
         return None
-    return _Ways(min(int(token["least"] or 0), int(most)), int(most))
+    return range(min(int(token["least"] or 0), int(most)), int(most) + 1)
 
 
 def _only(single: list[Atom], others: list[Atom]) -> bool:
@@ -265,8 +254,7 @@ def replace(subject: str, pattern: JavaPattern, replacement: str, which: Match, 
         end = match.end()
         length += len(parts[-1]) + len(parts[-2])
         if length > longest:
-            message = f"the replaced text is longer than {longest} characters"
-            raise ExpressionError(message)
+            fail(f"the replaced text is longer than {longest} characters")
         if which == "first":
             break
     return "".join([*parts, subject[end:]])

@@ -76,7 +76,7 @@ class Ternary:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class KeyAccess:
     """``.key``, ``?.key``, which is *safe*, or ``[key]``."""
 
     key: Expression
@@ -99,7 +99,7 @@ class Postfix:
     """A base and what follows it, in order."""
 
     base: Expression
-    steps: tuple[Access | MethodCall, ...]
+    steps: tuple[KeyAccess | MethodCall, ...]
     at: int
 
 
