@@ -97,7 +97,7 @@ class Buildah:
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildah is called for each platform: to build, and to give the image out."""
-        build = _BuildahBuild(self._tools, request, base_credentials(request, self._tools.find), OUT)
+        build = _BuildahBuild(self._tools, request, OUT)
         return tuple(command for each in platforms_of(request) for command in build.commands(*each))
 
     def unsupported_features(self) -> frozenset[str]:
@@ -115,9 +115,8 @@ class Buildah:
             BuildError: the build failed; with the last lines of its log.
         """
         require_here(self)
-        credentials = base_credentials(request, self._tools.find)
         with temporary(self._tools.scratch, tidy=False) as directory:
-            build = _BuildahBuild(self._tools, request, credentials, directory)
+            build = _BuildahBuild(self._tools, request, directory)
             try:
                 yield Index.of(build.single(*each) for each in platforms_of(request))
             finally:
@@ -130,8 +129,12 @@ class _BuildahBuild:
 
     tools: Tools
     request: BuildRequest
-    credentials: Mapping[str, Credential]
     directory: Path
+
+    @cached_property
+    def credentials(self) -> Mapping[str, Credential]:
+        """Who we are at the hosts that the build pulls from."""
+        return base_credentials(self.request, self.tools.find)
 
     @cached_property
     def _settings(self) -> dict[str, Content]:

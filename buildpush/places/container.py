@@ -79,7 +79,9 @@ class Container:
             SourceError: a variable of several lines, for which there is no form.
         """
         files, env = options.get("files") or {}, options.get("env") or {}
-        self._refuse_unreadable(files)
+        if files and self.user:
+            message = f"the user {self.user} of the container could not read the private files of the command"
+            raise UnsupportedError(message, hint="run it as root of the container: 0", setting="run_as_user")
         name = f"buildpush-{os.getpid()}-{secrets.token_hex(4)}"
         ended = False
         try:
@@ -139,11 +141,6 @@ class Container:
             message = f"the variable {name} has several lines, which cannot be passed to a container"
             raise SourceError(message, hint="put it into a file")
         return value.replace(FILES, self.private)
-
-    def _refuse_unreadable(self, files: Mapping[str, Content]) -> None:
-        if files and self.user:
-            message = f"the user {self.user} of the container could not read the private files of the command"
-            raise UnsupportedError(message, hint="run it as root of the container: 0", setting="run_as_user")
 
     def _remove(self, name: str) -> None:
         with suppress(EngineMissingError):  # then nothing was started

@@ -113,16 +113,12 @@ class Docker:
         require_here(self)
         credentials = base_credentials(request, self._tools.find)
         with self._client() as client, temporary(self._tools.scratch) as directory:
-            program = self._buildx()
+            program = BuildxProgram.find(self._tools)
+            if program is None:
+                words = "docker buildx is not installed: the classic builder is used, which supports less"
+                self._tools.sink(Note(words))
             with DockerBuild(self._tools, client, request, credentials, directory).done(program) as image:
                 yield image
-
-    def _buildx(self) -> BuildxProgram | None:
-        """Return buildx, or ``None`` where it is not."""
-        found = BuildxProgram.find(self._tools)
-        if found is None:
-            self._tools.sink(Note("docker buildx is not installed: the classic builder is used, which supports less"))
-        return found
 
     @contextmanager
     def _client(self) -> Iterator[DockerClient]:

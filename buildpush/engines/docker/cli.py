@@ -65,7 +65,8 @@ class BuildxProgram:
             EngineMissingError: there is none.
         """
         ran = self.tools.place.run([*self.argv, "inspect"])
-        found = dict(_pair(line) for line in reversed(ran.stdout.splitlines()) if ":" in line)
+        pairs = (line.partition(":") for line in reversed(ran.stdout.splitlines()) if ":" in line)
+        found = {name.strip(): value.strip() for name, _, value in pairs}
         if ran.status or "Driver" not in found:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
             hint = "docker buildx ls shows those that are there; docker buildx use chooses one"
@@ -103,7 +104,10 @@ class BuildxProgram:
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return what :meth:`build` runs."""
-        usual = [*buildkit.arguments(request), *_network(request)]
+        # What buildah is not told: it has a network of the machine only, and nothing to pull anew.
+        pull = ["--pull"] if request.pull_image else []
+        network = ["--network", request.network] if request.network else []
+        usual = [*buildkit.arguments(request), *pull, *network]
         argv = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
         return Command(tuple(argv), self._variables(request, logged_in=bool(credentials)))
 
@@ -127,14 +131,3 @@ def layout_output(request: BuildRequest, directory: Path) -> tuple[str, str]:
     """Return the words that ask for a layout in *directory*."""
     output = f"type=oci,dest={directory / _LAYOUT},tar=false,compression=uncompressed"
     return "--output", output + (",rewrite-timestamp=true" if request.created is not None else "")
-
-
-def _network(request: BuildRequest) -> list[str]:
-    """Return what buildah is not told: it has a network of the machine only, and nothing to pull anew."""
-    pull = ["--pull"] if request.pull_image else []
-    return [*pull, "--network", request.network] if request.network else pull
-
-
-def _pair(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()

@@ -133,7 +133,7 @@ class Kaniko:
         """Return how the executor is called in its container, for each platform."""
         refuse_unsupported(self, request)
         require_here(self)
-        build = _KanikoBuild(self._tools, request, base_credentials(request, self._tools.find), OUT.absolute())
+        build = _KanikoBuild(self._tools, request, OUT.absolute())
         return tuple(build.command(*each) for each in platforms_of(request))
 
     def unsupported_features(self) -> frozenset[str]:
@@ -155,11 +155,10 @@ class Kaniko:
         """
         refuse_unsupported(self, request)
         require_here(self)
-        credentials = base_credentials(request, self._tools.find)
         if request.created is not None:
             self._tools.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
         with temporary(self._tools.scratch) as directory:
-            build = _KanikoBuild(self._tools, request, credentials, directory)
+            build = _KanikoBuild(self._tools, request, directory)
             yield Index.of(build.single(*each) for each in platforms_of(request))
 
 
@@ -169,9 +168,13 @@ class _KanikoBuild:
 
     tools: Tools
     request: BuildRequest
-    credentials: Mapping[str, Credential]
     directory: Path
     log: deque[str] = field(default_factory=partial(deque, maxlen=_LOG_LINES))
+
+    @cached_property
+    def credentials(self) -> Mapping[str, Credential]:
+        """Who we are at the hosts that the build pulls from."""
+        return base_credentials(self.request, self.tools.find)
 
     @cached_property
     def _hosts(self) -> set[str]:

@@ -55,16 +55,13 @@ class FileAttributes:
     def of(self, entry: Entry, path: str) -> Entry:
         """Return *entry* at *path* with these attributes; no time is later than ``created``."""
         uid, gid = self.owner or (entry.uid, entry.gid)
-        mode = entry.mode if self.mode is None or entry.kind == "link" else self._mode(entry)
+        mode = entry.mode
+        if self.mode is not None and entry.kind != "link":
+            mode = apply_mode(mode, self.mode, is_directory=entry.kind == "folder")
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
         if (path, uid, gid, mode, modified) == (entry.path, entry.uid, entry.gid, entry.mode, entry.modified):
             return entry
         return Entry(path, entry.kind, mode, uid, gid, modified, *entry[6:])
-
-    def _mode(self, entry: Entry) -> int:
-        if isinstance(self.mode, int):
-            return self.mode
-        return apply_mode(entry.mode, self.mode or (), is_directory=entry.kind == "folder")
 
 
 class Addition:
@@ -133,12 +130,13 @@ class Addition:
         found = list(tree.below(path, target))
         links = tree.hard_links(path, found)
         entries, above = chosen.of(found, target)
-        if (
-            self.attributes != FileAttributes()
-        ):  # else they look so already, and with many files this is where the time goes
+        if self.attributes != FileAttributes():  # with many files, this is where the time goes
             entries = [self.attributes.of(entry, entry.path) for entry in entries]
         if fresh:
-            self._put_all(target, entries)
+            added = {entry.path: entry for entry in entries}
+            self.files.entries |= added
+            self._added |= added
+            self._directories.add(target)
         else:
             modes = {entry.path: entry.mode for entry in found if entry.path in above}
             for entry in entries:
@@ -155,13 +153,6 @@ class Addition:
         fresh: dict[object, object] = {}  # copied twice, they are two files
         for path, link in links.items():
             self._links[path] = self.files.links[path] = fresh.setdefault(link, object())
-
-    def _put_all(self, target: str, entries: Iterable[Entry]) -> None:
-        """Put a directory's entries where nothing is yet."""
-        added = {entry.path: entry for entry in entries}
-        self.files.entries |= added
-        self._added |= added
-        self._directories.add(target)
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
         """Write a file of its own: a heredoc."""

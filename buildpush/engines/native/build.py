@@ -112,7 +112,8 @@ class NativeBuild:
         self.used.update(declared & self.request.build_args.keys())
         for stage in needed(self.dockerfile, self.request.target, self.values, self.request.build_contexts):
             self._draft(stage)
-        self._warn()
+        if unused := sorted(self.request.build_args.keys() - self.used - PREDEFINED_ARGUMENTS):
+            self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
         return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
 
     def _draft(self, stage: Stage) -> Draft:
@@ -120,11 +121,6 @@ class NativeBuild:
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]
-
-    def _warn(self) -> None:
-        unused = sorted(self.request.build_args.keys() - self.used - PREDEFINED_ARGUMENTS)
-        if unused:
-            self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
 
     def _stage(self, stage: Stage) -> Draft:
         begins = origin(self.dockerfile, stage, self.values, self.request.build_contexts)
@@ -136,8 +132,7 @@ class NativeBuild:
         base = begins.stage or begins.image  # scratch is for the target, whatever FROM says
         draft = self._begin(begins, wanted if base else self.platform, stage.line)
         state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.automatic, self.used)
-        triggers = draft.config.pop("OnBuild", None) or ()
-        for trigger in triggers:
+        for trigger in draft.config.pop("OnBuild", None) or ():
             self._do(state, self._trigger(trigger, stage), stage)
         for instruction in stage.instructions:
             words = " ".join(instruction.rest.split())

@@ -54,9 +54,9 @@ class Context:
             directory = self._there(source, "/".join(plain))
             if directory and not self._is_directory(directory):
                 self._not_there(source, directory)
-            found = [
-                (match.rpartition("/")[2], self._there(match, match)) for match in self._matches(directory, patterns)
-            ]
+            fits = matcher("/".join(patterns))  # no link below the directory is followed
+            matches = self._search(f"{directory}/".lstrip("/"), "", fits, deepest(patterns))
+            found = [(match.rpartition("/")[2], self._there(match, match)) for match in matches]
             return [(name, path) for name, path in found if not self._is_socket(path)]
         return [(parts[-1] if parts else "", self._there(source, "/".join(parts)))]
 
@@ -71,11 +71,6 @@ class Context:
 
     def _is_left_out(self, path: str) -> bool:
         return self.ignore.hides(path) and not self._keeps_below(path)
-
-    def _matches(self, directory: str, patterns: list[str]) -> list[str]:
-        """Return what is below *directory* and matches *patterns*; no link below it is followed."""
-        fits = matcher("/".join(patterns))
-        return list(self._search(f"{directory}/".lstrip("/"), "", fits, deepest(patterns)))
 
     def _search(self, directory: str, path: str, fits: Callable[[str], bool], depth: int) -> Iterator[str]:
         """Give what matches below *directory*, which ends in a slash, in the order of a walk."""

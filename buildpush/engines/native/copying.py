@@ -95,9 +95,8 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
     """Return sources and destination, variables replaced."""
-    announced = {found.name for found in instruction.heredocs}
     line = instruction.line
-    words = [word if _names_one_of(word, announced) else state.expand(word, line) for word in instruction.words]
+    words = [word if _heredoc(instruction, word) else state.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
         raise state.error(line, f"a path of {instruction.name} holds a NUL character")
     return words
@@ -113,11 +112,6 @@ def _as_said(word: str) -> str:
     return f"<<{found.name}" if found else word
 
 
-def _names_one_of(word: str, announced: set[str]) -> bool:
-    found = read_heredoc_start(word)
-    return found is not None and found.name in announced
-
-
 def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> str | None:
     """Return what ``--checksum`` says of the one source, which is on the web."""
     text = instruction.flags.get("checksum")
@@ -126,10 +120,6 @@ def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> 
     if len(names) > 1 or not is_web(names[0]):
         raise state.error(instruction.line, "--checksum needs one source, a web address")
     return state.expand(text, instruction.line)
-
-
-def _is_directory(destination: str) -> bool:
-    return destination.endswith(("/", "/.")) or destination in {".", ""}
 
 
 def _attributes(state: StageState, instruction: Instruction, created: int | None) -> tuple[FileAttributes, str]:
@@ -185,7 +175,8 @@ class _Copy:
         self.sources = sources
         self.addition = addition
         *names, destination = words
-        self.path, self.into = state.path(destination), _is_directory(destination)
+        self.path = state.path(destination)
+        self.into = destination.endswith(("/", "/.")) or destination in {".", ""}
         self.checksum = _checksum(state, instruction, names)
         origin, line = instruction.flags.get("from"), instruction.line
         self.tree = sources.context if origin is None else sources.find_tree(origin, line)

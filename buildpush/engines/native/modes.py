@@ -70,7 +70,9 @@ def _mask(who: str, letters: str) -> int:
     return reduce(or_, (_WHO[letter] for letter in who or "a"), sticky)
 
 
-def apply_mode(mode: int, actions: tuple[Action, ...], *, is_directory: bool) -> int:
-    """Return *mode* after all of *actions*; X is for directories, and for files that somebody could run before."""
+def apply_mode(mode: int, change: Mode, *, is_directory: bool) -> int:
+    """Return *mode* after *change*; X is for directories, and for files that somebody could run before."""
+    if isinstance(change, int):
+        return change
     runs = is_directory or bool(mode & 0o111)
-    return reduce(lambda before, action: action.on(before, runs=runs), actions, mode)
+    return reduce(lambda before, action: action.on(before, runs=runs), change, mode)
