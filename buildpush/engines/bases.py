@@ -86,7 +86,7 @@ def frontend(request: BuildRequest) -> tuple[Reference, ...]:
 
 def _named(request: BuildRequest) -> Iterator[Reference]:
     """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is no reference."""
-    texts = [place.removeprefix(_IMAGE) for place in request.build_contexts.values() if place.startswith(_IMAGE)]
+    texts = [text.removeprefix(_IMAGE) for text in request.build_contexts.values() if text.startswith(_IMAGE)]
     for text in texts:
         with suppress(BadNameError):
             yield Reference.parse(text)

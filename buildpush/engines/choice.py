@@ -44,7 +44,7 @@ def choose(
         refuse_unsupported(engine, request, engines.values())
         sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
-    passed: list[str] = []
+    reasons: list[str] = []
     unreadable: DockerfileError | None = None
     for engine in engines.values():
         try:
@@ -53,12 +53,12 @@ def choose(
             unreadable, why_not = error, "it cannot read the Dockerfile"
         if why_not is None:
             refuse_unsupported_settings(engine, set_names, sink)
-            sink(Decision("engine", engine.name, "; ".join([*passed, ENGINES[engine.name].strength])))
+            sink(Decision("engine", engine.name, "; ".join([*reasons, ENGINES[engine.name].strength])))
             return engine
-        passed.append(f"{engine.name} is passed over: {why_not}")
+        reasons.append(f"{engine.name} is passed over: {why_not}")
     if unreadable:
         raise unreadable
-    message = f"no engine can build this: {'; '.join(passed)}"
+    message = f"no engine can build this: {'; '.join(reasons)}"
     raise EngineMissingError(message, hint=_remedies(engines.values()), setting="engine")
 
 

@@ -55,14 +55,14 @@ def _with_tables(hosts: Iterable[str], mirror: str, env: Mapping[str, str]) -> s
     Raises:
         UnsupportedError: they say something else of Docker Hub than the mirror.
     """
-    own, said = _own(env)
-    tables = [_table(host, host, insecure=True) for host in hosts if host not in said]
-    if mirror and DOCKER_HUB in said:
-        message = f"the settings of registries in {_place(env)} already say where {DOCKER_HUB} is"
+    text, configured = _user_settings(env)
+    tables = [_table(host, host, insecure=True) for host in hosts if host not in configured]
+    if mirror and DOCKER_HUB in configured:
+        message = f"the settings of registries in {_settings_path(env)} already say where {DOCKER_HUB} is"
         raise UnsupportedError(message, hint="leave out mirror, or that table", setting="mirror")
     if mirror:
         tables.append(_table(DOCKER_HUB, mirror, insecure=is_loopback(mirror.partition("/")[0])))
-    return "\n".join([own, *tables]) if tables else None
+    return "\n".join([text, *tables]) if tables else None
 
 
 def _table(prefix: str, location: str, *, insecure: bool) -> str:
@@ -70,9 +70,9 @@ def _table(prefix: str, location: str, *, insecure: bool) -> str:
     return "\n".join([*lines, *(["insecure = true"] if insecure else []), ""])
 
 
-def _own(env: Mapping[str, str]) -> tuple[str, set[str]]:
+def _user_settings(env: Mapping[str, str]) -> tuple[str, set[str]]:
     """Return the settings that buildah reads by itself, and the hosts that they say something of."""
-    path = _place(env)
+    path = _settings_path(env)
     if path is None:
         return "", set()
     try:
@@ -83,7 +83,7 @@ def _own(env: Mapping[str, str]) -> tuple[str, set[str]]:
         raise BuildError(message, hint="fix the file: buildah reads it, too") from error
 
 
-def _place(env: Mapping[str, str]) -> Path | None:
+def _settings_path(env: Mapping[str, str]) -> Path | None:
     if named := env.get("CONTAINERS_REGISTRIES_CONF"):
         return Path(named)
     users = Path(env.get("HOME") or "/nonexistent") / ".config/containers" / _SETTINGS

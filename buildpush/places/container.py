@@ -105,10 +105,10 @@ class Container:
 
     def _argv(self, name: str, argv: Sequence[str], options: RunOptions) -> list[str]:
         program, *rest = (word.replace(FILES, self.private) for word in argv)
-        words = ["run", "--rm", "--name", name, *self._fixed(), *self._given(options)]
+        words = ["run", "--rm", "--name", name, *self._container_flags(), *self._command_flags(options)]
         return [self.program, *words, "--entrypoint", program, self.image, *rest]
 
-    def _fixed(self) -> Iterator[str]:
+    def _container_flags(self) -> Iterator[str]:
         """Yield the flags of every command."""
         for mount in self.mounts:
             yield from _mount(str(mount.outside), mount)
@@ -119,7 +119,7 @@ class Container:
         if self.privileged:
             yield "--privileged"
 
-    def _given(self, options: RunOptions) -> Iterator[str]:
+    def _command_flags(self, options: RunOptions) -> Iterator[str]:
         """Yield the flags of one command."""
         if options.get("files"):
             yield from _mount(f"{FILES}/files", Mount(Path(), self.private))
@@ -149,9 +149,9 @@ class Container:
     def _check_started(self, ran: Ran) -> None:
         """Refuse the result of a container that did not start, in which the command had no say."""
         marks = (f"{self.program}: ", "Error: ")  # docker's way and podman's
-        said = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
-        if ran.status in _NOT_STARTED and said:
-            message = f"{self.program} cannot start a container of {self.image}: {said[0].partition(': ')[2]}"
+        errors = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
+        if ran.status in _NOT_STARTED and errors:
+            message = f"{self.program} cannot start a container of {self.image}: {errors[0].partition(': ')[2]}"
             raise EngineMissingError(message, hint=f"try it by hand: {self.program} run --rm {self.image}")
 
 

@@ -51,11 +51,11 @@ class Here:
         env, stdin = options.get("env") or {}, options.get("stdin")
         with _private_files(options.get("files") or {}, self._private) as directory:
             words = [word.replace(FILES, directory) for word in argv]
-            variables = self._open() | {name: value.replace(FILES, directory) for name, value in env.items()}
+            variables = self._variables() | {name: value.replace(FILES, directory) for name, value in env.items()}
             with _process(words, options.get("cwd"), variables, reads=stdin is not None) as process:
                 return _Exchange(process, stdin, options.get("stream")).finish(words[0], options.get("timeout"))
 
-    def _open(self) -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         """Return what the commands may know; asked each time, since secrets become known on the way."""
         return {name: value for name, value in self._env.items() if self._passes(name, value)}
 
@@ -192,8 +192,8 @@ class _LastBytes:
 
     def text(self) -> str:
         """Return them, from the begin of a line: before it may stand the end of a secret."""
-        kept = b"".join(self._pieces)
-        return decoded(kept.partition(b"\n")[2] if self._cut else kept)
+        last = b"".join(self._pieces)
+        return decoded(last.partition(b"\n")[2] if self._cut else last)
 
 
 class _PipeReader(io.RawIOBase):
@@ -204,12 +204,12 @@ class _PipeReader(io.RawIOBase):
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
-        self._heard: deque[bytes] = deque()
+        self._pieces: deque[bytes] = deque()
         self._size = 0
         self._ended = False
         self._change = threading.Condition()
 
-    def hear(self) -> None:
+    def read_all(self) -> None:
         """Take what there is until the pipe ends; only who reads a pipe closes it, and what left the group holds it."""
         try:
             with self._pipe:
@@ -222,7 +222,7 @@ class _PipeReader(io.RawIOBase):
 
     def _put(self, piece: bytes) -> None:
         with self._change:
-            self._heard.append(piece)
+            self._pieces.append(piece)
             self._size += len(piece)
             self._change.notify()
             self._change.wait_for(lambda: self._size < LARGEST_BACKLOG)
@@ -233,14 +233,14 @@ class _PipeReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill *buffer* with what was heard; waits for it."""
         with self._change:
-            self._change.wait_for(lambda: self._heard or self._ended)
-            if not self._heard:
+            self._change.wait_for(lambda: self._pieces or self._ended)
+            if not self._pieces:
                 return 0
-            piece = self._heard.popleft()
+            piece = self._pieces.popleft()
             taken = min(len(piece), len(buffer))
             buffer[:taken] = piece[:taken]
             if taken < len(piece):
-                self._heard.appendleft(piece[taken:])
+                self._pieces.appendleft(piece[taken:])
             self._size -= taken
             self._change.notify()
         return taken
@@ -252,22 +252,22 @@ class _Exchange:
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes | None, stream: Show | None) -> None:
         self._process = process
         self._stream = stream
-        self._one_line_at_a_time = threading.Lock()
+        self._line_lock = threading.Lock()
         self._failure: Exception | None = None
         self._out, self._err = _LastBytes(LARGEST_OUTPUT), _LastBytes(LARGEST_ERRORS)
         self._taken = 0  # pieces of lines
-        ears = [_PipeReader(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
-        self._hearing = [threading.Thread(target=ear.hear, daemon=True) for ear in ears]
-        self._listening = [
-            threading.Thread(target=self._listen, args=(ear, kept), daemon=True)
-            for ear, kept in zip(ears, (self._out, self._err), strict=True)
+        readers = [_PipeReader(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
+        self._readers = [threading.Thread(target=reader.read_all, daemon=True) for reader in readers]
+        self._listeners = [
+            threading.Thread(target=self._listen, args=(reader, last), daemon=True)
+            for reader, last in zip(readers, (self._out, self._err), strict=True)
         ]
         if stdin is not None:
-            self._hearing.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
+            self._readers.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
 
     def finish(self, name: str, timeout: float | None) -> Ran:
         """Return what the process left; raise when it took longer than *timeout* seconds."""
-        for thread in (*self._hearing, *self._listening):
+        for thread in (*self._readers, *self._listeners):
             thread.start()
         try:
             status = self._process.wait(timeout)
@@ -287,11 +287,11 @@ class _Exchange:
 
     def _drain(self) -> None:
         # Something the program left running may hold the pipes open for ever; it belongs to the group.
-        if not _join(self._hearing):
+        if not _join(self._readers):
             _signal(self._process, signal.SIGKILL)
-            _join(self._hearing)
-        # What was heard is shown to its end, for as long as somebody takes it.
-        for thread in self._listening:
+            _join(self._readers)
+        # What was read is shown to its end, for as long as somebody takes it.
+        for thread in self._listeners:
             before = -1
             while thread.is_alive() and before != self._taken:
                 before = self._taken
@@ -305,11 +305,11 @@ class _Exchange:
         with contextlib.suppress(OSError), pipe:
             pipe.write(content)
 
-    def _listen(self, ear: _PipeReader, kept: _LastBytes) -> None:
+    def _listen(self, reader: _PipeReader, last: _LastBytes) -> None:
         begins = True
-        lines = io.BufferedReader(ear, _PIECE)
+        lines = io.BufferedReader(reader, _PIECE)
         while piece := lines.readline(LONGEST_READ):
-            kept.add(piece)
+            last.add(piece)
             self._taken += 1
             if begins:
                 self._show(piece)
@@ -319,12 +319,12 @@ class _Exchange:
         if self._stream is None:
             return
         whole = piece.endswith(b"\n") or len(piece) < LONGEST_READ
-        shown = list(lines_of(decoded(piece, whole=whole).removesuffix("\n"), whole=whole))
-        with self._one_line_at_a_time:
+        lines = list(lines_of(decoded(piece, whole=whole).removesuffix("\n"), whole=whole))
+        with self._line_lock:
             if self._stream is None:
                 return
             try:
-                for line in shown:
+                for line in lines:
                     self._stream(line)
             except Exception as error:  # noqa: BLE001 - whoever listens may fail; the program must not wait for it
                 self._stream = None

@@ -101,7 +101,7 @@ def arguments(request: BuildRequest) -> list[str]:
         *([("--platform", ",".join(map(str, request.platforms)))] if request.platforms else ()),
         *([("--no-cache",)] if request.no_cache else ()),
         *(("--add-host", f"{name}:{address}") for name, address in request.add_hosts.items()),
-        *(("--build-context", f"{name}={place}") for name, place in request.build_contexts.items()),
+        *(("--build-context", f"{name}={location}") for name, location in request.build_contexts.items()),
         *(("--ssh", key) for key in request.ssh),
         *(("--secret", _secret_flag(number, name)) for number, name in enumerate(request.build_secrets)),
         *_caches(request),

@@ -59,14 +59,14 @@ class Buildx:
     def missing(self) -> str | None:
         """Return why there is no builder to build with, with the usual remedies, or ``None`` where there is one."""
         try:
-            _, builder = self._here
+            _, builder = self._in_use
         except EngineMissingError as error:
             return f"{error}\n{error.hint}"
         return self._docker.missing() if builder.driver == _DOCKER else None
 
     @cached_property
-    def _here(self) -> tuple[BuildxProgram, Builder]:
-        """Buildx and the builder that is in use; asked once, since each question takes a tenth of a second.
+    def _in_use(self) -> tuple[BuildxProgram, Builder]:
+        """Buildx and the builder that is in use; with_caches once, since each question takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.
@@ -76,7 +76,7 @@ class Buildx:
             message = "docker buildx is not on this machine"
             raise EngineMissingError(message, hint=REMEDIES, setting="engine")
         builder = program.builder()
-        if builder.driver == "remote" and builder.status == "inactive":  # others are woken up when they are asked
+        if builder.driver == "remote" and builder.status == "inactive":  # others are woken up when they are with_caches
             message = f"the builder {builder.name} does not answer"
             hint = "start its buildkitd, or choose another builder: docker buildx use"
             raise EngineMissingError(message, hint=hint, setting="engine")
@@ -93,7 +93,7 @@ class Buildx:
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
         """Return how buildx is called; the directories of the setting ``caching`` are chosen when it is built."""
         require_here(self)
-        program, builder = self._here
+        program, builder = self._in_use
         if builder.driver == _DOCKER:
             return self._docker.commands(request)
         return (program.command(request, base_credentials(request, self._tools.find), layout_output(request, OUT)),)
@@ -108,13 +108,13 @@ class Buildx:
 
         Raises:
             EngineMissingError: there is no buildx, or no builder that answers.
-            UnsupportedError: the builder is a Docker daemon that can do less than what is asked for.
+            UnsupportedError: the builder is a Docker daemon that can do less than what is with_caches for.
             BuildError: the build failed; with the last lines of its log.
         """
         require_here(self)
         with ExitStack() as stack:
-            with self._caching(request) as asked:
-                image = stack.enter_context(self._built(asked))
+            with self._caching(request) as with_caches:
+                image = stack.enter_context(self._image(with_caches))
             yield image
 
     @contextmanager
@@ -130,8 +130,8 @@ class Buildx:
             yield replace(request, cache_from=(*request.cache_from, *read), cache_to=(*request.cache_to, written))
 
     @contextmanager
-    def _built(self, request: BuildRequest) -> Iterator[Image | Index]:
-        program, builder = self._here
+    def _image(self, request: BuildRequest) -> Iterator[Image | Index]:
+        program, builder = self._in_use
         if builder.driver == _DOCKER:
             with self._docker.build(request) as image:
                 yield image

@@ -94,7 +94,7 @@ class Docker:
         if program is None:
             return ()
         with self._client() as client:
-            words = DockerBuild(self._tools, client, request, credentials, OUT).words()
+            words = DockerBuild(self._tools, client, request, credentials, OUT).output_flags()
         return (program.command(request, credentials, words),)
 
     def unsupported_features(self) -> frozenset[str]:
@@ -117,7 +117,7 @@ class Docker:
             if program is None:
                 words = "docker buildx is not installed: the classic builder is used, which supports less"
                 self._tools.sink(Note(words))
-            with DockerBuild(self._tools, client, request, credentials, directory).done(program) as image:
+            with DockerBuild(self._tools, client, request, credentials, directory).image(program) as image:
                 yield image
 
     @contextmanager
@@ -144,7 +144,7 @@ class DockerBuild:
     tag: str = field(default_factory=lambda: f"buildpush.invalid/build:{secrets.token_hex(8)}")
 
     @contextmanager
-    def done(self, program: BuildxProgram | None) -> Iterator[Image | Index]:
+    def image(self, program: BuildxProgram | None) -> Iterator[Image | Index]:
         """Build, and give the image for as long as the context is open."""
         if program and self._writes_layouts():
             yield program.into_layout(self.request, self.credentials, self.directory, self._builder)
@@ -168,13 +168,13 @@ class DockerBuild:
     def _builder(self) -> tuple[str, str]:
         return "--builder", dockerhome.daemon_builder(self.tools.env, daemon.home_of(self.tools.env))
 
-    def words(self) -> tuple[str, ...]:
+    def output_flags(self) -> tuple[str, ...]:
         """Return how buildx is told where to build, and where to put it."""
         if self._writes_layouts():
             return (*self._builder, *layout_output(self.request, self.directory))
-        return self._load()
+        return self._load_flags()
 
-    def _load(self) -> tuple[str, ...]:
+    def _load_flags(self) -> tuple[str, ...]:
         return (*self._builder, "--load", "--tag", self.tag)
 
     def _build_into_store(self, program: BuildxProgram) -> None:
@@ -188,7 +188,7 @@ class DockerBuild:
             caching=request.caching,
             cache_to=request.cache_to,
         )
-        program.build(request, self.credentials, self._load())
+        program.build(request, self.credentials, self._load_flags())
 
     def _classic(self) -> None:
         """Build with the daemon's classic builder, through the SDK."""
@@ -284,8 +284,8 @@ def _went_away(error: BaseException) -> BuildError:
     return BuildError(message, hint=dockerhome.WENT_AWAY)
 
 
-def _refuse(message: str, hint: str, **asked: object) -> None:
-    """Refuse the first setting of *asked* that asks for something."""
-    for setting, value in asked.items():
+def _refuse(message: str, hint: str, **settings: object) -> None:
+    """Refuse the first setting of *settings* that asks for something."""
+    for setting, value in settings.items():
         if value:
             raise UnsupportedError(message, hint=hint, setting=setting)

@@ -323,8 +323,8 @@ def _log_text(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        said = strict_json.parse(line)
-        level, text = said["level"], said["msg"]
+        entry = strict_json.parse(line)
+        level, text = entry["level"], entry["msg"]
     except (ValueError, KeyError, TypeError):
         return line
     return str(text) if level == "info" else f"{level}: {text}"

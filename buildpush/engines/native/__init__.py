@@ -16,8 +16,8 @@ from buildpush.engines import Tools
 from buildpush.engines.bases import pulled_images
 from buildpush.engines.native.build import NativeBuild, first_unsupported
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.diff_ids import DiffIdCache
 from buildpush.engines.native.downloads import Downloads
-from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation.errors import ContextError, DockerfileError
 from buildpush.foundation.events import Note, Sink
 from buildpush.images.model import Image, Index, Platform

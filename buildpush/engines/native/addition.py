@@ -227,7 +227,7 @@ class Addition:
         there = self._added.get(entry.path)
         if there and there.kind == "folder" and entry.kind != "folder":
             inside = f"{entry.path}/"
-            self._added = {path: kept for path, kept in self._added.items() if not path.startswith(inside)}
+            self._added = {path: other for path, other in self._added.items() if not path.startswith(inside)}
             self._directories = {path for path in self._directories if not f"{path}/".startswith(inside)}
         self.files.put(entry)
         self._links.pop(entry.path, None)

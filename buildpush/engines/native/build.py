@@ -20,10 +20,10 @@ from buildpush.engines import Tools
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
 from buildpush.engines.native.context import Context
+from buildpush.engines.native.diff_ids import DiffIdCache
 from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.instructions import HANDLERS, StageState
-from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
 from buildpush.foundation.events import Log, Note
 from buildpush.foundation.records import dataclass
@@ -43,7 +43,7 @@ def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platf
     """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
-    strange = [name for name, place in request.build_contexts.items() if not _is_readable(place)]
+    strange = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
     if strange:
         return 1, f"the build context {strange[0]}, which is neither a directory nor an image"
     for stage, values in needed_for(dockerfile, request, here):
@@ -56,8 +56,8 @@ def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platf
     return None
 
 
-def _is_readable(place: str) -> bool:
-    scheme, colon, _ = place.partition("://")
+def _is_readable(location: str) -> bool:
+    scheme, colon, _ = location.partition("://")
     return not colon or scheme == "docker-image"
 
 
@@ -165,13 +165,13 @@ class NativeBuild:
             self.images[key] = Draft.of(self.tools.pull(reference, platform), self.created)
         return self.images[key]
 
-    def _directory(self, place: str) -> Context:
+    def _directory(self, location: str) -> Context:
         """Return a further context, which has a ``.dockerignore`` of its own."""
-        if place not in self.directories:
-            root = Path(place)
+        if location not in self.directories:
+            root = Path(location)
             ignore = dockerignore.read(root, None)
-            self.directories[place] = Context(root, ignore, self.request.created, self.context.note)
-        return self.directories[place]
+            self.directories[location] = Context(root, ignore, self.request.created, self.context.note)
+        return self.directories[location]
 
     def _trigger(self, text: str, stage: Stage) -> Instruction:
         """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.

@@ -209,10 +209,10 @@ class Context:
     ) -> None:
         if known.closed:
             return
-        place = len(found)
+        position = len(found)
         found.append(self._entry(path, target, item.stat(follow_symlinks=False)))
         self._scan(path, target, known, found)
-        if known.chosen and len(found) == place + 1:
+        if known.chosen and len(found) == position + 1:
             found.pop()
 
     def _keeps_below(self, path: str) -> bool:
@@ -267,8 +267,8 @@ class Context:
     def _not_there(self, source: str, path: str) -> NoReturn:
         directory, _, name = path.rpartition("/")
         near = nearest(name, self._names(directory))
-        places = f" in {directory}" if directory else ""
-        hint = f"near it{places}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
+        where = f" in {directory}" if directory else ""
+        hint = f"near it{where}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
         raise ContextError(message, hint=hint, setting="context")
 

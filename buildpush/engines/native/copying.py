@@ -40,8 +40,8 @@ FindTree = Callable[[str, int], Tree]
 
 def work_directory(state: StageState, instruction: Instruction, created: int | None) -> None:
     """WORKDIR: the directory is made where it is not there yet, and belongs to USER."""
-    said = state.expand(instruction.rest, instruction.line)
-    path = said if said.startswith("/") else state.path(said)  # an absolute one stays as it is written
+    written = state.expand(instruction.rest, instruction.line)
+    path = written if written.startswith("/") else state.path(written)  # an absolute one stays as it is written
     draft = state.draft
     draft.config["WorkingDir"] = path
     if path == "/":
@@ -79,7 +79,7 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
         BuildError: it cannot land where it should; with the line.
         DockerfileError: a flag's value is malformed.
     """
-    attributes, shown = _attributes(state, instruction, sources.context.created)
+    attributes, flags = _attributes(state, instruction, sources.context.created)
     words = _words(state, instruction)
     linked = _is_set(instruction, "link") and attributes.mode is None  # as BuildKit: a mode is given to what is there
     addition = Addition(Files() if linked else state.draft.files, attributes)
@@ -90,7 +90,7 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     entries = addition.entries()
     if linked:
         state.draft.files.put_all(addition.files, entries)
-    state.draft.add(f"{instruction.name}{shown} {' '.join(map(_as_said, words))} # buildkit", entries)
+    state.draft.add(f"{instruction.name}{flags} {' '.join(map(_as_said, words))} # buildkit", entries)
 
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
@@ -126,19 +126,19 @@ def _attributes(state: StageState, instruction: Instruction, created: int | None
     """Return what the flags ask for, and how the history shows them."""
     owner = None
     mode: modes.Mode | None = None
-    shown = " --parents" if instruction.flags.get("parents") == "true" else ""
+    flags = " --parents" if instruction.flags.get("parents") == "true" else ""
     if "chown" in instruction.flags:
         name = state.expand(instruction.flags["chown"], instruction.line)
         owner = _owner(state, name, instruction.line)
-        shown += f" --chown={name}"
+        flags += f" --chown={name}"
     if "chmod" in instruction.flags:
         text = state.expand(instruction.flags["chmod"], instruction.line)
         mode = modes.read_mode(text) if text else None
         if text and mode is None:
             hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
             raise state.error(instruction.line, f"--chmod={quotation(text, 40)} is not a mode", hint)
-        shown += f" --chmod={text}" if text else ""
-    return FileAttributes(owner, mode, created), shown
+        flags += f" --chmod={text}" if text else ""
+    return FileAttributes(owner, mode, created), flags
 
 
 def _owner(state: StageState, name: str, line: int) -> tuple[int, int] | None:

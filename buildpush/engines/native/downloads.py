@@ -55,13 +55,13 @@ class Downloads:
         wanted = _digest(checksum) if checksum else None
         if url not in self.entries:
             self.tools.sink(Log(f"fetch {printable_url(url)}"))
-            self.entries[url] = self._fetched(url)
+            self.entries[url] = self._fetch(url)
         entry = self.entries[url]
         if wanted:
             _check(url, entry, wanted)
         return entry
 
-    def _fetched(self, url: str) -> Entry:
+    def _fetch(self, url: str) -> Entry:
         path = self._directory / str(len(self.entries))
         modified = self.tools.fetch(url, path)
         found = path.stat()

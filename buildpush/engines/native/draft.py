@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
 
+from buildpush.engines.native.diff_ids import DiffIdCache
 from buildpush.engines.native.files import Files
-from buildpush.engines.native.known import DiffIdCache
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.records import dataclass
@@ -87,7 +87,7 @@ class Draft:
         """
         document = _document(image.config)
         layers: list[OwnLayer | BaseLayer] = [
-            BaseLayer(layer, image, place) for place, layer in enumerate(image.layers)
+            BaseLayer(layer, image, position) for position, layer in enumerate(image.layers)
         ]
         return cls(document, layers, image.platform, created)
 
@@ -115,9 +115,9 @@ class Draft:
     def set_environment(self, name: str, value: str) -> None:
         """Set a variable, where it stands or at the end."""
         found = list(self.config.get("Env") or ())
-        places = [place for place, text in enumerate(found) if text.partition("=")[0] == name]
-        place = places[0] if places else len(found)
-        self.config["Env"] = [*found[:place], f"{name}={value}", *found[place + 1 :]]
+        positions = [position for position, text in enumerate(found) if text.partition("=")[0] == name]
+        position = positions[0] if positions else len(found)
+        self.config["Env"] = [*found[:position], f"{name}={value}", *found[position + 1 :]]
         self.variables[name] = value
 
     @property
@@ -219,9 +219,9 @@ def _blobs(sources: tuple[OwnLayer | BaseLayer, ...], wanted: Collection[int]) -
         source = sources[position]
         if isinstance(source, BaseLayer):
             borrowed.setdefault(id(source.image), (source.image, {}))[1][source.position] = position
-    for image, places in borrowed.values():
-        for place, reader in image.blobs(list(places)):
-            yield places[place], reader
+    for image, positions in borrowed.values():
+        for inner, reader in image.blobs(list(positions)):
+            yield positions[inner], reader
     for position in sorted(wanted):
         source = sources[position]
         if isinstance(source, OwnLayer):

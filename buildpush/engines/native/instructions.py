@@ -91,7 +91,7 @@ Handler = Callable[[StageState, Instruction], None]
 
 def argument(state: StageState, instruction: Instruction) -> None:
     """ARG: what the user gave, else what stands before the first FROM, else the default."""
-    shown = []
+    words = []
     for name, default in instruction.pairs:
         if name in state.given:
             value: str | None = state.given[name]
@@ -103,8 +103,8 @@ def argument(state: StageState, instruction: Instruction) -> None:
         # An ARG without value leaves alone what an earlier one said.
         if value is not None:
             state.draft.variables[name] = value
-        shown.append(name if value is None else f"{name}={value}")
-    state.draft.note(f"ARG {' '.join(shown)}")
+        words.append(name if value is None else f"{name}={value}")
+    state.draft.note(f"ARG {' '.join(words)}")
 
 
 def environment(state: StageState, instruction: Instruction) -> None:

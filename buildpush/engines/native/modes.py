@@ -35,8 +35,8 @@ class Action:
         value = self._value(mode, runs=runs) & self.who
         if self.sign == "+":
             return mode | value
-        kept = ~(self.who & (0o777 if copies else 0o6777))
-        return mode & ~value if self.sign == "-" else mode & kept | value
+        others = ~(self.who & (0o777 if copies else 0o6777))
+        return mode & ~value if self.sign == "-" else mode & others | value
 
     def _value(self, mode: int, *, runs: bool) -> int:
         if self.letters in _SHIFTS:
