@@ -124,6 +124,29 @@ def test_a_name_that_moved_since_is_published_by_its_digest(cut):
     assert any("ours is at docker-local/team/app/kept/" in note for note in cut.notes)
 
 
+def test_of_several_names_the_one_that_moved_since_is_left_out(cut):
+    info = cut.image("1", "2", named=("1", "2"))
+    other = cut.recipes.image([b"theirs\n"], [], cut.name(f"{HOME}:2"))
+    cut.send_blobs(other, [b"theirs\n"])
+    cut.upload(other)
+    cut.finish(info)
+    assert cut.modules() == ["app:1"]
+    digest = f"sha256:{info.artifacts[0].sha256}"
+    assert cut.notes == [f"{cut.name(HOME)}:2 does not name {digest}, and is left out of the build-info"]
+
+
+def test_the_key_that_the_registry_names_says_where_the_image_is(cut, monkeypatch):
+    told = []
+
+    def locate(_repository, key=None):
+        told.append(key)
+        return Home("docker-local", "docker-local/")
+
+    monkeypatch.setattr(cut.server, "locate", locate)
+    cut.finish(cut.image("1", named=("1",)))
+    assert told == ["docker-local"]
+
+
 def test_a_registry_that_hides_the_image_leaves_its_artifactory_to_ask(cut):
     """Xray blocks what is not scanned yet."""
     info = cut.image("1", named=("1",))
@@ -261,6 +284,22 @@ def test_what_is_published_is_kept_no_more(step):
     assert (published.name, published.number) == ("app", "7")
     assert [build["number"] for build in step.box.builds("app")] == ["7"]
     assert step.notes == []
+
+
+def test_a_push_that_came_to_its_end_is_kept_as_one_before_its_build_info_is_sent(step, monkeypatch):
+    plain, seen = Artifactory.put_build, []
+
+    def put_build(self, info):
+        seen.extend(step.left())
+        plain(self, info)
+
+    monkeypatch.setattr(Artifactory, "put_build", put_build)
+    receipt = step.receipt()
+    with step.publication() as publication:
+        publication.foresee(receipt)
+        step.upload(receipt)
+        publication.publish(receipt)
+    assert [kept.pushed for kept in seen] == [True]
 
 
 def test_a_base_stands_in_what_is_published(step):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import io
+import itertools
 import socket
 import ssl
 import struct
@@ -37,7 +38,7 @@ from buildpush.http.proxies import Proxies, login
 from buildpush.http.retry import LEAST, Retries, Timeouts
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
-from buildpush.http.wires import Paced, TooSlowError
+from buildpush.http.wires import Paced, TooSlowError, pools
 
 sandbox = pytest.mark.sandbox
 Handle = Callable[["Handler"], None]
@@ -1395,3 +1396,47 @@ def test_a_host_that_was_declared_insecure_and_not_spoken_to_is_known(box):
     with Http(insecure_hosts=frozenset({box.host, "Elsewhere.test", name, f"127.0.0.2:{port}"})) as http:
         http.request("GET", f"{box.url}/v2/")
         assert http.never_trusted == (f"127.0.0.2:{port}", "elsewhere.test")
+
+
+@pytest.mark.sandbox
+def test_a_connection_waits_for_answers_as_long_as_it_is_told_and_not_as_for_the_connection(box):
+    wired = []
+    host, _, port = box.host.partition(":")
+    wire = pools(wired.append, 7.5)["http"].ConnectionCls(host, int(port), timeout=1.0)
+    wire.connect()
+    assert wired == [wire]
+    assert wire.sock.gettimeout() == 7.5
+    assert wire.timeout == 1.0
+    wire.request("GET", "/v2/", headers={"Authorization": "Bearer none"}, preload_content=True)
+    assert wire.timeout == 7.5  # of sending, which is not the one of connecting
+    assert wire.getresponse().status == 401
+    wire.close()
+
+
+def test_a_paced_file_counts_what_waits_and_what_came_from_the_second_wait_on():
+    """Between the least number of bytes and the next there is time for a silence once more."""
+
+    class Slow(io.RawIOBase):
+        def __init__(self, *sizes):
+            self.sizes = iter(sizes)
+
+        def readinto(self, buffer):
+            size = next(self.sizes)
+            buffer[:size] = bytes(size)
+            return size
+
+    def paced(*sizes, step=10.0):
+        ticks = itertools.count(0, step)
+        return Paced(Slow(*sizes), 20.0, lambda: next(ticks))
+
+    def read(file, times):
+        for _ in range(times):
+            file.readinto(bytearray(LEAST))
+
+    read(paced(1, 1, 1), 3)  # the first wait is not counted, and two are as long as may be waited
+    with pytest.raises(TooSlowError, match="only 4 bytes came in 30 s"):
+        read(paced(1, 1, 1, 1), 4)
+    read(paced(1, LEAST - 1, 1, 1), 4)
+    with pytest.raises(TooSlowError, match="only 3 bytes came in 30 s"):
+        read(paced(1, LEAST - 1, 1, 1, 1), 5)
+    read(paced(1, 1, 1, 0), 4)  # the end is no slow answer
