@@ -51,7 +51,7 @@ def test_an_image_gets_the_receipt_of_its_push(box, registry):
     found = receipt(name, registry)
 
     assert facts(found) == facts(pushed)
-    assert found.references == (name,)
+    assert (found.references, found.manifest) == ((name,), pushed.manifest)
     assert {blob.fate for blob in (found.config, *found.layers)} == {"exists"}
     assert all(blob.sha1 is None and blob.md5 is None for blob in (found.config, *found.layers))
 
