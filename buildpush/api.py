@@ -290,7 +290,7 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
     loaded = read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
     if len(loaded.steps) != 1:
         names = ", ".join(step.identifier for step in loaded.steps)
-        message = f"the file has {len(loaded.steps)} steps, and one is wanted"
+        message = f"the file has {len(loaded.steps)} steps, and this call takes one"
         raise SettingsError(message, hint=f"add step= with one of {names}")
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 

@@ -299,7 +299,7 @@ def test_two_steps_cannot_both_have_standard_input(project, capsys):
     item = "- " + STEP.replace("\n", "\n  ").rstrip(" ")
     project.write("step.yml", f"steps:\n{item}{item.replace('identifier: push', 'identifier: again')}")
     assert project.run("--context", "-") == 2
-    assert "which can be read once" in capsys.readouterr().err
+    assert "which can be read only once" in capsys.readouterr().err
 
 
 def test_a_digest_file_is_written_whole_or_not_at_all(project, monkeypatch):
@@ -351,7 +351,7 @@ def test_a_dash_as_digest_file_leaves_the_digest_alone_on_stdout(project, capsys
 
 def test_json_and_a_digest_alone_cannot_both_have_stdout(project, capsys):
     assert project.run("--json", "--digest-file", "-") == 2
-    assert "both want stdout" in capsys.readouterr().err
+    assert "both write to stdout" in capsys.readouterr().err
     assert not project.box.requests
 
 
@@ -459,7 +459,7 @@ def test_a_secret_typed_as_a_flag_is_refused_and_not_repeated(project, capsys, w
     server = ["--artifactory-url", project.box.artifactory_url, "--username", "me"]
     assert run_command(["build-info", *words, *server, flag, "HmFf7plain"]) == 2
     shown = capsys.readouterr()
-    assert f"{flag}: a secret stands here as plain text" in shown.err
+    assert f"{flag}: the secret is given as plain text" in shown.err
     assert "hmff7plain" not in (shown.out + shown.err).lower()
     assert not project.box.requests
 

@@ -83,10 +83,10 @@ def test_a_tar_is_a_context_with_modes_times_and_links(place, mode):
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"link": (tarfile.SYMTYPE, "/etc"), "link/x": "bad"}, "holds link/x"),
-        ({"link": (tarfile.SYMTYPE, ".."), "link/x": "bad"}, "holds link/x"),
-        ({"x": (tarfile.CHRTYPE, "")}, "holds x"),
-        ({"x": (tarfile.FIFOTYPE, "")}, "holds x"),
+        ({"link": (tarfile.SYMTYPE, "/etc"), "link/x": "bad"}, "contains link/x"),
+        ({"link": (tarfile.SYMTYPE, ".."), "link/x": "bad"}, "contains link/x"),
+        ({"x": (tarfile.CHRTYPE, "")}, "contains x"),
+        ({"x": (tarfile.FIFOTYPE, "")}, "contains x"),
         ({"x": (tarfile.LNKTYPE, "nope")}, "cannot be unpacked"),
     ],
 )
@@ -155,7 +155,7 @@ def test_the_name_of_a_file_is_told_whole(place):
 
 @pytest.mark.parametrize("address", ["http://", "http:///x.tar", "https://:443/x.tar", "ssh:///x", "http://h:0/x"])
 def test_an_address_without_a_host_is_refused(place, address):
-    with pytest.raises(SettingsError, match="no address"):
+    with pytest.raises(SettingsError, match="is not a valid address"):
         files(address)
 
 
@@ -300,7 +300,12 @@ def test_a_repository_is_a_context_with_branch_and_folder(repository):
 @programs
 @pytest.mark.parametrize(
     ("more", "words"),
-    [("#nope", "nope"), ("#main:nope", "no folder"), ("#main:../..", "no folder"), ("#--upload-pack=x", "no address")],
+    [
+        ("#nope", "nope"),
+        ("#main:nope", "is not a directory"),
+        ("#main:../..", "is not a directory"),
+        ("#--upload-pack=x", "is not the address"),
+    ],
 )
 def test_what_a_repository_does_not_have_is_refused(repository, more, words):
     with pytest.raises((ContextError, SettingsError), match=words) as caught:
@@ -414,7 +419,7 @@ def test_a_query_is_not_shown_to_the_whole_machine(smart, place):
 
 
 def test_a_user_of_an_address_adds_no_lines_to_a_file(place):
-    with pytest.raises(SettingsError, match="characters that no name has"):
+    with pytest.raises(SettingsError, match="characters that no name may have"):
         files("https://a%0a%5Bcore%5D@127.0.0.1:9/repo.git")
 
 

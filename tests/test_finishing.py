@@ -90,7 +90,7 @@ def test_the_names_that_were_given_are_published(cut, named):
 
 
 def test_a_push_that_named_nothing_is_said_to_be_none(cut):
-    with pytest.raises(NotPushedError, match="never came to its end"):
+    with pytest.raises(NotPushedError, match="was never completed"):
         cut.finish(cut.image("1", named=()))
     assert cut.box.builds("app") == []
 
@@ -175,7 +175,7 @@ def test_where_nobody_says_what_is_there_nothing_is_claimed(cut):
     info = cut.image("1", named=("1",))
     cut.hide("/v2/.*/manifests/")
     cut.hide("api/storage")
-    with pytest.raises(BuildInfoError, match="nobody says whether the push"):
+    with pytest.raises(BuildInfoError, match="it is not known whether the push"):
         cut.finish(info)
     assert cut.box.builds("app") == []
 
@@ -353,7 +353,7 @@ def test_a_push_whose_last_answer_is_lost_is_kept_with_the_way_on(step):
     step.break_off(UnreachableError("gone"))
     [note] = step.notes
     words, _, command = note.partition(": ")
-    assert words == "if the registry has the image all the same, this publishes its build-info"
+    assert words == "if the registry does have the image, this publishes its build-info"
     *command, path = shlex.split(command)
     assert command == [*finish_command(step.server)]
     assert [load(Path(path))] == step.left()
@@ -403,7 +403,7 @@ def test_what_an_earlier_run_never_pushed_is_forgotten(step):
         publication.foresee(step.receipt(layers=(b"something else\n",)))
         assert [kept.info.number for kept in step.left()] == ["8"]
     assert step.notes[0].startswith(
-        "the build-info app 7 of an earlier run is forgotten: the push of app 7 never came "
+        "the build-info app 7 of an earlier run is forgotten: the push of app 7 was never completed"
     )
 
 
@@ -413,8 +413,10 @@ def test_what_still_cannot_be_published_waits_on_and_the_next_is_tried(step):
     step.hide("api/storage")
     step.break_off(None)
     for number, note in zip(("1", "2"), step.notes, strict=True):
-        assert note.startswith(f"the build-info app {number} of an earlier run still waits: nobody says whether ")
-        assert shlex.split(note.rpartition("; ")[2])[:-1] == [*finish_command(step.server)]
+        assert note.startswith(
+            f"the build-info app {number} of an earlier run is still waiting: it is not known whether "
+        )
+        assert shlex.split(note.rpartition("; run ")[2])[:-1] == [*finish_command(step.server)]
     assert [kept.info.number for kept in step.left()] == ["1", "2", "7"]
 
 

@@ -18,6 +18,7 @@ import pytest
 
 import buildpush
 from buildpush.cli import run_command
+from buildpush.credentials.connectors import Connector
 from buildpush.foundation.errors import (
     AuthenticationError,
     DigestError,
@@ -32,7 +33,7 @@ from buildpush.foundation.limits import _Watch
 from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
-from buildpush.pipeline import logins
+from buildpush.pipeline.credentials import choose_connectors
 from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
 from buildpush.transfer.oci import write_layout
 from buildpush.transfer.oci_layout import open_layout, open_oci_archive
@@ -263,7 +264,7 @@ def test_a_platform_that_is_no_text_is_refused_and_no_tag_moves(two, box, regist
 
 
 def test_an_index_of_nothing_is_refused(place, registry):
-    with pytest.raises(SettingsError, match="nobody says"):
+    with pytest.raises(SettingsError, match="no images given"):
         buildpush.merge(registry("1"))
     write_layout(Index((replace(image(b"said"), platform=Platform("unknown", "unknown")),)), place / "attested")
     with pytest.raises(SettingsError, match="no image"):
@@ -309,7 +310,7 @@ def test_plain_layers_with_a_manifest_stay_plain_unless_something_is_said(place,
     packed = buildpush.push("oci:l", registry("2"), compression="gzip")
     assert packed.digest != str(written.digest)
     assert packed.images[0].layers[0].media_type.endswith("+gzip")
-    assert any("written anew" in note for note in packed.notes)
+    assert any("is rewritten" in note for note in packed.notes)
 
 
 def test_docker_media_types_are_written_on_request(place, registry):
@@ -454,7 +455,7 @@ def test_a_connector_counts_for_its_own_host(place, box, registry, monkeypatch):
 
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml", connector_ref="box").digest
-    with pytest.raises(SettingsError, match="nothing here is there"):
+    with pytest.raises(SettingsError, match="which is no host of this command"):
         buildpush.push("oci:l", "acme.io/app:1", connectors="c.yml", connector_ref="box")
 
 
@@ -753,12 +754,9 @@ def test_without_a_folder_for_its_memory_a_push_says_so_and_goes_on(place, regis
 
 
 def test_the_connector_of_a_host_comes_before_that_of_its_domain():
-    def entry(host):
-        return SimpleNamespace(host=host, identifier=host, where="")
-
-    connectors = SimpleNamespace(entries=(entry("acme.io"), entry("docker.acme.io")))
-    options = SimpleNamespace(connector_ref=None)
-    found = logins._chosen(options, connectors, {"docker.acme.io", "other.acme.io"})
+    entries = tuple(Connector(host, f"https://{host}", "c.yml") for host in ("acme.io", "docker.acme.io"))
+    connectors = SimpleNamespace(entries=entries)
+    found = choose_connectors(None, connectors, {"docker.acme.io", "other.acme.io"})
     assert {host: one.host for host, one in found.items()} == {
         "docker.acme.io": "docker.acme.io",
         "other.acme.io": "acme.io",

@@ -141,7 +141,7 @@ def test_a_push_that_never_came_to_its_end_is_said_to_be_none(job):
     assert not load(path).pushed
     ended = job.finish(path)
     assert ended.returncode == 4, ended.stderr
-    assert "never came to its end" in ended.stderr
+    assert "was never completed" in ended.stderr
     assert job.box.builds("app") == []
 
 

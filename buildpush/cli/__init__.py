@@ -16,18 +16,18 @@ from buildpush.foundation.spelling import did_you_mean
 # name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
-    "check": ("Say what a run would do, and who said so; does nothing.", "run.make_check"),
-    "explain": ("Show a setting's card, its value, and who said it.", "run.make_explain"),
+    "check": ("Show what a run would do, and where each value comes from; does nothing.", "run.make_check"),
+    "explain": ("Show a setting: its card, its value, and where the value comes from.", "run.make_explain"),
     "build": ("Build without a push, into an archive or a directory.", "run.make_build"),
     "push": ("Push an image that exists already.", "images.make_push"),
     "copy": ("Copy an image from any source to any destination.", "images.make_copy"),
     "merge": ("Make one index of images for several platforms.", "images.make_merge"),
     "tag": ("Give an image in a registry more tags.", "images.make_tag"),
     "build-info": ("Publish a saved build-info, or show a published one.", "tools.make_build_info"),
-    "sandbox": ("Run an Artifactory to practise on.", "tools.make_sandbox"),
+    "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),
     "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
     "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),
-    "clean": ("Remove what runs left on this machine.", "tools.make_clean"),
+    "clean": ("Remove what runs left behind on this machine.", "tools.make_clean"),
 }
 
 
@@ -83,7 +83,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 def group() -> None:
     """Build a container image, push it to JFrog, publish its build-info.
 
-    FILE is a Harness step or pipeline; it may be left out wherever flags say enough.
+    FILE is a Harness step or pipeline; it may be left out where flags are enough.
     Results go to stdout, everything else to stderr.
     """
 

@@ -65,14 +65,14 @@ def show_failure(error: BaseException) -> int:
             show_error(error)
         case KeyboardInterrupt() | click.Abort():
             interrupt = error.__cause__ or error  # click wraps it in its own Abort
-            words = ["nothing was tagged after this point; what was confirmed will not be sent again"]
+            words = ["nothing was tagged after this point; what was confirmed is not sent again"]
             say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
             return interrupt_code(interrupt)
         case OSError():
             _show_unusable(error)
         case _:
-            tell(with_margin(f"mistake:\n{traceback.format_exc()}"))
-            say("error", "this is a mistake of buildpush; please report it with the lines above")
+            tell(with_margin(f"bug:\n{traceback.format_exc()}"))
+            say("error", "this is a bug in buildpush; please report it with the lines above")
     return getattr(error, "exit_code", _UNEXPECTED)
 
 

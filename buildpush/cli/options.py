@@ -43,11 +43,11 @@ def _common() -> list[click.Parameter]:
     """Return the parameters of every command that reads a step."""
     return [
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
-        click.Option(["--step"], metavar="ID", help="Only the step of this identifier."),
+        click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
-        click.Option(["--secrets"], metavar="FOLDER", help="Folder with one file per secret, named by its id."),
+        click.Option(["--secrets"], metavar="FOLDER", help="Directory with one file per secret, named by its ID."),
         click.Option(
-            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable that expressions ask for; may be repeated."
+            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable for expressions; may be repeated."
         ),
     ]
 

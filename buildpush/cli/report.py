@@ -100,7 +100,7 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
         _write(Path(digest_file), digests[-1] + "\n")
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
-        say("note", f"{name} is not written: only a registry and an OCI layout give an image one")
+        say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
     if env.get("GITHUB_OUTPUT") and digests:
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
@@ -110,7 +110,7 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
     """Refuse two results that both want stdout."""
     if as_json and digest_file == _STDOUT:
-        message = "--json and --digest-file - both want stdout"
+        message = "--json and --digest-file - both write to stdout"
         raise click.UsageError(message)
 
 
@@ -128,7 +128,7 @@ def _check_writable(path: Path) -> None:
     there = path if path.exists() else path.absolute().parent
     if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
         message = f"{path} cannot be written"
-        raise SettingsError(message, hint="name a file in a folder that is there and that you may write to")
+        raise SettingsError(message, hint="name a file in a directory that exists and is writable")
 
 
 def _write(path: Path, text: str) -> None:

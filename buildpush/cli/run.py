@@ -18,8 +18,8 @@ def make_run() -> click.Command:
     """Return the command that does the main job."""
     more: list[click.Parameter] = [
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - for stdout, alone."),
-        click.Option(["--strict"], is_flag=True, help="Fail before the push where a note would be printed."),
+        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."),
+        click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note."),
     ]
     return Reading("run", _run, more)
 
@@ -70,7 +70,7 @@ def make_explain() -> click.Command:
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
     made = Reading("explain", _explain, more)
-    made.help = "Show SETTING's card, the value that a run would use, who said it, and what it overrode."
+    made.help = "Show the card of SETTING, the value that a run would use, where it comes from, and what it overrides."
     made.params[0] = click.Argument(["setting"], required=False)
     return made
 

@@ -24,9 +24,9 @@ def make_build_info() -> click.Command:
     group = click.Group("build-info")
     # Variables are read where it is decided whom a credential may be told: there they are not as near as flags.
     server: list[click.Parameter] = [
-        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; without it JF_URL."),
+        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; default: JF_URL."),
         click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
-        click.Option(["--username"], metavar="NAME", help="User, where there is no token; without it JF_USER."),
+        click.Option(["--username"], metavar="NAME", help="User name, where there is no token; default: JF_USER."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
     ]
     file = click.Argument(["file"], type=click.Path(path_type=Path))
@@ -43,19 +43,19 @@ def make_build_info() -> click.Command:
 
 def _publish_saved(file: Path, **server: str | None) -> None:
     from buildpush.pipeline.context import RunContext
-    from buildpush.pipeline.saved import publish_saved
+    from buildpush.pipeline.saved import ServerFlags, publish_saved
 
     with with_display(RunContext.default()) as context:
-        published = publish_saved(file, context, **server)
+        published = publish_saved(file, context, ServerFlags(**server))
     click.echo(published.url)
 
 
 def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
     from buildpush.pipeline.context import RunContext
-    from buildpush.pipeline.saved import show_build
+    from buildpush.pipeline.saved import ServerFlags, show_build
 
     with with_display(RunContext.default()) as context:
-        document = show_build(name, number, project, context, **server)
+        document = show_build(name, number, project, context, ServerFlags(**server))
     click.echo(as_json(document))
 
 
@@ -65,28 +65,30 @@ def make_sandbox() -> click.Command:
 
     options: list[click.Parameter] = [
         click.Option(["--port"], type=click.IntRange(0, 65535), default=8181, show_default=True, help="0: any free."),
-        click.Option(["--data"], type=click.Path(path_type=Path), help="Folder to keep everything in; else forgotten."),
+        click.Option(
+            ["--data"],
+            type=click.Path(path_type=Path),
+            help="Directory to keep everything in; without it nothing is kept.",
+        ),
         click.Option(
             ["--uploads"],
             default=UPLOADS[0],
             show_default=True,
             metavar="HABIT",
-            help=f"Whose way with uploads: {', '.join(UPLOADS)}.",
+            help=f"How uploads behave, as at: {', '.join(UPLOADS)}.",
         ),
         click.Option(
-            ["--immutable"], multiple=True, metavar="KEY", help="Repository in which tags stay; may be repeated."
+            ["--immutable"], multiple=True, metavar="KEY", help="Repository with immutable tags; may be repeated."
         ),
         click.Option(
             ["--fault", "faults"],
             multiple=True,
             metavar="FAULT",
             help="Misbehave, as in 'PATCH /blobs/uploads/ status=503 times=3 retry-after=2', "
-            f"or by a name: {', '.join(NAMED)}; may be repeated.",
+            f"or by name: {', '.join(NAMED)}; may be repeated.",
         ),
-        click.Option(
-            ["--referrers/--no-referrers"], default=True, help="List what refers to a manifest, or answer 404."
-        ),
-        click.Option(["--line"], metavar="LINE", help="Also listen behind a line that breaks, as in reset-after=50MB."),
+        click.Option(["--referrers/--no-referrers"], default=True, help="Answer the referrers API, or answer 404."),
+        click.Option(["--line"], metavar="LINE", help="Also listen behind a faulty line, as in reset-after=50MB."),
     ]
     return click.Command("sandbox", callback=_sandbox, params=options)
 
@@ -121,7 +123,7 @@ def _welcome(box: Sandbox, line: Line | None) -> None:
         ("token", box.token.reveal()),
     ]
     click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
-    tell("Ctrl-C ends it")
+    tell("press Ctrl-C to stop it")
     sys.stdout.flush()
 
 
@@ -130,10 +132,13 @@ def make_tutorial() -> click.Command:
     options: list[click.Parameter] = [
         click.Argument(["name"], default="01-first-push"),
         click.Option(
-            ["-p", "--parameter"], multiple=True, metavar="SETTING=VALUE", help="A parameter of the notebook."
+            ["-p", "--parameter"],
+            multiple=True,
+            metavar="SETTING=VALUE",
+            help="A parameter of the notebook; may be repeated.",
         ),
-        click.Option(["--output"], type=click.Path(path_type=Path), help="Where the executed notebook goes."),
-        click.Option(["--list", "listed"], is_flag=True, help="Name the tutorials."),
+        click.Option(["--output"], type=click.Path(path_type=Path), help="Where to write the executed notebook."),
+        click.Option(["--list", "listed"], is_flag=True, help="List the tutorials."),
     ]
     from buildpush import notebooks
 
@@ -159,14 +164,14 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
             context.state.sweep(context.log)
             executed = notebooks.execute(name, parameters, output, env=context.env, sink=context.log)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note("the notebook is stopped with all that it started, and nothing was written")
+        interrupt.add_note("the notebook was stopped with everything it started; nothing was written")
         raise
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")
     notebook = notebooks.find(name)
     takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
     if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
-        say("note", "the sandbox is gone, and with it what its links lead to; for one that stays:")
+        say("note", "the sandbox has ended, and its links lead nowhere; for one that keeps running:")
         click.echo(_KEEPING.format(name=notebook.stem, connectors=notebooks.connectors_file()), err=True)
 
 
@@ -192,7 +197,7 @@ def _schema(document: Literal["project", "step"]) -> None:
 def make_clean() -> click.Command:
     """Return the command that tidies up."""
     everything = click.Option(
-        ["--all", "everything"], is_flag=True, help="Also records, counters and saved build-infos."
+        ["--all", "everything"], is_flag=True, help="Also remove run records, counters and saved build-infos."
     )
     return click.Command("clean", callback=_clean, params=[everything])
 

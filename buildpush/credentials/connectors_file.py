@@ -139,7 +139,7 @@ def _login(node: Node, directory: Path) -> tuple[str | SecretReference, SecretRe
     for key in ("password", "token", "secret"):
         if key in spec.entries:
             hint = "write passwordRef: ID, and say under secrets: where it is, such as ID: env:NAME"
-            _fail(f"{key}: a secret stands here as plain text", spec.where_key(key), hint, SecretError)
+            _fail(f"{key}: the secret is given as plain text", spec.where_key(key), hint, SecretError)
     _check_keys(spec, "auth.spec")
     password = _reference(spec, "passwordRef", directory)
     if "usernameRef" not in spec.entries:

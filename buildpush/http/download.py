@@ -52,7 +52,7 @@ def _written(answer: Stream, path: Path, url: str, most: int) -> int:
             left -= len(block)
             if left < 0:
                 message = f"{printable_url(url)} is larger than {most:,} bytes"
-                raise BuildError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
+                raise BuildError(message, hint="if this is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)
     return _changed(answer.headers.get("Last-Modified", ""))
 

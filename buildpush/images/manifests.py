@@ -102,12 +102,12 @@ def layer_media_type(kind: Compression, media_types: MediaTypes) -> str:
     """Return the media type of a layer.
 
     Raises:
-        UnsupportedError: Docker's media types know no zstd.
+        UnsupportedError: Docker's media types do not include zstd.
     """
     if media_types == "oci":
         return OCI_LAYER + {"none": "", "gzip": "+gzip", "zstd": "+zstd"}[kind]
     if kind == "zstd":
-        message = "Docker's media types know no zstd"
+        message = "Docker's media types do not include zstd"
         raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
     return DOCKER_LAYER + (".gzip" if kind == "gzip" else "")
 

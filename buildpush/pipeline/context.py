@@ -6,8 +6,8 @@ Nothing below reads the environment or the clock: both are passed in here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -51,6 +51,15 @@ class Hosts:
         """Tell *sink* which hosts were declared insecure to no effect: their names may be misspelled."""
         for host in self.http.never_trusted:
             sink(Note(f"insecure has no effect on {host}: no request went there"))
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """On Ctrl-C, break the connections first: workers that wait for a host end at once, and clean up."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.http.cancel()
+            raise
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,9 +199,9 @@ class RunContext:
         try:
             return self._stack.enter_context(Memory(self.state.memory))
         except NoStateError as error:
-            text = f"nothing is kept on this machine, neither the log nor what was pushed: {error}; {error.hint}"
+            text = f"nothing is kept on this machine, neither the log nor the memory of pushes: {error}; {error.hint}"
         except SettingsError as error:
-            text = f"nothing is remembered from push to push: {error}"
+            text = f"pushes are not remembered: {error}"
         self.log(Note(text))
         return None
 

@@ -113,7 +113,7 @@ def _stdin() -> BinaryIO:
     found = getattr(sys.stdin, "buffer", None)
     if found is None or found.isatty():
         message = "the context is standard input, and nothing is piped into it"
-        raise SettingsError(message, hint="tar -c FOLDER | buildpush …, or name a folder", setting="context")
+        raise SettingsError(message, hint="tar -c DIRECTORY | buildpush …, or name a directory", setting="context")
     return cast("BinaryIO", found)
 
 
@@ -138,8 +138,8 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> Fetched:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     found = (folder / inner.strip("/")).resolve()
     if not found.is_relative_to(folder) or not found.is_dir():
-        message = f"{inner} is no folder of {safe_url(url)}"
-        raise ContextError(message, hint="behind the colon stands a folder of the repository", setting="context")
+        message = f"{inner} is not a directory of {safe_url(url)}"
+        raise ContextError(message, hint="behind the colon goes a directory of the repository", setting="context")
     return Fetched(found, history)
 
 
@@ -169,7 +169,7 @@ def _remote(url: str) -> _Remote:
     written, _, host = parts.netloc.rpartition("@")
     user = unquote(written)
     if not user.isprintable():
-        message = f"the user in the address {safe_url(url)} has characters that no name has"
+        message = f"the user in the address {safe_url(url)} has characters that no name may have"
         raise SettingsError(message, hint="write it without control characters", setting="context")
     if may_be_token(user):
         remember(user)
@@ -186,7 +186,7 @@ def _remote(url: str) -> _Remote:
 
 def _check_legible(url: str) -> None:
     if not is_legible(url):
-        message = f"{safe_url(url)} is no address"
+        message = f"{safe_url(url)} is not a valid address"
         raise SettingsError(message, hint="check its host and port", setting="context")
 
 
@@ -197,12 +197,12 @@ def _check(url: str, reference: str, inner: str) -> None:
         hint = "leave it out: git asks its credential helper, or use SSH"
         raise SettingsError(message, hint=hint, setting="context")
     if urlsplit(url).query:
-        message = f"the address {safe_url(url)} has a query, which git would show to everybody on this machine"
-        hint = "leave it out: a branch stands behind #, and a token before the host, with an @ between them"
+        message = f"the address {safe_url(url)} has a query, which git would show to every user of this machine"
+        hint = "leave it out: a branch goes behind #, and a token before the host, with an @ between them"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
-        message = f"{safe_url(url)}#{reference} is no address of a repository"
-        raise SettingsError(message, hint="write it as URL#BRANCH:FOLDER", setting="context")
+        message = f"{safe_url(url)}#{reference} is not the address of a repository"
+        raise SettingsError(message, hint="write it as URL#BRANCH:DIRECTORY", setting="context")
 
 
 def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
@@ -210,15 +210,15 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
     try:
         ran = place.run(words, cwd=cwd, files=remote.files, env=_QUIET)
     except EngineMissingError as error:
-        message = f"the context {safe_url(url)} needs git, which is not here"
-        raise ContextError(message, hint="install git, or clone it yourself and name the folder") from error
+        message = f"the context {safe_url(url)} needs git, which is not installed"
+        raise ContextError(message, hint="install git, or clone it yourself and name the directory") from error
     if ran.status:
         said = ran.stderr.strip().splitlines() or ["it said nothing"]
         # What it ends with is advice; the reason stands before.
         reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
         reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
         message = f"git cannot fetch the context {safe_url(url)}: {reason}"
-        hint = "check the address, the branch behind #, and that git may log in there without asking"
+        hint = "check the address, the branch behind #, and that git can log in there without a prompt"
         raise ContextError(message, hint=hint, setting="context")
 
 
@@ -232,7 +232,9 @@ def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path, most: int) -> N
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
         message = f"the context {what} cannot be unpacked: {error}"
-        raise ContextError(message, hint="it is a tar, compressed or not, of a folder", setting="context") from error
+        raise ContextError(
+            message, hint="it must be a tar of a directory, compressed or not", setting="context"
+        ) from error
 
 
 def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarInfo]:
@@ -242,7 +244,7 @@ def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarI
         left -= max(member.size, _LEAST)
         if left < 0:
             message = f"the context {what} has more than {most:,} bytes of files, or too many files"
-            raise ContextError(message, hint="if it is what you want, raise 'fetch_limit'", setting="fetch_limit")
+            raise ContextError(message, hint="if this is what you want, raise 'fetch_limit'", setting="fetch_limit")
         tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
         yield member
 
@@ -250,8 +252,8 @@ def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarI
 def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     path, target = (folder / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
     if not _may_be_put(member, path, target, folder):
-        message = f"the context's tar holds {member.name}, which no context can hold"
-        raise ContextError(message, hint="it is a device, or lies behind a link", setting="context")
+        message = f"the context's tar contains {member.name}, which is not allowed in a context"
+        raise ContextError(message, hint="it is a device, or is reached through a link", setting="context")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink() or not member.isdir():  # never through a link, which may lead anywhere
         path.unlink(missing_ok=True)

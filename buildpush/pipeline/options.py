@@ -10,7 +10,7 @@ from buildpush.foundation.errors import BadNameError, SettingsError, Unsupported
 from buildpush.foundation.limits import LONGEST
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
-from buildpush.images.model import Compression, MediaTypes
+from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import check_host
 from buildpush.transfer.driver import Packing
 
@@ -20,7 +20,7 @@ class CopyOptions:
     """What may be said about a push or a copy; by default an image arrives as it is.
 
     Attributes:
-        compression: of layers that are not compressed yet; saying it writes the manifest anew.
+        compression: of layers that are not compressed yet; the manifest is rewritten.
         media_types: of the manifest; likewise.
         platform: which image of an index; ``None`` for all.
         referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
@@ -45,13 +45,18 @@ class CopyOptions:
     timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
-        """Return how to pack."""
+        """Return how to pack; everything that is said about the image is checked."""
+        self.image_platform()
         _check_choice("compression", self.compression, get_args(Compression))
         _check_choice("media_types", self.media_types, get_args(MediaTypes))
         if self.compression == "zstd" and self.media_types == "docker":
-            message = "Docker's media types know no zstd"
+            message = "Docker's media types do not include zstd"
             raise UnsupportedError(message, hint="use media types 'oci', or compression 'gzip'", setting="compression")
         return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
+
+    def image_platform(self) -> Platform | None:
+        """Return which image of an index is wanted; ``None`` for all."""
+        return Platform.parse(self.platform) if self.platform else None
 
     def limit(self) -> timedelta | None:
         """Return how long it may take."""
@@ -64,14 +69,14 @@ class CopyOptions:
                 hint = "write it as 10m, 1h 30m or 45s"
                 raise SettingsError(str(error), hint=hint, setting="timeout") from None
         if self.timeout is not None and not timedelta() < self.timeout <= LONGEST:
-            message = f"a timeout of {self.timeout} is none"
-            raise SettingsError(message, hint="give a timedelta of more than nothing", setting="timeout")
+            message = f"the timeout {self.timeout} is out of range"
+            raise SettingsError(message, hint="give a timedelta above zero and below ten years", setting="timeout")
         return self.timeout
 
     def insecure_hosts(self) -> frozenset[str]:
         """Return the hosts that are spoken to without TLS."""
         if isinstance(self.insecure, str):
-            message = f"insecure is {self.insecure!r}, which is a text and no list of hosts"
+            message = f"insecure is {self.insecure!r}, which is text and not a list of hosts"
             raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
         try:
             # An empty host would be every one that has no port.

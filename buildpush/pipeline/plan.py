@@ -148,7 +148,7 @@ def plan(step: Step, context: RunContext) -> Plan:
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
         found = hosts.keychain.find(order.references[0].repository.host)
         addresses = tuple(_hosts(order, hosts, chosen))
-    credential = f"{found.username or 'a token'}, from {found.source}" if found else "none: nobody knows one"
+    credential = f"{found.username or 'a token'}, from {found.source}" if found else "none found"
     engine = chosen.name if chosen else "none"
     return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands)
 

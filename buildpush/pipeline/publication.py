@@ -133,7 +133,7 @@ class Publication:
                 raise
             except BuildPushError as error:
                 way = shlex.join([*finish_command(self._server), str(path)])
-                self._sink(Note(f"{name} still waits: {error}; {way}"))
+                self._sink(Note(f"{name} is still waiting: {error}; run {way}"))
                 continue
             else:
                 self._sink(Note(f"{name} is published: {published.url}"))
@@ -168,7 +168,7 @@ class Publication:
             claim.remove()
         elif error is not None and not isinstance(error, BuildInfoError):  # which says it itself
             way = shlex.join([*finish_command(self._server), str(claim.path)])
-            self._sink(Note(f"if the registry has the image all the same, this publishes its build-info: {way}"))
+            self._sink(Note(f"if the registry does have the image, this publishes its build-info: {way}"))
 
 
 def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
@@ -250,7 +250,7 @@ class _Root:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _NameState:
     """What a registry says about a name.
 
     Attributes:
@@ -266,12 +266,12 @@ class _Answer:
 def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Sink) -> BuildInfo:
     """Return the part of *info* that the registry has: names that were never given are left out."""
     roots = tuple(_roots(info))
-    answers = [(root, _asked(root, registry, str(root.digest))) for root in roots]
+    answers = [(root, _state_of(root, registry, str(root.digest))) for root in roots]
     # Where the registry does not say, its Artifactory may.
     there = tuple(root for root, answer in answers if (answer.there if answer else _is_seen(root, server)))
     if not there:
-        told = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
-        message = f"the push of {info.name} {info.number} never came to its end, or its image is gone: {told}"
+        why = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
+        message = f"the push of {info.name} {info.number} was never completed, or its image is gone: {why}"
         raise NotPushedError(message, hint="run it again")
     for root, answer in answers:
         info = _at_home(info, root, answer.key, server) if answer and answer.there else info
@@ -295,11 +295,11 @@ def _names_it(root: _Root, registry: Registry) -> bool:
     """Return whether the name stands for the image now, as far as that can be said."""
     if root.reference.tag is None:
         return True
-    answer = _asked(root, registry, str(root.reference.tag))
+    answer = _state_of(root, registry, str(root.reference.tag))
     return answer is None or (answer.there and answer.digest in {str(root.digest), ""})
 
 
-def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
+def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
     """Return what the registry says about a tag or digest; ``None`` where it does not say."""
     headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))}
     repository = root.reference.repository
@@ -308,10 +308,9 @@ def _asked(root: _Root, registry: Registry, name: str) -> _Answer | None:
     except (AuthenticationError, ElsewhereError):
         return None
     if answer.status == _NOT_FOUND and not registry.is_elsewhere(repository, answer):
-        return _Answer(there=False)
-    told = answer.headers
-    key = told.get(REPOSITORY_KEY_HEADER) or ""
-    return _Answer(there=True, digest=told.get("Docker-Content-Digest") or "", key=key) if answer.ok else None
+        return _NameState(there=False)
+    digest, key = (answer.headers.get(name) or "" for name in ("Docker-Content-Digest", REPOSITORY_KEY_HEADER))
+    return _NameState(there=True, digest=digest, key=key) if answer.ok else None
 
 
 def _is_seen(root: _Root, server: Artifactory) -> bool:
@@ -321,7 +320,8 @@ def _is_seen(root: _Root, server: Artifactory) -> bool:
     [folder] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
     seen = find_files(folder, server)
     if seen.presence is Presence.UNSEEN:
-        message = f"nobody says whether the push of {root.reference} came to its end: {server.host} lets us not read"
+        message = f"it is not known whether the push of {root.reference} was completed: "
+        message += f"{server.host} does not let us read it"
         raise BuildInfoError(message, hint="finish it with an account that may read, or push again")
     return seen.found is not None
 

@@ -135,7 +135,7 @@ class _StepRun:
         order, output = self._with_output(order)
         with self._result_kept(), time_limit(order.settings.timeout, self.log):
             hosts = self.context.hosts(order.credentials, order.plain_http, order.insecure)
-            with _interruptible(hosts):
+            with hosts.interruptible():
                 self._carry_out(order, output, hosts)
             hosts.note_never_trusted(self.log)
 
@@ -202,7 +202,7 @@ class _StepRun:
 
     def _refuse_notes(self) -> None:
         if self.options.strict and self.log.notes:
-            raise StrictError(self.log.notes[0], hint="mend it, or run without --strict")
+            raise StrictError(self.log.notes[0], hint="fix it, or run without --strict")
 
     # ---- build
 
@@ -384,18 +384,8 @@ def _announce(loaded: Loaded, context: RunContext, *, strict: bool) -> None:
     for text in (*(f"not run: {other}" for other in loaded.others), *loaded.notes):
         context.log(Note(text))
     if strict and loaded.notes:
-        raise StrictError(loaded.notes[0], hint="mend it, or run without --strict")
+        raise StrictError(loaded.notes[0], hint="fix it, or run without --strict")
     piped = [step for step in loaded.steps if "context" in step.settings and step.settings["context"].value == STDIN]
     if len(piped) > 1:
-        message = f"{len(piped)} steps have standard input for their context, which can be read once"
+        message = f"{len(piped)} steps have standard input as their context, which can be read only once"
         raise SettingsError(message, hint="choose one with --step", setting="context", where=piped[1].where)
-
-
-@contextmanager
-def _interruptible(hosts: Hosts) -> Iterator[None]:
-    """On Ctrl-C, break the connections first: workers that wait for a host end at once, and clean up."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        hosts.http.cancel()
-        raise

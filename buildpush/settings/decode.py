@@ -93,7 +93,7 @@ def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
         return
     if is_reference(raw) or is_expression(raw):
         return
-    message = f"{setting.key}: a secret stands here as plain text"
+    message = f"{setting.key}: the secret is given as plain text"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=REFERENCE_HINT)
 
 

@@ -259,7 +259,7 @@ def _secret(value: Any) -> Secret | str:
     if isinstance(value, str) and is_reference(value):
         return value
     # The value itself stays out of the message: it may well be the secret.
-    message = "a secret stands here as plain text"
+    message = "the secret is given as plain text"
     raise BadValueError(message, REFERENCE_HINT, "plain_secret")
 
 

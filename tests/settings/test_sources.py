@@ -641,7 +641,7 @@ def test_two_project_files_in_one_folder_are_refused(load, tmp_path):
 def test_a_secret_as_plain_text_in_a_file_is_refused_with_its_line(load, text):
     with pytest.raises(SecretError) as caught:
         load(spec("envVariables:", f"  PLUGIN_PASSWORD: {text}"))
-    assert str(caught.value) == "step.yml:7:5: password: a secret stands here as plain text"
+    assert str(caught.value) == "step.yml:7:5: password: the secret is given as plain text"
     assert caught.value.setting == "password"
     assert caught.value.hint.startswith("write where it is: env:NAME")
 

@@ -1,0 +1,150 @@
+"""Who we are at the registries of a push or a copy: connectors, flags, the variables of a step, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from buildpush.credentials.docker import Credential
+from buildpush.credentials.pairing import host_of, login_pair, registry_host
+from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.events import Note
+from buildpush.foundation.secrets import Secret
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.options import CopyOptions
+
+if TYPE_CHECKING:
+    from buildpush.credentials.connectors import Connector, Connectors
+
+_VARIABLE: Final = "PLUGIN_PASSWORD"
+_REGISTRY: Final = "PLUGIN_REGISTRY"
+_LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
+
+
+def find_credentials(
+    options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
+) -> tuple[dict[str, Credential], frozenset[str]]:
+    """Return who we are, by host, and the hosts that are reached without TLS, as their connectors say.
+
+    Hosts that are left out are looked up in Docker's own files.
+    """
+    for note in _ignored_variables(context.env):
+        context.log(Note(note))
+    connectors = _connectors(options, context)
+    chosen = choose_connectors(options.connector_ref, connectors, {*sources, *destinations}) if connectors else {}
+    hosts = _hosts(options, destinations, sources, context)
+    references = connectors.references if connectors else {}
+    vault = Vault(context.env, context.cwd, context.secrets_directory, references)
+    vault.remember()
+    found = {host: connector.credential(vault) for host, connector in chosen.items() if connector.password}
+    given = _given(options, vault)
+    has_entries = bool(connectors and connectors.entries)
+    for note in (
+        *_lookups_in_vain(options, context, has_entries=has_entries, is_chosen=bool(chosen)),
+        *(_credentials_in_vain(given, hosts, chosen, context.env) if given else ()),
+    ):
+        context.log(Note(note))
+    if (
+        given and given.source == _VARIABLE
+    ):  # meant for a step; it does not come before a connector, nor is it in its way
+        hosts = [host for host in hosts if host not in found]
+    if given and len(hosts) > 1:
+        message = f"one user and password would go to several hosts: {', '.join(hosts)}"
+        raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
+    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
+    return found | (dict.fromkeys(hosts, given) if given else {}), plain
+
+
+def _ignored_variables(env: Mapping[str, str]) -> Iterator[str]:
+    """Yield which variables of a step are not read here: only those of the login are."""
+    left = sorted(name for name in env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
+    if left:
+        yield f"these variables of a step are not read here: {', '.join(left)}; use flags"
+
+
+def _connectors(options: CopyOptions, context: RunContext) -> Connectors | None:
+    """Return the connectors, or ``None`` where none are given: reading YAML takes longer than many a push."""
+    return context.connectors if context.connectors_file or options.connector_ref else None
+
+
+def choose_connectors(only: str | None, connectors: Connectors, hosts: Collection[str]) -> dict[str, Connector]:
+    """Return the connector of each host: that of the longest fitting host, or the *only* one that may be used."""
+    entries = (connectors.find(only),) if only else connectors.entries
+    found: dict[str, Connector] = {}
+    for host in sorted(hosts):
+        fitting = [one for one in entries if one.serves(host)]
+        longest = max((len(one.host) for one in fitting), default=0)
+        fitting = [one for one in fitting if len(one.host) == longest]
+        if len(fitting) > 1:
+            names = ", ".join(one.identifier for one in fitting)
+            message = f"several connectors are for {host}: {names}"
+            raise SettingsError(message, hint="choose one with --connector-ref", setting="connector_ref")
+        if fitting:
+            found[host] = fitting[0]
+    if only and not found:
+        message = f"the connector {only!r} is for {entries[0].host}, which is no host of this command"
+        raise SettingsError(message, setting="connector_ref", where=entries[0].where)
+    return found
+
+
+def _hosts(
+    options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
+) -> Sequence[str]:
+    """Return the hosts that user and password are for: those written to, or what the variables themselves name."""
+    by_flags = options.username is not None or options.password is not None
+    registry = context.env.get(_REGISTRY)
+    if by_flags or not registry or not all(map(context.env.get, _LOGIN)):
+        return destinations or sources
+    try:
+        bound = host_of(registry_host(registry))
+    except SettingsError as error:
+        raise SettingsError(str(error), hint=error.hint, setting="registry", where=_REGISTRY) from error
+    found = [host for host in dict.fromkeys((*destinations, *sources)) if host_of(host) == bound]
+    if not found:
+        text = f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and which is no host of this command"
+        context.log(Note(text))
+    return found
+
+
+def _credentials_in_vain(
+    given: Credential, hosts: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield which credential has no effect: the *given* one, which is for *hosts*, or that of a connector."""
+    if not hosts and not (given.source == _VARIABLE and env.get(_REGISTRY)):  # which a note has reported
+        yield f"username and password, from {given.source}, have no effect: no registry is asked for anything"
+    beaten = [chosen[host].identifier for host in hosts if host in chosen]
+    if given.source != _VARIABLE and beaten:
+        yield f"the login of the connector {beaten[0]} has no effect: username and password come first"
+
+
+def _lookups_in_vain(options: CopyOptions, context: RunContext, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
+    """Yield which places to look things up have no effect."""
+    asks = isinstance(options.password, str) and "secret" in options.password
+    if has_entries and not is_chosen:
+        yield f"connectors has no effect: {context.connectors_file} has none for a registry of this command"
+    if context.secrets_directory and not is_chosen and not asks:
+        yield f"secrets has no effect: nothing asks for one in {context.secrets_directory}"
+
+
+def _given(options: CopyOptions, vault: Vault) -> Credential | None:
+    """Return who we are as the flags say, else as the variables that a step would read."""
+    if options.username is None and options.password is None:
+        name, word = map(vault.env.get, _LOGIN)
+        return Credential(name, Secret(word, _VARIABLE), _VARIABLE) if name and word else None
+    pair = login_pair(options.username, options.password)
+    if pair is None:
+        message = "username is empty"
+        raise SettingsError(message, hint="set both username and password, or neither", setting="username")
+    username, password = pair
+    if isinstance(password, Secret):
+        return Credential(username, password, "password")
+    return Credential(username, follow_flag("--password", password, vault), "--password")
+
+
+def follow_flag(flag: str, text: str, vault: Vault) -> Secret:
+    """Return the secret that a flag leads to; a bare word may well be the secret itself, and is not looked up."""
+    if not is_reference(text) and not is_expression(text):
+        message = "the secret is given as plain text"
+        raise SecretError(message, where=flag, hint=REFERENCE_HINT)
+    return vault.reference(text, flag)
