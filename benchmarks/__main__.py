@@ -26,7 +26,7 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors\n")
     if "start" in parts:
-        startup.measure(wanted.rounds or 15)
+        startup.measure(wanted.rounds or 15, before=wanted.before, save=wanted.save)
     if "small" in parts:
         small.measure(wanted.rounds or 5, wanted.size or 100)
     if "docs" in parts:

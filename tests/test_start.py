@@ -58,7 +58,18 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_importing_the_push_loads_nothing_heavy_and_no_settings():
-    assert not loaded("import buildpush; buildpush.push") & (HEAVY | NOT_FOR_A_PUSH)
+    speaking = {"buildpush.http", "buildpush.registry", "buildpush.transfer", "ssl", "sqlite3"}
+    assert not loaded("import buildpush; buildpush.push") & (HEAVY | NOT_FOR_A_PUSH | speaking)
+
+
+def test_a_check_loads_what_its_engine_needs_and_nothing_that_sends(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n", encoding="utf-8")
+    words = ["--repo", "127.0.0.1:5000/app", "--tags", "1", "--no-push", "--dockerfile", str(tmp_path / "Dockerfile")]
+    code = "from buildpush.cli import run_command; assert run_command(['check', *sys.argv[1:]]) == 0"
+    found = loaded(code, *words, "--context", str(tmp_path), "--engine", "native")
+    others = {"buildpush.engines.docker", "buildpush.engines.buildah", "buildpush.engines.kaniko"}
+    sending = {"buildpush.registry.push", "buildpush.registry.memory", "buildpush.transfer.registry", "sqlite3"}
+    assert not found & (HEAVY - {"click", "urllib3", "ruamel.yaml"} | others | sending)
 
 
 def test_the_first_help_builds_no_model():

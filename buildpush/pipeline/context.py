@@ -14,28 +14,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from buildpush.credentials.docker import Keychain
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
-from buildpush.http.client import Http
-from buildpush.http.tls import certificates_in
 from buildpush.pipeline.runlog import RunLog
-from buildpush.registry.client import Registry
-from buildpush.registry.memory import Memory
-from buildpush.transfer.driver import Access
 
 # What only some runs need is imported where it is needed: a push reads no connectors and evaluates no expression.
 if TYPE_CHECKING:
     from buildpush.credentials.connectors import Connectors
-    from buildpush.credentials.docker import Credential
+    from buildpush.credentials.docker import Credential, Keychain
     from buildpush.credentials.vault import Vault
     from buildpush.expressions.ci import Ci
     from buildpush.expressions.facts import Facts
+    from buildpush.http.client import Http
     from buildpush.pipeline.results import RunResult
     from buildpush.places import Place
+    from buildpush.registry.client import Registry
+    from buildpush.registry.memory import Memory
     from buildpush.transfer.daemon import Daemon
+    from buildpush.transfer.driver import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +194,8 @@ class RunContext:
         """The memory of earlier pushes, if it has a place; all goes well without it."""
         if self.dry:
             return None
+        from buildpush.registry.memory import Memory
+
         try:
             return self._stack.enter_context(Memory(self.state.memory))
         except NoStateError as error:
@@ -210,6 +210,9 @@ class RunContext:
 
         Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
         """
+        from buildpush.http.client import Http
+        from buildpush.http.tls import certificates_in
+
         key = plain, insecure
         if key not in self._https:
             self._https[key] = self._stack.enter_context(
@@ -230,6 +233,9 @@ class RunContext:
         insecure: frozenset[str] = frozenset(),
     ) -> Hosts:
         """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
+        from buildpush.registry.client import Registry
+        from buildpush.transfer.driver import Access
+
         key = frozenset(credentials.items()), plain, insecure
         if key not in self._hosts:
             http, keychain = self.http(plain, insecure), self.keychain(credentials)
@@ -241,6 +247,8 @@ class RunContext:
 
     def keychain(self, given: Mapping[str, Credential]) -> Keychain:
         """Return the keychain that knows the *given* credentials, then what people keep in their own files."""
+        from buildpush.credentials.docker import Keychain
+
         return Keychain(given, env=self.env, home=self.home, place=self._place_of_helpers)
 
     def _place_of_helpers(self) -> Place:

@@ -13,7 +13,6 @@ from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.places import Here
-from buildpush.registry.pull import pull
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
@@ -35,6 +34,8 @@ def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engin
     from buildpush.engines import Engines, Tools
 
     def base(reference: Reference, platform: Platform) -> Image:
+        from buildpush.registry.pull import pull  # a check pulls nothing
+
         found = pull(reference, hosts.registry, platform)
         if isinstance(found, Index):
             message = f"{reference} has no single image for {platform}"

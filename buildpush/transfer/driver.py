@@ -11,9 +11,9 @@ from buildpush.foundation.events import Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Compression, Image, Index, MediaTypes, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
-from buildpush.images.referrers import Referrer
 
 if TYPE_CHECKING:
+    from buildpush.images.referrers import Referrer
     from buildpush.registry.client import Registry
     from buildpush.transfer import Location
     from buildpush.transfer.daemon import Daemon

@@ -12,12 +12,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Layer
 from buildpush.images.tar import FORMAT, Content, Entry, InTar, OnDisk, size_of
-from buildpush.registry.memory import Memory
+
+if TYPE_CHECKING:
+    from buildpush.registry.memory import Memory
 
 # A file that changes twice within its file system's grain has one time for both; the coarsest grain, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
