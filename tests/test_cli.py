@@ -630,7 +630,7 @@ def test_a_build_ends_before_its_push_begins(project, capsys):
     ("file", "code", "said"),
     [
         ("missing.yml", 2, "missing.yml"),
-        ("other.yml", 2, "no step"),
+        ("other.yml", 2, "does not have a step"),
     ],
 )
 def test_a_file_without_a_step_of_ours_is_an_error(project, capsys, file, code, said):
@@ -975,7 +975,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
 
 def test_explain_says_what_is_not_there_yet(capsys):
     run_command(["explain", "reports"])
-    assert "nobody yet: setting it is" in capsys.readouterr().out
+    assert "nothing yet: setting it is" in capsys.readouterr().out
 
 
 def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_path, capsys, monkeypatch):

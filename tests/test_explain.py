@@ -66,12 +66,12 @@ def test_the_overview_of_a_file_says_what_the_file_says(loaded):
 def test_a_list_reads_the_same_whoever_said_it(loaded):
     text = as_text("tags", loaded(PLUGIN_TAGS="8,9"))
     assert "value     8, 9\n" in text
-    assert "overrode  7, latest, said by" in text
+    assert "overrode  7, latest, set by" in text
 
 
 def test_it_says_who_won_and_what_was_overridden(loaded):
     text = as_text("tags", loaded(PLUGIN_TAGS="9"))
-    assert "said by   the variable PLUGIN_TAGS" in text
+    assert "set by    the variable PLUGIN_TAGS" in text
     assert "step.yml:7" in next(line for line in text.splitlines() if line.startswith("overrode"))
 
 
@@ -102,9 +102,9 @@ def test_an_answer_that_cannot_be_had_here_is_said_with_its_reason(loaded, tmp_p
     """Explaining is for when things do not work."""
     step, here = loaded(PLUGIN_TAGS='<+secrets.getValue("not_here")>'), around(tmp_path)
     text = as_text("tags", step, here)
-    assert "value     not to be had here:" in text
+    assert "value     not known here:" in text
     assert "not_here" in text
-    assert "said by   the variable PLUGIN_TAGS" in text
+    assert "set by    the variable PLUGIN_TAGS" in text
     said = json.loads(as_json("tags", step, here))["steps"][0]["said"]
     assert said["value"] is None
     assert "not_here" in said["reason"]
@@ -114,7 +114,7 @@ def test_nobody_asks_for_a_secret_to_explain_it(loaded, tmp_path):
     step = loaded(PLUGIN_USERNAME="ann", PLUGIN_PASSWORD='<+secrets.getValue("not_here")>')
     text = as_text("password", step, around(tmp_path))
     assert 'value     <+secrets.getValue("not_here")>' in text
-    assert "not to be had" not in text
+    assert "not known" not in text
 
 
 def test_a_password_in_plain_text_is_not_shown(loaded):

@@ -175,13 +175,13 @@ def index_of(path: Path) -> dict:
 @pytest.mark.parametrize(
     ("variables", "words", "setting"),
     [
-        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_NO_PUSH": "true"}, "nothing is pushed", "push_only"),
-        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_DRY_RUN": "true"}, "nothing is pushed", "push_only"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_NO_PUSH": "true"}, "push is off", "push_only"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_DRY_RUN": "true"}, "push is off", "push_only"),
         ({"PLUGIN_SOURCE_IMAGE": "app:1"}, "the step builds one", "source_image"),
         ({"PLUGIN_SOURCE_TAR_PATH": "a"}, "the step builds one", "source_tar_path"),
         (
             {"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_IMAGE": "app:1", "PLUGIN_SOURCE_TAR_PATH": "a"},
-            "both say",
+            "both name",
             "source_tar_path",
         ),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAR_PATH": "x.tar"}, "builds nothing", "tar_path"),

@@ -25,9 +25,9 @@ HONOURED = {
     "push": "the push, whatever the engine",
     "publish": "the publishing of build-info, whatever the engine",
     "run": "the run itself, whatever the engine",
-    "": "nobody yet: setting it is refused",
+    "": "nothing yet: setting it is refused",
 }
-_HINT = "nobody: it changes nothing here, and a note says so"
+_HINT = "nothing: it has no effect here, and a note is printed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +39,11 @@ class Card:
         step: name of the kind of step.
         sentence: first sentence, for overviews.
         text: the rest, in MyST.
-        yaml: where a step file says it, such as ``spec.tags``.
+        yaml: where a step file sets it, such as ``spec.tags``.
         variables: canonical first, then aliases, then those of other tools.
         flags: usual one first; the one that switches it off is last.
         kind: its type in words, such as ``list of tags``.
-        default: as YAML would say it; empty for nothing, ``None`` if the setting is required.
+        default: as YAML would write it; empty for nothing, ``None`` if the setting is required.
         honoured_by: who acts on it, in words.
         engines: engine to its own spelling, for those engines that honour it.
         examples: surface to text that reads back to the same value.
@@ -92,7 +92,7 @@ def card_named(name: str) -> Card:
     """Return one card by its name, such as ``tags`` or ``publish.url``.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: it does not exist.
     """
     return {card.name: card for card in cards()}[name]
 
@@ -183,7 +183,7 @@ _KINDS = {
 
 
 def words(setting: Setting) -> str:
-    """Return the type of *setting* as a person says it, such as ``list of tags``."""
+    """Return the type of *setting* in words, such as ``list of tags``."""
     if setting.choices:
         return "one of " + ", ".join(setting.choices) if len(setting.choices) > 1 else f"only {setting.choices[0]}"
     asked = _without_none(setting.annotation)
@@ -199,7 +199,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def in_yaml(value: Any) -> str:
-    """Return a default as a YAML author would say it; nothing for nothing."""
+    """Return a default as a YAML author would write it; nothing for nothing."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
@@ -210,13 +210,13 @@ def in_yaml(value: Any) -> str:
 
 
 def example(model: type[StepSettings], setting: Setting) -> StepSettings:
-    """Return settings that say *setting* as its example does, and otherwise no more than they must."""
+    """Return settings that set *setting* to its example, and otherwise only what is required."""
     musts = {other.name: other.example for other in settings_of(model) if other.required}
     return model(**musts | {setting.name: setting.example})
 
 
 def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
-    """Return the example as each surface says it, and nothing else a step must say."""
+    """Return the example as each surface writes it, and nothing else that is required."""
     value = getattr(example(model, setting), setting.name)
     alone = model.trusted({setting.name: value})
     try:
@@ -227,7 +227,7 @@ def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
 
 
 def _surfaces(model: type[StepSettings], setting: Setting) -> tuple[str, ...]:
-    """Return where a setting can be said: commands take flags of the build step only, and Python has keywords."""
+    """Return where a setting can be set: commands take flags of the build step only, and Python has keywords."""
     if setting.name == "env_variables":
         return ("YAML",)
     return tuple(surface for surface in SURFACES if model is BUILD.model or surface != "Flags")

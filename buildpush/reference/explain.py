@@ -1,4 +1,4 @@
-"""A setting explained in the terminal: its card, the value a run would use, who said it, what it overrode."""
+"""A setting explained in the terminal: its card, the value a run would use, what set it, what it overrode."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from buildpush.settings.written import Origin, Written
 
 
 def overview(loaded: Loaded | None = None) -> str:
-    """Return one line per setting, its name and its sentence; then what the steps of *loaded* say, and who said it."""
+    """Return one line per setting, its name and its sentence; then what the steps of *loaded* set, and where."""
     width = max(len(card.name) for card in cards())
     lines = [f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards()]
     for step in loaded.steps if loaded else ():
         said = [(card, step.settings[_short(card)]) for card in cards() if _says(step, card)]
-        lines += ["", f"said for the step {step.name or step.identifier!r}:"] if said else []
+        lines += ["", f"set for the step {step.name or step.identifier!r}:"] if said else []
         for card, written in said:
             lines.append(
                 f"{_short(card):<{width}}  {_shown(card, written.value, written.origin)}, by {_who(written.origin)}"
@@ -49,7 +49,7 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
 
 
 def _says(step: Step, card: Card) -> bool:
-    """Return whether *step* is of the card's kind and says its setting."""
+    """Return whether *step* is of the card's kind and sets its setting."""
     is_of_kind = STEP_KINDS[card.step] is step.kind or _short(card) in StepSettings.fields()
     return _short(card) in step.settings and is_of_kind
 
@@ -76,12 +76,12 @@ def find(name: str) -> Card:
     if name in known:
         return known[name]
     hint = did_you_mean(name, known) or "'buildpush explain' lists them all"
-    message = f"there is no setting {name!r}"
+    message = f"unknown setting {name!r}"
     raise SettingsError(message, hint=hint)
 
 
 def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
-    """Return the card of the setting *name* and, step by step, its value and who said it.
+    """Return the card of the setting *name* and, step by step, its value and what set it.
 
     Args:
         name: any of its spellings.
@@ -130,7 +130,7 @@ def _card(card: Card) -> Iterator[str]:
 
 
 def _default(card: Card) -> str:
-    return "nobody said it, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
+    return "not set, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
 def _said(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
@@ -140,18 +140,18 @@ def _said(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
         return
     value, reason = _answered(card, step, written, facts)
     if reason:
-        yield f"value     not to be had here: {reason}"
+        yield f"value     not known here: {reason}"
     else:
         yield f"value     {_shown(card, value, written.origin)}"
     if reason or value != written.value:
         yield f"written   {_shown(card, written.value, written.origin)}"
-    yield f"said by   {_who(written.origin)}, for the step {step.name or step.identifier!r}"
+    yield f"set by    {_who(written.origin)}, for the step {step.name or step.identifier!r}"
     for value, origin in written.overridden:
-        yield f"overrode  {_shown(card, value, origin)}, said by {_who(origin)}"
+        yield f"overrode  {_shown(card, value, origin)}, set by {_who(origin)}"
 
 
 def _answered(card: Card, step: Step, written: Written, facts: Facts | None) -> tuple[Raw, str]:
-    """Return the value that a run would use, or why it cannot be had here; nobody asks for a secret to explain it."""
+    """Return the value that a run would use, or why it is not known here; no secret is read to explain it."""
     if facts is None or card.secret:
         return written.value, ""
     try:
@@ -181,7 +181,7 @@ def _who(origin: Origin) -> str:
 
 
 def _shown(card: Card, value: Raw, origin: Origin) -> str:
-    """Return *value* in one form, whoever said it: a variable writes ``1,2`` where a file has a list."""
+    """Return *value* in one form, wherever it was set: a variable writes ``1,2`` where a file has a list."""
     if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
         return MASK
     setting = setting_named(STEP_KINDS[card.step].model, _short(card))

@@ -285,9 +285,9 @@ def _engines(card: Card) -> nodes.paragraph:
     """Return which engines honour a setting, in a word or two."""
     if card.engines:
         return _literals(card.engines)
-    words = {"nobody yet": "refused", "nobody": "no effect", "the engine": "none yet"}
-    said = words.get(card.honoured_by.partition(":")[0], "every")
-    return nodes.paragraph(said, said)
+    words = {"nothing yet": "refused", "nothing": "no effect", "the engine": "none yet"}
+    text = words.get(card.honoured_by.partition(":")[0], "every")
+    return nodes.paragraph(text, text)
 
 
 class OverviewDirective(_Rendering):
@@ -335,8 +335,8 @@ class AdviceDirective(_Rendering):
 
 
 def _whose(rule: advice.Rule) -> nodes.paragraph:
-    said = "BuildKit" if rule.buildkit else "buildpush"
-    return nodes.paragraph(said, said)
+    text = "BuildKit" if rule.buildkit else "buildpush"
+    return nodes.paragraph(text, text)
 
 
 class CommandLineDirective(_Rendering):
@@ -367,7 +367,7 @@ class CommandLineDirective(_Rendering):
         return section
 
     def _options(self, command: click.Command, path: str, anchor: str) -> list[Node]:
-        """Return the table of a command's own options; those that say settings are told in one line."""
+        """Return the table of a command's own options; those of settings are one line."""
         import click
 
         options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
@@ -382,7 +382,7 @@ class CommandLineDirective(_Rendering):
 
 
 def _says_setting(option: click.Option) -> bool:
-    """Return whether an option was made from a setting, whose card tells all about it."""
+    """Return whether an option was made from a setting, which has its own card."""
     return (option.name or "").startswith("setting_")
 
 

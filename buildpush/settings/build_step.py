@@ -22,6 +22,7 @@ from buildpush.settings import flows
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
+from buildpush.settings.flows import relative_hint
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_credentials import (
@@ -33,11 +34,11 @@ from buildpush.settings.step_credentials import (
 )
 
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
-UNNAMED: Final = "unnamed"  # the repo of an image that nobody names
+UNNAMED: Final = "unnamed"  # the repo of an image without a name
 
 
 def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
-    """Return what is to be done to build and push as *settings* say.
+    """Return what is to be done to build and push by *settings*.
 
     Raises:
         SettingsError: something does not exist, does not fit, or is missing.
@@ -116,16 +117,16 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
 
 
 def _build_context(name: str, place: str, ctx: ResolveContext) -> str:
-    """Return a further context: addresses as they are, folders absolute."""
+    """Return a further context: addresses as they are, directories absolute."""
     scheme, colon, rest = place.partition("://")
     if colon and scheme != "oci-layout":
         return place
-    folder = rest.partition("@")[0] if colon else place
-    path = ctx.cwd / folder
+    directory = rest.partition("@")[0] if colon else place
+    path = ctx.cwd / directory
     if not path.is_dir():
-        message = f"the context {name}, {folder!r}, is no folder"
-        raise ctx.fail(message, "build_contexts", f"it counts from the working folder {ctx.cwd}")
-    return f"oci-layout://{path.resolve()}{rest[len(folder) :]}" if colon else str(path.resolve())
+        message = f"the context {name}, {directory!r}, is not a directory"
+        raise ctx.fail(message, "build_contexts", relative_hint(ctx.cwd))
+    return f"oci-layout://{path.resolve()}{rest[len(directory) :]}" if colon else str(path.resolve())
 
 
 def _ssh(key: str, ctx: ResolveContext) -> str:
@@ -135,7 +136,7 @@ def _ssh(key: str, ctx: ResolveContext) -> str:
         return key
     if not (ctx.cwd / path).exists():
         message = f"the SSH key or agent {path!r} is not there"
-        raise ctx.fail(message, "ssh", f"it counts from the working folder {ctx.cwd}")
+        raise ctx.fail(message, "ssh", relative_hint(ctx.cwd))
     return f"{identifier}={(ctx.cwd / path).resolve()}"
 
 
@@ -151,7 +152,7 @@ def _container(settings: BuildAndPush) -> StepContainer:
 
 def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if settings.resources and settings.resources.requests:
-        yield f"{ctx.who('resources')}: resources.requests has no effect here: they choose a machine in a cluster"
+        yield f"{ctx.who('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
@@ -171,9 +172,9 @@ def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
 def _context(settings: BuildAndPush, ctx: ResolveContext) -> Path:
     path = ctx.cwd / settings.context
     if not path.is_dir():
-        state = "is not a folder" if path.exists() else "does not exist"
+        state = "is not a directory" if path.exists() else "does not exist"
         message = f"the context {settings.context!r} {state}"
-        raise ctx.fail(message, "context", f"it counts from the working folder {ctx.cwd}")
+        raise ctx.fail(message, "context", relative_hint(ctx.cwd))
     return path.resolve()
 
 
@@ -196,7 +197,7 @@ def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> P
 def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: ResolveContext) -> SettingsError:
     state = "is not a file" if path.exists() else "does not exist"
     message = f"the Dockerfile {settings.dockerfile!r} {state}"
-    hint = f"it counts from the working folder {ctx.cwd}, not from the context"
+    hint = f"{relative_hint(ctx.cwd)}, not at the context"
     if (context / settings.dockerfile).is_file():
         near = os.path.normpath(f"{settings.context}/{settings.dockerfile}")
         hint = f"there is one in the context: write dockerfile: {near}"
@@ -218,6 +219,6 @@ def _created(env: Mapping[str, str]) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
-        message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is no time in seconds since 1970"
+        message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is not a number of seconds since 1970"
         raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")
     return int(text)

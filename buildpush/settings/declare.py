@@ -26,11 +26,11 @@ _PLAIN_KINDS = {bool: "switch", int: "number", str: "text", Any: "structure"}
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """An environment variable that says a setting.
+    """An environment variable that sets a setting.
 
     Attributes:
         separator: stands between the entries of a list or map.
-        inverted: the variable says the opposite of the setting.
+        inverted: the variable holds the opposite of the setting.
         only_with: another variable that must be true for this one to count; it then replaces its siblings.
     """
 
@@ -42,7 +42,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a declaration says beyond the type and the default."""
+    """A declaration without the type and the default."""
 
     sentence: str
     text: str
@@ -68,12 +68,12 @@ class Setting:
         kind: text, path, switch, number, choice, list, map, duration, size, secret or structure.
         choices: allowed values, where they can be listed.
         example: a valid value, typed.
-        default: value if nobody says anything; ``None`` also where ``required``.
-        honoured_by: who acts on it; empty while nobody does, so that setting it is refused.
-        place: where a step file says it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
-        hint: without effect on the image, so that nobody honouring it is a note and no error.
-        instead: what to do while nobody honours it.
-        ambient: variables of other tools, asked when nobody else says anything.
+        default: value if it is not set; ``None`` also where ``required``.
+        honoured_by: who acts on it; empty while nothing does, so that setting it is refused.
+        place: where a step file sets it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
+        hint: without effect on the image, so that setting it is a note, and no error, while nothing acts on it.
+        instead: what to do while nothing acts on it.
+        ambient: variables of other tools, used when nothing else sets it.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Setting:
 
     @property
     def file_only(self) -> bool:
-        """Whether only a file or Python can say it: names and structures have no variable and no flag."""
+        """Whether only a file or Python can set it: names and structures have no variable and no flag."""
         return self.kind == "structure" or (self.place == "step" and self.kind != "duration")
 
     @property
@@ -170,7 +170,7 @@ def setting(
 
 
 class Settings(Model):
-    """The wishes of one step, typed; immutable, and no secret shows in its text."""
+    """Typed settings; immutable, and their text shows no secret."""
 
 
 _SETTINGS: Final[dict[type[Settings], tuple[Setting, ...]]] = {}
@@ -187,7 +187,7 @@ def setting_named(model: type[Settings], name: str) -> Setting:
     """Return one setting of *model* by its Python name.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: it does not exist.
     """
     return {setting.name: setting for setting in settings_of(model)}[name]
 

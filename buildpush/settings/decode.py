@@ -19,10 +19,10 @@ READABLE_HINT = "image history, labels and names are for everyone; hand secrets 
 
 
 def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
-    """Return what the model takes for *raw*, which may be evaluated or not; ``None`` where nothing is said.
+    """Return what the model takes for *raw*, which may be evaluated or not; ``None`` for nothing.
 
     Raises:
-        SettingsError: a list stands where text belongs, or an entry of a map has no ``=``.
+        SettingsError: a list stands where text belongs, or an entry of a map does not have a ``=``.
     """
     variable = _variable(setting, origin)
     if setting.kind == "list":
@@ -35,7 +35,7 @@ def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
 
 
 def equal(setting: Setting, one: tuple[Raw, Origin], other: tuple[Raw, Origin]) -> bool:
-    """Return whether two places say the same; expressions are compared as text."""
+    """Return whether two places set the same value; expressions are compared as text."""
     if any(isinstance(raw, str) and "<+" in raw for raw in (one[0], other[0])):
         ways = {(way.separator, way.inverted) for way in (_variable(setting, one[1]), _variable(setting, other[1]))}
         return one[0] == other[0] and len(ways) == 1
@@ -46,7 +46,7 @@ def raw_of(value: Any, setting: Setting, where: str) -> Raw:
     """Return a Python, TOML or command line value as text, lists and dicts of text.
 
     Raises:
-        SettingsError: a float, which has lost its text (1.10 is 1.1), or something that is no value of a setting.
+        SettingsError: a float, which has lost its text (1.10 is 1.1), or a type that no setting takes.
     """
     if isinstance(value, (str, Secret)):
         return value
@@ -145,7 +145,7 @@ def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> dict
     for position, text in enumerate(texts):
         key, value = _entry(setting, text, origin.at(position), variable)
         if entries.setdefault(key, value) != value:
-            message = f"{setting.key}: {key} is said twice, with different values"
+            message = f"{setting.key}: {key} is set twice, with different values"
             raise SettingsError(message, where=origin.at(position), setting=setting.name, hint="keep one of them")
     return entries or None
 
@@ -159,7 +159,7 @@ def _entry(setting: Setting, text: str, where: str, variable: Variable) -> tuple
     key, equals, value = text.partition("=")
     if equals:
         return key, value
-    message = f"{setting.key}: {text!r} has no ="
+    message = f"{setting.key}: {text!r} does not have a ="
     hint = "write NAME=VALUE"
     if variable.name and variable.separator == ",":
         hint = f"{hint}; a comma always separates here, so {_commas(setting)}"

@@ -81,7 +81,7 @@ def to_python(settings: StepSettings) -> str:
 
 
 def read_flags(model: type[StepSettings], arguments: Iterable[str]) -> dict[str, Any]:
-    """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` say.
+    """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` set.
 
     Raises:
         SettingsError: one is not a flag of *model*.
@@ -132,7 +132,7 @@ def _text(setting: Setting, value: Any) -> Any:
 
 
 def _variable(setting: Setting, value: Any) -> tuple[str, str]:
-    """Return the variable that can say *value*, and its text."""
+    """Return the variable that can hold *value*, and its text."""
     if isinstance(value, str):
         return setting.variables[0], value
     entries = [_pair(setting, *pair) for pair in value.items()] if isinstance(value, dict) else value

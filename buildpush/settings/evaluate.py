@@ -23,11 +23,11 @@ from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
 from buildpush.settings.written import Origin, Written
 
-# These are kept as written: what they say is for the time while the step runs.
+# These are kept as written: they are evaluated while the step runs.
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
 
 
-# These say where an image goes and what is recorded about it: a build that stays here asks for none of them.
+# Where an image goes and what is recorded about it: not needed for a build without a push.
 _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
     setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
 }
@@ -38,12 +38,12 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
 
     Args:
         step: as written.
-        facts: of the run; what the file says around the step is added here.
-        sink: hears about settings without effect.
-        push: whether the image may go anywhere; if not, nobody has to say where and as whom.
+        facts: of the run; what the file holds around the step is added here.
+        sink: is sent a note for each setting without effect.
+        push: whether the image may go anywhere; if not, destination and credentials are not needed.
 
     Raises:
-        SettingsError: an expression has no answer, or a value cannot be used; with the place that said it.
+        SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
     around = facts.within(written=step.facts)
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
@@ -55,7 +55,7 @@ def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> R
     """Return the value of one setting with its expressions evaluated, not typed yet.
 
     Raises:
-        SettingsError: an expression has no answer; with the place that said it.
+        SettingsError: an expression cannot be evaluated; with the place that set it.
     """
     if name in _LATER:
         return written.value

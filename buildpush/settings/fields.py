@@ -142,7 +142,7 @@ def _read_all(cls: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
         except BadValueError as error:
             errors.append(error.below(name))
     errors += [
-        BadValueError("there is no such key", f"write one of {', '.join(fields)}", path=(name,))
+        BadValueError("unknown key", f"write one of {', '.join(fields)}", path=(name,))
         for name in values
         if name not in fields
     ]

@@ -23,7 +23,7 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.written import Written
 
-# What says as whom, how and where it goes; the repository is part of every step, and insecure counts for a base too.
+# As whom, how and where to push; the repository is part of every step, and insecure is for base images too.
 _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
     "repo",
     "insecure",
@@ -35,6 +35,11 @@ _SOURCES: Final = ("source_image", "source_tar_path")
 # Settings that engines act on, be it one engine alone.
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {"engine", "place"}
+
+
+def relative_hint(cwd: Path) -> str:
+    """Return the hint of an error about a path in the settings."""
+    return f"relative paths start at the working directory {cwd}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,11 @@ def unused_settings(
 
     Args:
         settings: typed, without those that a build was not given.
-        written: all of them; other tools' variables are there for many programs, and nobody misses them.
+        written: all of them; those set by other tools' variables are left out, since they are set for many programs.
         publishes: whether build-info is published.
         kept: those that count all the same, for what is written elsewhere.
     """
-    names = explicitly_set(settings) - {"publish_build_info"}  # to say no to it, or not, agrees with what happens
+    names = explicitly_set(settings) - {"publish_build_info"}  # either value of it agrees with what happens
     names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
     names -= {name for name, one in written.items() if _is_ambient(name, one)}
     if not settings.push:
@@ -118,20 +123,20 @@ def unused_names(names: Collection[str], sink: str, *, is_named: bool) -> Iterat
     Args:
         names: of those that were set.
         sink: where it goes; empty for nowhere.
-        is_named: whether that says already what the image is called.
+        is_named: whether that gives the image its name already.
     """
     if not sink and (vain := sorted({"tags", *_PACKING} & {*names})):
         yield f"the image is kept nowhere, so these have no effect: {', '.join(vain)}"
     if is_named and (vain := sorted({"repo", "tags"} & {*names})):
-        yield f"{sink} says what the image is called, so these have no effect: {', '.join(vain)}"
+        yield f"{sink} gives the image its name, so these have no effect: {', '.join(vain)}"
 
 
 def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
     if not settings.push:
-        message = "push_only pushes, and push says that nothing is pushed"
+        message = "push_only pushes, and push is off"
         raise fail(message, "push_only", "leave one of them out")
     if len(given) > 1:
-        message = "source_image and source_tar_path both say what is pushed"
+        message = "source_image and source_tar_path both name what is pushed"
         raise fail(message, "source_tar_path", "leave one of them out")
     if settings.tar_path:
         message = "tar_path is for what is built, and push_only builds nothing"
@@ -154,7 +159,7 @@ def _file(text: str, cwd: Path, fail: Fail) -> Path:
     if not path.is_file():
         state = "is not a file" if path.exists() else "does not exist"
         message = f"the archive {text!r} {state}"
-        raise fail(message, "source_tar_path", f"it counts from the working folder {cwd}")
+        raise fail(message, "source_tar_path", relative_hint(cwd))
     return path.resolve()
 
 
@@ -170,7 +175,7 @@ def archive_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
     if state := "is the Dockerfile" if is_dockerfile else unwritable(path):
         message = f"the archive {settings.tar_path!r} {state}"
-        raise fail(message, "tar_path", f"it counts from the working folder {cwd}")
+        raise fail(message, "tar_path", relative_hint(cwd))
     if len(settings.platforms) > 1:
         message = "a Docker archive holds the image of one platform, and platforms names several"
         raise fail(message, "tar_path", "use build --output oci-archive:FILE")

@@ -79,15 +79,15 @@ class ImageSettings(StepSettings):
     # Build
 
     dockerfile: FileText = setting(
-        "The Dockerfile, relative to the working folder.",
-        "The working folder is the one you start buildpush in, as in the step it is the root of the code.",
+        "The Dockerfile, relative to the working directory.",
+        "The working directory is the one you start buildpush in; in the step, it is the root of the code.",
         default="Dockerfile",
         group="Build",
         example="docker/Dockerfile",
         honoured_by="engine",
     )
     context: ContextText = setting(
-        "The folder whose files COPY and ADD may use.",
+        "The directory whose files COPY and ADD may use.",
         "A `.dockerignore` in it hides files from the build. "
         "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:FOLDER`, a tar of this machine or "
         "of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there. "
@@ -142,8 +142,8 @@ class ImageSettings(StepSettings):
         aliases=("PLUGIN_SECRETS_FROM_FILE",),
     )
     pull_image: Switch = setting(
-        "Whether base images are asked for anew even where the engine has them already.",
-        "The plugins of Harness do so unless told otherwise; here an image that only this machine has may be a base.",
+        "Whether base images are pulled even where the engine has them already.",
+        "The plugins of Harness do so by default; here an image that exists only on this machine may be a base.",
         default=False,
         group="Build",
         example=True,
@@ -177,7 +177,7 @@ class ImageSettings(StepSettings):
     )
     build_contexts: BuildContexts = setting(
         "More contexts, by the name that `COPY --from=NAME` and `FROM NAME` give them.",
-        "Each is a folder, relative to the working folder, or what BuildKit fetches: `docker-image://NAME:TAG`, "
+        "Each is a directory, relative to the working directory, or what BuildKit fetches: `docker-image://NAME:TAG`, "
         "`https://HOST/REPOSITORY.git#BRANCH`, `oci-layout://FOLDER@DIGEST`.",
         default={},
         group="Build",
@@ -196,7 +196,7 @@ class ImageSettings(StepSettings):
     )
     optimize: Switch = setting(
         "Whether kaniko may take cheaper snapshots of the file system.",
-        "It makes no difference to the image, and other engines say that they leave it alone.",
+        "It makes no difference to the image, and other engines print a note that they do not use it.",
         default=False,
         group="Build",
         example=True,
@@ -208,7 +208,7 @@ class ImageSettings(StepSettings):
 
     caching: Switch = setting(
         "Whether layers are kept between builds on this machine.",
-        "Harness keeps them in its own storage; here they lie in buildpush's state folder, those of each "
+        "Harness keeps them in its own storage; here they are kept in buildpush's state directory, those of each "
         "{setting}`repo` apart, at most 10 GiB in all. {setting}`remote_cache_repo` comes first.",
         default=False,
         group="Cache",
@@ -218,7 +218,7 @@ class ImageSettings(StepSettings):
     cache_from: Caches = setting(
         "Where layers of earlier builds are looked for.",
         "Each entry is what `docker buildx build --cache-from` takes: `type=registry,ref=HOST/NAME:TAG`, "
-        "`type=local,src=FOLDER`, or an image's name. A cache that is not there is no error.",
+        "`type=local,src=DIRECTORY`, or an image's name. A cache that does not exist is not an error.",
         default=(),
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),

@@ -1,4 +1,4 @@
-"""Settings said by flags and by Python keywords: typed values, turned into text again."""
+"""Settings given by flags and by Python keywords: typed values, turned into text again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from buildpush.settings.written import Origin
 def python_layer(
     model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
 ) -> SettingsLayer:
-    """Return what flags or keywords say about a step kind; ``None`` says nothing, nor does a flag given no times."""
+    """Return what flags or keywords set for a kind of step; ``None`` sets nothing, nor does a flag given no times."""
     layer = SettingsLayer()
     for setting in settings_of(model):
         value = values.get(setting.name)
@@ -52,7 +52,7 @@ def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Seq
     known = {setting.name for step in steps for setting in settings_of(step.model)}
     for name, value in {**keywords, **flags}.items():
         if name not in known and value is not None and value != ():
-            message = f"no step here has the setting {name}"
+            message = f"none of the steps has the setting {name}"
             raise SourceError(
                 message, setting=name, hint=f"the steps are of type {', '.join(step.type for step in steps)}"
             )

@@ -153,8 +153,8 @@ def _named(check: Callable[[str], object]) -> Validator:
 
 def _pinned(text: str) -> str:
     if Reference.parse(text).digest is None:
-        message = f"{text!r} has no digest, so it may be another image tomorrow"
-        raise BadValueError(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` tells")
+        message = f"{text!r} does not have a digest, so it may be another image tomorrow"
+        raise BadValueError(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` prints")
     return text
 
 
@@ -207,17 +207,17 @@ def _mirror(text: str) -> str:
     try:
         Repository(host, path or "x")
     except BadNameError as error:
-        message = f"{text.rpartition('@')[2]!r} is no mirror of Docker Hub"
+        message = f"{text.rpartition('@')[2]!r} is not a mirror of Docker Hub"
         raise BadValueError(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
     return bare
 
 
 def _registry(text: str) -> str:
-    bare = text.partition("://")[2] or text  # Docker Hub's is an address, and a connector may say one
+    bare = text.partition("://")[2] or text  # Docker Hub's is an address, and a connector may hold one
     try:
         check_host(bare.partition("/")[0])
     except BadNameError as error:
-        message = f"{text.rpartition('@')[2]!r} is no registry"
+        message = f"{text.rpartition('@')[2]!r} is not a registry"
         raise BadValueError(message, "write HOST or HOST:PORT, such as acme.jfrog.io") from error
     return text
 
@@ -241,7 +241,7 @@ def _host_address(text: str) -> str:
     except ValueError:
         colon = ""
     if not (name and colon and _HOST_NAME.match(name)):
-        message = f"{text!r} is no host with its address"
+        message = f"{text!r} is not a host with its address"
         raise BadValueError(message, "write HOST:IP, such as db.test:10.0.0.7")
     return text
 
@@ -275,9 +275,9 @@ def _some(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _unless_default(value: Any) -> Any:
-    """Return ``None`` for a ``when`` that says what holds anyway: run if all went well so far."""
+    """Return ``None`` for a ``when`` that is the default: run if all went well so far."""
     usual = {"stageStatus": "Success", "condition": "true"}
-    if isinstance(value, Mapping) and all(usual.get(key) == said for key, said in value.items()):
+    if isinstance(value, Mapping) and all(usual.get(key) == part for key, part in value.items()):
         return None
     return value or None
 

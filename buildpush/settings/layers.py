@@ -13,24 +13,24 @@ from buildpush.settings.written import Origin, Written
 
 
 class SettingsLayer:
-    """What one source says, by Python name."""
+    """What one source sets, by Python name."""
 
     def __init__(self) -> None:
-        self.said: dict[str, tuple[Raw, Origin]] = {}
+        self.values: dict[str, tuple[Raw, Origin]] = {}
 
     def add(self, setting: Setting, raw: Raw, origin: Origin) -> None:
-        """Take what *origin* says.
+        """Take what *origin* sets.
 
         Raises:
             SecretError: a secret stands there as plain text.
-            SourceError: this source says something else in another place.
+            SourceError: this source sets another value in another place.
         """
         check_secret(setting, raw, origin)
         remember_passwords(setting, raw)
-        earlier = self.said.setdefault(setting.name, (raw, origin))
+        earlier = self.values.setdefault(setting.name, (raw, origin))
         if earlier[1] is origin or equal(setting, earlier, (raw, origin)):
             return
-        message = f"{setting.key} is said here and in {earlier[1].where}, with different values"
+        message = f"{setting.key} is set here and in {earlier[1].where}, with different values"
         raise SourceError(message, where=origin.where, setting=setting.name, hint="keep one of them")
 
 
@@ -49,7 +49,7 @@ def remember_passwords(setting: Setting, raw: Raw) -> None:
 def merge(layers: Sequence[SettingsLayer], names: frozenset[str]) -> dict[str, Written]:
     """Return the strongest value of every setting among *names*, with what it overrode; strongest layer first."""
     merged: dict[str, Written] = {}
-    for name in sorted({name for layer in layers for name in layer.said} & names):
-        (value, origin), *overridden = [layer.said[name] for layer in layers if name in layer.said]
+    for name in sorted({name for layer in layers for name in layer.values} & names):
+        (value, origin), *overridden = [layer.values[name] for layer in layers if name in layer.values]
         merged[name] = Written(value, origin, tuple(overridden))
     return merged

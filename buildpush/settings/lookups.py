@@ -24,8 +24,8 @@ def with_lookup_notes(
     Args:
         loaded: the steps that are run.
         variables: names of values for expressions.
-        secrets: folder with a file per secret.
-        connectors: file of connectors, which may say where secrets are, too.
+        secrets: directory with a file per secret.
+        connectors: file of connectors, which may hold references to secrets, too.
     """
     found = _unasked(loaded.steps, variables, secrets, connectors)
     return replace(loaded, notes=(*loaded.notes, *found))

@@ -81,7 +81,7 @@ class BuildAndPush(ImageSettings):
         honoured_by="engine",
     )
     username: Text | None = setting(
-        "User to push as, where no connector says it.",
+        "User to push as, where no connector gives one.",
         group="Registry",
         example="ci-bot",
         honoured_by="push",
@@ -151,7 +151,7 @@ class BuildAndPush(ImageSettings):
     )
     source_tar_path: FileText | None = setting(
         "The archive that {setting}`push_only` pushes: Docker's (`docker save`) or OCI's.",
-        "It counts from the working folder.",
+        "A relative path starts at the working directory.",
         group="Push",
         example="build/image.tar",
         honoured_by="run",
@@ -185,9 +185,9 @@ class BuildAndPush(ImageSettings):
         place="env",
     )
     allow_nondistributable_artifacts: Switch = setting(
-        "Whether layers go along whose media type says that they are fetched from their maker.",
+        "Whether layers go along whose media type says that they are fetched from their vendor.",
         "Those of older Windows images are such. They come from where the image is, else from the addresses in its "
-        "manifest. Without it, an image that is there already is pushed without them, and a note says so.",
+        "manifest. Without it, an existing image is pushed without them, and a note is printed.",
         default=False,
         group="Push",
         example=True,
@@ -269,7 +269,7 @@ class BuildAndPush(ImageSettings):
     env_include: Texts = setting(
         "Variables to record in the build-info, as names or patterns with `*`.",
         "None without it. Names that look like secrets, and all that `jf` leaves out, are left out even if a pattern "
-        "covers them, and values that look like secrets always; a note tells which.",
+        "covers them, and values that look like secrets always; a note names them.",
         default=(),
         group="Build-info",
         example=("CI", "GIT_*"),
@@ -281,7 +281,7 @@ class BuildAndPush(ImageSettings):
 
     engine: EngineName = setting(
         "Who builds the image.",
-        "With `auto`, buildpush chooses one that is here and can do what the step asks for, and says why.",
+        "With `auto`, buildpush chooses one that is installed and supports what the step sets, and prints the reason.",
         default="auto",
         group="Run",
         example="native",
@@ -312,7 +312,7 @@ class BuildAndPush(ImageSettings):
         "Image with kaniko's executor, pinned by its digest.",
         "The engine `kaniko` runs in a container of it, started by docker or podman. "
         "There is no default: releases are published as `ghcr.io/osscontainertools/kaniko`, and which one you trust "
-        "is yours to say.",
+        "is your decision.",
         group="Run",
         example="acme.jfrog.io/docker-remote/kaniko@sha256:" + 4 * "0123456789abcdef",
         honoured_by="run",
@@ -354,7 +354,7 @@ class BuildAndPush(ImageSettings):
     env_variables: Structure = setting(
         "Settings written as variables in a step file.",
         "Harness hands them to its plugins, so a step file with settings of ours stays valid there. "
-        "They say the settings whose variables they name, and win over `spec`.",
+        "They set the settings whose variables they name, and override `spec`.",
         group="Run",
         example={"PLUGIN_ENGINE": "native"},
         honoured_by="run",

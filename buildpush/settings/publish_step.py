@@ -13,6 +13,7 @@ from buildpush.images.references import Reference
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
+from buildpush.settings.flows import relative_hint
 from buildpush.settings.kinds import (
     Address,
     FileText,
@@ -102,7 +103,7 @@ class PublishBuildInfo(StepSettings):
         ambient=("JFROG_CLI_BUILD_URL",),
     )
     git_path: FileText | None = setting(
-        "Folder whose git history names the revision; without it, the working folder.",
+        "Directory whose git history gives the revision; without it, the working directory.",
         group="Build-info",
         example="service",
         honoured_by="publish",
@@ -110,7 +111,7 @@ class PublishBuildInfo(StepSettings):
     )
     insecure: Switch = setting(
         "Whether a server with an unknown certificate is trusted.",
-        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
         default=False,
         group="Build-info",
         example=True,
@@ -120,7 +121,7 @@ class PublishBuildInfo(StepSettings):
     )
     pem_file_contents: Line | None = setting(
         "Text of a certificate to trust.",
-        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
         group="Build-info",
         example="-----BEGIN CERTIFICATE-----",
         honoured_by="",
@@ -129,7 +130,7 @@ class PublishBuildInfo(StepSettings):
     )
     pem_file_path: FileText | None = setting(
         "File of a certificate to trust.",
-        "Harness' plugin declares it and leaves it alone; here a private authority is named by `SSL_CERT_FILE`.",
+        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
         group="Build-info",
         example="certificates/acme.pem",
         honoured_by="",
@@ -137,7 +138,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     log_level: Text | None = setting(
-        "How much the `jf` program inside Harness' plugin says; nothing here runs it.",
+        "How much the `jf` program inside Harness' plugin logs; nothing here runs it.",
         group="Build-info",
         example="DEBUG",
         honoured_by="",
@@ -147,7 +148,7 @@ class PublishBuildInfo(StepSettings):
 
 
 def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> ResolvedStep:
-    """Return what is to be done to publish build-info as *settings* say.
+    """Return what is to be done to publish build-info by *settings*.
 
     Raises:
         SettingsError: a name or directory cannot be used, or a user or password is missing.
@@ -197,9 +198,9 @@ def _git_folder(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:
         return None
     path = ctx.cwd / settings.git_path
     if not path.is_dir():
-        state = "is not a folder" if path.exists() else "does not exist"
+        state = "is not a directory" if path.exists() else "does not exist"
         message = f"git_path {settings.git_path!r} {state}"
-        raise ctx.fail(message, "git_path", f"it counts from the working folder {ctx.cwd}")
+        raise ctx.fail(message, "git_path", relative_hint(ctx.cwd))
     return path.resolve()
 
 

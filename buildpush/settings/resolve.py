@@ -25,12 +25,12 @@ def resolve(
     """Return the order that *settings* amount to.
 
     Args:
-        settings: typed wishes of one step.
-        cwd: absolute folder that paths count from.
-        facts: of the run; asked for the build's name and number where nobody says them.
+        settings: of one step, typed.
+        cwd: absolute directory that relative paths start at.
+        facts: of the run; asked for the build's name and number where they are not set.
         vault: gives secrets.
         connectors: of the connectors file; ``None`` for no such file.
-        step: says where each wish was written, for errors and for ``check``.
+        step: holds where each setting was written, for errors and for ``check``.
 
     Raises:
         SettingsError: something is not there, does not fit, or is missing.

@@ -38,13 +38,13 @@ class ResolvedStep:
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
         nondistributable: whether layers go along that are fetched from their maker otherwise.
-        plain_http: hosts that are reached without TLS, as their connectors say.
-        insecure: hosts that are reached with TLS and no look at the certificate, or without where they speak none.
-        git_folder: whose history names the revision; ``None`` for the working folder.
+        plain_http: hosts that are reached without TLS, by their connectors.
+        insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
+        git_folder: whose history gives the revision; ``None`` for the working directory.
         fetch_limit: bytes that a file of the web may have, where anything is built.
         own_settings: values of the settings that one engine alone acts on.
         notes: what of the connectors and the settings has no effect.
-        sources: who said what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
+        sources: where it was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
     """
 
     settings: StepSettings
@@ -92,24 +92,24 @@ class ResolveContext:
         return self.facts.env
 
     def where(self, name: str, *path: str | int) -> str | None:
-        """Return the place that said the setting *name*, ``None`` for a default."""
+        """Return the place that set *name*, ``None`` for a default."""
         return self.written[name].origin.at(*path) if name in self.written else None
 
     def who(self, name: str) -> str:
-        """Return who said the setting, for people."""
+        """Return what set *name*, for people."""
         return self.where(name) or "the default"
 
     def ambient(self, name: str, variable: str) -> bool:
-        """Return whether it was another tool's *variable* in the environment that said the setting."""
+        """Return whether it was another tool's *variable* in the environment that set *name*."""
         origin = self.written[name].origin if name in self.written else None
         return origin is not None and origin.kind == "variable" and origin.variable == variable
 
     def nearness(self, name: str) -> Nearness:
-        """Return how near whoever said the setting is to whoever starts the run."""
+        """Return how near what set *name* is to the person who starts the run."""
         return Nearness.of(self.written[name].origin if name in self.written else None)
 
     def named(self, name: str, address: str) -> NamedHost:
-        """Return the host of *address*, which the setting says, and who said it."""
+        """Return the host of *address*, the value of *name*, and what set it."""
         return NamedHost(host_of(address), self.nearness(name), self.who(name))
 
     def secret(self, name: str, value: Secret | str) -> Secret:
@@ -117,5 +117,5 @@ class ResolveContext:
         return value if isinstance(value, Secret) else self.vault.reference(value, self.where(name))
 
     def fail(self, message: str, name: str, hint: str | None = None) -> SettingsError:
-        """Return the error of a setting, with the place that said it."""
+        """Return the error of a setting, with the place that set it."""
         return SettingsError(message, hint=hint, setting=name, where=self.where(name))

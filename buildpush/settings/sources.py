@@ -43,8 +43,8 @@ from buildpush.settings.written import Origin, Written
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What is said outside the step file."""
+class _Outside:
+    """What is set outside the step file."""
 
     env: Mapping[str, str]
     flags: Mapping[str, Any]
@@ -61,18 +61,18 @@ def read(
     cwd: Path,
     step: str | None,
 ) -> Loaded:
-    """Return the steps to run with their settings as written, each with who said it.
+    """Return the steps to run with their settings as written, each with what set it.
 
     Args:
         file: the step file, relative to *cwd*; ``None`` makes one build step of everything else.
         env: the process's environment.
-        flags: by Python name, values as click gives them; ``None`` and ``()`` say nothing.
-        keywords: by Python name; ``None`` says nothing.
+        flags: by Python name, values as click gives them; ``None`` and ``()`` set nothing.
+        keywords: by Python name; ``None`` sets nothing.
         cwd: where the search for the project file begins; it ends at the root of the repository.
         step: identifier or name of the only step to run.
 
     Raises:
-        SourceError: something cannot be read, an unknown key or name, one setting said twice, no step to run.
+        SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
         SecretError: a secret stands in a file, flag or keyword as plain text.
         UnsupportedError: a step stands under a condition or loop and was not chosen by *step*.
     """
@@ -82,14 +82,14 @@ def read(
     if file is None and step is not None:
         message = f"the step {step!r} is one of a file, and no file is named"
         raise SourceError(message, where="--step", hint="name the file that holds it")
-    said = _Said(env, flags, keywords, project)
+    outside = _Outside(env, flags, keywords, project)
     notes = [_unknown_note(name) for name in unknown_variables(env, models())]
     tree: tuple[Element, ...]
     if file is None:
-        tree = (_step_without_file(said, notes),)
+        tree = (_step_without_file(outside, notes),)
     else:
         chosen = _choose(read_tree(read_yaml(cwd / file, str(file))), file, step)
-        fill = partial(_with_settings, said=said, notes=notes, chosen_by_name=step is not None)
+        fill = partial(_with_settings, outside=outside, notes=notes, chosen_by_name=step is not None)
         tree = with_steps(chosen, fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
     check_used(flags, keywords, loaded.steps)
@@ -97,27 +97,27 @@ def read(
 
 
 def find_project(cwd: Path) -> tuple[Path | None, Node | None]:
-    """Return the nearest ``buildpush.yaml`` or ``pyproject.toml`` with ``[tool.buildpush]``, and what it says.
+    """Return the nearest ``buildpush.yaml`` or ``pyproject.toml`` with ``[tool.buildpush]``, and its content.
 
-    The search goes up to the folder that holds ``.git``; outside a repository only *cwd* is looked at.
+    The search goes up to the directory that holds ``.git``; outside a repository only *cwd* is looked at.
 
     Raises:
-        SourceError: a folder has both, or one cannot be read.
+        SourceError: a directory has both, or one cannot be read.
     """
-    folders = [cwd, *cwd.parents]
-    root = next((position for position, folder in enumerate(folders) if (folder / ".git").exists()), 0)
-    for folder in folders[: root + 1]:
-        found = [(path, node) for path in _project_files(folder) if (node := _read_project(path, cwd))]
+    directories = [cwd, *cwd.parents]
+    root = next((position for position, directory in enumerate(directories) if (directory / ".git").exists()), 0)
+    for directory in directories[: root + 1]:
+        found = [(path, node) for path in _project_files(directory) if (node := _read_project(path, cwd))]
         if len(found) > 1:
             message = f"{found[0][0].name} and {found[1][0].name} both hold settings"
-            raise SourceError(message, where=str(folder), hint="keep one of them")
+            raise SourceError(message, where=str(directory), hint="keep one of them")
         if found:
             return found[0]
     return None, None
 
 
-def _project_files(folder: Path) -> list[Path]:
-    paths = [folder / "buildpush.yaml", folder / "pyproject.toml"]
+def _project_files(directory: Path) -> list[Path]:
+    paths = [directory / "buildpush.yaml", directory / "pyproject.toml"]
     return [path for path in paths if path.is_file()]
 
 
@@ -146,7 +146,7 @@ def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[
 
 
 def _no_step(steps: list[Step], file: Path) -> SourceError:
-    message = "there is no step in it that buildpush runs"
+    message = "it does not have a step that buildpush runs"
     hint = f"it runs {BUILD.type}"
     if steps:
         message += f", only {', '.join(step.about for step in steps)}"
@@ -156,7 +156,7 @@ def _no_step(steps: list[Step], file: Path) -> SourceError:
 
 
 def _with_settings(
-    step: Step, path: tuple[Branch, ...], said: _Said, notes: list[str], *, chosen_by_name: bool
+    step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str], *, chosen_by_name: bool
 ) -> Step:
     if not step.runs or step.node is None or step.kind is None:
         return step
@@ -166,7 +166,7 @@ def _with_settings(
     for branch in path:
         notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
     notes += about
-    written = _merged(step.kind.model, said, [variables, settings], notes)
+    written = _merged(step.kind.model, outside, [variables, settings], notes)
     return replace(step, settings=written, facts={**_facts(path), **step.facts})
 
 
@@ -181,21 +181,21 @@ def _facts(path: tuple[Branch, ...]) -> dict[str, str]:
     }
 
 
-def _step_without_file(said: _Said, notes: list[str]) -> Step:
-    settings = _merged(BUILD.model, said, [], notes)
+def _step_without_file(outside: _Outside, notes: list[str]) -> Step:
+    settings = _merged(BUILD.model, outside, [], notes)
     return Step(BUILD.identifier, "Build and push", BUILD.type, settings, "flags and variables")
 
 
 def _merged(
-    model: type[StepSettings], said: _Said, file: list[SettingsLayer], notes: list[str]
+    model: type[StepSettings], outside: _Outside, file: list[SettingsLayer], notes: list[str]
 ) -> Mapping[str, Written]:
     layers = [
-        python_layer(model, said.flags, "flag"),
-        python_layer(model, said.keywords, "keyword"),
-        variable_layer(model, said.env, notes),
+        python_layer(model, outside.flags, "flag"),
+        python_layer(model, outside.keywords, "keyword"),
+        variable_layer(model, outside.env, notes),
         *file,
-        _project_layer(model, said.project),
-        ambient_layer(model, said.env),
+        _project_layer(model, outside.project),
+        ambient_layer(model, outside.env),
     ]
     return merge(layers, frozenset(setting.name for setting in settings_of(model)))
 
@@ -229,4 +229,4 @@ def _project_keys(model: type[StepSettings]) -> dict[str, Setting]:
 
 def _unknown_note(name: str) -> str:
     near = nearest(name, known_variables(*models()))
-    return f"{name} has no effect: buildpush knows no such variable" + (f" (did you mean {near}?)" if near else "")
+    return f"{name} has no effect: buildpush does not know this variable" + (f" (did you mean {near}?)" if near else "")

@@ -14,7 +14,7 @@ from buildpush.settings.resolved import ResolveContext
 
 
 def connector_of(settings: BuildAndPush, ctx: ResolveContext) -> Connector | None:
-    """Return the connector of the registry; without a push nobody needs a connectors file for it."""
+    """Return the connector of the registry; without a push, a connectors file is not needed."""
     if not settings.connector_ref or (not settings.push and ctx.connectors.file is None):
         return None
     return ctx.connectors.find(settings.connector_ref)
@@ -67,12 +67,12 @@ def unused_credentials(
     if settings.connector_ref:
         for name in ("registry", "username", "password"):
             if getattr(settings, name) is not None:
-                yield f"{ctx.who(name)}: {name} has no effect: the connector {settings.connector_ref} says its own"
+                yield f"{ctx.who(name)}: {name} has no effect: the connector {settings.connector_ref} has its own"
         return
     if settings.registry is None:
         return
     if not given:
-        yield f"{ctx.who('registry')}: registry has no effect: there are no username and password that it is for"
+        yield f"{ctx.who('registry')}: registry has no effect: there is no username and password for it"
     for host in given.keys() - {repository.host}:
         meant = f"; for {host}, write repo as {host}/{settings.repo}" if _is_bare(settings.repo) else ""
         yield (

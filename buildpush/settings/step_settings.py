@@ -43,8 +43,8 @@ class StepSettings(Settings):
     )
     timeout: Duration | None = setting(
         "Time after which the step is stopped and fails.",
-        "Harness stops a step after 10 minutes if nothing is said; here it may take its time. "
-        "Fetching a {setting}`context` that is no folder may take as long once more.",
+        "Harness stops a step after 10 minutes by default; here there is no default limit. "
+        "Fetching a {setting}`context` that is not a directory may take as long once more.",
         group="Step",
         example="1h 30m",
         honoured_by="run",

@@ -1,4 +1,4 @@
-"""What a step file says about one step: the settings of the step, its ``spec`` and its ``envVariables``."""
+"""What a step file sets for one step: the settings of the step, its ``spec`` and its ``envVariables``."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def _is_usual(when: Node) -> bool:
 
 
 def step_layers(node: Node, kind: StepKind) -> tuple[SettingsLayer, SettingsLayer, list[str]]:
-    """Return what ``envVariables`` say, what the rest of a step says, and notes about what has no effect.
+    """Return what ``envVariables`` set, what the rest of a step sets, and notes about what has no effect.
 
     Raises:
-        SourceError: an unknown key, or one setting said twice.
+        SourceError: an unknown key, or one setting set twice.
     """
     variables, settings = SettingsLayer(), SettingsLayer()
     by_key = _settings_by_key(kind, "step")
@@ -73,7 +73,7 @@ def step_layers(node: Node, kind: StepKind) -> tuple[SettingsLayer, SettingsLaye
 
 
 def _spec(spec: Node, kind: StepKind, variables: SettingsLayer, settings: SettingsLayer) -> Iterator[str]:
-    """Read what the spec says; the settings of a plugin stand one level deeper. Yields notes."""
+    """Read the spec; the settings of a plugin stand one level deeper. Yields notes."""
     by_key, env = _settings_by_key(kind, "spec"), _settings_by_key(kind, "env")
     container = _CONTAINER if kind.image else ()
     for key, node in spec.entries.items():
@@ -85,7 +85,7 @@ def _spec(spec: Node, kind: StepKind, variables: SettingsLayer, settings: Settin
         elif key == "settings" and kind.image:
             _plugin_settings(node, _settings_by_key(kind, key), settings)
         elif key in container:
-            yield f"{where}: {key} is about the plugin's container, and there is none here"
+            yield f"{where}: {key} is about the plugin's container, which does not exist here"
         elif key in env:
             raise _misplaced(env[key], where)
         elif not (key == "image" and kind.image):  # that names the plugin, and has had its effect

@@ -22,7 +22,7 @@ class StepKind:
 
     Attributes:
         name: stands before the names of its settings where several kinds are shown, as in ``publish.url``.
-        type: by which a file says it.
+        type: its name in a file.
         image: of Harness' plugin, for a step that runs one; its settings then stand in ``spec.settings``.
         model: its settings.
         identifier: of a step that is given no name.
@@ -69,7 +69,7 @@ _ROWS = (
     ),
 )
 STEP_KINDS: Final = {kind.name: kind for kind in _ROWS}
-BUILD: Final = STEP_KINDS["build"]  # the kind of a step that only flags and variables say
+BUILD: Final = STEP_KINDS["build"]  # the kind of a step without a file
 
 
 def models() -> tuple[SettingsType, ...]:

@@ -32,10 +32,10 @@ class Step:
     Attributes:
         type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; of steps that stand elsewhere, as in a
             template, what stands in their place.
-        settings: what was said about it, if it is run.
+        settings: by Python name, if it is run.
         where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` without a file.
         kind: the kind of which it is; ``None`` for one that buildpush does not run.
-        facts: what the file says around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
+        facts: what the file holds around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
         rollback: whether it undoes a stage or group.
@@ -67,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a pipeline, stage or group says about itself, and for all that is inside; each value with its place.
+    """What is written in a pipeline, stage or group about itself and for all inside; each value with its place.
 
     Attributes:
         node: the whole of it, as written.
@@ -151,7 +151,7 @@ Element: TypeAlias = Branch | Step
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file with the settings of the steps that are run, and what else the user should hear about it.
+    """A file with the settings of the steps that are run, and what else the user should know.
 
     Attributes:
         tree: the file; without one, a single step.
@@ -176,14 +176,14 @@ class Loaded:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What the file says about the whole pipeline, by expression path."""
+        """What the file holds about the whole pipeline, by expression path."""
         return {path: text for step in self.steps for path, text in step.facts.items() if path.startswith("pipeline.")}
 
     def step(self, identifier: str) -> Step:
         """Return the step of that identifier.
 
         Raises:
-            SourceError: there is none.
+            SourceError: it does not exist.
         """
         for step in self.steps:
             if step.identifier == identifier:
@@ -318,7 +318,7 @@ def _step(node: Node) -> Step:
         near = next((key for key in node.entries if nearest(key, ["type", *_WRAPPERS])), None)
         if near:
             reject("key", near, ["type", *_WRAPPERS], node.where_key(near))
-        message = "this step has no type"
+        message = "this step does not have a type"
         raise SourceError(message, where=node.where, hint=f"write type: {BUILD.type}")
     name = _text(node, "name")
     kind = next((kind for kind in STEP_KINDS.values() if kind.recognizes(node)), None)

@@ -1,4 +1,4 @@
-"""From evaluated text to the model; every complaint names the setting and the place that set it."""
+"""From evaluated text to the model; every error names the setting and the place that set it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
     """Return the settings of *step* with types.
 
     Args:
-        step: says where each value came from.
+        step: holds where each value came from.
         values: by Python name, as in ``step.settings`` but with expressions evaluated.
-        sink: hears about hints that nobody honours.
+        sink: is sent a note for each hint without effect.
 
     Raises:
         SettingsError: a value cannot be used, or one is missing; with the place that set it.
@@ -38,7 +38,7 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
     try:
         settings = step.model(**decoded)
     except ValidationError as error:
-        raise _complaint(error, step) from None
+        raise _error(error, step) from None
     _refuse_unhonoured(settings, step, sink)
     return settings
 
@@ -48,8 +48,8 @@ def _origin(step: Step, name: str) -> Origin:
     return written.origin if written else Origin("default", step.where, "")
 
 
-def _complaint(error: ValidationError, step: Step) -> SettingsError:
-    """Return the first complaint as one of our errors, and name the other settings that have one."""
+def _error(error: ValidationError, step: Step) -> SettingsError:
+    """Return the first error as one of ours, and name the other settings that have one."""
     first, *others = error.errors
     name, *path = first.path
     setting = setting_named(step.model, str(name))
@@ -64,7 +64,7 @@ def _complaint(error: ValidationError, step: Step) -> SettingsError:
 
 def _ways(setting: Setting) -> str:
     ways = [f"{setting.yaml} in a step file", *setting.flags[:1], *setting.variables[:1]]
-    return f"say it by {', '.join(ways[:-1])} or {ways[-1]}"
+    return f"set it by {', '.join(ways[:-1])} or {ways[-1]}"
 
 
 def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:

@@ -1,4 +1,4 @@
-"""Settings said by environment variables, ours and those of other tools."""
+"""Settings given by environment variables, ours and those of other tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildpush.settings.written import Origin
 
 
 def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
-    """Return every variable that says a setting of *models*, and the setting."""
+    """Return every variable that sets a setting of *models*, and the setting."""
     known: dict[str, Setting] = {}
     for model in models:
         for setting in settings_of(model):
@@ -29,51 +29,53 @@ def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
 def variables_for(
     setting: Setting, texts: Mapping[str, str], notes: list[str], *, ambient: bool = False
 ) -> list[tuple[str, str]]:
-    """Return the variables among *texts* that say *setting*, with their text; an empty one says nothing.
+    """Return the variables among *texts* that set *setting*, with their text; an empty one sets nothing.
 
     Raises:
         SourceError: a variable counts only together with another one that is not set.
     """
-    said = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
-    gated = [pair for pair in said if pair[0].only_with]
+    found = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
+    gated = [pair for pair in found if pair[0].only_with]
     for variable, _ in gated:
         _check_gate(variable, texts)
-        if len(said) > len(gated):
-            notes.append(f"{variable.name} counts, and {setting.variables[0]} does not: {variable.only_with} says so")
-    pairs = [(variable.name, text) for variable, text in gated or said]
+        if len(found) > len(gated):
+            notes.append(
+                f"{variable.name} counts, and {setting.variables[0]} does not, because of {variable.only_with}"
+            )
+    pairs = [(variable.name, text) for variable, text in gated or found]
     if ambient:
         pairs += [(name, texts[name]) for name in setting.ambient if texts.get(name)]
     return pairs
 
 
 def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> SettingsLayer:
-    """Return what our variables in the environment say about a step kind."""
+    """Return what our variables in the environment set for a kind of step."""
     layer = SettingsLayer()
     for setting in settings_of(model):
         for name, text in variables_for(setting, env, notes):
-            layer.add(setting, *_said(setting, name, text))
+            layer.add(setting, *_value(setting, name, text))
     return layer
 
 
 def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> SettingsLayer:
-    """Return what other tools' variables say; the first of several counts."""
+    """Return what other tools' variables set; the first of several counts."""
     layer = SettingsLayer()
     for setting in settings_of(model):
         for name in reversed(setting.ambient):
             if env.get(name):
                 remember_passwords(setting, env[name])
-                layer.said[setting.name] = _said(setting, name, env[name])
+                layer.values[setting.name] = _value(setting, name, env[name])
     return layer
 
 
 def unknown_variables(env: Mapping[str, str], models: Iterable[type[StepSettings]]) -> list[str]:
-    """Return the variables that begin with ``PLUGIN_`` and that say no setting of *models*."""
+    """Return the variables that begin with ``PLUGIN_`` and that set nothing of *models*."""
     known = known_variables(*models)
     return sorted(name for name in env if name.startswith("PLUGIN_") and name not in known)
 
 
-def _said(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
-    """Return value and origin; the text of a secret is the secret itself unless it says where one is."""
+def _value(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
+    """Return value and origin; the text of a secret is the secret itself unless it is a reference to one."""
     if setting.secret and not is_reference(text) and not is_expression(text):
         return Secret(text, source=name), Origin("variable", name, MASK, name)
     return text, Origin("variable", name, format_value(text), name)

@@ -17,7 +17,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
-    """Refuse a key or name that nothing knows, and say the nearest one that exists.
+    """Refuse an unknown key or name, and name the nearest one that exists.
 
     Raises:
         SourceError: always.

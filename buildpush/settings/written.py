@@ -1,4 +1,4 @@
-"""What was written, before expressions are evaluated: text with its place, and who said what."""
+"""What was written, before expressions are evaluated: text with its place, and what set it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OriginKind = Literal["file", "variable", "flag", "keyword", "project", "default"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who said a value.
+    """What set a value.
 
     Attributes:
         where: ``step.yml:7:3``, ``PLUGIN_TAGS``, ``--tags``, ``tags=``, for people.
         text: the value as it was written, stars for a secret.
-        variable: the variable that said it, be it in the environment or among a file's ``envVariables``.
+        variable: the variable that set it, be it in the environment or among a file's ``envVariables``.
         parts: places of the values inside a list or map.
     """
 
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The value of one setting as text, who said it, and what it overrode, strongest first."""
+    """The value of one setting as text, what set it, and what it overrode, strongest first."""
 
     value: Raw
     origin: Origin

@@ -53,8 +53,8 @@ def test_every_field_that_is_wrong_is_named_with_its_path():
         ("even", "it is odd"),
         ("words", 1, "'c' is not one of a, b"),
         ("by_name", "k", "it is odd"),
-        ("inner", "sice", "there is no such key"),
-        ("other", "there is no such key"),
+        ("inner", "sice", "unknown key"),
+        ("other", "unknown key"),
     ]
 
 

@@ -235,9 +235,9 @@ class TestBuild:
     @pytest.mark.parametrize(
         ("keywords", "message", "hint"),
         [
-            ({"context": "nowhere"}, "the context 'nowhere' does not exist", "working folder"),
-            ({"context": "Dockerfile"}, "is not a folder", ""),
-            ({"dockerfile": "nowhere"}, "the Dockerfile 'nowhere' does not exist", "working folder"),
+            ({"context": "nowhere"}, "the context 'nowhere' does not exist", "working directory"),
+            ({"context": "Dockerfile"}, "is not a directory", ""),
+            ({"dockerfile": "nowhere"}, "the Dockerfile 'nowhere' does not exist", "working directory"),
             ({"dockerfile": "."}, "is not a file", ""),
             ({"dockerfile": "../outside"}, "lies outside the context", "move it"),
             ({"dockerfile": "link"}, "lies outside the context", "move it"),
@@ -370,7 +370,7 @@ class TestCredentials:
     def test_a_registry_without_a_password_is_noted(self, house):
         assert any("registry has no effect" in note for note in house.resolve(registry="acme.jfrog.io").notes)
         order = house.resolve(registry="acme.jfrog.io", connector_ref="jfrog")
-        assert any("the connector jfrog says its own" in note for note in order.notes)
+        assert any("the connector jfrog has its own" in note for note in order.notes)
 
     @pytest.mark.parametrize("registry", ["https://index.docker.io/v1/", "docker.io", "https://hub.docker.com"])
     def test_docker_hub_has_many_names(self, house, registry):

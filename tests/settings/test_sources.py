@@ -238,10 +238,10 @@ def test_a_mistyped_kind_gets_the_nearest_one(load):
     ("text", "message"),
     [
         ("just text", "step.yml:1:1: here should be a step"),
-        ("[]", "step.yml: there is no step in it"),
-        ("- step: {}", "step.yml:1:9: this step has no type"),
+        ("[]", "step.yml: it does not have a step"),
+        ("- step: {}", "step.yml:1:9: this step does not have a type"),
         ("tpye: Run", "step.yml:1:1: unknown key 'tpye'"),
-        ("a: b", "step.yml:1:1: this step has no type"),
+        ("a: b", "step.yml:1:1: this step does not have a type"),
         (STEP + "  tag: 1\n", "step.yml:6:3: unknown key 'tag'"),
         (STEP + "timeOut: 10m\n", "step.yml:6:1: unknown key 'timeOut'"),
         ("step:\n  type: Run\nstepp: 1\n", "step.yml:3:1: unknown key 'stepp'"),
@@ -450,7 +450,7 @@ def test_a_part_of_a_list_or_map_knows_its_own_place(load):
     ],
 )
 def test_one_setting_said_twice_with_different_values_names_both_places(load, text, env):
-    with pytest.raises(SourceError, match=r"is said here and in .*, with different values") as caught:
+    with pytest.raises(SourceError, match=r"is set here and in .*, with different values") as caught:
         load(text, env=env)
     assert "PLUGIN_" in str(caught.value) or str(caught.value).count("step.yml:6") == 2
 
@@ -482,7 +482,7 @@ def test_without_a_file_everything_else_makes_one_step(load):
 def test_a_missing_setting_says_how_to_say_it(load):
     with pytest.raises(SettingsError, match="repo is missing") as caught:
         settings_of(load())
-    assert caught.value.hint == "say it by spec.repo in a step file, --repo or PLUGIN_REPO"
+    assert caught.value.hint == "set it by spec.repo in a step file, --repo or PLUGIN_REPO"
     assert caught.value.setting == "repo"
 
 
@@ -498,13 +498,13 @@ def test_lists_and_maps_in_variables_are_separated_by_commas(load):
 
 
 def test_an_entry_without_an_equals_sign_says_how_commas_are_written(load):
-    with pytest.raises(SettingsError, match="'2' has no =") as caught:
+    with pytest.raises(SettingsError, match="'2' does not have a =") as caught:
         settings_of(load(STEP, env={"PLUGIN_BUILD_ARGS": "A=1,2"}))
     assert "PLUGIN_MULTIPLE_BUILD_ARGS=true" in caught.value.hint
-    with pytest.raises(SettingsError, match="'2' has no =") as caught:
+    with pytest.raises(SettingsError, match="'2' does not have a =") as caught:
         settings_of(load(STEP, env={"PLUGIN_LABELS": "A=1,2"}))
     assert "go into a file or a flag" in caught.value.hint
-    with pytest.raises(SettingsError, match="'A' has no =") as caught:
+    with pytest.raises(SettingsError, match="'A' does not have a =") as caught:
         settings_of(load(STEP, flags={"build_args": ("A",)}))
     assert caught.value.hint == "write NAME=VALUE"
 
@@ -514,14 +514,14 @@ def test_semicolons_separate_build_arguments_when_asked_to(load):
     loaded = load(STEP, env=env)
     assert settings_of(loaded).build_args == {"A": "1,2", "B": " 3"}
     assert loaded.notes == (
-        "PLUGIN_BUILD_ARGS_NEW counts, and PLUGIN_BUILD_ARGS does not: PLUGIN_MULTIPLE_BUILD_ARGS says so",
+        "PLUGIN_BUILD_ARGS_NEW counts, and PLUGIN_BUILD_ARGS does not, because of PLUGIN_MULTIPLE_BUILD_ARGS",
     )
     with pytest.raises(SourceError, match="counts only together with PLUGIN_MULTIPLE_BUILD_ARGS"):
         load(STEP, env={"PLUGIN_BUILD_ARGS_NEW": "A=1"})
 
 
 def test_a_map_with_one_key_twice_is_refused(load):
-    with pytest.raises(SettingsError, match="A is said twice"):
+    with pytest.raises(SettingsError, match="A is set twice"):
         settings_of(load(STEP, flags={"build_args": ("A=1", "A=2")}))
 
 
@@ -532,7 +532,7 @@ def test_some_variables_say_the_opposite(load):
 
 def test_an_unknown_plugin_variable_in_the_environment_is_a_note(load):
     assert load(STEP, env={"PLUGIN_TAGZ": "secret-value", "PATH": "/bin"}).notes == (
-        "PLUGIN_TAGZ has no effect: buildpush knows no such variable (did you mean PLUGIN_TAG?)",
+        "PLUGIN_TAGZ has no effect: buildpush does not know this variable (did you mean PLUGIN_TAG?)",
     )
 
 
@@ -564,7 +564,7 @@ def test_an_unknown_keyword_or_flag_gets_the_nearest_one(load):
 
 
 def test_a_flag_that_no_step_has_is_refused(load):
-    with pytest.raises(SourceError, match="no step here has the setting docker_image"):
+    with pytest.raises(SourceError, match="none of the steps has the setting docker_image"):
         load(STEP, docker_image="a.example/b:1")
 
 
@@ -707,7 +707,7 @@ def test_a_secret_may_be_a_user_but_not_part_of_the_image(load):
         ('labels: {"a b": c}', SettingsError, "step.yml:6:12: labels: 'a b' is not the name", "leave out blanks"),
         ("runAsUser: root", SettingsError, "step.yml:6:3: runAsUser: 'root' is not a whole number", None),
         ("resources: {limits: {memory: 5 MB}}", SettingsError, "step.yml:6:24: resources: '5 MB' is not a size", "Mi"),
-        ("resources: {limit: {}}", SettingsError, "step.yml:6:15: resources: there is no such key", "limits, requests"),
+        ("resources: {limit: {}}", SettingsError, "step.yml:6:15: resources: unknown key", "limits, requests"),
         ("target: a b", SettingsError, "step.yml:6:3: target: 'a b' is not a stage name", "AS"),
     ],
 )
