@@ -37,10 +37,10 @@ def started_text(moment: datetime) -> str:
 def started_from(text: str) -> datetime | None:
     """Return the moment that any ISO form with an offset names, cut to milliseconds, or ``None``."""
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC) if _has_offset(text) else None
+        moment = datetime.fromisoformat(text)
+        return _cut(moment) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
-    return moment and _cut(moment)
 
 
 def _started(reading: Reading, key: str) -> datetime:
@@ -48,10 +48,6 @@ def _started(reading: Reading, key: str) -> datetime:
     if started is None:
         raise reading.wrong(key, "a time such as 2026-10-01T12:00:00.123+0000")
     return started
-
-
-def _has_offset(text: str) -> bool:
-    return datetime.fromisoformat(text).tzinfo is not None
 
 
 def _cut(moment: datetime) -> datetime:

@@ -19,13 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from buildpush import __version__
-from buildpush.foundation.errors import (
-    BuildPushError,
-    CancelledError,
-    ElsewhereError,
-    RegistryError,
-    UnreachableError,
-)
+from buildpush.foundation.errors import BuildPushError, CancelledError, ElsewhereError, RegistryError, UnreachableError
 from buildpush.foundation.events import Retry, Sink, ignore
 from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, failure_of, proxy_login_failure

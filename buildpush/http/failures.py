@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildpush.foundation.errors import (
-    UnreachableError,
-)
+from buildpush.foundation.errors import UnreachableError
 from buildpush.http.proxies import login
 from buildpush.http.urls import Address, printable_url
 

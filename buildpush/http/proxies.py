@@ -7,9 +7,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from buildpush.foundation.errors import (
-    SettingsError,
-)
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import quotation
 from buildpush.http.urls import PORTS, Address, AddressError, Zone, user_info

@@ -8,9 +8,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from buildpush.foundation.errors import (
-    SettingsError,
-)
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.regex import regex
 
 # Source: SSL_CTX_load_verify_locations(3), CApath.

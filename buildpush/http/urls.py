@@ -199,12 +199,9 @@ def _unsafe(base: Zone, there: Address, *, tls: bool) -> str:
     """Return what speaks against reading *there* at the word of a host in *base*, or nothing."""
     if tls and there.scheme == "http":
         return "without TLS"
-    return "" if _may_reach(base, there.zone) else f"on {there.zone.value}"
-
-
-def _may_reach(base: Zone, there: Zone) -> bool:
-    """Return whether a server in one zone may name a host in the other: a stranger must not use us as a door."""
-    return there in {Zone.WORLD, base} or (base is Zone.MACHINE and there is Zone.NETWORK)
+    # A stranger must not use us as a door into a network.
+    may_reach = there.zone in {Zone.WORLD, base} or (base is Zone.MACHINE and there.zone is Zone.NETWORK)
+    return "" if may_reach else f"on {there.zone.value}"
 
 
 def origin(url: str) -> str:
@@ -231,11 +228,8 @@ def printable_url(url: str) -> str:
         address = Address.parse_lenient(url)
     except AddressError:
         return _quoted(url).strip("'\"")
-    return redact(f"{address.scheme}://{address.netloc}{address.path if _has_path(url) else ''}")
-
-
-def _has_path(url: str) -> bool:
-    return "/" in url.partition("://")[2]
+    has_path = "/" in url.partition("://")[2]
+    return redact(f"{address.scheme}://{address.netloc}{address.path if has_path else ''}")
 
 
 def is_loopback(host: str) -> bool:

@@ -151,34 +151,25 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
 
     Response.silence = silence
 
-    class Wire(HTTPConnection):
-        response_class = Response
+    def reporting(kind: Any) -> Any:
+        class Wire(kind):  # type: ignore[misc]  # one of urllib3's two
+            response_class = Response
 
-        def connect(self) -> None:
-            super().connect()
-            made(self)
+            def connect(self) -> None:
+                super().connect()
+                made(self)
 
-        def request(self, *words: Any, **named: Any) -> None:
-            if self.sock is not None:
-                self.timeout = silence
-            super().request(*words, **named)
+            def request(self, *words: Any, **named: Any) -> None:
+                if self.sock is not None:
+                    self.timeout = silence
+                super().request(*words, **named)
 
-    class SecureWire(HTTPSConnection):
-        response_class = Response
-
-        def connect(self) -> None:
-            super().connect()
-            made(self)
-
-        def request(self, *words: Any, **named: Any) -> None:
-            if self.sock is not None:
-                self.timeout = silence
-            super().request(*words, **named)
+        return Wire
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Wire
+        ConnectionCls = reporting(HTTPConnection)
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureWire
+        ConnectionCls = reporting(HTTPSConnection)
 
     return {"http": PlainPool, "https": SecurePool}

@@ -10,10 +10,7 @@ from itertools import zip_longest
 from urllib.parse import urlencode
 
 from buildpush.credentials.docker import TOKEN_USER, Credential, Keychain
-from buildpush.foundation.errors import (
-    AuthenticationError,
-    RegistryError,
-)
+from buildpush.foundation.errors import AuthenticationError, RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import remember

@@ -63,8 +63,9 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
         return None
     try:
         answer = registry.request(repository, "HEAD", f"blobs/{digest}")
-        if answer.status == _METHOD_NOT_ALLOWED:
-            return _find_by_get(registry, repository, digest, size)
+        if answer.status == _METHOD_NOT_ALLOWED:  # ask for the bytes, and hang up when they come
+            with registry.open(repository, f"blobs/{digest}") as stream:
+                return _read_blob(registry, repository, stream, digest, size)
     except AuthenticationError as error:
         registry.hide(repository, str(error))
         return None
@@ -72,12 +73,6 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
         registry.hide(repository, str(error))  # the same store has the others, and each would be waited for
         return None
     return _read_blob(registry, repository, answer, digest, size)
-
-
-def _find_by_get(registry: Registry, repository: Repository, digest: Digest, size: int | None) -> Stored | None:
-    """Ask for the bytes, and hang up when they come: for registries that do not know HEAD."""
-    with registry.open(repository, f"blobs/{digest}") as answer:
-        return _read_blob(registry, repository, answer, digest, size)
 
 
 def _read_blob(

@@ -91,8 +91,10 @@ class Layers:
         begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, Mount)}
         missing = [at for at in wanted if at not in done]
         self._at_once = max(2, min(len(missing), self._registry.workers))
-        travel = self._in_parallel if work.image.random_access else self._in_turn
-        done |= travel(missing, begun, work)
+        if work.image.random_access:
+            done |= self._all({at: self._senders.submit(self._travel, work, at, None, begun.get(at)) for at in missing})
+        else:
+            done |= self._in_turn(missing, begun, work)
         return tuple(done[at] for at in same_as)
 
     def mend(self, work: Work, config: bytes, blobs: Sequence[PushedBlob]) -> None:
@@ -125,11 +127,6 @@ class Layers:
             if compressed_with(reader.read(HEAD)):
                 message = f"the diff ID of {work.item(at)} is the digest of its compressed bytes"
                 raise DigestError(message, hint="no engine could unpack the image: build it again")
-
-    def _in_parallel(
-        self, missing: Collection[int], begun: Mapping[int, str | None], work: Work
-    ) -> dict[int, PushedBlob]:
-        return self._all({at: self._senders.submit(self._travel, work, at, None, begun.get(at)) for at in missing})
 
     def _in_turn(self, missing: Collection[int], begun: Mapping[int, str | None], work: Work) -> dict[int, PushedBlob]:
         """Send layers in the order in which their source gives them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -56,6 +56,8 @@ from buildpush.registry.naming import Naming
 from buildpush.registry.referrers import read_list
 
 Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
+Before = Callable[[PushedImage | PushedIndex], None]
+Failure = PushError | AuthenticationError
 
 
 def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
@@ -76,7 +78,7 @@ def push(
     media_types: MediaTypes = "oci",
     checksums: bool = True,
     referrers: Sequence[Referrer] = (),
-    before: Callable[[PushedImage | PushedIndex], None] = _ignore_receipt,
+    before: Before = _ignore_receipt,
     sink: Sink = ignore,
 ) -> PushedImage | PushedIndex:
     """Send *target*, let every reference name it, and return what the registry confirmed.
@@ -158,7 +160,7 @@ class _Delivery:
         sink: Sink,
         referrers: Sequence[Referrer] = (),
         *,
-        before: Callable[[PushedImage | PushedIndex], None] = _ignore_receipt,
+        before: Before = _ignore_receipt,
     ) -> None:
         self._registry = registry
         self._options = options
@@ -230,7 +232,7 @@ class _Delivery:
             alone.list_referrers([one for one in self._referrers if one.tag is None], repository)
         except (PushError, AuthenticationError) as error:
             message = f"the referrers did not all arrive in {repository}, so nothing was named there: {error}"
-            raise _with_message(message, error) from error
+            raise _with_names(error, [message]) from error
 
     def _list_itself(self, image: Image | Index, manifest: bytes, references: Sequence[Reference]) -> None:
         """Enter what was pushed into the list of its subject, if it has one and the registry keeps no such lists.
@@ -313,7 +315,7 @@ class _Delivery:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
         key: str | None = None
         named: list[Reference] = []
-        failed: dict[Reference, PushError | AuthenticationError] = {}
+        failed: dict[Reference, Failure] = {}
         for name in names:
             try:
                 key = self._naming.name(manifest, media_type, name, mend) or key
@@ -327,7 +329,10 @@ class _Delivery:
                 raise
         if failed:
             left = [name for name in names if name not in named and name not in failed]
-            raise _partial_failure(named, failed, left)
+            first, *others = failed.values()
+            if not (named or left or others):
+                raise first
+            raise _with_names(first, [f"{name} failed: {error}" for name, error in failed.items()], named, left)
         return key
 
 
@@ -348,9 +353,7 @@ def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> Push
     )
 
 
-def _call_once(
-    before: Callable[[PushedImage | PushedIndex], None], references: Sequence[Reference]
-) -> Callable[[PushedImage | PushedIndex], None]:
+def _call_once(before: Before, references: Sequence[Reference]) -> Before:
     """Return *before* as each repository calls it: the first time counts, and the receipt has all names."""
     told: list[Digest] = []
 
@@ -384,7 +387,7 @@ def _deliver_to_each(
         except (PushError, AuthenticationError) as error:
             left = [name for name in references if name not in done and name not in names]
             if done or left:
-                raise _with_other_names(error, done, left) from error
+                raise _with_names(error, [str(error)], done, left) from error
             raise
         except (KeyboardInterrupt, CancelledError) as interrupt:
             _note_pushed_tags(interrupt, done)
@@ -401,35 +404,15 @@ def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> No
         vars(interrupt)["pushed"] = (*getattr(interrupt, "pushed", ()), *tags)
 
 
-def _with_other_names(
-    error: PushError | AuthenticationError, done: Sequence[Reference], left: Sequence[Reference]
-) -> PushError | AuthenticationError:
-    words = [str(error), *(f"{name} is pushed" for name in done), *(f"{name} was not tried" for name in left)]
-    return _with_message("; ".join(words), error, done)
-
-
-def _partial_failure(
-    named: Sequence[Reference], failed: Mapping[Reference, PushError | AuthenticationError], left: Sequence[Reference]
-) -> PushError | AuthenticationError:
-    """Return the first error, saying of every name what became of it."""
-    errors = list(failed.values())
-    if not named and not left and len(errors) == 1:
-        return errors[0]
-    words = [f"{name} failed: {error}" for name, error in failed.items()]
-    words += [f"{name} is pushed" for name in named] + [f"{name} was not tried" for name in left]
-    message = "; ".join(words)
-    return _with_message(message, errors[0], named)
-
-
-def _with_message(
-    message: str, error: PushError | AuthenticationError, pushed: Sequence[Reference] = ()
-) -> PushError | AuthenticationError:
-    """Return the same error with other words, and with more names that stand for the image all the same."""
+def _with_names(
+    error: Failure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
+) -> Failure:
+    """Return the same error with other words, which say what became of all names, and with those that are pushed."""
+    names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in left)]
+    message = "; ".join([*words, *names])
     if isinstance(error, RegistryError):
-        said: PushError | AuthenticationError = RegistryError(
-            message, status=error.status, code=error.code, hint=error.hint
-        )
+        renamed: Failure = RegistryError(message, status=error.status, code=error.code, hint=error.hint)
     else:
-        said = type(error)(message, hint=error.hint)
-    said.pushed = (*error.pushed, *map(str, pushed))
-    return said
+        renamed = type(error)(message, hint=error.hint)
+    renamed.pushed = (*error.pushed, *map(str, pushed))
+    return renamed

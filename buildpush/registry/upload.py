@@ -9,7 +9,7 @@ unknown, and what worked is remembered: a refusal costs a fraction of the blob.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -104,7 +104,9 @@ class _Upload:
         if not session.known:
             session = self._find_out(session)
         if session.way == "parts":
-            self._send_parts()
+            while size := self._next_size():
+                self._send_part(size)
+                self._channel.keep()
         elif session.way == "patch" and not self._is_complete(session):
             self._send_whole()
         return self._commit()
@@ -205,11 +207,6 @@ class _Upload:
 
     # Sending
 
-    def _send_parts(self) -> None:
-        while size := self._next_size():
-            self._send_part(size)
-            self._channel.keep()
-
     def _send_part(self, size: int) -> None:
         first = self._parts.start
         headers = {"Content-Length": str(size)}
@@ -285,18 +282,14 @@ class _Upload:
         if answer.status == _UNAUTHORIZED:  # there is a new token by now
             refused = self._channel.registry.authorizer(repository.host).refused(answer)
             return RetryableError(refused, answer, tries=2, certain=sent.complete)
-        if answer.status == _TOO_LARGE:
-            return self._too_large(error, answer, size)
+        if answer.status == _TOO_LARGE:  # for a proxy that limits what passes it, parts become smaller
+            if self._channel.profile.after_limit(size) is None:
+                return error
+            self._channel.learn(lambda profile: profile.after_limit(size) or profile)
+            return RetryableError(error, answer)
         if error.code not in FINAL_CODES and (found := self._another_way(error, answer, size)):
             return found
         return judge(error, answer, begun=self._best > 0)
-
-    def _too_large(self, error: RegistryError, answer: Answer, size: int) -> Exception:
-        """Make parts smaller where a proxy limits what passes it."""
-        if self._channel.profile.after_limit(size) is None:
-            return error
-        self._channel.learn(lambda profile: profile.after_limit(size) or profile)
-        return RetryableError(error, answer)
 
     def _another_way(self, error: RegistryError, answer: Answer, size: int) -> RetryableError | None:
         """Return what tries another way to send the blob, where the refusal may be of this one."""
@@ -341,7 +334,9 @@ class _Upload:
 
     def _commit(self) -> Compressed:
         way = self._channel.current.way
-        result = self._parts.result if way != "put" else self._read_through()
+        if way == "put" and self._parts.result is None:  # the PUT that brings it must name its digest
+            deque(self._everything()[1], 0)
+        result = self._parts.result
         if result is None:  # a source that ended has a result
             raise AssertionError
         self._check(result)
@@ -359,13 +354,6 @@ class _Upload:
         if new and worked and self._channel.profile.way != new:
             self._channel.learn(lambda profile: profile.by(new))
         return result
-
-    def _read_through(self) -> Compressed | None:
-        """Return what the blob is before any of it is sent: the PUT that brings it must name its digest."""
-        if self._parts.result is None:
-            for _ in self._everything()[1]:
-                pass
-        return self._parts.result
 
     def _put(self, result: Compressed) -> Answer:
         """Send all of it with the end of the upload, for those who know no PATCH."""
