@@ -132,7 +132,7 @@ def test_a_tar_whose_links_go_round_is_refused(place):
 def test_a_list_of_what_is_ignored_does_not_lead_out_of_the_context(place, tmp_path):
     (tmp_path / "hosts-own").write_text("[planted-line\n")
     tar_of(Path("t.tar"), {".dockerignore": (tarfile.SYMTYPE, str(tmp_path / "hosts-own"))})
-    with pytest.raises(ContextError, match=r"\.dockerignore is no file of the context") as caught:
+    with pytest.raises(ContextError, match=r"\.dockerignore is not a file of the context") as caught:
         files("t.tar")
     assert "planted" not in str(caught.value)
 

@@ -225,7 +225,7 @@ def test_a_sink_for_one_image_takes_the_only_one_that_runs_and_notes_what_stays_
     result = buildpush.copy("oci:attested", "docker-archive:one.tar:app:1")
 
     assert plain(open_docker_archive(attested / "one.tar")) == [FIRST]
-    assert [note for note in result.notes if "attestations of linux/amd64 stay behind" in note]
+    assert [note for note in result.notes if "attestations of linux/amd64 are left out" in note]
 
 
 def test_a_sink_for_one_image_takes_none_of_several(attested):
@@ -258,7 +258,7 @@ def test_a_merged_index_can_be_a_manifest_list(two, box, registry, capsys):
 
 def test_a_platform_that_is_no_text_is_refused_and_no_tag_moves(two, box, registry):
     write_docker_archive(image(FIRST, architecture="\ud800"), two / "strange.tar")
-    with pytest.raises(PushError, match="no Unicode"):
+    with pytest.raises(PushError, match="not Unicode"):
         buildpush.merge(registry("1"), "docker-archive:strange.tar", "oci:arm")
     assert box.digest("docker-local/app", "1") is None
 
@@ -340,7 +340,7 @@ def test_attestations_forbid_changing_an_index(place, registry):
 
 @pytest.mark.parametrize("wish", [{"compression": "gzip"}, {"media_types": "docker"}])
 def test_a_wish_that_a_sink_has_no_room_for_is_refused(place, wish):
-    with pytest.raises(UnsupportedError, match="no room"):
+    with pytest.raises(UnsupportedError, match="does not support"):
         buildpush.copy("oci:l", "docker-archive:a.tar", **wish)
 
 
@@ -537,12 +537,12 @@ def test_tag_by_the_command_line(place, box, registry):
         (["push", "oci:none"], 2, "REF"),
         (["copy", "oci:none", "oci:out"], 4, "cannot be read"),
         (["copy", "docker-archive:none", "oci:out"], 4, "cannot be read"),
-        (["copy", "docker-daemon:app", "oci:out"], 2, "no Docker daemon is here"),
+        (["copy", "docker-daemon:app", "oci:out"], 2, "there is no Docker daemon"),
         (["copy", "oci:none", "docker-daemon:"], 2, "docker-daemon:IMAGE"),
         (["tag", "a.io/b:1", "no tag"], 2, "is not a tag"),
         (["tag", "a.io/b:1"], 2, "NEWTAG"),
         (["push", "oci:none", "a.io/b:1", "--password", "hunter2", "--username", "u"], 2, "plain text"),
-        (["push", "docker://u:hunter2@a.io/b:1", "a.io/b:1"], 2, "password stands in a reference"),
+        (["push", "docker://u:hunter2@a.io/b:1", "a.io/b:1"], 2, "contains a user or password"),
     ],
 )
 def test_mistakes_have_their_exit_codes_and_show_no_secret(place, capsys, monkeypatch, words, code, says):
@@ -815,7 +815,7 @@ def test_a_fifo_in_place_of_a_file_is_refused_at_once(place, registry):
     (blob,) = [path for path in (place / "l/blobs/sha256").iterdir() if path.stat().st_size == len(FIRST)]
     blob.unlink()
     os.mkfifo(blob)
-    with pytest.raises(PushError, match="no ordinary file"):
+    with pytest.raises(PushError, match="not a regular file"):
         buildpush.push("oci:l", registry("1"))
 
 

@@ -223,7 +223,7 @@ def test_a_failed_cell_is_an_error_and_the_notebook_up_to_there_is_kept(notebook
     ("given", "said", "read"),
     [
         ({"tags": "UPPER:bad"}, "tags: 'UPPER:bad' is not a tag", "tags"),
-        ({"engine": "docker"}, "no Docker daemon is here: /nowhere does not exist", "engine"),
+        ({"engine": "docker"}, "there is no Docker daemon: /nowhere does not exist", "engine"),
         ({"connectors": "nosuch.yml"}, "nosuch.yml cannot be used: No such file", None),
     ],
 )

@@ -17,7 +17,7 @@ from buildpush.images.references import Reference
 
 # Fields that hold a secret: on a command line, everybody on the machine could read it.
 _SECRET_FIELDS: Final = frozenset({"secret_access_key", "session_token", "token", "account_key"})
-_SHAPE: Final = "write type=registry,ref=HOST/NAME:TAG, type=local,src=FOLDER or dest=FOLDER, or an image's name"
+_SHAPE: Final = "write type=registry,ref=HOST/NAME:TAG, type=local,src=DIRECTORY or dest=DIRECTORY, or an image's name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class CacheSpec:
         others = tuple(pair for pair in self.fields if pair[0] != name)
         return replace(self, fields=(*others, (name, value)))
 
-    def at(self, folder: Path) -> CacheSpec:
-        """Return the same cache with paths that count from *folder* made absolute."""
+    def at(self, directory: Path) -> CacheSpec:
+        """Return the same cache with paths that count from *directory* made absolute."""
         if self.kind != "local":
             return self
         paths = {"src", "dest"}
-        fields = ((key, str(folder / value) if key in paths else value) for key, value in self.fields)
+        fields = ((key, str(directory / value) if key in paths else value) for key, value in self.fields)
         return replace(self, fields=tuple(fields))
 
     @property
@@ -102,7 +102,7 @@ def _words(text: str) -> list[str]:
     try:
         (words,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError) as error:
-        message = f"{text!r} is no line of CSV"
+        message = f"{text!r} is not a line of CSV"
         raise BadNameError(message, hint=_SHAPE) from error
     return words
 
@@ -119,6 +119,6 @@ def _pair(word: str, text: str) -> tuple[str, str]:
     name, sign, value = word.partition("=")
     name = name.strip().lower()
     if not sign or not name:
-        message = f"{word!r} in {text!r} is no KEY=VALUE"
+        message = f"{word!r} in {text!r} is not KEY=VALUE"
         raise BadNameError(message, hint=_SHAPE)
     return name, value

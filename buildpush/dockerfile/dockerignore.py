@@ -58,7 +58,7 @@ def read(context: Path, dockerfile: Path | None) -> Ignore:
     for path in (*beside, context / ".dockerignore"):
         try:
             if not _is_ours(path, (context, *(path.parent for path in beside))):
-                message = f"{path.name} is no file of the context"
+                message = f"{path.name} is not a file of the context"
                 raise ContextError(message, hint="put a plain file there", setting="context")
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
@@ -71,10 +71,10 @@ def read(context: Path, dockerfile: Path | None) -> Ignore:
     return Ignore()
 
 
-def _is_ours(path: Path, folders: Iterable[Path]) -> bool:
-    """Return whether *path* is a file that may be read: no pipe, and no link out of *folders*, whoever made it."""
+def _is_ours(path: Path, directories: Iterable[Path]) -> bool:
+    """Return whether *path* is a file that may be read: no pipe, and no link out of *directories*, whoever made it."""
     real = Path(os.path.realpath(path))
-    inside = not path.is_symlink() or any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
+    inside = not path.is_symlink() or any(real.is_relative_to(os.path.realpath(directory)) for directory in directories)
     return stat.S_ISREG(path.stat().st_mode) and inside
 
 

@@ -135,5 +135,5 @@ def _escaped(char: str) -> str:
     """Return the character that a backslash in a pattern stands before, whatever the file's escape is."""
     if char in {"}", "/", "*", "?", "\\"} and char:
         return char
-    message = f"a backslash in a pattern stands before * ? / }} or itself, not before {char!r}"
+    message = f"in a pattern, a backslash escapes * ? / }} or itself, not {char!r}"
     raise DockerfileError(message)

@@ -51,7 +51,7 @@ class Instruction:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class BuildStage:
     """What one FROM begins.
 
     Attributes:
@@ -90,7 +90,7 @@ class Dockerfile:
 
     path: str
     arguments: tuple[Instruction, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[BuildStage, ...]
     escape: str = "\\"
     syntax: str | None = None
     check: str | None = None
@@ -107,13 +107,13 @@ class Dockerfile:
         """Return ``Dockerfile:7`` for messages."""
         return f"{self.path}:{line}"
 
-    def stage(self, name: str, *, before: int | None = None) -> Stage | None:
+    def stage(self, name: str, *, before: int | None = None) -> BuildStage | None:
         """Return the last stage called *name* among the first *before*, or ``None``."""
         numbers = self._numbers.get(name.lower(), [])
         at = len(numbers) if before is None else bisect.bisect_left(numbers, before)
         return self.stages[numbers[at - 1]] if at else None
 
-    def target(self, wanted: str | None) -> Stage:
+    def target(self, wanted: str | None) -> BuildStage:
         """Return the stage to build: the one called *wanted*, else the last.
 
         Raises:

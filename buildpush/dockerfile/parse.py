@@ -23,7 +23,7 @@ from buildpush.dockerfile.lexer import (
     split_flags,
     split_words,
 )
-from buildpush.dockerfile.model import Dockerfile, Heredoc, Instruction, Stage, nearest_hint
+from buildpush.dockerfile.model import BuildStage, Dockerfile, Heredoc, Instruction, nearest_hint
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.regex import regex
@@ -97,7 +97,7 @@ def _others(path: Path) -> str:
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if "dockerfile" in entry.name.lower())
     except OSError:
-        return f"the folder {path.parent} is not there"
+        return f"the directory {path.parent} is not there"
     return f"in {path.parent} there is {', '.join(names[:5])}" if names else "set 'dockerfile' to its path"
 
 
@@ -399,10 +399,10 @@ class InstructionReader:
 
 def split_stages(
     reader: InstructionReader, found: list[Instruction]
-) -> tuple[tuple[Instruction, ...], tuple[Stage, ...]]:
+) -> tuple[tuple[Instruction, ...], tuple[BuildStage, ...]]:
     """Sort instructions into the arguments before the first FROM and stages."""
     arguments: list[Instruction] = []
-    stages: list[Stage] = []
+    stages: list[BuildStage] = []
     bodies: list[list[Instruction]] = []
     for instruction in found:
         if instruction.name == "FROM":
@@ -413,14 +413,14 @@ def split_stages(
         elif instruction.name == "ARG":
             arguments.append(instruction)
         else:
-            raise reader.error(instruction.line, f"{instruction.name} stands before the first FROM", "begin with FROM")
+            raise reader.error(instruction.line, f"{instruction.name} comes before the first FROM", "begin with FROM")
     if not stages:
         raise reader.error(1, "the Dockerfile holds no FROM", "begin with FROM scratch or FROM IMAGE")
     whole = (replace(stage, instructions=tuple(body)) for stage, body in zip(stages, bodies, strict=True))
     return tuple(arguments), tuple(whole)
 
 
-def _stage(reader: InstructionReader, instruction: Instruction, number: int) -> Stage:
+def _stage(reader: InstructionReader, instruction: Instruction, number: int) -> BuildStage:
     words = instruction.words
     name = None
     if len(words) == 3 and words[1].upper() == "AS":  # noqa: PLR2004 - FROM image AS name
@@ -430,4 +430,4 @@ def _stage(reader: InstructionReader, instruction: Instruction, number: int) -> 
             raise reader.error(instruction.line, f"invalid name for a build stage: {quotation(words[2], 40)!r}", hint)
     elif len(words) != 1:
         raise reader.error(instruction.line, "FROM takes one argument, or three: FROM IMAGE AS NAME")
-    return Stage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)
+    return BuildStage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)

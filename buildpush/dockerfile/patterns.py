@@ -1,8 +1,8 @@
 """Patterns of paths, as Docker matches those of ``.dockerignore``, ``--exclude`` and ``--parents``.
 
 Docker's way is its own: a pattern is compared as a whole, by its beginning, by its end, or as a regular expression,
-depending on where its stars are; a folder hands on to what is in it which patterns matched; and a folder that is left
-out is not even looked into where no exception can name what is in it.
+depending on where its stars are; a directory hands on to what is in it which patterns matched; and a directory that
+is left out is not even looked into where no exception can name what is in it.
 
 Source: moby/patternmatcher, ``MatchesUsingParentResults``; tonistiigi/fsutil, ``NewFilterFS``; Go, path/filepath.
 """
@@ -23,8 +23,8 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 
-_HINT: Final = "escape a bracket that means itself: \\["
-_STAR, _FOLDERS, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
+_HINT: Final = "escape a bracket that is meant literally: \\["
+_STAR, _DIRECTORIES, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
 # In a class of these, there is no slash, and nothing that Go reads in another way.
 _CLASS: Final = regex(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
 _ODD: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
@@ -93,8 +93,8 @@ def read_pattern(text: str, where: str | None, written: str | None = None) -> Pa
     keeps = text.startswith("!")
     bare = text[1:] if keeps else text
     if not bare:
-        message = "an exclamation mark alone is no pattern"
-        raise ContextError(message, hint="name behind it what is kept: !path", where=where)
+        message = "an exclamation mark alone is not a pattern"
+        raise ContextError(message, hint="write what is kept after it: !path", where=where)
     if not _is_sound(bare):
         raise malformed(written, where)
     return Pattern(written, where, bare, keeps)
@@ -108,10 +108,10 @@ def clean(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryState:
-    """What is known of a folder that was looked at on the way down.
+    """What is known of a directory that was looked at on the way down.
 
     Attributes:
-        matched: for each pattern whether it holds for the folder and all in it; empty above the first folder.
+        matched: for each pattern whether it holds for the directory and all in it; empty above the first directory.
         chosen: whether the patterns name it.
         closed: whether nothing in it can be chosen otherwise, so that nobody looks into it.
     """
@@ -133,7 +133,7 @@ class Patterns:
     """Patterns in their order: the last one that holds decides."""
 
     patterns: tuple[Pattern, ...] = ()
-    _folders: dict[str, DirectoryState] = field(default_factory=dict, compare=False, repr=False)
+    _directories: dict[str, DirectoryState] = field(default_factory=dict, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -144,7 +144,7 @@ class Patterns:
         return any(pattern.keeps for pattern in self.patterns)
 
     def below(self, above: DirectoryState, path: str) -> DirectoryState:
-        """Return what is known of *path*, once it is known of the folder that it is in."""
+        """Return what is known of *path*, once it is known of the directory that it is in."""
         if above.closed:
             return above
         if not self.named(path):
@@ -155,7 +155,7 @@ class Patterns:
         return DirectoryState(matched, chosen, chosen and self._closes(path))
 
     def takes(self, above: DirectoryState, path: str) -> bool:
-        """Return whether the patterns name *path*, which is in a folder of which *above* is known."""
+        """Return whether the patterns name *path*, which is in a directory of which *above* is known."""
         if above.closed or not self.named(path):
             return above.chosen
         return self._match(above.matched, path)[1]
@@ -174,17 +174,17 @@ class Patterns:
             chosen = not pattern.keeps if holds else chosen
         return matched, chosen
 
-    def _closes(self, folder: str) -> bool:
-        """Return whether no exception can name what is in *folder*."""
-        return not self.keep_some or not self._exceptions(f"{folder}/")
+    def _closes(self, directory: str) -> bool:
+        """Return whether no exception can name what is in *directory*."""
+        return not self.keep_some or not self._exceptions(f"{directory}/")
 
-    def _exceptions(self, folder: str) -> bool:
+    def _exceptions(self, directory: str) -> bool:
         prefixes = [pattern.prefix for pattern in self.patterns if pattern.keeps]
-        return None in prefixes or any(prefix and prefix.startswith(folder) for prefix in prefixes)
+        return None in prefixes or any(prefix and prefix.startswith(directory) for prefix in prefixes)
 
     @cached_property
     def named(self) -> Callable[[str], object]:
-        """Tells of most paths that no pattern fits them, so that they are as their folder is; of others, nothing."""
+        """Tells of most paths that no pattern fits them, so that they are as their directory is; of others, nothing."""
         expressions = [_plain_expression(pattern.cleaned) for pattern in self.patterns]
         if not self.patterns or None in expressions:
             return bool if self.patterns else _no_pattern
@@ -195,11 +195,11 @@ class Patterns:
         above = TOP
         if not path or not self.patterns:
             return above
-        *folders, path = _from_the_top(path)
-        for folder in folders:
-            found = self._folders.get(folder)
+        *directories, path = _from_the_top(path)
+        for directory in directories:
+            found = self._directories.get(directory)
             if found is None:
-                found = self._folders[folder] = self.below(above, folder)
+                found = self._directories[directory] = self.below(above, directory)
             above = found
         return self.below(above, path)
 
@@ -223,7 +223,7 @@ NONE: Final = Patterns()
 
 
 def _from_the_top(path: str) -> Iterator[str]:
-    """Give every folder above *path*, the highest first, and then *path*."""
+    """Give every directory above *path*, the highest first, and then *path*."""
     at = path.find("/")
     while at >= 0:
         yield path[:at]
@@ -315,11 +315,11 @@ def _plain_expression(pattern: str) -> str | None:
         end = pattern[2:]
         return rf"(?:.*{re.escape(end)}|{re.escape(end[1:])})\Z" if end.startswith("/") else rf".*{re.escape(end)}\Z"
     pieces = [_plain_piece(piece) for piece in _pieces(pattern)]
-    return None if None in pieces else _through_folders([piece for piece in pieces if piece]) + r"\Z"
+    return None if None in pieces else _through_directories([piece for piece in pieces if piece]) + r"\Z"
 
 
 def _plain_piece(piece: str) -> str | None:
-    stars = {"**": _ANYTHING, "**/": _FOLDERS, "*": _STAR, "?": "[^/]"}
+    stars = {"**": _ANYTHING, "**/": _DIRECTORIES, "*": _STAR, "?": "[^/]"}
     if piece in stars:
         return stars[piece]
     if _CLASS.fullmatch(piece):
@@ -329,18 +329,18 @@ def _plain_piece(piece: str) -> str | None:
     return None if odd else re.escape(char)
 
 
-def _through_folders(pieces: Sequence[str]) -> str:
-    """Return the expression of *pieces*; ``**/`` takes the first folder in which the parts up to the next one fit."""
-    first, *others = _split(pieces, _FOLDERS)
-    found = within_folder(first)
+def _through_directories(pieces: Sequence[str]) -> str:
+    """Return the expression of *pieces*; ``**/`` takes the first directory where the parts up to the next one fit."""
+    first, *others = _split(pieces, _DIRECTORIES)
+    found = within_directory(first)
     for number, part in enumerate(others, 1):
-        inner = within_folder(part)
+        inner = within_directory(part)
         whole = number < len(others) and part[-1:] == ["/"]
-        found += f"(?>(?:.*?/)??{inner})" if whole else f"{_FOLDERS}{inner}"
+        found += f"(?>(?:.*?/)??{inner})" if whole else f"{_DIRECTORIES}{inner}"
     return found
 
 
-def within_folder(pieces: Sequence[str]) -> str:
+def within_directory(pieces: Sequence[str]) -> str:
     """Return the expression of *pieces* without ``**/``; the last star of a name must reach the name's end."""
     first, *others = _split(pieces, _STAR)
     found = "".join(first)

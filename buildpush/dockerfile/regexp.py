@@ -97,7 +97,7 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self._program = _Compiler()
-        self._program.add_all(_Parser(text).whole())
+        self._program.add_all(_RegexParser(text).whole())
         self._steps = self._program.steps
 
     def search(self, text: str) -> bool:
@@ -209,7 +209,7 @@ def _malformed(message: str) -> NoReturn:
     raise ValueError(message)
 
 
-class _Parser:
+class _RegexParser:
     """Reads an expression from left to right."""
 
     def __init__(self, text: str) -> None:

@@ -35,7 +35,7 @@ class BuildRequest:
     """An order for an engine: nothing in it is left to decide.
 
     Attributes:
-        context: absolute folder.
+        context: absolute directory.
         dockerfile: absolute file.
         references: what the image will be called; at least one.
         created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
@@ -43,12 +43,12 @@ class BuildRequest:
         pull_image: whether base images are asked for anew even where the engine has them.
         add_hosts: name to address, for RUN.
         network: of RUN: default, none or host; empty for the engine's own way.
-        build_contexts: name to an absolute folder, or to an address that BuildKit knows, for ``--from=NAME``.
+        build_contexts: name to an absolute directory, or to an address that BuildKit knows, for ``--from=NAME``.
         ssh: ``ID``, ``ID=SOCKET`` or ``ID=KEY_FILE``, for ``RUN --mount=type=ssh``.
         cache_from: where layers of earlier builds are looked for.
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
-        caching: both at once, in a folder of this machine.
+        caching: both at once, in a directory of this machine.
         mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
         optimize: whether cheaper snapshots of the file system will do.
         container: what the engine's own container may, if it starts one.

@@ -209,10 +209,10 @@ def _undefined_in_from(found: Walk) -> Found:
                 yield stage.begins, f"no ARG before the first FROM declares {name}; write ARG {name}=VALUE there"
 
 
-def _relative_folder(found: Walk) -> Found:
+def _relative_workdir(found: Walk) -> Found:
     for step in _named(found, "WORKDIR"):
         word = step.words[0]
-        if step.first_folder and word.sure and not word.text.startswith("/"):
+        if step.is_first_workdir and word.sure and not word.text.startswith("/"):
             yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it from / on"
 
 
@@ -279,7 +279,7 @@ def _ignored(found: Walk) -> Found:
 
 def _left_out(found: Walk, ignore: dockerignore.Ignore) -> Found:
     if not ignore.patterns or ignore.patterns.keep_some:
-        return  # a line that keeps may keep what is in an ignored folder
+        return  # a line that keeps may keep what is in an ignored directory
     for step in _named(found, "ADD", "COPY"):
         if "from" not in step.instruction.flags:
             for word in step.sources:
@@ -335,9 +335,9 @@ def _run_into_volume(found: Walk) -> Found:
                 yield step.instruction, "what RUN writes below a VOLUME is lost; write it before that VOLUME"
 
 
-def _writes(text: str, folder: str) -> bool:
-    """Return whether a shell's *text* writes into *folder*: by a redirection, or by a command of those that do."""
-    place = rf"['\"]?{re.escape(folder)}(?![\w.-])"
+def _writes(text: str, directory: str) -> bool:
+    """Return whether a shell's *text* writes into *directory*: by a redirection, or by a command of those that do."""
+    place = rf"['\"]?{re.escape(directory)}(?![\w.-])"
     if re.search(rf">>?\s*{place}", text):
         return True
     commands = ((part, _WRITER.search(part)) for part in re.split(r"[&|;\n]", text))
@@ -346,7 +346,7 @@ def _writes(text: str, folder: str) -> bool:
 
 def _copy_into_volume(found: Walk) -> Found:
     for step in _named(found, "ADD", "COPY"):
-        target = posixpath.normpath(posixpath.join(step.folder, step.words[-1].text))
+        target = posixpath.normpath(posixpath.join(step.directory, step.words[-1].text))
         for volume in step.volumes:
             if step.words[-1].sure and f"{target}/".startswith(f"{volume.rstrip('/')}/"):
                 name = step.instruction.name
@@ -391,7 +391,7 @@ RULES: Final = (
     Rule("SecretsUsedInArgOrEnv", "ARG or ENV whose name is that of a secret; it stays in the image.", _secrets),
     Rule("UndefinedArgInFrom", "FROM with a variable that no ARG declares before the first FROM.", _undefined_in_from),
     Rule("UndefinedVar", "A variable that nothing sets, in a stage that begins from `scratch`.", _undefined),
-    Rule("WorkdirRelativePath", "A first WORKDIR that depends on the base image.", _relative_folder),
+    Rule("WorkdirRelativePath", "A first WORKDIR that depends on the base image.", _relative_workdir),
     Rule(
         "UnpinnedImage",
         "`FROM` or `COPY --from` of an image without a tag, or of its `latest`.",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from buildpush.dockerfile.model import Dockerfile, Stage
+from buildpush.dockerfile.model import BuildStage, Dockerfile
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.variables import expand
@@ -70,17 +70,17 @@ class StageSource:
     """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
 
     Attributes:
-        context: folder or address of a further context that is no image.
+        context: directory or address of a further context that is no image.
     """
 
-    stage: Stage | None = None
+    stage: BuildStage | None = None
     image: str | None = None
     context: str | None = None
     platform: str | None = None
 
 
 def origin(
-    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
+    dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
     """Return what the FROM of *stage* means when global arguments have these *values*.
 
@@ -113,7 +113,7 @@ class StageOrderError(DockerfileError):
 
 
 def source(
-    dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE
+    dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
     """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
 
@@ -128,7 +128,7 @@ def source(
 
 
 def mounted(
-    dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str] = _NONE
+    dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
     """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source`, but for numbers.
 
@@ -142,7 +142,7 @@ def mounted(
     return _named(dockerfile, stage, name, line, contexts)
 
 
-def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts: Mapping[str, str]) -> StageSource:
+def _named(dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str]) -> StageSource:
     if name in contexts:
         return _context_source(contexts[name])
     if found := dockerfile.stage(name):
@@ -150,14 +150,14 @@ def _named(dockerfile: Dockerfile, stage: Stage, name: str, line: int, contexts:
     return StageSource(image=None if name == "scratch" else name)
 
 
-def _numbered(dockerfile: Dockerfile, name: str, line: int) -> Stage:
+def _numbered(dockerfile: Dockerfile, name: str, line: int) -> BuildStage:
     if 0 <= int(name) < len(dockerfile.stages):
         return dockerfile.stages[int(name)]
-    message = f"--from={name} is the number of no stage: there are {len(dockerfile.stages)}, counted from 0"
+    message = f"--from={name}: there is no stage of that number; there are {len(dockerfile.stages)}, counted from 0"
     raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
 
 
-def _earlier(dockerfile: Dockerfile, stage: Stage, found: Stage, name: str, line: int) -> StageSource:
+def _earlier(dockerfile: Dockerfile, stage: BuildStage, found: BuildStage, name: str, line: int) -> StageSource:
     if found.number < stage.number:
         return StageSource(stage=found)
     if found.number == stage.number:
@@ -200,7 +200,7 @@ def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
                 path[following] = iter(takes[following])
 
 
-def _takes(dockerfile: Dockerfile, stage: Stage, contexts: Mapping[str, str]) -> dict[int, int]:
+def _takes(dockerfile: Dockerfile, stage: BuildStage, contexts: Mapping[str, str]) -> dict[int, int]:
     """Return the numbers of the stages that *stage* takes from, and in which line; FROM leads back only."""
     found: dict[int, int] = {}
     if stage.name in contexts:  # which take its place
@@ -228,7 +228,7 @@ def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping
 
 def needed(
     dockerfile: Dockerfile, target: str | None, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
-) -> tuple[Stage, ...]:
+) -> tuple[BuildStage, ...]:
     """Return the stages that building *target* takes, in file order.
 
     Args:
@@ -240,7 +240,7 @@ def needed(
     Raises:
         DockerfileError: the target is not there, or a FROM cannot be resolved.
     """
-    wanted: dict[int, Stage] = {}
+    wanted: dict[int, BuildStage] = {}
     open_ends = [dockerfile.target(target)]
     while open_ends:
         stage = open_ends.pop()
@@ -252,7 +252,7 @@ def needed(
 
 def needed_for(
     dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None
-) -> Iterator[tuple[Stage, Mapping[str, str | None]]]:
+) -> Iterator[tuple[BuildStage, Mapping[str, str | None]]]:
     """Yield the stages that *request* takes for one of its platforms after the other, with the global arguments.
 
     Args:
@@ -271,7 +271,7 @@ def needed_for(
 
 
 def _origins(
-    dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str | None], contexts: Mapping[str, str]
+    dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str]
 ) -> Iterator[StageSource]:
     """Give what *stage* begins from and what it copies from."""
     yield origin(dockerfile, stage, values, contexts)
@@ -279,7 +279,7 @@ def _origins(
         yield (source if copied else mounted)(dockerfile, stage, name, line, contexts)
 
 
-def _names(stage: Stage) -> Iterator[tuple[str, int, bool]]:
+def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
     """Give what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
     for instruction in stage.instructions:
         copied = instruction.name == "COPY"
@@ -312,7 +312,7 @@ def _context_source(place: str) -> StageSource:
     return StageSource(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else StageSource(context=place)
 
 
-def _reference(dockerfile: Dockerfile, stage: Stage, image: str) -> Reference:
+def _reference(dockerfile: Dockerfile, stage: BuildStage, image: str) -> Reference:
     try:
         return Reference.parse(image)
     except BadNameError as error:

@@ -305,7 +305,7 @@ def _check_size(size: int) -> None:
     """Refuse what doubles with every line, as in ``ENV A=$A$A``, before it fills the memory."""
     if size > LONGEST:
         message = f"a value is longer than {LONGEST} characters when its variables are replaced"
-        raise DockerfileError(message, hint="look for a variable that is put into itself")
+        raise DockerfileError(message, hint="look for a variable that contains itself")
 
 
 def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
@@ -325,7 +325,7 @@ def _glob(pattern: str) -> Glob:
 
 
 def _error(reason: str) -> DockerfileError:
-    return DockerfileError(reason, hint="a dollar or quote that means itself is escaped")
+    return DockerfileError(reason, hint="escape a dollar sign or quote that is meant literally")
 
 
 def _bad_modifier(operator: str) -> str:

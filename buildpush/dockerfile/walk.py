@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
 from buildpush.dockerfile.lexer import read_heredoc_start
-from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
+from buildpush.dockerfile.model import BuildStage, Dockerfile, Instruction
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
@@ -54,19 +54,19 @@ class ExpandedInstruction:
         words: those in which variables are replaced, in order; of ENV and LABEL name and value in turns.
         in_heredocs: variables in its heredocs that nothing before it sets.
         known: whether everything is known that the base sets.
-        first_folder: whether no WORKDIR came before it.
+        is_first_workdir: whether no WORKDIR came before it.
         volumes: the paths that were declared before it, absolute or as written.
-        folder: that of WORKDIR, as far as it is known.
+        directory: that of WORKDIR, as far as it is known.
     """
 
     instruction: Instruction
-    stage: Stage
+    stage: BuildStage
     words: tuple[Word, ...] = ()
     in_heredocs: frozenset[str] = frozenset()
     known: bool = True
-    first_folder: bool = True
+    is_first_workdir: bool = True
     volumes: tuple[str, ...] = ()
-    folder: str = "/"
+    directory: str = "/"
 
     @property
     def unset(self) -> frozenset[str]:
@@ -92,7 +92,7 @@ class Walk:
 
     dockerfile: Dockerfile
     request: BuildRequest
-    stages: tuple[Stage, ...]
+    stages: tuple[BuildStage, ...]
     steps: tuple[ExpandedInstruction, ...]
     globals: Mapping[str, str | None]
     declared: frozenset[str]
@@ -103,15 +103,15 @@ class Walk:
 
 
 @dataclass(slots=True)
-class _StageState:
+class _WalkState:
     """What a stage knows so far."""
 
     values: dict[str, str | None] = field(default_factory=lambda: {"PATH": ""})
     arguments: frozenset[str] = frozenset()
     known: bool = True
-    first_folder: bool = True
+    is_first_workdir: bool = True
     volumes: tuple[str, ...] = ()
-    folder: str = "/"
+    directory: str = "/"
     triggers: tuple[str, ...] = ()
 
 
@@ -136,11 +136,11 @@ class _Walker:
         self.dockerfile = dockerfile
         self.request = request
         self.globals = values
-        self.ends: dict[int, _StageState] = {}
+        self.ends: dict[int, _WalkState] = {}
 
-    def stage(self, stage: Stage) -> Iterator[ExpandedInstruction]:
+    def stage(self, stage: BuildStage) -> Iterator[ExpandedInstruction]:
         begins = origin(self.dockerfile, stage, self.globals, self.request.build_contexts)
-        base = self.ends[begins.stage.number] if begins.stage else _StageState()
+        base = self.ends[begins.stage.number] if begins.stage else _WalkState()
         known = base.known and not begins.image and not begins.context
         scene = replace(base, values=dict(base.values), known=known, volumes=(), triggers=())
         self.ends[stage.number] = scene
@@ -153,7 +153,7 @@ class _Walker:
         for instruction in stage.instructions:
             yield self.step(instruction, stage, scene)
 
-    def step(self, instruction: Instruction, stage: Stage, scene: _StageState) -> ExpandedInstruction:
+    def step(self, instruction: Instruction, stage: BuildStage, scene: _WalkState) -> ExpandedInstruction:
         words = tuple(self.words(instruction, scene))
         found = ExpandedInstruction(
             instruction,
@@ -161,14 +161,14 @@ class _Walker:
             words,
             _in_heredocs(instruction, scene) - _NO_VARIABLES,
             known=scene.known,
-            first_folder=scene.first_folder,
+            is_first_workdir=scene.is_first_workdir,
             volumes=scene.volumes,
-            folder=scene.folder,
+            directory=scene.directory,
         )
         self.after(found, scene)
         return found
 
-    def words(self, instruction: Instruction, scene: _StageState) -> Iterator[Word]:
+    def words(self, instruction: Instruction, scene: _WalkState) -> Iterator[Word]:
         """Yield the words of *instruction* in which BuildKit replaces variables."""
         if instruction.name == "ARG":
             yield from self.argument(instruction, scene)
@@ -179,7 +179,7 @@ class _Walker:
             if not (announced and announced.name in texts):
                 yield self.word(raw, instruction.line, scene)
 
-    def argument(self, instruction: Instruction, scene: _StageState) -> Iterator[Word]:
+    def argument(self, instruction: Instruction, scene: _WalkState) -> Iterator[Word]:
         """Yield the defaults of ARG that count, and let each name hold for the next."""
         for name, default in instruction.pairs:
             value = self.request.build_args.get(name)
@@ -193,27 +193,27 @@ class _Walker:
             if value is not None and name not in _NO_VARIABLES:
                 scene.values[name] = value
 
-    def word(self, raw: str, line: int, scene: _StageState) -> Word:
+    def word(self, raw: str, line: int, scene: _WalkState) -> Word:
         found, _ = _replaced(self.dockerfile, raw, line, scene.values)
         unset = found.unset - scene.arguments - _NO_VARIABLES
         return replace(found, unset=unset, sure=scene.known or not unset)
 
     @staticmethod
-    def after(step: ExpandedInstruction, scene: _StageState) -> None:
+    def after(step: ExpandedInstruction, scene: _WalkState) -> None:
         """Let the instruction do to *scene* what it does."""
         name, texts = step.instruction.name, [word.text for word in step.words]
         if name == "ENV":
             scene.values |= dict(zip(texts[::2], texts[1::2], strict=True))
         elif name == "WORKDIR":
-            scene.first_folder = False
-            scene.folder = _join(scene.folder, texts[0])
+            scene.is_first_workdir = False
+            scene.directory = _join(scene.directory, texts[0])
         elif name == "VOLUME":
             scene.volumes += tuple(texts)
         elif name == "ONBUILD" and step.instruction.trigger:
             scene.triggers += (step.instruction.rest,)
 
 
-def _in_heredocs(instruction: Instruction, scene: _StageState) -> frozenset[str]:
+def _in_heredocs(instruction: Instruction, scene: _WalkState) -> frozenset[str]:
     """Return the variables in heredocs of COPY and ADD that are not set; those of RUN are the shell's."""
     if instruction.name == "RUN":
         return frozenset()
@@ -261,5 +261,5 @@ class _TrackedValues(dict[str, "str | None"]):
         return super().get(key, default)
 
 
-def _join(folder: str, path: str) -> str:
-    return path if path.startswith("/") else f"{folder.rstrip('/')}/{path}"
+def _join(directory: str, path: str) -> str:
+    return path if path.startswith("/") else f"{directory.rstrip('/')}/{path}"

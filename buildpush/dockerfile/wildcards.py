@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from buildpush.dockerfile.patterns import within_folder
+from buildpush.dockerfile.patterns import within_directory
 from buildpush.dockerfile.regexp import Expression
 from buildpush.foundation.errors import ContextError
 from buildpush.foundation.regex import regex
@@ -24,14 +24,14 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         return _matcher(pattern)
     except (ValueError, re.error) as error:
         message = f"malformed pattern {pattern!r} in a source"
-        raise ContextError(message, hint="escape a bracket that means itself: [[]", setting="context") from error
+        raise ContextError(message, hint="escape a bracket that is meant literally: [[]", setting="context") from error
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     pieces = _pieces(pattern)
     if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # the other way would take for ever
         return Expression(f"^{''.join(pieces)}$").search
-    wanted = re.compile(within_folder(pieces) + r"\Z")
+    wanted = re.compile(within_directory(pieces) + r"\Z")
     return lambda path: wanted.match(path) is not None
 
 

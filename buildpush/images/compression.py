@@ -279,6 +279,6 @@ def _zstd() -> Any:
         else:
             from backports import zstd
     except ImportError as error:
-        message = "zstd is not there in this Python"
+        message = "this Python does not have zstd"
         raise UnsupportedError(message, hint="install backports.zstd", setting="compression") from error
     return zstd

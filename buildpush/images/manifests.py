@@ -75,7 +75,7 @@ def read_manifest(data: bytes, media_type: str = "") -> Manifest:
     said = document.get("mediaType") or media_type.partition(";")[0].strip()
     kind = said if isinstance(said, str) else "unknown"
     if document.get("schemaVersion") != _SCHEMA or kind not in INDEX_TYPES | MANIFEST_TYPES:
-        message = f"a manifest of type {kind or 'unknown'!r} is not one we can use"
+        message = f"a manifest of type {kind or 'unknown'!r} is not supported"
         raise PushError(message, hint="Docker's old schema 1 is no longer supported: push the image again")
     if kind in INDEX_TYPES:
         return Manifest(kind, manifests=_descriptors(document, "manifests"))
@@ -266,7 +266,7 @@ def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str
         return
     at = next((i for i, pair in enumerate(zip(promised, found, strict=False)) if pair[0] != pair[1]), None)
     says = f"{len(promised)} and {len(found)}" if at is None else f"{promised[at]} and {found[at]} (number {at + 1})"
-    message = f"{what} do not fit the image's layers: {says}"
+    message = f"{what} do not match the image's layers: {says}"
     raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
 
@@ -292,7 +292,7 @@ def _json(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError as error:  # half a character, as JSON of others may hold
-        message = f"the manifest would hold text that is no Unicode: {error.object[error.start : error.end]!a}"
+        message = f"the manifest would hold text that is not Unicode: {error.object[error.start : error.end]!a}"
         raise PushError(message, hint="the image's configuration is damaged: build or fetch it again") from error
 
 
@@ -341,7 +341,7 @@ def _descriptor(value: Any) -> Descriptor:
 def _text(value: Mapping[str, Any], key: str) -> str:
     found = value.get(key)
     if not isinstance(found, str | None):
-        message = f"its {key} is no text"
+        message = f"its {key} is not a string"
         raise TypeError(message)
     return found or ""
 

@@ -122,7 +122,7 @@ Blobs = Callable[[Collection[int]], Iterator[tuple[int, BinaryIO]]]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image somewhere: in an engine's folder, an archive, the daemon, a registry.
+    """An image somewhere: in an engine's directory, an archive, the daemon, a registry.
 
     Attributes:
         config: the configuration document's bytes.

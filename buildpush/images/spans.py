@@ -44,8 +44,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def _refuse_special(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        message = f"{path} is no ordinary file"
-        raise PushError(message, hint="layouts and archives are made of files; it may be a folder, FIFO or device")
+        message = f"{path} is not a regular file"
+        raise PushError(message, hint="layouts and archives are made of files; it may be a directory, FIFO or device")
 
 
 # Without waiting: a FIFO would have us wait for somebody to write, whatever signals come.
@@ -53,20 +53,20 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def _open_below(folder: Path, name: str) -> int:
-    """Return a descriptor of the file *name* below *folder*; no link on the way is followed, whoever puts it there.
+def _open_below(directory: Path, name: str) -> int:
+    """Return a descriptor of the file *name* below *directory*; no link on the way is followed, whoever puts it there.
 
     Raises:
         PushError: there is a link on the way, or *name* leads elsewhere.
         OSError: it is not there.
     """
-    *folders, last = name.split("/")
-    if {"", ".", ".."} & {*folders, last}:
-        message = f"{name!r} is no name of a file in {folder}"
+    *directories, last = name.split("/")
+    if {"", ".", ".."} & {*directories, last}:
+        message = f"{name!r} is not the name of a file in {directory}"
         raise PushError(message)
-    parent = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    parent = os.open(directory, _FLAGS | os.O_DIRECTORY)
     try:
-        for one in folders:
+        for one in directories:
             inner = os.open(one, _FLAGS | os.O_DIRECTORY | _NO_LINK, dir_fd=parent)
             os.close(parent)
             parent = inner
@@ -74,8 +74,8 @@ def _open_below(folder: Path, name: str) -> int:
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
             raise
-        message = f"{folder / name} is, or lies behind, a link, and a layout is read only where it lies"
-        raise PushError(message, hint=f"put files in the place of links: cp -rL {folder} COPY") from error
+        message = f"{directory / name} is a link, or behind one, and links in a layout are not followed"
+        raise PushError(message, hint=f"replace links by files: cp -rL {directory} COPY") from error
     finally:
         os.close(parent)
 
@@ -84,9 +84,9 @@ class Slice(ForwardReader):
     """A part of a file, or all of it: any number of them may be open at once.
 
     Args:
-        path: of the file, or of a folder above it.
+        path: of the file, or of a directory above it.
         span: which part.
-        below: the file's name below the folder *path*, whose links are not followed.
+        below: the file's name below the directory *path*, whose links are not followed.
     """
 
     def __init__(self, path: Path, span: Span | None = None, *, below: str = "") -> None:
@@ -131,7 +131,7 @@ class Slice(ForwardReader):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A folder with files in it."""
+    """A directory with files in it."""
 
     path: Path
 
@@ -186,7 +186,7 @@ class Tar:
                 with tarfile.open(path, "r:", tarinfo=Member) as archive:
                     members = {posixpath.normpath(member.name): member for member in _limit_members(archive, path)}
             except tarfile.TarError as error:
-                message = f"{path} is no {kind}: {error}"
+                message = f"{path} is not a valid {kind}: {error}"
                 raise PushError(message, hint=remedy) from error
         return cls(path, kind, remedy, members)
 
@@ -201,7 +201,7 @@ class Tar:
             target = posixpath.join(posixpath.dirname(member.name), member.linkname)
             member = self.members.get(posixpath.normpath(target))
         if member is None or not member.isreg() or member.issparse():
-            message = f"{self.path} is no {self.kind}: there is no file {name!r} in it"
+            message = f"{self.path} is not a valid {self.kind}: there is no file {name!r} in it"
             raise PushError(message, hint=self.remedy)
         return Span(member.offset_data, member.size)
 

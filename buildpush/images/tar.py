@@ -384,7 +384,7 @@ def _copy_member(
 
 
 def _broken_archive(archive: Archive) -> BuildError:
-    message = f"{archive.about} is not what it was when it was first read"
+    message = f"{archive.about} has changed since it was first read"
     return BuildError(message, hint="nothing was tagged; run again")
 
 

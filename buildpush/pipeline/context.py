@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from buildpush.registry.client import Registry
     from buildpush.registry.memory import Memory
     from buildpush.transfer.daemon import Daemon
-    from buildpush.transfer.driver import Access
+    from buildpush.transfer.driver import Clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Hosts:
     http: Http
     keychain: Keychain
     registry: Registry
-    access: Access
+    clients: Clients
 
     def note_never_trusted(self, sink: Sink) -> None:
         """Tell *sink* which hosts were declared insecure to no effect: their names may be misspelled."""
@@ -234,13 +234,13 @@ class RunContext:
     ) -> Hosts:
         """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
         from buildpush.registry.client import Registry
-        from buildpush.transfer.driver import Access
+        from buildpush.transfer.driver import Clients
 
         key = frozenset(credentials.items()), plain, insecure
         if key not in self._hosts:
             http, keychain = self.http(plain, insecure), self.keychain(credentials)
             registry = Registry(http, keychain, sink=self.log, memory=self.memory)
-            self._hosts[key] = Hosts(http, keychain, registry, Access(registry, self._daemon, self.cwd))
+            self._hosts[key] = Hosts(http, keychain, registry, Clients(registry, self._daemon, self.cwd))
         found = self._hosts[key]
         found.http.resume()  # an earlier step may have been interrupted
         return found

@@ -20,7 +20,7 @@ from buildpush.registry import push as registry
 from buildpush.registry.receipt import receipt
 from buildpush.transfer import TRANSPORTS, Location
 from buildpush.transfer.destinations import check_destination, check_packing, write
-from buildpush.transfer.driver import Access, Packing, WriteOptions
+from buildpush.transfer.driver import Clients, Packing, WriteOptions
 from buildpush.transfer.parse import parse, reference_of
 from buildpush.transfer.sources import find_referrers, open_source
 
@@ -35,13 +35,13 @@ def push(source: str, references: Sequence[str], options: CopyOptions, context: 
     if options.referrers:
         _check_referrers(packing, origin)
     about = ", ".join(map(str, names))
-    with _step(("push", about), options, context, names, [origin]) as access, _open(origin, access, options) as found:
+    with _step(("push", about), options, context, names, [origin]) as clients, _open(origin, clients, options) as found:
         image = repack(found, packing, context.log)
-        referrers = find_referrers(image, origin, access) if options.referrers else None
+        referrers = find_referrers(image, origin, clients) if options.referrers else None
         pushed = registry.push(
             image,
             names,
-            access.registry,
+            clients.registry,
             compression=packing.compression or "gzip",
             media_types=packing.media_types or "oci",
             checksums=False,
@@ -61,11 +61,11 @@ def copy(source: str, destination: str, options: CopyOptions, context: RunContex
     if options.referrers:
         _check_referrers(packing, origin, goal)
     about, names = f"{origin} to {goal}", [goal.reference] if goal.repository and goal.reference else []
-    with _step(("copy", about), options, context, names, [origin]) as access, _open(origin, access, options) as found:
+    with _step(("copy", about), options, context, names, [origin]) as clients, _open(origin, clients, options) as found:
         image = repack(found, packing, context.log)
-        referrers = find_referrers(image, origin, access) if options.referrers else None
+        referrers = find_referrers(image, origin, clients) if options.referrers else None
         called = origin.names or ((origin.name,) if origin.name else ())  # as its source was named
-        written = write(image, goal, access, WriteOptions(called, packing, referrers or (), context.log))
+        written = write(image, goal, clients, WriteOptions(called, packing, referrers or (), context.log))
     is_pushed = isinstance(written, PushedImage | PushedIndex)
     facts = {"pushed": written} if is_pushed else {"written": written, "output": str(goal)}
     count = None if referrers is None else len(referrers)
@@ -78,10 +78,10 @@ def merge(reference: str, sources: Sequence[str], options: CopyOptions, context:
     if not origins:
         message = f"no images given for {name}"
         raise SettingsError(message, hint="name one source for each platform after the reference")
-    with _step(("merge", str(name)), options, context, [name], origins) as access, ExitStack() as stack:
-        found = {one: stack.enter_context(_open(one, access, options)) for one in dict.fromkeys(origins)}
+    with _step(("merge", str(name)), options, context, [name], origins) as clients, ExitStack() as stack:
+        found = {one: stack.enter_context(_open(one, clients, options)) for one in dict.fromkeys(origins)}
         index, types = _merged(found, context.log), packing.media_types or "oci"
-        pushed = registry.push(index, [name], access.registry, media_types=types, checksums=False, sink=context.log)
+        pushed = registry.push(index, [name], clients.registry, media_types=types, checksums=False, sink=context.log)
     return RunResult(step=f"merge {name}", pushed=pushed, **context.log.facts())
 
 
@@ -92,15 +92,15 @@ def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunC
     if not names:
         message = f"no new tag given for {old}"
         raise SettingsError(message, hint="name at least one tag after the reference")
-    with _step(("tag", ", ".join(map(str, names))), options, context, names) as access:
-        found = receipt(old, access.registry)
-        registry.name(found.manifest, found.media_type, names, access.registry, context.log)
+    with _step(("tag", ", ".join(map(str, names))), options, context, names) as clients:
+        found = receipt(old, clients.registry)
+        registry.name(found.manifest, found.media_type, names, clients.registry, context.log)
     return RunResult(step=f"tag {old}", pushed=replace(found, references=tuple(names)), **context.log.facts())
 
 
-def _open(origin: Location, access: Access, options: CopyOptions) -> AbstractContextManager[Image | Index]:
+def _open(origin: Location, clients: Clients, options: CopyOptions) -> AbstractContextManager[Image | Index]:
     whole = options.allow_nondistributable_artifacts
-    return open_source(origin, access, options.image_platform(), nondistributable=whole)
+    return open_source(origin, clients, options.image_platform(), nondistributable=whole)
 
 
 def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
@@ -173,7 +173,7 @@ def _step(
     context: RunContext,
     names: Sequence[Reference],
     origins: Sequence[Location] = (),
-) -> Iterator[Access]:
+) -> Iterator[Clients]:
     """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
     limit, log = options.limit(), context.log
     context.state.sweep(log)
@@ -190,5 +190,5 @@ def _step(
                     for repository in repositories:
                         hosts.registry.check_push(repository)
             with log.phase(*phase):
-                yield hosts.access
+                yield hosts.clients
             hosts.note_never_trusted(log)

@@ -78,5 +78,5 @@ def _packing(step: Step, order: ResolvedStep, location: Location, sink: Sink) ->
     if by_flag & set(unsupported):
         check_packing(packing, location)
     for setting in unsupported:
-        sink(Note(f"{location.kind}: has no room for the setting {setting!r}, which is left alone"))
+        sink(Note(f"{location.kind}: does not support the setting {setting!r}, which has no effect"))
     return replace(packing, **dict.fromkeys(unsupported))

@@ -223,7 +223,7 @@ class _StepRun:
         elif order.source:
             platform = order.platforms[0] if order.platforms else None
             location, whole = _location(order.source), order.nondistributable
-            with open_source(location, hosts.access, platform, nondistributable=whole) as found:
+            with open_source(location, hosts.clients, platform, nondistributable=whole) as found:
                 image = repack(found, _asked(order), self.log)
                 self._refuse_notes()
                 yield image
@@ -244,7 +244,7 @@ class _StepRun:
     def _write(self, image: Built, order: ResolvedStep, output: Output, hosts: Hosts) -> None:
         options = WriteOptions(order.references, output.packing, sink=self.log)
         with self.log.phase("write", str(output.location)):
-            written = write(image, output.location, hosts.access, options)
+            written = write(image, output.location, hosts.clients, options)
         if isinstance(written, PushedImage | PushedIndex):
             self.pushed = written
         else:

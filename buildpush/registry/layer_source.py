@@ -161,7 +161,7 @@ class LayerSources:
             return sent
         if diff_id is None and not work.image.manifest:
             message = f"the diff ID of {work.item(at)} is not known"
-            raise DigestError(message, hint="the source must tell it for layers that are compressed already")
+            raise DigestError(message, hint="the source has to name it for layers that are compressed already")
         return replace(sent, diff_id=diff_id or sent.diff_id)
 
     def must_prove(self, work: Work, at: int) -> bool:

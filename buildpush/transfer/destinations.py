@@ -14,11 +14,13 @@ from buildpush.images.manifests import left_out
 from buildpush.images.model import Image, Index
 from buildpush.images.referrers import Referrer
 from buildpush.transfer import Location
-from buildpush.transfer.driver import Access, Packing, WriteOptions, Written
+from buildpush.transfer.driver import Clients, Packing, WriteOptions, Written
 from buildpush.transfer.sources import platforms_of
 
 
-def write(target: Image | Index, destination: Location, access: Access, options: WriteOptions | None = None) -> Written:
+def write(
+    target: Image | Index, destination: Location, clients: Clients, options: WriteOptions | None = None
+) -> Written:
     """Bring *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
 
     An image that came with a manifest keeps it, where manifests are kept.
@@ -28,7 +30,7 @@ def write(target: Image | Index, destination: Location, access: Access, options:
         BuildError: a file cannot be written.
         PushError: the source cannot be read, or the destination does not take it.
     """
-    return destination.transport.driver.write(target, destination, access, options or WriteOptions())
+    return destination.transport.driver.write(target, destination, clients, options or WriteOptions())
 
 
 def check_destination(destination: Location) -> None:
@@ -50,7 +52,7 @@ def check_packing(packing: Packing, destination: Location) -> None:
         UnsupportedError: naming it.
     """
     for setting in unsupported_packing(packing, destination):
-        message = f"{destination.kind}: has no room for the setting {setting!r}"
+        message = f"{destination.kind}: does not support the setting {setting!r}"
         raise UnsupportedError(message, hint="leave it out, or write to a registry", setting=setting)
 
 
@@ -77,11 +79,11 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
             hint = "choose one with --platform, or write an oci-archive:FILE"
             raise SettingsError(message, hint=hint, setting="platforms")
         if len(image.images) > 1:
-            sink(Note(f"the attestations of {running[0].platform} stay behind: {kind}: has no room for them"))
+            sink(Note(f"the attestations of {running[0].platform} are left out: {kind}: cannot hold them"))
         image = running[0]
     if left := left_out(image):
         message = f"{kind}: takes whole images only, and {left}"
-        raise UnsupportedError(message, hint="say --allow-nondistributable-artifacts, or write an oci-archive:FILE")
+        raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
     return _watched(image, f"{image.platform.shown} " if isinstance(target, Index) else "", sink)
 
 

@@ -23,7 +23,7 @@ from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Tar
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import single_image
-from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.driver import Clients, Driver, WriteOptions
 from buildpush.transfer.layers import checked, checked_config, checked_reader, distinct, same_as, write_through
 from buildpush.transfer.output import END, header, member, new_file, padding
 from buildpush.transfer.parse import file_location, reference_of
@@ -183,10 +183,10 @@ class _DockerArchiveDriver:
         return replace(found, reference=reference_of(found.name)) if found and found.name else found
 
     @contextmanager
-    def open(self, source: Location, access: Access, _platform: Platform | None) -> Iterator[Image | Index]:
-        yield open_docker_archive(access.cwd / source.path, source.name or None)
+    def open(self, source: Location, clients: Clients, _platform: Platform | None) -> Iterator[Image | Index]:
+        yield open_docker_archive(clients.cwd / source.path, source.name or None)
 
-    def find_referrers(self, _target: Image | Index, _source: Location, _access: Access) -> tuple[Referrer, ...]:
+    def find_referrers(self, _target: Image | Index, _source: Location, _access: Clients) -> tuple[Referrer, ...]:
         return ()
 
     def check(self, destination: Location) -> None:
@@ -194,10 +194,10 @@ class _DockerArchiveDriver:
             message = f"{destination} names a digest, and an archive knows tags only"
             raise SettingsError(message, hint="write docker-archive:FILE:NAME:TAG")
 
-    def write(self, target: Image | Index, destination: Location, access: Access, options: WriteOptions) -> None:
+    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> None:
         image = single_image(target, destination, options.sink)
         names = destination.names or [name for name in options.names if isinstance(name, Reference)]
-        write_docker_archive(image, access.cwd / destination.path, names)
+        write_docker_archive(image, clients.cwd / destination.path, names)
 
 
 DRIVER: Final[Driver] = _DockerArchiveDriver()

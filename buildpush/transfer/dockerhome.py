@@ -32,7 +32,7 @@ def current_host(env: Mapping[str, str], home: Path) -> str | None:
 
     Args:
         env: ``DOCKER_HOST`` and ``DOCKER_CONTEXT`` count.
-        home: the user's Docker configuration folder.
+        home: the user's Docker configuration directory.
     """
     if env.get("DOCKER_HOST"):
         return env["DOCKER_HOST"]

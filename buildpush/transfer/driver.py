@@ -22,7 +22,7 @@ Written = PushedImage | PushedIndex | Digest | None
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Clients:
     """What sources and destinations are reached with.
 
     Attributes:
@@ -68,15 +68,15 @@ class Driver(Protocol):
         """Return the location that *text*, behind the kind and its colon, names; ``None`` where a part is missing."""
 
     def open(
-        self, source: Location, access: Access, platform: Platform | None
+        self, source: Location, clients: Clients, platform: Platform | None
     ) -> AbstractContextManager[Image | Index]:
         """Give what is there; of an index, the image for *platform* at least."""
 
-    def find_referrers(self, target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
+    def find_referrers(self, target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
         """Return what is said there about *target*, at any depth; asked only where referrers are kept."""
 
     def check(self, destination: Location) -> None:
         """Refuse, before anything is done, what cannot be a destination."""
 
-    def write(self, target: Image | Index, destination: Location, access: Access, options: WriteOptions) -> Written:
+    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Written:
         """Bring *target* there; return the receipt of a registry, or the digest of the manifest that was written."""

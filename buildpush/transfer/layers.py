@@ -88,7 +88,7 @@ def checked_config(image: Image, found: Sequence[Digest]) -> bytes:
         return image.config
     if any(layer.compressed and layer.diff_id is None for layer in image.layers):
         message = "a compressed layer came without its diff ID"
-        raise DigestError(message, hint="the source must tell it for layers that are compressed already")
+        raise DigestError(message, hint="the source has to name it for layers that are compressed already")
     return with_diff_ids(image.config, found)
 
 

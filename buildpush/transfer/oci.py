@@ -35,7 +35,7 @@ from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Directory
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import watched, watched_referrers
-from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.driver import Clients, Driver, WriteOptions
 from buildpush.transfer.layers import (
     as_promised,
     checked,
@@ -322,21 +322,21 @@ class _OciDriver:
         return file_location(self.kind, text)
 
     @contextmanager
-    def open(self, source: Location, access: Access, platform: Platform | None) -> Iterator[Image | Index]:
-        yield self.reader(access.cwd / source.path).image(source.name or None, platform)
+    def open(self, source: Location, clients: Clients, platform: Platform | None) -> Iterator[Image | Index]:
+        yield self.reader(clients.cwd / source.path).image(source.name or None, platform)
 
-    def find_referrers(self, target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
-        return self.reader(access.cwd / source.path).referrers(target)
+    def find_referrers(self, target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
+        return self.reader(clients.cwd / source.path).referrers(target)
 
     def check(self, destination: Location) -> None:
         """Refuse nothing."""
 
-    def write(self, target: Image | Index, destination: Location, access: Access, options: WriteOptions) -> Digest:
+    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Digest:
         if left := left_out(target):
             options.sink(Note(left))
         return self.writer(
             watched(target, options.sink),
-            access.cwd / destination.path,
+            clients.cwd / destination.path,
             [destination.name] if destination.name else options.names,
             compression=options.packing.compression or "none",
             referrers=watched_referrers(options.referrers, options.sink),

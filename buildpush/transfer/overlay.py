@@ -1,7 +1,7 @@
 """Images in the overlay2 store of a Docker daemon of this machine, read where they lie; nothing is ever written there.
 
-A layer's files lie in a folder, and beside it is kept what its tar had between their bytes: together they are the tar
-again, byte for byte. That they are is not believed but checked by whoever takes the layer, as for every source.
+A layer's files lie in a directory, and beside it is kept what its tar had between their bytes: together they are the
+tar again, byte for byte. Whoever takes the layer checks that they are, as for every source.
 Source: moby, layer/filestore.go; vbatts/tar-split, tar/asm/assemble.go and tar/storage/entry.go.
 """
 
@@ -25,7 +25,7 @@ from buildpush.images.references import Digest
 from buildpush.images.spans import LARGEST_DOCUMENT
 
 DRIVER = "overlay2"
-# With it, a layer's folder may name files whose bytes are in the layer below.
+# With it, a layer's directory may name files whose bytes are in the layer below.
 _METACOPY = ["Using metacopy", "true"]
 _SEGMENT = 2
 
@@ -40,7 +40,7 @@ class StoredLayer:
 
     Attributes:
         split: what its tar had between the files' bytes, and in which order.
-        files: folder of what is in it.
+        files: directory of what is in it.
     """
 
     split: Path
@@ -72,18 +72,18 @@ class StoredImage:
 
 
 def store_of(info: Mapping[str, Any]) -> Path | None:
-    """Return the folder of the store of a daemon that says *info* about itself, if it is one that can be read here."""
+    """Return the directory of the store of the daemon that *info* describes, if it is one that can be read here."""
     if info.get("Driver") != DRIVER or _METACOPY in (info.get("DriverStatus") or []):
         return None
     root = Path(str(info.get("DockerRootDir") or ""))
     try:
         return root if root.is_absolute() and root.is_dir() else None
-    except OSError:  # in a folder that is not ours to look into
+    except OSError:  # in a directory that is not ours to look into
         return None
 
 
 def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
-    """Return an image of the store in the folder *root*, when all of it but the files' bytes has been looked at.
+    """Return an image of the store in the directory *root*, when all of it but the files' bytes has been looked at.
 
     Args:
         root: as the daemon calls it; it may be another one's, or not a daemon's at all.
@@ -113,7 +113,7 @@ def _layers(root: Path, wanted: Sequence[Digest]) -> Iterator[StoredLayer]:
 def _layer(root: Path, about: Path, diff_id: Digest) -> StoredLayer:
     layer = StoredLayer(about / "tar-split.json.gz", root / DRIVER / _cache_id(about) / "diff")
     if _document(about / "diff") != str(diff_id).encode():
-        message = f"{about} is another layer than {diff_id}"
+        message = f"{about} is not the layer {diff_id}"
         raise StoreError(message)
     for path, flags in ((layer.split, os.O_RDONLY), (layer.files, os.O_RDONLY | os.O_DIRECTORY)):
         os.close(os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC))
@@ -123,7 +123,7 @@ def _layer(root: Path, about: Path, diff_id: Digest) -> StoredLayer:
 def _cache_id(about: Path) -> str:
     name = _document(about / "cache-id").decode()
     if not name.replace("-", "").isalnum():
-        message = f"{about} has no folder of files"
+        message = f"{about} has no directory of files"
         raise StoreError(message)
     return name
 
@@ -144,7 +144,7 @@ def _store_errors(path: Path) -> Iterator[None]:
         message = f"{os.fsdecode(error.filename or path)}: {error.strerror or error}"
         raise StoreError(message) from error
     except _parse_errors() as error:
-        message = f"{path} cannot be understood: {error}"
+        message = f"{path} cannot be parsed: {error}"
         raise StoreError(message) from error
 
 
@@ -158,15 +158,15 @@ def _name(entry: Mapping[str, Any]) -> bytes:
 
 
 class _LayerFiles:
-    """The files below a folder, by the names that a tar has for them; no name and no link leads out of it.
+    """The files below a directory, by the names that a tar has for them; no name and no link leads out of it.
 
-    The folders on the way to the last file stay open: a tar has the files of a folder one after the other.
+    The directories on the way to the last file stay open: a tar has the files of a directory one after the other.
     """
 
     def __init__(self, root: Path) -> None:
         self._parent = b""
         self._names: list[bytes] = []
-        self._folders = [_open_directory(root)]
+        self._directories = [_open_directory(root)]
 
     def open(self, path: bytes) -> int:
         """Return a descriptor of a file, which the caller closes."""
@@ -175,7 +175,7 @@ class _LayerFiles:
             self._enter(parent)
         # Without waiting, should the file have become a pipe.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(name, flags, dir_fd=self._folders[-1])
+        return os.open(name, flags, dir_fd=self._directories[-1])
 
     def _enter(self, parent: bytes) -> None:
         names = [name for name in parent.split(b"/") if name not in {b"", b"."}]
@@ -184,16 +184,16 @@ class _LayerFiles:
             raise StoreError(message)
         while self._names != names[: len(self._names)]:
             self._names.pop()
-            os.close(self._folders.pop())
+            os.close(self._directories.pop())
         for name in names[len(self._names) :]:
-            self._folders.append(_open_directory(name, self._folders[-1]))
+            self._directories.append(_open_directory(name, self._directories[-1]))
             self._names.append(name)
         self._parent = parent
 
     def close(self) -> None:
-        """Let go of all folders."""
-        while self._folders:
-            os.close(self._folders.pop())
+        """Let go of all directories."""
+        while self._directories:
+            os.close(self._directories.pop())
 
 
 def _open_directory(path: Path | bytes, parent: int | None = None) -> int:
@@ -229,7 +229,7 @@ def _copy(file: int, size: int, block: _BlockBuilder) -> Iterator[bytes]:
         while size:
             piece = os.read(file, min(size, block.room))
             if not piece:
-                message = "a file of the layer has become shorter"
+                message = "a file of the layer was truncated"
                 raise StoreError(message)
             size -= len(piece)
             yield from block.put(piece)

@@ -39,7 +39,7 @@ def reference_of(text: str) -> Reference:
     plain = text.removeprefix("docker://")
     _, at, rest = plain.partition("@")
     if at and "/" in rest:
-        message = "a user or password stands in a reference"
+        message = "a reference contains a user or password"
         raise BadNameError(
             message, hint="write HOST/REPOSITORY:TAG, and give them by --username and --password env:NAME"
         )

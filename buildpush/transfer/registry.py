@@ -13,7 +13,7 @@ from buildpush.registry.pull import pull
 from buildpush.registry.push import push
 from buildpush.registry.referrers import find_referrers
 from buildpush.transfer import Location
-from buildpush.transfer.driver import Access, Driver, WriteOptions
+from buildpush.transfer.driver import Clients, Driver, WriteOptions
 from buildpush.transfer.parse import reference_of
 
 
@@ -22,22 +22,22 @@ class _RegistryDriver:
         return Location("docker", reference=reference_of(text[2:])) if text.startswith("//") else None
 
     @contextmanager
-    def open(self, source: Location, access: Access, platform: Platform | None) -> Iterator[Image | Index]:
-        yield pull(_reference(source), access.registry, platform)
+    def open(self, source: Location, clients: Clients, platform: Platform | None) -> Iterator[Image | Index]:
+        yield pull(_reference(source), clients.registry, platform)
 
-    def find_referrers(self, target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
-        return find_referrers(target, _reference(source).repository, access.registry)
+    def find_referrers(self, target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
+        return find_referrers(target, _reference(source).repository, clients.registry)
 
     def check(self, destination: Location) -> None:
         """Refuse nothing."""
 
     def write(
-        self, target: Image | Index, destination: Location, access: Access, options: WriteOptions
+        self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions
     ) -> PushedImage | PushedIndex:
         return push(
             target,
             [_reference(destination)],
-            access.registry,
+            clients.registry,
             compression=options.packing.compression or "gzip",
             media_types=options.packing.media_types or "oci",
             checksums=False,

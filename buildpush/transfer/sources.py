@@ -13,18 +13,18 @@ from buildpush.images.referrers import Referrer
 from buildpush.images.spans import Tar
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.transfer import TRANSPORTS, Location
-from buildpush.transfer.driver import Access
+from buildpush.transfer.driver import Clients
 
 
 @contextmanager
 def open_source(
-    source: Location, access: Access, platform: Platform | None = None, *, nondistributable: bool = False
+    source: Location, clients: Clients, platform: Platform | None = None, *, nondistributable: bool = False
 ) -> Iterator[Image | Index]:
     """Give the image or index at *source*; its layers are read when they are wanted, while the context is open.
 
     Args:
         source: where it is.
-        access: to get there.
+        clients: to get there.
         platform: which image of an index is wanted; ``None`` for the whole index.
         nondistributable: whether layers are wanted that are fetched from their maker otherwise.
 
@@ -33,18 +33,18 @@ def open_source(
         SettingsError: it is not for *platform*.
         EngineMissingError: there is no Docker daemon.
     """
-    with source.transport.driver.open(source, access, platform) as found:
+    with source.transport.driver.open(source, clients, platform) as found:
         target = _image_for(platform, found, source) if platform else found
-        yield with_nondistributable(target, access.registry, source.repository) if nondistributable else target
+        yield with_nondistributable(target, clients.registry, source.repository) if nondistributable else target
 
 
-def find_referrers(target: Image | Index, source: Location, access: Access) -> tuple[Referrer, ...]:
+def find_referrers(target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
     """Return what *source*, which keeps referrers, has about *target*, at any depth.
 
     Raises:
         PushError: a list cannot be read, or one of the listed is not there.
     """
-    return source.transport.driver.find_referrers(target, source, access)
+    return source.transport.driver.find_referrers(target, source, clients)
 
 
 def archive_at(path: Path) -> Location:
@@ -59,7 +59,7 @@ def archive_at(path: Path) -> Location:
     for row in TRANSPORTS.values():
         if row.member in tar.members:
             return Location(row.name, str(path))
-    message = f"{path} is a tar, but neither Docker's nor OCI's archive of an image"
+    message = f"{path} is a tar, but neither a Docker archive nor an OCI archive"
     raise PushError(message, hint=tar.remedy)
 
 

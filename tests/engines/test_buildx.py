@@ -125,7 +125,7 @@ CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to c
 def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder, said):
     env = {"DOCKER_HOST": f"unix://{folder.root}/none.sock"}
     reason = Buildx(Tools(env, recorded(Ran(0, said)), layers=tmp_path)).missing()
-    assert "no Docker daemon is here" in reason
+    assert "there is no Docker daemon" in reason
 
 
 # From here on, the real thing.

@@ -187,7 +187,7 @@ def test_an_export_that_breaks_twice_is_an_error(daemon):
 
 
 def test_an_image_that_is_not_there_is_named(daemon):
-    with pytest.raises(PushError, match="has not the image other") as caught, daemon(overlay()).image("other"):
+    with pytest.raises(PushError, match="does not have the image other") as caught, daemon(overlay()).image("other"):
         pass
     assert caught.value.exit_code == 4
 
@@ -330,7 +330,7 @@ def test_what_the_daemon_does_not_take_is_an_error(daemon):
     client.says = [{"error": "no space left on device"}]
     with (
         daemon(overlay(FIRST)).image(NAME) as image,
-        pytest.raises(PushError, match="does not take the image: no space left"),
+        pytest.raises(PushError, match="rejects the image: no space left"),
     ):
         daemon(client).load(image, Reference.parse("new:2"))
 

@@ -211,10 +211,10 @@ def test_a_layer_about_which_something_is_missing_is_refused(store, name):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("diff", str(digest_of(b"other")).encode(), "another layer"),
-        ("cache-id", b"../../etc", "no folder"),
-        ("cache-id", b"", "no folder"),
-        ("cache-id", b"\xff", "cannot be understood"),
+        ("diff", str(digest_of(b"other")).encode(), "is not the layer"),
+        ("cache-id", b"../../etc", "no directory"),
+        ("cache-id", b"", "no directory"),
+        ("cache-id", b"\xff", "cannot be parsed"),
     ],
 )
 def test_a_layer_that_is_another_one_is_refused(store, name, content, message):
@@ -257,7 +257,7 @@ def test_no_link_is_followed_neither_a_file_nor_a_folder_above_it(store, which, 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(store):
     (store.files() / "x/y/z").unlink()
     os.mkfifo(store.files() / "x/y/z")
-    with pytest.raises(StoreError, match="shorter"):
+    with pytest.raises(StoreError, match="truncated"):
         tars(store.found())
 
 

@@ -117,7 +117,7 @@ def test_a_link_to_another_list_is_followed_within_the_context_or_beside_the_doc
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_plain_file_is_an_error(tmp_path, make):
     make(tmp_path / ".dockerignore")
-    with pytest.raises(ContextError, match="is no file"):
+    with pytest.raises(ContextError, match="is not a file"):
         dockerignore.read(tmp_path, tmp_path / "Dockerfile")
 
 

@@ -155,7 +155,7 @@ def test_foreign_layers_are_not_distributed():
 
 def test_differing_digests_are_told():
     check_digests([ONE], [ONE], "they")
-    with pytest.raises(DigestError, match=r"they do not fit.*number 2"):
+    with pytest.raises(DigestError, match=r"they do not match.*number 2"):
         check_digests([ONE, ONE], [ONE, TWO], "they")
     with pytest.raises(DigestError, match="2 and 1"):
         check_digests([ONE, ONE], [ONE], "they")

@@ -119,7 +119,7 @@ def test_a_tar_that_is_not_what_it_was_is_an_error():
     raw = whole(Entry("one", "file", size=1, content=b"1"))
     archive = Archive("an archive", lambda: closing(io.BytesIO(raw)))
     for ordinal, size in ((0, 2), (5, 1)):
-        with pytest.raises(BuildError, match="an archive is not what it was"):
+        with pytest.raises(BuildError, match="an archive has changed since"):
             whole(Entry("x", "file", size=size, content=InTar(archive, ordinal)))
 
 

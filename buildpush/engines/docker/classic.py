@@ -70,7 +70,7 @@ class Docker:
         host = dockerhome.current_host(self._tools.env, self._home) or f"unix://{SOCKET}"
         path = host.removeprefix("unix://")
         if host.startswith("unix://") and not Path(path).exists():
-            return f"no Docker daemon is here: {path} does not exist\n{REMEDIES}"
+            return f"there is no Docker daemon: {path} does not exist\n{REMEDIES}"
         if host.startswith("unix://") and not os.access(path, os.R_OK | os.W_OK):
             return f"this user may not talk to the Docker daemon: {path} is not accessible to it\n{REMEDIES}"
         try:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from buildpush.dockerfile import dockerignore
-from buildpush.dockerfile.model import Dockerfile, Instruction, Stage
+from buildpush.dockerfile.model import BuildStage, Dockerfile, Instruction
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
@@ -116,13 +116,13 @@ class NativeBuild:
             self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
         return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
 
-    def _draft(self, stage: Stage) -> Draft:
+    def _draft(self, stage: BuildStage) -> Draft:
         """Return what *stage* makes; one that only a trigger copies from is made when that trigger is."""
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]
 
-    def _stage(self, stage: Stage) -> Draft:
+    def _stage(self, stage: BuildStage) -> Draft:
         begins = origin(self.dockerfile, stage, self.values, self.request.build_contexts)
         if begins.platform == "":
             message = f"the platform {stage.platform} is blank"
@@ -173,7 +173,7 @@ class NativeBuild:
             self.directories[location] = Context(root, ignore, self.request.created, self.context.note)
         return self.directories[location]
 
-    def _trigger(self, text: str, stage: Stage) -> Instruction:
+    def _trigger(self, text: str, stage: BuildStage) -> Instruction:
         """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.
 
         Raises:
@@ -187,7 +187,7 @@ class NativeBuild:
         message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not support"
         raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
 
-    def _do(self, state: StageState, instruction: Instruction, stage: Stage) -> None:
+    def _do(self, state: StageState, instruction: Instruction, stage: BuildStage) -> None:
         if instruction.name in HANDLERS:
             HANDLERS[instruction.name](state, instruction)
         elif instruction.name == "WORKDIR":
@@ -200,7 +200,7 @@ class NativeBuild:
             message = f"the engine native does not support {instruction.name}"
             raise BuildError(message, where=self.dockerfile.where(instruction.line))
 
-    def _find_tree(self, stage: Stage, state: StageState, name: str, line: int) -> Tree:
+    def _find_tree(self, stage: BuildStage, state: StageState, name: str, line: int) -> Tree:
         """Return the files that ``--from=NAME`` means."""
         if "$" in name:
             raise state.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before it can")
