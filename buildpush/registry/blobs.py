@@ -100,7 +100,7 @@ def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stor
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
+class MountResult:
     """What became of the wish to take a blob over.
 
     Attributes:
@@ -112,7 +112,7 @@ class Mount:
     location: str | None = None
 
 
-def mount(registry: Registry, repository: Repository, digest: Digest, origin: Repository) -> Mount:
+def mount(registry: Registry, repository: Repository, digest: Digest, origin: Repository) -> MountResult:
     """Ask the registry to take the blob over from *origin*, another repository of its own; a refusal is no error."""
     query = f"mount={quote(str(digest))}&from={quote(origin.path, safe='')}"
     try:
@@ -125,9 +125,9 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
             repeatable=True,
         )
     except (AuthenticationError, RegistryError, ElsewhereError):  # no right to read there, say: the bytes are sent
-        return Mount(done=False)
+        return MountResult(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
         registry.heed(answer, repository.host)
         location = registry.following(repository, answer, answer.headers["Location"])
-        return Mount(done=False, location=location)
-    return Mount(done=answer.status == _CREATED)
+        return MountResult(done=False, location=location)
+    return MountResult(done=answer.status == _CREATED)

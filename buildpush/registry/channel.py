@@ -18,7 +18,7 @@ from buildpush.http.messages import Answer, Piece
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.profile import LARGEST_PART, UploadProfile, Way
-from buildpush.registry.session import UploadSession
+from buildpush.registry.session import UploadState
 from buildpush.registry.verdict import RetryableError
 
 _ACCEPTED, _FORBIDDEN = 202, 403
@@ -53,14 +53,14 @@ class Channel:
         self.registry = registry
         self.repository = repository
         self.what = what
-        self.session: UploadSession | None = None
+        self.session: UploadState | None = None
         self.reached = 0
         self._fingerprint = fingerprint
         self._memory = registry.memory if fingerprint else None
         self._meter = meter
 
     @property
-    def current(self) -> UploadSession:
+    def current(self) -> UploadState:
         """The session, where there is one."""
         if self.session is None:
             raise AssertionError
@@ -82,7 +82,7 @@ class Channel:
 
     # The session, here and in the memory
 
-    def begin(self, wish: Way | None) -> UploadSession:
+    def begin(self, wish: Way | None) -> UploadState:
         """Begin a session, and return it."""
         answer = self.registry.request(self.repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
         if answer.status == _FORBIDDEN:
@@ -91,7 +91,7 @@ class Channel:
             raise refusal(answer, f"{self.what} cannot be sent to {self.repository}")
         self.registry.heed(answer, self.repository.host)
         location = self.registry.following(self.repository, answer, answer.headers["Location"])
-        self.session = UploadSession(location, self.chosen_way(wish))
+        self.session = UploadState(location, self.chosen_way(wish))
         self.keep()  # some registries keep what they have of a part as well
         return self.session
 
@@ -103,9 +103,9 @@ class Channel:
         if found and begun:
             self.registry.give_up(self.repository, begun)
         if found:
-            self.session = UploadSession.resume(found, way)
+            self.session = UploadState.resume(found, way)
         elif begun:
-            self.session = UploadSession(begun, way)
+            self.session = UploadState(begun, way)
 
     def keep(self) -> None:
         """Remember the session."""

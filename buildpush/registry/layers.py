@@ -18,7 +18,7 @@ from buildpush.images.decompression import compression_of as compressed_with
 from buildpush.images.manifests import check_digests, compression_of, layer_media_type
 from buildpush.images.model import Compression, Fate, Layer, PushedBlob
 from buildpush.images.references import Digest, Repository
-from buildpush.registry.blobs import Bytes, Mount, find, mount
+from buildpush.registry.blobs import Bytes, MountResult, find, mount
 from buildpush.registry.client import Registry
 from buildpush.registry.layer_source import LayerSource, LayerSources, Options, Work
 from buildpush.registry.parts import Parts
@@ -88,7 +88,7 @@ class Layers:
         wanted = sorted(set(same_as))
         asked = self._all({at: self._senders.submit(self._avoid_sending, work, at) for at in wanted})
         done = {at: blob for at, blob in asked.items() if isinstance(blob, PushedBlob)}
-        begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, Mount)}
+        begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, MountResult)}
         missing = [at for at in wanted if at not in done]
         self._at_once = max(2, min(len(missing), self._registry.workers))
         if work.image.random_access:
@@ -152,7 +152,7 @@ class Layers:
             raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
         return {at: future.result() for at, future in futures.items()}
 
-    def _avoid_sending(self, work: Work, at: int) -> PushedBlob | Mount | None:
+    def _avoid_sending(self, work: Work, at: int) -> PushedBlob | MountResult | None:
         """Return a layer that need not travel: the repository has it, or another one of the same registry.
 
         Returns:
@@ -183,7 +183,7 @@ class Layers:
         self._sink(Progress(work.item(at), there.size, there.size, "exists"))
         self._meter.count("skipped", there.size)
 
-    def _mount(self, known: Compressed, work: Work, at: int) -> Mount | None:
+    def _mount(self, known: Compressed, work: Work, at: int) -> MountResult | None:
         """Ask for a blob from another repository of the same registry, where one is known to have it."""
         host, memory = work.repository.host, self._registry.memory
         home = self._homes.get(known.digest) or work.image.layers[at].repository

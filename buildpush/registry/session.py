@@ -22,7 +22,7 @@ class Doubt(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class UploadSession:
+class UploadState:
     """One upload that the registry has begun.
 
     Attributes:
@@ -42,19 +42,19 @@ class UploadSession:
     doubt: Doubt = Doubt.NONE
 
     @classmethod
-    def resume(cls, location: str, way: Way) -> UploadSession:
+    def resume(cls, location: str, way: Way) -> UploadState:
         """Return a session that an earlier run began."""
         return cls(location, way, known=False, resumed=True)
 
-    def moved(self, location: str) -> UploadSession:
+    def moved(self, location: str) -> UploadState:
         """Return it at the next address that the registry gave."""
         return replace(self, location=location)
 
-    def failed(self, *, certain: bool) -> UploadSession:
+    def failed(self, *, certain: bool) -> UploadState:
         """Return it after a failure; *certain* says that the registry took nothing of the request."""
         return replace(self, known=certain)
 
-    def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadSession:
+    def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
         """Return it at an *offset* that is known, with all the doubt so far and this."""
         return replace(self, offset=offset, known=True, doubt=max(self.doubt, doubt))
 

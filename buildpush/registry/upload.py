@@ -25,7 +25,7 @@ from buildpush.registry.channel import Channel, Transmitted, offset_in
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART, Way
-from buildpush.registry.session import Doubt, UploadPlan, UploadSession
+from buildpush.registry.session import Doubt, UploadPlan, UploadState
 from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, RetryableError, judge
 
 _CREATED = 201
@@ -111,7 +111,7 @@ class _Upload:
             self._send_whole()
         return self._commit()
 
-    def _is_complete(self, session: UploadSession) -> bool:
+    def _is_complete(self, session: UploadState) -> bool:
         """Return whether the registry has confirmed all there is."""
         return self._parts.ended and not self._parts.size and session.offset == self._parts.start
 
@@ -134,7 +134,7 @@ class _Upload:
 
     # Beginning, and going on after a failure
 
-    def _begin(self) -> UploadSession:
+    def _begin(self) -> UploadState:
         session = self._channel.begin(self._plan.way)
         self._parts.move_to(0)
         return session
@@ -171,7 +171,7 @@ class _Upload:
         sent = self._channel.reached
         return f"; {sent:,} bytes are sent again" if self._channel.session is None and sent else ""
 
-    def _find_out(self, session: UploadSession) -> UploadSession:
+    def _find_out(self, session: UploadState) -> UploadState:
         """Ask the registry how much of the upload it has, and go on from there."""
         answer = self._channel.ask()
         if answer.status in PASSING:
@@ -192,7 +192,7 @@ class _Upload:
             self._channel.registry.sink(Note(f"{self._what} continues after {offset:,} bytes of an earlier run"))
         return self._confirmed(offset, Doubt.TOLD)
 
-    def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadSession:
+    def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
         """Go on at *offset*: what lies before it need not be sent any more."""
         self._channel.session = session = self._channel.current.at(offset, doubt)
         self._parts.move_to(offset)

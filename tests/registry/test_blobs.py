@@ -9,7 +9,7 @@ import pytest
 from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
 from buildpush.http.client import Answer
 from buildpush.images.references import Digest, Repository
-from buildpush.registry.blobs import Bytes, Mount, Stored, find, mount
+from buildpush.registry.blobs import Bytes, MountResult, Stored, find, mount
 
 DIGEST = Digest(f"sha256:{'a' * 64}")
 OTHER = f"sha256:{'b' * 64}"
@@ -71,9 +71,9 @@ def test_a_blob_is_there_where_nothing_that_is_said_speaks_against_it(headers, s
     ("status", "kept"),
     [
         (404, []),
-        (403, [("noted", HERE, f"{HERE} does not tell whether it has {DIGEST}: status 403")]),
-        (204, [("noted", HERE, f"{HERE} does not tell whether it has {DIGEST}: status 204")]),
-        (499, [("noted", HERE, f"{HERE} does not tell whether it has {DIGEST}: status 499")]),
+        (403, [("noted", HERE, f"{HERE} does not say whether it has {DIGEST}: status 403")]),
+        (204, [("noted", HERE, f"{HERE} does not say whether it has {DIGEST}: status 204")]),
+        (499, [("noted", HERE, f"{HERE} does not say whether it has {DIGEST}: status 499")]),
         (500, [("hidden", HERE, "status 500")]),
         (503, [("hidden", HERE, "status 503")]),
     ],
@@ -110,7 +110,7 @@ def test_where_only_the_bytes_can_be_asked_for_they_are(status, there):
 
 def test_a_mount_names_the_blob_and_where_it_is_and_asks_for_the_right_to_read_there():
     registry = Told(201)
-    assert mount(registry, HERE, DIGEST, THERE) == Mount(done=True)
+    assert mount(registry, HERE, DIGEST, THERE) == MountResult(done=True)
     query = f"mount=sha256%3A{'a' * 64}&from=team%2Fbase"
     more = {"also": "repository:team/base:pull", "body": b"", "repeatable": True}
     assert registry.asked == [(HERE, "POST", f"blobs/uploads/?{query}", more)]
@@ -118,19 +118,19 @@ def test_a_mount_names_the_blob_and_where_it_is_and_asks_for_the_right_to_read_t
 
 def test_an_upload_that_was_begun_instead_of_a_mount_is_gone_on_with():
     registry = Told(202, {"Location": "/up/1"})
-    assert mount(registry, HERE, DIGEST, THERE) == Mount(done=False, location="r.example: /up/1")
+    assert mount(registry, HERE, DIGEST, THERE) == MountResult(done=False, location="r.example: /up/1")
     assert registry.kept == [("heeded", registry.answer, "r.example")]
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 400, 403, 404, 405])
 def test_any_other_answer_to_a_mount_is_no_mount(status):
     headers = {} if status == 202 else {"Location": "/up/1"}
-    assert mount(Told(status, headers), HERE, DIGEST, THERE) == Mount(done=False)
+    assert mount(Told(status, headers), HERE, DIGEST, THERE) == MountResult(done=False)
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("no"), RegistryError("no", status=400), ElsewhereError("no")])
 def test_a_mount_that_fails_is_none(error):
-    assert mount(Told(error), HERE, DIGEST, THERE) == Mount(done=False)
+    assert mount(Told(error), HERE, DIGEST, THERE) == MountResult(done=False)
 
 
 @pytest.mark.parametrize(("checksums", "algorithm"), [(False, "sha256"), (True, "sha256"), (False, "sha512")])

@@ -81,7 +81,7 @@ def test_a_link_to_something_else_ends_the_list(link):
 
 def test_a_list_that_goes_on_elsewhere_is_not_followed():
     registry = Lists(itself=page("b", link='<https://r.example:444/next>; rel="next"'))
-    with pytest.raises(PushError, match=f"^{LIST} goes on at another host"):
+    with pytest.raises(PushError, match=f"^{LIST} continues at another host"):
         found(registry)
 
 

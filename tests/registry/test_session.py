@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.registry.session import Doubt, UploadPlan, UploadSession
+from buildpush.registry.session import Doubt, UploadPlan, UploadState
 
-BEGUN = UploadSession("https://r.io/up/1", "parts")
+BEGUN = UploadState("https://r.io/up/1", "parts")
 
 
 def test_a_session_that_is_begun_has_nothing_and_that_is_certain():
@@ -14,14 +14,12 @@ def test_a_session_that_is_begun_has_nothing_and_that_is_certain():
 
 
 def test_a_session_of_an_earlier_run_must_be_asked_for_its_offset_first():
-    assert UploadSession.resume("https://r.io/up/1", "parts") == UploadSession(
-        "https://r.io/up/1", "parts", 0, False, True
-    )
+    assert UploadState.resume("https://r.io/up/1", "parts") == UploadState("https://r.io/up/1", "parts", 0, False, True)
 
 
 def test_a_session_moves_to_another_address_and_changes_in_nothing_else():
-    session = UploadSession("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
-    moved = UploadSession("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
+    session = UploadState("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
+    moved = UploadState("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
     assert session.moved("https://r.io/up/2") == moved
 
 
@@ -33,7 +31,7 @@ def test_after_a_failure_the_offset_is_unknown_unless_it_is_certain_that_nothing
 
 
 def test_an_offset_that_was_found_out_is_known():
-    resumed = UploadSession.resume("https://r.io/up/1", "parts").at(9, Doubt.TOLD)
+    resumed = UploadState.resume("https://r.io/up/1", "parts").at(9, Doubt.TOLD)
     assert (resumed.offset, resumed.known, resumed.resumed, resumed.doubt) == (9, True, True, Doubt.TOLD)
 
 
