@@ -34,25 +34,14 @@ _MOST_RETRIES = 2**31
 LARGEST = 1024 * 1024
 OWN_SYNTAX = regex(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
 
+_WITHOUT_FLAGS = "ARG CMD ENTRYPOINT ENV EXPOSE LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR"
 FLAGS: Mapping[str, frozenset[str]] = {
     "ADD": frozenset({"chown", "chmod", "link", "keep-git-dir", "checksum", "exclude", "unpack"}),
-    "ARG": frozenset(),
-    "CMD": frozenset(),
     "COPY": frozenset({"from", "chown", "chmod", "link", "parents", "exclude"}),
-    "ENTRYPOINT": frozenset(),
-    "ENV": frozenset(),
-    "EXPOSE": frozenset(),
     "FROM": frozenset({"platform"}),
     "HEALTHCHECK": frozenset({"interval", "timeout", "start-period", "start-interval", "retries"}),
-    "LABEL": frozenset(),
-    "MAINTAINER": frozenset(),
-    "ONBUILD": frozenset(),
     "RUN": frozenset({"mount", "network", "security", "device"}),
-    "SHELL": frozenset(),
-    "STOPSIGNAL": frozenset(),
-    "USER": frozenset(),
-    "VOLUME": frozenset(),
-    "WORKDIR": frozenset(),
+    **dict.fromkeys(_WITHOUT_FLAGS.split(), frozenset()),
 }
 _SWITCHES = frozenset({"link", "parents", "keep-git-dir", "unpack"})
 _REPEATED = frozenset({"exclude", "mount", "device"})

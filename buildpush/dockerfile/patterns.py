@@ -176,11 +176,8 @@ class Patterns:
 
     def _closes(self, directory: str) -> bool:
         """Return whether no exception can name what is in *directory*."""
-        return not self.keep_some or not self._exceptions(f"{directory}/")
-
-    def _exceptions(self, directory: str) -> bool:
         prefixes = [pattern.prefix for pattern in self.patterns if pattern.keeps]
-        return None in prefixes or any(prefix and prefix.startswith(directory) for prefix in prefixes)
+        return not any(prefix is None or prefix.startswith(f"{directory}/") for prefix in prefixes)
 
     @cached_property
     def named(self) -> Callable[[str], object]:

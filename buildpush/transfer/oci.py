@@ -299,24 +299,11 @@ def _listed(
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-class _WriteLayout(Protocol):
-    def __call__(
-        self,
-        target: Image | Index,
-        path: Path,
-        references: Sequence[Name],
-        /,
-        *,
-        compression: Compression,
-        referrers: Sequence[Referrer],
-    ) -> Descriptor: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _OciDriver:
     kind: str
     reader: Callable[[Path], LayoutReader]
-    writer: _WriteLayout
+    writer: Callable[..., Descriptor]
 
     def parse(self, text: str, /) -> Location | None:
         return file_location(self.kind, text)
