@@ -70,17 +70,17 @@ def load(
     step: str | None = None,
     **settings: Any,
 ) -> Loaded:
-    """Return the steps of *file* with everything that was said about them, and who said it.
+    """Return the steps of *file* with all their settings, and where each was set.
 
     Args:
         file: a step file or pipeline; without one, the keywords make a step.
         env: variables to read instead of the process's own.
-        cwd: folder that relative paths start from; the process's own if not given.
+        cwd: directory that relative paths start from; the process's own if not given.
         step: identifier of the only step that is wanted.
         settings: settings by their Python names; they beat variables, and those the file.
 
     Raises:
-        SettingsError: something cannot be read or is said twice; the message says where.
+        SettingsError: something cannot be read or is set twice; the message says where.
     """
     from buildpush.settings.sources import read
 
@@ -106,13 +106,13 @@ def run(
     Args:
         file: as for :func:`load`.
         connectors: file of connectors and secret references.
-        secrets: folder with one file per secret.
+        secrets: directory with one file per secret.
         variables: what expressions may ask for.
         env: as for :func:`load`.
         cwd: as for :func:`load`.
         step: as for :func:`load`.
         strict: fail where a note would be given.
-        sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
+        sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
         settings: as for :func:`load`.
 
     Raises:
@@ -192,19 +192,19 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         compression: ``gzip``, ``zstd`` or ``none``, for layers that are not compressed yet.
         media_types: ``oci`` or ``docker``, of the manifest.
         platform: ``OS/ARCHITECTURE`` of the only image of an index that is wanted.
-        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
-        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from their
-            maker, such as those of Windows; without it the manifest alone names them.
+        referrers: whether signatures, SBOMs and attestations of the image go with it.
+        allow_nondistributable_artifacts: whether layers go along that are otherwise fetched from their vendor, such as
+            those of Windows; without it the manifest only names them.
         connectors: file of connectors; each counts for its own host.
         connector_ref: the only connector to use.
-        secrets: folder with one file per secret.
+        secrets: directory with one file per secret.
         username: at the registry that is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
-        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
-        timeout: after which the call is ended, such as ``10m``; in another thread than the main one, it ends requests.
+        insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
+        timeout: after which the call is aborted, such as ``10m``; outside the main thread it ends requests.
         env: variables to read instead of the process's own.
-        cwd: folder that files and folders count from.
-        sink: told what happens; in a notebook the cell shows it, elsewhere nothing does.
+        cwd: directory that relative paths start from.
+        sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
 
     Raises:
         TimeOutError: *timeout* was reached; the message says which references stand.
@@ -278,8 +278,8 @@ def check(
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         loaded = _one_step(file, step, settings, context)
-        made = plan(loaded.steps[0], context)
-        return replace(made, notes=(*loaded.notes, *made.notes))
+        planned = plan(loaded.steps[0], context)
+        return replace(planned, notes=(*loaded.notes, *planned.notes))
 
 
 def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
@@ -318,7 +318,7 @@ def _context(
     )
     display = None if sink else in_ipython(sys.stdout)
     try:
-        yield context.watched(sink or display or ignore)
+        yield context.with_sink(sink or display or ignore)
     finally:
         if display:
             display.close()

@@ -32,7 +32,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class Commands(click.Group):
-    """The group of commands, each made on first use."""
+    """The group of commands, each built on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they are explained."""
@@ -43,7 +43,7 @@ class Commands(click.Group):
         """Make the command of that name, or return ``None``."""
         del ctx
         entry = COMMANDS.get(cmd_name)
-        return _made(*entry) if entry else None
+        return _build_command(*entry) if entry else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,11 +61,11 @@ class Commands(click.Group):
             formatter.write_dl([(name, sentence) for name, (sentence, _) in COMMANDS.items()])
 
 
-def _made(sentence: str, maker: str) -> click.Command:
+def _build_command(sentence: str, maker: str) -> click.Command:
     module, _, name = maker.partition(".")
-    made: click.Command = getattr(import_module(f"buildpush.cli.{module}"), name)()
-    made.help = made.help or sentence
-    return made
+    command: click.Command = getattr(import_module(f"buildpush.cli.{module}"), name)()
+    command.help = command.help or sentence
+    return command
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

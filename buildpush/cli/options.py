@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from buildpush.settings.tree import Loaded
 
 
-class Reading(click.Command):
+class StepCommand(click.Command):
     """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
 
     def __init__(self, name: str, act: Callable[..., None], more: list[click.Parameter]) -> None:
@@ -131,10 +131,10 @@ def pair(text: str, flag: str = "--var") -> tuple[str, str]:
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the settings that flags said out of *options*."""
+    """Take the settings that flags set out of *options*."""
     names = [name for name in options if name.startswith("setting_")]
-    said = {name.removeprefix("setting_"): options.pop(name) for name in names}
-    return {name: _raw(value) for name, value in said.items() if value is not None and value != ()}
+    given = {name.removeprefix("setting_"): options.pop(name) for name in names}
+    return {name: _raw(value) for name, value in given.items() if value is not None and value != ()}
 
 
 def _raw(value: Any) -> Any:

@@ -45,7 +45,7 @@ def as_json(document: dict[str, Any]) -> str:
     return escaped(json.dumps(redacted(document), indent=2, ensure_ascii=False))
 
 
-def around_json(loaded: Loaded) -> dict[str, Any]:
+def file_json(loaded: Loaded) -> dict[str, Any]:
     """Return what a file says besides the steps that are run."""
     return {"notRun": list(loaded.others), "notes": list(loaded.notes)}
 
@@ -81,11 +81,11 @@ def with_display(context: RunContext) -> Iterator[RunContext]:
     """Give *context* a display on stderr for as long as the block lasts."""
     from buildpush import display
 
-    shown = display.Unfailing(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
+    chosen = display.Unfailing(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
     try:
-        yield context.watched(shown)
+        yield context.with_sink(chosen)
     finally:
-        shown.close()
+        chosen.close()
 
 
 def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
@@ -148,7 +148,7 @@ def _write(path: Path, text: str) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise _write_error(path, error) from error
 
 
 def _append(path: Path, text: str) -> None:
@@ -157,9 +157,9 @@ def _append(path: Path, text: str) -> None:
         with path.open("ab", buffering=0) as file:
             file.write(text.encode())
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise _write_error(path, error) from error
 
 
-def _unwritten(path: Path, error: OSError) -> BuildPushError:
+def _write_error(path: Path, error: OSError) -> BuildPushError:
     message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
     return BuildPushError(message)

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from buildpush.cli.messages import tell
-from buildpush.cli.options import Reading, load
-from buildpush.cli.report import around_json, check_receipts, check_stdout, document_out, reported, with_display
+from buildpush.cli.options import StepCommand, load
+from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
 from buildpush.foundation.text import one_line, with_margin
 
 
@@ -21,7 +21,7 @@ def make_run() -> click.Command:
         click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."),
         click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note."),
     ]
-    return Reading("run", _run, more)
+    return StepCommand("run", _run, more)
 
 
 def _run(**options: Any) -> None:
@@ -29,7 +29,7 @@ def _run(**options: Any) -> None:
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
         loaded, context = load(options)
-        document.update(around_json(loaded))
+        document.update(file_json(loaded))
         check_receipts(digest_file, context.env)
         from buildpush.pipeline.step import run_steps
 
@@ -43,14 +43,14 @@ def make_check() -> click.Command:
     more: list[click.Parameter] = [
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
     ]
-    return Reading("check", _check, more)
+    return StepCommand("check", _check, more)
 
 
 def _check(**options: Any) -> None:
     as_json = options.pop("as_json")
     with document_out(as_json) as document:
         loaded, context = load(options)
-        document.update(around_json(loaded))
+        document.update(file_json(loaded))
         from buildpush.pipeline.plan import plan
 
         plans = [plan(step, context) for step in loaded.steps]
@@ -69,10 +69,10 @@ def make_explain() -> click.Command:
         click.Option(["--file"], type=click.Path(path_type=Path), help="The step or pipeline file."),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
-    made = Reading("explain", _explain, more)
-    made.help = "Show the card of SETTING, the value that a run would use, where it comes from, and what it overrides."
-    made.params[0] = click.Argument(["setting"], required=False)
-    return made
+    command = StepCommand("explain", _explain, more)
+    command.help = "Show the card of SETTING, the value that a run would use, its source, and what it overrides."
+    command.params[0] = click.Argument(["setting"], required=False)
+    return command
 
 
 def _explain(**options: Any) -> None:
@@ -85,8 +85,8 @@ def _explain(**options: Any) -> None:
     if name is None:
         click.echo(explain.overview_json(loaded, context.facts) if as_json else explain.overview(loaded))
     else:
-        told = explain.as_json if as_json else explain.as_text
-        click.echo(told(name, loaded, context.facts))
+        explained = explain.as_json if as_json else explain.as_text
+        click.echo(explained(name, loaded, context.facts))
     for note in loaded.notes:
         tell(f"note: {with_margin(note)}")
 
@@ -99,14 +99,14 @@ def make_build() -> click.Command:
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
     ]
-    return Reading("build", _build, more)
+    return StepCommand("build", _build, more)
 
 
 def _build(**options: Any) -> None:
     output, as_json = options.pop("output"), options.pop("as_json")
     with document_out(as_json) as document:
         loaded, context = load(options)
-        document.update(around_json(loaded))
+        document.update(file_json(loaded))
         from buildpush.pipeline.step import run_steps
 
         report = reported(context.results, document, as_json=as_json, digest_file=None, env={})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
     group = click.Group("build-info")
-    # Variables are read where it is decided whom a credential may be told: there they are not as near as flags.
+    # Variables are read where it is decided to which host a credential goes: there they are not as near as flags.
     server: list[click.Parameter] = [
         click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; default: JF_URL."),
         click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),

@@ -51,7 +51,7 @@ def traffic_words(traffic: Traffic) -> str:
 
 
 class Sentences:
-    """The words for events; a layer's end is said once, and what is tried again and again now and then."""
+    """The words for events; the end of a layer is reported once, and repeated retries only now and then."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
@@ -80,10 +80,10 @@ class Sentences:
 
     def _retry(self, event: Retry) -> str:
         line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"
-        # Bytes, identities of uploads and attempts are others each time, and it is the same story.
-        story = _COUNTED.sub("#", f"{event.what}: {event.reason}")
-        self._retries[story] += 1
-        count = self._retries[story]
+        # Counts of bytes, IDs of uploads and attempts differ each time; it is the same retry.
+        kind = _COUNTED.sub("#", f"{event.what}: {event.reason}")
+        self._retries[kind] += 1
+        count = self._retries[kind]
         if count <= _ALL_SHOWN:
             return line
         return f"{line} ({count} times by now)" if count in _MILESTONES else ""

@@ -1,1 +1,1 @@
-"""The story of a run: what is opened, decided, built, pushed and published, and its results."""
+"""The story of a run: context, steps, images that exist already, plan and results."""

@@ -1,4 +1,4 @@
-"""One context for a run: what it may touch of the world outside, what it has opened, and what its steps led to.
+"""One context for a run: what it gets from the world outside, what it has opened, and the results of its steps.
 
 Nothing below reads the environment or the clock: both are passed in here.
 """
@@ -75,8 +75,8 @@ class RunContext:
         log: hears what happens.
         now: the clock.
         dry: whether no counter moves and no file is left behind.
-        notes: what is to be said about the whole file; the result of each step repeats it.
-        results: what the steps so far led to.
+        notes: of the whole file; the result of each step repeats them.
+        results: of the steps so far.
     """
 
     env: Mapping[str, str]
@@ -113,8 +113,8 @@ class RunContext:
             variables=variables or {},
         )
 
-    def watched(self, sink: Sink) -> RunContext:
-        """Return the same context with *sink* told what happens."""
+    def with_sink(self, sink: Sink) -> RunContext:
+        """Return the same context with *sink* called with every event."""
         return replace(self, log=RunLog(sink))
 
     @property
@@ -137,7 +137,7 @@ class RunContext:
 
     @cached_property
     def vault(self) -> Vault:
-        """Gives secrets; once it is there, none of them is shown any more."""
+        """Gives secrets."""
         from buildpush.credentials.vault import Vault
 
         connectors = self.connectors

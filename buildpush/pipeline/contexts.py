@@ -1,6 +1,6 @@
-"""Contexts that are no folder: a repository of git, a tar of this machine, of the web, or from standard input.
+"""Contexts that are not directories: a git repository, a tar of this machine, of the web, or from standard input.
 
-Each becomes a folder that is gone after the build, so that every engine can build from it.
+Each becomes a directory that is removed after the build, so that every engine can build from it.
 
 Source: docker buildx build, command line reference, "Build context": ``URL#REF:FOLDER``, ``-`` for standard input.
 """
@@ -44,15 +44,15 @@ _QUIET: Final = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class LocalContext:
     """A context that has become a directory.
 
     Attributes:
-        folder: absolute.
+        directory: absolute.
         history: the directory of git's own files, where the context came from a repository.
     """
 
-    folder: Path
+    directory: Path
     history: Path | None = None
 
 
@@ -61,13 +61,13 @@ def is_elsewhere(text: str, cwd: Path) -> bool:
     return text == STDIN or is_git(text) or is_web(text) or (cwd / text).is_file()
 
 
-def shown(text: str) -> str:
+def printable_context(text: str) -> str:
     """Return the context *text* for people, without passwords."""
     return "standard input" if text == STDIN else safe_url(text)
 
 
 @contextmanager
-def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta | None) -> Iterator[Fetched]:
+def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta | None) -> Iterator[LocalContext]:
     """Make a directory of the context *text*, and remove it in the end; git logs in by its own means.
 
     Args:
@@ -76,7 +76,7 @@ def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta 
         most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
         timeout: of the step.
     """
-    context.log(Log(f"fetch the context {shown(text)}"))
+    context.log(Log(f"fetch the context {printable_context(text)}"))
     with ExitStack() as stack:
         with time_limit(timeout, context.log):
             root = stack.enter_context(temporary(context.state.scratch)).resolve()
@@ -92,20 +92,20 @@ def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta 
         yield found
 
 
-def _unpacked(text: str, root: Path, context: RunContext, most: int) -> Fetched:
+def _unpacked(text: str, root: Path, context: RunContext, most: int) -> LocalContext:
     """Unpack a tar, wherever it is."""
-    folder = root / "context"
+    directory = root / "context"
     if text == STDIN:
-        _unpack(_stdin(), shown(text), folder, most)
-        return Fetched(folder)
+        _unpack(_stdin(), printable_context(text), directory, most)
+        return LocalContext(directory)
     path = context.cwd / text
     if is_web(text):
         _check_legible(text)
         path = root / "download"
         download(context.http(), text, path, most=most)
     with path.open("rb") as file:
-        _unpack(file, shown(text), folder, most)
-    return Fetched(folder)
+        _unpack(file, printable_context(text), directory, most)
+    return LocalContext(directory)
 
 
 def _stdin() -> BinaryIO:
@@ -117,15 +117,15 @@ def _stdin() -> BinaryIO:
     return cast("BinaryIO", found)
 
 
-def _cloned(text: str, root: Path, env: Mapping[str, str]) -> Fetched:
+def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
     """Fetch one commit of a repository, without its history."""
     place = Here(of_no_repository(env), passes=for_logins)
     url, _, fragment = text.partition("#")
     reference, _, inner = fragment.partition(":")
     _check(url, reference, inner)
-    folder, history = root / "context", root / "history"
+    directory, history = root / "context", root / "history"
     remote = _remote(url)
-    git = ["git", *remote.words, f"--git-dir={history}", f"--work-tree={folder}"]
+    git = ["git", *remote.words, f"--git-dir={history}", f"--work-tree={directory}"]
     for words in (
         ["init", "--quiet"],
         ["remote", "add", "origin", remote.url],
@@ -133,14 +133,14 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> Fetched:
         ["checkout", "--quiet", "--detach", "FETCH_HEAD"],
         ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
     ):
-        _run(place, [*git, *words], folder, remote)
-    for left in folder.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
+        _run(place, [*git, *words], directory, remote)
+    for left in directory.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
         shutil.rmtree(left) if left.is_dir() else left.unlink()
-    found = (folder / inner.strip("/")).resolve()
-    if not found.is_relative_to(folder) or not found.is_dir():
+    found = (directory / inner.strip("/")).resolve()
+    if not found.is_relative_to(directory) or not found.is_dir():
         message = f"{inner} is not a directory of {safe_url(url)}"
         raise ContextError(message, hint="behind the colon goes a directory of the repository", setting="context")
-    return Fetched(found, history)
+    return LocalContext(found, history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,21 +213,21 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
         message = f"the context {safe_url(url)} needs git, which is not installed"
         raise ContextError(message, hint="install git, or clone it yourself and name the directory") from error
     if ran.status:
-        said = ran.stderr.strip().splitlines() or ["it said nothing"]
+        lines = ran.stderr.strip().splitlines() or ["it printed nothing"]
         # What it ends with is advice; the reason stands before.
-        reason = next((line for line in said if line.startswith(("ssh: ", "error: ", "fatal: "))), said[-1])
+        reason = next((line for line in lines if line.startswith(("ssh: ", "error: ", "fatal: "))), lines[-1])
         reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
         message = f"git cannot fetch the context {safe_url(url)}: {reason}"
         hint = "check the address, the branch behind #, and that git can log in there without a prompt"
         raise ContextError(message, hint=hint, setting="context")
 
 
-def _unpack(file: BinaryIO | IO[bytes], what: str, folder: Path, most: int) -> None:
-    """Unpack a tar, compressed or not, into *folder*; nothing lands outside it."""
+def _unpack(file: BinaryIO | IO[bytes], what: str, directory: Path, most: int) -> None:
+    """Unpack a tar, compressed or not, into *directory*; nothing lands outside it."""
     try:
         with tarfile.open(fileobj=decompressed(cast("BinaryIO", file)), mode="r|", tarinfo=Member) as tar:
             for member in _within(tar, most, what):
-                _put(tar, member, folder)
+                _put(tar, member, directory)
     except unreadable() as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
@@ -249,9 +249,9 @@ def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarI
         yield member
 
 
-def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path, target = (folder / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
-    if not _may_be_put(member, path, target, folder):
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
+    path, target = (directory / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
+    if not _may_be_put(member, path, target, directory):
         message = f"the context's tar contains {member.name}, which is not allowed in a context"
         raise ContextError(message, hint="it is a device, or is reached through a link", setting="context")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -265,15 +265,15 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
         _put_file(tar, member, path)
 
 
-def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, folder: Path) -> bool:
+def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, directory: Path) -> bool:
     known = member.isreg() or member.isdir() or member.issym() or member.islnk()
     places = [path, target] if member.islnk() else [path]
-    inside = (Path(os.path.realpath(place.parent)).is_relative_to(folder) or place == folder for place in places)
+    inside = (Path(os.path.realpath(place.parent)).is_relative_to(directory) or place == directory for place in places)
     return known and all(inside)
 
 
 def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write a file or folder, with its mode and time; owners mean nothing in a context."""
+    """Write a file or directory, with its mode and time; owners mean nothing in a context."""
     if member.isdir():
         path.mkdir(exist_ok=True)
     else:

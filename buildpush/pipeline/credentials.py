@@ -29,7 +29,7 @@ def find_credentials(
 
     Hosts that are left out are looked up in Docker's own files.
     """
-    for note in _ignored_variables(context.env):
+    for note in _unused_variables(context.env):
         context.log(Note(note))
     connectors = _connectors(options, context)
     chosen = choose_connectors(options.connector_ref, connectors, {*sources, *destinations}) if connectors else {}
@@ -41,8 +41,8 @@ def find_credentials(
     given = _given(options, vault)
     has_entries = bool(connectors and connectors.entries)
     for note in (
-        *_lookups_in_vain(options, context, has_entries=has_entries, is_chosen=bool(chosen)),
-        *(_credentials_in_vain(given, hosts, chosen, context.env) if given else ()),
+        *_unused_lookups(options, context, has_entries=has_entries, is_chosen=bool(chosen)),
+        *(_unused_credentials(given, hosts, chosen, context.env) if given else ()),
     ):
         context.log(Note(note))
     if (
@@ -56,7 +56,7 @@ def find_credentials(
     return found | (dict.fromkeys(hosts, given) if given else {}), plain
 
 
-def _ignored_variables(env: Mapping[str, str]) -> Iterator[str]:
+def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:
     """Yield which variables of a step are not read here: only those of the login are."""
     left = sorted(name for name in env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
     if left:
@@ -107,7 +107,7 @@ def _hosts(
     return found
 
 
-def _credentials_in_vain(
+def _unused_credentials(
     given: Credential, hosts: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield which credential has no effect: the *given* one, which is for *hosts*, or that of a connector."""
@@ -118,7 +118,7 @@ def _credentials_in_vain(
         yield f"the login of the connector {beaten[0]} has no effect: username and password come first"
 
 
-def _lookups_in_vain(options: CopyOptions, context: RunContext, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
+def _unused_lookups(options: CopyOptions, context: RunContext, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
     """Yield which places to look things up have no effect."""
     asks = isinstance(options.password, str) and "secret" in options.password
     if has_entries and not is_chosen:

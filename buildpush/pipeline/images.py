@@ -80,7 +80,7 @@ def merge(reference: str, sources: Sequence[str], options: CopyOptions, context:
         raise SettingsError(message, hint="name one source for each platform after the reference")
     with _step(("merge", str(name)), options, context, [name], origins) as clients, ExitStack() as stack:
         found = {one: stack.enter_context(_open(one, clients, options)) for one in dict.fromkeys(origins)}
-        index, types = _merged(found, context.log), packing.media_types or "oci"
+        index, types = _merge_images(found, context.log), packing.media_types or "oci"
         pushed = registry.push(index, [name], clients.registry, media_types=types, checksums=False, sink=context.log)
     return RunResult(step=f"merge {name}", pushed=pushed, **context.log.facts())
 
@@ -103,7 +103,7 @@ def _open(origin: Location, clients: Clients, options: CopyOptions) -> AbstractC
     return open_source(origin, clients, options.image_platform(), nondistributable=whole)
 
 
-def _merged(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
+def _merge_images(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
     """Return one index of all images, those of an index among them."""
     images: dict[Platform, tuple[Location, Image]] = {}
     for origin, target in found.items():

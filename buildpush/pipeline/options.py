@@ -17,20 +17,20 @@ from buildpush.transfer.driver import Packing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOptions:
-    """What may be said about a push or a copy; by default an image arrives as it is.
+    """What can be asked of a push or a copy; by default an image arrives unchanged.
 
     Attributes:
         compression: of layers that are not compressed yet; the manifest is rewritten.
         media_types: of the manifest; likewise.
         platform: which image of an index; ``None`` for all.
-        referrers: whether what is said about the image goes with it: signatures, SBOMs, attestations.
-        allow_nondistributable_artifacts: whether layers go along whose media type says that they are fetched from
-            their maker: from the source, or from the addresses in the manifest where it has them not.
+        referrers: whether signatures, SBOMs and attestations of the image go with it.
+        allow_nondistributable_artifacts: whether layers go along that are otherwise fetched from their vendor: from the
+            source, or from the addresses in the manifest where the source does not have them.
         username: for the registry that is written to, or read from where none is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it each counts for its own host.
-        insecure: hosts spoken to with TLS and no look at the certificate, or without TLS where they speak none.
-        timeout: after which all of it is ended, as text (``10m``) or as it is; ``None`` for as long as it takes.
+        insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
+        timeout: after which the command is aborted, as text (``10m``) or a timedelta; ``None`` for no limit.
     """
 
     compression: str | None = None
@@ -45,7 +45,7 @@ class CopyOptions:
     timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
-        """Return how to pack; everything that is said about the image is checked."""
+        """Return how to pack; all that is asked of the image is checked."""
         self.image_platform()
         _check_choice("compression", self.compression, get_args(Compression))
         _check_choice("media_types", self.media_types, get_args(MediaTypes))
@@ -59,7 +59,7 @@ class CopyOptions:
         return Platform.parse(self.platform) if self.platform else None
 
     def limit(self) -> timedelta | None:
-        """Return how long it may take."""
+        """Return the time limit."""
         if isinstance(self.timeout, str):
             from buildpush.settings.kinds import duration_of
 

@@ -51,8 +51,8 @@ class Plan:
     """What a run of one step would do; nothing of it is done.
 
     Attributes:
-        commands: what the engine would run, to be read: ``private`` stands for the folder of logins and secrets,
-            ``out`` for that of what is built.
+        commands: what the engine would run, for people: ``private`` stands for the directory of credentials and
+            secrets, ``out`` for that of what is built.
     """
 
     step: Step
@@ -98,9 +98,9 @@ class Plan:
             yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
     def _value(self, name: str, written: Written) -> str:
-        """Return the value that counts; one that changes nothing has become ``None``, and is shown as written."""
+        """Return the value that counts; one without effect has become ``None``, and its text is returned."""
         value = getattr(self.order.settings, name, None)
-        return _shown(written.value if value is None else value)
+        return _format_value(written.value if value is None else value)
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<12}{with_margin(value)}" for name, value in self.rows())
@@ -171,11 +171,11 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None) -> Iterator
     whose = "" if ours else f" to the engine {engine.name}, by connections of its own"
     addressed = [(registry.base(image.repository.host), image) for image in engine.images(order.request)]
     found = [(address, f"gives {image}{whose}") for address, image in addressed]
-    for address, what in (*found, *((address, "gives a file to ADD") for address in _added(order.request))):
+    for address, what in (*found, *((address, "gives a file to ADD") for address in _hosts_of_add(order.request))):
         yield Host(address, what, http.proxy_for(address) if ours else None)
 
 
-def _added(request: BuildRequest) -> tuple[str, ...]:
+def _hosts_of_add(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
     try:
         file = outline(request.dockerfile)
@@ -187,9 +187,9 @@ def _added(request: BuildRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(match[0] for match in found if match and is_legible(match[0])))
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(_shown(part) for part in value)
+        return ", ".join(_format_value(part) for part in value)
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_shown(part)}" for key, part in value.items())
+        return ", ".join(f"{key}={_format_value(part)}" for key, part in value.items())
     return str(value)

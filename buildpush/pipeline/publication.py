@@ -122,7 +122,7 @@ class Publication:
         return published
 
     def _finish_earlier(self) -> None:
-        for path, pending in self._left_behind(self._record()):
+        for path, pending in self._unfinished(self._record()):
             info = pending.info
             name = f"the build-info {info.name} {info.number} of an earlier run"
             try:
@@ -139,7 +139,7 @@ class Publication:
                 self._sink(Note(f"{name} is published: {published.url}"))
             path.unlink(missing_ok=True)
 
-    def _left_behind(self, record: BuildRecord) -> Iterator[tuple[Path, Pending]]:
+    def _unfinished(self, record: BuildRecord) -> Iterator[tuple[Path, Pending]]:
         from buildpush.artifactory.pending import left_behind
 
         try:
@@ -268,14 +268,14 @@ def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Si
     roots = tuple(_roots(info))
     answers = [(root, _state_of(root, registry, str(root.digest))) for root in roots]
     # Where the registry does not say, its Artifactory may.
-    there = tuple(root for root, answer in answers if (answer.there if answer else _is_seen(root, server)))
+    there = tuple(root for root, answer in answers if (answer.there if answer else _is_visible(root, server)))
     if not there:
         why = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
         message = f"the push of {info.name} {info.number} was never completed, or its image is gone: {why}"
         raise NotPushedError(message, hint="run it again")
     for root, answer in answers:
-        info = _at_home(info, root, answer.key, server) if answer and answer.there else info
-    named = tuple(root for root in there if _names_it(root, registry)) or there
+        info = _relocated(info, root, answer.key, server) if answer and answer.there else info
+    named = tuple(root for root in there if _is_current(root, registry)) or there
     gone = [root for root in roots if root not in named]
     for root in gone:
         sink(Note(f"{root.reference} does not name {root.digest}, and is left out of the build-info"))
@@ -291,7 +291,7 @@ def _roots(info: BuildInfo) -> Iterator[_Root]:
             yield _Root(module, Reference.parse(name), heads[0])
 
 
-def _names_it(root: _Root, registry: Registry) -> bool:
+def _is_current(root: _Root, registry: Registry) -> bool:
     """Return whether the name stands for the image now, as far as that can be said."""
     if root.reference.tag is None:
         return True
@@ -313,7 +313,7 @@ def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
     return _NameState(there=True, digest=digest, key=key) if answer.ok else None
 
 
-def _is_seen(root: _Root, server: Artifactory) -> bool:
+def _is_visible(root: _Root, server: Artifactory) -> bool:
     """Return whether Artifactory shows the image."""
     from buildpush.artifactory.folders import Presence, find_files, groups_of
 
@@ -326,7 +326,7 @@ def _is_seen(root: _Root, server: Artifactory) -> bool:
     return seen.found is not None
 
 
-def _at_home(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
+def _relocated(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
     """Return *info* with the repository that the registry names: before the push, that could only be guessed."""
     from buildpush.artifactory import moved_home
 

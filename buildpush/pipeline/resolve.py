@@ -12,7 +12,7 @@ from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.contexts import fetch_context, is_elsewhere, shown
+from buildpush.pipeline.contexts import fetch_context, is_elsewhere, printable_context
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.flows import unused_settings
 from buildpush.settings.model import BuildAndPush
@@ -47,17 +47,17 @@ def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None)
     """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
-    about = shown(settings.context)
+    about = printable_context(settings.context)
     if stack is None:
         message = f"the context {about} is not a directory, and this command fetches and unpacks nothing"
         hint = "run does; or fetch it yourself, and name the directory"
         raise UnsupportedError(message, hint=hint, setting="context")
     found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, settings.timeout))
-    if not (found.folder / settings.dockerfile).is_file():
+    if not (found.directory / settings.dockerfile).is_file():
         message = f"there is no {settings.dockerfile} in the context {about}"
         hint = "in such a context, the path of the Dockerfile starts there"
         raise SettingsError(message, hint=hint, setting="dockerfile")
-    paths = {"context": str(found.folder), "dockerfile": str(found.folder / settings.dockerfile)}
+    paths = {"context": str(found.directory), "dockerfile": str(found.directory / settings.dockerfile)}
     return settings.changed(**paths), found.history
 
 
@@ -65,9 +65,9 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
     """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
     if not isinstance(order.settings, BuildAndPush):
         return
-    kept = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
-    kept |= set() if push else {"compression", "media_types"}
-    yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=kept)
+    used = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
+    used |= set() if push else {"compression", "media_types"}
+    yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
 
 
 def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:

@@ -117,7 +117,7 @@ class RunResult:
         return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in self.rows())])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<tr><th>{name}</th><td>{_linked(value)}</td></tr>" for name, value in self.rows())
+        head = "".join(f"<tr><th>{name}</th><td>{_link(value)}</td></tr>" for name, value in self.rows())
         return f"<table>{head}</table>{''.join(_layers_html(image) for image in self.images)}"
 
 
@@ -164,12 +164,12 @@ def _spent_words(traffic: Traffic) -> str:
     return ", ".join(f"{work} {seconds:.1f} s" for work, seconds in traffic.seconds.items()) + " (all threads)"
 
 
-_FATES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
+_OUTCOMES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
 
 
 def _layers_words(image: PushedImage) -> str:
     fates = [blob.fate for blob in image.layers]
-    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _FATES.items() if fate in fates)
+    counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _OUTCOMES.items() if fate in fates)
     return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform.shown}"
 
 
@@ -178,13 +178,13 @@ def _layers_html(image: PushedImage) -> str:
 
     rows = "".join(
         f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{bytes_words(layer.size)}</td>"
-        f"<td>{escape(_FATES[layer.fate])}</td></tr>"
+        f"<td>{escape(_OUTCOMES[layer.fate])}</td></tr>"
         for layer in image.layers
     )
     return f"<table><tr><th>layer</th><th>size</th><th></th></tr>{rows}</table>"
 
 
-def _linked(value: str) -> str:
+def _link(value: str) -> str:
     from html import escape
 
     safe = escape(value)

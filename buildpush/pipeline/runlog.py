@@ -1,4 +1,4 @@
-"""What happened in a run: every event is passed on, and what the result of a step will show is kept."""
+"""What happens in a run: every event is passed on, and what the result of a step shows is kept."""
 
 from __future__ import annotations
 

@@ -69,12 +69,12 @@ def _server(context: RunContext, flags: ServerFlags) -> Artifactory:
     vault.remember()
     named = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
     target = target_at(where, named, _candidates(vault, flags))
-    for note in (*target.notes, *_in_vain(target, flags)):
+    for note in (*target.notes, *_unused_flags(target, flags)):
         context.log(Note(note))
     return open_artifactory(target, context.http(), context.keychain({}), context.log)
 
 
-def _in_vain(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str]:
+def _unused_flags(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str]:
     """Yield which flags have no effect, because another credential comes first."""
     used, username = target.credential, flags.username
     if username and (flags.artifactory_token or not used or used.username != username):

@@ -129,11 +129,11 @@ class _StepRun:
         order = self._resolve(stack)
         if order is None:
             self.log(Note(f"{self.name} builds nothing"))
-            self._keep_result()
+            self._record_result()
             return
         self._refuse_notes()
         order, output = self._with_output(order)
-        with self._result_kept(), time_limit(order.settings.timeout, self.log):
+        with self._recording(), time_limit(order.settings.timeout, self.log):
             hosts = self.context.hosts(order.credentials, order.plain_http, order.insecure)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)
@@ -224,7 +224,7 @@ class _StepRun:
             platform = order.platforms[0] if order.platforms else None
             location, whole = _location(order.source), order.nondistributable
             with open_source(location, hosts.clients, platform, nondistributable=whole) as found:
-                image = repack(found, _asked(order), self.log)
+                image = repack(found, _packing(order), self.log)
                 self._refuse_notes()
                 yield image
         else:
@@ -290,22 +290,22 @@ class _StepRun:
             with self.log.phase("publish", f"{order.build.name} {order.build.number}"):
                 self.published = publication.publish(self.pushed, self.base)
         elif self.pushed and self.options.push:
-            self.log(Decision("build-info", "not published", _why_not(order)))
+            self.log(Decision("build-info", "not published", _reason_not_published(order)))
 
     # ---- the result
 
     @contextmanager
-    def _result_kept(self) -> Iterator[None]:
+    def _recording(self) -> Iterator[None]:
         """Keep the result however the block ends: an image that is pushed stays pushed after a time-out or Ctrl-C."""
         try:
             yield
         except BaseException:
             if self.pushed:
-                self._keep_result()
+                self._record_result()
             raise
-        self._keep_result()
+        self._record_result()
 
-    def _keep_result(self) -> None:
+    def _record_result(self) -> None:
         result = RunResult(
             step=self.name,
             pushed=self.pushed,
@@ -336,7 +336,7 @@ def _location(source: ExistingImage) -> Location:
     return archive_at(source.tar or Path())
 
 
-def _asked(order: ResolvedStep) -> Packing:
+def _packing(order: ResolvedStep) -> Packing:
     """Return how a setting asks to pack an image; otherwise it stays as it is, its digest too."""
     return Packing(
         order.compression if "compression" in order.set_names else None,
@@ -365,7 +365,7 @@ def _drain(image: Built) -> None:
                 pass
 
 
-def _why_not(order: ResolvedStep) -> str:
+def _reason_not_published(order: ResolvedStep) -> str:
     if "publish_build_info" in order.set_names:
         return "the setting 'publish_build_info' says so"
     return "no Artifactory is given: set JF_URL, 'artifactory_url' or 'publish_build_info'"
