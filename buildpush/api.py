@@ -313,9 +313,7 @@ def _context(
     from buildpush.display.notebook import in_ipython
     from buildpush.foundation.events import ignore
 
-    context = RunContext.default(
-        env=env, cwd=cwd, connectors=_path(connectors), secrets=_path(secrets), variables=variables
-    )
+    context = RunContext.default(env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables)
     display = None if sink else in_ipython(sys.stdout)
     try:
         yield context.with_sink(sink or display or ignore)

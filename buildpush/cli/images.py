@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from buildpush.cli.options import path_of
+from buildpush.cli.options import DIGEST_FILE, JSON
 from buildpush.cli.report import check_receipts, check_stdout, document_out, reported, with_display
 
 _REF = click.Argument(["reference"], metavar="REF")
@@ -60,7 +60,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
 
         check_stdout(as_json=as_json, digest_file=digest_file)
         with document_out(as_json) as document:
-            connectors, secrets = path_of(options.pop("connectors")), path_of(options.pop("secrets"))
+            connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
             context = RunContext.default(connectors=connectors, secrets=secrets)
             check_receipts(digest_file, context.env)
             arguments = [options.pop(str(param.name)) for param in params[:2]]
@@ -69,7 +69,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
             with report, with_display(context) as context:
                 results.append(getattr(images, verb)(*arguments, CopyOptions(**options), context))
 
-    return click.Command(verb, callback=act, params=[*params, *_hosts(), *_receipts()], help=text)
+    return click.Command(verb, callback=act, params=[*params, *_hosts(), JSON, DIGEST_FILE], help=text)
 
 
 def _packing() -> list[click.Parameter]:
@@ -111,12 +111,4 @@ def _hosts() -> list[click.Parameter]:
             help="Do not verify the certificate of HOST, or use plain HTTP; may be repeated.",
         ),
         click.Option(["--timeout"], metavar="10m", help="Time after which the command is aborted, with exit code 124."),
-    ]
-
-
-def _receipts() -> list[click.Parameter]:
-    """Return the flags that say where results go."""
-    return [
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."),
     ]

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from buildpush.settings.tree import Loaded
 
 
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
+DIGEST_FILE = click.Option(
+    ["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."
+)
+
+
 class StepCommand(click.Command):
     """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
 
@@ -107,18 +113,13 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
     from buildpush.settings.sources import read
 
     context = RunContext.default(
-        connectors=path_of(options.pop("connectors")),
-        secrets=path_of(options.pop("secrets")),
+        connectors=options.pop("connectors") or None,
+        secrets=options.pop("secrets") or None,
         variables=dict(pair(text) for text in options.pop("var")),
     )
     file, step = options.pop("file"), options.pop("step")
     loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step)
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
-
-
-def path_of(text: str | None) -> Path | None:
-    """Return the path, or ``None`` where no flag named one."""
-    return Path(text) if text else None
 
 
 def pair(text: str, flag: str = "--var") -> tuple[str, str]:

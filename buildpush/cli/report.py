@@ -16,6 +16,7 @@ import click
 from buildpush.cli.messages import drop, error_json, say
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.files import replacement
 from buildpush.foundation.secrets import redacted
 
 if TYPE_CHECKING:
@@ -132,21 +133,13 @@ def _check_writable(path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write *text* to *path*, whole or not at all; what is no file, such as a pipe, is written to as it is."""
+    """Write *text* to *path*, whole or not at all; what is not a file, such as a pipe, is written to directly."""
     try:
         if path.exists() and not path.is_file():
             _append(path, text)
             return
-        path = path.resolve()  # a link stays
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with draft.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays
+            file.write(text.encode())
     except OSError as error:
         raise _write_error(path, error) from error
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from buildpush.cli.messages import tell
-from buildpush.cli.options import StepCommand, load
+from buildpush.cli.options import DIGEST_FILE, JSON, StepCommand, load
 from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
 from buildpush.foundation.text import one_line, with_margin
+
+if TYPE_CHECKING:
+    from buildpush.pipeline.context import RunContext
+    from buildpush.settings.tree import Loaded
 
 
 def make_run() -> click.Command:
     """Return the command that does the main job."""
-    more: list[click.Parameter] = [
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-        click.Option(["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."),
-        click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note."),
-    ]
-    return StepCommand("run", _run, more)
+    strict = click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note.")
+    return StepCommand("run", _run, [JSON, DIGEST_FILE, strict])
+
+
+def make_build() -> click.Command:
+    """Return the command that builds only."""
+    words = "Where it goes, such as oci:DIRECTORY or docker-daemon:NAME:TAG."
+    return StepCommand("build", _build, [click.Option(["--output"], metavar="DESTINATION", help=words), JSON])
 
 
 def _run(**options: Any) -> None:
@@ -31,19 +38,29 @@ def _run(**options: Any) -> None:
         loaded, context = load(options)
         document.update(file_json(loaded))
         check_receipts(digest_file, context.env)
-        from buildpush.pipeline.step import run_steps
-
         report = reported(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
-        with report, with_display(context) as context:
-            run_steps(loaded, context, strict=strict)
+        _run_steps(loaded, context, report, strict=strict)
+
+
+def _build(**options: Any) -> None:
+    output, as_json = options.pop("output"), options.pop("as_json")
+    with document_out(as_json) as document:
+        loaded, context = load(options)
+        document.update(file_json(loaded))
+        report = reported(context.results, document, as_json=as_json, digest_file=None, env={})
+        _run_steps(loaded, context, report, push=False, output=output)
+
+
+def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManager[None], **how: Any) -> None:
+    from buildpush.pipeline.step import run_steps
+
+    with report, with_display(context) as shown:
+        run_steps(loaded, shown, **how)
 
 
 def make_check() -> click.Command:
     """Return the command that prints the plan."""
-    more: list[click.Parameter] = [
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
-    ]
-    return StepCommand("check", _check, more)
+    return StepCommand("check", _check, [JSON])
 
 
 def _check(**options: Any) -> None:
@@ -67,7 +84,7 @@ def make_explain() -> click.Command:
     """Return the command that explains settings."""
     more: list[click.Parameter] = [
         click.Option(["--file"], type=click.Path(path_type=Path), help="The step or pipeline file."),
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
+        JSON,
     ]
     command = StepCommand("explain", _explain, more)
     command.help = "Show the card of SETTING, the value that a run would use, its source, and what it overrides."
@@ -89,26 +106,3 @@ def _explain(**options: Any) -> None:
         click.echo(explained(name, loaded, context.facts))
     for note in loaded.notes:
         tell(f"note: {with_margin(note)}")
-
-
-def make_build() -> click.Command:
-    """Return the command that builds only."""
-    more: list[click.Parameter] = [
-        click.Option(
-            ["--output"], metavar="DESTINATION", help="Where it goes, such as oci:DIRECTORY or docker-daemon:NAME:TAG."
-        ),
-        click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout."),
-    ]
-    return StepCommand("build", _build, more)
-
-
-def _build(**options: Any) -> None:
-    output, as_json = options.pop("output"), options.pop("as_json")
-    with document_out(as_json) as document:
-        loaded, context = load(options)
-        document.update(file_json(loaded))
-        from buildpush.pipeline.step import run_steps
-
-        report = reported(context.results, document, as_json=as_json, digest_file=None, env={})
-        with report, with_display(context) as context:
-            run_steps(loaded, context, push=False, output=output)

@@ -98,8 +98,8 @@ class RunContext:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
-        connectors: Path | None = None,
-        secrets: Path | None = None,
+        connectors: str | Path | None = None,
+        secrets: str | Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> RunContext:
         """Return the context of this process, but for what is given."""
@@ -108,8 +108,8 @@ class RunContext:
             cwd=Path(cwd).absolute() if cwd else _working_directory(),
             home=_home(),
             state=State.default(),
-            connectors_file=connectors,
-            secrets_directory=secrets,
+            connectors_file=None if connectors is None else Path(connectors),
+            secrets_directory=None if secrets is None else Path(secrets),
             variables=variables or {},
         )
 

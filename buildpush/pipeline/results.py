@@ -72,13 +72,14 @@ class RunResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON types; keys are stable within ``version``."""
+        build = self.published
         document = {
             "version": JSON_VERSION,
             "step": self.step,
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
-            "build": _build_json(self.published),
+            "build": build and {"name": build.name, "number": build.number, "url": build.url},
             "output": self.output,
             "referrers": self.referrers,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
@@ -133,12 +134,6 @@ def _image_json(image: PushedImage) -> dict[str, Any]:
 
 def _blob_json(blob: PushedBlob) -> dict[str, Any]:
     return {"digest": str(blob.digest), "size": blob.size, "mediaType": blob.media_type, "fate": blob.fate}
-
-
-def _build_json(published: Published | None) -> dict[str, str] | None:
-    if published is None:
-        return None
-    return {"name": published.name, "number": published.number, "url": published.url}
 
 
 def _traffic_json(traffic: Traffic | None) -> dict[str, Any] | None:
