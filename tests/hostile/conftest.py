@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from buildpush import places
 from buildpush.credentials.docker import Credential, Keychain
 from buildpush.engines.native import Native
 from buildpush.foundation import limits
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.pipeline import context, contexts, tools
+from buildpush.pipeline import contexts, tools
 from buildpush.pipeline import images as moving
 from buildpush.pipeline import step as pipeline
 from buildpush.places import Ran, Recorded
@@ -132,7 +133,7 @@ def _watch(stage, monkeypatch):
         stage.doors.append(repr(replace(request, references=(), archive=None)))  # engines leave these alone
         return usual_build(self, request)
 
-    for module in (context, contexts, tools):
+    for module in (places, contexts, tools):
         monkeypatch.setattr(module, "Here", lambda *_, **__: place)
     for module in (contexts, pipeline, moving):
         monkeypatch.setattr(module, "time_limit", limited)
