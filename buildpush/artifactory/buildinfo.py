@@ -209,7 +209,7 @@ _SUBJECT = "vnd.docker.reference.digest"
 def _platform_name(image: PushedImage, index: PushedIndex, annotations: Mapping[str, Mapping[str, str]]) -> str:
     notes = annotations.get(str(image.digest), {})
     if notes.get("vnd.docker.reference.type") != "attestation-manifest":
-        return image.platform.shown
+        return image.platform.label
     platforms = {str(other.digest): str(other.platform) for other in index.images}
     return f"attestations/{platforms.get(notes.get(_SUBJECT, ''), 'unknown')}"
 

@@ -119,16 +119,16 @@ class Check:
     @classmethod
     def parse(cls, text: str) -> Check | None:
         """Return what *text* asks for, such as ``skip=RuleA,RuleB;error=true``; ``None`` where BuildKit refuses it."""
-        said: dict[str, str] = {}
+        options: dict[str, str] = {}
         for part in text.strip().split(";", 2) if text.strip() else ():
             key, equals, value = part.partition("=")
             if not equals or key.strip() not in {"skip", "experimental", "error"}:
                 return None
-            said[key.strip()] = value.strip()
-        if said.get("error", "0") not in _TRUE | _FALSE:
+            options[key.strip()] = value.strip()
+        if options.get("error", "0") not in _TRUE | _FALSE:
             return None
-        names = frozenset(name.strip() for name in said.get("skip", "").split(","))
-        return cls(names == {"all"}, names - {"all"}, said.get("error", "0") in _TRUE)
+        names = frozenset(name.strip() for name in options.get("skip", "").split(","))
+        return cls(names == {"all"}, names - {"all"}, options.get("error", "0") in _TRUE)
 
     def silences(self, rule: str) -> bool:
         """Return whether *rule* is not asked for."""
@@ -157,8 +157,8 @@ def advise(request: BuildRequest, lacks: Callable[[], frozenset[str]]) -> Advice
 
 def _check(file: Dockerfile, request: BuildRequest) -> Check:
     """Return what the file's directive asks for, or the build argument that comes before it."""
-    said = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
-    return Check.parse(said) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
+    options = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
+    return Check.parse(options) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
 
 
 def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> Iterator[Trap]:
@@ -179,8 +179,8 @@ def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> It
 def _check_above(instruction: Instruction) -> Check:
     """Return what a comment over the instruction asks for; the first one that is a directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
-    said = next((match[1] for match in matches if match), "")
-    return Check.parse(said) or Check()
+    options = next((match[1] for match in matches if match), "")
+    return Check.parse(options) or Check()
 
 
 def _named(found: Walk, *names: str) -> Iterator[ExpandedInstruction]:

@@ -1,1 +1,1 @@
-"""What an image is: names, model, archives, compression, Dockerfiles."""
+"""What an image is: references, model, manifests, compression, tars."""

@@ -58,7 +58,7 @@ class Platform:
         return self.os != "unknown"
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """The platform in messages."""
         return str(self) if self.runs else "attestation"
 
@@ -127,7 +127,7 @@ class Image:
     Attributes:
         config: the configuration document's bytes.
             Where a layer's diff ID is not known yet, its ``rootfs.diff_ids`` is empty and the push fills it in.
-            Where ``late_config`` is there, it is ``{}``: see :meth:`settled`.
+            Where ``late_config`` is there, it is ``{}``: see :meth:`with_config`.
         layers: base layer first.
         blobs: called with the positions of wanted layers, it gives ``(position, reader)`` in the source's own
             order; it can be called again. A reader is good until the next one is asked for.
@@ -146,7 +146,7 @@ class Image:
     manifest_type: str = OCI_MANIFEST
     late_config: Callable[[], bytes] | None = field(default=None, repr=False)
 
-    def settled(self) -> Image:
+    def with_config(self) -> Image:
         """Return the same image with its configuration; cheap when the wanted layers were read before it is asked."""
         return self if self.late_config is None else replace(self, config=self.late_config(), late_config=None)
 

@@ -165,7 +165,7 @@ _OUTCOMES = {"sent": "sent", "mounted": "mounted", "exists": "already there"}
 def _layers_words(image: PushedImage) -> str:
     fates = [blob.fate for blob in image.layers]
     counts = ", ".join(f"{fates.count(fate)} {words}" for fate, words in _OUTCOMES.items() if fate in fates)
-    return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform.shown}"
+    return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform.label}"
 
 
 def _layers_html(image: PushedImage) -> str:

@@ -57,7 +57,7 @@ class Work:
 
     def with_final_image(self) -> Work:
         """Return it when its layers are there: some sources tell the configuration only behind them."""
-        image = self.image.settled()
+        image = self.image.with_config()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
 
     def stays(self, at: int) -> bool:

@@ -189,7 +189,7 @@ class _Delivery:
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
         # The blobs of all platforms first: only then is the receipt known, and no manifest is sent before that.
-        every = [self._parts(image, repository, f"{prefix}{image.platform.shown} ") for image in index.images]
+        every = [self._parts(image, repository, f"{prefix}{image.platform.label} ") for image in index.images]
         media_type = index.manifest_type if index.manifest else DOCKER_INDEX if self._options.docker else OCI_INDEX
         found = [
             Descriptor(parts.media_type, parts.digest, len(parts.manifest), image.platform)

@@ -84,13 +84,13 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
     if left := left_out(image):
         message = f"{kind}: takes whole images only, and {left}"
         raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
-    return _watched(image, f"{image.platform.shown} " if isinstance(target, Index) else "", sink)
+    return _watched(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
 
 
 def watched(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Index:
     """Return *target*, whose layers tell *sink* how far they are read."""
     if isinstance(target, Index):
-        images = (_watched(image, f"{prefix}{image.platform.shown} ", sink) for image in target.images)
+        images = (_watched(image, f"{prefix}{image.platform.label} ", sink) for image in target.images)
         return replace(target, images=tuple(images))
     return _watched(target, prefix, sink)
 

@@ -127,7 +127,7 @@ def docker_archive(image: Image, references: Sequence[Reference], scratch: Path)
         layer = image.layers[at]
         done[at] = yield from _archived_layer(layer, checked_reader(reader, image, at), scratch, there)
     found = [done[at] for at in positions]
-    config = checked_config(image.settled(), [diff_id for _, diff_id in found])
+    config = checked_config(image.with_config(), [diff_id for _, diff_id in found])
     name = f"{digest_of(config).hex}.json"
     yield member(name, config)
     tags = [str(one) for one in references if one.tag]

@@ -255,8 +255,8 @@ class ContainerdImage:
             yield from _layers_in_turn(self._export, {at: digests[at] for at in digests.keys() - small.keys()})
 
         layers = describe_layers(config, manifest)
-        shown = platform or platform_of(config)
-        return Image(config, layers, blobs, shown, False, data, manifest.media_type)
+        actual = platform or platform_of(config)
+        return Image(config, layers, blobs, actual, False, data, manifest.media_type)
 
 
 def _read(data: bytes) -> Manifest:

@@ -248,7 +248,7 @@ class _LayoutWriter:
         sent = [at for at in positions if at not in done]
         done |= {at: self._layer(image, at, reader) for at, reader in distinct(image, sent)}
         layers = [done[at] for at in positions]
-        config = checked_config(image.settled(), [layer.diff_id for layer, _ in layers])
+        config = checked_config(image.with_config(), [layer.diff_id for layer, _ in layers])
         named = read_manifest(image.manifest, image.manifest_type).config if image.manifest else None
         digest = self._put(config, named.digest.algorithm if named else "sha256")
         described = Descriptor(OCI_CONFIG, digest, len(config))

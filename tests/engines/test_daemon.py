@@ -144,7 +144,7 @@ def test_one_export_gives_layers_and_configuration(daemon):
         assert image.platform == Platform("linux", "arm64", "v8")
         assert not image.random_access
         assert read_all(image) == {0: FIRST, 1: SECOND}
-        assert image.settled().config == config(FIRST, SECOND)
+        assert image.with_config().config == config(FIRST, SECOND)
     assert client.exports == 1
 
 
@@ -152,7 +152,7 @@ def test_the_configuration_is_remembered_so_that_the_next_time_nothing_is_export
     client = overlay(FIRST)
     for exports in (1, 1):
         with daemon(client).image(NAME) as image:
-            assert image.settled().config == config(FIRST)
+            assert image.with_config().config == config(FIRST)
         assert client.exports == exports
 
 
@@ -211,7 +211,7 @@ def test_a_configuration_that_is_not_what_its_name_says_is_not_taken(daemon):
     client = overlay(FIRST)
     client.blobs = (FIRST,)
     with daemon(client).image(NAME) as image, pytest.raises(PushError, match="has no sha256"):
-        image.settled()
+        image.with_config()
 
 
 def test_an_older_docker_is_asked_for_the_whole_archive(tmp_path, daemon):
