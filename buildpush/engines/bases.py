@@ -85,7 +85,7 @@ def frontend(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def _named(request: BuildRequest) -> Iterator[Reference]:
-    """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is no reference."""
+    """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is not a reference."""
     texts = [text.removeprefix(_IMAGE) for text in request.build_contexts.values() if text.startswith(_IMAGE)]
     for text in texts:
         with suppress(BadNameError):

@@ -18,7 +18,7 @@ from typing import Final, Unpack
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
 from buildpush.foundation.records import dataclass
-from buildpush.places.place import FILES, Command, Content, Place, Ran, RunOptions
+from buildpush.places.place import FILES, Command, CommandOptions, Content, Place, Ran
 
 # The program could not start the container: its own failure, command not executable, command not found.
 _NOT_STARTED: Final = frozenset({125, 126, 127})
@@ -71,7 +71,7 @@ class Container:
     network: str | None = None
     private: str = "/run/buildpush"
 
-    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
         """Run *argv* in a container; see :meth:`Place.run`.
 
         Raises:
@@ -99,11 +99,11 @@ class Container:
         self._check_started(ran)
         return ran
 
-    def command(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Command:
+    def command(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Command:
         """Return what :meth:`run` would run, whose container's name nobody knows before."""
         return Command(tuple(self._argv("buildpush", argv, options)))
 
-    def _argv(self, name: str, argv: Sequence[str], options: RunOptions) -> list[str]:
+    def _argv(self, name: str, argv: Sequence[str], options: CommandOptions) -> list[str]:
         program, *rest = (word.replace(FILES, self.private) for word in argv)
         words = ["run", "--rm", "--name", name, *self._container_flags(), *self._command_flags(options)]
         return [self.program, *words, "--entrypoint", program, self.image, *rest]
@@ -119,7 +119,7 @@ class Container:
         if self.privileged:
             yield "--privileged"
 
-    def _command_flags(self, options: RunOptions) -> Iterator[str]:
+    def _command_flags(self, options: CommandOptions) -> Iterator[str]:
         """Yield the flags of one command."""
         if options.get("files"):
             yield from _mount(f"{FILES}/files", Mount(Path(), self.private))

@@ -20,7 +20,7 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import Passes, for_engines
-from buildpush.places.place import FILES, Content, Ran, RunOptions, Show
+from buildpush.places.place import FILES, CommandOptions, Content, Ran, Show
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -46,7 +46,7 @@ class Here:
         self._passes = passes
         self._private = private
 
-    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
         """Run *argv* on this machine; see :meth:`Place.run`."""
         env, stdin = options.get("env") or {}, options.get("stdin")
         with _private_files(options.get("files") or {}, self._private) as directory:

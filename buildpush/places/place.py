@@ -51,7 +51,7 @@ def _quoted(word: str) -> str:
     return shlex.quote(word.replace(FILES, _SHOWN))
 
 
-class RunOptions(TypedDict, total=False):
+class CommandOptions(TypedDict, total=False):
     """How a place runs a command; see :meth:`Place.run`."""
 
     cwd: Path | None
@@ -65,7 +65,7 @@ class RunOptions(TypedDict, total=False):
 class Place(Protocol):
     """Somewhere a command can run."""
 
-    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
         """Run *argv* to its end and return what it left, whatever its exit status.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Unpack
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines
-from buildpush.places.place import Content, Ran, RunOptions
+from buildpush.places.place import CommandOptions, Content, Ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Recorded:
         self.calls: list[RecordedCall] = []
         self._answer = answers if callable(answers) else _in_order(answers)
 
-    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
         """Write the call down and return its answer; lines of the answer go to *stream*."""
         files, env = dict(options.get("files") or {}), dict(options.get("env") or {})
         call = RecordedCall(tuple(argv), options.get("cwd"), files, env, options.get("stdin"))

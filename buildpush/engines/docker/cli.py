@@ -104,7 +104,7 @@ class BuildxProgram:
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return what :meth:`build` runs."""
-        # What buildah is not told: it has a network of the machine only, and nothing to pull anew.
+        # What buildah is not told: it has a network of the machine only, and nothing to pull again.
         pull = ["--pull"] if request.pull_image else []
         network = ["--network", request.network] if request.network else []
         usual = [*buildkit.arguments(request), *pull, *network]

@@ -71,7 +71,7 @@ def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
 
 
 def _seen(content: Content) -> object:
-    """Return what tells the bytes of something that is no file of this machine; ``None`` where nothing does."""
+    """Return what tells the bytes of something that is not a file of this machine; ``None`` where nothing does."""
     if isinstance(content, InTar):
         return (content.archive.identity, content.ordinal) if content.archive.identity else None
     return content and hashlib.sha256(cast("bytes", content)).digest()

@@ -81,7 +81,7 @@ class Files:
         """Put the layer *archive* on top, deletions included.
 
         Raises:
-            BuildError: it is no tar.
+            BuildError: it is not a tar.
         """
         with read_members(archive) as found:
             for ordinal, member, _ in found:
@@ -265,7 +265,7 @@ def unpack_entries(archive: Archive, seen: Files, dropped: set[str]) -> Iterator
     The names of extended attributes that stay behind, as with BuildKit, are put on *dropped*.
 
     Raises:
-        BuildError: it is no tar, or holds a hard link to something that is not in it.
+        BuildError: it is not a tar, or holds a hard link to something that is not in it.
     """
     with read_members(archive) as found:
         for ordinal, member, _ in found:
