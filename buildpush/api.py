@@ -310,11 +310,11 @@ def _context(
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[RunContext]:
     """Give the context of a call; without a *sink*, the cell of a notebook shows what happens."""
-    from buildpush.display.notebook import in_ipython
+    from buildpush.display.notebook import open_display
     from buildpush.foundation.events import ignore
 
     context = RunContext.default(env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables)
-    display = None if sink else in_ipython(sys.stdout)
+    display = None if sink else open_display(sys.stdout, context.env)
     try:
         yield context.with_sink(sink or display or ignore)
     finally:

@@ -82,7 +82,7 @@ def with_display(context: RunContext) -> Iterator[RunContext]:
     """Give *context* a display on stderr for as long as the block lasts."""
     from buildpush import display
 
-    chosen = display.Unfailing(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
+    chosen = display.SafeDisplay(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
     try:
         yield context.with_sink(chosen)
     finally:

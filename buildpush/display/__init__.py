@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol, TextIO
+from importlib import import_module
+from typing import Final, Protocol, TextIO
 
 from buildpush.foundation.events import Event
+
+# Modules with a function ``open_display``, in the order in which they are tried; the last one fits every stream.
+DISPLAYS: Final = ("notebook", "terminal", "plain")
 
 
 class Display(Protocol):
@@ -19,7 +23,7 @@ class Display(Protocol):
         """Leave the screen tidy."""
 
 
-class Unfailing:
+class SafeDisplay:
     """A display whose stream may be full or gone: then the work goes on in silence.
 
     Args:
@@ -50,17 +54,9 @@ class Unfailing:
 
 
 def choose(stream: TextIO, env: Mapping[str, str]) -> Display:
-    """Return the display that fits *stream*: a notebook's, a terminal's, or plain lines for logs."""
-    from buildpush.display.notebook import in_ipython
-
-    notebook = in_ipython(stream)
-    if notebook is not None:
-        return notebook
-    plain = env.get("CI", "").lower() in {"true", "1"} or env.get("TERM") == "dumb"
-    if plain or not stream.isatty():
-        from buildpush.display.plain import Plain
-
-        return Plain(stream)
-    from buildpush.display.terminal import Terminal
-
-    return Terminal(stream)
+    """Return the first display that fits *stream*: of a notebook, of a terminal, or plain lines for logs."""
+    for name in DISPLAYS:
+        display: Display | None = import_module(f"{__name__}.{name}").open_display(stream, env)
+        if display is not None:
+            return display
+    raise AssertionError  # the last one fits every stream

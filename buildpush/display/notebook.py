@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.words import Sentences, bytes_words
@@ -83,8 +83,8 @@ def _share(event: Progress) -> str:
     return f"{event.done / event.total:4.0%} of {bytes_words(event.total)}"
 
 
-def in_ipython(stream: TextIO) -> Notebook | None:
-    """Return a sink for the running notebook, or ``None`` where there is none."""
+def open_display(stream: TextIO, _env: Mapping[str, str]) -> Notebook | None:
+    """Return the display of the running notebook, or ``None`` where there is none."""
     import sys
 
     ipython = sys.modules.get("IPython")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from buildpush.display.words import Sentences, bytes_words, seconds_words
@@ -55,3 +55,8 @@ def _pace(event: Progress, rate: float) -> str:
         return ""
     left = f", {seconds_words((event.total - event.done) / rate)} left" if event.total else ""
     return f", {bytes_words(int(rate))}/s{left}"
+
+
+def open_display(stream: TextIO, _env: Mapping[str, str]) -> Plain:
+    """Return plain lines, which fit every stream."""
+    return Plain(stream)

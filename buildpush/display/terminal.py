@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.words import Sentences
@@ -74,3 +75,9 @@ def _style(event: Event) -> str:
             return "dim"
         case _:
             return ""
+
+
+def open_display(stream: TextIO, env: Mapping[str, str]) -> Terminal | None:
+    """Return the display of a terminal, or ``None`` for a log, a dumb terminal or a CI system."""
+    plain = env.get("CI", "").lower() in {"true", "1"} or env.get("TERM") == "dumb"
+    return Terminal(stream) if stream.isatty() and not plain else None
