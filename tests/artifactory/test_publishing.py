@@ -598,6 +598,14 @@ def test_files_that_take_no_properties_are_counted_and_three_of_them_named(desk)
     assert desk.notes == [f"4 files do not name their build, since {desk.box.host} does not find them: {places}"]
 
 
+def test_a_manifest_that_takes_no_properties_is_named_as_well(desk):
+    info = desk.hello("1.0", "1.1")
+    desk.box.add_fault("PUT", "api/storage.*/1.1/manifest", status=404, times=None)
+    desk.publish(info)
+    place = "docker-local/team/hello/1.1/manifest.json"
+    assert desk.notes == [f"1 files do not name their build, since {desk.box.host} does not find them: {place}"]
+
+
 def test_an_account_that_may_not_annotate_is_told_so(desk):
     info = desk.hello()
     account = desk.box.add_account("reader", ["read"])
