@@ -1413,6 +1413,17 @@ def test_a_connection_waits_for_answers_as_long_as_it_is_told_and_not_as_for_the
     wire.close()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_there_sends_with_the_patience_for_answers(scheme):
+    wire = pools(lambda _: None, 7.5)[scheme].ConnectionCls("r.example", timeout=1.0)
+    wire.sock, there = socket.socketpair()
+    with there:
+        wire.request("GET", "/v2/", headers={"X-Mark": "here"})
+        assert wire.timeout == 7.5
+        assert b"X-Mark: here" in there.recv(4096)
+    wire.close()
+
+
 def test_a_paced_file_counts_what_waits_and_what_came_from_the_second_wait_on():
     """Between the least number of bytes and the next there is time for a silence once more."""
 
