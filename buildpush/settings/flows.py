@@ -117,18 +117,18 @@ def _is_ambient(name: str, written: Written) -> bool:
     return written.origin.kind == "variable" and written.origin.variable in setting_named(BuildAndPush, name).ambient
 
 
-def unused_names(names: Collection[str], sink: str, *, is_named: bool) -> Iterator[str]:
-    """Yield which of the settings *names* have no effect on a build that is written to *sink*, or nowhere.
+def unused_names(names: Collection[str], destination: str, *, is_named: bool) -> Iterator[str]:
+    """Yield which of the settings *names* have no effect on a build that is written to *destination*, or nowhere.
 
     Args:
         names: of those that were set.
-        sink: where it goes; empty for nowhere.
+        destination: where it goes; empty for nowhere.
         is_named: whether that gives the image its name already.
     """
-    if not sink and (vain := sorted({"tags", *_PACKING} & {*names})):
+    if not destination and (vain := sorted({"tags", *_PACKING} & {*names})):
         yield f"the image is kept nowhere, so these have no effect: {', '.join(vain)}"
     if is_named and (vain := sorted({"repo", "tags"} & {*names})):
-        yield f"{sink} gives the image its name, so these have no effect: {', '.join(vain)}"
+        yield f"{destination} gives the image its name, so these have no effect: {', '.join(vain)}"
 
 
 def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:

@@ -1,4 +1,4 @@
-"""The Docker daemon as a place for images: one of them as a source, loading as a sink; the only door to ``docker``.
+"""The Docker daemon as a source, and as a destination that it loads from; the only door to ``docker``.
 
 A daemon gives an image out as a tar that can only be read forward, and every asking costs it the whole image: with the
 overlay2 store it first puts all layers together. So layers are taken as they come by, and documents are remembered;
