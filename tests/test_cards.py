@@ -14,12 +14,12 @@ from buildpush.reference.cards import SURFACES, Card, card_named
 from buildpush.settings import encoders
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import decode
-from buildpush.settings.encoders import read_flags
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.sources import read
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
+from tests.settings.flags import read_flags
 
 ALL = {card.name: card for card in cards.cards()}
 EXAMPLES = [(name, surface) for name, card in ALL.items() for surface in card.examples if name != "env_variables"]

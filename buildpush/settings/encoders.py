@@ -26,7 +26,7 @@ def to_yaml(settings: StepSettings) -> str:
     step: dict[str, Any] = {"type": kind.type}
     spec: dict[str, Any] = {"image": kind.image} if kind.image else {}
     homes = {"step": step, "spec": spec, "env": {}, "settings": {}}
-    for setting, value in _said(settings):
+    for setting, value in _values(settings):
         key = setting.variables[0] if setting.place == "env" else setting.key
         homes[setting.place][key] = _variable(setting, value)[1] if setting.place == "env" else value
     if homes["settings"]:
@@ -43,7 +43,7 @@ def to_variables(settings: StepSettings) -> dict[str, str]:
         SettingsError: a value cannot be written, such as a label with a comma.
     """
     variables: dict[str, str] = {}
-    for setting, value in _said(settings):
+    for setting, value in _values(settings):
         if setting.file_only:
             continue
         name, text = _variable(setting, value)
@@ -59,7 +59,7 @@ def to_flags(settings: StepSettings) -> list[str]:
         SettingsError: a value cannot be written.
     """
     arguments: list[str] = []
-    for setting, value in _said(settings):
+    for setting, value in _values(settings):
         if setting.file_only:
             continue
         if setting.kind == "switch":
@@ -77,33 +77,10 @@ def to_python(settings: StepSettings) -> str:
     Raises:
         SettingsError: a value cannot be written.
     """
-    return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _said(settings))
+    return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _values(settings))
 
 
-def read_flags(model: type[StepSettings], arguments: Iterable[str]) -> dict[str, Any]:
-    """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` set.
-
-    Raises:
-        SettingsError: one is not a flag of *model*.
-    """
-    by_flag = {flag: setting for setting in settings_of(model) for flag in setting.flags}
-    off = {setting.negative_flag: setting for setting in settings_of(model) if setting.negative_flag}
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        flag, equals, text = argument.partition("=")
-        if flag in off and not equals:
-            values[off[flag].name] = False
-        elif flag not in by_flag or (by_flag[flag].kind == "switch") is bool(equals):
-            message = f"{argument!r} is not a flag"
-            raise SettingsError(message, where=flag)
-        elif by_flag[flag].kind in {"list", "map"}:
-            values[by_flag[flag].name] = (*values.get(by_flag[flag].name, ()), text)
-        else:
-            values[by_flag[flag].name] = text if equals else True
-    return values
-
-
-def _said(settings: StepSettings) -> Iterable[tuple[Setting, Any]]:
+def _values(settings: StepSettings) -> Iterable[tuple[Setting, Any]]:
     """Yield every setting that was set, with its value as text, list or dict of text."""
     names = explicitly_set(settings)
     for setting in settings_of(type(settings)):

@@ -1,4 +1,4 @@
-"""What is there to be looked up, and that nothing of the steps asks for: variables, secrets, connectors."""
+"""Variables, secrets and connectors that were given, and that no step uses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _INPUT: Final = "<+input>"
 def with_lookup_notes(
     loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None
 ) -> Loaded:
-    """Return *loaded* with a note for each place to look things up that no step has a word about.
+    """Return *loaded* with a note for each of them that no step uses.
 
-    What a word leads to is found out later, so a name that stands anywhere counts as asked for.
+    Expressions are not evaluated yet, so a name counts as used wherever it stands.
 
     Args:
         loaded: the steps that are run.
@@ -27,11 +27,11 @@ def with_lookup_notes(
         secrets: directory with a file per secret.
         connectors: file of connectors, which may hold references to secrets, too.
     """
-    found = _unasked(loaded.steps, variables, secrets, connectors)
+    found = _unused(loaded.steps, variables, secrets, connectors)
     return replace(loaded, notes=(*loaded.notes, *found))
 
 
-def _unasked(
+def _unused(
     steps: Sequence[Step], variables: Collection[str], secrets: Path | None, connectors: Path | None
 ) -> Iterator[str]:
     text = "\n".join(part for step in steps for part in _texts(step))

@@ -13,11 +13,12 @@ from ruamel.yaml import YAML
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import settings_of
-from buildpush.settings.encoders import read_flags, to_flags, to_python, to_variables, to_yaml
+from buildpush.settings.encoders import to_flags, to_python, to_variables, to_yaml
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.sources import read
 from buildpush.settings.validate import validate
+from tests.settings.flags import read_flags
 
 NOWHERE = Path("/nonexistent")
 
