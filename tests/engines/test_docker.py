@@ -198,7 +198,7 @@ def test_the_old_image_store_is_asked_for_the_image_and_the_name_is_removed(fold
     folder.dockerfile("FROM scratch\n")
     place, client = answers(build=Ran(0)), Paper()
     with (
-        pytest.raises(PushError, match="has not the image"),
+        pytest.raises(PushError, match="does not have the image"),
         paper(Docker(Tools({}, place)), client).build(folder.request()),
     ):
         pass

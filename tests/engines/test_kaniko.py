@@ -297,5 +297,5 @@ def test_in_a_cluster_kaniko_is_asked_first(folder, env, first):
 
 def test_an_executor_without_a_digest_is_refused(folder):
     folder.dockerfile("FROM scratch\n")
-    with pytest.raises(SettingsError, match="has no digest"):
+    with pytest.raises(SettingsError, match="does not have a digest"):
         buildpush.check(cwd=folder.root, env={}, repo="a.test/b/c", kaniko_image="r.test/kaniko:1")
