@@ -17,7 +17,7 @@ def measure() -> None:
     if not (ROOT / "conf.py").exists():
         print("  there is no conf.py")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        words = ["-q", "-b", "html", "-d", f"{folder}/tree", "-c", ".", "docs", f"{folder}/html"]
+    with tempfile.TemporaryDirectory() as directory:
+        words = ["-q", "-b", "html", "-d", f"{directory}/tree", "-c", ".", "docs", f"{directory}/html"]
         for name in ("from nothing", "again, nothing changed"):
             print(f"  {name:24}{timed([sys.executable, '-m', 'sphinx', *words], cwd=ROOT):6.1f} s")

@@ -25,38 +25,38 @@ Prepare = Callable[[int], None]
 class Ground:
     """A build context whose layers nobody has seen, for every client and round anew."""
 
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        self.folder = folder / "context"
-        self.folder.mkdir()
+    def __init__(self, directory: Path, megabytes: int) -> None:
+        self.directory = directory / "context"
+        self.directory.mkdir()
         self._half = megabytes * MEGABYTE // LAYERS // 2
         self._names = [f"part{number}.bin" for number in range(LAYERS)]
         copies = "".join(f"COPY {name} /{name}\n" for name in self._names)
-        (self.folder / "Dockerfile").write_text(f"FROM scratch\n{copies}", encoding="utf-8")
+        (self.directory / "Dockerfile").write_text(f"FROM scratch\n{copies}", encoding="utf-8")
         self._draw = random.Random(20)
         self._words = " ".join(f"word{self._draw.randrange(5000)}" for _ in range(200_000)).encode()
 
     @property
     def flags(self) -> list[str]:
         """What buildpush is told about the build."""
-        dockerfile = str(self.folder / "Dockerfile")
-        return ["--engine", "native", "--context", str(self.folder), "--dockerfile", dockerfile]
+        dockerfile = str(self.directory / "Dockerfile")
+        return ["--engine", "native", "--context", str(self.directory), "--dockerfile", dockerfile]
 
     def renew(self) -> None:
         """Fill the context: half of each file does not compress, half does as source code does."""
         for name in self._names:
             text = self._words * (self._half // len(self._words) + 1)
             start = self._draw.randrange(len(self._words))
-            (self.folder / name).write_bytes(self._draw.randbytes(self._half) + text[start : start + self._half])
+            (self.directory / name).write_bytes(self._draw.randbytes(self._half) + text[start : start + self._half])
 
 
 def measure(rounds: int, megabytes: int) -> None:
     """Print seconds and megabytes per second of every client that is here."""
     print(f"build and push of {megabytes} MB in {LAYERS} layers to a sandbox, in turns, median of {rounds} rounds")
     with tempfile.TemporaryDirectory() as name, running_sandbox() as box:
-        folder = Path(name)
-        ground = Ground(folder, megabytes)
-        acts = {OURS: _buildpush(ground, box, folder)}
-        acts |= _docker(ground, box, folder) | _skopeo(ground, box, folder)
+        directory = Path(name)
+        ground = Ground(directory, megabytes)
+        acts = {OURS: _buildpush(ground, box, directory)}
+        acts |= _docker(ground, box, directory) | _skopeo(ground, box, directory)
         figures = in_turns(acts, rounds)
     for figure in figures.values():
         print(f"  {figure.name:34}{_line(figure, figures[OURS], megabytes)}")
@@ -70,26 +70,26 @@ def _line(figure: Figure, ours: Figure, megabytes: int) -> str:
     return f"{figure.median:6.2f} s  ± {figure.spread:.2f}  {megabytes / figure.median:6.0f} MB/s{compared}"
 
 
-def _buildpush(ground: Ground, box: dict[str, str], folder: Path):
+def _buildpush(ground: Ground, box: dict[str, str], directory: Path):
     env = {
         "PLUGIN_USERNAME": box["username"],
         "PLUGIN_PASSWORD": box["password"],
-        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_STATE_HOME": str(directory / "state"),
     }
 
     def act(number: int) -> float:
         ground.renew()
         words = [*ground.flags, "--repo", f"{box['host']}/docker-local/ours", "--tags", str(number)]
         words += ["--no-publish-build-info"]  # the others publish none
-        return timed([sys.executable, "-m", "buildpush", "run", *words], cwd=folder, env=env)
+        return timed([sys.executable, "-m", "buildpush", "run", *words], cwd=directory, env=env)
 
     return act
 
 
-def _docker(ground: Ground, box: dict[str, str], folder: Path):
+def _docker(ground: Ground, box: dict[str, str], directory: Path):
     if not _works(["docker", "info"]):
         return {}
-    env = {"DOCKER_CONFIG": str(folder / "docker")}
+    env = {"DOCKER_CONFIG": str(directory / "docker")}
     login = ["docker", "login", "--username", box["username"], "--password-stdin", box["host"]]
     subprocess.run(login, input=box["password"].encode(), env={**os.environ, **env}, capture_output=True, check=True)
 
@@ -98,8 +98,8 @@ def _docker(ground: Ground, box: dict[str, str], folder: Path):
         reference = f"{box['host']}/docker-local/docker:{number}"
         try:
             begun = time.perf_counter()
-            timed(["docker", "build", "--quiet", "--tag", reference, str(ground.folder)], cwd=folder, env=env)
-            timed(["docker", "push", "--quiet", reference], cwd=folder, env=env)
+            timed(["docker", "build", "--quiet", "--tag", reference, str(ground.directory)], cwd=directory, env=env)
+            timed(["docker", "push", "--quiet", reference], cwd=directory, env=env)
             return time.perf_counter() - begun
         finally:
             subprocess.run(["docker", "image", "rm", "--force", reference], capture_output=True, check=False)
@@ -107,10 +107,10 @@ def _docker(ground: Ground, box: dict[str, str], folder: Path):
     return {"docker build, docker push": act}
 
 
-def _skopeo(ground: Ground, box: dict[str, str], folder: Path):
+def _skopeo(ground: Ground, box: dict[str, str], directory: Path):
     if not _works(["skopeo", "--version"]):
         return {}
-    auth, env = folder / "auth.json", {"XDG_STATE_HOME": str(folder / "state")}
+    auth, env = directory / "auth.json", {"XDG_STATE_HOME": str(directory / "state")}
     login = ["skopeo", "login", "--tls-verify=false", "--authfile", str(auth), "--username", box["username"]]
     subprocess.run(
         [*login, "--password-stdin", box["host"]], input=box["password"].encode(), check=True, capture_output=True
@@ -118,14 +118,14 @@ def _skopeo(ground: Ground, box: dict[str, str], folder: Path):
 
     def act(number: int) -> float:
         ground.renew()
-        layout = folder / "layout"
+        layout = directory / "layout"
         shutil.rmtree(layout, ignore_errors=True)
         words = [*ground.flags, "--repo", "h.example/ours", "--tags", "1", "--output", f"oci:{layout}"]
         begun = time.perf_counter()
-        timed([sys.executable, "-m", "buildpush", "build", *words], cwd=folder, env=env)
+        timed([sys.executable, "-m", "buildpush", "build", *words], cwd=directory, env=env)
         target = f"docker://{box['host']}/docker-local/skopeo:{number}"
         copy = ["skopeo", "copy", "--quiet", "--authfile", str(auth), "--dest-tls-verify=false"]
-        timed([*copy, f"oci:{layout}", target], cwd=folder)
+        timed([*copy, f"oci:{layout}", target], cwd=directory)
         return time.perf_counter() - begun
 
     return {"buildpush build, skopeo copy": act}

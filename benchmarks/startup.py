@@ -118,9 +118,11 @@ class Start:
 
 def heavy_modules(arguments: list[str]) -> list[str]:
     """Return the heavy modules that a start with *arguments* loads."""
-    with tempfile.TemporaryDirectory() as folder:
-        code = _LOADED.format(argv=["buildpush", *arguments], sink=f"{folder}/out")
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=folder, capture_output=True, check=True)
+    with tempfile.TemporaryDirectory() as directory:
+        code = _LOADED.format(argv=["buildpush", *arguments], sink=f"{directory}/out")
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], cwd=directory, capture_output=True, check=True
+        )
     return sorted(set(HEAVY) & set(json.loads(done.stdout)))
 
 
@@ -172,22 +174,22 @@ def _entry(
 
 
 @contextmanager
-def _work(folder: Path) -> Iterator[tuple[Mapping[str, list[str]], dict[str, str]]]:
+def _work(directory: Path) -> Iterator[tuple[Mapping[str, list[str]], dict[str, str]]]:
     """Give the commands, and the environment that they need: a step, a layout and a sandbox that has its image."""
     with running_sandbox() as box:
         host, login = box["host"], {"username": box["username"], "password": box["password"]}
-        env = {"HOME": str(folder), "DOCKER_CONFIG": str(folder), "BENCHMARK_PASSWORD": box["password"]}
-        context, layout = folder / "context", f"oci:{folder / 'layout'}"
+        env = {"HOME": str(directory), "DOCKER_CONFIG": str(directory), "BENCHMARK_PASSWORD": box["password"]}
+        context, layout = directory / "context", f"oci:{directory / 'layout'}"
         context.mkdir()
         (context / "page.html").write_text("<h1>hello</h1>\n" * 100, encoding="utf-8")
         (context / "Dockerfile").write_text("FROM scratch\nCOPY page.html /\n", encoding="utf-8")
-        (folder / "config.json").write_text(json.dumps({"auths": {host: login}}), encoding="utf-8")
-        (folder / "step.yml").write_text(_STEP, encoding="utf-8")
-        (folder / "connectors.yml").write_text(
+        (directory / "config.json").write_text(json.dumps({"auths": {host: login}}), encoding="utf-8")
+        (directory / "step.yml").write_text(_STEP, encoding="utf-8")
+        (directory / "connectors.yml").write_text(
             _CONNECTORS.format(host=host, username=box["username"]), encoding="utf-8"
         )
         paths = ["--context", str(context), "--dockerfile", str(context / "Dockerfile"), "--engine", "native"]
-        step = [str(folder / "step.yml"), "--connectors", str(folder / "connectors.yml"), *paths]
+        step = [str(directory / "step.yml"), "--connectors", str(directory / "connectors.yml"), *paths]
         ours = ["-m", "buildpush"]
         run([sys.executable, *ours, "build", *step, "--output", layout], env | {"PYTHONPATH": str(HERE)})
         yield (

@@ -128,8 +128,8 @@ def _forgotten(monkeypatch) -> None:
 
 @pytest.fixture(scope="session")
 def _homes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("homes")
-    return (folder / str(number) for number in itertools.count())
+    directory = tmp_path_factory.mktemp("homes")
+    return (directory / str(number) for number in itertools.count())
 
 
 def _is_foreign(name: str) -> bool:
@@ -139,16 +139,16 @@ def _is_foreign(name: str) -> bool:
 @pytest.fixture(autouse=True)
 def home(request, _homes, monkeypatch) -> Path:
     """Return a fresh, empty home; nothing of the user's own settings and credentials is seen."""
-    folder = next(_homes)
-    folder.mkdir()
+    directory = next(_homes)
+    directory.mkdir()
     kept = ENGINE_NAMES if request.node.get_closest_marker("engines") else set()
     for name in set(filter(_is_foreign, os.environ)) - kept:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("USERPROFILE", str(directory))
     for name, part in {"CONFIG": ".config", "CACHE": ".cache", "STATE": ".local/state", "DATA": ".local/share"}.items():
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / part))
-    return folder
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(directory / part))
+    return directory
 
 
 @pytest.fixture

@@ -113,10 +113,10 @@ def _dockerfile(tmp_path, monkeypatch, text="FROM scratch\nCOPY Dockerfile /\n")
     (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
 
 
-def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_directory_of_secrets_that_is_not_there_is_refused(tmp_path, monkeypatch, capsys):
     _dockerfile(tmp_path, monkeypatch)
     assert run_command(["check", "--repo", "127.0.0.1:1/a/b", "--secrets", "nope"]) == 2
-    assert "the folder of secrets nope is not there" in capsys.readouterr().err
+    assert "the directory of secrets nope is not there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["run", "check", "build"])
@@ -164,7 +164,7 @@ def test_a_secret_in_place_of_the_variable_that_holds_it_is_not_shown(tmp_path, 
     assert "planted" not in shown
 
 
-def test_a_working_folder_that_was_removed_is_named(tmp_path, monkeypatch, capsys):
+def test_a_working_directory_that_was_removed_is_named(tmp_path, monkeypatch, capsys):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -172,7 +172,7 @@ def test_a_working_folder_that_was_removed_is_named(tmp_path, monkeypatch, capsy
         assert run_command(["check", "--repo", "127.0.0.1:1/a/b"]) == 2
     finally:
         monkeypatch.undo()
-    assert "the working folder was removed" in capsys.readouterr().err
+    assert "the working directory was removed" in capsys.readouterr().err
 
 
 def test_a_name_that_the_locale_cannot_write_is_copied_all_the_same(tmp_path, monkeypatch):

@@ -33,20 +33,20 @@ def setting_of(card: Card):
     return model, next(setting for setting in settings_of(model) if setting.name == short)
 
 
-def read_back(card: Card, surface: str, folder: Path):
+def read_back(card: Card, surface: str, directory: Path):
     """Read the text of one tab as its reader would, on top of a step that says only what it must."""
     text = card.examples[surface]
     file, env, flags, keywords = None, {}, {}, {}
     if surface == "YAML":
         kind = STEP_KINDS[card.step].type
-        file = folder / "step.yml"
+        file = directory / "step.yml"
         spec = "" if "spec:" in text else "\n  spec: {}"
         indented = text.replace("\n", "\n  ")
         file.write_text(f"step:\n  type: {kind}\n  {indented}{spec}\n", encoding="utf-8")
     elif card.step == "publish":
         model, _ = setting_of(card)
         musts = {setting.name: setting.example for setting in settings_of(model) if setting.required}
-        file = folder / "step.yml"
+        file = directory / "step.yml"
         file.write_text(encoders.to_yaml(model(**musts)), encoding="utf-8")
     if surface == "Variables":
         env = dict(shlex.split(line)[0].split("=", 1) for line in text.splitlines())
@@ -55,7 +55,7 @@ def read_back(card: Card, surface: str, folder: Path):
     if surface == "Python":
         call = ast.parse(text, mode="eval").body
         keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    (step,) = read(file, env=env, flags=flags, keywords=keywords, cwd=folder, step=None).steps
+    (step,) = read(file, env=env, flags=flags, keywords=keywords, cwd=directory, step=None).steps
     return step
 
 

@@ -26,21 +26,21 @@ FOR_HELPERS = {"SOME_TOKEN": "planted-of-somebody", "APP_SECRET": "planted-for-t
 
 @pytest.fixture
 def dumps(tmp_path, monkeypatch) -> Path:
-    """Stand in a folder with a Dockerfile; every program there leaves its environment behind, and fails."""
-    folder, found = tmp_path / "bin", tmp_path / "dumps"
-    folder.mkdir()
+    """Stand in a directory with a Dockerfile; every program there leaves its environment behind, and fails."""
+    directory, found = tmp_path / "bin", tmp_path / "dumps"
+    directory.mkdir()
     found.mkdir()
     for name in PROGRAMS:
         into = f"{found}/{name}.$$"
         lines = ["#!/bin/sh", f"/usr/bin/env > {into}", f"/usr/bin/tr '\\0' ' ' < /proc/$$/cmdline >> {into}", "exit 1"]
-        (folder / name).write_text("\n".join(lines))
-        (folder / name).chmod(0o755)
+        (directory / name).write_text("\n".join(lines))
+        (directory / name).chmod(0o755)
     for name, value in (PLANTED | FOR_HELPERS).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker/config.json").write_text(json.dumps({"credsStore": "planted"}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Dockerfile").write_text("FROM 127.0.0.1:1/planted/base\nRUN --mount=type=secret,id=app true\n")

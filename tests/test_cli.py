@@ -70,20 +70,20 @@ BUILD = {"name": "shop", "number": "7", "started": "2026-01-01T00:00:00.000+0000
 
 
 class Project:
-    """A folder with a step, a connectors file, and the password in a variable."""
+    """A directory with a step, a connectors file, and the password in a variable."""
 
-    def __init__(self, folder, box, monkeypatch):
-        self.folder, self.box, self.monkeypatch = folder, box, monkeypatch
-        (folder / "public").mkdir()
-        (folder / "public" / "index.html").write_text("<h1>hello</h1>\n", encoding="utf-8")
+    def __init__(self, directory, box, monkeypatch):
+        self.directory, self.box, self.monkeypatch = directory, box, monkeypatch
+        (directory / "public").mkdir()
+        (directory / "public" / "index.html").write_text("<h1>hello</h1>\n", encoding="utf-8")
         self.dockerfile("FROM scratch\nCOPY public/ /www/\n")
         self.write("step.yml", STEP)
         self.write("connectors.yml", CONNECTORS.format(url=box.url, username=box.username))
         monkeypatch.setenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD", box.password.reveal())
-        monkeypatch.chdir(folder)
+        monkeypatch.chdir(directory)
 
     def write(self, name, text):
-        (self.folder / name).write_text(text, encoding="utf-8")
+        (self.directory / name).write_text(text, encoding="utf-8")
 
     def dockerfile(self, text):
         self.write("Dockerfile", text)
@@ -111,7 +111,7 @@ def test_a_run_pushes_every_tag_and_prints_what_the_registry_has(project, capsys
 
 def test_a_build_info_shows_no_secret_and_the_run_says_what_is_left_out(project, capsys, monkeypatch):
     """Secrets that nobody uses are known as well: of the connectors file, and of the variables for secrets."""
-    text = (project.folder / "connectors.yml").read_text(encoding="utf-8")
+    text = (project.directory / "connectors.yml").read_text(encoding="utf-8")
     project.write("connectors.yml", f"{text}secrets: {{unused: env:UNUSED_PLACE, missing: env:MISSING_PLACE}}\n")
     monkeypatch.setenv("UNUSED_PLACE", "planted-unused-one")
     monkeypatch.setenv("BUILDPUSH_SECRET_OTHER", "planted-unused-two")
@@ -258,19 +258,19 @@ def test_a_user_without_a_home_can_push(project, monkeypatch, tmp_path, capsys):
     assert (tmp_path / "scratch" / f"buildpush-state-{os.getuid()}").is_dir()
 
 
-def test_a_state_folder_that_cannot_be_made_costs_a_note_only(project, monkeypatch, capsys):
+def test_a_state_directory_that_cannot_be_made_costs_a_note_only(project, monkeypatch, capsys):
     """One note: in a container that runs as any number, every run would tell the same four times."""
     project.write("file", "")
-    monkeypatch.setenv("XDG_STATE_HOME", str(project.folder / "file"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(project.directory / "file"))
     assert project.run("--build-number", "7") == 0
-    (told,) = [line for line in capsys.readouterr().err.splitlines() if str(project.folder / "file") in line]
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if str(project.directory / "file") in line]
     assert "note: nothing is kept on this machine" in told
-    assert told.endswith("; set XDG_STATE_HOME to a folder that you may write to")
+    assert told.endswith("; set XDG_STATE_HOME to a directory that you may write to")
 
 
-def test_a_part_of_the_state_folder_that_cannot_be_made_has_a_note_of_its_own(project, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_STATE_HOME", str(project.folder / "state"))
-    (project.folder / "state" / "buildpush").mkdir(parents=True)
+def test_a_part_of_the_state_directory_that_cannot_be_made_has_a_note_of_its_own(project, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_STATE_HOME", str(project.directory / "state"))
+    (project.directory / "state" / "buildpush").mkdir(parents=True)
     for part in ("logs", "runs"):
         project.write(f"state/buildpush/{part}", "a file, no folder")
     assert project.run("--build-number", "7") == 0
@@ -280,18 +280,18 @@ def test_a_part_of_the_state_folder_that_cannot_be_made_has_a_note_of_its_own(pr
 
 
 def test_the_digest_goes_to_the_files_that_ci_systems_read(project, monkeypatch):
-    monkeypatch.setenv("GITHUB_OUTPUT", str(project.folder / "output"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(project.directory / "output"))
     assert project.run("--digest-file", "digest.txt") == 0
     digest = project.box.digest("docker-local/site", "7")
-    assert (project.folder / "digest.txt").read_text() == f"{digest}\n"
-    assert f"digest={digest}\n" in (project.folder / "output").read_text()
+    assert (project.directory / "digest.txt").read_text() == f"{digest}\n"
+    assert f"digest={digest}\n" in (project.directory / "output").read_text()
 
 
 def test_the_digest_of_an_earlier_run_does_not_stay(project, capsys):
-    (project.folder / "digest.txt").write_text("sha256:stale\n")
+    (project.directory / "digest.txt").write_text("sha256:stale\n")
     project.write("step.yml", STEP.replace('PLUGIN_PUBLISH_BUILD_INFO: "yes"', 'PLUGIN_NO_PUSH: "true"'))
     assert project.run("--digest-file", "digest.txt") == 0
-    assert not (project.folder / "digest.txt").exists()
+    assert not (project.directory / "digest.txt").exists()
     assert "digest.txt is not written" in capsys.readouterr().err
 
 
@@ -314,17 +314,17 @@ def test_a_digest_file_is_written_whole_or_not_at_all(project, monkeypatch):
     monkeypatch.setattr(Path, "replace", replace_later)
     assert project.run("--digest-file", "digest.txt") == 0
     assert [pair for pair in seen if pair[0].startswith("sha256:")] == [
-        ((project.folder / "digest.txt").read_text(), False)
+        ((project.directory / "digest.txt").read_text(), False)
     ]
-    assert [path.name for path in project.folder.iterdir() if path.name.startswith(".digest")] == []
+    assert [path.name for path in project.directory.iterdir() if path.name.startswith(".digest")] == []
 
 
 def test_a_digest_file_that_is_a_link_stays_one(project):
-    (project.folder / "elsewhere").mkdir()
-    (project.folder / "digest.txt").symlink_to("elsewhere/digest")
+    (project.directory / "elsewhere").mkdir()
+    (project.directory / "digest.txt").symlink_to("elsewhere/digest")
     assert project.run("--digest-file", "digest.txt") == 0
-    assert (project.folder / "digest.txt").is_symlink()
-    assert (project.folder / "elsewhere" / "digest").read_text().startswith("sha256:")
+    assert (project.directory / "digest.txt").is_symlink()
+    assert (project.directory / "elsewhere" / "digest").read_text().startswith("sha256:")
 
 
 def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys):
@@ -346,7 +346,7 @@ def test_a_dash_as_digest_file_leaves_the_digest_alone_on_stdout(project, capsys
     shown = capsys.readouterr()
     assert shown.out == f"{project.box.digest('docker-local/site', '7')}\n"
     assert "Build and push" in shown.err
-    assert not (project.folder / "-").exists()
+    assert not (project.directory / "-").exists()
 
 
 def test_json_and_a_digest_alone_cannot_both_have_stdout(project, capsys):
@@ -371,7 +371,7 @@ def test_check_prints_the_plan_and_does_nothing(project, capsys):
     assert "engine" in shown
     assert f"{project.box.username}, from connector sandbox" in shown
     assert not project.box.requests
-    assert not State.default().folder.exists()
+    assert not State.default().directory.exists()
 
 
 def test_check_says_no_where_a_run_would(project, capsys):
@@ -443,7 +443,7 @@ def test_a_missing_secret_is_named_with_who_was_asked(project, capsys, monkeypat
 
 
 def test_a_password_in_place_of_its_identifier_is_shown_nowhere(project, capsys):
-    text = (project.folder / "connectors.yml").read_text(encoding="utf-8")
+    text = (project.directory / "connectors.yml").read_text(encoding="utf-8")
     project.write("connectors.yml", text.replace("sandbox_password", "Hunter2plain"))
     assert project.run("--json") == 2
     assert run_command(["check", "step.yml", "--connectors", "connectors.yml"]) == 2
@@ -495,7 +495,7 @@ def test_a_refused_build_info_does_not_hide_what_was_pushed(project, capsys):
     assert document["steps"][0]["digest"] == project.box.digest("docker-local/site", "7")
     assert document["steps"][0]["build"] is None
     assert document["error"]["exit"] == 6
-    assert (project.folder / "digest.txt").read_text().strip() == document["steps"][0]["digest"]
+    assert (project.directory / "digest.txt").read_text().strip() == document["steps"][0]["digest"]
 
 
 def test_a_failure_is_told_in_json_too(project, capsys, monkeypatch):
@@ -509,9 +509,9 @@ def test_a_failure_is_told_in_json_too(project, capsys, monkeypatch):
 def pushed_and_kept(project, out):
     """Return whether the digest of what was pushed stands in the document, the digest file and a run record."""
     digest = project.box.digest("docker-local/site", "7")
-    records = [json.loads(path.read_text()) for path in (State.default().folder / "runs").iterdir()]
+    records = [json.loads(path.read_text()) for path in (State.default().directory / "runs").iterdir()]
     assert [step["digest"] for step in json.loads(out)["steps"]] == [digest]
-    assert (project.folder / "digest.txt").read_text() == f"{digest}\n"
+    assert (project.directory / "digest.txt").read_text() == f"{digest}\n"
     return [record["digest"] for record in records] == [digest]
 
 
@@ -547,7 +547,7 @@ def test_an_interrupt_before_the_push_is_told_and_leaves_no_record(project, caps
     document = json.loads(capsys.readouterr().out)
     assert document["steps"] == []
     assert document["error"]["message"] == "interrupted"
-    assert not (State.default().folder / "runs").exists()
+    assert not (State.default().directory / "runs").exists()
 
 
 @pytest.mark.parametrize("command", ["run", "check", "build"])
@@ -606,7 +606,7 @@ def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
 def test_build_writes_a_layout_and_pushes_nothing(project, capsys):
     words = ["build", "step.yml", "--connectors", "connectors.yml", "--output", "oci:out"]
     assert run_command(words) == 0
-    index = json.loads((project.folder / "out" / "index.json").read_text())
+    index = json.loads((project.directory / "out" / "index.json").read_text())
     assert f"digest  {index['manifests'][0]['digest']}\n" in capsys.readouterr().out
     assert not project.box.requests
 
@@ -683,7 +683,7 @@ def test_a_copy_that_dockerignore_hides_says_so(project, capsys):
 
 
 def test_a_link_that_leaves_the_context_is_refused(project, capsys):
-    (project.folder / "public" / "out").symlink_to("/etc")
+    (project.directory / "public" / "out").symlink_to("/etc")
     project.dockerfile("FROM scratch\nCOPY public/out/passwd /p\n")
     assert project.run() == 3
     shown = capsys.readouterr().err
@@ -693,7 +693,7 @@ def test_a_link_that_leaves_the_context_is_refused(project, capsys):
 
 
 def test_a_dockerfile_outside_the_context_is_refused(project, capsys):
-    (project.folder.parent / "Elsewhere").write_text("FROM scratch\n", encoding="utf-8")
+    (project.directory.parent / "Elsewhere").write_text("FROM scratch\n", encoding="utf-8")
     assert project.run("--dockerfile", "../Elsewhere") == 2
     assert "lies outside the context" in capsys.readouterr().err
     assert not project.box.requests
@@ -713,7 +713,7 @@ def test_a_step_file_that_may_not_be_read_is_an_error(project, capsys, monkeypat
 
 
 def test_a_missing_docker_socket_is_exit_2_with_remedies(project, capsys, monkeypatch):
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{project.folder}/nobody.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{project.directory}/nobody.sock")
     assert project.run("--engine", "docker") == 2
     assert "DOCKER_HOST" in capsys.readouterr().err
 
@@ -796,13 +796,15 @@ def test_a_digest_file_that_cannot_be_written_is_refused_before_the_push(project
 def test_a_build_needs_no_login_and_no_connectors_file(project, monkeypatch, words):
     monkeypatch.delenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD")
     assert run_command(["build", "step.yml", "--output", "oci:out", *words]) == 0
-    assert (project.folder / "out" / "index.json").exists()
+    assert (project.directory / "out" / "index.json").exists()
 
 
 @pytest.mark.parametrize(("words", "suffix"), [(["--compression", "gzip"], "+gzip"), ([], "")])
 def test_a_compression_that_is_said_counts_for_a_layout_also_where_it_is_the_default(project, words, suffix):
     assert run_command(["build", "step.yml", "--output", "oci:out", *words]) == 0
-    assert open_layout(project.folder / "out").layers[0].media_type == f"application/vnd.oci.image.layer.v1.tar{suffix}"
+    assert (
+        open_layout(project.directory / "out").layers[0].media_type == f"application/vnd.oci.image.layer.v1.tar{suffix}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -824,7 +826,7 @@ def test_what_a_file_wants_for_its_pushes_gets_a_note_where_there_is_no_room(pro
 
 def test_a_build_needs_no_repo(project):
     assert run_command(["build", "--engine", "native", "--output", "docker-archive:out.tar"]) == 0
-    assert (project.folder / "out.tar").exists()
+    assert (project.directory / "out.tar").exists()
 
 
 def test_a_build_that_is_told_to_push_is_refused(project, capsys):
@@ -844,7 +846,7 @@ def test_an_output_of_no_known_kind_is_refused_before_the_build(project, capsys)
 def test_a_docker_archive_is_written_for_docker_load(project):
     words = ["build", "step.yml", "--connectors", "connectors.yml", "--output", "docker-archive:image.tar"]
     assert run_command(words) == 0
-    with tarfile.open(project.folder / "image.tar") as archive:
+    with tarfile.open(project.directory / "image.tar") as archive:
         assert "manifest.json" in archive.getnames()
 
 
@@ -872,7 +874,7 @@ def test_clean_says_what_it_removed(project, capsys):
     capsys.readouterr()
     assert run_command(["clean", "--all"]) == 0
     assert "removed" in capsys.readouterr().out
-    assert not State.default().folder.exists()
+    assert not State.default().directory.exists()
 
 
 def test_clean_says_that_nothing_was_left(capsys):
@@ -937,10 +939,10 @@ def test_no_planted_secret_is_in_anything_that_a_run_leaves(project, capsys, mon
         assert run_command(words) == code, words
     box.add_fault("PUT", r"/artifactory/api/build.*", status=400, body=box.token.reveal().encode(), times=99)
     assert project.run() == 6
-    executed = notebooks.execute("01-first-push", {}, project.folder / "executed", env=os.environ)
+    executed = notebooks.execute("01-first-push", {}, project.directory / "executed", env=os.environ)
     shown = capsys.readouterr()
     pages = pages_of(box)
-    kept = [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    kept = [path.read_text(errors="replace") for path in State.default().directory.rglob("*") if path.is_file()]
     texts = [shown.out, shown.err, json.dumps(box.builds()), repr(box.requests), *kept, *pages.values()]
     texts += [executed.path.read_text(), executed.page.read_text()]
     assert all([shown.out, shown.err, *pages.values()])

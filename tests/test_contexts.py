@@ -34,14 +34,14 @@ programs = pytest.mark.programs
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
-    """Stand in an empty folder; at its end no context is left among the temporary folders."""
-    folder, scratch = tmp_path / "place", tmp_path / "scratch"
-    folder.mkdir()
+    """Stand in an empty directory; at its end no context is left among the temporary directories."""
+    directory, scratch = tmp_path / "place", tmp_path / "scratch"
+    directory.mkdir()
     scratch.mkdir()
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(directory)
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    yield folder
+    yield directory
     assert list(scratch.iterdir()) == []
 
 
@@ -96,8 +96,8 @@ def test_a_tar_that_leads_out_of_the_context_is_refused(place, members, words):
         files("c.tar")
 
 
-def test_a_folder_in_a_tar_takes_the_place_of_a_link(place, tmp_path):
-    """Through the link, mode and time of a folder anywhere would change."""
+def test_a_directory_in_a_tar_takes_the_place_of_a_link(place, tmp_path):
+    """Through the link, mode and time of a directory anywhere would change."""
     victim = tmp_path / "victim"
     victim.mkdir(mode=0o700)
     with tarfile.open("t.tar", "w") as tar:
@@ -288,7 +288,7 @@ def _wait_for(port: int) -> None:
 
 
 @programs
-def test_a_repository_is_a_context_with_branch_and_folder(repository):
+def test_a_repository_is_a_context_with_branch_and_directory(repository):
     address, git = repository
     assert files(f"{address}#main")["a"][3] == "main"
     assert files(f"{address}#other")["a"][3] == "other"

@@ -39,30 +39,30 @@ class Page(HTMLParser):
         self.links += [said[name] for name in ("href", "src") if said.get(name)]
 
 
-def copy_sources(folder):
+def copy_sources(directory):
     """Copy what the site is built from; the notebooks as they are stand in for executed ones."""
     for part in PARTS:
-        target = folder / part
+        target = directory / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("_build", "_executed"))
         else:
             shutil.copy(ROOT / part, target)
-    shutil.copytree(folder / "notebooks", folder / "docs" / "_executed")
+    shutil.copytree(directory / "notebooks", directory / "docs" / "_executed")
 
 
-def sphinx(folder, *options):
+def sphinx(directory, *options):
     command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-j", "2", *options, "-c", ".", "docs", "html"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("docs")
-    copy_sources(folder)
-    built = sphinx(folder)
+    directory = tmp_path_factory.mktemp("docs")
+    copy_sources(directory)
+    built = sphinx(directory)
     assert built.returncode == 0, built.stderr
-    return folder / "html"
+    return directory / "html"
 
 
 @pytest.fixture(scope="module")

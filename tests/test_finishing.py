@@ -43,8 +43,8 @@ LAYERS = (b"one layer\n", b"another layer\n")
 class Cut(Desk):
     """A push that was cut off, and who finishes it."""
 
-    def __init__(self, box, http, folder) -> None:
-        super().__init__(box, http, folder, Recipes())
+    def __init__(self, box, http, directory) -> None:
+        super().__init__(box, http, directory, Recipes())
         keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
         self.registry = Registry(http, keychain, sink=self.events.append)
         self.server = Artifactory(box.artifactory_url, http, self.credential)
@@ -64,7 +64,7 @@ class Cut(Desk):
             pending,
             self.server,
             self.registry,
-            folder=self.folder,
+            directory=self.directory,
             sink=self.events.append,
             sleep=self.waits.append,
         )
@@ -197,13 +197,13 @@ def test_a_saved_file_keeps_what_is_known_of_its_push(cut):
     info = cut.image("1", named=())
     for pushed in (True, False):
         pending = Pending(info, cut.server.url, pushed)
-        assert load(save(pending, cut.folder / "pending")) == pending
+        assert load(save(pending, cut.directory / "pending")) == pending
 
 
 def test_a_build_info_alone_is_one_whose_push_was_confirmed(cut):
     info = cut.image("1", named=())
-    (cut.folder / "alone.json").write_text(json.dumps(info.document()))
-    assert load(cut.folder / "alone.json") == Pending(info)
+    (cut.directory / "alone.json").write_text(json.dumps(info.document()))
+    assert load(cut.directory / "alone.json") == Pending(info)
 
 
 def test_a_document_that_names_no_image_was_no_push(cut):
@@ -216,13 +216,13 @@ def test_a_document_that_names_no_image_was_no_push(cut):
 
 
 class Step(Cut):
-    """One step of a run, with a state folder of its own."""
+    """One step of a run, with a state directory of its own."""
 
-    def __init__(self, box, http, folder) -> None:
-        super().__init__(box, http, folder)
-        state = State(folder / "state", folder / "scratch")
+    def __init__(self, box, http, directory) -> None:
+        super().__init__(box, http, directory)
+        state = State(directory / "state", directory / "scratch")
         log = RunLog(self.events.append)
-        self.context = RunContext(env={}, cwd=folder / "work", home=None, state=state, log=log)
+        self.context = RunContext(env={}, cwd=directory / "work", home=None, state=state, log=log)
         self.number = 6
 
     def publication(self) -> Publication:
@@ -443,7 +443,7 @@ def test_of_many_earlier_runs_ten_are_finished_at_once(step):
 
 def test_where_nothing_can_be_kept_the_push_goes_on_without_a_word(step):
     """That nothing is kept at all is said once by the run."""
-    step.folder.joinpath("state").write_text("a file, no folder")
+    step.directory.joinpath("state").write_text("a file, no folder")
     with step.publication() as publication:
         publication.foresee(receipt := step.receipt())
         step.upload(receipt)
@@ -453,8 +453,8 @@ def test_where_nothing_can_be_kept_the_push_goes_on_without_a_word(step):
 
 
 def test_a_place_for_what_waits_that_cannot_be_used_is_a_note(step):
-    step.folder.joinpath("state").mkdir(mode=0o700)
-    step.folder.joinpath("state", "pending").write_text("a file, no folder")
+    step.directory.joinpath("state").mkdir(mode=0o700)
+    step.directory.joinpath("state", "pending").write_text("a file, no folder")
     with step.publication() as publication:
         publication.foresee(step.receipt())
     [note] = step.notes

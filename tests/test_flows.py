@@ -20,7 +20,7 @@ sandbox = pytest.mark.sandbox
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, box) -> Path:
-    """Stand in a folder with a Dockerfile, with the sandbox's login in the variables of a step."""
+    """Stand in a directory with a Dockerfile, with the sandbox's login in the variables of a step."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\nLABEL x=y\n")
     (tmp_path / "a").write_text("hello")

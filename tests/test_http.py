@@ -884,30 +884,30 @@ def test_the_text_of_an_answer_is_short_and_hides_secrets():
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory, need):
-    """Return a folder with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
-    folder = tmp_path_factory.mktemp("tls")
+    """Return a directory with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
+    directory = tmp_path_factory.mktemp("tls")
     need("openssl")
 
     def run(*words):
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
 
     def sign(name, days):
         run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x")
-        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
         signer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", "names"]
         run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signer)
 
     run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
     sign("good", "30")
     sign("old", "-1")
-    return folder
+    return directory
 
 
 @contextlib.contextmanager
-def serving_tls(folder, name: str) -> Iterator[str]:
+def serving_tls(directory, name: str) -> Iterator[str]:
     with serving(OK) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+        context.load_cert_chain(directory / f"{name}.pem", directory / f"{name}.key")
         server.socket = context.wrap_socket(server.socket, server_side=True)
         yield server.url.replace("http:", "https:")
 
@@ -937,7 +937,7 @@ def test_an_authority_that_is_filed_by_its_hash_is_found(certificates, tmp_path)
         assert client.request("GET", url).body == b"body"
 
 
-def test_of_a_folder_only_what_is_not_filed_by_its_hash_is_read_at_once_and_nothing_twice(tmp_path):
+def test_of_a_directory_only_what_is_not_filed_by_its_hash_is_read_at_once_and_nothing_twice(tmp_path):
     for name in ("a.pem", "b.pem", "c.pem"):
         (tmp_path / name).write_text(name)
     (tmp_path / "0123abcd.0").symlink_to("a.pem")

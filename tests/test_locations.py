@@ -128,8 +128,8 @@ def test_a_source_that_is_not_there_is_named(tmp_path, kind):
         pass
 
 
-def _open(kind, folder):
-    return open_source(Location(kind, "none"), _Nowhere(folder))
+def _open(kind, directory):
+    return open_source(Location(kind, "none"), _Nowhere(directory))
 
 
 class _Nowhere:

@@ -26,7 +26,7 @@ def docker(*words, **options):
 
 @pytest.fixture
 def site(box, tmp_path, monkeypatch, need):
-    """Give a folder with the examples, whose connectors lead to the sandbox, and Docker logged in there."""
+    """Give a directory with the examples, whose connectors lead to the sandbox, and Docker logged in there."""
     need("docker", "buildx")
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     connectors = tmp_path / "examples" / "connectors.yml"
@@ -103,7 +103,7 @@ def test_a_build_secret_reaches_the_build_and_nothing_that_is_left(site, base, c
     assert run_command(["run", *words]) == 0
     shown = capsys.readouterr()
     left = [shown.out, shown.err, json.dumps(site.builds()), repr(site.requests)]
-    left += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    left += [path.read_text(errors="replace") for path in State.default().directory.rglob("*") if path.is_file()]
     assert "********" in shown.err  # the step printed it, so the log had it to hide
     assert not [text for text in left if "planted-build-secret-0815" in text]
     name = f"{site.host}/docker-local/app:latest"

@@ -64,7 +64,7 @@ def plain(found: Image) -> list[bytes]:
 
 @pytest.fixture
 def place(tmp_path, box, monkeypatch):
-    """Work in an empty folder, logged in to the sandbox by Docker's own file."""
+    """Work in an empty directory, logged in to the sandbox by Docker's own file."""
     login = {"username": box.username, "password": box.password.reveal()}
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {box.host: login}}))
@@ -745,7 +745,7 @@ def test_what_is_no_host_is_spoken_to_with_tls_or_refused(place, insecure):
     assert caught.value.setting == "insecure"
 
 
-def test_without_a_folder_for_its_memory_a_push_says_so_and_goes_on(place, registry, monkeypatch):
+def test_without_a_directory_for_its_memory_a_push_says_so_and_goes_on(place, registry, monkeypatch):
     (place / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(place / "file"))
     write_layout(image(FIRST), place / "l")
@@ -827,9 +827,9 @@ def test_variables_of_a_step_that_say_nothing_to_a_push_are_named(place, registr
 
 
 def test_json_is_utf8_whatever_a_file_is_called(place, registry, capsysbinary):
-    folder = os.fsdecode(b"n\xff")
-    write_layout(image(FIRST), place / folder)
-    assert run_command(["push", f"oci:{folder}", registry("1"), "--json"]) == 0
+    directory = os.fsdecode(b"n\xff")
+    write_layout(image(FIRST), place / directory)
+    assert run_command(["push", f"oci:{directory}", registry("1"), "--json"]) == 0
     assert json.loads(capsysbinary.readouterr().out.decode())
 
 

@@ -64,9 +64,9 @@ def test_the_wheels_own_tutorials_come_first(tmp_path, monkeypatch):
     package = tmp_path / "buildpush"
     (package / "notebooks").mkdir(parents=True)
     monkeypatch.setattr(tutorials, "__file__", str(package / "notebooks" / "__init__.py"))
-    assert tutorials.tutorials_folder() == tmp_path
+    assert tutorials.tutorials_directory() == tmp_path
     (package / "tutorials").mkdir()
-    assert tutorials.tutorials_folder() == package / "tutorials"
+    assert tutorials.tutorials_directory() == package / "tutorials"
 
 
 def test_parameters_come_with_type_default_and_comment(notebook):
@@ -379,11 +379,11 @@ def test_a_kernel_that_is_interrupted_while_it_begins_leaves_no_file(tmp_path):
 
 
 @pytest.mark.programs
-def test_a_long_name_of_the_folder_for_temporary_files_is_no_obstacle(tmp_path, monkeypatch):
-    """A socket's path has room for about a hundred bytes; some systems' folders alone have half of them."""
-    folder = tmp_path / ("long" * 20)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+def test_a_long_name_of_the_directory_for_temporary_files_is_no_obstacle(tmp_path, monkeypatch):
+    """A socket's path has room for about a hundred bytes; some systems' directories alone have half of them."""
+    directory = tmp_path / ("long" * 20)
+    directory.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
     path = write(tmp_path / "try.ipynb", new_code_cell("print('well')"))
 
     assert "well" in outputs(notebooks.execute(path, {}, tmp_path / "out", env=os.environ))

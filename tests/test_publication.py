@@ -19,22 +19,22 @@ STEP = ["run", "--engine", "native", "--tags", "1", "--tags", "2", "--build-name
 
 
 class Job:
-    """Runs of one step in processes of their own, with one state folder."""
+    """Runs of one step in processes of their own, with one state directory."""
 
-    def __init__(self, box, folder: Path) -> None:
-        self.box, self.folder = box, folder
+    def __init__(self, box, directory: Path) -> None:
+        self.box, self.directory = box, directory
         self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(Path(__file__).parent.parent),
-            "HOME": str(folder),
-            "XDG_STATE_HOME": str(folder / "state"),
+            "HOME": str(directory),
+            "XDG_STATE_HOME": str(directory / "state"),
             "PLUGIN_USERNAME": box.username,
             "PLUGIN_PASSWORD": box.password.reveal(),
         }
-        (folder / "context").mkdir()
-        (folder / "context" / "Dockerfile").write_text("FROM scratch\nCOPY a /a\nCOPY b /b\n")
-        (folder / "context" / "a").write_text("one")
-        (folder / "context" / "b").write_text("two")
+        (directory / "context").mkdir()
+        (directory / "context" / "Dockerfile").write_text("FROM scratch\nCOPY a /a\nCOPY b /b\n")
+        (directory / "context" / "a").write_text("one")
+        (directory / "context" / "b").write_text("two")
 
     @property
     def words(self) -> list[str]:
@@ -43,14 +43,14 @@ class Job:
 
     @property
     def sources(self) -> list[str]:
-        context = self.folder / "context"
+        context = self.directory / "context"
         return ["--context", str(context), "--dockerfile", str(context / "Dockerfile")]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             words or self.words,
             env=self.environment,
-            cwd=self.folder,
+            cwd=self.directory,
             capture_output=True,
             text=True,
             timeout=120,
@@ -60,7 +60,7 @@ class Job:
     def killed(self, moment) -> Path | None:
         """Begin a run, kill it without any warning once *moment* has come, and return the file that it left."""
         process = subprocess.Popen(
-            self.words, env=self.environment, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self.words, env=self.environment, cwd=self.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             until = time.monotonic() + 60
@@ -76,7 +76,7 @@ class Job:
         return left[0] if left else None
 
     def left(self) -> list[Path]:
-        return sorted((self.folder / "state" / "buildpush" / "pending").glob("*.json"))
+        return sorted((self.directory / "state" / "buildpush" / "pending").glob("*.json"))
 
     def finish(self, path: Path) -> subprocess.CompletedProcess[str]:
         user = ["--username", self.box.username, "--password", "env:PLUGIN_PASSWORD"]
@@ -175,7 +175,9 @@ def load_started(build):
 @pytest.mark.parametrize("killed", [after_the_first_manifest, during_the_publication])
 def test_the_next_run_finishes_what_an_earlier_one_left(job, killed):
     killed(job)
-    (job.folder / "context" / "a").write_text("something else")  # or both are one image, where both ran in one second
+    (job.directory / "context" / "a").write_text(
+        "something else"
+    )  # or both are one image, where both ran in one second
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     assert "of an earlier run is published" in ended.stderr
@@ -199,7 +201,7 @@ def test_a_run_that_is_killed_during_its_publication_is_finished_by_the_command(
 def test_a_tag_that_moved_after_the_kill_is_a_note(job):
     path = during_the_publication(job)
     ours = job.named()
-    (job.folder / "context" / "a").write_text("something else")
+    (job.directory / "context" / "a").write_text("something else")
     job.environment["JF_URL"] = ""
     other = [*job.words, "--no-publish-build-info"]
     assert job.run(*other).returncode == 0
@@ -216,17 +218,17 @@ def test_a_tag_that_moved_after_the_kill_is_a_note(job):
 def test_the_file_of_a_run_that_is_under_way_is_left_alone(job):
     """It is told from one that was left by the lock that its process holds."""
     job.box.add_fault("PUT", "/manifests/", status=503, retry_after=60, times=None)
-    process = subprocess.Popen(job.words, env=job.environment, cwd=job.folder, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(job.words, env=job.environment, cwd=job.directory, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
         while not job.left() and time.monotonic() < until:
             time.sleep(0.02)
-        folder = job.left()[0].parent
-        assert list(left_behind(folder)) == []
+        directory = job.left()[0].parent
+        assert list(left_behind(directory)) == []
     finally:
         process.kill()
         process.wait()
-    assert len(list(left_behind(folder))) == 1
+    assert len(list(left_behind(directory))) == 1
 
 
 def test_what_waits_is_for_its_owner_only(job):
@@ -244,7 +246,7 @@ def test_a_push_that_was_refused_leaves_nothing_behind(job):
 
 def test_a_run_that_is_interrupted_says_how_to_go_on(job):
     job.box.add_fault("PUT", "/manifests/", status=503, retry_after=60, times=None)
-    process = subprocess.Popen(job.words, env=job.environment, cwd=job.folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(job.words, env=job.environment, cwd=job.directory, stderr=subprocess.PIPE, text=True)
     while not any(request.method == "PUT" and "/manifests/" in request.path for request in job.box.requests):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
@@ -254,7 +256,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(job):
 
 
 def test_a_run_goes_on_where_nothing_can_be_kept(job):
-    (job.folder / "state").write_text("a file, no folder")
+    (job.directory / "state").write_text("a file, no folder")
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("nothing is kept on this machine") == 1

@@ -54,15 +54,15 @@ PAGES = {"index": INDEX, "settings": SETTINGS, "prose": PROSE}
 MATRIX = "# Prose\n\n```{engines}\n```\n```{command-line}\n```\n"
 
 
-def build(folder, builder="html", **pages):
+def build(directory, builder="html", **pages):
     """Build pages in this process; return the app and its warnings."""
-    source = folder / "source"
+    source = directory / "source"
     source.mkdir(exist_ok=True)
     (source / "conf.py").write_text(CONF, encoding="utf-8")
     for name, text in pages.items():
         (source / f"{name}.md").write_text(text, encoding="utf-8")
     warnings = StringIO()
-    places = (source, source, folder / builder, folder / "doctrees")
+    places = (source, source, directory / builder, directory / "doctrees")
     with docutils_namespace():
         app = Sphinx(*places, builder, {"nitpicky": True}, status=None, warning=warnings)
         app.build()
@@ -74,13 +74,13 @@ def site(tmp_path):
     return partial(build, tmp_path)
 
 
-def whole(folder, builder="html", **pages):
+def whole(directory, builder="html", **pages):
     """Build the page with the cards of all groups, and others."""
     groups = "\n".join(
         f"## {step} {group}\n\n```{{settings}} {group}\n:step: {step}\n```\n" for step, group in cards.groups()
     )
     settings = f"# Settings\n\n```{{settings-overview}}\n```\n\n{groups}"
-    return build(folder, builder, settings=settings, **pages)
+    return build(directory, builder, settings=settings, **pages)
 
 
 @pytest.fixture(scope="module")

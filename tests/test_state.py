@@ -18,7 +18,7 @@ from buildpush.engines.docker.caching import LayerCaches
 from buildpush.expressions.counter import Counter
 from buildpush.foundation import locks
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.locks import locked, private_folder, temporary
+from buildpush.foundation.locks import locked, private_directory, temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State, is_at_work, process_mark, write_private
 
@@ -33,8 +33,8 @@ def test_the_sweep_removes_what_a_dead_process_left_and_nothing_else(state):
     dead = state.scratch / "buildpush-999999999-abc"
     mine = state.scratch / f"buildpush-{os.getpid()}-abc"
     other = state.scratch / "somebody-999999999-abc"
-    for folder in (dead, mine, other):
-        folder.mkdir()
+    for directory in (dead, mine, other):
+        directory.mkdir()
     assert state.sweep() == [dead]
     assert not dead.exists()
     assert mine.exists()
@@ -51,12 +51,12 @@ def test_the_sweep_leaves_alone_what_a_process_holds_that_is_not_seen(state):
     assert state.sweep() == [unseen]
 
 
-def test_a_temporary_folder_is_held_as_long_as_it_is_used(state):
-    with temporary(state.scratch) as folder:
-        gone = folder.rename(state.scratch / "buildpush-999999999-abc")
+def test_a_temporary_directory_is_held_as_long_as_it_is_used(state):
+    with temporary(state.scratch) as directory:
+        gone = directory.rename(state.scratch / "buildpush-999999999-abc")
         assert state.sweep() == []
-        gone.rename(folder)
-    assert not folder.exists()
+        gone.rename(directory)
+    assert not directory.exists()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
@@ -100,7 +100,7 @@ def test_what_cannot_be_unmounted_is_left_alone_with_a_note(state, tmp_path, mon
     theirs.mkdir()
     (theirs / "kept").write_text("")
     (ours / "a").write_text("")
-    monkeypatch.setattr("buildpush.foundation.mounts.unmount", lambda _folder: None)
+    monkeypatch.setattr("buildpush.foundation.mounts.unmount", lambda _directory: None)
     told = []
     with mounted(theirs, ours / "m"):
         assert state.sweep(told.append) == []
@@ -112,18 +112,18 @@ def test_what_cannot_be_unmounted_is_left_alone_with_a_note(state, tmp_path, mon
 
 @pytest.mark.programs
 @needs_root
-def test_a_temporary_folder_is_never_deleted_through_a_mount(state, tmp_path):
+def test_a_temporary_directory_is_never_deleted_through_a_mount(state, tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "kept").write_text("")
-    with temporary(state.scratch) as folder, mounted(theirs, folder / "m"):
-        subprocess.run(["mount", "--bind", str(theirs), str(folder / "m")], check=True)
-    assert not folder.exists()
+    with temporary(state.scratch) as directory, mounted(theirs, directory / "m"):
+        subprocess.run(["mount", "--bind", str(theirs), str(directory / "m")], check=True)
+    assert not directory.exists()
     assert (theirs / "kept").exists()
 
 
-def test_a_temporary_folder_that_stays_is_an_error_unless_it_may(state, monkeypatch):
-    monkeypatch.setattr("buildpush.foundation.mounts.remove", lambda _folder: False)
+def test_a_temporary_directory_that_stays_is_an_error_unless_it_may(state, monkeypatch):
+    monkeypatch.setattr("buildpush.foundation.mounts.remove", lambda _directory: False)
     with temporary(state.scratch, tidy=False):
         pass
     with pytest.raises(OSError, match="cannot be removed"), temporary(state.scratch):
@@ -140,7 +140,7 @@ def test_a_record_is_private_and_holds_no_secret(state):
 def test_only_the_newest_records_are_kept(state):
     for number in range(203):
         state.record(f"{number:04}", {})
-    names = sorted(path.name for path in (state.folder / "runs").iterdir())
+    names = sorted(path.name for path in (state.directory / "runs").iterdir())
     assert len(names) == 200
     assert names[0] == "0003.json"
 
@@ -156,31 +156,31 @@ def test_a_file_is_written_whole_or_not_at_all(state, monkeypatch):
 
 
 @pytest.mark.parametrize("part", ["counters", "runs", "pending"])
-def test_the_state_folder_is_private_whatever_is_written_first(state, part):
+def test_the_state_directory_is_private_whatever_is_written_first(state, part):
     if part == "counters":
-        Counter(state.folder / part).take("a")
+        Counter(state.directory / part).take("a")
     elif part == "runs":
         state.record("a", {})
     else:
         assert state.pending.is_dir()
-    for folder in (state.folder, state.folder / part):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for directory in (state.directory, state.directory / part):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 def test_clear_removes_everything(state):
     state.record("a", {})
     state.clear()
-    assert not state.folder.exists()
+    assert not state.directory.exists()
 
 
-def test_a_state_folder_that_cannot_be_made_is_a_settings_error(tmp_path):
+def test_a_state_directory_that_cannot_be_made_is_a_settings_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError) as caught:
         State(tmp_path / "file" / "state", tmp_path).record("a", {})
     assert "XDG_STATE_HOME" in caught.value.hint
 
 
-def test_a_folder_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_path, monkeypatch):
+def test_a_directory_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_path, monkeypatch):
     """What lies there is believed, so another user must not have put it there."""
     there = tmp_path / f"buildpush-state-{os.getuid()}"
     there.mkdir()
@@ -194,33 +194,33 @@ USES = {
     "pending": lambda state: state.pending,
     "records": lambda state: state.record("a", {}),
     "logs": lambda state: state.new_log("a"),
-    "counters": lambda state: Counter(state.folder / "counters").take("a"),
+    "counters": lambda state: Counter(state.directory / "counters").take("a"),
     "layers": lambda state: LayerCaches(state.layers).layers_of("a/b").__enter__(),
 }
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o1777])
-def test_a_state_folder_that_others_may_write_to_is_refused_everywhere(state, use, mode):
+def test_a_state_directory_that_others_may_write_to_is_refused_everywhere(state, use, mode):
     """What lies there is believed: addresses of uploads, layers, numbers."""
-    state.folder.mkdir()
-    state.folder.chmod(mode)
+    state.directory.mkdir()
+    state.directory.chmod(mode)
     with pytest.raises(SettingsError, match="others may write to it") as caught:
         USES[use](state)
     assert "XDG_STATE_HOME" in caught.value.hint
-    assert list(state.folder.iterdir()) == []
+    assert list(state.directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_state_folder_of_somebody_else_is_refused_everywhere(state, use, monkeypatch):
-    state.folder.mkdir(mode=0o700)
-    monkeypatch.setattr(os, "getuid", lambda: state.folder.stat().st_uid + 1)
+def test_a_state_directory_of_somebody_else_is_refused_everywhere(state, use, monkeypatch):
+    state.directory.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "getuid", lambda: state.directory.stat().st_uid + 1)
     with pytest.raises(SettingsError, match="belongs to somebody else"):
         USES[use](state)
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_state_folder_that_everybody_may_rename_is_refused_everywhere(tmp_path, use):
+def test_a_state_directory_that_everybody_may_rename_is_refused_everywhere(tmp_path, use):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     with pytest.raises(SettingsError, match="everybody may rename what is in"):
@@ -231,31 +231,31 @@ MODES = st.sampled_from([0o700, 0o750, 0o755, 0o770, 0o775, 0o707, 0o777, 0o1777
 
 
 @given(st.lists(MODES, min_size=1, max_size=3), MODES, st.booleans(), MODES)
-def test_a_private_folder_is_ours_alone_or_refused(above, mode, linked, beside):
-    """Whoever may write to it, or to a folder above it whose entries anybody may rename, may choose what we believe."""
+def test_a_private_directory_is_ours_alone_or_refused(above, mode, linked, beside):
+    """Whoever may write to it, or to one above it whose entries anybody may rename, may choose what we believe."""
     with tempfile.TemporaryDirectory() as name:
         parents = [Path(name)]
         for _ in above:
             parents.append(parents[-1] / "a")
             parents[-1].mkdir()
-        folder = parents[-1] / "state"
-        folder.mkdir()
-        way = folder
+        directory = parents[-1] / "state"
+        directory.mkdir()
+        way = directory
         if linked:
             (Path(name) / "links").mkdir()
             way = Path(name) / "links" / "state"
-            way.symlink_to(folder)
+            way.symlink_to(directory)
             (Path(name) / "links").chmod(beside)
-        folder.chmod(mode)
+        directory.chmod(mode)
         for parent, one in zip(parents[1:], above, strict=True):
             parent.chmod(one)
         renamed = [one & 0o002 and not one & 0o1000 for one in (*above, *([beside] if linked else []))]
         if mode & 0o022 or any(renamed):
             with pytest.raises(SettingsError):
-                private_folder(way)
+                private_directory(way)
         else:
-            private_folder(way)
-            assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
+            private_directory(way)
+            assert stat.S_IMODE(directory.stat().st_mode) & 0o777 == 0o700
 
 
 def test_what_is_kept_is_private_whatever_the_umask_says(state):
@@ -265,11 +265,11 @@ def test_what_is_kept_is_private_whatever_the_umask_says(state):
             use(state)
     finally:
         os.umask(before)
-    for path in (state.folder, *state.folder.rglob("*")):
+    for path in (state.directory, *state.directory.rglob("*")):
         assert not path.stat().st_mode & 0o077, path
 
 
-def test_temporary_folders_that_others_may_rename_are_told(tmp_path):
+def test_temporary_directories_that_others_may_rename_are_told(tmp_path):
     """There they are used all the same: in a hardened pod there is no better place."""
     told = []
     (tmp_path / "scratch").mkdir()
@@ -295,7 +295,7 @@ def test_a_process_is_told_from_a_later_one_of_the_same_number():
 
 
 class Owned:
-    """A folder of somebody."""
+    """A directory of somebody."""
 
     def __init__(self, owner: int) -> None:
         self.owner = owner
@@ -307,7 +307,7 @@ class Owned:
         return "/tmp/theirs"
 
 
-def test_among_the_temporary_folders_one_of_somebody_else_may_be_replaced(monkeypatch):
+def test_among_the_temporary_directories_one_of_somebody_else_may_be_replaced(monkeypatch):
     me, sticky = 1000, 0o41777
     monkeypatch.setattr(os, "getuid", lambda: me)
     said = locks._swapped(sticky, Owned(me + 1), Path("/tmp"))
@@ -364,14 +364,14 @@ def test_a_file_system_that_knows_no_locks_lets_everybody_go_on(tmp_path, monkey
         assert held
 
 
-def test_a_private_folder_behind_a_file_is_an_error_of_the_system_that_names_the_file(tmp_path):
+def test_a_private_directory_behind_a_file_is_an_error_of_the_system_that_names_the_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError) as caught:
-        private_folder(tmp_path / "file" / "below")
+        private_directory(tmp_path / "file" / "below")
     assert (caught.value.errno, caught.value.strerror) == (errno.ENOTDIR, "Not a directory")
     assert caught.value.filename == str(tmp_path / "file")
 
 
-def test_a_folder_in_which_everybody_may_rename_is_named(tmp_path):
+def test_a_directory_in_which_everybody_may_rename_is_named(tmp_path):
     tmp_path.chmod(0o777)
     assert locks.open_to_all(tmp_path) == f"everybody may rename what is in {tmp_path} (mode 777)"

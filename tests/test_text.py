@@ -335,8 +335,8 @@ def result(text):
 
 def log_file(text):
     log = RunLog()
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "log")
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "log")
         with log.engine_log(path.open("w", encoding="utf-8")):
             log(Log(text))
         written = path.read_text(encoding="utf-8")

@@ -52,7 +52,7 @@ def _unchanged(ground: Ground, context: Context, words: str) -> list[Entry]:
 def one_of_twenty(ground: Ground) -> list[Entry]:
     """Change one layer of twenty, and push again; beside that layer alone, and beside no change."""
     context, part = ground.twenty, ground.twenty.parts[SMALL_LAYERS // 2]
-    alone = context.folder / "Dockerfile.alone"
+    alone = context.directory / "Dockerfile.alone"
     alone.write_text("FROM scratch\n" + material.copies([part]), encoding="utf-8")
     with registries.KINDS[ground.kind]() as target:
         _command(target, context, "run")

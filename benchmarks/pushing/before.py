@@ -26,11 +26,11 @@ class Code:
     """One of the two checkouts."""
 
     name: str
-    folder: Path
+    directory: Path
 
     @property
     def env(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.folder)}
+        return {"PYTHONPATH": str(self.directory)}
 
 
 Make = Callable[[Ground, Code], Act]
@@ -79,7 +79,7 @@ class Repeated:
 
     def __post_init__(self) -> None:
         self.env = {**self.target.env, **self.code.env}
-        self.env["XDG_STATE_HOME"] = str(self.target.folder / self.code.name / str(self.changes))
+        self.env["XDG_STATE_HOME"] = str(self.target.directory / self.code.name / str(self.changes))
         self(0)
 
     def __call__(self, number: int) -> float:
@@ -93,7 +93,7 @@ def measure(ground: Ground, name: str, earlier: Path) -> list[Entry]:
     """Return the seconds of both checkouts in one row, and how many times as long ours takes now."""
     codes = [Code("before", earlier), Code("now", HERE)]
     for code in codes:  # as installed; else that one would compile its modules at each start
-        compile_dir(code.folder / "buildpush", quiet=2)
+        compile_dir(code.directory / "buildpush", quiet=2)
     if name in EMPTY:
         return _compared({code.name: EMPTY[name](ground, code) for code in codes}, ground.rounds)
     with registries.KINDS[ground.kind]() as target:

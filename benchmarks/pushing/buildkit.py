@@ -25,13 +25,13 @@ def missing() -> str | None:
 def running(root: Path) -> Iterator[Mapping[str, str]]:
     """Give the variables with which buildx builds in a BuildKit that keeps what it has below *root*."""
     with tempfile.TemporaryDirectory(prefix="buildkitd-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        address, log = f"unix://{folder}/socket", folder / "log"
+        directory = Path(name)
+        address, log = f"unix://{directory}/socket", directory / "log"
         argv = ["buildkitd", "--addr", address, "--root", str(root)]
         with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
             try:
-                _wait(process, folder / "socket", log)
-                env = {"BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "bench"}
+                _wait(process, directory / "socket", log)
+                env = {"BUILDX_CONFIG": f"{directory}/buildx", "BUILDX_BUILDER": "bench"}
                 create = ["docker", "buildx", "create", "--name", "bench", "--driver", "remote", address]
                 subprocess.run(create, env={**os.environ, **env}, check=True, capture_output=True)
                 yield env

@@ -42,8 +42,8 @@ def run(argv: Sequence[str], env: Mapping[str, str]) -> Ran:
     Raises:
         SystemExit: it failed; its words are shown, because a figure of a failure would mislead.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report"
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report"
         words = [*MEASURED, str(report), *argv]
         done = subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True, check=False)
         if done.returncode:

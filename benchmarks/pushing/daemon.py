@@ -28,11 +28,16 @@ def missing() -> str | None:
 def running(root: Path) -> Iterator[str]:
     """Give the address (``DOCKER_HOST``) of a daemon that keeps its images below *root*, until the ``with`` ends."""
     with tempfile.TemporaryDirectory(prefix="dockerd-") as name:
-        folder = Path(name)
-        (folder / "daemon.json").write_text(CONFIGURATION, encoding="utf-8")
-        host, log = f"unix://{folder}/docker.sock", folder / "log"
-        argv = ["dockerd", f"--config-file={folder}/daemon.json", f"--host={host}", f"--data-root={root}"]
-        argv += [f"--exec-root={folder}/exec", f"--pidfile={folder}/pid", "--storage-driver=overlay2", *SWITCHED_OFF]
+        directory = Path(name)
+        (directory / "daemon.json").write_text(CONFIGURATION, encoding="utf-8")
+        host, log = f"unix://{directory}/docker.sock", directory / "log"
+        argv = ["dockerd", f"--config-file={directory}/daemon.json", f"--host={host}", f"--data-root={root}"]
+        argv += [
+            f"--exec-root={directory}/exec",
+            f"--pidfile={directory}/pid",
+            "--storage-driver=overlay2",
+            *SWITCHED_OFF,
+        ]
         with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
             try:
                 _wait(process, host, log)

@@ -63,7 +63,7 @@ def small_files(ground: Ground) -> list[Entry]:
 def staged(ground: Ground) -> list[Entry]:
     """Build ten stages, each of which copies from the one before."""
     context = material.many_layers(ground.cache, max(STAGES, ground.megabytes // 10), STAGES)
-    dockerfile = context.folder / "Dockerfile.stages"
+    dockerfile = context.directory / "Dockerfile.stages"
     dockerfile.write_text(_stages(context), encoding="utf-8")
     return _compare(ground, Job(context, dockerfile))
 
@@ -131,7 +131,7 @@ def _trial(kind: str, job: Job, commands: Commands, rival: Rival | None) -> Tria
 def _ours(job: Job, engine: str) -> Commands:
     words = [
         "--context",
-        str(job.context.folder),
+        str(job.context.directory),
         "--dockerfile",
         str(job.dockerfile),
         "--engine",
@@ -159,7 +159,7 @@ def _rivals(ground: Ground, job: Job) -> dict[str, Rival | None]:
 
 
 def _words(job: Job) -> list[str]:
-    return [*job.fresh, "--file", str(job.dockerfile), str(job.context.folder)]
+    return [*job.fresh, "--file", str(job.dockerfile), str(job.context.directory)]
 
 
 def _docker(ground: Ground, job: Job) -> Rival:

@@ -78,21 +78,21 @@ def _hash(files: list[Path]) -> None:
 
 def _look(context: Context) -> None:
     """Ask the kernel for every file, with nothing else done about it."""
-    folders = [str(context.folder)]
-    while folders:
-        with os.scandir(folders.pop()) as found:
+    directories = [str(context.directory)]
+    while directories:
+        with os.scandir(directories.pop()) as found:
             for entry in found:
                 entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+                    directories.append(entry.path)
 
 
 def _read(context: Context) -> None:
     """Read every file as plainly as it can be done."""
     buffer = bytearray(BLOCK)
-    for folder, _, names in os.walk(context.folder):
+    for directory, _, names in os.walk(context.directory):
         for name in names:
-            file = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
+            file = os.open(f"{directory}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
             while os.readv(file, [buffer]) == BLOCK:
                 pass
             os.close(file)

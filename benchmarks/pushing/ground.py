@@ -64,7 +64,7 @@ class Ground:
     def docker(self) -> str:
         """``DOCKER_HOST`` of our own daemon, which has the image."""
         host = self.bare_docker
-        commands.run(["docker", "build", "--quiet", "--tag", IMAGE, str(self.context.folder)], {"DOCKER_HOST": host})
+        commands.run(["docker", "build", "--quiet", "--tag", IMAGE, str(self.context.directory)], {"DOCKER_HOST": host})
         return host
 
 

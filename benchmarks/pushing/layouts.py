@@ -19,34 +19,34 @@ def build_words(context: Context, dockerfile: Path | None = None) -> list[str]:
         "--engine",
         "native",
         "--context",
-        str(context.folder),
+        str(context.directory),
         "--dockerfile",
         str(dockerfile or context.dockerfile),
     ]
 
 
 def plain(context: Context) -> Path:
-    """Return the folder of a layout whose layers are not compressed."""
-    folder = context.folder.with_name(f"{context.folder.name}.plain")
-    if not (folder / "index.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        words = [*build_words(context), "--repo", NAME, "--tags", "1", "--output", f"oci:{folder}"]
+    """Return the directory of a layout whose layers are not compressed."""
+    directory = context.directory.with_name(f"{context.directory.name}.plain")
+    if not (directory / "index.json").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        words = [*build_words(context), "--repo", NAME, "--tags", "1", "--output", f"oci:{directory}"]
         run([sys.executable, "-m", "buildpush", "build", *words], {})
-    return folder
+    return directory
 
 
 def packed(context: Context) -> Path:
-    """Return the folder of a layout whose layers are gzip."""
+    """Return the directory of a layout whose layers are gzip."""
     from buildpush.images.references import Reference
     from buildpush.transfer.oci import write_layout
     from buildpush.transfer.oci_layout import open_layout
 
-    source, folder = plain(context), context.folder.with_name(f"{context.folder.name}.packed")
-    if not (folder / "index.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    source, directory = plain(context), context.directory.with_name(f"{context.directory.name}.packed")
+    if not (directory / "index.json").exists():
+        shutil.rmtree(directory, ignore_errors=True)
         image = open_layout(source, keep_manifest=False)
-        write_layout(image, folder, [Reference.parse(f"{NAME}:1")], compression="gzip")
-    return folder
+        write_layout(image, directory, [Reference.parse(f"{NAME}:1")], compression="gzip")
+    return directory
 
 
 def layers(layout: Path) -> list[Path]:

@@ -20,15 +20,15 @@ SEED = 20
 
 @dataclass(frozen=True)
 class Context:
-    """A folder with a Dockerfile that copies each of its parts into a layer."""
+    """A directory with a Dockerfile that copies each of its parts into a layer."""
 
-    folder: Path
+    directory: Path
     parts: tuple[str, ...]
     size: int  # bytes of all files
 
     @property
     def dockerfile(self) -> Path:
-        return self.folder / "Dockerfile"
+        return self.directory / "Dockerfile"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def small_files(cache: Path, count: int) -> Context:
 
 def renew(context: Context, part: str, number: int) -> None:
     """Change one part: a small file in it is another one than before."""
-    (context.folder / part / "changed").write_text(f"{number} {os.getpid()} {random.random()}\n", encoding="utf-8")
+    (context.directory / part / "changed").write_text(f"{number} {os.getpid()} {random.random()}\n", encoding="utf-8")
 
 
 def _files() -> list[_File]:
@@ -73,9 +73,9 @@ def _files() -> list[_File]:
     return files
 
 
-def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
+def _walk(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    for parent, directories, names in os.walk(directory):
+        directories.sort()
         for name in sorted(names):
             path = f"{parent}/{name}"
             info = os.lstat(path)
@@ -101,15 +101,15 @@ def _taken(files: Iterator[_File], megabytes: float) -> list[_File]:
     return taken
 
 
-def _made(folder: Path, chosen: dict[str, list[_File]]) -> Context:
-    """Return the context in *folder*, which is made once: an unfinished one is begun anew."""
-    context = Context(folder, tuple(chosen), sum(file.size for files in chosen.values() for file in files))
+def _made(directory: Path, chosen: dict[str, list[_File]]) -> Context:
+    """Return the context in *directory*, which is made once: an unfinished one is begun anew."""
+    context = Context(directory, tuple(chosen), sum(file.size for files in chosen.values() for file in files))
     if context.dockerfile.exists():
         return context
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     for part, files in chosen.items():
-        (folder / part).mkdir(parents=True)
-        _put(files, folder / part)
+        (directory / part).mkdir(parents=True)
+        _put(files, directory / part)
     context.dockerfile.write_text("FROM scratch\n" + copies(chosen), encoding="utf-8")
     return context
 
@@ -119,10 +119,10 @@ def copies(parts: Iterable[str]) -> str:
     return "".join(f"COPY {part} /{part}\n" for part in parts)
 
 
-def _put(files: list[_File], folder: Path) -> None:
+def _put(files: list[_File], directory: Path) -> None:
     placed: set[str] = set()
     for number, file in enumerate(files):
-        target = folder / f"{number // 500:03}" / f"{number}-{Path(file.path).name}"
+        target = directory / f"{number // 500:03}" / f"{number}-{Path(file.path).name}"
         target.parent.mkdir(exist_ok=True)
         _link_or_copy(file.path, target, again=file.path in placed)
         placed.add(file.path)

@@ -54,8 +54,8 @@ def _env(target: Target) -> dict[str, str]:
 
 
 def _sampled(words: Sequence[str], target: Target) -> Counter[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        stacks = Path(folder) / "stacks"
+    with tempfile.TemporaryDirectory() as directory:
+        stacks = Path(directory) / "stacks"
         said = ["py-spy", "record", "--native", "--rate", str(RATE), "--format", "raw", "--output", str(stacks), "--"]
         subprocess.run([*said, *trials.OURS, *words], check=True, capture_output=True, env=_env(target))
         counts: Counter[str] = Counter()

@@ -21,17 +21,17 @@ from benchmarks.partner import running_sandbox
 CONFIGURATION = """
 version: 0.1
 log: {{accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+storage: {{filesystem: {{rootdirectory: {directory}/data}}}}
 http: {{addr: "127.0.0.1:0"{more}}}
 """
-TLS = ", tls: {{certificate: {folder}/certificate.pem, key: {folder}/key.pem}}"
+TLS = ", tls: {{certificate: {directory}/certificate.pem, key: {directory}/key.pem}}"
 LISTENS = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 SECONDS_TO_START = 30
 
 
 @dataclass(frozen=True)
 class Target:
-    """A repository, and the folder in which clients find their credentials and keep what they remember.
+    """A repository, and the directory in which clients find their credentials and keep what they remember.
 
     Attributes:
         process: number of the registry's process.
@@ -40,7 +40,7 @@ class Target:
 
     host: str
     path: str
-    folder: Path
+    directory: Path
     process: int
     certificate: Path | None = None
 
@@ -51,21 +51,21 @@ class Target:
     @property
     def login(self) -> Path:
         """What docker, crane and skopeo read, and buildpush too."""
-        return self.folder / "config.json"
+        return self.directory / "config.json"
 
     @property
     def env(self) -> dict[str, str]:
         return {
-            "DOCKER_CONFIG": str(self.folder),
+            "DOCKER_CONFIG": str(self.directory),
             "REGISTRY_AUTH_FILE": str(self.login),
-            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_STATE_HOME": str(self.directory / "state"),
             **({"SSL_CERT_FILE": str(self.certificate)} if self.certificate else {}),
         }
 
     def through(self, host: str) -> Target:
         """Return the same repository, as it is seen through another address."""
         found = json.loads(self.login.read_text(encoding="utf-8"))["auths"]
-        _write_login(self.folder, {host: found[self.host]} if found else {})
+        _write_login(self.directory, {host: found[self.host]} if found else {})
         return replace(self, host=host)
 
     def beside(self, path: str) -> Target:
@@ -75,32 +75,32 @@ class Target:
 
 @contextmanager
 def _sandbox() -> Iterator[Target]:
-    with running_sandbox() as facts, _folder() as folder:
+    with running_sandbox() as facts, _directory() as directory:
         words = f"{facts['username']}:{facts['password']}".encode()
-        _write_login(folder, {facts["host"]: {"auth": base64.b64encode(words).decode()}})
-        yield Target(facts["host"], "docker-local/bench", folder, facts["process"])
+        _write_login(directory, {facts["host"]: {"auth": base64.b64encode(words).decode()}})
+        yield Target(facts["host"], "docker-local/bench", directory, facts["process"])
 
 
 @contextmanager
 def _docker_registry(more: str = "") -> Iterator[Target]:
-    with _folder() as folder:
-        words = CONFIGURATION.format(folder=folder, more=more.format(folder=folder))
-        (folder / "config.yml").write_text(words, encoding="utf-8")
-        name = _make_certificate(folder) if more else "127.0.0.1"
-        argv, log = ["docker-registry", "serve", str(folder / "config.yml")], folder / "log"
+    with _directory() as directory:
+        words = CONFIGURATION.format(directory=directory, more=more.format(directory=directory))
+        (directory / "config.yml").write_text(words, encoding="utf-8")
+        name = _make_certificate(directory) if more else "127.0.0.1"
+        argv, log = ["docker-registry", "serve", str(directory / "config.yml")], directory / "log"
         with log.open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
             try:
                 host = f"{name}:{_port(process, log)}"
-                _write_login(folder, {})
-                yield Target(host, "bench", folder, process.pid, folder / "certificate.pem" if more else None)
+                _write_login(directory, {})
+                yield Target(host, "bench", directory, process.pid, directory / "certificate.pem" if more else None)
             finally:
                 process.terminate()
 
 
-def _make_certificate(folder: Path) -> str:
+def _make_certificate(directory: Path) -> str:
     """Make a certificate of this machine's name, which clients speak TLS to, and return the name."""
     name = socket.gethostname()
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    files = ["-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem")]
     subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "2"]
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject]
     subprocess.run(argv, check=True, capture_output=True)
@@ -116,13 +116,13 @@ ALL = {**KINDS, OVER_TLS: lambda: _docker_registry(TLS)}
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
-def _write_login(folder: Path, auths: dict[str, dict[str, str]]) -> None:
-    (folder / "config.json").write_text(json.dumps({"auths": auths}), encoding="utf-8")
+def _write_login(directory: Path, auths: dict[str, dict[str, str]]) -> None:
+    (directory / "config.json").write_text(json.dumps({"auths": auths}), encoding="utf-8")
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> str:

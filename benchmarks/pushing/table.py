@@ -105,6 +105,6 @@ def _beside(name: str, earlier: Path) -> Measure:
 
 def _cache() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "buildpush-benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    directory = Path(home) / "buildpush-benchmarks"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

@@ -89,7 +89,7 @@ class Docker:
         return Trial(
             self._kind,
             lambda target: [
-                ["docker", "build", "--quiet", "--no-cache", "--tag", target.reference, str(context.folder)],
+                ["docker", "build", "--quiet", "--no-cache", "--tag", target.reference, str(context.directory)],
                 ["docker", "push", "--quiet", target.reference],
             ],
             after=self._forget,
@@ -100,7 +100,7 @@ class Docker:
         words = ["docker", "buildx", "build", "--quiet", "--no-cache", "--provenance=false", "--push"]
         return Trial(
             self._kind,
-            lambda target: [[*words, "--tag", target.reference, str(context.folder)]],
+            lambda target: [[*words, "--tag", target.reference, str(context.directory)]],
             after=self._forget,
             env=self._env,
         )

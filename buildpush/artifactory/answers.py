@@ -77,10 +77,10 @@ def file_facts(reading: Reading) -> FileFacts:
     return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
 
 
-def listed_file(folder: str, reading: Reading) -> ListedFile:
+def listed_file(directory: str, reading: Reading) -> ListedFile:
     """Return what *reading*, of an answer, says."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
-    return ListedFile(f"{folder}/{reading.text('uri').lstrip('/')}", facts)
+    return ListedFile(f"{directory}/{reading.text('uri').lstrip('/')}", facts)
 
 
 def json_object(answer: Answer) -> Reading:

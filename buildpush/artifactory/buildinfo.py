@@ -45,7 +45,7 @@ def describe(
 ) -> BuildInfo:
     """Return the build-info of *pushed*.
 
-    One image gives a module per tag, because Artifactory keeps a folder per tag; its id is ``name:tag``, or the full
+    One image gives a module per tag, because Artifactory keeps a directory per tag; its id is ``name:tag``, or the full
     path with the tag where two would be equal.
     An index gives a module per tag for its own manifest, and one per platform named after the first tag: the files of
     a platform exist once, and Artifactory does not promote a file that is listed twice.
@@ -115,21 +115,21 @@ class _Layout:
         prefix = f"{self.key}/" if self.prefix is None else self.prefix
         return reference.repository.path.removeprefix(prefix)
 
-    def artifact(self, folder: str, blob: PushedBlob) -> Artifact:
+    def artifact(self, directory: str, blob: PushedBlob) -> Artifact:
         name = f"sha256__{blob.digest.hex}"
-        path = f"{folder}/{name}"
+        path = f"{directory}/{name}"
         return Artifact(name, path, self.key, blob.digest.hex, blob.sha1 or "", blob.md5 or "")
 
-    def manifest(self, folder: str, name: str, content: bytes) -> Artifact:
+    def manifest(self, directory: str, name: str, content: bytes) -> Artifact:
         sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         sha256 = hashlib.sha256(content).hexdigest()
-        return Artifact(name, f"{folder}/{name}", self.key, sha256, sha1, md5, type="json")
+        return Artifact(name, f"{directory}/{name}", self.key, sha256, sha1, md5, type="json")
 
-    def files(self, folder: str, image: PushedImage) -> tuple[Artifact, ...]:
-        """Return manifest, config and distinct layers, as Artifactory keeps them in *folder*."""
-        manifest = self.manifest(folder, "manifest.json", image.manifest)
-        return (manifest, *(self.artifact(folder, blob) for blob in _stored((image.config, *image.layers))))
+    def files(self, directory: str, image: PushedImage) -> tuple[Artifact, ...]:
+        """Return manifest, config and distinct layers, as Artifactory keeps them in *directory*."""
+        manifest = self.manifest(directory, "manifest.json", image.manifest)
+        return (manifest, *(self.artifact(directory, blob) for blob in _stored((image.config, *image.layers))))
 
     def dependencies(self, image: PushedImage) -> tuple[Dependency, ...]:
         layers = (layer for layer in _stored(image.layers) if layer.digest in self.base)
@@ -162,8 +162,8 @@ def _mark(reference: Reference) -> str:
     return f":{reference.tag}" if reference.tag else f"@{reference.digest}"
 
 
-def _folder(reference: Reference, digest: Digest, home: _Layout) -> str:
-    """Return the folder in which Artifactory keeps a manifest: its tag's, else its digest's."""
+def _directory(reference: Reference, digest: Digest, home: _Layout) -> str:
+    """Return the directory in which Artifactory keeps a manifest: its tag's, else its digest's."""
     return f"{home.path(reference)}/{reference.tag or digest}"
 
 
@@ -172,18 +172,18 @@ def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Layout)
         yield Module(
             id=name,
             properties={"docker.image.id": str(image.config.digest), "docker.image.tag": str(reference)},
-            artifacts=home.files(_folder(reference, image.digest, home), image),
+            artifacts=home.files(_directory(reference, image.digest, home), image),
             dependencies=home.dependencies(image),
         )
 
 
 def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Layout) -> Iterator[Module]:
     for reference, name in names.items():
-        folder = _folder(reference, index.digest, home)
+        directory = _directory(reference, index.digest, home)
         yield Module(
             id=name,
             properties={"docker.image.tag": str(reference)},
-            artifacts=(home.manifest(folder, "list.manifest.json", index.manifest),),
+            artifacts=(home.manifest(directory, "list.manifest.json", index.manifest),),
         )
     if names:
         yield from _platforms(index, *next(iter(names.items())), home)

@@ -142,14 +142,14 @@ class Artifactory:
             return None
         return self._understood(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
 
-    def files_below(self, key: str, folder: str) -> tuple[ListedFile, ...] | None:
-        """Return every file below *folder* of repository *key*; ``None`` where the server gives us no such list."""
-        answer = self._ask("GET", f"{self._storage(key, folder)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
+    def files_below(self, key: str, directory: str) -> tuple[ListedFile, ...] | None:
+        """Return every file below *directory* of repository *key*; ``None`` where the server gives us no such list."""
+        answer = self._ask("GET", f"{self._storage(key, directory)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
         if answer.status == _MISSING:
             return ()
         if answer.status not in _OK:
             return None
-        return self._understood(answer, lambda document: document.each("files", partial(listed_file, folder)))
+        return self._understood(answer, lambda document: document.each("files", partial(listed_file, directory)))
 
     def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
         """Return the properties of one file; where it has none, or is not there, an empty mapping."""

@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from buildpush.artifactory.client import Artifactory
-from buildpush.artifactory.document import Artifact, BuildInfo
-from buildpush.artifactory.folders import (
+from buildpush.artifactory.directories import (
     Finding,
     ImageFiles,
     Presence,
@@ -17,6 +16,7 @@ from buildpush.artifactory.folders import (
     is_named_by_digest,
     presence_of,
 )
+from buildpush.artifactory.document import Artifact, BuildInfo
 from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_there
 from buildpush.foundation.records import dataclass
 
@@ -26,7 +26,7 @@ class AnnotationResult:
     """What became of the properties.
 
     Attributes:
-        findings: of every folder of the build-info, in its order.
+        findings: of every directory of the build-info, in its order.
         bare: files of ours that got none, because the server does not have them, or takes none there.
     """
 
@@ -44,7 +44,7 @@ def annotate(
 ) -> AnnotationResult:
     """Set the properties on every file of *info* that is where ours is.
 
-    Whose a folder is decides the checksum of its manifest, which is looked at right before its property is set, and
+    Whose a directory is decides the checksum of its manifest, which is looked at right before its property is set, and
     again after those of the blobs beside it: if the name moved meanwhile, ours are taken back.
 
     Raises:
@@ -54,7 +54,7 @@ def annotate(
     put = partial(_put, client=client, properties=properties, sleep=sleep)
     seen = ask_until(partial(_claim, client=client, put=put), groups_of(info.artifacts), sleep, _is_enough, waits)
     ours = tuple({one.found.place: one.found for one, _ in seen if one.found}.values())
-    blobs = [blob for folder in ours for blob in folder.others]
+    blobs = [blob for directory in ours for blob in directory.others]
     there = ask_until(put, blobs, sleep, waits=waits)
     bare = [one.found.head for one, has in seen if one.found and not has]
     bare += [blob for blob, has in zip(blobs, there, strict=True) if not has]
@@ -63,7 +63,7 @@ def annotate(
 
 
 def _after(seen: Finding, lost: Mapping[str, Presence]) -> Finding:
-    """Return *seen* as it is once some folders are lost."""
+    """Return *seen* as it is once some directories are lost."""
     if seen.found is None or seen.found.place not in lost:
         return seen
     return replace(seen, presence=lost[seen.found.place], found=None)
@@ -75,9 +75,9 @@ def _is_enough(claim: tuple[Finding, bool]) -> bool:
     return has or (seen.presence is Presence.UNSEEN and seen.found is None)
 
 
-def _claim(folder: ImageFiles, *, client: Artifactory, put: Callable[[Artifact], bool]) -> tuple[Finding, bool]:
+def _claim(directory: ImageFiles, *, client: Artifactory, put: Callable[[Artifact], bool]) -> tuple[Finding, bool]:
     """Look where our files are, and set the property of their head at once; return whether it has it."""
-    seen = find_files(folder, client)
+    seen = find_files(directory, client)
     return seen, bool(seen.found and put(seen.found.head))
 
 
@@ -95,13 +95,13 @@ def _has(file: Artifact, client: Artifactory, properties: Mapping[str, str]) -> 
     return all(there.get(name) == (value,) for name, value in properties.items())
 
 
-def _lost(folders: Sequence[ImageFiles], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Presence]:
-    """Return what is where folders became somebody else's meanwhile, by place; our properties are taken back there."""
-    movable = [folder for folder in folders if not is_named_by_digest(folder)]
-    now = in_parallel(lambda folder: presence_of(folder.head, client), movable)
+def _lost(directories: Sequence[ImageFiles], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Presence]:
+    """Return what is now where directories became somebody else's, by place; our properties are taken back there."""
+    movable = [directory for directory in directories if not is_named_by_digest(directory)]
+    now = in_parallel(lambda directory: presence_of(directory.head, client), movable)
     lost = [pair for pair in zip(movable, now, strict=True) if pair[1] in {Presence.THEIRS, Presence.NOTHING}]
-    for folder, _ in lost:
-        for file in folder.files:
+    for directory, _ in lost:
+        for file in directory.files:
             if _has(file, client, properties):
                 client.remove_properties(file.repository, file.path, tuple(properties))
-    return {folder.place: presence for folder, presence in lost}
+    return {directory.place: presence for directory, presence in lost}

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from buildpush.artifactory.document import BuildInfo
 from buildpush.artifactory.reading import load_json
 from buildpush.foundation.errors import SourceError
-from buildpush.foundation.locks import locked, private_folder
+from buildpush.foundation.locks import locked, private_directory
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import write_held, write_private
 
@@ -40,18 +40,18 @@ class Pending:
         return {"buildInfo": self.info.document(), "buildpush": beside}
 
 
-def save(pending: Pending, folder: Path) -> Path:
-    """Write *pending* into *folder*, for its owner only, whole or not at all, and return the file.
+def save(pending: Pending, directory: Path) -> Path:
+    """Write *pending* into *directory*, for its owner only, whole or not at all, and return the file.
 
     The same run always has the same file.
 
     Raises:
         OSError: it cannot be written.
-        SettingsError: the folder would lie where others may replace it.
+        SettingsError: the directory would lie where others may replace it.
     """
-    if not folder.is_dir():
-        private_folder(folder)
-    path = folder / file_name(pending.info)
+    if not directory.is_dir():
+        private_directory(directory)
+    path = directory / file_name(pending.info)
     write_private(path, _text(pending))
     return path
 
@@ -72,12 +72,12 @@ class Claim:
     """The file of a run that is under way, held until the run ends: others see by the lock that it is.
 
     Args:
-        folder: private, and there.
+        directory: private, and there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.path: Path | None = None
-        self._folder = folder
+        self._directory = directory
         self._held: int | None = None
 
     def write(self, pending: Pending) -> Path:
@@ -86,7 +86,7 @@ class Claim:
         Raises:
             OSError: it cannot be written; what was there stays.
         """
-        path = self._folder / file_name(pending.info)
+        path = self._directory / file_name(pending.info)
         held = write_held(path, _text(pending))
         self.close()
         self.path, self._held = path, held
@@ -111,9 +111,9 @@ class Claim:
         self.close()
 
 
-def left_behind(folder: Path) -> Iterator[tuple[Path, Pending]]:
+def left_behind(directory: Path) -> Iterator[tuple[Path, Pending]]:
     """Yield what runs left that came to no end, oldest first by name; each is held while it is looked at."""
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(directory.glob("*.json")):
         try:
             with locked(path, wait=False) as free:
                 if free:

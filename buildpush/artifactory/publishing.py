@@ -15,8 +15,8 @@ from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
+from buildpush.artifactory.directories import Finding, Presence, is_same, with_found_paths
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
-from buildpush.artifactory.folders import Finding, Presence, is_same, with_found_paths
 from buildpush.artifactory.marking import AnnotationResult, annotate
 from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_there
 from buildpush.artifactory.pending import Pending, save
@@ -90,7 +90,7 @@ def publish(
     info: BuildInfo,
     client: Artifactory,
     *,
-    folder: Path,
+    directory: Path,
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
@@ -106,7 +106,7 @@ def publish(
     Args:
         info: as :func:`describe` gives it, or as it was saved.
         client: the Artifactory that has the files.
-        folder: where the document is kept if it cannot be published.
+        directory: where the document is kept if it cannot be published.
         sink: told what is not as it was pushed, and where the document was saved, if the run is cancelled.
         finish: the command that finishes it later, without the file's name.
         sleep: waits so many seconds.
@@ -123,10 +123,10 @@ def publish(
     try:
         return _published(info, client, sink, sleep, fresh=fresh)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
-        sink(Note(f"the build-info is not published; {_save_for_later(info, client, folder, finish)}"))
+        sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
         raise
     except BuildPushError as error:
-        raise _unpublished(error, info, client, folder, finish) from error
+        raise _unpublished(error, info, client, directory, finish) from error
 
 
 def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
@@ -195,7 +195,7 @@ def publish_push(
     record: BuildRecord,
     client: Artifactory,
     *,
-    folder: Path,
+    directory: Path,
     base: Collection[Digest] = (),
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
@@ -216,11 +216,11 @@ def publish_push(
     except (BuildPushError, KeyboardInterrupt) as error:
         info = _described(pushed, record, likely_home(repository, told), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
-            sink(Note(f"the build-info is not published; {_save_for_later(info, client, folder, finish)}"))
+            sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
             raise
-        raise _unpublished(error, info, client, folder, finish) from error
+        raise _unpublished(error, info, client, directory, finish) from error
     info = _described(pushed, record, home, base)
-    return publish(info, client, folder=folder, sink=sink, finish=finish, sleep=sleep)
+    return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep)
 
 
 def expected_build_info(
@@ -252,7 +252,7 @@ def _described(
 
 def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
     """Return *info* with every checksum that can be had; the server is asked only for those that are missing."""
-    # Folders of several tags hold the same blobs: the first place stands for all.
+    # Directories of several tags hold the same blobs: the first place stands for all.
     asked: dict[str, Artifact] = {}
     lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
     for artifact in lacking:
@@ -364,17 +364,17 @@ def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
 # ---- what cannot be published is kept
 
 
-def _save_for_later(info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]) -> str:
+def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]) -> str:
     """Save *info* and return the command that finishes it."""
     try:
-        return shlex.join([*finish, str(save(Pending(info, client.url), folder))])
+        return shlex.join([*finish, str(save(Pending(info, client.url), directory))])
     except (OSError, SettingsError) as error:
-        return f"nor can it be saved in {folder}: {getattr(error, 'strerror', None) or error}"
+        return f"nor can it be saved in {directory}: {getattr(error, 'strerror', None) or error}"
 
 
 def _unpublished(
-    error: BuildPushError, info: BuildInfo, client: Artifactory, folder: Path, finish: Sequence[str]
+    error: BuildPushError, info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
     message = f"the image is pushed, its build-info {info.name} {info.number} is not published: {error}{advice}"
-    return BuildInfoError(message, hint=_save_for_later(info, client, folder, finish), setting=error.setting)
+    return BuildInfoError(message, hint=_save_for_later(info, client, directory, finish), setting=error.setting)

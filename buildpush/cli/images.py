@@ -101,7 +101,7 @@ def _hosts() -> list[click.Parameter]:
     return [
         click.Option(["--connectors"], metavar="FILE", help="File of connectors; each is used for its own host."),
         click.Option(["--connector-ref"], metavar="ID", help="Use only this connector."),
-        click.Option(["--secrets"], metavar="FOLDER", help="Directory with one file per secret, named by its ID."),
+        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(["--username"], metavar="NAME", help="User name for the registry that is written to."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
         click.Option(

@@ -51,7 +51,7 @@ def _common() -> list[click.Parameter]:
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
-        click.Option(["--secrets"], metavar="FOLDER", help="Directory with one file per secret, named by its ID."),
+        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(
             ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable for expressions; may be repeated."
         ),

@@ -216,4 +216,4 @@ def _clean(*, everything: bool) -> None:
         click.echo("nothing was left; --all removes records, counters and saved build-infos too", err=True)
     if everything:
         state.clear()
-        click.echo(f"removed {state.folder}")
+        click.echo(f"removed {state.directory}")

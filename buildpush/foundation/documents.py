@@ -118,8 +118,10 @@ def write_yaml(document: Mapping[str, Any]) -> str:
 
 def _missing_hint(path: Path) -> str:
     if path.is_dir():
-        return "name the step file in this folder"
-    return "check the path; it is relative to the folder you are in" if not path.exists() else "check its permissions"
+        return "name the step file in this directory"
+    return (
+        "check the path; it is relative to the directory you are in" if not path.exists() else "check its permissions"
+    )
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -25,7 +25,7 @@ _SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:
 # The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
 _ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
-# Of a repository of git, what stands behind #: BRANCH:FOLDER.
+# Of a repository of git, what stands behind #: BRANCH:DIRECTORY.
 _OF_GIT = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
 _BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 

@@ -1,6 +1,6 @@
-"""Folders that are somebody's: changed by one at a time, temporary, or private.
+"""Directories that are somebody's: changed by one at a time, temporary, or private.
 
-What lies in a private folder is believed, so nobody else may have put it there, or the whole folder.
+What lies in a private directory is believed, so nobody else may have put it there, or the whole directory.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ except ImportError:  # Windows has none; there, who writes last wins
     fcntl = None  # type: ignore[assignment]
 
 
-def private_folder(path: Path) -> None:
+def private_directory(path: Path) -> None:
     """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody.
 
     Raises:
         OSError: it cannot be made.
         SettingsError: it is there, and not only ours; see :func:`shared_by`.
     """
-    for folder in (*reversed(path.parents), path):
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        folder.mkdir(mode=0o700, exist_ok=True)
+    for directory in (*reversed(path.parents), path):
+        if directory.exists() and not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        directory.mkdir(mode=0o700, exist_ok=True)
     problem = shared_by(path)
     if problem:
-        message = f"the folder {path} is not used: {problem}"
-        hint = "name a folder of your own, or set XDG_STATE_HOME to one, that nobody else may write to or rename"
+        message = f"the directory {path} is not used: {problem}"
+        hint = "name a directory of your own, or set XDG_STATE_HOME to one, that nobody else may write to or rename"
         raise SettingsError(message, hint=hint)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
 
 
 def private_part(path: Path) -> None:
-    """Make *path* private, as :func:`private_folder` does, and the folder that it is a part of before it."""
-    private_folder(path.parent)
-    private_folder(path)
+    """Make *path* private, as :func:`private_directory` does, and the directory that it is a part of before it."""
+    private_directory(path.parent)
+    private_directory(path)
 
 
 def shared_by(path: Path) -> str | None:
-    """Return in words why others may change what is in *path*, or put another folder in its place; ``None``: nobody.
+    """Return in words why others may change what is in *path*, or put another directory in its place; ``None``: nobody.
 
-    Links are followed, and what they lie in counts as well. Who owns a folder above is not asked: in containers that
+    Links are followed, and what they lie in counts as well. Who owns a directory above is not asked: in containers that
     is often somebody whom nobody knows.
     """
     if os.name != "posix":
@@ -74,17 +74,17 @@ def replaceable(path: Path) -> str | None:
     return None
 
 
-def open_to_all(folder: Path) -> str | None:
-    """Return in words why others may rename what we make in *folder*, or *folder* itself; ``None``: nobody may."""
+def open_to_all(directory: Path) -> str | None:
+    """Return in words why others may rename *directory*, or what we make in it; ``None``: nobody may."""
     if os.name != "posix":
         return None
-    mode = folder.stat().st_mode
-    return _renamed(mode, folder) or replaceable(folder)
+    mode = directory.stat().st_mode
+    return _renamed(mode, directory) or replaceable(directory)
 
 
-def _renamed(mode: int, folder: Path) -> str | None:
+def _renamed(mode: int, directory: Path) -> str | None:
     if mode & 0o002 and not mode & stat.S_ISVTX:
-        return f"everybody may rename what is in {folder} (mode {stat.S_IMODE(mode):o})"
+        return f"everybody may rename what is in {directory} (mode {stat.S_IMODE(mode):o})"
     return None
 
 
@@ -98,48 +98,48 @@ def _swapped(mode: int, child: Path, parent: Path) -> str | None:
 
 
 @contextmanager
-def locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock on *folder*, and give whether it is held; the system lets go of it with the process.
+def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock on *directory*, and give whether it is held; the system lets go of it with the process.
 
     Args:
-        folder: or file; must be there.
+        directory: or file; must be there.
         shared: others may hold it shared as well.
         wait: until it can be had; otherwise ``False`` is given where others hold it.
 
     Raises:
-        OSError: the folder cannot be opened.
+        OSError: the directory cannot be opened.
     """
     if fcntl is None:
         yield True
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         taken = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        yield taken and _is_there(descriptor, folder)
+        yield taken and _is_there(descriptor, directory)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = True) -> Iterator[Path]:
-    """Give a folder for this process's user only, which is gone afterwards.
+    """Give a directory for this process's user only, which is gone afterwards.
 
-    A later run sweeps what a killed one left: the name carries our number, and we hold a lock while we use the folder,
-    because in another container there may be another process of our number, or none.
+    A later run sweeps what a killed one left: the name carries our number, and we hold a lock while we use the
+    directory, because in another container there may be another process of our number, or none.
 
     Args:
-        parent: where it lies; among the system's temporary folders by default.
+        parent: where it lies; among the system's temporary directories by default.
         what: more of its name.
         tidy: whether it is an error if something in it cannot be removed.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
     try:
-        with locked(folder, shared=True):
-            yield folder
+        with locked(directory, shared=True):
+            yield directory
     finally:
-        if not mounts.remove(folder) and tidy:
+        if not mounts.remove(directory) and tidy:
             message = "cannot be removed"
-            raise OSError(errno.EBUSY, message, str(folder))
+            raise OSError(errno.EBUSY, message, str(directory))
 
 
 def _is_there(descriptor: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What is mounted below a folder, and the removal of folders that never goes through a mount into other files.
+"""What is mounted below a directory, and the removal of directories that never goes through a mount into other files.
 
 Source: proc(5), mountinfo, the fifth field; umount(2).
 """
@@ -17,20 +17,20 @@ _ESCAPED: Final = regex(r"\\([0-7]{3})")
 _DETACH, _NO_FOLLOW = 2, 8  # flags of umount2
 
 
-def below(folder: Path) -> list[Path]:
-    """Return the mount points at and below *folder*, the innermost first; none on systems that do not list them."""
+def below(directory: Path) -> list[Path]:
+    """Return the mount points at and below *directory*, the innermost first; none on systems that do not list them."""
     try:
         lines = Path(_MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
-    root = os.path.realpath(folder)
+    root = os.path.realpath(directory)
     points = (_ESCAPED.sub(lambda match: chr(int(match[1], 8)), line.split(" ")[4]) for line in lines)
     return [Path(point) for point in sorted(points, reverse=True) if point == root or point.startswith(f"{root}/")]
 
 
-def unmount(folder: Path) -> None:
-    """Take away what is mounted at and below *folder*, as far as we may; who still uses it keeps it until the end."""
-    points = below(folder)
+def unmount(directory: Path) -> None:
+    """Unmount what is mounted at and below *directory*, as far as we may; who still uses it keeps it until the end."""
+    points = below(directory)
     if not points:
         return
     import ctypes
@@ -40,13 +40,13 @@ def unmount(folder: Path) -> None:
         system.umount2(os.fsencode(point), _DETACH | _NO_FOLLOW)
 
 
-def remove(folder: Path) -> bool:
-    """Remove *folder*, mounts before directories, and return whether nothing of it is left.
+def remove(directory: Path) -> bool:
+    """Remove *directory*, mounts before directories, and return whether nothing of it is left.
 
     While something is mounted there, nothing is removed: it may be somebody's own files.
     """
-    unmount(folder)
-    if below(folder):
+    unmount(directory)
+    if below(directory):
         return False
-    shutil.rmtree(folder, ignore_errors=True)
-    return not folder.exists()
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()

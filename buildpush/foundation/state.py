@@ -1,4 +1,4 @@
-"""What buildpush keeps on this machine, and how it is cleaned: one folder, readable by its owner only."""
+"""What buildpush keeps on this machine, and how it is cleaned: one directory, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from typing import Any
 from buildpush.foundation import mounts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
-from buildpush.foundation.locks import hold, locked, open_to_all, private_folder
+from buildpush.foundation.locks import hold, locked, open_to_all, private_directory
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 
-# Temporary folders carry the process that owns them, so that a later run knows which were left by a killed one.
+# Temporary directories carry the process that owns them, so that a later run knows which were left by a killed one.
 _TEMPORARY = regex(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
 _LOGS_KEPT = 50
 _LONGEST_NAME = 120
-_STATE_HINT = "set XDG_STATE_HOME to a folder that you may write to"
-_PRIVATE_HINT = "set XDG_STATE_HOME to a folder that nobody else may write to or rename"
+_STATE_HINT = "set XDG_STATE_HOME to a directory that you may write to"
+_PRIVATE_HINT = "set XDG_STATE_HOME to a directory that nobody else may write to or rename"
 
 
 class NoStateError(SettingsError):
-    """The whole state folder cannot be used; a run says so once, and what it can do without says nothing more."""
+    """The whole state directory cannot be used; a run says so once, and what it can do without says nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state folder; parts are made when they are first written.
+    """The state directory; parts are made when they are first written.
 
     Attributes:
-        folder: absolute; the user's state folder by default.
-        scratch: folder for temporary folders; the system's by default.
+        directory: absolute; the user's state directory by default.
+        scratch: directory for temporary directories; the system's by default.
     """
 
-    folder: Path
+    directory: Path
     scratch: Path
 
     @classmethod
     def default(cls) -> State:
-        """Return the folders that the platform's conventions name (``XDG_STATE_HOME`` on Linux).
+        """Return the directories that the platform's conventions name (``XDG_STATE_HOME`` on Linux).
 
-        A user without a home has a state folder among the temporary ones.
+        A user without a home has a state directory among the temporary ones.
         """
         import platformdirs
 
         scratch = Path(tempfile.gettempdir())
-        folder = scratch / f"buildpush-state-{os.getuid()}"
+        directory = scratch / f"buildpush-state-{os.getuid()}"
         with suppress(RuntimeError):  # there is no home
             found = Path(platformdirs.user_state_dir("buildpush"))
-            folder = found if found.is_absolute() else folder  # older ones give ~ as it is
-        return cls(folder, scratch)
+            directory = found if found.is_absolute() else directory  # older ones give ~ as it is
+        return cls(directory, scratch)
 
     @property
     def pending(self) -> Path:
-        """Folder of build-infos that could not be published yet."""
+        """Directory of build-infos that could not be published yet."""
         return self._made("pending")
 
     @property
@@ -71,32 +71,33 @@ class State:
 
     @property
     def layers(self) -> Path:
-        """Folder of layers that are kept between builds; made when the first are."""
-        return self.folder / "layers"
+        """Directory of layers that are kept between builds; made when the first are."""
+        return self.directory / "layers"
 
     def record(self, name: str, document: dict[str, Any]) -> Path:
         """Write the record of one run and return its path; the oldest of more than 200 are removed."""
-        folder = self._made("runs")
-        path = folder / f"{_plain(name)}.json"
+        directory = self._made("runs")
+        path = directory / f"{_plain(name)}.json"
         write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
-        for old in sorted(folder.glob("*.json"))[:-_RUNS_KEPT]:
+        for old in sorted(directory.glob("*.json"))[:-_RUNS_KEPT]:
             old.unlink(missing_ok=True)
         return path
 
     def new_log(self, name: str) -> Path:
         """Return the path of a new log, a file for its owner only; the oldest of more than 50 are removed."""
-        folder = self._made("logs")
-        for old in sorted(folder.glob("*.log"))[: 1 - _LOGS_KEPT]:
+        directory = self._made("logs")
+        for old in sorted(directory.glob("*.log"))[: 1 - _LOGS_KEPT]:
             old.unlink(missing_ok=True)
-        path = folder / f"{_plain(name)}.log"
+        path = directory / f"{_plain(name)}.log"
         path.touch(mode=0o600)
         return path
 
     def sweep(self, sink: Sink = ignore) -> list[Path]:
-        """Remove the temporary folders of processes that are gone, and return them.
+        """Remove the temporary directories of processes that are gone, and return them.
 
         Args:
-            sink: gets a note for each that cannot be removed as a whole, and one where temporary folders are not safe.
+            sink: gets a note for each that cannot be removed as a whole, and one where temporary directories are not
+                safe.
         """
         if doubt := self._doubt():
             sink(Note(doubt))
@@ -105,24 +106,26 @@ class State:
 
     def clear(self) -> None:
         """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _doubt(self) -> str | None:
         problem = open_to_all(self.scratch) if self.scratch.is_dir() else None
-        return problem and f"temporary folders are not safe from other users: {problem}; set TMPDIR to a better place"
+        return (
+            problem and f"temporary directories are not safe from other users: {problem}; set TMPDIR to a better place"
+        )
 
     def _made(self, part: str) -> Path:
-        _private(self.folder, NoStateError)
-        folder = self.folder / part if part else self.folder
-        _private(folder, SettingsError)
-        return folder
+        _private(self.directory, NoStateError)
+        directory = self.directory / part if part else self.directory
+        _private(directory, SettingsError)
+        return directory
 
 
-def _private(folder: Path, failure: type[SettingsError]) -> None:
+def _private(directory: Path, failure: type[SettingsError]) -> None:
     try:
-        private_folder(folder)
+        private_directory(directory)
     except OSError as error:
-        message = f"the state folder {folder} cannot be made: {error.strerror}"
+        message = f"the state directory {directory} cannot be made: {error.strerror}"
         raise failure(message, hint=_STATE_HINT) from error
     except SettingsError as error:
         raise failure(str(error), hint=_PRIVATE_HINT) from error
@@ -155,10 +158,10 @@ def write_held(path: Path, text: str) -> int:
     return handle
 
 
-def _settle(folder: Path) -> None:
-    """Let the names in *folder* survive a power cut; a file system that cannot promise it is no reason to fail."""
+def _settle(directory: Path) -> None:
+    """Let the names in *directory* survive a power cut; a file system that cannot promise it is no reason to fail."""
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:

@@ -54,7 +54,7 @@ def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
 
 
 def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None]) -> None:
-    """Let *context* trust a file or a folder of certificates, but for files that it has *read* already."""
+    """Let *context* trust a file or a directory of certificates, but for files that it has *read* already."""
     if not path.is_dir():
         context.load_verify_locations(path)
         read.add(_identity(path))
@@ -75,5 +75,5 @@ def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
     """
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     files = [Path(variables[name]) for name in names if variables.get(name)]
-    folders = [Path(one) for one in variables.get("SSL_CERT_DIR", "").split(os.pathsep) if one]
-    return tuple(dict.fromkeys([*files, *(one for one in folders if one.is_dir())]))
+    directories = [Path(one) for one in variables.get("SSL_CERT_DIR", "").split(os.pathsep) if one]
+    return tuple(dict.fromkeys([*files, *(one for one in directories if one.is_dir())]))

@@ -22,7 +22,7 @@ _RECORD = 512
 _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
 # What a header's checksum counts in any case; its own eight bytes count as blanks.
 _SUM_OF_REST = sum(_MAGIC_AND_DEVICE) + 8 * ord(" ")
-_KINDS = {"file": b"0", "hard": b"1", "link": b"2", "char": b"3", "block": b"4", "folder": b"5", "fifo": b"6"}
+_KINDS = {"file": b"0", "hard": b"1", "link": b"2", "char": b"3", "block": b"4", "directory": b"5", "fifo": b"6"}
 _DEVICES = frozenset({"char", "block"})
 _CHECKSUM, _DEVICE = 148, 329
 # The record that GNU tar, Go and Docker have for it.
@@ -33,7 +33,7 @@ _PREFIX = 155
 _HIGHEST_ID = 0o7777777
 _LARGEST = 0o77777777777
 
-Kind = Literal["file", "folder", "link", "hard", "char", "block", "fifo"]
+Kind = Literal["file", "directory", "link", "hard", "char", "block", "fifo"]
 _Numbers = tuple[int, int, int, int, int]
 
 
@@ -96,7 +96,7 @@ class Entry(NamedTuple):
 def header(entry: Entry) -> bytes:
     """Return the tar header of *entry*, a pax header before it where ustar cannot say it all."""
     path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
-    whole = f"{path}/" if kind == "folder" else path
+    whole = f"{path}/" if kind == "directory" else path
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
     if kind in _DEVICES:
         return _with_device(_long_header(_encoded(whole), numbers, _KINDS[kind], b""), target)

@@ -11,16 +11,25 @@ from buildpush.foundation.events import Sink, ignore
 from buildpush.foundation.files import replacement
 from buildpush.foundation.records import dataclass
 from buildpush.notebooks.parameters import Parameter, checked, parameters_of
-from buildpush.notebooks.tutorials import connectors_file, find, names, tutorials_folder
+from buildpush.notebooks.tutorials import connectors_file, find, names, tutorials_directory
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from buildpush.notebooks.kernel import NotebookRun
 
-__all__ = ["Executed", "Parameter", "connectors_file", "execute", "find", "names", "parameters_of", "tutorials_folder"]
+__all__ = [
+    "Executed",
+    "Parameter",
+    "connectors_file",
+    "execute",
+    "find",
+    "names",
+    "parameters_of",
+    "tutorials_directory",
+]
 
-DEFAULT_FOLDER = Path("buildpush-tutorial")
+DEFAULT_DIRECTORY = Path("buildpush-tutorial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ def execute(
     Args:
         name_or_path: a tutorial's name, or any notebook with a cell tagged ``parameters``.
         parameters: values for that cell; text becomes what the cell's own value is. Secrets only by reference.
-        out: notebook or folder to write; ``buildpush-tutorial/`` if nothing is said.
+        out: notebook or directory to write; ``buildpush-tutorial/`` if nothing is said.
         env: where references such as ``env:TOKEN`` lead, so that their values are searched for as well.
         sink: told each part of the notebook as it begins and ends, and what it prints.
 
@@ -81,7 +90,7 @@ def _run() -> type[NotebookRun]:
 
 
 def _target(notebook: Path, out: str | Path | None) -> Path:
-    path = Path(out) if out is not None else DEFAULT_FOLDER
+    path = Path(out) if out is not None else DEFAULT_DIRECTORY
     target = path if path.suffix == ".ipynb" else path / notebook.name
     if target.exists() and target.samefile(notebook):
         message = f"{target} is the notebook itself"

@@ -42,22 +42,22 @@ if TYPE_CHECKING:
 SECONDS_TO_TIDY = 4.0
 _ENGINE = "buildpush"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
-# Bytes of a folder's name that leave room for ours and for the sockets' in it.
+# Bytes of a directory's name that leave room for ours and for the sockets' in it.
 _LONGEST = 60
 _PARAMETERS = {"parameters", "injected-parameters"}
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 
 
-def _kernel_in(folder: str) -> type[AsyncKernelManager]:
+def _kernel_in(directory: str) -> type[AsyncKernelManager]:
     """Return the manager of a kernel of this very Python, whatever kernels named python3 the user has.
 
-    Its sockets stand in *folder*, which is private: others on this machine cannot listen, as they could to TCP.
+    Its sockets stand in *directory*, which is private: others on this machine cannot listen, as they could to TCP.
     """
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
-            self.connection_file = str(Path(folder) / "kernel.json")
+            self.connection_file = str(Path(directory) / "kernel.json")
             self.shutdown_wait_time = SECONDS_TO_TIDY
             if os.name == "posix":
                 self.transport = "ipc"
@@ -93,8 +93,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _folder_for_sockets() -> str | None:
-    """Return the folder to make folders for sockets in; ``None`` for the usual one, unless its name is too long.
+def _directory_for_sockets() -> str | None:
+    """Return the directory to make directories for sockets in; ``None`` for the usual one, unless its name is too long.
 
     Source: unix(7), the path of a socket has at most 108 bytes, on some systems 104.
     """
@@ -189,8 +189,8 @@ class NotebookRun:
             @classmethod
             def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> None:
                 run.executed = nb_man.nb
-                with temporary(_folder_for_sockets(), tidy=False) as folder:
-                    client = run.client(nb_man, kernel_name, str(folder))
+                with temporary(_directory_for_sockets(), tidy=False) as directory:
+                    client = run.client(nb_man, kernel_name, str(directory))
                     try:
                         client.execute()
                     finally:
@@ -198,12 +198,12 @@ class NotebookRun:
 
         return KernelEngine
 
-    def client(self, nb_man: Any, kernel_name: str, folder: str) -> _Client:
+    def client(self, nb_man: Any, kernel_name: str, directory: str) -> _Client:
         """Return what executes the cells; leaving its ``execute`` in any way stops the kernel."""
         client = _Client(
             nb_man,
             kernel_name=kernel_name,
-            kernel_manager_class=_kernel_in(folder),
+            kernel_manager_class=_kernel_in(directory),
             timeout=None,
             startup_timeout=60,
             stdout_file=Lines(self.tell),

@@ -8,8 +8,8 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
 
 
-def tutorials_folder() -> Path:
-    """Return the folder that holds ``notebooks`` and ``examples``: the wheel's own, or that of the clone."""
+def tutorials_directory() -> Path:
+    """Return the directory that holds ``notebooks`` and ``examples``: the wheel's own, or that of the clone."""
     package = Path(__file__).parent.parent
     inside = package / "tutorials"
     return inside if inside.is_dir() else package.parent
@@ -17,13 +17,13 @@ def tutorials_folder() -> Path:
 
 def connectors_file() -> Path:
     """Return the connectors file of the examples, for a sandbox on its usual port; relative where that is shorter."""
-    path = tutorials_folder() / "examples" / "connectors.yml"
+    path = tutorials_directory() / "examples" / "connectors.yml"
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the tutorials, in the order in which to read them."""
-    return tuple(path.stem for path in sorted((tutorials_folder() / "notebooks").glob("*.ipynb")))
+    return tuple(path.stem for path in sorted((tutorials_directory() / "notebooks").glob("*.ipynb")))
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -39,7 +39,7 @@ def find(name_or_path: str | Path) -> Path:
     exact = [name for name in names() if wanted in {name, name.partition("-")[2]}]
     beginning = [name for name in names() if wanted and name.startswith(wanted)]
     if len(found := exact or beginning) == 1:
-        return tutorials_folder() / "notebooks" / f"{found[0]}.ipynb"
+        return tutorials_directory() / "notebooks" / f"{found[0]}.ipynb"
     message = f"there is no notebook {str(name_or_path)!r}"
     hint = did_you_mean(wanted, names(), most=1) or f"there are: {', '.join(names())}"
     raise SettingsError(message, hint=hint)

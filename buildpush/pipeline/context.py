@@ -154,7 +154,7 @@ class RunContext:
         from buildpush.expressions.facts import Counter, Facts, Git
         from buildpush.places import Here
 
-        counter = Counter(self.state.folder / "counters", dry=self.dry)
+        counter = Counter(self.state.directory / "counters", dry=self.dry)
         git = Git(Here(self.env), self.cwd)
         variables = dict(self.variables)
         started = self.now().timestamp()

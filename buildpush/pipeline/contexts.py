@@ -2,7 +2,7 @@
 
 Each becomes a directory that is removed after the build, so that every engine can build from it.
 
-Source: docker buildx build, command line reference, "Build context": ``URL#REF:FOLDER``, ``-`` for standard input.
+Source: docker buildx build, command line reference, "Build context": ``URL#REF:DIRECTORY``, ``-`` for standard input.
 """
 
 # Flags of other programs in this module's texts: any

@@ -109,10 +109,10 @@ class Publication:
         if self._claim and self._claim.path:
             with suppress(OSError):  # what is written there already is good enough to go on from
                 self._write(self._claim, pushed, base, pushed=True)
-        folder, finish = self._context.pending, finish_command(self._server)
+        directory, finish = self._context.pending, finish_command(self._server)
         try:
             published = publish_push(
-                pushed, record, self._server, folder=folder, base=base, sink=self._sink, finish=finish
+                pushed, record, self._server, directory=directory, base=base, sink=self._sink, finish=finish
             )
         finally:
             if self._claim:
@@ -126,7 +126,7 @@ class Publication:
             info = pending.info
             name = f"the build-info {info.name} {info.number} of an earlier run"
             try:
-                published = finish(pending, self._server, self._registry, folder=path.parent, sink=self._sink)
+                published = finish(pending, self._server, self._registry, directory=path.parent, sink=self._sink)
             except NotPushedError as error:
                 self._sink(Note(f"{name} is forgotten: {error}"))
             except (CancelledError, TimeOutError):
@@ -143,12 +143,12 @@ class Publication:
         from buildpush.artifactory.pending import left_behind
 
         try:
-            folder = self._context.state.pending
+            directory = self._context.state.pending
         except SettingsError:
             return
         same = (
             (path, pending)
-            for path, pending in left_behind(folder)
+            for path, pending in left_behind(directory)
             if pending.server == self._server.url
             and (pending.info.name, pending.info.project) == (record.name, record.project)
         )
@@ -187,7 +187,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
     from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
 
     env, build, git = context.env, order.build, context.facts.git
-    source = vcs(Git(git.place, order.git_folder) if order.git_folder else git, revision_of(env))
+    source = vcs(Git(git.place, order.git_directory) if order.git_directory else git, revision_of(env))
     return BuildRecord(
         name=build.name,
         number=build.number,
@@ -221,7 +221,7 @@ def finish(
     server: Artifactory,
     registry: Registry,
     *,
-    folder: Path,
+    directory: Path,
     sink: Sink,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
@@ -229,7 +229,9 @@ def finish(
     from buildpush.artifactory import publish
 
     info = pending.info if pending.pushed else as_pushed(pending.info, server, registry, sink)
-    return publish(info, server, folder=folder, sink=sink, finish=finish_command(server), sleep=sleep, fresh=False)
+    return publish(
+        info, server, directory=directory, sink=sink, finish=finish_command(server), sleep=sleep, fresh=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +317,10 @@ def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
 
 def _is_visible(root: _Root, server: Artifactory) -> bool:
     """Return whether Artifactory shows the image."""
-    from buildpush.artifactory.folders import Presence, find_files, groups_of
+    from buildpush.artifactory.directories import Presence, find_files, groups_of
 
-    [folder] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
-    seen = find_files(folder, server)
+    [directory] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
+    seen = find_files(directory, server)
     if seen.presence is Presence.UNSEEN:
         message = f"it is not known whether the push of {root.reference} was completed: "
         message += f"{server.host} does not let us read it"

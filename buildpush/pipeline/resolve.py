@@ -40,7 +40,7 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
         )
     for note in (*order.notes, *_idle(order, step, push=push), *_unpublished(order, context)):
         context.log(Note(note))
-    return replace(order, git_folder=history) if history else order
+    return replace(order, git_directory=history) if history else order
 
 
 def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None) -> tuple[StepSettings, Path | None]:

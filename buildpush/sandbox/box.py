@@ -37,7 +37,7 @@ class Sandbox:
     """An Artifactory to practise on; it runs in this process while ``with`` lasts.
 
     Args:
-        data: folder that survives; without it, a temporary one that goes at the end.
+        data: directory that survives; without it, a temporary one that goes at the end.
         port: 0 takes a free one.
         host: address to listen on; the pages need no login on loopback only.
         clock: gives seconds since 1970.
@@ -97,7 +97,7 @@ class Sandbox:
         listening = _listen(server.listen, *self._address)
         self._stops.append(listening.close)
         self._host = f"{_bracketed(self._address[0])}:{listening.getsockname()[1]}"
-        self._store = Store(self._folder(), self._clock, lasting=self._data is not None)
+        self._store = Store(self._directory(), self._clock, lasting=self._data is not None)
         self._stops.append(self._store.close)
         self._check_immutable()
         layout.forget_uploads(self._store, before=self._clock() - DAY_SECONDS)
@@ -116,7 +116,7 @@ class Sandbox:
                 message = f"the sandbox has no repository {key!r} that could be immutable"
                 raise SettingsError(message, hint=f"it has: {', '.join(keys)}")
 
-    def _folder(self) -> Path:
+    def _directory(self) -> Path:
         if self._data is not None:
             return self._data
         kept = ExitStack()
@@ -266,14 +266,14 @@ def serve(
 
     Args:
         port: 0 takes a free one.
-        data: folder that survives, or ``None`` for a temporary one.
+        data: directory that survives, or ``None`` for a temporary one.
         host: address to listen on.
         announce: called once it answers; the place to show address and credentials.
         stop: ends it from another thread.
         rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``.
 
     Raises:
-        SettingsError: port, host or folder cannot be used.
+        SettingsError: port, host or directory cannot be used.
     """
     with Sandbox(data, port, host, **rules) as box:
         announce(box)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.locks import private_folder, shared_by
+from buildpush.foundation.locks import private_directory, shared_by
 from buildpush.foundation.records import dataclass
 
 BLOCK = 1024 * 1024
@@ -103,29 +103,29 @@ class Incoming:
 
 
 class Content:
-    """Every content once, below one folder.
+    """Every content once, below one directory.
 
     Args:
-        folder: is made where it is missing.
-        lasting: whether it is the user's; for what is thrown away any temporary folder is good enough.
+        directory: is made where it is missing.
+        lasting: whether it is the user's; for what is thrown away any temporary directory is good enough.
 
     Raises:
         OSError: it cannot be made.
         SettingsError: others may write to it.
     """
 
-    def __init__(self, folder: Path, *, lasting: bool = True) -> None:
-        self._kept = folder / "content"
-        self._incoming = folder / "incoming"
-        problem = shared_by(folder) if lasting and folder.is_dir() else None
+    def __init__(self, directory: Path, *, lasting: bool = True) -> None:
+        self._kept = directory / "content"
+        self._incoming = directory / "incoming"
+        problem = shared_by(directory) if lasting and directory.is_dir() else None
         if problem:
-            message = f"the sandbox does not use the data folder {folder}: {problem}"
-            raise SettingsError(message, hint="name a folder with --data that nobody else may write to or rename")
-        for made in (folder, self._kept, self._incoming):
+            message = f"the sandbox does not use the data directory {directory}: {problem}"
+            raise SettingsError(message, hint="name a directory with --data that nobody else may write to or rename")
+        for made in (directory, self._kept, self._incoming):
             if not lasting:
                 made.mkdir(mode=0o700, exist_ok=True)
-            elif made != folder or not made.is_dir():  # the folder's own mode, if it was there, is its owner's affair
-                private_folder(made)
+            elif made != directory or not made.is_dir():  # the mode of one that was there is its owner's affair
+                private_directory(made)
 
     def path(self, sha256: str) -> Path:
         """Return where the bytes with this SHA-256 are, or would be."""

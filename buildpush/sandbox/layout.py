@@ -86,7 +86,7 @@ def find_manifests(store: Store, target: Target, reference: str) -> list[FileEnt
 
 
 def _is_manifest_of(entry: FileEntry, image: str) -> bool:
-    return entry.name in {SINGLE, INDEX} and entry.folder.rpartition("/")[0] == image
+    return entry.name in {SINGLE, INDEX} and entry.directory.rpartition("/")[0] == image
 
 
 def referrers(store: Store, target: Target, subject: Digest) -> list[dict[str, Any]]:
@@ -118,42 +118,42 @@ def tags(store: Store, target: Target) -> list[str]:
 def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
     """Yield image path and tag of everything in a repository that has a tag."""
     for entry in store.files(key):
-        image, _, tag = entry.folder.rpartition("/")
+        image, _, tag = entry.directory.rpartition("/")
         if entry.name in {SINGLE, INDEX} and image and ":" not in tag and not tag.startswith("sha256__"):
             yield image, tag
 
 
 def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
-    """Put a manifest in its folder, and its blobs beside it; what the folder held before goes to the uploads.
+    """Put a manifest in its directory, and its blobs beside it; what the directory held before goes to the uploads.
 
     Raises:
         RequestRefusedError: 400, a blob or a child manifest is missing or has another size.
     """
-    folder = f"{target.image}/{push.reference}"
+    directory = f"{target.image}/{push.reference}"
     with store.change():
         blobs = [_present(store, part) for part in push.manifest.blobs]
         for child in push.manifest.children:
-            _keep_child(store, target, folder, child, push.username)
-        _set_aside(store, target, folder, push.checksums.sha256)
+            _keep_child(store, target, directory, child, push.username)
+        _set_aside(store, target, directory, push.checksums.sha256)
         for blob in blobs:
-            _settle(store, target, folder, blob, push.username)
-        path = f"{folder}/{push.manifest.filename}"
+            _settle(store, target, directory, blob, push.username)
+        path = f"{directory}/{push.manifest.filename}"
         store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.username)
         store.set_properties(target.deploy_to, path, _properties(store, target, push))
 
 
-def _directly_in(store: Store, key: str, folder: str) -> list[FileEntry]:
-    """Return a folder's own files; deeper ones belong to another image."""
-    return [entry for entry in store.files(key, folder) if entry.folder == folder]
+def _directly_in(store: Store, key: str, directory: str) -> list[FileEntry]:
+    """Return a directory's own files; deeper ones belong to another image."""
+    return [entry for entry in store.files(key, directory) if entry.directory == directory]
 
 
 def _uploaded(target: Target, sha256: str) -> str:
     return f"{target.image}/{UPLOADS}/{blob_name(sha256)}"
 
 
-def _set_aside(store: Store, target: Target, folder: str, coming: str) -> None:
-    """Empty a folder, but keep everything within reach: docker pushes the images of an index by its tag, in turn."""
-    replaced = _directly_in(store, target.deploy_to, folder)
+def _set_aside(store: Store, target: Target, directory: str, coming: str) -> None:
+    """Empty a directory, but keep everything within reach: docker pushes the images of an index by its tag, in turn."""
+    replaced = _directly_in(store, target.deploy_to, directory)
     for entry in replaced:
         sha256 = entry.checksums.sha256
         if sha256 != coming:
@@ -165,7 +165,7 @@ def forget_uploads(store: Store, before: float) -> None:
     """Delete what was uploaded before that moment, in seconds since 1970, and is named by nothing or not whole."""
     store.forget_uploads(before)
     for repository in store.repositories():
-        uploaded = [entry for entry in store.files(repository.key) if entry.folder.endswith(f"/{UPLOADS}")]
+        uploaded = [entry for entry in store.files(repository.key) if entry.directory.endswith(f"/{UPLOADS}")]
         store.remove([entry for entry in uploaded if entry.modified < before])
 
 
@@ -180,11 +180,11 @@ def _present(store: Store, part: ContentDescriptor) -> Checksums:
     return found.checksums
 
 
-def _keep_child(store: Store, target: Target, folder: str, child: ContentDescriptor, username: str) -> None:
-    """See to it that one image of an index stays when the index takes *folder*."""
+def _keep_child(store: Store, target: Target, directory: str, child: ContentDescriptor, username: str) -> None:
+    """See to it that one image of an index stays when the index takes *directory*."""
     everywhere = find_manifests(store, target, str(child.digest))
     found = [entry for entry in everywhere if entry.repo == target.deploy_to]
-    if any(entry.folder != folder for entry in found):
+    if any(entry.directory != directory for entry in found):
         return
     aside = store.file(target.deploy_to, _uploaded(target, child.digest.hex))
     entry = next(iter(found), aside)
@@ -194,11 +194,11 @@ def _keep_child(store: Store, target: Target, folder: str, child: ContentDescrip
     manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
     store.remove([aside] if aside else [])
-    store.remove(_directly_in(store, target.deploy_to, folder) if found else [])
+    store.remove(_directly_in(store, target.deploy_to, directory) if found else [])
 
 
-def _settle(store: Store, target: Target, folder: str, blob: Checksums, username: str) -> None:
-    path = f"{folder}/{blob_name(blob.sha256)}"
+def _settle(store: Store, target: Target, directory: str, blob: Checksums, username: str) -> None:
+    path = f"{directory}/{blob_name(blob.sha256)}"
     store.put(target.deploy_to, path, blob, BLOB_TYPE, username)
     store.set_properties(target.deploy_to, path, {"sha256": [blob.sha256]})
     waiting = store.file(target.deploy_to, _uploaded(target, blob.sha256))

@@ -343,8 +343,8 @@ class RegistryRoutes:
         if not found:
             raise _unknown_manifest(target)
         for manifest in found:
-            beside = self._store.files(manifest.repo, manifest.folder)
-            self._store.remove([entry for entry in beside if entry.folder == manifest.folder])
+            beside = self._store.files(manifest.repo, manifest.directory)
+            self._store.remove([entry for entry in beside if entry.directory == manifest.directory])
         return web.Response(status=202)
 
 

@@ -130,7 +130,7 @@ class RestRoutes:
         return web.FileResponse(self._store.content.path(entry.checksums.sha256), headers=headers)
 
     async def item(self, request: web.Request) -> web.Response:
-        """Describe a file or folder, or show its properties."""
+        """Describe a file or directory, or show its properties."""
         wire.require("read", request.path)
         path = request.match_info.get("path", "").strip("/")
         entry = self._find(request) if path else None
@@ -140,7 +140,7 @@ class RestRoutes:
             return web.json_response(self._list_files(request, path))
         if entry:
             return web.json_response(_show_file(request, entry))
-        return web.json_response(self._show_folder(request, path))
+        return web.json_response(self._show_directory(request, path))
 
     def _show_properties(self, request: web.Request, entry: FileEntry | None) -> web.Response:
         properties = self._store.properties(entry.repo, entry.path) if entry else {}
@@ -152,26 +152,26 @@ class RestRoutes:
             )
         return web.json_response({"properties": shown, "uri": f"{wire.origin(request)}{quote(request.path)}"})
 
-    def _below(self, request: web.Request, folder: str) -> list[FileEntry]:
-        """Return every file below a folder, through virtual repositories as well.
+    def _below(self, request: web.Request, directory: str) -> list[FileEntry]:
+        """Return every file below a directory, through virtual repositories as well.
 
         Raises:
-            RequestRefusedError: 404, there is no such folder.
+            RequestRefusedError: 404, there is no such directory.
         """
         repository = self._store.repository(request.match_info["repo"])
         keys = repository.physical if repository else ()
-        below = [file for physical in keys for file in self._store.files(physical, folder)]
-        if repository is None or (folder and not below):
+        below = [file for physical in keys for file in self._store.files(physical, directory)]
+        if repository is None or (directory and not below):
             raise RequestRefusedError(404, "NOT_FOUND", "Unable to find item")
         return below
 
-    def _list_files(self, request: web.Request, folder: str) -> dict[str, Any]:
-        """Return the list of files: all that are below with ``deep=1``, otherwise those of the folder itself."""
-        below = self._below(request, folder)
+    def _list_files(self, request: web.Request, directory: str) -> dict[str, Any]:
+        """Return the list of files: all that are below with ``deep=1``, otherwise those of the directory itself."""
+        below = self._below(request, directory)
         deep = request.query.get("deep", "0") != "0"
         listed = [
             {
-                "uri": file.path[len(folder) :] if folder else f"/{file.path}",
+                "uri": file.path[len(directory) :] if directory else f"/{file.path}",
                 "size": file.checksums.size,
                 "lastModified": _time(file.modified),
                 "folder": False,
@@ -179,26 +179,26 @@ class RestRoutes:
                 "sha2": file.checksums.sha256,
             }
             for file in below
-            if deep or file.folder == folder
+            if deep or file.directory == directory
         ]
         uri = f"{wire.origin(request)}{quote(request.path)}"
         return {"uri": uri, "created": _time(self._store.clock()), "files": listed}
 
-    def _show_folder(self, request: web.Request, folder: str) -> dict[str, Any]:
+    def _show_directory(self, request: web.Request, directory: str) -> dict[str, Any]:
         key = request.match_info["repo"]
-        below = self._below(request, folder)
-        rests = [file.path[len(folder) :].lstrip("/") for file in below]
+        below = self._below(request, directory)
+        rests = [file.path[len(directory) :].lstrip("/") for file in below]
         children = {rest.partition("/")[0]: "/" in rest for rest in rests}
-        listed = [{"uri": f"/{name}", "folder": is_folder} for name, is_folder in sorted(children.items())]
+        listed = [{"uri": f"/{name}", "folder": is_directory} for name, is_directory in sorted(children.items())]
         return {
             "repo": key,
-            "path": f"/{folder}",
+            "path": f"/{directory}",
             "children": listed,
             "uri": f"{wire.origin(request)}{quote(request.path)}",
         }
 
     def _change(self, request: web.Request) -> list[FileEntry]:
-        """Return the files whose properties the request changes: one, or all below a folder.
+        """Return the files whose properties the request changes: one, or all below a directory.
 
         Raises:
             RequestRefusedError: 404, nothing is there, or the repository is virtual; 403.

@@ -83,7 +83,7 @@ class FileEntry:
         return self.path.rpartition("/")[2]
 
     @property
-    def folder(self) -> str:
+    def directory(self) -> str:
         """The path without its last part."""
         return self.path.rpartition("/")[0]
 
@@ -108,29 +108,29 @@ STANDARD_REPOSITORIES = (
 
 
 class Store:
-    """Files, properties, builds and accounts below one data folder; may be used from several threads.
+    """Files, properties, builds and accounts below one data directory; may be used from several threads.
 
     Args:
-        folder: holds everything; made where it is missing.
+        directory: holds everything; made where it is missing.
         clock: gives seconds since 1970.
         lasting: whether the data must survive a power cut; a throw-away sandbox is faster without.
 
     Raises:
-        SettingsError: the folder cannot be used, or another sandbox uses it.
+        SettingsError: the directory cannot be used, or another sandbox uses it.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float], *, lasting: bool = True) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float], *, lasting: bool = True) -> None:
         self.clock = clock
         self._lock = threading.RLock()
         try:
-            self.content = Content(folder, lasting=lasting)
-            self._index = _open_index(folder / "index.sqlite", lasting=lasting)
+            self.content = Content(directory, lasting=lasting)
+            self._index = _open_index(directory / "index.sqlite", lasting=lasting)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise _unusable(folder, error) from error
+            raise _unusable(directory, error) from error
 
     def _prepare(self) -> None:
-        """Make the tables; the first write also takes the lock on the folder."""
+        """Make the tables; the first write also takes the lock on the directory."""
         try:
             self._index.executescript(SCHEMA)
             with self.change():
@@ -146,7 +146,7 @@ class Store:
         self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Let go of the directory."""
         with self._lock:
             self._index.close()
 
@@ -206,12 +206,12 @@ class Store:
         """Return the file at a path."""
         return _one(self._files("repo = ? AND path = ?", repo, path))
 
-    def files(self, repo: str, folder: str = "") -> list[FileEntry]:
-        """Return every file below a folder, at any depth, sorted by path."""
-        if not folder:
+    def files(self, repo: str, directory: str = "") -> list[FileEntry]:
+        """Return every file below a directory, at any depth, sorted by path."""
+        if not directory:
             return self._files("repo = ?", repo)
-        # "0" follows "/" in ASCII, so these are exactly the paths that begin with folder and a slash.
-        return self._files("repo = ? AND path > ? AND path < ?", repo, f"{folder}/", f"{folder}0")
+        # "0" follows "/" in ASCII, so these are exactly the paths that begin with directory and a slash.
+        return self._files("repo = ? AND path > ? AND path < ?", repo, f"{directory}/", f"{directory}0")
 
     def copies(self, sha256: str) -> list[FileEntry]:
         """Return every file with this content, in all repositories."""
@@ -311,7 +311,7 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
     os.close(descriptor)
     index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
     try:
-        # Exclusive: a second sandbox on the same folder is refused instead of mixing two truths.
+        # Exclusive: a second sandbox on the same directory is refused instead of mixing two truths.
         index.execute("PRAGMA locking_mode = EXCLUSIVE")
         index.execute("PRAGMA journal_mode = WAL")
         index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
@@ -321,10 +321,10 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
     return index
 
 
-def _unusable(folder: Path, error: Exception) -> SettingsError:
+def _unusable(directory: Path, error: Exception) -> SettingsError:
     if "locked" in str(error):
-        message = f"another sandbox uses the data folder {folder}"
-        return SettingsError(message, hint="stop it, or name another folder with --data")
+        message = f"another sandbox uses the data directory {directory}"
+        return SettingsError(message, hint="stop it, or name another directory with --data")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    message = f"the sandbox cannot use the data folder {folder}: {reason}"
-    return SettingsError(message, hint="name a folder that you may write to with --data")
+    message = f"the sandbox cannot use the data directory {directory}: {reason}"
+    return SettingsError(message, hint="name a directory that you may write to with --data")

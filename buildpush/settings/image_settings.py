@@ -89,8 +89,8 @@ class ImageSettings(StepSettings):
     context: ContextText = setting(
         "The directory whose files COPY and ADD may use.",
         "A `.dockerignore` in it hides files from the build. "
-        "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:FOLDER`, a tar of this machine or "
-        "of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there. "
+        "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:DIRECTORY`, a tar of this machine "
+        "or of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there. "
         "git logs in by its own helpers; a token may stand before the host, `https://TOKEN@HOST/...`, and is shown "
         "nowhere.",
         default=".",
@@ -178,7 +178,7 @@ class ImageSettings(StepSettings):
     build_contexts: BuildContexts = setting(
         "More contexts, by the name that `COPY --from=NAME` and `FROM NAME` give them.",
         "Each is a directory, relative to the working directory, or what BuildKit fetches: `docker-image://NAME:TAG`, "
-        "`https://HOST/REPOSITORY.git#BRANCH`, `oci-layout://FOLDER@DIGEST`.",
+        "`https://HOST/REPOSITORY.git#BRANCH`, `oci-layout://DIRECTORY@DIGEST`.",
         default={},
         group="Build",
         example={"assets": "../assets"},

@@ -178,7 +178,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         push=False,
         credentials=artifactory.for_registry(reference.repository.host),
         set_names=explicitly_set(settings),
-        git_folder=_git_folder(settings, ctx),
+        git_directory=_git_directory(settings, ctx),
         notes=(*artifactory.notes, *vain),
         sources=sources_of(None, artifactory, build),
     )
@@ -193,7 +193,7 @@ def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, 
         yield f"{ctx.who('api_key')}: api_key has no effect: password comes first"
 
 
-def _git_folder(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:
+def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:
     if settings.git_path is None:
         return None
     path = ctx.cwd / settings.git_path

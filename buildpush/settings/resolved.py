@@ -40,7 +40,7 @@ class ResolvedStep:
         nondistributable: whether layers go along that are fetched from their maker otherwise.
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
-        git_folder: whose history gives the revision; ``None`` for the working directory.
+        git_directory: whose history gives the revision; ``None`` for the working directory.
         fetch_limit: bytes that a file of the web may have, where anything is built.
         own_settings: values of the settings that one engine alone acts on.
         notes: what of the connectors and the settings has no effect.
@@ -64,7 +64,7 @@ class ResolvedStep:
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     insecure: frozenset[str] = frozenset()
-    git_folder: Path | None = None
+    git_directory: Path | None = None
     fetch_limit: int = 0
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

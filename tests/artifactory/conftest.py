@@ -135,8 +135,8 @@ def recipes() -> Recipes:
 class Desk:
     """A client of the sandbox that pushes what recipes make, and notes what it is told."""
 
-    def __init__(self, box, http, folder: Path, recipes) -> None:
-        self.box, self.http, self.folder, self.recipes = box, http, folder, recipes
+    def __init__(self, box, http, directory: Path, recipes) -> None:
+        self.box, self.http, self.directory, self.recipes = box, http, directory, recipes
         self.events, self.waits = [], []
         self.credential = Credential(box.username, box.password, "connector sandbox")
 
@@ -188,7 +188,7 @@ class Desk:
         return publish(
             info,
             self.client(credential),
-            folder=self.folder / "pending",
+            directory=self.directory / "pending",
             sink=self.events.append,
             sleep=self.waits.append,
             **more,

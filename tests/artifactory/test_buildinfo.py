@@ -67,7 +67,7 @@ def test_the_run_of_the_golden_document_has_the_timestamp_that_jf_sets(recipes):
     assert described(recipes.hello(), recipes.record()).timestamp == 1790856000123
 
 
-def test_every_tag_has_a_module_and_a_folder(recipes):
+def test_every_tag_has_a_module_and_a_directory(recipes):
     pushed = recipes.hello("acme.jfrog.io/docker-local/team/hello:1.0", "acme.jfrog.io/docker-local/team/hello:latest")
     info = described(pushed, recipes.record())
     assert ids(info) == ["hello:1.0", "hello:latest"]
@@ -83,7 +83,7 @@ def test_a_tag_that_is_given_twice_is_one_module(recipes):
     assert ids(described(recipes.hello(name, name), recipes.record())) == ["hello:1.0"]
 
 
-def test_equal_names_in_two_folders_are_told_apart_by_their_path(recipes):
+def test_equal_names_in_two_directories_are_told_apart_by_their_path(recipes):
     names = ("acme.jfrog.io/docker-local/a/app:1", "acme.jfrog.io/docker-local/b/app:1")
     assert ids(described(recipes.hello(*names), recipes.record())) == ["a/app:1", "b/app:1"]
 

@@ -31,8 +31,8 @@ TAGS = ("1", "2", "latest")
 class World(Desk):
     """A registry in which several people push to the same tags."""
 
-    def __init__(self, box, http, folder: Path, recipes) -> None:
-        super().__init__(box, http, folder, recipes)
+    def __init__(self, box, http, directory: Path, recipes) -> None:
+        super().__init__(box, http, directory, recipes)
         self.pushes: list = []
         self._numbers = itertools.count(1)
 
@@ -67,7 +67,7 @@ class World(Desk):
         self.http.request("DELETE", url, authorization=self.credential.basic)
 
     def check_properties(self) -> None:
-        """Every file that names a build is one that this build pushed, in a folder whose manifest it pushed."""
+        """Every file that names a build is one that this build pushed, in a directory whose manifest it pushed."""
         by_timestamp = {str(info.timestamp): info for info in self.pushes}
         for path in self.box.files("docker-local"):
             for timestamp in self.box.properties("docker-local", path).get("build.timestamp", ()):
@@ -93,9 +93,9 @@ class World(Desk):
         return facts.sha256 if facts else "nothing"
 
     def manifest_beside(self, path: str) -> str:
-        folder = path.rpartition("/")[0]
+        directory = path.rpartition("/")[0]
         files = self.box.files("docker-local")
-        [manifest] = [one for one in files if one in {f"{folder}/manifest.json", f"{folder}/list.manifest.json"}]
+        [manifest] = [one for one in files if one in {f"{directory}/manifest.json", f"{directory}/list.manifest.json"}]
         return self.sha256(manifest)
 
 
@@ -120,9 +120,9 @@ def test_an_image_that_is_kept_under_its_digest_is_found_there(world):
     world.retag(pushed, str(pushed.digest))
     world.image("1", who="theirs")
     world.publish(info)
-    folder = f"team/app/{pushed.digest}"
-    assert f"ours is at docker-local/{folder}/manifest.json" in world.notes[0]
-    assert world.box.properties("docker-local", f"{folder}/manifest.json")["build.number"] == [info.number]
+    directory = f"team/app/{pushed.digest}"
+    assert f"ours is at docker-local/{directory}/manifest.json" in world.notes[0]
+    assert world.box.properties("docker-local", f"{directory}/manifest.json")["build.number"] == [info.number]
     world.check_document(info)
 
 
@@ -139,7 +139,7 @@ def test_of_several_names_of_an_image_the_digest_is_taken_before_tags(world):
 
 
 @pytest.mark.parametrize("status", [400, 403, 405])
-def test_the_folder_of_the_digest_is_tried_where_no_list_of_files_is_given(world, status):
+def test_the_directory_of_the_digest_is_tried_where_no_list_of_files_is_given(world, status):
     pushed = world.image("1")
     info = world.described(pushed)
     world.retag(pushed, str(pushed.digest))
@@ -222,7 +222,7 @@ def test_an_account_that_may_not_read_publishes_what_it_pushed(world):
     assert stored["modules"][0]["artifacts"][0]["path"] == "team/app/1/manifest.json"
 
 
-def test_folders_of_digests_are_ours_without_a_look(world):
+def test_directories_of_digests_are_ours_without_a_look(world):
     """Nothing else can ever be there."""
     pushed = world.index("1")
     info = world.described(pushed)
@@ -237,17 +237,17 @@ class Moves(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
+        self._directory = tempfile.TemporaryDirectory()
         self._box = Sandbox().__enter__()
         self._http = Http(retries=Retries(attempts=1)).__enter__()
-        self.world = World(self._box, self._http, Path(self._folder.name), Recipes())
+        self.world = World(self._box, self._http, Path(self._directory.name), Recipes())
         self.pushed: list = []
         self.waiting: dict[int, Path] = {}  # number of the push: where its document was saved
 
     def teardown(self) -> None:
         self._http.__exit__(None, None, None)
         self._box.close()
-        self._folder.cleanup()
+        self._directory.cleanup()
 
     @rule(tags=st.sets(st.sampled_from(TAGS), min_size=1), index=st.booleans())
     def push(self, tags, index) -> None:

@@ -96,7 +96,7 @@ def test_a_claim_that_is_removed_leaves_nothing_and_can_be_removed_twice(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_is_made_for_its_owner_only(tmp_path):
+def test_a_directory_that_is_missing_is_made_for_its_owner_only(tmp_path):
     path = save(Pending(INFO), tmp_path / "state" / "pending")
     assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parent.parent)] == [
         0o600,

@@ -338,7 +338,7 @@ def publish_push_of(desk, pushed, record=None):
         pushed,
         record or desk.recipes.record(),
         desk.client(),
-        folder=desk.folder / "pending",
+        directory=desk.directory / "pending",
         sink=desk.events.append,
         sleep=desk.waits.append,
     )
@@ -380,7 +380,7 @@ def test_ctrl_c_while_asking_where_the_image_is_loses_nothing(desk, monkeypatch)
     pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
     monkeypatch.setattr(Artifactory, "locate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        publish_push(pushed, desk.recipes.record(), desk.client(), folder=desk.folder, sink=desk.events.append)
+        publish_push(pushed, desk.recipes.record(), desk.client(), directory=desk.directory, sink=desk.events.append)
     [note] = desk.events
     saved = BuildInfo.load(Path(shlex.split(note.text)[-1]))
     assert saved.artifacts[0].path == "team/hello/1.0/manifest.json"
@@ -632,7 +632,7 @@ def test_ctrl_c_does_not_wait_and_loses_nothing(desk):
 
     desk.box.add_fault("PUT", "api/storage", status=404)
     with pytest.raises(KeyboardInterrupt):
-        publish(info, desk.client(), folder=desk.folder, sink=desk.events.append, sleep=interrupt)
+        publish(info, desk.client(), directory=desk.directory, sink=desk.events.append, sleep=interrupt)
     [note] = [event for event in desk.events if isinstance(event, Note)]
     assert BuildInfo.load(Path(shlex.split(note.text)[-1])) == info
 
@@ -647,20 +647,20 @@ def test_ctrl_c_among_several_requests_comes_through():
 
 
 def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
-    (desk.folder / "pending").write_text("a file, no folder", encoding="utf-8")
+    (desk.directory / "pending").write_text("a file, no folder", encoding="utf-8")
     desk.box.add_fault("PUT", "api/build$", status=403)
     with pytest.raises(BuildInfoError) as caught:
         desk.publish(desk.hello())
     assert "nor can it be saved" in caught.value.hint
 
 
-def test_a_folder_in_which_others_may_replace_what_is_saved_is_named_in_the_hint(desk):
-    shared = desk.folder / "shared"
+def test_a_directory_in_which_others_may_replace_what_is_saved_is_named_in_the_hint(desk):
+    shared = desk.directory / "shared"
     shared.mkdir(mode=0o777)
     shared.chmod(0o777)
     desk.box.add_fault("PUT", "api/build$", status=403)
     with pytest.raises(BuildInfoError) as caught:
-        publish(desk.hello(), desk.client(), folder=shared / "pending")
+        publish(desk.hello(), desk.client(), directory=shared / "pending")
     assert f"nor can it be saved in {shared / 'pending'}: " in caught.value.hint
     assert str(shared) in caught.value.hint.partition(": ")[2]
 

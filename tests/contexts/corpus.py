@@ -24,9 +24,9 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.images.decompression import decompressed
 from buildpush.images.model import Image
 
-FOLDER = Path(__file__).parent
+DIRECTORY = Path(__file__).parent
 KINDS = {
-    tarfile.DIRTYPE: "folder",
+    tarfile.DIRTYPE: "directory",
     tarfile.SYMTYPE: "link",
     tarfile.LNKTYPE: "hard",
     tarfile.FIFOTYPE: "fifo",
@@ -55,11 +55,11 @@ class Case:
     lacks: Mapping[str, str] = field(default_factory=dict)
     differs: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
 
-    def request(self, folder: Path) -> BuildRequest:
-        """Write the context below *folder*, and return what to build."""
-        context = folder / "context"
+    def request(self, directory: Path) -> BuildRequest:
+        """Write the context below *directory*, and return what to build."""
+        context = directory / "context"
         written = _write(context, {"Dockerfile": self.dockerfile, **self.files})
-        places = {name: folder / name for name in self.build_contexts}
+        places = {name: directory / name for name in self.build_contexts}
         for name, files in self.build_contexts.items():
             written += _write(places[name], files)
         _date(written)
@@ -73,20 +73,20 @@ class Case:
 def cases() -> list[Case]:
     """Return the corpus."""
     yaml = YAML(typ="safe", pure=True)
-    return [Case(name=path.stem, **yaml.load(path.read_text())) for path in sorted(FOLDER.glob("*.yml"))]
+    return [Case(name=path.stem, **yaml.load(path.read_text())) for path in sorted(DIRECTORY.glob("*.yml"))]
 
 
 def _write(root: Path, files: Mapping[str, Any]) -> list[Path]:
     """Write *files* below *root*: a text, or a mapping that says mode, link, hard link, or tar."""
     root.mkdir(parents=True)
-    folders: list[tuple[Path, int]] = []
+    directories: list[tuple[Path, int]] = []
     for name, said in files.items():
         facts = {"text": said} if isinstance(said, str) else said
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith("/"):
             path.mkdir(exist_ok=True)
-            folders.append((path, facts.get("mode", 0o755)))
+            directories.append((path, facts.get("mode", 0o755)))
         elif "link" in facts:
             path.symlink_to(facts["link"])
         elif "hard" in facts:
@@ -94,7 +94,7 @@ def _write(root: Path, files: Mapping[str, Any]) -> list[Path]:
         else:
             path.write_bytes(_tar(facts) if "tar" in facts else facts["text"].encode())
             path.chmod(facts.get("mode", 0o644))
-    for path, mode in folders:
+    for path, mode in directories:
         path.chmod(mode)
     return [Path(above) / name for above, _, names in os.walk(root) for name in names]
 

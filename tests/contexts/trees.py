@@ -31,8 +31,8 @@ class Thing:
     marks: tuple[tuple[str, bytes], ...] = ()
 
 
-def folder(mode: int = 0o755, owner: tuple[int, int] = (0, 0), **more: object) -> Thing:
-    return Thing("folder", mode, owner, **more)  # type: ignore[arg-type]
+def directory(mode: int = 0o755, owner: tuple[int, int] = (0, 0), **more: object) -> Thing:
+    return Thing("directory", mode, owner, **more)  # type: ignore[arg-type]
 
 
 def link(target: str) -> Thing:
@@ -45,25 +45,25 @@ SOURCE: Mapping[str, Thing] = {
     "x": Thing(mode=0o755),
     "s": Thing(mode=0o4755),
     "sg": Thing(mode=0o2755, owner=(0, 9)),
-    "t": folder(0o1777),
+    "t": directory(0o1777),
     "t/in": Thing(mode=0o1644),
-    "d": folder(0o750, (3, 4)),
+    "d": directory(0o750, (3, 4)),
     "d/f": Thing(),
     "d/hl": Thing(also="d/f"),
     "d/l": link("f"),
     "d/up": link("../f"),
     "d/out": link("../../f"),
-    "d/sub": folder(0o700),
+    "d/sub": directory(0o700),
     "d/sub/f": Thing(mode=0o640),
     "d/sub/g": Thing(),
-    "d/empty": folder(),
+    "d/empty": directory(),
     "d/p": Thing("fifo", 0o640),
-    "e": folder(0o711),
+    "e": directory(0o711),
     "lf": link("f"),
     "ld": link("d"),
     "la": link("/f"),
     "lad": link("/d/sub"),
-    "bad": folder(),
+    "bad": directory(),
     "bad/dangling": link("nope"),
     "bad/far": link("/nope/deep"),
     "bad/odd": link("\udcfe\udcff/x"),
@@ -77,20 +77,20 @@ SOURCE: Mapping[str, Thing] = {
     "ldot": link("."),
     "h1": Thing(),
     "h2": Thing(also="h1"),
-    "hd": folder(),
+    "hd": directory(),
     "hd/h3": Thing(also="h1"),
     "p": Thing("fifo", 0o600),
     "c": Thing("char", 0o666, device=(1, 3)),
-    "dev": folder(),
+    "dev": directory(),
     "dev/b": Thing("block", 0o660, (0, 6), device=(7, 300)),
     "dev/c": Thing("char", 0o600, device=(1, 5)),
     "cap": Thing(mode=0o755, marks=(("security.capability", CAPABILITY),)),
-    "capd": folder(),
+    "capd": directory(),
     "capd/cap": Thing(mode=0o755, marks=(("security.capability", CAPABILITY),)),
     "ux": Thing(marks=(("user.x", b"1"),)),
-    "dx": folder(marks=(("user.x", b"2"),)),
+    "dx": directory(marks=(("user.x", b"2"),)),
     "dx/f": Thing(),
-    "odd": folder(),
+    "odd": directory(),
     "odd/a b": Thing(),
     "odd/é": Thing(),
     "odd/\udcff": Thing(),
@@ -101,13 +101,13 @@ SOURCE: Mapping[str, Thing] = {
     "odd/-x": Thing(),
     "odd/x\ny": Thing(),
     "odd/.hid": Thing(),
-    "w": folder(),
-    "w/a": folder(),
+    "w": directory(),
+    "w/a": directory(),
     "w/a/x.md": Thing(),
     "w/a/y.txt": Thing(),
-    "w/b": folder(),
+    "w/b": directory(),
     "w/b/x.md": Thing(),
-    "w/b/deep": folder(0o700),
+    "w/b/deep": directory(0o700),
     "w/b/deep/x.md": Thing(),
     "w/l": link("a"),
     "w/la": link("/w/b"),
@@ -115,19 +115,19 @@ SOURCE: Mapping[str, Thing] = {
 }
 
 TARGET: Mapping[str, Thing] = {
-    "dir": folder(0o700, (5, 6)),
+    "dir": directory(0o700, (5, 6)),
     "dir/f": Thing(mode=0o600, owner=(5, 6)),
     "dir/lf": link("../file"),
     "dir/d": link("../other"),
     "dir/g": link("../file"),
     "dir/x": link("nowhere"),
-    "dir/h1": folder(),
+    "dir/h1": directory(),
     "dir/sub": Thing(),
     "dir/e": link("/other"),
     "dir/x.md": link("/other/k"),
     "dir/p": Thing("fifo", 0o644),
     "file": Thing(mode=0o640),
-    "other": folder(),
+    "other": directory(),
     "other/k": Thing(),
     "other/f": link("k"),
     "ldir": link("dir"),
@@ -138,14 +138,14 @@ TARGET: Mapping[str, Thing] = {
     "lloop": link("lloop"),
     "labs": link("/other"),
     "lout": link("../../../other"),
-    "setgid": folder(0o2775, (0, 50)),
-    "own": folder(0o711, (7, 8)),
+    "setgid": directory(0o2775, (0, 50)),
+    "own": directory(0o711, (7, 8)),
     "own/hard": Thing(),
     "own/hard2": Thing(also="own/hard"),
     "dev": Thing("char", 0o600, device=(1, 3)),
 }
 
-KINDS = {"folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "fifo": tarfile.FIFOTYPE, "char": tarfile.CHRTYPE}
+KINDS = {"directory": tarfile.DIRTYPE, "link": tarfile.SYMTYPE, "fifo": tarfile.FIFOTYPE, "char": tarfile.CHRTYPE}
 
 
 def as_tar(things: Mapping[str, Thing]) -> bytes:
@@ -188,7 +188,7 @@ def write(things: Mapping[str, Thing], root: Path) -> None:
 
 def _write(base: bytes, path: str, thing: Thing) -> None:
     whole = base + os.fsencode(path)
-    if thing.kind == "folder":
+    if thing.kind == "directory":
         os.mkdir(whole)  # noqa: PTH102 - a path of bytes
     elif thing.also:
         os.link(base + os.fsencode(thing.also), whole)

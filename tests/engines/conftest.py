@@ -1,4 +1,4 @@
-"""What the tests of engines share: a folder to build in, and images taken apart."""
+"""What the tests of engines share: a directory to build in, and images taken apart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BASE = "buildpush.test/base:1"
 
 
 @dataclass
-class Folder:
+class Directory:
     """A context on disk, a native engine to build it, and images taken apart."""
 
     root: Path
@@ -138,35 +138,35 @@ class Thing:
 
 
 @contextmanager
-def running_daemon(folder: Path, driver: str):
+def running_daemon(directory: Path, driver: str):
     """Start a daemon with the store that Docker had by default until 29; give its address, or why there is none."""
     if os.geteuid() != 0:
         yield "a daemon needs root"
         return
-    (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}')
+    (directory / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}')
     # In a network of its own: a daemon takes the other one's bridge and rules away.
-    argv = ["unshare", "--net", "dockerd", "--config-file", f"{folder}/daemon.json", "--storage-driver", driver]
-    argv += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
-    argv += ["--host", f"unix://{folder}/docker.sock", "--iptables=false", "--ip6tables=false"]
-    with (folder / "log").open("wb") as log:
+    argv = ["unshare", "--net", "dockerd", "--config-file", f"{directory}/daemon.json", "--storage-driver", driver]
+    argv += ["--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "--pidfile", f"{directory}/pid"]
+    argv += ["--host", f"unix://{directory}/docker.sock", "--iptables=false", "--ip6tables=false"]
+    with (directory / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        ready = _ready(process, folder)
-        yield f"unix://{folder}/docker.sock" if ready else (folder / "log").read_text()[-2000:]
+        ready = _ready(process, directory)
+        yield f"unix://{directory}/docker.sock" if ready else (directory / "log").read_text()[-2000:]
     finally:
         process.terminate()
         process.wait(60)
         # One that is stopped while a container runs leaves the container's network behind.
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            if line.split()[4].startswith(f"{folder}/"):
+            if line.split()[4].startswith(f"{directory}/"):
                 subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
 
 
-def _ready(process, folder) -> bool:
+def _ready(process, directory) -> bool:
     for _ in range(300):
         if process.poll() is not None:
             return False
-        if "API listen on" in (folder / "log").read_text():
+        if "API listen on" in (directory / "log").read_text():
             return True
         time.sleep(0.2)
     return False
@@ -178,18 +178,18 @@ def start_daemon():
 
 
 @contextmanager
-def buildkit(folder: Path):
+def buildkit(directory: Path):
     """Start a BuildKit that nothing else uses, and give the variables with which buildx builds with it."""
-    address = f"unix://{folder}/s"
-    with (folder / "log").open("wb") as log:
-        argv = ["buildkitd", "--addr", address, "--root", f"{folder}/root"]
+    address = f"unix://{directory}/s"
+    with (directory / "log").open("wb") as log:
+        argv = ["buildkitd", "--addr", address, "--root", f"{directory}/root"]
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         for _ in range(150):
-            if (folder / "s").exists():
+            if (directory / "s").exists():
                 break
             time.sleep(0.1)
-        env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "far"}
+        env = {**os.environ, "BUILDX_CONFIG": f"{directory}/buildx", "BUILDX_BUILDER": "far"}
         create = ["docker", "buildx", "create", "--name", "far", "--driver", "remote", address]
         subprocess.run(create, env=env, check=True, capture_output=True)
         yield env
@@ -209,10 +209,10 @@ def far(need, tmp_path_factory):
 def contained(need, tmp_path_factory):
     """Start a BuildKit in a container, by buildx's driver docker-container, and give the variables for it."""
     need("docker", "buildx", "buildkitd", "buildctl", "runc")
-    folder, name = tmp_path_factory.mktemp("contained"), "buildpush.test/buildkit:1"
-    _write_buildkit(folder)
-    subprocess.run(["docker", "build", "--tag", name, folder], check=True, capture_output=True)
-    env = {**os.environ, "BUILDX_CONFIG": f"{folder}/buildx", "BUILDX_BUILDER": "contained"}
+    directory, name = tmp_path_factory.mktemp("contained"), "buildpush.test/buildkit:1"
+    _write_buildkit(directory)
+    subprocess.run(["docker", "build", "--tag", name, directory], check=True, capture_output=True)
+    env = {**os.environ, "BUILDX_CONFIG": f"{directory}/buildx", "BUILDX_BUILDER": "contained"}
     create = ["docker", "buildx", "create", "--name", "contained", "--driver", "docker-container", "--bootstrap"]
     create += ["--driver-opt", f"image={name}", "--driver-opt", "network=host"]
     subprocess.run(create, env=env, check=True, capture_output=True)
@@ -221,16 +221,16 @@ def contained(need, tmp_path_factory):
         subprocess.run(argv, env=env, check=True, capture_output=True)
 
 
-def _write_buildkit(folder: Path) -> None:
+def _write_buildkit(directory: Path) -> None:
     """Write the context of an image of BuildKit, of the programs that are here: no public registry may be reachable."""
     for program, called in {"buildkitd": "buildkitd", "buildctl": "buildctl", "runc": "buildkit-runc"}.items():
         path = shutil.which(program)
-        _copy(path, folder / "root/bin" / called)
+        _copy(path, directory / "root/bin" / called)
         ldd = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)  # of a static one, an error
         for library in re.findall(r"(/\S+) \(0x", ldd.stdout):
-            _copy(library, folder / f"root{library}")
-    (folder / "root/tmp").mkdir()
-    (folder / "Dockerfile").write_text('FROM scratch\nCOPY root /\nENV PATH=/bin\nENTRYPOINT ["buildkitd"]\n')
+            _copy(library, directory / f"root{library}")
+    (directory / "root/tmp").mkdir()
+    (directory / "Dockerfile").write_text('FROM scratch\nCOPY root /\nENV PATH=/bin\nENTRYPOINT ["buildkitd"]\n')
 
 
 def _copy(source: str, target: Path) -> None:
@@ -245,13 +245,13 @@ def kaniko_image(need, tmp_path_factory):
     if not executor:
         pytest.skip("needs kaniko: KANIKO_EXECUTOR names no executor")
     need("docker")
-    folder, name = tmp_path_factory.mktemp("kaniko"), "buildpush.test/kaniko:1"
-    shutil.copy(executor, folder / "executor")
+    directory, name = tmp_path_factory.mktemp("kaniko"), "buildpush.test/kaniko:1"
+    shutil.copy(executor, directory / "executor")
     # The variables are those of the published image; without them kaniko does not know who it is.
     variables = "ENV HOME=/root USER=root PATH=/usr/local/bin:/kaniko"
     text = f"FROM scratch\nCOPY --chmod=755 executor /kaniko/executor\n{variables}\n"
-    (folder / "Dockerfile").write_text(text)
-    subprocess.run(["docker", "build", "--tag", name, folder], check=True, capture_output=True)
+    (directory / "Dockerfile").write_text(text)
+    subprocess.run(["docker", "build", "--tag", name, directory], check=True, capture_output=True)
     digest = ["docker", "image", "inspect", "--format", "{{index .RepoDigests 0}}", name]
     yield subprocess.run(digest, check=True, capture_output=True, text=True).stdout.strip()
     subprocess.run(["docker", "rmi", "--force", name], check=True, capture_output=True)
@@ -273,7 +273,7 @@ def members(raw: bytes) -> dict[str, Thing]:
     found: dict[str, Thing] = {}
     with tarfile.open(fileobj=io.BytesIO(decompressed(io.BytesIO(raw)).read())) as tar:
         for member in tar:
-            kind = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard"}.get(
+            kind = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard"}.get(
                 member.type, "file"
             )
             reader = tar.extractfile(member) if kind == "file" else None
@@ -288,16 +288,16 @@ def tree(image: Image) -> dict[str, Thing]:
     for position in range(len(image.layers)):
         for path, thing in members(layer_bytes(image, position)).items():
             whole = found[thing.text] if thing.kind == "hard" else thing
-            if whole.kind == "folder" or found.get(path, whole).kind != "folder":
+            if whole.kind == "directory" or found.get(path, whole).kind != "directory":
                 found[path] = whole
     return found
 
 
 @pytest.fixture
-def folder(tmp_path):
+def directory(tmp_path):
     root = tmp_path / "context"
     root.mkdir()
-    return Folder(root)
+    return Directory(root)
 
 
 def base_image(files: dict[str, str], *, kind: str = "plain", program: Path | None = None, **extra: Any) -> Image:

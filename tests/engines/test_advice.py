@@ -33,21 +33,21 @@ FILES = dict(zip(PARTS[1::2], PARTS[2::2], strict=True))
 @pytest.fixture(scope="module")
 def found_by(far, tmp_path_factory):
     """Return the function that gives rules and lines as BuildKit finds them, and as we do."""
-    folder = tmp_path_factory.mktemp("advice")
+    directory = tmp_path_factory.mktemp("advice")
 
     def buildkit(arguments):
         argv = ["docker", "buildx", "build", "--print=lint", "--target", "last"]
         argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
         env = {**far, "BUILDX_EXPERIMENTAL": "1"}
-        said = subprocess.run([*argv, str(folder)], env=env, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run([*argv, str(directory)], env=env, capture_output=True, text=True, check=True).stdout
         rules = re.findall(r"^WARNING: (\w+)", said, re.MULTILINE)
         lines = re.findall(r"^Dockerfile:(\d+)$", said, re.MULTILINE)
         return {(rule, int(line)) for rule, line in zip(rules, lines, strict=True) if rule in OURS}
 
     def both(text, request, ignore="", **arguments):
-        (folder / "Dockerfile").write_text(text, encoding="utf-8")
-        (folder / ".dockerignore").write_text(ignore, encoding="utf-8")
-        order = request(context=folder, dockerfile=folder / "Dockerfile", target="last", build_args=arguments)
+        (directory / "Dockerfile").write_text(text, encoding="utf-8")
+        (directory / ".dockerignore").write_text(ignore, encoding="utf-8")
+        order = request(context=directory, dockerfile=directory / "Dockerfile", target="last", build_args=arguments)
         traps = advise(order, frozenset).traps
         return buildkit(arguments), {(trap.rule, trap.line) for trap in traps if trap.buildkit}
 
@@ -55,28 +55,28 @@ def found_by(far, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_buildkit_finds_the_same(found_by, folder, name):
-    theirs, ours = found_by(FILES[name], folder.request, "*.log\ndir\n" if name == "ignored" else "")
+def test_buildkit_finds_the_same(found_by, directory, name):
+    theirs, ours = found_by(FILES[name], directory.request, "*.log\ndir\n" if name == "ignored" else "")
     assert ours == theirs
 
 
-def test_every_rule_of_buildkits_is_tried_with_it(found_by, folder):
+def test_every_rule_of_buildkits_is_tried_with_it(found_by, directory):
     met = set()
     for name, text in FILES.items():
-        met |= {rule for rule, _ in found_by(text, folder.request, "*.log\n" if name == "ignored" else "")[0]}
+        met |= {rule for rule, _ in found_by(text, directory.request, "*.log\n" if name == "ignored" else "")[0]}
     assert met == OURS
 
 
 @pytest.mark.parametrize("ignore", ["*\n", "*.log\n!a.log\n", "**\n", "a.log\n# a comment\n"])
-def test_buildkit_finds_the_same_files_ignored(found_by, folder, ignore):
-    theirs, ours = found_by("FROM scratch AS last\nCOPY . /\nCOPY a.log /\nADD / /\n", folder.request, ignore)
+def test_buildkit_finds_the_same_files_ignored(found_by, directory, ignore):
+    theirs, ours = found_by("FROM scratch AS last\nCOPY . /\nCOPY a.log /\nADD / /\n", directory.request, ignore)
     assert ours == theirs
 
 
-def test_buildkit_finds_the_same_with_build_arguments(found_by, folder):
+def test_buildkit_finds_the_same_with_build_arguments(found_by, directory):
     text = "# check=skip=all\nARG B\nFROM $B AS one\nFROM scratch AS last\nARG T\nENV a=$T b=$U\nWORKDIR x\n"
     arguments = {"B": "scratch", "T": "1", "U": "2", "BUILDKIT_DOCKERFILE_CHECK": "skip=WorkdirRelativePath"}
-    theirs, ours = found_by(text, folder.request, **arguments)
+    theirs, ours = found_by(text, directory.request, **arguments)
     assert ours == theirs == {("UndefinedVar", 6)}
 
 
@@ -100,9 +100,9 @@ BASES = st.sampled_from(["scratch", "one", "$G", "${G:-one}"])
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.lists(LINES, max_size=5), base=BASES, last=st.lists(LINES, min_size=1, max_size=6))
-def test_buildkit_finds_the_same_in_any_file(found_by, folder, first, base, last):
+def test_buildkit_finds_the_same_in_any_file(found_by, directory, first, base, last):
     text = "\n".join(["ARG G=scratch", "FROM scratch AS one", *first, f"FROM {base} AS last", *last, ""])
-    theirs, ours = found_by(text, folder.request)
+    theirs, ours = found_by(text, directory.request)
     assert ours == theirs, text
 
 
@@ -116,14 +116,14 @@ def old(need, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["classic", "buildah"])
-def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, folder, busybox, name):
-    folder.write("busybox", busybox.read_bytes(), mode=0o755)
-    folder.dockerfile(
+def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, directory, busybox, name):
+    directory.write("busybox", busybox.read_bytes(), mode=0o755)
+    directory.dockerfile(
         "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /data/kept\nVOLUME /data\n"
         'RUN ["/bin/sh", "-c", "echo hi > /data/lost"]\nCOPY Dockerfile /data/copied\n'
     )
-    with old[name].build(folder.request()) as image:
-        files = folder.files_of(image)
+    with old[name].build(directory.request()) as image:
+        files = directory.files_of(image)
     assert ("data/lost" not in files) == (RUN_INTO_VOLUMES in old[name].unsupported_features())
     assert {"data/kept", "data/copied"} <= files.keys()
 
@@ -137,13 +137,13 @@ def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, folder, bus
         ("buildah", MOUNTS, 'RUN --mount=type=cache,target=/c ["/bin/sh", "-c", "true"]'),
     ],
 )
-def test_a_builder_fails_at_what_it_is_said_to_lack(old, folder, busybox, name, lack, line):
-    folder.write("busybox", busybox.read_bytes(), mode=0o755)
-    folder.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{line}\n")
+def test_a_builder_fails_at_what_it_is_said_to_lack(old, directory, busybox, name, lack, line):
+    directory.write("busybox", busybox.read_bytes(), mode=0o755)
+    directory.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{line}\n")
     if lack not in old[name].unsupported_features():
-        with old[name].build(folder.request()):
+        with old[name].build(directory.request()):
             return
-    with pytest.raises(BuildError), old[name].build(folder.request()):
+    with pytest.raises(BuildError), old[name].build(directory.request()):
         pass
 
 
@@ -152,11 +152,11 @@ def test_a_docker_with_buildx_lacks_nothing(need):
     assert Docker(Tools(dict(os.environ), Here(dict(os.environ)))).unsupported_features() == frozenset()
 
 
-def test_a_file_that_asks_for_it_is_refused(folder):
+def test_a_file_that_asks_for_it_is_refused(directory):
     from buildpush.engines.choice import note_traps
 
-    folder.dockerfile("# check=error=true\nFROM scratch\nWORKDIR x\n")
+    directory.dockerfile("# check=error=true\nFROM scratch\nWORKDIR x\n")
     told = []
     with pytest.raises(StrictError, match="WorkdirRelativePath"):
-        note_traps(Native(Tools({}, Recorded())), folder.request(), told.append)
+        note_traps(Native(Tools({}, Recorded())), directory.request(), told.append)
     assert "Dockerfile:3" in told[0].text

@@ -39,21 +39,21 @@ def failing_build(call):
 
 
 @pytest.fixture
-def built(folder):
+def built(directory):
     """Return the function that asks for a build that fails, and gives the call that was made."""
 
     def built(text: str, find=lambda _host: None, **changes):
-        folder.dockerfile(text)
+        directory.dockerfile(text)
         place = Recorded(failing_build)
-        engine = Buildah(Tools({"HOME": str(folder.root)}, place, find))
-        with pytest.raises(BuildError, match="exit status 1"), engine.build(folder.request(**changes)):
+        engine = Buildah(Tools({"HOME": str(directory.root)}, place, find))
+        with pytest.raises(BuildError, match="exit status 1"), engine.build(directory.request(**changes)):
             pass
         return next(call for call in place.calls if "build" in call.argv)
 
     return built
 
 
-def test_a_request_becomes_flags_and_a_storage_of_its_own(built, folder):
+def test_a_request_becomes_flags_and_a_storage_of_its_own(built, directory):
     call = built(
         "FROM scratch AS t\n",
         build_args={"A": "1,2"},
@@ -65,7 +65,7 @@ def test_a_request_becomes_flags_and_a_storage_of_its_own(built, folder):
     words = " ".join(call.argv)
     assert "--build-arg A=1,2 --label l=m n --target t --platform linux/arm64 --no-cache" in words
     assert "--isolation chroot --format docker --layers --identity-label=false --timestamp 1700000000" in words
-    assert call.argv[-1] == str(folder.root)
+    assert call.argv[-1] == str(directory.root)
     storage = call.argv[call.argv.index("--root") + 1]
     assert f"buildpush-{os.getpid()}-" in storage
     assert not Path(storage).exists()
@@ -82,31 +82,31 @@ def test_logins_and_secrets_travel_in_private_files(built):
     assert not any("of-buildah" in word for word in call.argv)
 
 
-def test_only_the_build_sees_secrets_and_logins(folder, make_base):
+def test_only_the_build_sees_secrets_and_logins(directory, make_base):
     def packed(call):
         if "push" in call.argv:
             write_docker_archive(make_base({"a": "b"}), Path(call.argv[-1].partition(":")[2]))
         return Ran(0)
 
-    folder.dockerfile("FROM a.test/base\n")
+    directory.dockerfile("FROM a.test/base\n")
     place = Recorded(packed)
     engine = Buildah(Tools({}, place, lambda host: Credential("u", Secret("p4ss-of-buildah"), host)))
-    with engine.build(folder.request(build_secrets={"s": Secret("s3cr3t-of-buildah")})):
+    with engine.build(directory.request(build_secrets={"s": Secret("s3cr3t-of-buildah")})):
         pass
     build, out = (next(call for call in place.calls if word in call.argv) for word in ("build", "push"))
     assert {"auth.json", "secrets/0"} <= build.files.keys()
     assert not {"auth.json", "secrets/0"} & out.files.keys()
 
 
-def test_a_docker_configuration_that_is_not_there_is_looked_past(folder):
-    """buildah ends where DOCKER_CONFIG names a folder without the file; docker does not."""
-    folder.dockerfile("FROM scratch\n")
+def test_a_docker_configuration_that_is_not_there_is_looked_past(directory):
+    """buildah ends where DOCKER_CONFIG names a directory without the file; docker does not."""
+    directory.dockerfile("FROM scratch\n")
     place = Recorded(failing_build)
-    engine = Buildah(Tools({"DOCKER_CONFIG": str(folder.root)}, place))
+    engine = Buildah(Tools({"DOCKER_CONFIG": str(directory.root)}, place))
     for there in (False, True):
         if there:
-            folder.write("config.json", "{}")
-        with pytest.raises(BuildError), engine.build(folder.request()):
+            directory.write("config.json", "{}")
+        with pytest.raises(BuildError), engine.build(directory.request()):
             pass
     first, second = [call.env for call in place.calls if "build" in call.argv]
     assert (first.get("DOCKER_CONFIG"), second.get("DOCKER_CONFIG")) == ("", None)
@@ -118,24 +118,24 @@ def test_names_mean_what_docker_means(built):
     assert "registries.conf" not in files
 
 
-def test_this_machine_is_spoken_to_without_tls_and_the_users_own_registries_count(built, folder):
-    folder.write(".config/containers/registries.conf", "# mine\n")
+def test_this_machine_is_spoken_to_without_tls_and_the_users_own_registries_count(built, directory):
+    directory.write(".config/containers/registries.conf", "# mine\n")
     files = built("FROM 127.0.0.1:5000/app\n").files
     assert files["registries.conf"].startswith("# mine\n")
     assert 'location = "127.0.0.1:5000"\ninsecure = true' in files["registries.conf"]
 
 
 @pytest.mark.parametrize("said", ["location = '127.0.0.1:5000'", "prefix = '127.0.0.1:5000'\nlocation = 'm.test'"])
-def test_a_host_of_which_the_user_has_said_something_is_left_to_that(built, folder, said):
+def test_a_host_of_which_the_user_has_said_something_is_left_to_that(built, directory, said):
     own = f"[[registry]]\n{said}\n"
-    folder.write(".config/containers/registries.conf", own)
+    directory.write(".config/containers/registries.conf", own)
     assert "registries.conf" not in built("FROM 127.0.0.1:5000/team/app\n").files
 
 
-def test_settings_of_registries_are_those_that_buildah_would_read(folder):
-    env = {"HOME": str(folder.root / "home")}
-    folder.write("home/.config/containers/registries.conf", "# of the home\n")
-    named = folder.write("named.conf", "# named\n")
+def test_settings_of_registries_are_those_that_buildah_would_read(directory):
+    env = {"HOME": str(directory.root / "home")}
+    directory.write("home/.config/containers/registries.conf", "# of the home\n")
+    named = directory.write("named.conf", "# named\n")
     names = [Repository("127.0.0.1:5000", "app")]
     assert registry_files(names, env)["registries.conf"].startswith("# of the home\n")
     env["CONTAINERS_REGISTRIES_CONF"] = str(named)
@@ -143,16 +143,16 @@ def test_settings_of_registries_are_those_that_buildah_would_read(folder):
 
 
 @pytest.mark.parametrize("written", [b"\xff\xfe", b"[[registry"])
-def test_settings_of_registries_that_nobody_can_read_are_an_error_that_names_them(folder, written):
-    path = folder.write(".config/containers/registries.conf", written)
-    folder.dockerfile("FROM 127.0.0.1:5000/app\n")
-    engine = Buildah(Tools({"HOME": str(folder.root)}, Recorded(lambda _call: Ran(0))))
-    with pytest.raises(BuildError, match=re.escape(str(path))), engine.build(folder.request()):
+def test_settings_of_registries_that_nobody_can_read_are_an_error_that_names_them(directory, written):
+    path = directory.write(".config/containers/registries.conf", written)
+    directory.dockerfile("FROM 127.0.0.1:5000/app\n")
+    engine = Buildah(Tools({"HOME": str(directory.root)}, Recorded(lambda _call: Ran(0))))
+    with pytest.raises(BuildError, match=re.escape(str(path))), engine.build(directory.request()):
         pass
 
 
-def test_without_the_program_the_remedies_are_told(folder):
-    folder.dockerfile("FROM scratch\n")
+def test_without_the_program_the_remedies_are_told(directory):
+    directory.dockerfile("FROM scratch\n")
 
     def absent(_call):
         message = "the program 'buildah' is not on this machine"
@@ -160,7 +160,7 @@ def test_without_the_program_the_remedies_are_told(folder):
 
     engine = Buildah(Tools({}, Recorded(absent)))
     assert "engine: docker" in engine.missing()
-    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+    with pytest.raises(EngineMissingError) as caught, engine.build(directory.request()):
         pass
     assert "install buildah" in caught.value.hint
 
@@ -188,7 +188,7 @@ def real(need):
 
 
 @pytest.fixture
-def base(folder, busybox, tmp_path):
+def base(directory, busybox, tmp_path):
     """Return a base image with a shell in a sandbox that wants a login, and the function that knows it."""
     shell = tmp_path / "shell"
     shell.mkdir()
@@ -196,8 +196,8 @@ def base(folder, busybox, tmp_path):
         (shell / name).write_bytes(busybox.read_bytes())
         (shell / name).chmod(0o755)
     (shell / "Dockerfile").write_text("FROM scratch\nCOPY sh cat /bin/\n")
-    request = folder.request(context=shell, dockerfile=shell / "Dockerfile")
-    with Sandbox() as box, Http() as http, folder.engine().build(request) as image:
+    request = directory.request(context=shell, dockerfile=shell / "Dockerfile")
+    with Sandbox() as box, Http() as http, directory.engine().build(request) as image:
         known = Credential(box.username, box.password, "test")
         name = Repository(box.host, "docker-local/base").tagged("1")
         push(image, [name], Registry(http, Keychain({box.host: known})))
@@ -205,11 +205,11 @@ def base(folder, busybox, tmp_path):
 
 
 @pytest.mark.engines
-def test_the_real_buildah_runs_what_a_dockerfile_says(folder, base, real):
+def test_the_real_buildah_runs_what_a_dockerfile_says(directory, base, real):
     name, find = base
     events = []
-    with real(events, find).build(folder.everything(name)) as image:
-        found, config = folder.files_of(image), folder.config_of(image)
+    with real(events, find).build(directory.everything(name)) as image:
+        found, config = directory.files_of(image), directory.config_of(image)
         assert not any(layer.compressed for layer in image.layers)
         assert image.manifest is None
     assert (found["a"].text, found["got"].text) == ("hello", "s3cr3t-run7\n")
@@ -220,58 +220,58 @@ def test_the_real_buildah_runs_what_a_dockerfile_says(folder, base, real):
 
 
 @pytest.mark.engines
-def test_a_base_is_pulled_with_its_login_where_the_file_names_a_language_of_its_own(folder, base, real):
+def test_a_base_is_pulled_with_its_login_where_the_file_names_a_language_of_its_own(directory, base, real):
     """Buildah passes over the directive; we read no such file, but find its bases."""
     name, find = base
-    folder.dockerfile(f"# syntax=mirror.test/docker/dockerfile:1\nFROM {name}\nRUN cat /bin/sh > /got\n")
-    with real([], find).build(folder.request()) as image:
-        assert "got" in folder.files_of(image)
+    directory.dockerfile(f"# syntax=mirror.test/docker/dockerfile:1\nFROM {name}\nRUN cat /bin/sh > /got\n")
+    with real([], find).build(directory.request()) as image:
+        assert "got" in directory.files_of(image)
 
 
 @pytest.mark.engines
-def test_what_only_copies_has_the_same_files_as_from_the_native_engine(folder, real):
+def test_what_only_copies_has_the_same_files_as_from_the_native_engine(directory, real):
     for path in ("d/f", "d/s/g", "e"):
-        folder.write(path, path)
-    (folder.root / "d/l").symlink_to("f")
-    folder.dockerfile("FROM scratch\nWORKDIR /w\nCOPY d /all/\nCOPY --chown=3:4 d/f e /x/\nCOPY d/l /l\n")
-    with real().build(folder.request()) as image:
-        theirs = folder.files_of(image)
-    with folder.built() as image:
-        ours = folder.files_of(image)
+        directory.write(path, path)
+    (directory.root / "d/l").symlink_to("f")
+    directory.dockerfile("FROM scratch\nWORKDIR /w\nCOPY d /all/\nCOPY --chown=3:4 d/f e /x/\nCOPY d/l /l\n")
+    with real().build(directory.request()) as image:
+        theirs = directory.files_of(image)
+    with directory.built() as image:
+        ours = directory.files_of(image)
     # Its tars hold the kind of file in the mode as well, which everybody masks.
     assert {path: replace(thing, mode=thing.mode & 0o7777) for path, thing in theirs.items()} == ours
 
 
 @pytest.mark.engines
-def test_the_same_build_gives_the_same_bytes(folder, real):
-    folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+def test_the_same_build_gives_the_same_bytes(directory, real):
+    directory.write("a", "hello")
+    directory.dockerfile("FROM scratch\nCOPY a /a\n")
     found = []
     for _ in range(2):
-        with real().build(folder.request()) as image:
-            found.append((image.config, folder.bytes_of(image)))
+        with real().build(directory.request()) as image:
+            found.append((image.config, directory.bytes_of(image)))
     assert found[0] == found[1]
 
 
 @pytest.mark.engines
-def test_every_instruction_gives_a_layer_so_that_a_change_of_the_last_one_sends_only_that(folder, real):
-    folder.dockerfile("FROM scratch\nCOPY a /a\nCOPY b /b\n")
+def test_every_instruction_gives_a_layer_so_that_a_change_of_the_last_one_sends_only_that(directory, real):
+    directory.dockerfile("FROM scratch\nCOPY a /a\nCOPY b /b\n")
     found = []
     for text in ("1", "2"):
-        folder.write("a", "hello")
-        folder.write("b", text)
-        with real().build(folder.request()) as image:
+        directory.write("a", "hello")
+        directory.write("b", text)
+        with real().build(directory.request()) as image:
             found.append([str(layer.diff_id) for layer in image.layers])
     assert [len(ids) for ids in found] == [2, 2]
     assert [first == second for first, second in zip(*found, strict=True)] == [True, False]
 
 
 @pytest.mark.engines
-def test_several_platforms_become_an_index(folder, real):
-    folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nCOPY a /a\n")
+def test_several_platforms_become_an_index(directory, real):
+    directory.write("a", "hello")
+    directory.dockerfile("FROM scratch\nCOPY a /a\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    with real().build(folder.request(platforms=platforms)) as index:
+    with real().build(directory.request(platforms=platforms)) as index:
         assert isinstance(index, Index)
         assert [(one.platform.os, one.platform.architecture) for one in index.images] == [
             ("linux", "amd64"),
@@ -288,20 +288,20 @@ def test_several_platforms_become_an_index(folder, real):
         ("RUN --security=sandbox true", "--security"),
     ],
 )
-def test_a_flag_that_the_real_buildah_does_not_know_is_named(folder, base, real, words, flag):
+def test_a_flag_that_the_real_buildah_does_not_know_is_named(directory, base, real, words, flag):
     name, find = base
-    folder.write("a", "a")
-    folder.dockerfile(f"FROM {name}\n{words}\n")
-    with pytest.raises(BuildError) as caught, real(find=find).build(folder.request()):
+    directory.write("a", "a")
+    directory.dockerfile(f"FROM {name}\n{words}\n")
+    with pytest.raises(BuildError) as caught, real(find=find).build(directory.request()):
         pass
     assert f"older than {flag}" in caught.value.hint
 
 
 @pytest.mark.engines
-def test_a_failing_build_tells_its_last_lines(folder, base, real):
+def test_a_failing_build_tells_its_last_lines(directory, base, real):
     name, find = base
-    folder.dockerfile(f"FROM {name}\nRUN echo the reason; exit 3\n")
-    with pytest.raises(BuildError) as caught, real(find=find).build(folder.request()):
+    directory.dockerfile(f"FROM {name}\nRUN echo the reason; exit 3\n")
+    with pytest.raises(BuildError) as caught, real(find=find).build(directory.request()):
         pass
     assert "the reason" in str(caught.value)
     assert "exit status 3" in str(caught.value)
@@ -342,9 +342,9 @@ build()
 def test_an_ordinary_user_gets_the_same_layer_and_leaves_nothing_behind(need, ordinary):
     need("buildah")
     home = Path(ordinary.pw_dir)
-    for folder in ("context", "scratch"):
-        (home / folder).mkdir()
-        os.chown(home / folder, ordinary.pw_uid, ordinary.pw_gid)
+    for directory in ("context", "scratch"):
+        (home / directory).mkdir()
+        os.chown(home / directory, ordinary.pw_uid, ordinary.pw_gid)
     (home / "context/a").write_text("hello")
     (home / "context/Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
     argv = [sys.executable, "-c", TWICE, str(home), str(ordinary.pw_uid), str(ordinary.pw_gid)]
@@ -374,17 +374,17 @@ buildpush.build(cwd=sys.argv[1], engine="buildah", sink=lambda event: print(even
 
 
 @pytest.mark.engines
-def test_a_build_as_root_that_is_killed_leaves_no_process_and_the_next_run_no_mount(need, folder, busybox, tmp_path):
+def test_a_build_as_root_that_is_killed_leaves_no_process_and_the_next_run_no_mount(need, directory, busybox, tmp_path):
     need("buildah")
     if os.geteuid() != 0:
         pytest.skip("mounts that stay are root's")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     nap = f"600.{os.getpid()}"  # which nobody else has
-    folder.write("busybox", busybox.read_bytes())
-    folder.dockerfile(f'FROM scratch\nCOPY --chmod=755 busybox /busybox\nRUN ["/busybox", "sleep", "{nap}"]\n')
+    directory.write("busybox", busybox.read_bytes())
+    directory.dockerfile(f'FROM scratch\nCOPY --chmod=755 busybox /busybox\nRUN ["/busybox", "sleep", "{nap}"]\n')
     env = {**os.environ, "TMPDIR": str(scratch)}
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(folder.root)], env=env) as us:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(directory.root)], env=env) as us:
         wait_until(lambda: napping(nap) and us.poll() is None)
         us.kill()
     wait_until(lambda: not napping(nap))
@@ -415,16 +415,16 @@ def wait_until(true) -> None:
 
 
 @pytest.mark.engines
-def test_equal_inputs_give_an_equal_configuration(need, folder):
+def test_equal_inputs_give_an_equal_configuration(need, directory):
     need("buildah")
-    folder.write("a")
-    folder.dockerfile("FROM scratch\nCOPY a /a\nENV x=1\nWORKDIR /w\nCOPY a /b\n")
+    directory.write("a")
+    directory.dockerfile("FROM scratch\nCOPY a /a\nENV x=1\nWORKDIR /w\nCOPY a /b\n")
     configs = []
     for _ in range(2):
         with Buildah(Tools(dict(os.environ), Here(dict(os.environ)))).build(
-            folder.request(created=1_700_000_000)
+            directory.request(created=1_700_000_000)
         ) as image:
             configs.append(image.config)
         time.sleep(1.1)
-        os.utime(folder.root / "a")
+        os.utime(directory.root / "a")
     assert configs[0] == configs[1]

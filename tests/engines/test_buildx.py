@@ -33,14 +33,14 @@ def recorded(inspect: Ran) -> Recorded:
 
 
 @pytest.fixture
-def told(folder, tmp_path):
+def told(directory, tmp_path):
     """Return the function that asks for a build that fails, and gives the call that was made."""
 
     def told(find=lambda _host: None, **changes):
-        folder.dockerfile("FROM a.test/base\n")
+        directory.dockerfile("FROM a.test/base\n")
         place = recorded(Ran(0, REMOTE))
-        engine = Buildx(Tools({"HOME": "/h"}, place, find, folder.events.append, layers=tmp_path / "kept"))
-        with pytest.raises(BuildError, match="it broke"), engine.build(folder.request(**changes)):
+        engine = Buildx(Tools({"HOME": "/h"}, place, find, directory.events.append, layers=tmp_path / "kept"))
+        with pytest.raises(BuildError, match="it broke"), engine.build(directory.request(**changes)):
             pass
         return place.calls[-1]
 
@@ -85,10 +85,10 @@ def test_caching_keeps_layers_on_this_machine(told, tmp_path):
     assert not following(call.argv, "--cache-from")
 
 
-def test_a_repository_for_caches_comes_before_this_machine(told, folder):
+def test_a_repository_for_caches_comes_before_this_machine(told, directory):
     call = told(caching=True, cache_repository=Repository("a.test", "x"))
     assert "type=local" not in " ".join(call.argv)
-    assert any("remoteCacheRepo" in str(event) for event in folder.events if isinstance(event, Note))
+    assert any("remoteCacheRepo" in str(event) for event in directory.events if isinstance(event, Note))
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
     assert reason.partition("\n")[2]
 
 
-def test_without_buildx_it_is_missing(tmp_path, folder):
+def test_without_buildx_it_is_missing(tmp_path, directory):
     engine = Buildx(Tools({}, Recorded([Ran(1)]), layers=tmp_path))
     assert "is not on this machine" in engine.missing()
-    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+    with pytest.raises(EngineMissingError) as caught, engine.build(directory.request()):
         pass
     assert "install" in caught.value.hint
 
@@ -122,8 +122,8 @@ CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to c
 
 
 @pytest.mark.parametrize("said", ["Driver: docker\n", CLOSED])
-def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, folder, said):
-    env = {"DOCKER_HOST": f"unix://{folder.root}/none.sock"}
+def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, directory, said):
+    env = {"DOCKER_HOST": f"unix://{directory.root}/none.sock"}
     reason = Buildx(Tools(env, recorded(Ran(0, said)), layers=tmp_path)).missing()
     assert "there is no Docker daemon" in reason
 
@@ -145,9 +145,9 @@ def real(request, need, tmp_path):
     return make
 
 
-def with_busybox(folder, busybox, text: str) -> None:
-    folder.write("busybox", busybox.read_bytes(), mode=0o755)
-    folder.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{text}")
+def with_busybox(directory, busybox, text: str) -> None:
+    directory.write("busybox", busybox.read_bytes(), mode=0o755)
+    directory.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{text}")
 
 
 def run_steps(events) -> list[str]:
@@ -155,42 +155,42 @@ def run_steps(events) -> list[str]:
 
 
 @pytest.mark.engines
-def test_the_real_builder_runs_what_a_dockerfile_says(folder, busybox, real):
+def test_the_real_builder_runs_what_a_dockerfile_says(directory, busybox, real):
     with_busybox(
-        folder,
+        directory,
         busybox,
         'ARG V\nRUN --mount=type=secret,id=s read x < /run/secrets/s; echo "$x $V" > /got; echo "$x"\n',
     )
     events = []
-    request = folder.request(
+    request = directory.request(
         build_args={"V": "7,8"}, labels={"l": "m"}, build_secrets={"s": Secret("s3cr3t-run\n")}, no_cache=True
     )
     with real(events).build(request) as image:
-        assert folder.files_of(image)["got"].text == "s3cr3t-run 7,8\n"
-        assert folder.config_of(image)["config"]["Labels"] == {"l": "m"}
+        assert directory.files_of(image)["got"].text == "s3cr3t-run 7,8\n"
+        assert directory.config_of(image)["config"]["Labels"] == {"l": "m"}
         assert not any(layer.compressed for layer in image.layers)
     assert not any("s3cr3t-run" in event.line for event in events if isinstance(event, Log))
 
 
 @pytest.mark.engines
-def test_several_platforms_become_an_index(folder, real):
-    folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n")
+def test_several_platforms_become_an_index(directory, real):
+    directory.write("a", "hello")
+    directory.dockerfile("FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    with real().build(folder.request(platforms=platforms)) as index:
+    with real().build(directory.request(platforms=platforms)) as index:
         assert isinstance(index, Index)
         assert tuple(image.platform for image in index.images) == platforms
-        assert [sorted(folder.files_of(image)) for image in index.images] == [["amd64"], ["arm64"]]
+        assert [sorted(directory.files_of(image)) for image in index.images] == [["amd64"], ["arm64"]]
 
 
 @pytest.mark.engines
-def test_layers_kept_on_this_machine_are_used_by_the_next_build(folder, busybox, far, tmp_path):
-    with_busybox(folder, busybox, f"RUN echo {time.time()} > /a\n")
+def test_layers_kept_on_this_machine_are_used_by_the_next_build(directory, busybox, far, tmp_path):
+    with_busybox(directory, busybox, f"RUN echo {time.time()} > /a\n")
     engine = {"env": far, "place": Here(far), "layers": tmp_path / "kept"}
     events: list[list] = [[], []]
     for told in events:
         subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
-        with Buildx(Tools(**engine, sink=told.append)).build(folder.request(caching=True)):
+        with Buildx(Tools(**engine, sink=told.append)).build(directory.request(caching=True)):
             pass
     assert not run_steps(events[0])
     assert any("RUN" in line or "CACHED" in line for line in run_steps(events[1]))
@@ -198,32 +198,32 @@ def test_layers_kept_on_this_machine_are_used_by_the_next_build(folder, busybox,
 
 
 @pytest.mark.engines
-def test_a_repository_keeps_layers_for_the_next_build(folder, busybox, far, box, tmp_path):
-    with_busybox(folder, busybox, f"RUN echo {time.time()} > /a\n")
+def test_a_repository_keeps_layers_for_the_next_build(directory, busybox, far, box, tmp_path):
+    with_busybox(directory, busybox, f"RUN echo {time.time()} > /a\n")
     login = Credential(box.username, box.password, "the test")
     events: list[list] = [[], []]
     cache = Repository.parse(f"{box.host}/docker-local/cache")
     for told in events:
         subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=far, check=True, capture_output=True)
         engine = Buildx(Tools(far, Here(far), {box.host: login}.get, told.append, layers=tmp_path))
-        with engine.build(folder.request(cache_repository=cache)):
+        with engine.build(directory.request(cache_repository=cache)):
             pass
     assert (bool(run_steps(events[0])), bool(run_steps(events[1]))) == (False, True)
 
 
 @pytest.mark.engines
-def test_a_network_that_the_builder_may_not_give_tells_what_to_do(folder, busybox, far, tmp_path):
-    with_busybox(folder, busybox, "RUN echo x\n")
+def test_a_network_that_the_builder_may_not_give_tells_what_to_do(directory, busybox, far, tmp_path):
+    with_busybox(directory, busybox, "RUN echo x\n")
     engine = Buildx(Tools(far, Here(far), layers=tmp_path))
-    with pytest.raises(BuildError) as caught, engine.build(folder.request(network="host")):
+    with pytest.raises(BuildError) as caught, engine.build(directory.request(network="host")):
         pass
     assert "--allow-insecure-entitlement" in caught.value.hint
 
 
 @pytest.mark.engines
-def test_a_failing_build_tells_its_last_lines(folder, busybox, real):
-    with_busybox(folder, busybox, 'RUN echo "the reason"; exit 3\n')
-    with pytest.raises(BuildError) as caught, real().build(folder.request(no_cache=True)):
+def test_a_failing_build_tells_its_last_lines(directory, busybox, real):
+    with_busybox(directory, busybox, 'RUN echo "the reason"; exit 3\n')
+    with pytest.raises(BuildError) as caught, real().build(directory.request(no_cache=True)):
         pass
     assert "the reason" in str(caught.value)
     assert caught.value.where == "Dockerfile:3"

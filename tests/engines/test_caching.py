@@ -1,4 +1,4 @@
-"""Layers kept between builds in a folder of this machine."""
+"""Layers kept between builds in a directory of this machine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_nobody_else_can_read_what_is_kept(tmp_path):
     assert (tmp_path / "layers").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_with_the_setting(tmp_path):
+def test_a_directory_that_cannot_be_made_is_an_error_with_the_setting(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError) as caught:
         build(LayerCaches(tmp_path / "file" / "layers"), "a")

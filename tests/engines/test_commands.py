@@ -21,22 +21,22 @@ from buildpush.places import FILES, Command, Here, Ran, Recorded
 
 REMOTE = "Name: far\nDriver: remote\nNodes:\nName: far0\nStatus: running\n"
 ENGINES = {
-    "buildx": lambda place, find, folder: Buildx(Tools({"HOME": "/h"}, place, find, layers=folder / "kept")),
-    "buildah": lambda place, find, _folder: Buildah(Tools({"HOME": "/h"}, place, find)),
-    "kaniko": lambda place, find, _folder: Kaniko(
+    "buildx": lambda place, find, directory: Buildx(Tools({"HOME": "/h"}, place, find, layers=directory / "kept")),
+    "buildah": lambda place, find, _directory: Buildah(Tools({"HOME": "/h"}, place, find)),
+    "kaniko": lambda place, find, _directory: Kaniko(
         Tools({"HOME": "/h"}, place, find, settings={"kaniko_image": "a.test/kaniko@sha256:" + "1" * 64})
     ),
 }
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_a_build_runs_what_was_shown(folder, tmp_path, name):
-    """But for the names of temporary folders and containers."""
-    folder.dockerfile("FROM a.test/base\n")
+def test_a_build_runs_what_was_shown(directory, tmp_path, name):
+    """But for the names of temporary directories and containers."""
+    directory.dockerfile("FROM a.test/base\n")
     place = Recorded(lambda call: Ran(0, REMOTE if "inspect" in call.argv else ""))
     login = Credential("me", Secret("s3cr3t-login"), "a test")
     engine = ENGINES[name](place, lambda _host: login, tmp_path)
-    request = folder.request(build_args={"V": "a, b\n'c'"}, labels={"l": "m"}, target=None)
+    request = directory.request(build_args={"V": "a, b\n'c'"}, labels={"l": "m"}, target=None)
     shown = engine.commands(request)
     before = len(place.calls)
     with pytest.raises(BuildPushError), engine.build(request):  # nothing has built anything
@@ -49,8 +49,8 @@ def test_a_build_runs_what_was_shown(folder, tmp_path, name):
     assert "a, b" in str(shown[0])
 
 
-def test_the_engine_native_runs_nothing(folder):
-    assert Native(Tools({}, Recorded())).commands(folder.request()) == ()
+def test_the_engine_native_runs_nothing(directory):
+    assert Native(Tools({}, Recorded())).commands(directory.request()) == ()
 
 
 def test_a_command_reads_as_a_shell_takes_it():
@@ -60,14 +60,14 @@ def test_a_command_reads_as_a_shell_takes_it():
 
 @pytest.mark.engines
 @pytest.mark.parametrize("name", ["docker", "buildah"])
-def test_the_commands_can_be_pasted(need, folder, tmp_path, name):
+def test_the_commands_can_be_pasted(need, directory, tmp_path, name):
     need("docker", "buildx", "buildah")
     env = dict(os.environ)
     engine = {"docker": Docker, "buildah": Buildah}[name](Tools(env, Here(env)))
-    folder.write("a")
-    folder.dockerfile("FROM scratch\nARG V\nCOPY a /a\nLABEL v=$V\n")
+    directory.write("a")
+    directory.dockerfile("FROM scratch\nARG V\nCOPY a /a\nLABEL v=$V\n")
     (tmp_path / "private").mkdir()
-    for command in engine.commands(folder.request(build_args={"V": "a, b\n'c'"})):
+    for command in engine.commands(directory.request(build_args={"V": "a, b\n'c'"})):
         subprocess.run(["sh", "-c", str(command)], cwd=tmp_path, check=True, capture_output=True)
     made = {"docker": "out/layout/index.json", "buildah": "out/image-0.tar"}[name]
     assert (tmp_path / made).exists()

@@ -50,10 +50,10 @@ class Builders:
 
     def built(self, name: str, case: Case) -> Built | BuildPushError:
         """Return what the builder makes of *case*, or its refusal."""
-        folder = self.scratch / f"{name}-{case.name}"
-        folder.mkdir()
+        directory = self.scratch / f"{name}-{case.name}"
+        directory.mkdir()
         try:
-            with self.engines[name].build(case.request(folder)) as image:
+            with self.engines[name].build(case.request(directory)) as image:
                 return opened(image)
         except BuildPushError as error:
             return error
@@ -109,9 +109,9 @@ def test_the_corpus_is_large_and_its_differences_few():
 
 def test_files_keep_their_times(builders):
     case = CASES["copy-folder"]
-    folder = builders.scratch / "times"
-    folder.mkdir()
-    request = case.request(folder)
+    directory = builders.scratch / "times"
+    directory.mkdir()
+    request = case.request(directory)
     with builders.engines["native"].build(request) as mine, builders.engines["buildkit"].build(request) as theirs:
         assert opened(mine).times == opened(theirs).times
 
@@ -122,8 +122,8 @@ def web(tmp_path):
     (tmp_path / "web").mkdir()
     (tmp_path / "web/a b.txt").write_text("hello")
     (tmp_path / "web/sub").mkdir()
-    for folder in ("sub/", ""):
-        (tmp_path / f"web/{folder}index.html").write_text("a page")
+    for directory in ("sub/", ""):
+        (tmp_path / f"web/{directory}index.html").write_text("a page")
     with tarfile.open(tmp_path / "web/t.tar.gz", "w:gz") as tar:
         member = tarfile.TarInfo("in/x")
         member.size, member.mode = 1, 0o600
@@ -146,10 +146,10 @@ class Quiet(SimpleHTTPRequestHandler):
 HELLO = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 
-def from_the_web(builders, name, folder, text):
+def from_the_web(builders, name, directory, text):
     """Build a Dockerfile that adds from the web; native fetches as it does in a run."""
-    folder.mkdir(exist_ok=True)
-    request = Case(f"{folder.name}-{name}", "", text).request(folder / name)
+    directory.mkdir(exist_ok=True)
+    request = Case(f"{directory.name}-{name}", "", text).request(directory / name)
     with Http() as http:
         fetch = partial(download, http, most=1_000_000)
         engine = Native(Tools({}, Recorded(), fetch=fetch)) if name == "native" else builders.engines[name]

@@ -437,10 +437,10 @@ def test_a_load_that_fails_in_the_middle_leaves_nothing(host, tmp_path, built):
         assert name not in str([image.tags for image in client.images.list()])
 
 
-def _broken(folder):
+def _broken(directory):
     """Return an image whose layer is not what it promises."""
-    with Daemon(overlay(FIRST), folder).image(NAME) as image:
-        write_docker_archive(image, folder / "whole.tar")
-    data = (folder / "whole.tar").read_bytes()
-    (folder / "broken.tar").write_bytes(re.sub(rb"first ", b"worst ", data))
-    return open_docker_archive(folder / "broken.tar")
+    with Daemon(overlay(FIRST), directory).image(NAME) as image:
+        write_docker_archive(image, directory / "whole.tar")
+    data = (directory / "whole.tar").read_bytes()
+    (directory / "broken.tar").write_bytes(re.sub(rb"first ", b"worst ", data))
+    return open_docker_archive(directory / "broken.tar")

@@ -21,13 +21,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def request(name: str, **changes) -> BuildRequest:
-    folder = EXAMPLES / name
-    return BuildRequest(folder, folder / "Dockerfile", (Reference.parse("127.0.0.1:1/a/b:1"),), **changes)
+    directory = EXAMPLES / name
+    return BuildRequest(directory, directory / "Dockerfile", (Reference.parse("127.0.0.1:1/a/b:1"),), **changes)
 
 
-def test_the_site_is_its_pages_and_nothing_else(folder):
+def test_the_site_is_its_pages_and_nothing_else(directory):
     with Native(Tools({}, Recorded())).build(request("site")) as image:
-        found = folder.files_of(image)
+        found = directory.files_of(image)
     assert sorted(path for path, thing in found.items() if thing.kind == "file") == [
         "srv/site/index.html",
         "srv/site/style.css",

@@ -48,7 +48,7 @@ class Built:
 class Yard:
     """Where a case is built."""
 
-    folder: Any
+    directory: Any
     box: Any
     engine: str
     env: dict[str, str]
@@ -57,12 +57,12 @@ class Yard:
 
     @property
     def root(self) -> Path:
-        return self.folder.root
+        return self.directory.root
 
     def build(self, text: str, **settings: Any) -> Built:
         """Build the Dockerfile *text* with the public call, as a user would."""
         self.number += 1
-        self.folder.dockerfile(text)
+        self.directory.dockerfile(text)
         events: list[Any] = []
         output = self.root.parent / f"out-{self.number}"
         repo = f"{self.box.host}/docker-local/app"
@@ -70,11 +70,11 @@ class Yard:
         buildpush.build(output=f"oci:{output}", env=self.env, cwd=self.root, sink=events.append, **settings)
         image = open_layout(output)
         log = [event.line for event in events if isinstance(event, Log)]
-        return Built(self.folder.files_of(image), self.folder.config_of(image), str(image.platform), log)
+        return Built(self.directory.files_of(image), self.directory.config_of(image), str(image.platform), log)
 
     def push(self, name: str, dockerfile: str) -> str:
         """Push a base image to the sandbox."""
-        self.folder.dockerfile(dockerfile)
+        self.directory.dockerfile(dockerfile)
         repo = f"{self.box.host}/docker-local/{name}"
         more = {"username": self.box.username, "password": self.box.password, "engine": "native"}
         buildpush.run(env=self.env, cwd=self.root, repo=repo, tags="1", **more)
@@ -94,12 +94,12 @@ class Case:
 
 
 def dockerfile(yard: Yard) -> None:
-    yard.folder.write("sub/Other", "FROM scratch\nCOPY a /other\n")
+    yard.directory.write("sub/Other", "FROM scratch\nCOPY a /other\n")
     assert "other" in yard.build("FROM scratch\nCOPY a /usual\n", dockerfile="sub/Other").files
 
 
 def context(yard: Yard) -> None:
-    yard.folder.write("sub/a", "of the folder")
+    yard.directory.write("sub/a", "of the folder")
     built = yard.build("FROM scratch\nCOPY a /a\n", context="sub", dockerfile="Dockerfile")
     assert built.text("a") == "of the folder"
 
@@ -132,7 +132,7 @@ def no_cache(yard: Yard) -> None:
         assert yard.build("FROM scratch\nCOPY a /a\n", no_cache=True).text("a") == "hello"
         return
     text = f"{SHELL}RUN cat /proc/uptime > /now\n"
-    yard.folder.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
     first, second = (yard.build(text, no_cache=True).text("now") for _ in range(2))
     assert first != second
 
@@ -149,7 +149,7 @@ def file_docker_secrets(yard: Yard) -> None:
 
 
 def secret(yard: Yard, **settings: Any) -> str:
-    yard.folder.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
     text = f"{SHELL}RUN --mount=type=secret,id=tok.en cat /run/secrets/tok.en > /got\n"
     built = yard.build(text, no_cache=True, **settings)
     assert not any("s3cr3t" in line for line in built.log)
@@ -209,7 +209,7 @@ def login(yard: Yard) -> None:
 
 
 def add_host(yard: Yard) -> None:
-    yard.folder.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
     built = yard.build(f"{SHELL}RUN cat /etc/hosts > /hosts\n", add_host="db.test:10.0.0.7,six.test:fd00::7")
     lines = [line.split() for line in built.text("hosts").splitlines()]
     assert ["10.0.0.7", "db.test"] in lines
@@ -217,7 +217,7 @@ def add_host(yard: Yard) -> None:
 
 
 def network(yard: Yard) -> None:
-    yard.folder.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
     built = yard.build(f"{SHELL}RUN cat /proc/net/dev > /devices\n", network="none", no_cache=True)
     assert [line.split(":")[0].strip() for line in built.text("devices").splitlines()[2:]] == ["lo"]
 
@@ -248,7 +248,7 @@ def caching(yard: Yard) -> None:
 
 def remote_cache_repo(yard: Yard) -> None:
     login(yard)
-    yard.folder.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
     yard.build(f"{SHELL}RUN echo > /x\n", remote_cache_repo=f"{yard.box.host}/docker-local/layers")
     tags = yard.box.tags("docker-local/layers")
     assert len(tags) == 1 if yard.engine == "kaniko" else tags == ["buildcache"]  # kaniko's are those of its layers
@@ -276,10 +276,10 @@ def test_every_setting_has_a_case():
 
 
 @pytest.fixture
-def yard(request, folder, box, need, tmp_path, monkeypatch):
+def yard(request, directory, box, need, tmp_path, monkeypatch):
     """Return the function that makes a yard for an engine; buildx builds with a BuildKit of its own if there is one."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder.write("a", "hello")
+    directory.write("a", "hello")
 
     @contextmanager
     def made(engine: str):
@@ -293,7 +293,7 @@ def yard(request, folder, box, need, tmp_path, monkeypatch):
         if engine == "buildx":
             need("buildkitd")
             env |= {name: request.getfixturevalue("far")[name] for name in ("BUILDX_CONFIG", "BUILDX_BUILDER")}
-        yield Yard(folder, box, engine, env, more)
+        yield Yard(directory, box, engine, env, more)
 
     return made
 
@@ -315,14 +315,14 @@ def test_a_setting_is_shown_in_what_is_built(yard, need, engine, setting):
 
 
 @pytest.mark.parametrize(("setting", "engine"), REFUSED)
-def test_what_an_engine_cannot_honour_is_refused_with_those_that_can(folder, engine, setting):
-    folder.dockerfile("FROM scratch\n")
-    (folder.root.parent / "assets").mkdir()
-    folder.write("secrets/npmrc", "x")
-    env = {"PIP_TOKEN": "x", "HOME": str(folder.root)}
+def test_what_an_engine_cannot_honour_is_refused_with_those_that_can(directory, engine, setting):
+    directory.dockerfile("FROM scratch\n")
+    (directory.root.parent / "assets").mkdir()
+    directory.write("secrets/npmrc", "x")
+    env = {"PIP_TOKEN": "x", "HOME": str(directory.root)}
     order = {"repo": "a.test/b/c", "engine": engine, setting: example(setting)}
     with pytest.raises(UnsupportedError) as caught:
-        buildpush.build(cwd=folder.root, env=env, **order)
+        buildpush.build(cwd=directory.root, env=env, **order)
     able = [name for name, other in CLASSES.items() if setting in other.flags]
     assert caught.value.setting == setting
     assert caught.value.hint == f"use engine: {' or '.join(able)}"

@@ -41,8 +41,10 @@ def daemon(need, tmp_path, start_daemon, busybox):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("builder", ["BuildKit", "classic"])
-def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_log(daemon, folder, tmp_path, builder):
-    folder.dockerfile('FROM base:1\nRUN ["busybox", "sh", "-c", "busybox echo begun; busybox sleep 60"]\n')
+def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_log(
+    daemon, directory, tmp_path, builder
+):
+    directory.dockerfile('FROM base:1\nRUN ["busybox", "sh", "-c", "busybox echo begun; busybox sleep 60"]\n')
     env = daemon if builder == "BuildKit" else {**daemon, "PATH": str(tmp_path / "no-programs")}
     seen: list[str] = []
 
@@ -54,7 +56,7 @@ def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_
 
     begun = time.monotonic()
     engine = Docker(Tools(env, Here(env), sink=stop))
-    with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
+    with pytest.raises(BuildError) as caught, engine.build(directory.request(created=None)):
         pass
     gc.collect()  # Docker's SDK leaves the socket of an answer that breaks off to the collector, which warns
     assert time.monotonic() - begun < 50, seen
@@ -63,7 +65,7 @@ def test_a_daemon_that_is_stopped_in_the_middle_of_a_build_is_an_error_with_the_
 
 @contextmanager
 def small_disk(path: Path, size: str):
-    """Give a folder on a disk of *size*."""
+    """Give a directory on a disk of *size*."""
     if os.geteuid() != 0:
         pytest.skip("a small disk needs root")
     path.mkdir()
@@ -75,11 +77,11 @@ def small_disk(path: Path, size: str):
 
 
 @pytest.mark.parametrize("line", ["COPY a /a", "COPY nothing /a"])
-def test_a_log_that_a_full_disk_cannot_keep_costs_no_build_and_hides_no_error(folder, tmp_path, monkeypatch, line):
-    folder.write("a")
-    folder.dockerfile(f"FROM scratch\n{line}\n")
+def test_a_log_that_a_full_disk_cannot_keep_costs_no_build_and_hides_no_error(directory, tmp_path, monkeypatch, line):
+    directory.write("a")
+    directory.dockerfile(f"FROM scratch\n{line}\n")
     events = []
-    order = {"cwd": folder.root, "engine": "native", "sink": events.append}
+    order = {"cwd": directory.root, "engine": "native", "sink": events.append}
     with small_disk(tmp_path / "small", "1m") as disk:
         monkeypatch.setenv("XDG_STATE_HOME", str(disk))
         (disk / "buildpush/logs").mkdir(parents=True, mode=0o700)
@@ -93,7 +95,7 @@ def test_a_log_that_a_full_disk_cannot_keep_costs_no_build_and_hides_no_error(fo
     assert any("log is not kept: No space left" in str(event) for event in events if isinstance(event, Note))
 
 
-def test_a_context_that_does_not_fit_names_the_folder_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_context_that_does_not_fit_names_the_directory_and_leaves_nothing(tmp_path, monkeypatch):
     with tarfile.open(tmp_path / "t.tar", "w") as tar:
         member = tarfile.TarInfo("big")
         member.size = 3_000_000
@@ -107,14 +109,14 @@ def test_a_context_that_does_not_fit_names_the_folder_and_leaves_nothing(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["docker", "buildah"])
-def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(need, folder, tmp_path, name):
+def test_a_full_disk_is_an_error_that_says_so_and_leaves_nothing(need, directory, tmp_path, name):
     need("docker", "buildx", "buildah")
     env = dict(os.environ)
-    folder.write("big", os.urandom(8_000_000))
-    folder.dockerfile("FROM scratch\nCOPY big /big\n")
+    directory.write("big", os.urandom(8_000_000))
+    directory.dockerfile("FROM scratch\nCOPY big /big\n")
     with small_disk(tmp_path / "small", "4m") as scratch:
         engine = {"docker": Docker, "buildah": Buildah}[name](Tools(env, Here(env), scratch=scratch))
-        with pytest.raises(BuildError) as caught, engine.build(folder.request(created=None)):
+        with pytest.raises(BuildError) as caught, engine.build(directory.request(created=None)):
             pass
         assert "full" in (caught.value.hint or ""), (str(caught.value), caught.value.hint)
         assert list(scratch.iterdir()) == []
@@ -139,13 +141,13 @@ def test_a_log_of_100_mb_is_told_line_by_line_in_bounded_memory():
     assert (lines, kept <= 8 * 1024 * 1024, peak < 150_000) == (1_000_000, True, True), peak
 
 
-def test_what_an_engine_prints_is_kept_whole_and_a_failed_build_says_where(need, folder, tmp_path, monkeypatch):
+def test_what_an_engine_prints_is_kept_whole_and_a_failed_build_says_where(need, directory, tmp_path, monkeypatch):
     need("buildah")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder.write("a")
-    folder.dockerfile("FROM scratch\nCOPY a /a\nCOPY nope /b\n")
+    directory.write("a")
+    directory.dockerfile("FROM scratch\nCOPY a /a\nCOPY nope /b\n")
     with pytest.raises(BuildError) as caught:
-        buildpush.build(context=str(folder.root), dockerfile=str(folder.root / "Dockerfile"), engine="buildah")
+        buildpush.build(context=str(directory.root), dockerfile=str(directory.root / "Dockerfile"), engine="buildah")
     path = Path(caught.value.hint.rpartition("the whole log: ")[2])
     assert "STEP 2/3: COPY a /a" in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600

@@ -37,14 +37,14 @@ def program_answers(ran: Ran) -> Recorded:
 
 
 @pytest.fixture
-def told(folder):
+def told(directory):
     """Return the function that asks for a build that fails, and gives the call that started the container."""
 
     def told(text="FROM scratch\n", find=lambda _host: None, env=None, **changes):
-        folder.dockerfile(text)
+        directory.dockerfile(text)
         place = program_answers(FAILS)
-        engine = kaniko(place, env={"HOME": "/h", **(env or {})}, find=find, sink=folder.events.append)
-        with pytest.raises(BuildError, match="exit status 1"), engine.build(folder.request(**changes)):
+        engine = kaniko(place, env={"HOME": "/h", **(env or {})}, find=find, sink=directory.events.append)
+        with pytest.raises(BuildError, match="exit status 1"), engine.build(directory.request(**changes)):
             pass
         return next(call for call in place.calls if "run" in call.argv)
 
@@ -56,7 +56,7 @@ def inside(argv) -> tuple[str, ...]:
     return argv[argv.index(IMAGE) + 1 : argv.index("--no-push")]
 
 
-def test_a_request_becomes_flags_of_an_executor_that_pushes_nothing(told, folder):
+def test_a_request_becomes_flags_of_an_executor_that_pushes_nothing(told, directory):
     argv = told(
         build_args={"A": "1,2"},
         labels={"l": "m n"},
@@ -67,7 +67,7 @@ def test_a_request_becomes_flags_of_an_executor_that_pushes_nothing(told, folder
     assert argv[argv.index("--entrypoint") + 1] == "/kaniko/executor"
     assert "--context dir:///kaniko/buildpush/context --dockerfile /kaniko/buildpush/context/Dockerfile" in words
     assert "--build-arg A=1,2 --label l=m n --custom-platform linux/arm64" in words
-    mount = f"type=bind,source={folder.root},target=/kaniko/buildpush/context,readonly"
+    mount = f"type=bind,source={directory.root},target=/kaniko/buildpush/context,readonly"
     assert mount in argv
     out = argv[argv.index("--tar-path") + 1]
     assert out.startswith("/kaniko/buildpush/out/")
@@ -111,10 +111,10 @@ def test_nothing_else_is_spelled():
     assert set(Kaniko.flags) >= HINTS
 
 
-def test_a_dockerfile_beside_the_context_is_mounted_with_its_ignore_file(told, folder):
-    other = folder.root.parent / "Other"
+def test_a_dockerfile_beside_the_context_is_mounted_with_its_ignore_file(told, directory):
+    other = directory.root.parent / "Other"
     other.write_text("FROM scratch\n")
-    (folder.root.parent / "Other.dockerignore").write_text("x\n")
+    (directory.root.parent / "Other.dockerignore").write_text("x\n")
     argv = told(dockerfile=other).argv
     mounts = [word for word in argv if word.startswith("type=bind")]
     assert f"type=bind,source={other},target=/kaniko/buildpush/file/Other,readonly" in mounts
@@ -147,10 +147,10 @@ def test_a_registry_of_this_machine_is_reached_by_its_own_network_without_tls(to
     assert "--insecure-registry 127.0.0.1:5000" in words
 
 
-def test_another_user_than_root_is_refused_before_anything_is_started(folder):
-    folder.dockerfile("FROM scratch\n")
+def test_another_user_than_root_is_refused_before_anything_is_started(directory):
+    directory.dockerfile("FROM scratch\n")
     place = Recorded()
-    request = folder.request(container=StepContainer(user=1000))
+    request = directory.request(container=StepContainer(user=1000))
     with pytest.raises(UnsupportedError) as caught, kaniko(place).build(request):
         pass
     assert caught.value.setting == "run_as_user"
@@ -168,22 +168,22 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("line", FLAGS)
-def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_started(folder, line):
-    folder.dockerfile(f"FROM scratch\n{line}\n")
+def test_a_flag_that_kaniko_would_pass_over_is_refused_before_anything_is_started(directory, line):
+    directory.dockerfile(f"FROM scratch\n{line}\n")
     place = Recorded()
     with (
         pytest.raises(DockerfileError, match=FLAGS[line]) as caught,
-        kaniko(place).build(folder.request()),
+        kaniko(place).build(directory.request()),
     ):
         pass
     assert caught.value.where == "Dockerfile:2"
     assert not place.calls
 
 
-def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(folder):
-    folder.dockerfile("FROM scratch AS s-amd64\nFROM scratch AS s-arm64\nCOPY --parents a /\nFROM s-$TARGETARCH\n")
+def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(directory):
+    directory.dockerfile("FROM scratch AS s-amd64\nFROM scratch AS s-arm64\nCOPY --parents a /\nFROM s-$TARGETARCH\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    assert kaniko(Recorded()).refuses(folder.request(platforms=platforms)) == "Dockerfile:3: COPY --parents"
+    assert kaniko(Recorded()).refuses(directory.request(platforms=platforms)) == "Dockerfile:3: COPY --parents"
 
 
 @pytest.mark.parametrize(
@@ -195,37 +195,37 @@ def test_a_flag_in_a_stage_that_is_chosen_by_platform_is_refused(folder):
         "FROM $NOBODY_SETS_IT\nCOPY --parents a /\n",  # kaniko will say so
     ],
 )
-def test_what_kaniko_knows_or_says_itself_is_not_refused(folder, text):
-    folder.dockerfile(text)
-    assert kaniko(Recorded()).refuses(folder.request()) is None
+def test_what_kaniko_knows_or_says_itself_is_not_refused(directory, text):
+    directory.dockerfile(text)
+    assert kaniko(Recorded()).refuses(directory.request()) is None
 
 
 @pytest.mark.parametrize(
     ("image", "answer", "words"),
     [(None, Ran(0), "no image of kaniko's executor"), (IMAGE, Ran(1), "neither docker nor podman")],
 )
-def test_without_an_image_or_a_program_it_is_missing(folder, image, answer, words):
+def test_without_an_image_or_a_program_it_is_missing(directory, image, answer, words):
     engine = kaniko(Recorded([answer]), image)
     reason = engine.missing()
     assert words in reason
-    with pytest.raises(EngineMissingError) as caught, engine.build(folder.request()):
+    with pytest.raises(EngineMissingError) as caught, engine.build(directory.request()):
         pass
     assert caught.value.hint
 
 
-def test_a_failed_build_tells_its_last_lines_and_the_log_is_for_people(told, folder):
+def test_a_failed_build_tells_its_last_lines_and_the_log_is_for_people(told, directory):
     told()
-    assert [event.line for event in folder.events if isinstance(event, Log)] == [
+    assert [event.line for event in directory.events if isinstance(event, Log)] == [
         "RUN x",
         "of the command",
         "fatal: exit status 1",
     ]
 
 
-def test_a_container_that_was_killed_points_to_its_memory(folder):
-    folder.dockerfile("FROM scratch\n")
+def test_a_container_that_was_killed_points_to_its_memory(directory):
+    directory.dockerfile("FROM scratch\n")
     engine = kaniko(program_answers(Ran(137)))
-    with pytest.raises(BuildError) as caught, engine.build(folder.request()):
+    with pytest.raises(BuildError) as caught, engine.build(directory.request()):
         pass
     assert "resources.limits.memory" in caught.value.hint
 
@@ -243,45 +243,45 @@ def leaves(image: Image) -> Recorded:
     return Recorded(answer)
 
 
-def test_the_image_comes_out_of_the_archive_one_for_each_platform(folder, make_base):
-    folder.dockerfile("FROM scratch\n")
+def test_the_image_comes_out_of_the_archive_one_for_each_platform(directory, make_base):
+    directory.dockerfile("FROM scratch\n")
     platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
-    with kaniko(leaves(make_base({"a": "b"}))).build(folder.request(platforms=platforms)) as index:
+    with kaniko(leaves(make_base({"a": "b"}))).build(directory.request(platforms=platforms)) as index:
         assert isinstance(index, Index)
         assert tuple(image.platform for image in index.images) == platforms
-        assert folder.files_of(index.images[0])["a"].text == "b"
+        assert directory.files_of(index.images[0])["a"].text == "b"
 
 
-def test_labels_of_the_step_win_over_those_of_the_dockerfile(folder, make_base):
-    folder.dockerfile("FROM scratch\nLABEL l=file k=kept\n")
+def test_labels_of_the_step_win_over_those_of_the_dockerfile(directory, make_base):
+    directory.dockerfile("FROM scratch\nLABEL l=file k=kept\n")
     left = make_base({"a": "b"}, Labels={"l": "file", "k": "kept"})
-    with kaniko(leaves(left)).build(folder.request(labels={"l": "step"})) as built:
-        assert folder.config_of(built)["config"]["Labels"] == {"l": "step", "k": "kept"}
+    with kaniko(leaves(left)).build(directory.request(labels={"l": "step"})) as built:
+        assert directory.config_of(built)["config"]["Labels"] == {"l": "step", "k": "kept"}
 
 
-def test_times_that_would_be_set_are_noted(told, folder):
+def test_times_that_would_be_set_are_noted(told, directory):
     told(created=1)
-    assert any("SOURCE_DATE_EPOCH" in str(event) for event in folder.events if isinstance(event, Note))
+    assert any("SOURCE_DATE_EPOCH" in str(event) for event in directory.events if isinstance(event, Note))
 
 
 @pytest.mark.engines
-def test_the_real_executor_builds_what_a_dockerfile_says(folder, busybox, kaniko_image):
-    folder.write("busybox", busybox.read_bytes(), mode=0o755)
-    folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nCOPY busybox /bin/sh\nCOPY --chown=3:4 a /x/a\nARG V\nRUN echo $V > /got\n")
+def test_the_real_executor_builds_what_a_dockerfile_says(directory, busybox, kaniko_image):
+    directory.write("busybox", busybox.read_bytes(), mode=0o755)
+    directory.write("a", "hello")
+    directory.dockerfile("FROM scratch\nCOPY busybox /bin/sh\nCOPY --chown=3:4 a /x/a\nARG V\nRUN echo $V > /got\n")
     env = dict(os.environ)
-    with kaniko(Here(env), kaniko_image, env).build(folder.request(build_args={"V": "7"})) as built:
-        found = folder.files_of(built)
+    with kaniko(Here(env), kaniko_image, env).build(directory.request(build_args={"V": "7"})) as built:
+        found = directory.files_of(built)
     assert (found["x/a"].text, found["x/a"].owner, found["got"].text) == ("hello", (3, 4), "7\n")
 
 
 @pytest.mark.engines
-def test_the_real_executor_leaves_to_root_what_is_copied_after_user(folder, kaniko_image):
-    folder.write("a", "hello")
-    folder.dockerfile("FROM scratch\nARG V=x\nUSER 5:6\nCOPY a /a\nCOPY <<E /b\n$V\nE\n")
+def test_the_real_executor_leaves_to_root_what_is_copied_after_user(directory, kaniko_image):
+    directory.write("a", "hello")
+    directory.dockerfile("FROM scratch\nARG V=x\nUSER 5:6\nCOPY a /a\nCOPY <<E /b\n$V\nE\n")
     env = dict(os.environ)
-    with kaniko(Here(env), kaniko_image, env).build(folder.request()) as built:
-        found = folder.files_of(built)
+    with kaniko(Here(env), kaniko_image, env).build(directory.request()) as built:
+        found = directory.files_of(built)
     assert {path: (found[path].owner, found[path].text) for path in "ab"} == {
         "a": ((0, 0), "hello"),
         "b": ((0, 0), "x\n"),
@@ -289,13 +289,13 @@ def test_the_real_executor_leaves_to_root_what_is_copied_after_user(folder, kani
 
 
 @pytest.mark.parametrize(("env", "first"), [({}, False), ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True)])
-def test_in_a_cluster_kaniko_is_asked_first(folder, env, first):
-    folder.dockerfile("FROM scratch\nCOPY a /a\n")
-    plan = buildpush.check(cwd=folder.root, env={"HOME": str(folder.root), **env}, repo="a.test/b/c", push=False)
+def test_in_a_cluster_kaniko_is_asked_first(directory, env, first):
+    directory.dockerfile("FROM scratch\nCOPY a /a\n")
+    plan = buildpush.check(cwd=directory.root, env={"HOME": str(directory.root), **env}, repo="a.test/b/c", push=False)
     assert ("kaniko is passed over: no image of kaniko's executor" in str(plan)) == first
 
 
-def test_an_executor_without_a_digest_is_refused(folder):
-    folder.dockerfile("FROM scratch\n")
+def test_an_executor_without_a_digest_is_refused(directory):
+    directory.dockerfile("FROM scratch\n")
     with pytest.raises(SettingsError, match="does not have a digest"):
-        buildpush.check(cwd=folder.root, env={}, repo="a.test/b/c", kaniko_image="r.test/kaniko:1")
+        buildpush.check(cwd=directory.root, env={}, repo="a.test/b/c", kaniko_image="r.test/kaniko:1")

@@ -30,7 +30,7 @@ LARGE = os.urandom(BLOCK) * 2 + b"and a bit"
 
 
 def packed(files, **more) -> bytes:
-    """Return a tar: bytes for a file, a string for a symbolic link, ``None`` for a folder."""
+    """Return a tar: bytes for a file, a string for a symbolic link, ``None`` for a directory."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", **{"format": tarfile.GNU_FORMAT, **more}) as tar:
         for name, content in files.items():
@@ -246,7 +246,7 @@ def test_no_name_leads_out_of_the_layer(store, line):
 
 
 @pytest.mark.parametrize("which", ["x", "x/y", "x/y/z"])
-def test_no_link_is_followed_neither_a_file_nor_a_folder_above_it(store, which, tmp_path):
+def test_no_link_is_followed_neither_a_file_nor_a_directory_above_it(store, which, tmp_path):
     path = store.files() / which
     path.rename(tmp_path / "moved")
     path.symlink_to(tmp_path / "moved")
@@ -438,8 +438,8 @@ def test_an_ordinary_user_gets_the_export(host, built, tmp_path, events):
     with closing(connect({"DOCKER_HOST": host}, tmp_path)) as client:
         root = overlay.store_of(client.info())
         said = client.api.inspect_image(built)
-        for folder in list(root.parents)[:-2]:
-            folder.chmod(folder.stat().st_mode | 0o055)
+        for directory in list(root.parents)[:-2]:
+            directory.chmod(directory.stat().st_mode | 0o055)
         Path(host.removeprefix("unix://")).chmod(0o666)
         os.seteuid(65534)
         try:

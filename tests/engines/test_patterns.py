@@ -81,7 +81,7 @@ ODD_PIECES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A tree, its paths in the order of a walk, folders with a slash; and what is asked about it."""
+    """A tree, its paths in the order of a walk, directories with a slash; and what is asked about it."""
 
     paths: tuple[str, ...]
     text: str | None = None
@@ -163,7 +163,7 @@ def ours(case: Case) -> list[int] | None:
 
 
 def _sent(case: Case, ignore: Ignore) -> list[int]:
-    """Walk as the engine does: with what is known of the folders on the way."""
+    """Walk as the engine does: with what is known of the directories on the way."""
     sent: set[str] = set()
     known: dict[str, DirectoryState] = {"": TOP}
     for path in case.paths:
@@ -183,7 +183,7 @@ def _sent(case: Case, ignore: Ignore) -> list[int]:
 def _included(case: Case) -> list[int]:
     patterns = read_patterns(case.include)
     chosen = [path.rstrip("/") for path in case.paths if patterns.chosen(path.rstrip("/"))]
-    return _places(case, {*chosen, *(folder for path in chosen for folder in _above(path))})
+    return _places(case, {*chosen, *(directory for path in chosen for directory in _above(path))})
 
 
 def _above(path: str) -> list[str]:

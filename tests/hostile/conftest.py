@@ -96,21 +96,21 @@ def stage(tmp_path, home, monkeypatch, capsys, box, serve):
     return made
 
 
-def _sources(folder, web, host):
+def _sources(directory, web, host):
     for name in ("service", "assets", "secrets", "docker", "out"):
-        (folder / name).mkdir()
+        (directory / name).mkdir()
     lines = ["FROM scratch AS runtime", "ARG PYTHON_VERSION", f"ADD {web}/big /", "COPY a /$PYTHON_VERSION"]
     for name in ("Dockerfile", "docker/Dockerfile", "service/Dockerfile"):
-        (folder / name).write_text("\n".join([*lines, "FROM runtime", f"COPY a /{name}"]), encoding="utf-8")
-    (folder / "docker/Based").write_text(f"FROM {host}/docker-local/library/base:1\nCOPY a /b\n", encoding="utf-8")
-    (folder / "docker/Mirrored").write_text("FROM base:1\nCOPY a /b\n", encoding="utf-8")
+        (directory / name).write_text("\n".join([*lines, "FROM runtime", f"COPY a /{name}"]), encoding="utf-8")
+    (directory / "docker/Based").write_text(f"FROM {host}/docker-local/library/base:1\nCOPY a /b\n", encoding="utf-8")
+    (directory / "docker/Mirrored").write_text("FROM base:1\nCOPY a /b\n", encoding="utf-8")
     for name in ("a", "service/a", "assets/a", "secrets/npmrc"):
-        (folder / name).write_text(name, encoding="utf-8")
-    (folder / "connectors.yml").write_text(CONNECTORS.format(host=host), encoding="utf-8")
+        (directory / name).write_text(name, encoding="utf-8")
+    (directory / "connectors.yml").write_text(CONNECTORS.format(host=host), encoding="utf-8")
 
 
 def _answered(call):
-    """Answer as a repository of git whose revision is named by its folder."""
+    """Answer as a repository of git whose revision is named by its directory."""
     if call.argv[0] == "git" and "--verify" in call.argv:
         return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0"))
     return Ran(128)

@@ -61,13 +61,13 @@ class Stage:
     """Where commands are run.
 
     Attributes:
-        folder: the working folder.
+        directory: the working directory.
         box: the server.
         capsys: of pytest.
         web: address of a server that is no registry and no Artifactory.
     """
 
-    folder: Path
+    directory: Path
     box: Any
     capsys: Any
     web: str
@@ -112,9 +112,9 @@ class Stage:
 
     def _files(self) -> dict[str, str]:
         found = {}
-        for path in sorted((self.folder / "out").rglob("*")):
+        for path in sorted((self.directory / "out").rglob("*")):
             if path.is_file():
-                found[str(path.relative_to(self.folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path.relative_to(self.directory))] = hashlib.sha256(path.read_bytes()).hexdigest()
                 path.unlink()
         return found
 
@@ -124,7 +124,7 @@ class Stage:
         return json.loads(self._plain(json.dumps([_without_times(one) for one in new], default=str)))
 
 
-def spelled(kind: StepKind, values: Mapping[str, Any], folder: Path, *, in_file: bool) -> list[str]:
+def spelled(kind: StepKind, values: Mapping[str, Any], directory: Path, *, in_file: bool) -> list[str]:
     """Return the words that say *values*: flags where there are some, else a file, or also one that says nothing."""
     settings = {one.name: one for one in settings_of(kind.model)}
     by_flag = {name for name in values if kind is BUILD and settings[name].flags}
@@ -132,7 +132,7 @@ def spelled(kind: StepKind, values: Mapping[str, Any], folder: Path, *, in_file:
     if not in_file:
         return words
     return [
-        _file(kind, [(settings[name], value) for name, value in values.items() if name not in by_flag], folder),
+        _file(kind, [(settings[name], value) for name, value in values.items() if name not in by_flag], directory),
         *words,
     ]
 
@@ -151,7 +151,7 @@ def _entries(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
-def _file(kind: StepKind, values: Sequence[tuple[Setting, Any]], folder: Path) -> str:
+def _file(kind: StepKind, values: Sequence[tuple[Setting, Any]], directory: Path) -> str:
     """Write a step file; JSON is YAML."""
     places: dict[str, dict[str, Any]] = {"step": {}, "spec": {}, "env": {}, "settings": {}}
     for setting, value in values:
@@ -162,7 +162,7 @@ def _file(kind: StepKind, values: Sequence[tuple[Setting, Any]], folder: Path) -
         spec |= {"image": kind.image, "settings": places["settings"]}
     if places["env"]:
         spec["envVariables"] = places["env"]
-    path = folder / "step.yml"
+    path = directory / "step.yml"
     path.write_text(json.dumps({"step": {"type": kind.type, **places["step"], "spec": spec}}), encoding="utf-8")
     return path.name
 

@@ -146,7 +146,7 @@ def more(stage, monkeypatch):
     for name, identifiers in {"one.yml": "a", "two.yml": "ab"}.items():
         specs = {one: {"repo": f"{stage.box.host}/docker-local/{one}", "tags": [one]} for one in identifiers}
         steps = [{"step": {"type": BUILD.type, "identifier": one, "spec": spec}} for one, spec in specs.items()]
-        (stage.folder / name).write_text(json.dumps({"steps": steps}), encoding="utf-8")
+        (stage.directory / name).write_text(json.dumps({"steps": steps}), encoding="utf-8")
     stage.see(["run", *RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"])
 
     def welcome(box, line):

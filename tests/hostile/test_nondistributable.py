@@ -90,7 +90,7 @@ def windows(serve):
 
 @pytest.fixture
 def moved(tmp_path):
-    """Return the function that copies in an empty folder, and gives the notes."""
+    """Return the function that copies in an empty directory, and gives the notes."""
 
     def moved(source, sink, **more):
         told = []
@@ -115,13 +115,15 @@ def origin(windows, moved):
     return origin
 
 
-def held(folder, sink, goal):
+def held(directory, sink, goal):
     """Return the manifest and the digests of the blobs that are in a sink."""
     if sink == "docker":
         return goal.manifests["dst/app", "1"][1], set(goal.blobs)
     read = open_layout if sink == "oci" else open_oci_archive
-    files = [path.name for path in (folder / "to" / "blobs").rglob("*")] if sink == "oci" else members(folder / "to")
-    return read(folder / "to").manifest, {f"sha256:{name}" for name in files}
+    files = (
+        [path.name for path in (directory / "to" / "blobs").rglob("*")] if sink == "oci" else members(directory / "to")
+    )
+    return read(directory / "to").manifest, {f"sha256:{name}" for name in files}
 
 
 def members(path):
@@ -319,7 +321,7 @@ VARIABLE = "PLUGIN_ALLOW_NONDISTRIBUTABLE_ARTIFACTS"
 
 @pytest.fixture
 def step(serve, tmp_path, monkeypatch):
-    """Return the function that runs a step in an empty folder, and gives the registry it pushed to and its notes."""
+    """Return the function that runs a step in an empty directory, and gives the registry it pushed to and its notes."""
     goal = serve()
 
     def run(**variables):

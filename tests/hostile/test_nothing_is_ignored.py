@@ -92,7 +92,7 @@ REASONS = {
 def see(stage, flow, values, *, in_file, command=None):
     name, words, _ = FLOWS[flow]
     kind = STEP_KINDS[name]
-    said = spelled(kind, stage.filled(values), stage.folder, in_file=in_file or bool(kind.image))
+    said = spelled(kind, stage.filled(values), stage.directory, in_file=in_file or bool(kind.image))
     connectors = (
         ["--connectors=connectors.yml"] if {"connector_ref", "base_image_connector_refs"} & values.keys() else []
     )

@@ -194,7 +194,7 @@ def test_a_password_that_a_registry_sends_back_is_shown_nowhere(serve, site, cap
     shown = capsys.readouterr()
     assert code == 4
     sinks = [shown.out, shown.err]
-    sinks += [path.read_text(errors="replace") for path in State.default().folder.rglob("*") if path.is_file()]
+    sinks += [path.read_text(errors="replace") for path in State.default().directory.rglob("*") if path.is_file()]
     for sink in sinks:
         plain = without_controls(sink)
         assert not [form for form in SPELLINGS.values() if form in sink or without_controls(form) in plain]

@@ -22,9 +22,11 @@ def told(tmp_path):
     return told
 
 
-def looked_at(folder, text, lacks=frozenset(), **changes):
-    (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    request = BuildRequest(folder, folder / "Dockerfile", (Reference.parse("127.0.0.1:5000/local/app:1"),), **changes)
+def looked_at(directory, text, lacks=frozenset(), **changes):
+    (directory / "Dockerfile").write_text(text, encoding="utf-8")
+    request = BuildRequest(
+        directory, directory / "Dockerfile", (Reference.parse("127.0.0.1:5000/local/app:1"),), **changes
+    )
     return advise(request, lambda: frozenset(lacks))
 
 

@@ -324,8 +324,8 @@ def test_an_oci_archive_that_fails_leaves_the_older_one(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["a.tar"]
 
 
-def layout_members(folder) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def layout_members(directory) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("lost", ["index.json", "blobs/manifest", "blobs/config", "blobs/layer"])
@@ -431,7 +431,7 @@ def test_a_source_that_gives_too_little_is_refused(tmp_path):
 def test_an_archive_is_streamed_where_sizes_are_known(tmp_path):
     write_layout(image(FIRST, SECOND), tmp_path / "l", compression="gzip")
     found = open_layout(tmp_path / "l")
-    nowhere = tmp_path / "none"  # a folder that is not there cannot hold anything for later
+    nowhere = tmp_path / "none"  # a directory that is not there cannot hold anything for later
 
     (tmp_path / "a.tar").write_bytes(b"".join(docker_archive(found, [NAME], nowhere)))
     assert [gzip.decompress(data) for data in read_all(open_docker_archive(tmp_path / "a.tar"))] == [FIRST, SECOND]

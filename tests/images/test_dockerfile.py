@@ -348,8 +348,8 @@ def test_the_name_of_a_stage_is_lower_case_for_from():
     assert origin(found, found.stages[1], {}).image == "Build"
 
 
-def request_of(text: str, folder: Path = Path("/"), **more) -> BuildRequest:
-    return BuildRequest(folder, folder / "Dockerfile", (), **more)
+def request_of(text: str, directory: Path = Path("/"), **more) -> BuildRequest:
+    return BuildRequest(directory, directory / "Dockerfile", (), **more)
 
 
 # What BuildKit 0.34 says was asked for each of these; the engine tests hold the two together.

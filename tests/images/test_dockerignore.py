@@ -105,9 +105,9 @@ def test_without_a_file_nothing_is_hidden(tmp_path):
 
 def test_a_link_to_another_list_is_followed_within_the_context_or_beside_the_dockerfile(tmp_path):
     context, beside = tmp_path / "context", tmp_path / "docker"
-    for folder in (context, beside):
-        folder.mkdir()
-        (folder / "shared").write_text("*.md\n")
+    for directory in (context, beside):
+        directory.mkdir()
+        (directory / "shared").write_text("*.md\n")
     (context / ".dockerignore").symlink_to("shared")
     (beside / "App.dockerignore").symlink_to("shared")
     for dockerfile_ in (context / "Dockerfile", beside / "App"):
@@ -154,8 +154,8 @@ def fits(pattern: str, path: str) -> bool:
         return not path
     if pattern.startswith("**"):
         rest = pattern[3:] if pattern.startswith("**/") else pattern[2:]
-        folders = [at + 1 for at, character in enumerate(path) if character == "/"]
-        return not rest or any(fits(rest, path[at:]) for at in (0, *folders))
+        directories = [at + 1 for at, character in enumerate(path) if character == "/"]
+        return not rest or any(fits(rest, path[at:]) for at in (0, *directories))
     if pattern[0] == "*":
         name = path.partition("/")[0]
         return any(fits(pattern[1:], path[at:]) for at in range(len(name) + 1))
@@ -218,5 +218,5 @@ def test_the_class_of_a_wildcard_may_be_a_slash_as_in_go():
 def test_what_a_walk_leaves_out_is_what_is_left_out_when_it_is_asked_alone(lines, parts):
     with suppress(ContextError):
         ignore = parse("\n".join(lines).encode())
-        folder, path = "/".join(parts[:-1]), "/".join(parts)
-        assert ignore.hides(path) == ignore.patterns.takes(ignore.patterns.state(folder), path)
+        directory, path = "/".join(parts[:-1]), "/".join(parts)
+        assert ignore.hides(path) == ignore.patterns.takes(ignore.patterns.state(directory), path)

@@ -55,12 +55,12 @@ def replace_by_fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-def replace_by_folder(path: Path) -> None:
+def replace_by_directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-SPOIL = {"a link": replace_by_link, "a FIFO": replace_by_fifo, "a folder": replace_by_folder}
+SPOIL = {"a link": replace_by_link, "a FIFO": replace_by_fifo, "a folder": replace_by_directory}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def as_archive(layout: Path) -> Path:
     return layout.with_suffix(".tar")
 
 
-OPEN = {"folder": open_layout, "archive": lambda path, *more: open_oci_archive(as_archive(path), *more)}
+OPEN = {"directory": open_layout, "archive": lambda path, *more: open_oci_archive(as_archive(path), *more)}
 
 
 @pytest.mark.parametrize("form", OPEN)

@@ -64,11 +64,11 @@ def documents(algorithm: str = "sha256") -> dict:
     }
 
 
-def written(folder: Path, said: dict, algorithm: str = "sha256") -> None:
+def written(directory: Path, said: dict, algorithm: str = "sha256") -> None:
     """Write a layout; digests and sizes of documents are right where nothing else is said."""
 
     def put(data: bytes, kind: str = "sha256") -> None:
-        path = folder / "blobs" / hexed(data, kind).replace(":", "/")
+        path = directory / "blobs" / hexed(data, kind).replace(":", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
@@ -85,8 +85,8 @@ def written(folder: Path, said: dict, algorithm: str = "sha256") -> None:
         entries[0] = descriptor(data, "", algorithm) | entries[0]
     put(config, algorithm)
     put(data, algorithm)
-    (folder / "index.json").write_text(json.dumps(index))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (directory / "index.json").write_text(json.dumps(index))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 
 
 def places(value, path=()):
@@ -154,7 +154,7 @@ def check_diff_ids(config: bytes, layers: list[bytes]) -> None:
     ]
 
 
-def check_folder(path: Path) -> None:
+def check_directory(path: Path) -> None:
     check_layout(lambda name: (path / name).read_bytes())
 
 
@@ -171,7 +171,7 @@ def check_docker_archive(path: Path) -> None:
 
 
 SINKS = {
-    write_layout: check_folder,
+    write_layout: check_directory,
     write_oci_archive: check_oci_archive,
     write_docker_archive: check_docker_archive,
 }
@@ -235,17 +235,17 @@ def test_an_image_of_which_anything_was_changed_arrives_right_or_not_at_all(writ
 )
 def test_anything_in_the_place_of_a_document_is_an_error(data, which):
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        written(folder, documents())
+        directory = Path(name)
+        written(directory, documents())
         if which == "index":
-            (folder / "index.json").write_bytes(data)
+            (directory / "index.json").write_bytes(data)
         else:
-            path = folder / "blobs" / hexed(data).replace(":", "/")
+            path = directory / "blobs" / hexed(data).replace(":", "/")
             path.write_bytes(data)
             entry = descriptor(data, "application/vnd.oci.image.manifest.v1+json")
-            (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+            (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
         with pytest.raises(BuildPushError):
-            open_layout(folder)
+            open_layout(directory)
 
 
 @settings(max_examples=100)

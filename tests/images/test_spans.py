@@ -22,9 +22,9 @@ FILES = {"a": b"first" * 300, "b/" + "long" * 40: b"", "c": b"x" * 512, "ü": b"
 def packed(files: dict[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=kind) as tar:
-        folder = tarfile.TarInfo("b")
-        folder.type = tarfile.DIRTYPE
-        tar.addfile(folder)
+        directory = tarfile.TarInfo("b")
+        directory.type = tarfile.DIRTYPE
+        tar.addfile(directory)
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)

@@ -45,7 +45,7 @@ def whole(*entries: Entry) -> bytes:
         " blank ",
     ],
 )
-@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+@pytest.mark.parametrize("kind", ["file", "directory", "link"])
 def test_any_name_comes_back(path, kind):
     target = path if kind == "link" else ""
     (found,) = read(whole(Entry(path, kind, target=target)))
@@ -65,7 +65,7 @@ def test_any_time_comes_back(modified):
 
 
 def test_a_plain_name_needs_no_pax_header():
-    assert len(whole(Entry("a", "folder"))) == 3 * 512
+    assert len(whole(Entry("a", "directory"))) == 3 * 512
 
 
 def test_a_size_over_eight_gibibytes_is_in_the_pax_header():
@@ -102,7 +102,7 @@ def test_members_of_another_tar_follow_and_hard_links_come_last():
     archive = Archive("an archive", lambda: closing(io.BytesIO(raw)))
     found = whole(
         Entry("h", "hard", target="x/1"),
-        Entry("x", "folder"),
+        Entry("x", "directory"),
         Entry("x/1", "file", size=1, content=InTar(archive, 0)),
         Entry("x/2", "file", size=1, content=InTar(archive, 1)),
         Entry("x/3", "file", size=1, content=InTar(archive, 1)),
@@ -154,7 +154,7 @@ def test_fixed_entries_give_the_bytes_they_always_gave():
     """Other bytes are other diff IDs, and every layer is sent again."""
     names = ["a", "a.d", "a.d/x", "n" * 120, "d" * 90 + "/" + "e" * 60, "ünï", "caf\udce9"]
     raw = whole(
-        Entry("folder", "folder", 0o1755, 1, 2, 3),
+        Entry("folder", "directory", 0o1755, 1, 2, 3),
         *(Entry(name, "file", 0o4644, 0, 2**22, -at, 3, content=b"abc") for at, name in enumerate(names)),
         Entry("link", "link", 0o777, target="t" * 101),
         Entry("hard", "hard", target="a"),

@@ -85,7 +85,7 @@ def test_private_files_and_variables_travel_in_files_alone():
     assert call.env == {}
 
 
-def test_a_folder_and_something_to_read_are_passed_on():
+def test_a_directory_and_something_to_read_are_passed_on():
     container, here = recorded()
     container.run(["x"], cwd=Path("/work"), stdin=b"in")
     assert flags(here.argv[0])[:3] == ["--workdir", "/work", "--interactive"]
@@ -227,12 +227,12 @@ def test_what_is_read_and_where_are_the_callers(make):
 
 
 @engines
-def test_folders_are_read_only_unless_they_are_not(make, tmp_path):
+def test_directories_are_read_only_unless_they_are_not(make, tmp_path):
     (tmp_path / "in, put").mkdir()
     (tmp_path / "in, put/a").write_text("hello")
     (tmp_path / "out").mkdir()
-    folders = [Mount(tmp_path / "in, put", "/in"), Mount(tmp_path / "out", "/out", writable=True)]
-    ran = make(mounts=folders).run(sh("cat /in/a >/out/b; touch /in/c || echo refused"))
+    directories = [Mount(tmp_path / "in, put", "/in"), Mount(tmp_path / "out", "/out", writable=True)]
+    ran = make(mounts=directories).run(sh("cat /in/a >/out/b; touch /in/c || echo refused"))
     assert ran.stdout == "refused\n"
     assert (tmp_path / "out/b").read_text() == "hello"
 

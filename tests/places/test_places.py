@@ -63,7 +63,7 @@ def test_private_files_are_there_with_mode_0600_and_gone_afterwards(tmp_path):
 
 
 @programs
-def test_the_folder_of_private_files_can_be_named_in_variables(tmp_path):
+def test_the_directory_of_private_files_can_be_named_in_variables(tmp_path):
     code = "import os; print(os.listdir(os.environ['DOCKER_CONFIG']))"
     ran = Here(HERE, private=tmp_path).run(python(code), env={"DOCKER_CONFIG": FILES}, files={"config.json": "{}"})
 
@@ -146,7 +146,7 @@ def test_a_program_that_cannot_start_is_a_missing_engine(tmp_path):
 
 
 @programs
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_directory_is_named(tmp_path):
     with pytest.raises(SourceError, match="not a directory"):
         Here(HERE).run(["true"], cwd=tmp_path / "nowhere")
 

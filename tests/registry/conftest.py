@@ -95,21 +95,21 @@ def source():
 DOCKER_REGISTRY = """
 version: 0.1
 log: {{accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+storage: {{filesystem: {{rootdirectory: {directory}/data}}}}
 http: {{addr: "127.0.0.1:0"}}
 """
 LISTENS = re.compile(r"(?:listening on 127\.0\.0\.1:|serving on port )(\d+)")
 SECONDS_TO_START = 30
 
 
-def _docker_registry(folder: Path) -> list[str]:
-    config = folder / "config.yml"
-    config.write_text(DOCKER_REGISTRY.format(folder=folder))
+def _docker_registry(directory: Path) -> list[str]:
+    config = directory / "config.yml"
+    config.write_text(DOCKER_REGISTRY.format(directory=directory))
     return ["docker-registry", "serve", str(config)]
 
 
-def _crane(folder: Path) -> list[str]:
-    return ["crane", "registry", "serve", "--address", "127.0.0.1:0", "--disk", str(folder)]
+def _crane(directory: Path) -> list[str]:
+    return ["crane", "registry", "serve", "--address", "127.0.0.1:0", "--disk", str(directory)]
 
 
 STARTS = {"docker-registry": _docker_registry, "crane": _crane}
@@ -141,8 +141,8 @@ def started(tmp_path_factory):
 
         @cache
         def start(name: str) -> str:
-            folder = tmp_path_factory.mktemp(name)
-            return stack.enter_context(serving(STARTS[name](folder), folder / "log"))
+            directory = tmp_path_factory.mktemp(name)
+            return stack.enter_context(serving(STARTS[name](directory), directory / "log"))
 
         yield start
 

@@ -64,7 +64,7 @@ def test_a_file_of_a_later_version_is_begun_anew(tmp_path):
 
 
 def test_without_a_file_nothing_is_known_and_nothing_fails(tmp_path):
-    with Memory(tmp_path / "no" / "folder") as memory:
+    with Memory(tmp_path / "no" / "directory") as memory:
         memory.keep(LAYER, "isal 1")
         assert memory.find(LAYER.diff_id, "isal 1") is None
     memory.keep(LAYER, "isal 1")

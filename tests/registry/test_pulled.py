@@ -1,4 +1,4 @@
-"""What we built and pushed is pulled by the clients that people have, and compared with the folder, file by file."""
+"""What we built and pushed is pulled by the clients that people have, and compared with the directory, file by file."""
 
 import hashlib
 import io
@@ -32,7 +32,7 @@ COPY mine/tool /tree/theirs/tool
 CMD ["/tree/mine/tool"]
 """
 MANY_BLOCKS = 5_000_000  # bytes: compressed on several threads, and joined
-KINDS = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link"}
+KINDS = {tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link"}
 
 
 def write(path, data=b"", mode=0o644):
@@ -46,24 +46,24 @@ def context(tmp_path) -> Path:
     root = tmp_path / "context"
     write(root / "Dockerfile", DOCKERFILE.encode())
     for side in ("mine", "theirs"):
-        folder = root / side
-        write(folder / "tool", b"#!/bin/sh\n", 0o755)
-        write(folder / "setuid", b"x", 0o4755)
-        write(folder / "secret", b"y", 0o600)
-        write(folder / "empty")
-        write(folder / "random", os.urandom(MANY_BLOCKS))
-        write(folder / "words", side.encode() * MANY_BLOCKS)
-        write(folder / "grüße 雪" / "file with spaces", b"z")
-        write(folder / "/".join(["a long name of a folder"] * 9) / "deep", b"deep")
-        (folder / "empty folder").mkdir(mode=0o700)
-        (folder / "link").symlink_to("tool")
-        (folder / "dangling").symlink_to("/nowhere/at/all")
-        (folder / "same").hardlink_to(folder / "words")
+        directory = root / side
+        write(directory / "tool", b"#!/bin/sh\n", 0o755)
+        write(directory / "setuid", b"x", 0o4755)
+        write(directory / "secret", b"y", 0o600)
+        write(directory / "empty")
+        write(directory / "random", os.urandom(MANY_BLOCKS))
+        write(directory / "words", side.encode() * MANY_BLOCKS)
+        write(directory / "grüße 雪" / "file with spaces", b"z")
+        write(directory / "/".join(["a long name of a folder"] * 9) / "deep", b"deep")
+        (directory / "empty folder").mkdir(mode=0o700)
+        (directory / "link").symlink_to("tool")
+        (directory / "dangling").symlink_to("/nowhere/at/all")
+        (directory / "same").hardlink_to(directory / "words")
     return root
 
 
 def on_disk(context):
-    """Return what the image must hold, as the folder says."""
+    """Return what the image must hold, as the directory says."""
     found = {}
     for side, owner in (("mine", (0, 0)), ("theirs", (1000, 1001))):
         for path in (context / side).rglob("*"):
@@ -77,7 +77,7 @@ def of_file(path):
     if stat.S_ISLNK(mode):
         return "link", path.readlink().as_posix(), 0o777
     if stat.S_ISDIR(mode):
-        return "folder", "", stat.S_IMODE(mode)
+        return "directory", "", stat.S_IMODE(mode)
     return "file", hashlib.sha256(path.read_bytes()).hexdigest(), stat.S_IMODE(mode)
 
 

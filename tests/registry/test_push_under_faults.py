@@ -65,8 +65,8 @@ class Pushes(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.box = Sandbox().__enter__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "memory.sqlite"
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = Path(self.directory.name) / "memory.sqlite"
         self.keychain = Keychain({self.box.host: Credential(self.box.username, self.box.password, "test")})
         self.repository = Repository(self.box.host, "docker-local/app")
         self.pushed: dict[str, str] = {}
@@ -74,7 +74,7 @@ class Pushes(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "box"):
             self.box.close()
-            self.folder.cleanup()
+            self.directory.cleanup()
 
     @rule(
         target=images,

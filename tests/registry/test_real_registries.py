@@ -212,18 +212,18 @@ def wait_for(condition):
 
 @pytest.fixture
 def layout(make, tmp_path):
-    """Return the folder of an image, and its blobs."""
-    folder = tmp_path / "layout"
-    write_layout(make(), folder, [Repository("h.example", "app").tagged("1")])
-    (named,) = json.loads((folder / "index.json").read_text())["manifests"]
-    return folder, _blobs((folder / "blobs" / named["digest"].replace(":", "/")).read_bytes())
+    """Return the directory of an image, and its blobs."""
+    directory = tmp_path / "layout"
+    write_layout(make(), directory, [Repository("h.example", "app").tagged("1")])
+    (named,) = json.loads((directory / "index.json").read_text())["manifests"]
+    return directory, _blobs((directory / "blobs" / named["digest"].replace(":", "/")).read_bytes())
 
 
 def test_after_kill_9_the_same_command_sends_only_what_was_not_confirmed(shelf, layout, home):
-    folder, blobs = layout
+    directory, blobs = layout
     whole = sum(blob["size"] for blob in blobs)
     with Line(shelf.host, bytes_per_second=2 * MEGABYTE) as line:
-        command = Command(folder, Repository(line.host, shelf.path).tagged("1"), home)
+        command = Command(directory, Repository(line.host, shelf.path).tagged("1"), home)
         with command.start() as process:
             wait_for(lambda: len(shelf.missing(blobs)) < len(blobs) or process.poll() is not None)
             process.kill()
@@ -237,4 +237,4 @@ def test_after_kill_9_the_same_command_sends_only_what_was_not_confirmed(shelf, 
 
     assert 0 < left < whole
     assert line.sent - before < left + HEADERS
-    shelf.check(json.loads((folder / "index.json").read_text())["manifests"][0]["digest"])
+    shelf.check(json.loads((directory / "index.json").read_text())["manifests"][0]["digest"])

@@ -73,12 +73,12 @@ def get(host: str, path: str) -> tuple[int, dict, dict]:
             return error.code, dict(error.headers), {}
 
 
-def log_in(box, folder, monkeypatch) -> None:
+def log_in(box, directory, monkeypatch) -> None:
     login = {"username": box.username, "password": box.password.reveal()}
-    (folder / "docker").mkdir(exist_ok=True)
-    (folder / "docker" / "config.json").write_text(json.dumps({"auths": {box.host: login}}))
-    monkeypatch.setenv("DOCKER_CONFIG", str(folder / "docker"))
-    monkeypatch.chdir(folder)
+    (directory / "docker").mkdir(exist_ok=True)
+    (directory / "docker" / "config.json").write_text(json.dumps({"auths": {box.host: login}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(directory / "docker"))
+    monkeypatch.chdir(directory)
     basic = base64.b64encode(f"{box.username}:{box.password.reveal()}".encode()).decode()
     monkeypatch.setattr(get, "authorization", f"Basic {basic}", raising=False)
 

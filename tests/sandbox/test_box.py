@@ -44,16 +44,16 @@ def test_it_says_where_it_is():
         assert box.repository == "docker-local"
 
 
-def test_it_leaves_no_thread_and_no_folder():
+def test_it_leaves_no_thread_and_no_directory():
     before = set(threading.enumerate())
     with Sandbox() as box:
-        folder = box._store.content.path("00").parents[2]
-        assert folder.exists()
+        directory = box._store.content.path("00").parents[2]
+        assert directory.exists()
     assert set(threading.enumerate()) <= before
-    assert not folder.exists()
+    assert not directory.exists()
 
 
-def test_its_folder_names_the_process_that_a_sweep_asks_about():
+def test_its_directory_names_the_process_that_a_sweep_asks_about():
     with Sandbox() as box:
         names = [part for part in box._store.content.path("00").parts if part.startswith("buildpush-")]
         assert names[0].startswith(f"buildpush-{os.getpid()}-")
@@ -135,20 +135,20 @@ def test_a_host_that_is_not_this_machine_is_an_error():
         pass
 
 
-def test_a_data_folder_that_is_a_file_is_an_error(tmp_path):
+def test_a_data_directory_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "data").write_text("not a folder")
     with pytest.raises(SettingsError, match="cannot use the data folder") as caught, Sandbox(tmp_path / "data"):
         pass
     assert "--data" in caught.value.hint
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which even root may not write")
-def test_a_data_folder_that_cannot_be_written_to_is_an_error():
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory in which even root may not write")
+def test_a_data_directory_that_cannot_be_written_to_is_an_error():
     with pytest.raises(SettingsError, match="cannot use the data folder"), Sandbox(Path("/proc/self/data")):
         pass
 
 
-def test_a_throw_away_sandbox_starts_among_temporary_folders_of_any_mode(tmp_path, monkeypatch):
+def test_a_throw_away_sandbox_starts_among_temporary_directories_of_any_mode(tmp_path, monkeypatch):
     """In Kubernetes an emptyDir on /tmp has mode 777: the tutorial refused to start there."""
     tmp_path.chmod(0o777)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -156,7 +156,7 @@ def test_a_throw_away_sandbox_starts_among_temporary_folders_of_any_mode(tmp_pat
         assert box.host
 
 
-def test_a_data_folder_that_another_sandbox_uses_is_an_error(tmp_path):
+def test_a_data_directory_that_another_sandbox_uses_is_an_error(tmp_path):
     with (
         Sandbox(tmp_path),
         pytest.raises(SettingsError, match="another sandbox uses the data folder"),
@@ -271,7 +271,7 @@ def test_the_data_are_for_their_owner_only_whatever_the_umask_says(tmp_path):
         os.umask(before)
 
 
-def test_a_data_folder_that_others_may_write_to_is_refused(tmp_path):
+def test_a_data_directory_that_others_may_write_to_is_refused(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(0o777)
     with pytest.raises(SettingsError, match="others may write to it"):

@@ -20,18 +20,18 @@ def test_a_blob_waits_among_the_uploads(client, box):
     assert box.files() == [f"team/app/_uploads/{blob['digest'].replace(':', '__')}"]
 
 
-def test_an_image_pushed_by_tag_lies_in_a_folder_of_that_name(client, box):
+def test_an_image_pushed_by_tag_lies_in_a_directory_of_that_name(client, box):
     digest = client.push(APP, "1")
     assert box.files() == sorted(f"team/app/1/{name}" for name in ("manifest.json", *blobs_of(box, digest)))
 
 
-def test_an_image_pushed_by_digest_lies_in_a_folder_of_that_name(client, box):
+def test_an_image_pushed_by_digest_lies_in_a_directory_of_that_name(client, box):
     digest = client.push(APP, None)
     assert f"team/app/{digest}/manifest.json" in box.files()
     assert len(box.files()) == 3
 
 
-def test_two_tags_are_two_folders_of_the_same_content(client, box):
+def test_two_tags_are_two_directories_of_the_same_content(client, box):
     digest = client.push(APP, "1")
     assert client.push(APP, "2") == digest
     assert len(box.files()) == 6
@@ -89,7 +89,7 @@ def test_a_tag_that_is_called_like_a_part_of_another_image_leaves_that_alone(cli
     assert box.tags("docker-local/team") == ["app"]
 
 
-def test_an_index_lies_alone_in_its_folder(client, box):
+def test_an_index_lies_alone_in_its_directory(client, box):
     digests = [client.push(APP, None, layer) for layer in (b"amd64", b"arm64")]
     assert client.put_manifest(APP, "1", client.make_index(*digests), OCI_INDEX).status == 201
     assert [path for path in box.files() if path.startswith("team/app/1/")] == ["team/app/1/list.manifest.json"]

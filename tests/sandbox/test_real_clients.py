@@ -24,11 +24,11 @@ def run(*argv, check=True, **more):
 
 @pytest.fixture
 def context(tmp_path):
-    folder = tmp_path / "context"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(DOCKERFILE)
-    (folder / "hello").write_text(TEXT)
-    return folder
+    directory = tmp_path / "context"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text(DOCKERFILE)
+    (directory / "hello").write_text(TEXT)
+    return directory
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def layout(context, tmp_path, need):
     return _write_layout(tmp_path / "layout", context)
 
 
-def _write_layout(folder, context):
+def _write_layout(directory, context):
     import gzip
     import hashlib
 
-    blobs = folder / "blobs" / "sha256"
+    blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True)
 
     def keep(data, media_type):
@@ -66,7 +66,7 @@ def _write_layout(folder, context):
         (blobs / name).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
 
-    plain = folder / "layer.tar"
+    plain = directory / "layer.tar"
     with tarfile.open(plain, "w") as tar:
         tar.add(context / "hello", "hello")
     data = plain.read_bytes()
@@ -81,9 +81,9 @@ def _write_layout(folder, context):
     }
     child = keep(json.dumps(manifest).encode(), manifest["mediaType"])
     child["annotations"] = {"org.opencontainers.image.ref.name": "1"}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [child]}))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return folder, child["digest"]
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [child]}))
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return directory, child["digest"]
 
 
 def test_docker_pushes_and_pulls_what_it_built(box, docker, context):
@@ -135,12 +135,12 @@ def test_buildx_pushes_an_index_of_two_platforms(box, docker, context, need):
 
 
 def test_skopeo_copies_in_across_and_out(box, layout, tmp_path):
-    folder, digest = layout
+    directory, digest = layout
     credentials = f"{box.username}:{box.password.reveal()}"
     skopeo = ("skopeo", "--insecure-policy", "copy")
     put = ("--dest-tls-verify=false", "--dest-creds", credentials)
     take = ("--src-tls-verify=false", "--src-creds", credentials)
-    run(*skopeo, *put, f"oci:{folder}:1", f"docker://{box.host}/docker-local/hello:1")
+    run(*skopeo, *put, f"oci:{directory}:1", f"docker://{box.host}/docker-local/hello:1")
     run(*skopeo, *take, *put, f"docker://{box.host}/docker/hello:1", f"docker://{box.host}/docker-release/hello:2")
     run(*skopeo, *take, f"docker://{box.host}/docker-release/hello:2", f"oci:{tmp_path / 'out'}:2")
     assert box.digest("docker-local/hello", "1") == box.digest("docker-release/hello", "2") == digest
@@ -148,7 +148,7 @@ def test_skopeo_copies_in_across_and_out(box, layout, tmp_path):
 
 
 def test_skopeo_lists_inspects_and_deletes(box, layout):
-    folder, digest = layout
+    directory, digest = layout
     access = ("--tls-verify=false", "--creds", f"{box.username}:{box.token.reveal()}")
     image = f"docker://{box.host}/docker-local/hello"
     run(
@@ -158,7 +158,7 @@ def test_skopeo_lists_inspects_and_deletes(box, layout):
         "--dest-tls-verify=false",
         "--dest-creds",
         access[2],
-        f"oci:{folder}:1",
+        f"oci:{directory}:1",
         f"{image}:1",
     )
     assert json.loads(run("skopeo", "list-tags", *access, image).stdout)["Tags"] == ["1"]
@@ -169,7 +169,7 @@ def test_skopeo_lists_inspects_and_deletes(box, layout):
 
 def test_buildah_pulls_and_pushes(box, layout, tmp_path, need):
     need("buildah")
-    folder, _digest = layout
+    directory, _digest = layout
     storage = ("--storage-driver", "vfs", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run"))
     access = ("--tls-verify=false", "--creds", f"{box.username}:{box.password.reveal()}")
     image = f"{box.host}/docker-local/hello"
@@ -180,7 +180,7 @@ def test_buildah_pulls_and_pushes(box, layout, tmp_path, need):
         "--dest-tls-verify=false",
         "--dest-creds",
         access[2],
-        f"oci:{folder}:1",
+        f"oci:{directory}:1",
         f"docker://{image}:1",
     )
     run("buildah", *storage, "pull", *access, f"{image}:1")
@@ -192,13 +192,13 @@ def test_buildah_pulls_and_pushes(box, layout, tmp_path, need):
 
 @pytest.mark.parametrize("uploads", ["artifactory", "docker-registry", "crane"])
 def test_skopeo_pushes_by_a_line_whatever_the_way_to_deal_with_uploads(uploads, layout):
-    folder, digest = layout
+    directory, digest = layout
     with Sandbox(uploads=uploads) as box:
         line = box.add_line(bytes_per_second=1_000_000)
         credentials = f"{box.username}:{box.password.reveal()}"
         put = ("--dest-tls-verify=false", "--dest-creds", credentials)
         image = f"docker://{line.host}/docker-local/hello:1"
-        run("skopeo", "--insecure-policy", "copy", *put, f"oci:{folder}:1", image)
+        run("skopeo", "--insecure-policy", "copy", *put, f"oci:{directory}:1", image)
         assert box.digest("docker-local/hello", "1") == digest
         assert line.sent > 0
         assert not box.failures

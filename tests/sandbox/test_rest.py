@@ -114,12 +114,12 @@ def test_a_file_is_described_with_its_checksums(client, box):
 
 
 @pytest.mark.sandbox
-def test_a_folder_lists_its_children(client):
+def test_a_directory_lists_its_children(client):
     client.push("docker-local/team/app", "1")
     client.push("docker-local/team/app", "2")
-    assert client.send("GET", f"{API}/storage/docker-local").json()["children"] == [{"uri": "/team", "folder": True}]
+    assert client.send("GET", f"{API}/storage/docker-local").json()["children"] == [{"uri": "/team", "directory": True}]
     children = client.send("GET", f"{API}/storage/docker-local/team/app/1").json()["children"]
-    assert {"uri": "/manifest.json", "folder": False} in children
+    assert {"uri": "/manifest.json", "directory": False} in children
     assert client.send("GET", f"{API}/storage/docker-local/team/app/3").status == 404
 
 
@@ -139,7 +139,7 @@ def test_properties_are_set_and_read(client, box):
 
 
 @pytest.mark.sandbox
-def test_properties_of_a_folder_go_to_everything_below(client, box):
+def test_properties_of_a_directory_go_to_everything_below(client, box):
     client.push("docker-local/app", "1")
     assert client.send("PUT", f"{API}/storage/docker-local/app/1?properties=stage=dev").status == 204
     assert all(box.properties("docker-local", path)["stage"] == ["dev"] for path in box.files())

@@ -46,8 +46,8 @@ def read(tmp_path):
     return read
 
 
-def vault(tmp_path, env=None, connectors=None, folder=None):
-    return Vault(env or {}, tmp_path, folder, connectors.references if connectors else {})
+def vault(tmp_path, env=None, connectors=None, directory=None):
+    return Vault(env or {}, tmp_path, directory, connectors.references if connectors else {})
 
 
 def at(url, **more):
@@ -168,14 +168,14 @@ class TestReading:
 
 
 class TestSecrets:
-    def test_a_variable_comes_first_then_the_folder_then_the_file(self, read, tmp_path):
+    def test_a_variable_comes_first_then_the_directory_then_the_file(self, read, tmp_path):
         connectors = read(JFROG)
-        folder = tmp_path / "secrets"
-        folder.mkdir()
+        directory = tmp_path / "secrets"
+        directory.mkdir()
         env = {"JFROG_TOKEN": "listed"}
-        known = vault(tmp_path, env, connectors, folder)
+        known = vault(tmp_path, env, connectors, directory)
         assert known.secret("account.jfrog_token").reveal() == "listed"
-        (folder / "account.jfrog_token").write_text("in-folder\n")
+        (directory / "account.jfrog_token").write_text("in-folder\n")
         assert known.secret("account.jfrog_token").reveal() == "in-folder"
         env["BUILDPUSH_SECRET_ACCOUNT_JFROG_TOKEN"] = "variable"
         assert known.secret("account.jfrog_token").reveal() == "variable"
@@ -190,7 +190,7 @@ class TestSecrets:
 
     def test_an_unresolved_secret_says_who_was_asked(self, tmp_path):
         with pytest.raises(SecretError) as caught:
-            vault(tmp_path, {"BUILDPUSH_SECRET_TOKEN": "x"}, folder=tmp_path).secret("tokn")
+            vault(tmp_path, {"BUILDPUSH_SECRET_TOKEN": "x"}, directory=tmp_path).secret("tokn")
         text = str(caught.value)
         assert "BUILDPUSH_SECRET_TOKN is not set" in text
         assert f"{tmp_path} has no file of that name" in text
@@ -201,23 +201,23 @@ class TestSecrets:
     @pytest.mark.parametrize(
         "identifier", ["../token", "a/b", "/etc/passwd", "..", "", ".hidden", "a b", "a\0b", "a\n"]
     )
-    def test_an_identifier_never_leads_out_of_the_folder(self, tmp_path, identifier):
-        folder = tmp_path / "secrets"
-        folder.mkdir()
+    def test_an_identifier_never_leads_out_of_the_directory(self, tmp_path, identifier):
+        directory = tmp_path / "secrets"
+        directory.mkdir()
         (tmp_path / "token").write_text("outside")
         with pytest.raises(SecretError, match="not the identifier"):
-            vault(tmp_path, folder=folder).secret(identifier)
+            vault(tmp_path, directory=directory).secret(identifier)
 
     def test_nor_does_a_link(self, tmp_path):
-        folder = tmp_path / "secrets"
-        (folder / "data").mkdir(parents=True)
+        directory = tmp_path / "secrets"
+        (directory / "data").mkdir(parents=True)
         (tmp_path / "token").write_text("outside")
-        (folder / "token").symlink_to(tmp_path / "token")
-        (folder / "data" / "other").write_text("inside")
-        (folder / "other").symlink_to("data/other")
+        (directory / "token").symlink_to(tmp_path / "token")
+        (directory / "data" / "other").write_text("inside")
+        (directory / "other").symlink_to("data/other")
         with pytest.raises(SecretError, match="link out of its directory"):
-            vault(tmp_path, folder=folder).secret("token")
-        assert vault(tmp_path, folder=folder).secret("other").reveal() == "inside"
+            vault(tmp_path, directory=directory).secret("token")
+        assert vault(tmp_path, directory=directory).secret("other").reveal() == "inside"
 
     @pytest.mark.parametrize(
         ("reference", "message"),

@@ -23,8 +23,8 @@ from tests.settings.flags import read_flags
 NOWHERE = Path("/nonexistent")
 
 
-def from_yaml(text, folder):
-    file = folder / "step.yml"
+def from_yaml(text, directory):
+    file = directory / "step.yml"
     file.write_text(text, encoding="utf-8")
     return back(read(file, env={}, flags={}, keywords={}, cwd=NOWHERE, step=None))
 
@@ -100,8 +100,8 @@ def reads_back(write, settings):
 
 @given(settings=steps)
 def test_a_step_file_reads_back(settings, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp()
-    assert from_yaml(reads_back(to_yaml, settings), folder) == settings
+    directory = tmp_path_factory.getbasetemp()
+    assert from_yaml(reads_back(to_yaml, settings), directory) == settings
 
 
 @given(settings=steps)

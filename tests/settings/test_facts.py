@@ -283,7 +283,7 @@ class TestCounter:
         with pytest.raises(SettingsError, match="does not hold a number"):
             counter.take("p")
 
-    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path):
+    def test_a_directory_that_cannot_be_made_is_named(self, tmp_path):
         (tmp_path / "file").write_text("")
         with pytest.raises(SettingsError, match=r"file/inner.*Not a directory") as caught:
             Counter(tmp_path / "file" / "inner").take("p")
@@ -354,7 +354,7 @@ def test_a_secret_goes_through_whoever_knows_it():
 @pytest.mark.programs
 class TestRealGit:
     @pytest.fixture
-    def folder(self, tmp_path):
+    def directory(self, tmp_path):
         place = Here(
             {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(tmp_path)}
         )
@@ -368,15 +368,15 @@ class TestRealGit:
 
         return place, root, do
 
-    def test_before_the_first_commit_there_is_no_revision(self, folder):
-        place, root, do = folder
+    def test_before_the_first_commit_there_is_no_revision(self, directory):
+        place, root, do = directory
         assert vcs(Git(place, root)) is None
         do("init", "-q", "-b", "main")
         assert vcs(Git(place, root)) is None
         assert Git(place, root).branch == "main"
 
-    def test_a_commit_a_tag_and_a_worktree(self, folder):
-        place, root, do = folder
+    def test_a_commit_a_tag_and_a_worktree(self, directory):
+        place, root, do = directory
         do("init", "-q", "-b", "main")
         do("commit", "-q", "--allow-empty", "-m", "One")
         do("tag", "v1")

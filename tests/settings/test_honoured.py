@@ -78,21 +78,21 @@ HONOURED = [
 
 
 def git(call):
-    """Answer as a repository whose revision is named by its folder would."""
+    """Answer as a repository whose revision is named by its directory would."""
     return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0")) if "--verify" in call.argv else Ran(128)
 
 
-def effects(folder, kind, values):
+def effects(directory, kind, values):
     """Return everything that a run would do, record and wait for."""
     env = {"TOKEN": "t0ken-value", "OTHER": "0ther-value", "STAGE": "test"}
-    connectors = read_connectors(folder / "connectors.yml")
-    vault = Vault(env, folder, None, connectors.references)
-    facts = Facts(env, Git(Recorded(git), folder), Counter(folder / "state", dry=True), 0.0, vault.secret)
+    connectors = read_connectors(directory / "connectors.yml")
+    vault = Vault(env, directory, None, connectors.references)
+    facts = Facts(env, Git(Recorded(git), directory), Counter(directory / "state", dry=True), 0.0, vault.secret)
     written = {
         name: Written(value, Origin("keyword", "a test", "")) for name, value in values.items() if value is not None
     }
     step = Step("", "", "", written, "a test", STEP_KINDS[kind])
-    order = resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
+    order = resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, connectors=connectors, step=step)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     context = SimpleNamespace(env=env, facts=facts, ci=ci(env))
     # The wishes themselves, and who said them, differ of course.
@@ -102,7 +102,7 @@ def effects(folder, kind, values):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def directory(tmp_path):
     for name in (".", "service"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")
@@ -112,14 +112,14 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "setting"), HONOURED)
-def test_another_value_makes_a_difference(folder, kind, setting):
+def test_another_value_makes_a_difference(directory, kind, setting):
     usual = USUAL[kind] | BESIDE.get(setting.name, {})
     value = VALUES.get(setting.name, setting.example)
     value = [str(entry) for entry in value] if isinstance(value, tuple | list) else str(value)
-    assert effects(folder, kind, usual) != effects(folder, kind, usual | {setting.name: value})
+    assert effects(directory, kind, usual) != effects(directory, kind, usual | {setting.name: value})
 
 
-def test_a_git_path_that_is_no_folder_is_an_error_of_that_setting(folder):
+def test_a_git_path_that_is_no_directory_is_an_error_of_that_setting(directory):
     with pytest.raises(SettingsError, match="'nowhere'") as caught:
-        effects(folder, "publish", USUAL["publish"] | {"git_path": "nowhere"})
+        effects(directory, "publish", USUAL["publish"] | {"git_path": "nowhere"})
     assert caught.value.setting == "git_path"

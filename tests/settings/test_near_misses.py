@@ -96,8 +96,8 @@ QUIET = {
 }
 
 
-def connectors_of(folder, entry, **top):
-    path = folder / "connectors.yml"
+def connectors_of(directory, entry, **top):
+    path = directory / "connectors.yml"
     path.write_text(json.dumps({"connectors": [{"connector": entry}], "secrets": {"token": "env:T"}, **top}))
     [found] = read_connectors(path).entries
     return found.identifier, found.url, found.scope, found.password is None, found.username, found.notes
@@ -112,9 +112,11 @@ def changed(place, key, value):
     return entry
 
 
-def is_silent(folder, place, key):
+def is_silent(directory, place, key):
     try:
-        return connectors_of(folder, changed(place, key, OTHERS.get(key, "other"))) == connectors_of(folder, CONNECTOR)
+        return connectors_of(directory, changed(place, key, OTHERS.get(key, "other"))) == connectors_of(
+            directory, CONNECTOR
+        )
     except BuildPushError:
         return False
 

@@ -93,7 +93,7 @@ def saying(draw):
     return said
 
 
-def resolved(folder: Path, said: Said):
+def resolved(directory: Path, said: Said):
     env = {value.upper().replace("-", "_"): value for value in said.secrets} | {"OF_CONNECTOR": "of-the-connector"}
     for name, text in said.by["variable"].items():
         env[VARIABLES.get(name, name)] = "JF_USER" if name == "JF_USER" else text
@@ -103,16 +103,16 @@ def resolved(folder: Path, said: Said):
     spec = {"tags": ["1"], **{KEYS[name]: text for name, text in in_file.items() if name in KEYS}}
     spec["envVariables"] = {VARIABLES[name]: text for name, text in in_file.items() if name not in KEYS}
     step = {"step": {"type": "BuildAndPushDockerRegistry", "identifier": "a", "name": "a", "spec": spec}}
-    (folder / "step.yml").write_text(json.dumps(step))
+    (directory / "step.yml").write_text(json.dumps(step))
     project = {to_camel(name): text for name, text in said.by["project"].items()}
-    (folder / "buildpush.yaml").write_text(json.dumps(project or {"context": "."}))
-    connectors = read_connectors(folder / "connectors.yml")
-    vault = Vault(env, folder, None, connectors.references)
-    git = Git(Recorded(lambda _: Ran(128)), folder)
-    facts = Facts(env, git, Counter(folder / "state", dry=True), 0.0, vault.secret)
+    (directory / "buildpush.yaml").write_text(json.dumps(project or {"context": "."}))
+    connectors = read_connectors(directory / "connectors.yml")
+    vault = Vault(env, directory, None, connectors.references)
+    git = Git(Recorded(lambda _: Ran(128)), directory)
+    facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     flags, keywords = said.by["flag"], said.by["keyword"]
-    (step,) = read(Path("step.yml"), env=env, flags=flags, keywords=keywords, cwd=folder, step=None).steps
-    return resolve(evaluate(step, facts), cwd=folder, facts=facts, vault=vault, connectors=connectors, step=step)
+    (step,) = read(Path("step.yml"), env=env, flags=flags, keywords=keywords, cwd=directory, step=None).steps
+    return resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, connectors=connectors, step=step)
 
 
 def to_camel(name):
@@ -129,18 +129,18 @@ def handed_out(order):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairing")
-    (folder / "Dockerfile").write_text("FROM scratch\n")
-    (folder / "connectors.yml").write_text(CONNECTORS)
-    return folder
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("pairing")
+    (directory / "Dockerfile").write_text("FROM scratch\n")
+    (directory / "connectors.yml").write_text(CONNECTORS)
+    return directory
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(said=saying())
-def test_no_credential_is_handed_to_a_host_that_only_a_farther_source_has_named(folder, said):
+def test_no_credential_is_handed_to_a_host_that_only_a_farther_source_has_named(directory, said):
     try:
-        order = resolved(folder, said)
+        order = resolved(directory, said)
     except SettingsError:
         event("refused")
         return

@@ -80,22 +80,22 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 class House:
-    """A folder with a Dockerfile and a connectors file, and a way to resolve a step in it."""
+    """A directory with a Dockerfile and a connectors file, and a way to resolve a step in it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.counters = folder / "state"
-        self.cwd = folder / "work"
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.counters = directory / "state"
+        self.cwd = directory / "work"
         self.cwd.mkdir()
         (self.cwd / "Dockerfile").write_text("FROM scratch\n")
-        (folder / "connectors.yml").write_text(CONNECTORS)
+        (directory / "connectors.yml").write_text(CONNECTORS)
         self.env = {"TOKEN": "t0ken-value"}
 
     def git(self, call):
         return Ran(0, REVISION) if "--verify" in call.argv else Ran(128)
 
     def parts(self):
-        connectors = read_connectors(self.folder / "connectors.yml")
+        connectors = read_connectors(self.directory / "connectors.yml")
         vault = Vault(self.env, self.cwd, None, connectors.references)
         git = Git(Recorded(self.git), self.cwd)
         return connectors, vault, Facts(self.env, git, Counter(self.counters), 0.0, vault.secret)
@@ -244,10 +244,10 @@ class TestBuild:
             ({"context": "service"}, "lies outside the context 'service'", "name it: dockerfile: Dockerfile"),
         ],
     )
-    def test_folders_and_files_must_be_there(self, house, keywords, message, hint):
+    def test_directories_and_files_must_be_there(self, house, keywords, message, hint):
         (house.cwd / "service").mkdir()
-        (house.folder / "outside").write_text("FROM scratch\n")
-        (house.cwd / "link").symlink_to(house.folder / "outside")
+        (house.directory / "outside").write_text("FROM scratch\n")
+        (house.cwd / "link").symlink_to(house.directory / "outside")
         error = house.refused(**keywords)
         assert message in str(error)
         assert hint in error.hint

@@ -371,7 +371,7 @@ def test_a_byte_order_mark_is_not_part_of_the_text(load):
     assert load(b"\xef\xbb\xbf" + STEP.encode()).steps[0].identifier == "build_api"
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+def test_a_missing_file_and_a_directory_are_refused(tmp_path):
     with pytest.raises(SourceError, match="No such file") as caught:
         read_yaml(tmp_path / "none.yml")
     assert "check the path" in caught.value.hint
@@ -581,7 +581,7 @@ def test_the_project_file_is_looked_for_up_to_the_root_of_the_repository(load, t
     assert loaded.steps[0].settings["engine"].origin.where == "../../buildpush.yaml:1:1"
 
 
-def test_outside_a_repository_no_folder_above_is_read(tmp_path):
+def test_outside_a_repository_no_directory_above_is_read(tmp_path):
     (tmp_path / "buildpush.yaml").write_text("engine: native\n")
     (tmp_path / "inner").mkdir()
     loaded = read(None, env={}, flags={"repo": "a.example/b"}, keywords={}, cwd=tmp_path / "inner", step=None)
@@ -627,7 +627,7 @@ def test_a_wrong_project_file_is_refused_with_its_place(load, tmp_path, name, te
     assert str(caught.value).startswith(message)
 
 
-def test_two_project_files_in_one_folder_are_refused(load, tmp_path):
+def test_two_project_files_in_one_directory_are_refused(load, tmp_path):
     (tmp_path / "buildpush.yaml").write_text("engine: native\n")
     (tmp_path / "pyproject.toml").write_text("[tool.buildpush]\nengine = 'docker'\n")
     with pytest.raises(SourceError, match=r"buildpush\.yaml and pyproject\.toml both"):

@@ -71,9 +71,9 @@ def scan(monkeypatch):
 FILE = "step: {type: Plugin, spec: {image: plugins/scan, settings: {scanned: 'host/app:1'}}}"
 
 
-def load(text, folder):
-    (folder / "step.yml").write_text(text)
-    return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=folder, step=None).steps[0]
+def load(text, directory):
+    (directory / "step.yml").write_text(text)
+    return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None).steps[0]
 
 
 def test_a_row_is_all_that_a_new_kind_needs_to_be_read_written_and_resolved(tmp_path, scan):

@@ -57,7 +57,7 @@ class FileAttributes:
         uid, gid = self.owner or (entry.uid, entry.gid)
         mode = entry.mode
         if self.mode is not None and entry.kind != "link":
-            mode = apply_mode(mode, self.mode, is_directory=entry.kind == "folder")
+            mode = apply_mode(mode, self.mode, is_directory=entry.kind == "directory")
         modified = entry.modified if self.created is None else min(entry.modified, self.created)
         if (path, uid, gid, mode, modified) == (entry.path, entry.uid, entry.gid, entry.mode, entry.modified):
             return entry
@@ -95,7 +95,7 @@ class Addition:
             BuildError: a file would have to become a directory, or the other way round.
         """
         entry = tree.entry(path)
-        if entry.kind == "folder":
+        if entry.kind == "directory":
             self._copy_directory(tree, path, entry, self.files.resolve(destination), chosen)
         else:
             self.put_file(entry, name, destination, into=into)
@@ -118,7 +118,7 @@ class Addition:
         """Return where a file called *name* lands, links at the destination followed."""
         target = self.files.resolve(destination)
         there = self.files.get(target)
-        if into or (there and there.kind == "folder"):
+        if into or (there and there.kind == "directory"):
             self.directory(target)
             return f"{target}/{name}".lstrip("/")  # a link of that name is replaced
         self.directory(target.rpartition("/")[0])
@@ -146,7 +146,7 @@ class Addition:
     def _on_the_way(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
         """Return *entry*; a directory that is there, and is only on the way, takes its source's mode alone."""
         there = self.files.get(entry.path) if entry.path in modes else None
-        return there._replace(mode=modes[entry.path]) if there and there.kind == "folder" else entry
+        return there._replace(mode=modes[entry.path]) if there and there.kind == "directory" else entry
 
     def _link(self, links: Mapping[str, object]) -> None:
         """Make one file of those paths that *links* has the same thing for."""
@@ -194,7 +194,7 @@ class Addition:
             BuildError: there is something else.
         """
         there = self.files.get(path)
-        if there and there.kind == "folder":
+        if there and there.kind == "directory":
             return
         if there:
             message = f"/{path} is not a directory in the image, so nothing can be put into it"
@@ -211,12 +211,12 @@ class Addition:
         if above and above.mode & 0o2000:  # as mkdir does below a set-group-id directory
             mode |= 0o2000
             gid = gid if attributes.owner else above.gid
-        entry = Entry(path, "folder", mode, uid, gid, modified)
+        entry = Entry(path, "directory", mode, uid, gid, modified)
         return FileAttributes(created=attributes.created).of(entry, path)
 
     def _place(self, entry: Entry) -> None:
         there = self.files.get(entry.path)
-        if there and (entry.kind == "folder") != (there.kind == "folder"):
+        if there and (entry.kind == "directory") != (there.kind == "directory"):
             message = f"/{entry.path} is a {there.kind} in the image and a {entry.kind} in what is copied"
             raise BuildError(message, hint="choose another destination")
         self._put(entry)
@@ -225,7 +225,7 @@ class Addition:
         if not entry.path:
             return
         there = self._added.get(entry.path)
-        if there and there.kind == "folder" and entry.kind != "folder":
+        if there and there.kind == "directory" and entry.kind != "directory":
             inside = f"{entry.path}/"
             self._added = {path: other for path, other in self._added.items() if not path.startswith(inside)}
             self._directories = {path for path in self._directories if not f"{path}/".startswith(inside)}
@@ -242,7 +242,7 @@ class Addition:
         for directory in self._directories:
             above = directory
             while above and above not in whole:
-                whole[above] = self.files.get(above) or Entry(above, "folder", NEW_DIRECTORY)
+                whole[above] = self.files.get(above) or Entry(above, "directory", NEW_DIRECTORY)
                 above = above.rpartition("/")[0]
         if not self._links:
             return tuple(whole[path] for path in in_order(whole))

@@ -231,7 +231,7 @@ class Context:
             seen = OnDisk(real, when, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink)
             return Entry(target, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", b"", seen)
         if stat.S_ISDIR(mode):
-            return Entry(target, "folder", mode & 0o7777, modified=modified)
+            return Entry(target, "directory", mode & 0o7777, modified=modified)
         if stat.S_ISLNK(mode):
             return Entry(target, "link", 0o777, modified=modified, target=self._link(path) or "")
         if stat.S_ISSOCK(mode):

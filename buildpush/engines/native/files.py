@@ -14,7 +14,7 @@ from buildpush.images.tar_members import Archive, read_members
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
-ROOT: Final = Entry("", "folder")
+ROOT: Final = Entry("", "directory")
 
 _SPECIAL: Final[Mapping[bytes, Kind]] = {
     tarfile.FIFOTYPE: "fifo",
@@ -54,7 +54,7 @@ class Files:
     def put(self, entry: Entry) -> None:
         """Add *entry* in place of what was there; a directory keeps what is in it."""
         there = self.entries.get(entry.path)
-        if there and there.kind == "folder" and entry.kind != "folder":
+        if there and there.kind == "directory" and entry.kind != "directory":
             self.remove(entry.path)
         self.links.pop(entry.path, None)
         self.entries[entry.path] = entry
@@ -234,7 +234,7 @@ def _kind(member: tarfile.TarInfo) -> Kind | None:
     if member.isreg():
         return "file"
     if member.isdir():
-        return "folder"
+        return "directory"
     if member.issym():
         return "link"
     return _SPECIAL.get(member.type)

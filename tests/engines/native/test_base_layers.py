@@ -64,9 +64,9 @@ def at(name: str) -> str:
 
 
 def to_layout(image, tmp_path):
-    folder = tmp_path / "layout"
-    write_layout(image, folder, [NAME])
-    return in_layout(lambda name: (folder / at(name)).read_bytes())
+    directory = tmp_path / "layout"
+    write_layout(image, directory, [NAME])
+    return in_layout(lambda name: (directory / at(name)).read_bytes())
 
 
 def to_oci_archive(image, tmp_path):
@@ -96,18 +96,18 @@ def memory(request, tmp_path):
 
 
 @pytest.fixture
-def builds(folder, make_base, memory):
+def builds(directory, make_base, memory):
     """Return a function that gives the image of the first build, and of the second, each to somebody."""
 
     def build(kind, take, program=None):
-        folder.write("a", "A")
-        folder.bases[BASE] = make_base({"etc/": "", "etc/one": "1"}, kind=kind, program=program)
-        folder.dockerfile(f"FROM {BASE}\nCOPY a /a\nWORKDIR /w\n")
+        directory.write("a", "A")
+        directory.bases[BASE] = make_base({"etc/": "", "etc/one": "1"}, kind=kind, program=program)
+        directory.dockerfile(f"FROM {BASE}\nCOPY a /a\nWORKDIR /w\n")
         for _ in ("first", "second"):
-            engine = folder.engine(now=lambda: time.time() + LATER, memory=memory)
-            with engine.build(folder.request()) as image:
+            engine = directory.engine(now=lambda: time.time() + LATER, memory=memory)
+            with engine.build(directory.request()) as image:
                 take(image)
-                for layer, raw in zip(image.layers, folder.bytes_of(image), strict=True):
+                for layer, raw in zip(image.layers, directory.bytes_of(image), strict=True):
                     if layer.learn:  # as a push does
                         layer.learn(digest_of(raw))
 
@@ -145,15 +145,15 @@ def test_a_registry_has_the_diff_ids_of_the_layers(builds, box, memory, kind):
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 @pytest.mark.parametrize("sink", FILES)
 def test_a_base_image_that_lies_about_its_layer_is_refused_and_nothing_is_written(
-    folder, make_base, tmp_path, kind, sink
+    directory, make_base, tmp_path, kind, sink
 ):
     honest = make_base({"a": "1"}, kind=kind)
     lies = (digest_of(b"else"), honest.layers[0].digest)
     for diff_id in lies:
-        folder.bases[BASE] = replace(honest, layers=(replace(honest.layers[0], diff_id=diff_id),))
-        with folder.built(f"FROM {BASE}\nENV A=1\n") as image, pytest.raises(DigestError, match="layer 1/1 holds"):
+        directory.bases[BASE] = replace(honest, layers=(replace(honest.layers[0], diff_id=diff_id),))
+        with directory.built(f"FROM {BASE}\nENV A=1\n") as image, pytest.raises(DigestError, match="layer 1/1 holds"):
             FILES[sink](image, tmp_path)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder.root] == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != directory.root] == []
 
 
 @pytest.mark.engines

@@ -29,31 +29,31 @@ def memory(tmp_path):
 
 
 @pytest.fixture
-def build(folder, memory):
+def build(directory, memory):
     """Return a function that builds, reads every layer as a push does, and says what was known before."""
 
     def build(text="FROM scratch\nCOPY d /d\n", *, after=LATER, memory=memory, **changes):
-        folder.dockerfile(text)
-        engine = folder.engine(now=lambda: time.time() + after, memory=memory)
-        with engine.build(folder.request(**changes)) as image:
+        directory.dockerfile(text)
+        engine = directory.engine(now=lambda: time.time() + after, memory=memory)
+        with engine.build(directory.request(**changes)) as image:
             known = [layer.diff_id for layer in image.layers]
-            for layer, raw in zip(image.layers, folder.bytes_of(image), strict=True):
+            for layer, raw in zip(image.layers, directory.bytes_of(image), strict=True):
                 assert layer.diff_id in {None, digest_of(raw)}, "what is known is true"
                 assert layer.compressed or layer.size == len(raw)
                 if layer.learn:
                     layer.learn(digest_of(raw))
-            assert bool(folder.config_of(image)["rootfs"]["diff_ids"]) == (None not in known)
+            assert bool(directory.config_of(image)["rootfs"]["diff_ids"]) == (None not in known)
         return [diff_id is not None for diff_id in known]
 
     return build
 
 
 @pytest.fixture(autouse=True)
-def files(folder):
-    folder.write("d/a", "A")
-    folder.write("d/b", "B")
-    folder.write("d/e/f", "F")
-    (folder.root / "d/link").symlink_to("a")
+def files(directory):
+    directory.write("d/a", "A")
+    directory.write("d/b", "B")
+    directory.write("d/e/f", "F")
+    (directory.root / "d/link").symlink_to("a")
 
 
 def test_what_was_read_before_is_known(build):
@@ -61,17 +61,17 @@ def test_what_was_read_before_is_known(build):
     assert build() == [True]
 
 
-def test_only_the_layer_that_changed_is_read_again(folder, build):
-    folder.write("e", "E")
+def test_only_the_layer_that_changed_is_read_again(directory, build):
+    directory.write("e", "E")
     text = "FROM scratch\nCOPY d /d\nCOPY e /e\nCOPY <<X /x\ntext\nX\nWORKDIR /w\n"
     assert build(text) == [False, False, False, False]
-    folder.write("e", "EE")
+    directory.write("e", "EE")
     assert build(text) == [True, False, True, True]
     assert build(text.replace("text", "next")) == [True, True, False, True]
 
 
-def rewrite_with_its_old_times(folder):
-    path = folder.root / "d/a"
+def rewrite_with_its_old_times(directory):
+    path = directory.root / "d/a"
     before = path.stat()
     path.write_text("Z")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -84,19 +84,19 @@ def rewrite_with_its_old_times(folder):
     "change",
     [
         rewrite_with_its_old_times,
-        lambda folder: folder.write("d/c", ""),
-        lambda folder: (folder.root / "d/a").unlink(),
-        lambda folder: (folder.root / "d/a").rename(folder.root / "d/c"),
-        lambda folder: (folder.root / "d/a").chmod(0o600),
-        lambda folder: (folder.root / "d/e").chmod(0o700),
-        lambda folder: (folder.root / "d/b").replace(folder.root / "d/a"),
-        lambda folder: ((folder.root / "d/link").unlink(), (folder.root / "d/link").symlink_to("b")),
-        lambda folder: folder.write(".dockerignore", "d/b"),
+        lambda directory: directory.write("d/c", ""),
+        lambda directory: (directory.root / "d/a").unlink(),
+        lambda directory: (directory.root / "d/a").rename(directory.root / "d/c"),
+        lambda directory: (directory.root / "d/a").chmod(0o600),
+        lambda directory: (directory.root / "d/e").chmod(0o700),
+        lambda directory: (directory.root / "d/b").replace(directory.root / "d/a"),
+        lambda directory: ((directory.root / "d/link").unlink(), (directory.root / "d/link").symlink_to("b")),
+        lambda directory: directory.write(".dockerignore", "d/b"),
     ],
 )
-def test_a_folder_in_which_anything_changed_is_read_again(folder, build, change):
+def test_a_directory_in_which_anything_changed_is_read_again(directory, build, change):
     build()
-    change(folder)
+    change(directory)
     assert build() == [False]
     assert build() == [True]
 
@@ -129,7 +129,7 @@ def test_no_cache_reads_everything_and_keeps_what_it_found(build):
     assert build() == [True]
 
 
-def test_no_cache_corrects_what_was_kept(folder, build, memory):
+def test_no_cache_corrects_what_was_kept(directory, build, memory):
     class Wrong:
         find_diff_id = memory.find_diff_id
 
@@ -148,26 +148,26 @@ def test_without_a_memory_everything_is_read(build):
     assert build(memory=None) == [False]
 
 
-def test_files_of_a_base_image_are_known_by_its_digest(folder, build, make_base):
-    folder.bases["base.test/b:1"] = make_base({"a": "A"}, kind="gzip")
+def test_files_of_a_base_image_are_known_by_its_digest(directory, build, make_base):
+    directory.bases["base.test/b:1"] = make_base({"a": "A"}, kind="gzip")
     text = "FROM scratch\nCOPY --from=base.test/b:1 a /a\n"
     assert build(text) == [False]
     assert build(text) == [True]
-    folder.bases["base.test/b:1"] = make_base({"a": "B"}, kind="gzip")
+    directory.bases["base.test/b:1"] = make_base({"a": "B"}, kind="gzip")
     assert build(text) == [False]
 
 
-def test_files_of_what_has_no_digest_are_read_again(folder, build, make_base):
+def test_files_of_what_has_no_digest_are_read_again(directory, build, make_base):
     image = make_base({"a": "A"})
     nameless = tuple(replace(layer, digest=None, diff_id=None) for layer in image.layers)
-    folder.bases["base.test/b:1"] = replace(image, layers=nameless)
+    directory.bases["base.test/b:1"] = replace(image, layers=nameless)
     text = "FROM scratch\nCOPY --from=base.test/b:1 a /a\n"
     assert build(text) == [False]
     assert build(text) == [False]
 
 
-def test_an_unpacked_archive_is_read_again(folder, build):
-    folder.write("t.tar", b"".join(write([Entry("x", "file", size=1, content=b"x")])))
+def test_an_unpacked_archive_is_read_again(directory, build):
+    directory.write("t.tar", b"".join(write([Entry("x", "file", size=1, content=b"x")])))
     text = "FROM scratch\nADD t.tar /t/\n"
     assert build(text) == [False]
     assert build(text) == [False]
@@ -177,7 +177,7 @@ def test_an_unpacked_archive_is_read_again(folder, build):
 @pytest.mark.parametrize("path", ["a", "a" * 99, "a" * 100, "a" * 101, "ü", "d" * 90 + "/" + "e" * 90])
 def test_the_size_of_a_layer_is_known_before_it_is_read(path, size):
     entries = [
-        Entry(path, "folder"),
+        Entry(path, "directory"),
         Entry(f"{path}/f", "file", size=size, content=bytes(size), modified=-1),
         Entry(f"{path}/g", "hard", target=f"{path}/f"),
         Entry(f"{path}/l", "link", target="t" * 120),
@@ -186,16 +186,16 @@ def test_the_size_of_a_layer_is_known_before_it_is_read(path, size):
 
 
 @pytest.mark.sandbox
-def test_what_did_not_change_is_pushed_without_reading_a_file(folder, box, memory):
-    folder.dockerfile("FROM scratch\nCOPY d /d\n")
+def test_what_did_not_change_is_pushed_without_reading_a_file(directory, box, memory):
+    directory.dockerfile("FROM scratch\nCOPY d /d\n")
     repository = Repository(box.host, "docker-local/known")
     keychain = Keychain({box.host: Credential(box.username, box.password, "test")})
-    engine = folder.engine(now=lambda: time.time() + LATER, memory=memory)
+    engine = directory.engine(now=lambda: time.time() + LATER, memory=memory)
     events: list[Event] = []
     with Http() as http:
         registry = Registry(http, keychain, memory=memory)
         for tag in ("1", "2"):
-            with engine.build(folder.request()) as image:
+            with engine.build(directory.request()) as image:
                 push(image, [repository.tagged(tag)], registry, sink=events.append)
 
     first, second = (event for event in events if isinstance(event, Traffic))

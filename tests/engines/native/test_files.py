@@ -39,12 +39,12 @@ def sha256(content: bytes) -> str:
 class Desk:
     """The trees written down, and how both engines are asked."""
 
-    folder: Path
+    directory: Path
     address: str
 
     @property
     def context(self) -> Path:
-        return self.folder / "context"
+        return self.directory / "context"
 
     def prepare(self) -> None:
         self.context.mkdir()
@@ -52,7 +52,7 @@ class Desk:
         for name, things in (("tree", trees.SOURCE), ("target", trees.TARGET)):
             (self.context / f"{name}.tar").write_bytes(trees.as_tar(things))
         for name, things in REFERENCES.items():
-            self._write_layout(self.folder / f"layout-{name}", base_image(trees.as_tar(things)))
+            self._write_layout(self.directory / f"layout-{name}", base_image(trees.as_tar(things)))
 
     def _write_layout(self, root: Path, image: Image) -> None:
         (root / "blobs/sha256").mkdir(parents=True)
@@ -75,7 +75,7 @@ class Desk:
 
     def theirs(self, case: tuple[str, str], place: str = "one") -> list[list[str]] | str:
         """Return the layers that BuildKit makes, or why it makes none."""
-        said = self.folder / f"said-{place}"
+        said = self.directory / f"said-{place}"
         said.mkdir(exist_ok=True)
         (said / "Dockerfile").write_text(case[0])
         (said / "Dockerfile.dockerignore").write_text(case[1])
@@ -83,7 +83,7 @@ class Desk:
         argv += ["--local", f"context={self.context}", "--local", f"dockerfile={said}", "--progress", "plain"]
         argv += ["--output", "type=oci,dest=-,compression=uncompressed"]
         for name in REFERENCES:
-            root = self.folder / f"layout-{name}"
+            root = self.directory / f"layout-{name}"
             digest = json.loads((root / "index.json").read_text())["manifests"][0]["digest"]
             argv += ["--oci-layout", f"{name}={root}", "--opt", f"context:{name}=oci-layout://{name}@{digest}"]
         done = subprocess.run(argv, capture_output=True, check=False, timeout=120)
@@ -102,7 +102,7 @@ class Desk:
             return [shown(blob(layer["digest"])) for layer in manifest["layers"]]
 
     def ours(self, case: tuple[str, str], place: str = "one") -> list[list[str]] | str:
-        said = self.folder / f"ours-{place}"
+        said = self.directory / f"ours-{place}"
         said.write_text(case[0])
         said.with_name(f"{said.name}.dockerignore").write_text(case[1])
         engine = Native(Tools({}, Recorded(), pull=pull, platform=Platform("linux", "amd64")))

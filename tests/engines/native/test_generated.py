@@ -122,7 +122,7 @@ port = mostly(
     st.one_of(one_of("70000", "90-80", "x", "80/x", "/tcp", "-1", "1-3:4-5", "a:1:2"), substitution),
 )
 path = mostly(joined(one_of("/v", "v", "/a/b", "'/x'", "/v/", ".", '"/"'), value), one_of('""', "'", "$u"))
-folder_name = one_of(
+directory_name = one_of(
     "/w", "w", "w/x", "../y", ".", "./z", "/", "$a", "${p}", "x y", '"q r"', "/é", "w//v", "/w/../v/", "$u", ".."
 )
 signal = mostly(
@@ -147,7 +147,7 @@ PLAIN = {
     "STOPSIGNAL": st.one_of(signal, signal, joined("--x ", signal)),
     "USER": st.one_of(some, one_of("1:2", "$q", "x y", "'u'", "$u")),
     "MAINTAINER": some,
-    "WORKDIR": folder_name,
+    "WORKDIR": directory_name,
 }
 
 
@@ -249,20 +249,20 @@ def seen(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def ours(folder: Any, case: Case) -> dict[str, Any] | None:
+def ours(directory: Any, case: Case) -> dict[str, Any] | None:
     """Return what the native engine makes of *case*, or ``None`` where it refuses."""
     try:
-        with folder.built(build_args=case.given) as image:
-            return seen(folder.config_of(image))
+        with directory.built(build_args=case.given) as image:
+            return seen(directory.config_of(image))
     except (BuildError, UnreachableError):
         return None
 
 
-def theirs(folder: Any, case: Case, far: dict[str, str]) -> dict[str, Any] | None:
+def theirs(directory: Any, case: Case, far: dict[str, str]) -> dict[str, Any] | None:
     """Return what BuildKit makes of it."""
     argv = ["docker", "buildx", "build", "--provenance=false", "--output", "type=oci,dest=-"]
     argv += [part for pair in case.given.items() for part in ("--build-arg", "=".join(pair))]
-    done = subprocess.run([*argv, str(folder.root)], env=far, capture_output=True, check=False, timeout=120)
+    done = subprocess.run([*argv, str(directory.root)], env=far, capture_output=True, check=False, timeout=120)
     if done.returncode:
         assert b"failed to solve" in done.stderr, done.stderr.decode()  # else it is not the Dockerfile
         return None
@@ -276,17 +276,17 @@ def theirs(folder: Any, case: Case, far: dict[str, str]) -> dict[str, Any] | Non
 
 
 @pytest.mark.engines
-def test_buildkit_and_the_native_engine_make_the_same_image_or_none(folder, far):
+def test_buildkit_and_the_native_engine_make_the_same_image_or_none(directory, far):
     """The same examples each time, so that CI is steady; raise the number and drop derandomize to search for more."""
     built: list[bool] = []
 
     @settings(deadline=None, max_examples=90, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=cases())
     def holds(case: Case) -> None:
-        folder.write("Dockerfile", case.text.encode())
-        found = theirs(folder, case, far)
+        directory.write("Dockerfile", case.text.encode())
+        found = theirs(directory, case, far)
         built.append(found is not None)
-        assert ours(folder, case) == found, case
+        assert ours(directory, case) == found, case
 
     holds()
     assert built.count(True) > len(built) / 4, "most were refused, which says little"

@@ -1,4 +1,4 @@
-"""Folders of a build-info and where their files are by now: each place stands for one folder of ours."""
+"""Directories of a build-info and where their files are by now: each place stands for one directory of ours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from buildpush.artifactory.answers import FileFacts
-from buildpush.artifactory.document import Artifact, BuildInfo, Module
-from buildpush.artifactory.folders import (
+from buildpush.artifactory.directories import (
     Finding,
     ImageFiles,
     Presence,
@@ -17,13 +16,14 @@ from buildpush.artifactory.folders import (
     is_same,
     with_found_paths,
 )
+from buildpush.artifactory.document import Artifact, BuildInfo, Module
 
 MARK = "a" * 64
 STARTED = datetime(2026, 10, 1, tzinfo=UTC)
 
 
 def files(tag: str, mark: str = MARK) -> tuple[Artifact, Artifact]:
-    """Return the manifest and a blob in the folder of a tag."""
+    """Return the manifest and a blob in the directory of a tag."""
     return (
         Artifact("manifest.json", f"app/{tag}/manifest.json", "local", mark),
         Artifact("sha256__b", f"app/{tag}/sha256__b", "local", "b" * 64),
@@ -47,15 +47,15 @@ NOWHERE = (":", ":")
 
 
 def seen(info: BuildInfo, *found: str | None) -> list[Finding]:
-    """Return what is found of the folders of *info*: each where it should be, at another tag, or nowhere."""
+    """Return what is found of the directories of *info*: each where it should be, at another tag, or nowhere."""
     told = []
-    for folder, tag in zip(groups_of(info.artifacts), found, strict=True):
+    for directory, tag in zip(groups_of(info.artifacts), found, strict=True):
         if tag is None:
-            told.append(Finding(folder, Presence.NOTHING))
-        elif folder.path == f"app/{tag}":
-            told.append(Finding(folder, Presence.OURS, folder))
+            told.append(Finding(directory, Presence.NOTHING))
+        elif directory.path == f"app/{tag}":
+            told.append(Finding(directory, Presence.OURS, directory))
         else:
-            told.append(Finding(folder, Presence.THEIRS, folder.at(f"app/{tag}")))
+            told.append(Finding(directory, Presence.THEIRS, directory.at(f"app/{tag}")))
     return told
 
 
@@ -78,11 +78,11 @@ def test_each_file_is_at_one_place_or_at_none(found, placed_at):
 
 def test_what_nobody_says_stays_where_it_should_be():
     info = info_of("1")
-    [folder] = groups_of(info.artifacts)
-    assert with_found_paths(info, [Finding(folder, Presence.UNSEEN)]) == info
+    [directory] = groups_of(info.artifacts)
+    assert with_found_paths(info, [Finding(directory, Presence.UNSEEN)]) == info
 
 
-def test_the_files_of_a_folder_go_together_and_those_without_a_manifest_alone():
+def test_the_files_of_a_directory_go_together_and_those_without_a_manifest_alone():
     assert groups_of(files("1")) == (ImageFiles(files("1")[0], (files("1")[1],)),)
     lonely = Artifact("a", "x/a", "local", MARK), Artifact("b", "x/b", "local", MARK)
     assert groups_of(lonely) == (ImageFiles(lonely[0]), ImageFiles(lonely[1]))
@@ -99,7 +99,7 @@ class Shown:
     def file(self, key, path):
         return self.facts
 
-    def files_below(self, key, folder):
+    def files_below(self, key, directory):
         return ()
 
 
@@ -111,10 +111,10 @@ class Shown:
         (None, Presence.NOTHING),
     ],
 )
-def test_whose_a_folder_is_says_the_checksum_of_its_manifest(facts, presence):
-    [folder] = groups_of(files("1"))
-    found = folder if presence is Presence.OURS else None
-    assert find_files(folder, Shown(facts)) == Finding(folder, presence, found)
+def test_whose_a_directory_is_says_the_checksum_of_its_manifest(facts, presence):
+    [directory] = groups_of(files("1"))
+    found = directory if presence is Presence.OURS else None
+    assert find_files(directory, Shown(facts)) == Finding(directory, presence, found)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where in Artifactory the files of a build-info are now: found by what is there, since names move.
 
-A manifest and the blobs beside it lie in one folder, that of a tag or of a digest. It is ours as long as the manifest
-in it is; somebody who pushes the same tag puts theirs there, and blobs that both share lie there as before.
+A manifest and the blobs beside it lie in one directory, that of a tag or of a digest. It is ours as long as the
+manifest in it is; somebody who pushes the same tag puts theirs there, and blobs that both share lie there as before.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from buildpush.foundation.records import dataclass
 
 _MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 _FORBIDDEN: Final = 403
-# How versions of Artifactory write the folder of a digest.
-_DIGEST_FOLDERS: Final = ("sha256:", "sha256__")
+# How versions of Artifactory write the directory of a digest.
+_DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
 class Presence(Enum):
@@ -36,7 +36,7 @@ class ImageFiles:
     """Files that lie together, and go together.
 
     Attributes:
-        head: the manifest, whose checksum decides whose folder it is; for a file without one, that file.
+        head: the manifest, whose checksum decides whose directory it is; for a file without one, that file.
         others: the blobs beside it.
     """
 
@@ -64,19 +64,19 @@ class ImageFiles:
         return (self.head, *self.others)
 
     def at(self, path: str) -> ImageFiles:
-        """Return the same files in another folder of the repository."""
+        """Return the same files in another directory of the repository."""
         moved = tuple(replace(file, path=f"{path}/{_name(file.path)}") for file in self.files)
         return ImageFiles(moved[0], moved[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of a folder.
+    """What was seen of a directory.
 
     Attributes:
         wanted: as the build-info has it.
         presence: what is there.
-        found: where our files are; *wanted* itself, or another folder, or ``None``.
+        found: where our files are; *wanted* itself, or another directory, or ``None``.
     """
 
     wanted: ImageFiles
@@ -85,15 +85,15 @@ class Finding:
 
 
 def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
-    """Return the folders of all *artifacts* that have a path, each once."""
+    """Return the directories of all *artifacts* that have a path, each once."""
     groups: dict[tuple[str, str], dict[str, Artifact]] = {}
     for file in artifacts:
         if file.repository and file.path:
             groups.setdefault((file.repository, _parent(file.path)), {}).setdefault(file.path, file)
-    return tuple(folder for group in groups.values() for folder in _folders(tuple(group.values())))
+    return tuple(directory for group in groups.values() for directory in _directories(tuple(group.values())))
 
 
-def _folders(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
+def _directories(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
     heads = [file for file in files if _name(file.path) in _MANIFESTS]
     if len(heads) == 1:
         yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
@@ -109,12 +109,12 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def find_files(folder: ImageFiles, client: Artifactory) -> Finding:
-    """Return what is at *folder* now; where it is not ours, our files are looked for in the other ones of the image."""
-    presence = presence_of(folder.head, client)
-    if presence is Presence.OURS or (presence is Presence.UNSEEN and is_named_by_digest(folder)):
-        return Finding(folder, presence, folder)
-    return Finding(folder, presence, None if presence is Presence.UNSEEN else _elsewhere(folder, client))
+def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
+    """Return what is at *directory* now; where it is not ours, look in the image's other ones."""
+    presence = presence_of(directory.head, client)
+    if presence is Presence.OURS or (presence is Presence.UNSEEN and is_named_by_digest(directory)):
+        return Finding(directory, presence, directory)
+    return Finding(directory, presence, None if presence is Presence.UNSEEN else _elsewhere(directory, client))
 
 
 def presence_of(file: Artifact, client: Artifactory) -> Presence:
@@ -139,29 +139,29 @@ def is_same(file: Artifact, facts: FileFacts) -> bool:
     return known[0].lower() == known[1].lower()
 
 
-def is_named_by_digest(folder: ImageFiles) -> bool:
-    """Return whether the folder is that of our manifest's digest: nothing else can ever be there."""
-    name = _name(folder.path)
-    return bool(folder.head.sha256) and name in {f"{start}{folder.head.sha256}" for start in _DIGEST_FOLDERS}
+def is_named_by_digest(directory: ImageFiles) -> bool:
+    """Return whether the directory is that of our manifest's digest: nothing else can ever be there."""
+    name = _name(directory.path)
+    return bool(directory.head.sha256) and name in {f"{start}{directory.head.sha256}" for start in _DIGEST_DIRECTORIES}
 
 
-def _elsewhere(folder: ImageFiles, client: Artifactory) -> ImageFiles | None:
-    """Return another folder of the same image that has our manifest: that of its digest before all others."""
-    image = _parent(folder.path)
-    if not image or _name(folder.head.path) not in _MANIFESTS:
+def _elsewhere(directory: ImageFiles, client: Artifactory) -> ImageFiles | None:
+    """Return another directory of the same image that has our manifest: that of its digest before all others."""
+    image = _parent(directory.path)
+    if not image or _name(directory.head.path) not in _MANIFESTS:
         return None
-    listed = client.files_below(folder.repository, image)
+    listed = client.files_below(directory.repository, image)
     if listed is None:
-        return _by_digest(folder, image, client)
-    name = _name(folder.head.path)
-    paths = [one.path for one in listed if _name(one.path) == name and is_same(folder.head, one.facts)]
+        return _by_digest(directory, image, client)
+    name = _name(directory.head.path)
+    paths = [one.path for one in listed if _name(one.path) == name and is_same(directory.head, one.facts)]
     near = [path for path in paths if _parent(_parent(path)) == image]  # deeper ones belong to another image
-    found = sorted(map(folder.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
+    found = sorted(map(directory.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
     return found[0] if found else None
 
 
-def _by_digest(folder: ImageFiles, image: str, client: Artifactory) -> ImageFiles | None:
-    places = (folder.at(f"{image}/{start}{folder.head.sha256}") for start in _DIGEST_FOLDERS)
+def _by_digest(directory: ImageFiles, image: str, client: Artifactory) -> ImageFiles | None:
+    places = (directory.at(f"{image}/{start}{directory.head.sha256}") for start in _DIGEST_DIRECTORIES)
     return next((one for one in places if presence_of(one.head, client) is Presence.OURS), None)
 
 
@@ -172,7 +172,7 @@ def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
     somebody else's, and a promotion takes what it finds at a path.
     """
     every = tuple(findings)
-    # Artifactory promotes no file that is listed twice: a folder stands for one of ours.
+    # Artifactory promotes no file that is listed twice: a directory stands for one of ours.
     taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
     now: dict[tuple[str, str], Artifact] = {}
     for seen in every:
