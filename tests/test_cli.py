@@ -438,7 +438,7 @@ def test_a_missing_secret_is_named_with_who_was_asked(project, capsys, monkeypat
     monkeypatch.delenv("BUILDPUSH_SECRET_SANDBOX_PASSWORD")
     assert project.run() == 2
     shown = capsys.readouterr().err
-    assert "connectors.yml:12:26: there is no secret of the identifier that stands here" in shown
+    assert "connectors.yml:12:26: there is no secret with the identifier given here" in shown
     assert "BUILDPUSH_SECRET_<ID> is not set" in shown
 
 

@@ -1032,7 +1032,7 @@ def test_a_host_whose_address_says_plain_is_asked_for_nothing_else():
 
 @sandbox
 @pytest.mark.parametrize("url", ["http://registry.example/v2/", "https://registry.example/v2/"])
-@pytest.mark.parametrize(("user", "says"), [("", "wants a user and password"), ("me:geheim-45@", "refuses its user")])
+@pytest.mark.parametrize(("user", "says"), [("", "requires a user"), ("me:geheim-45@", "refuses its user")])
 def test_a_login_that_the_proxy_wants_is_not_taken_for_the_registrys(url, user, says):
     def refuse(request):
         request.answer(407, b"", Proxy_Authenticate="Basic", Connection="close")
@@ -1136,7 +1136,7 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
         ),
         (
             e.ProxyError("Cannot connect to proxy.", OSError("Tunnel connection failed: 407 Proxy Auth")),
-            "the proxy http://p.io:3128 wants a user and password (407)",
+            "the proxy http://p.io:3128 requires a user and password (407)",
             "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY",
             "final",
         ),
@@ -1153,7 +1153,7 @@ def test_why_no_answer_came_is_said_with_what_to_do_and_whether_to_ask_again(err
 def test_of_a_proxy_that_nobody_named_only_its_refusal_is_told():
     found = failures.proxy_login_failure(None)
 
-    assert str(found.error) == "a proxy in between wants a user and password (407)"
+    assert str(found.error) == "a proxy in between requires a user and password (407)"
     assert found.final
 
 

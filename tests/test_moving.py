@@ -455,7 +455,7 @@ def test_a_connector_counts_for_its_own_host(place, box, registry, monkeypatch):
 
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml", connector_ref="box").digest
-    with pytest.raises(SettingsError, match="which is no host of this command"):
+    with pytest.raises(SettingsError, match="which is not a host of this command"):
         buildpush.push("oci:l", "acme.io/app:1", connectors="c.yml", connector_ref="box")
 
 

@@ -82,7 +82,7 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(notebook):
 
 
 def test_a_parameter_of_another_type_is_refused(notebook):
-    with pytest.raises(SettingsError, match="'count' wants int, not 'many'"):
+    with pytest.raises(SettingsError, match="'count' takes int, not 'many'"):
         notebooks.execute(notebook(), {"count": "many"})
 
 
@@ -244,7 +244,7 @@ def test_a_mistake_in_a_parameter_is_told_as_a_command_tells_it(given, said, rea
 @pytest.mark.programs
 def test_a_secret_that_only_the_kernel_knows_is_found_before_anything_is_written(notebook, tmp_path):
     path = notebook("from buildpush.foundation.secrets import Secret", 'print(Secret("sword" + "fish-1961").reveal())')
-    with pytest.raises(SecretError, match="a secret stands in cell 4"):
+    with pytest.raises(SecretError, match="a secret appears in cell 4"):
         notebooks.execute(path, {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -255,7 +255,7 @@ def test_a_secret_that_is_coloured_is_found_before_anything_is_written(notebook,
         "from buildpush.foundation.secrets import Secret",
         'value = Secret("sword" + "fish-1961").reveal()\nprint(value[:5] + chr(27) + "[1;32m" + value[5:])',
     )
-    with pytest.raises(SecretError, match="a secret stands in cell 4"):
+    with pytest.raises(SecretError, match="a secret appears in cell 4"):
         notebooks.execute(path, {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -57,10 +57,10 @@ def test_whole_numbers_of_64_bits_count(value):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[NaN]", "NaN is no number of JSON"),
+        ("[NaN]", "NaN is not a JSON number"),
         ("[1e999]", "the number 1e999 is too large"),
         (f"[{'9' * 21}]", "the number 99999999999999999999… is too large"),
-        ('{"b": 1, "a": 1, "a": 2}', "the name 'a' stands twice in one object"),
+        ('{"b": 1, "a": 1, "a": 2}', "the name 'a' appears twice in one object"),
         ("[" * 100_000, "it nests too deep"),
     ],
 )

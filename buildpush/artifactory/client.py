@@ -287,7 +287,7 @@ class Artifactory:
     def _unknown(self) -> str:
         """Say that Artifactory does not know who we are, and who was shown to it."""
         if self.credential is None:
-            return f"{self.host} wants credentials for Artifactory, and none were given"
+            return f"{self.host} requires credentials for Artifactory, and none were given"
         is_token = self.credential.kind == "access"
         what = "the token" if is_token else f"the user name or password of {self.credential.username!r}"
         return f"{self.host} refuses {what} for Artifactory (from {self.credential.source})"

@@ -251,7 +251,7 @@ def _described(
 
 
 def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
-    """Return *info* with every checksum that can be had; the server is asked only for those that are missing."""
+    """Return *info* with every checksum that can be found; the server is asked only for those that are missing."""
     # Directories of several tags hold the same blobs: the first place stands for all.
     asked: dict[str, Artifact] = {}
     lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]

@@ -123,7 +123,7 @@ class Vault:
         if (found := self._found(identifier)) is not None:
             return found
         # So it stays out of the message, and out of the name of a variable, unless somebody lists it.
-        message = f"there is no secret of the identifier that stands here: {self._places(f'{_PREFIX}<ID>')}"
+        message = f"there is no secret with the identifier given here: {self._places(f'{_PREFIX}<ID>')}"
         known = self._known()
         hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
         raise SecretError(message, hint=hint)

@@ -66,7 +66,7 @@ def _opened(path: Path, name: str) -> BinaryIO:
         os.set_blocking(file.fileno(), True)
         return file
     file.close()
-    message = f"it is a pipe, and nobody has written into it for {PIPE_SECONDS:g} seconds"
+    message = f"it is a pipe, and nothing was written to it for {PIPE_SECONDS:g} seconds"
     raise SourceError(message, where=name, hint="name a file, or start what writes into it")
 
 
@@ -85,7 +85,7 @@ def parse_yaml(text: str, name: str) -> Node:
     except failures.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (OverflowError, ValueError):  # from an escape such as "\\UFFFFFFFF"
-        message = "an escape in it names no character"
+        message = "an escape in it does not stand for a character"
         raise SourceError(message, where=name, hint="look for backslashes between double quotes") from None
     except failures.YAMLError as error:
         position = getattr(error, "position", 0)
@@ -235,7 +235,7 @@ class _Composer:
                 continue
             if key in entries:
                 line = keys[key][0]
-                self.fail(event, f"the key {key!r} stands here a second time", f"the first is in line {line}")
+                self.fail(event, f"the key {key!r} appears here a second time", f"the first is in line {line}")
             entries[key] = value
             keys[key] = (event.start_mark.line + 1, event.start_mark.column + 1)
         for base in merged:

@@ -104,7 +104,7 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
     Args:
         directory: or file; must be there.
         shared: others may hold it shared as well.
-        wait: until it can be had; otherwise ``False`` is given where others hold it.
+        wait: until it is free; otherwise ``False`` is given where others hold it.
 
     Raises:
         OSError: the directory cannot be opened.

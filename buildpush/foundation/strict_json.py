@@ -39,7 +39,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        message = f"the name {twice[:80]!r} stands twice in one object"
+        message = f"the name {twice[:80]!r} appears twice in one object"
         raise ValueError(message)
     return found
 
@@ -60,7 +60,7 @@ def _finite(text: str) -> float:
 
 
 def _refuse(name: str) -> NoReturn:
-    message = f"{name} is no number of JSON"
+    message = f"{name} is not a JSON number"
     raise ValueError(message)
 
 

@@ -75,7 +75,7 @@ def proxy_login_failure(proxy: str | None) -> Broken:
         )
     # Written as an address, it would be taken for somebody's password, and hidden.
     hint = "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
-    return _broken(f"{who} wants a user and password (407)", hint, final=True)
+    return _broken(f"{who} requires a user and password (407)", hint, final=True)
 
 
 def _explain_silence(error: Exception, host: str) -> Broken:

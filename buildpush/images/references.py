@@ -116,7 +116,7 @@ class Repository:
             raise BadNameError(message, hint="leave out the part up to ://", setting="repo")
         if "@" in text and not text.rpartition("@")[2].startswith(("sha256:", "sha512:")):
             # What stands before it stays out of the message: it may be a password.
-            message = f"before {text.rpartition('@')[2]!r} stands a user or password, which a repository has not"
+            message = f"before {text.rpartition('@')[2]!r} is a user or password, which a repository does not have"
             raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
         host, slash, path = text.partition("/")
         if not slash or not _looks_like_host(host):

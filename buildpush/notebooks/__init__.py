@@ -94,7 +94,7 @@ def _target(notebook: Path, out: str | Path | None) -> Path:
     target = path if path.suffix == ".ipynb" else path / notebook.name
     if target.exists() and target.samefile(notebook):
         message = f"{target} is the notebook itself"
-        raise SettingsError(message, hint="name another file for the executed one")
+        raise SettingsError(message, hint="name another file for the executed notebook")
     return target
 
 
@@ -106,7 +106,7 @@ def _search(run: Any) -> None:
     found = sorted({*leaks.in_cells(run.executed.cells), *run.leaks})
     if found or leaks.in_page(run.text()) or leaks.in_page(page_of(run.executed, "")):
         where = f"in cell {found[0] + 1}" if found else "in its metadata"
-        message = f"a secret stands {where} of the executed notebook; nothing was written"
+        message = f"a secret appears {where} of the executed notebook; nothing was written"
         raise SecretError(message, hint="print the Secret itself, which shows stars, instead of its value")
 
 

@@ -125,5 +125,5 @@ def _typed(parameter: Parameter, value: Any) -> Any:
             return {"true": True, "false": False}[value.lower()]
         return _READERS.get(parameter.type, ast.literal_eval)(value)
     except (ValueError, SyntaxError, KeyError):
-        message = f"parameter {parameter.name!r} wants {parameter.type}, not {value!r}"
+        message = f"parameter {parameter.name!r} takes {parameter.type}, not {value!r}"
         raise SettingsError(message, hint=f"its own value is {parameter.default}") from None

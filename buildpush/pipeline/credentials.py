@@ -83,7 +83,7 @@ def choose_connectors(only: str | None, connectors: Connectors, hosts: Collectio
         if fitting:
             found[host] = fitting[0]
     if only and not found:
-        message = f"the connector {only!r} is for {entries[0].host}, which is no host of this command"
+        message = f"the connector {only!r} is for {entries[0].host}, which is not a host of this command"
         raise SettingsError(message, setting="connector_ref", where=entries[0].where)
     return found
 
@@ -102,7 +102,7 @@ def _hosts(
         raise SettingsError(str(error), hint=error.hint, setting="registry", where=_REGISTRY) from error
     found = [host for host in dict.fromkeys((*destinations, *sources)) if host_of(host) == bound]
     if not found:
-        text = f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and which is no host of this command"
+        text = f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and which is not a host of this command"
         context.log(Note(text))
     return found
 

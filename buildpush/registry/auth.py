@@ -191,7 +191,7 @@ class Authorizer:
         credential = self.credential
         says = _says(answer)
         if credential is None:
-            message = f"{self.host} wants credentials, and none were found{says}"
+            message = f"{self.host} requires credentials, and none were found{says}"
             hint = (
                 "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
                 f"or run: docker login {self.host}"

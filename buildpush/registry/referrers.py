@@ -123,7 +123,7 @@ def _read(answer: Answer, what: str) -> list[dict[str, Any]]:
     if not answer.ok:
         raise refusal(answer, f"{what} cannot be fetched")
     if read_manifest(answer.body, answer.headers.get("Content-Type", "")).media_type not in INDEX_TYPES:
-        message = f"{what} is an image, and no list"
+        message = f"{what} is an image, not a list"
         raise PushError(message)
     return list(strict_json.parse(answer.body)["manifests"])
 

@@ -175,7 +175,7 @@ class RegistryRoutes:
     async def progress(self, request: web.Request) -> web.Response:
         """Say how much of an upload has arrived."""
         if not self.uploads.behaviour.tells_offset:
-            raise RequestRefusedError(400, "NAME_INVALID", "the last part of the path is no digest")
+            raise RequestRefusedError(400, "NAME_INVALID", "the last part of the path is not a digest")
         upload = self._upload(request)
         return self._accepted(request, upload, 204)
 

@@ -69,7 +69,7 @@ def existing_image(
     given = [name for name in _SOURCES if getattr(settings, name)]
     if not settings.push_only:
         if given:
-            message = f"{given[0]} names an image that is there, but the step builds one"
+            message = f"{given[0]} names an existing image, but the step builds one"
             raise fail(message, given[0], "set push_only as well, or leave it out")
         return None, ()
     _check(settings, given, fail)

@@ -171,7 +171,7 @@ def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Validator:
 def _variable_name(text: str) -> str:
     if not _ARGUMENT.match(text):
         # It stays out of the message: somebody may have put the secret itself there.
-        message = "what stands here is not the name of a variable"
+        message = "this is not the name of a variable"
         raise BadValueError(message, "name the variable that holds the secret")
     return text
 
@@ -248,7 +248,7 @@ def _host_address(text: str) -> str:
 
 def _without_login(text: str) -> str:
     if _LOGIN.search(text):
-        message = "a user or password stands in an address"  # which stays out of the message
+        message = "an address holds a user or password"  # which stays out of the message
         raise BadValueError(message, "leave it out: git and registries have their own ways to log in")
     return text
 

@@ -43,7 +43,7 @@ def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
             if node is None or (key == "when" and _is_usual(node)):
                 continue
             message = f"{key} around the step {step.identifier!r} is not supported yet"
-            hint = f"choose the step by --step {step.identifier}, which runs it once, whatever stands around it"
+            hint = f"choose the step by --step {step.identifier}, which runs it once, whatever is around it"
             raise UnsupportedError(message, where=header.node.where_key(key), setting=key, hint=hint)
 
 

@@ -234,7 +234,7 @@ def read_tree(document: Node) -> tuple[Element, ...]:
     if isinstance(document.value, tuple):
         return tuple(chain.from_iterable(map(read_tree, document.items)))
     if not isinstance(document.value, Mapping):
-        message = "here should be a step"
+        message = "a step is expected here"
         raise SourceError(message, where=document.where, hint=f"a step is a map; begin it with type: {BUILD.type}")
     wrapper = next((key for key in _WRAPPERS if key in document.entries), None)
     if wrapper and (wrapper != "template" or "type" not in document.entries):

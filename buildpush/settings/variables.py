@@ -84,5 +84,5 @@ def _value(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
 def _check_gate(variable: Variable, texts: Mapping[str, str]) -> None:
     if texts.get(variable.only_with, "").strip().lower() in TRUE:
         return
-    message = f"{variable.name} counts only together with {variable.only_with}"
+    message = f"{variable.name} has an effect only together with {variable.only_with}"
     raise SourceError(message, where=variable.name, hint=f"set {variable.only_with}=true")

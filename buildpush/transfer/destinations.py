@@ -41,7 +41,7 @@ def check_destination(destination: Location) -> None:
     """
     if destination.transport.member and (reason := unwritable(Path(destination.path))):
         message = f"the archive {destination.path!r} {reason}"
-        raise SettingsError(message, hint="name a file in a directory that is there")
+        raise SettingsError(message, hint="name a file in a directory that exists")
     destination.transport.driver.check(destination)
 
 

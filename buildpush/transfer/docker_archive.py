@@ -39,7 +39,7 @@ def open_docker_archive(path: Path, name: str | None = None) -> Image:
         name: reference of the image; not needed where the archive has only one.
 
     Raises:
-        PushError: it is no such archive, or has not exactly one image of that name.
+        PushError: it is no such archive, or does not have exactly one image of that name.
     """
     tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
     document = read_json(tar.document("manifest.json"), f"{path}: manifest.json")

@@ -45,7 +45,7 @@ def open_layout(
         keep_manifest: whether it will be sent byte for byte; without it, a push may compress its layers.
 
     Raises:
-        PushError: it is no layout, has not exactly one image of that name, or none for the platform.
+        PushError: it is no layout, does not have exactly one image of that name, or none for the platform.
         DigestError: a document is not what its digest promises.
     """
     return read_layout(directory, keep_manifest=keep_manifest).image(name, platform)

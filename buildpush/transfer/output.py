@@ -49,7 +49,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     path = Path(os.path.realpath(path))
     if reason := unwritable(path):
         message = f"{path} {reason}"
-        raise BuildError(message, hint="name a file in a directory that is there")
+        raise BuildError(message, hint="name a file in a directory that exists")
     with writing(path), replacement(path, mode=0o644) as file:
         yield file
 

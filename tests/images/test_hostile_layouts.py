@@ -138,7 +138,7 @@ def test_a_size_that_is_none_is_an_error(layout, text):
 def test_a_name_that_stands_twice_is_an_error(layout):
     index = (layout / "index.json").read_text()
     (layout / "index.json").write_text(index.replace('"size":', '"size":1,"size":'))
-    with pytest.raises(PushError, match="stands twice"):
+    with pytest.raises(PushError, match="appears twice"):
         open_layout(layout)
 
 

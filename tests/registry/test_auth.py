@@ -739,7 +739,7 @@ def test_the_token_server_of_docker_hub_is_no_stranger():
 def test_where_there_are_no_credentials_the_refusal_says_how_to_give_some():
     error = refused("r.acme.io", HERE, Challenge("basic"), None, Answer(401, {}, b"log in", HERE))
 
-    assert str(error) == "r.acme.io wants credentials, and none were found (status 401: log in)"
+    assert str(error) == "r.acme.io requires credentials, and none were found (status 401: log in)"
     assert error.hint == (
         "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
         "or run: docker login r.acme.io"

@@ -142,7 +142,7 @@ def test_an_image_under_the_tag_of_a_list_is_none():
     name = HERE.tagged(Tag(list_tag(SUBJECT)))
     document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": entry("c"), "layers": []}
     answer = Answer(200, {}, json.dumps(document).encode(), "u")
-    with pytest.raises(PushError, match=f"^the list of referrers {name} is an image, and no list"):
+    with pytest.raises(PushError, match=f"^the list of referrers {name} is an image, not a list"):
         read_list(name, Lists(tag=answer))
 
 

@@ -237,7 +237,7 @@ def test_a_mistyped_kind_gets_the_nearest_one(load):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("just text", "step.yml:1:1: here should be a step"),
+        ("just text", "step.yml:1:1: a step is expected here"),
         ("[]", "step.yml: it does not have a step"),
         ("- step: {}", "step.yml:1:9: this step does not have a type"),
         ("tpye: Run", "step.yml:1:1: unknown key 'tpye'"),
@@ -309,7 +309,7 @@ def test_nothing_says_nothing(load):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", "f.yml:2:1: the key 'a' stands here a second time"),
+        ("a: 1\na: 2\n", "f.yml:2:1: the key 'a' appears here a second time"),
         ("a:\n\tb: 1\n", "f.yml:2:1: found character '\\t'"),
         ("a: !python/name:os b", "f.yml:1:4: a tag has no meaning here"),
         ("!x a: b", "f.yml:1:1: a tag has no meaning here"),
@@ -325,7 +325,7 @@ def test_nothing_says_nothing(load):
         ("a: b: c", "f.yml:1:5: mapping values are not allowed"),
         ("a: `b`", "f.yml:1:4: "),
         ("a: \x07", "f.yml:1:4: the character '\\x07' is not allowed"),
-        ('a: "\\UFFFFFFFF"', "f.yml: an escape in it names no character"),
+        ('a: "\\UFFFFFFFF"', "f.yml: an escape in it does not stand for a character"),
         ("a: &x 1\nb: [" + ", ".join(["*x"] * 101) + "]", "f.yml:2:405: there are more than 100 aliases"),
         ("[" * 65 + "]" * 65, "f.yml:1:65: this is nested deeper than 64"),
         ("{a: " * 5000 + "}" * 5000, "f.yml:1:257: this is nested deeper than 64"),
@@ -516,7 +516,7 @@ def test_semicolons_separate_build_arguments_when_asked_to(load):
     assert loaded.notes == (
         "PLUGIN_BUILD_ARGS_NEW counts, and PLUGIN_BUILD_ARGS does not, because of PLUGIN_MULTIPLE_BUILD_ARGS",
     )
-    with pytest.raises(SourceError, match="counts only together with PLUGIN_MULTIPLE_BUILD_ARGS"):
+    with pytest.raises(SourceError, match="has an effect only together with PLUGIN_MULTIPLE_BUILD_ARGS"):
         load(STEP, env={"PLUGIN_BUILD_ARGS_NEW": "A=1"})
 
 
@@ -774,7 +774,7 @@ def test_evaluated_values_may_have_types_and_nothing_is_not_set(load):
 def test_a_pipe_into_which_nobody_writes_is_not_waited_for_for_ever(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr("buildpush.foundation.documents.PIPE_SECONDS", 0.05)
-    with pytest.raises(SourceError, match="it is a pipe, and nobody has written"):
+    with pytest.raises(SourceError, match="it is a pipe, and nothing was written"):
         read_text(tmp_path / "pipe")
 
 

@@ -69,7 +69,7 @@ class BuildxProgram:
         found = {name.strip(): value.strip() for name, _, value in pairs}
         if ran.status or "Driver" not in found:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
-            hint = "docker buildx ls shows those that are there; docker buildx use chooses one"
+            hint = "docker buildx ls lists all builders; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
         # The builder that is the daemon has no driver where the daemon cannot be asked (buildx 0.13).
         return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""))
