@@ -102,10 +102,10 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
-    if env.get("GITHUB_OUTPUT") and digests:
+    for path in _output_files(env) if digests else ():
         last = next(result for result in reversed(results) if result.digest)
         image = f"image={last.references[0]}\n" if last.references else ""
-        _append(Path(env["GITHUB_OUTPUT"]), f"digest={last.digest}\n{image}")
+        _append(path, f"digest={last.digest}\n{image}")
 
 
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
@@ -117,11 +117,17 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
-    for path in filter(None, (digest_file, env.get("GITHUB_OUTPUT"))):
-        if path != _STDOUT:
-            _check_writable(Path(path))
+    receipts = _output_files(env) if digest_file in (None, "", _STDOUT) else (Path(digest_file), *_output_files(env))
+    for path in receipts:
+        _check_writable(path)
     if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
         Path(digest_file).resolve().unlink()
+
+
+def _output_files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    from buildpush.expressions.ci import output_files  # here, since help asks for no outputs
+
+    return output_files(env)
 
 
 def _check_writable(path: Path) -> None:
