@@ -161,6 +161,18 @@ def test_a_match_takes_its_fields_by_place():
             assert (one, two) == (4, "2")
 
 
+def test_a_dataclass_of_the_standard_library_inherits_from_it_alike(pair):
+    def inherit(cls, **options):
+        heir = dataclasses.make_dataclass("Heir", [("more", int, 3)], bases=(cls,), **options)
+        made = heir(one=1)
+        return made.one, made.more, made == heir(one=1), dataclasses.replace(made, more=4).more
+
+    for is_frozen in (True, False):
+        same(pair, lambda cls, is_frozen=is_frozen: inherit(cls, frozen=is_frozen))
+        same(pair, lambda cls, is_frozen=is_frozen: inherit(cls, frozen=is_frozen, kw_only=True))
+    same(pair, lambda cls: cls.__dataclass_params__)
+
+
 def test_methods_and_names_of_the_class_stay():
     assert (OURS.Checked(2).twice, OURS.Named(one=1).name) == (4, "a name")
 

@@ -65,9 +65,11 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
 
     def make_fields() -> None:
         body = given | {"__annotations__": kinds, "__module__": cls.__module__, "__doc__": cls.__doc__}
-        standard: type = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(
+        standard: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(
             type(cls.__name__, (), body)
         )
+        for name, value in {"init": True, "repr": True, "eq": eq, "order": order, "frozen": frozen}.items():
+            setattr(standard.__dataclass_params__, name, value)  # what inherits from a record asks whether it is frozen
         for name in _STANDARD:
             setattr(record, name, getattr(standard, name))
 

@@ -88,7 +88,7 @@ class Model:
 
     fields_set: frozenset[str]
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         vars(self).update(_read_all(type(self), values))
         vars(self)["fields_set"] = frozenset(values)
 
@@ -113,6 +113,9 @@ class Model:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise ValidationError([BadValueError("it cannot be changed", path=(name,))])
+
+    def __delattr__(self, name: str) -> None:
+        raise ValidationError([BadValueError("it cannot be removed", path=(name,))])
 
     __hash__ = None  # type: ignore[assignment]  # maps are among the values
 

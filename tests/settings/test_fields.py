@@ -97,9 +97,16 @@ def test_an_object_cannot_be_changed_but_a_changed_one_can_be_made():
     made = Outer(name="x")
     with pytest.raises(ValidationError):
         made.name = "y"
+    with pytest.raises(ValidationError):
+        del made.name
     other = made.changed(even=2)
     assert (other.name, other.even, other.fields_set) == ("x", 2, {"name", "even"})
     assert made != other == copy.deepcopy(other)
+
+
+def test_no_name_is_taken_for_the_object_itself():
+    assert errors_of(name="x", self=1) == [("self", "unknown key")]
+    assert errors_of(name="x", inner={"self": 1}) == [("inner", "self", "unknown key")]
 
 
 def test_values_that_were_read_already_are_trusted():
