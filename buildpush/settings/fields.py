@@ -243,10 +243,11 @@ def _number(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     match = _NUMBER.match(value) if isinstance(value, str) else None
-    if match is None:
+    try:
+        return int(match[1] if match else "")
+    except ValueError:  # also of more digits than Python reads
         message = f"{value!r} is not a whole number"
-        raise BadValueError(message)
-    return int(match[1])
+        raise BadValueError(message) from None
 
 
 def _object(value: Any, model: type[Model]) -> Model:

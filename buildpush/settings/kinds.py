@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -86,10 +87,11 @@ def bytes_of(text: str) -> int:
         ValueError: another form.
     """
     match = _MEMORY.match(text)
-    if not match:
+    size = float(match[1]) * _MEMORY_UNITS[match[2] or ""] if match else math.inf
+    if size == math.inf:
         message = f"{text!r} is not a size"
         raise ValueError(message)
-    return round(float(match[1]) * _MEMORY_UNITS[match[2] or ""])
+    return round(size)
 
 
 def cores_of(text: str) -> float:

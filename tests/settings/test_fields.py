@@ -72,7 +72,9 @@ def test_whole_numbers_are_read_from_text(value, number):
     assert reader(int)(value) == number
 
 
-@pytest.mark.parametrize("value", ["1.5", "0x1", "1e3", "", "\uff11", "1.", "_1", "1__0", None, True, 1.5, [1]])
+@pytest.mark.parametrize(
+    "value", ["1.5", "0x1", "1e3", "", "\uff11", "1.", "_1", "1__0", None, True, 1.5, [1], "9" * 5000]
+)
 def test_what_is_no_whole_number_is_refused(value):
     with pytest.raises(BadValueError, match="is not a whole number"):
         reader(int)(value)

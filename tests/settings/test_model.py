@@ -238,7 +238,13 @@ def test_sizes_and_cores_are_those_of_kubernetes():
         1 << 20,
     ]
     assert [cores_of(text) for text in ("400m", "0.5", "2")] == [0.4, 0.5, 2.0]
-    for wrong, read in (("5 MB", bytes_of), ("-1", bytes_of), ("half", cores_of), ("1.5m", cores_of)):
+    for wrong, read in (
+        ("5 MB", bytes_of),
+        ("-1", bytes_of),
+        ("9" * 400, bytes_of),
+        ("half", cores_of),
+        ("1.5m", cores_of),
+    ):
         with pytest.raises(ValueError, match="is not a"):
             read(wrong)
 
