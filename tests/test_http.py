@@ -1032,7 +1032,9 @@ def test_a_host_whose_address_says_plain_is_asked_for_nothing_else():
 
 @sandbox
 @pytest.mark.parametrize("url", ["http://registry.example/v2/", "https://registry.example/v2/"])
-@pytest.mark.parametrize(("user", "says"), [("", "requires a user"), ("me:geheim-45@", "refuses its user")])
+@pytest.mark.parametrize(
+    ("user", "says"), [("", "requires a user and password"), ("me:geheim-45@", "refuses its user and password")]
+)
 def test_a_login_that_the_proxy_wants_is_not_taken_for_the_registrys(url, user, says):
     def refuse(request):
         request.answer(407, b"", Proxy_Authenticate="Basic", Connection="close")

@@ -241,7 +241,7 @@ class Registry:
 
     def _note_elsewhere(self, host: str, url: str) -> None:
         there = Address.parse(url).netloc
-        text = f"{host} has layers sent to {there}, which is shown no credentials"
+        text = f"{host} redirects uploads of layers to {there}, which gets no credentials"
         self.note_once(("elsewhere", host, there), text)
 
     def check_push(self, repository: Repository) -> PushAccess:

@@ -142,7 +142,7 @@ def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
         message = "tar_path is for what is built, and push_only builds nothing"
         raise fail(message, "tar_path", "to copy an image into a file, use buildpush copy")
     if len(settings.platforms) > 1:
-        message = "push_only pushes an image as it is, and platforms names several"
+        message = "push_only pushes one image as it is, but platforms lists several"
         raise fail(message, "platforms", "name one of them, or leave it out for all that are there")
 
 

@@ -80,7 +80,7 @@ def read(
     check_names(flags, "flag")
     check_names(keywords, "setting")
     if file is None and step is not None:
-        message = f"the step {step!r} is one of a file, and no file is named"
+        message = f"the step {step!r} is to be taken from a file, but no file is given"
         raise SourceError(message, where="--step", hint="name the file that holds it")
     outside = _Outside(env, flags, keywords, project)
     notes = [_unknown_note(name) for name in unknown_variables(env, models())]

@@ -174,7 +174,7 @@ def test_layers_may_go_to_another_host_which_is_told_once_and_shown_nothing(serv
     assert "Authorization" not in told(other)
     assert {one.method for one in other.requests} == {"PATCH", "PUT"}
     notes = [one.text for one in events if isinstance(one, Note) and other.host in one.text]
-    assert notes == [f"{server.host} has layers sent to {other.host}, which is shown no credentials"]
+    assert notes == [f"{server.host} redirects uploads of layers to {other.host}, which gets no credentials"]
 
 
 def test_an_upload_elsewhere_that_is_not_wanted_is_left_alone(serve, client, other):

@@ -203,7 +203,7 @@ def test_one_step_is_chosen_by_identifier_or_name(load):
     assert [step.identifier for step in load(PIPELINE, step="build_web").steps] == ["build_web"]
     assert [step.identifier for step in load(PIPELINE, step="Build API").steps] == ["Build_API"]
     assert len(load(PIPELINE, step="publish").others) == 5
-    with pytest.raises(SourceError, match="no file is named"):
+    with pytest.raises(SourceError, match="no file is given"):
         load(step="publish", repo="a.example/b")
     with pytest.raises(SourceError, match="unknown step 'build_wep'") as caught:
         load(PIPELINE, step="build_wep")
