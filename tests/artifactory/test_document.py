@@ -17,10 +17,12 @@ from buildpush.artifactory.document import (
     Dependency,
     Module,
     VcsEntry,
+    check_identity,
+    milliseconds,
     started_from,
     started_text,
 )
-from buildpush.foundation.errors import SourceError
+from buildpush.foundation.errors import SettingsError, SourceError
 
 texts = st.text(max_size=20)
 words = st.text(min_size=1, max_size=20)
@@ -95,6 +97,30 @@ def test_what_is_no_moment_is_none(text):
     assert started_from(text) is None
 
 
+def test_a_start_is_kept_in_utc_and_told_in_whole_milliseconds():
+    moment = datetime(2026, 10, 1, 14, 0, 0, 123_999, tzinfo=timezone(timedelta(hours=2)))
+    info = BuildInfo(name="n", number="1", started=moment)
+    assert info.started == datetime(2026, 10, 1, 12, 0, 0, 123_000, tzinfo=UTC)
+    assert info.started.tzinfo is UTC
+    assert (repr(info.timestamp), repr(milliseconds(moment))) == ("1790856000123", "1790856000123")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (" ", "is empty"),
+        (".x", "begins with a dot, which Artifactory refuses"),
+        ("a\nb", "holds a line break or another invisible character"),
+    ],
+)
+@pytest.mark.parametrize("what", ["name", "number"])
+def test_what_artifactory_would_refuse_as_a_name_or_number_is_refused_with_the_reason(what, text, problem):
+    with pytest.raises(SettingsError) as error:
+        check_identity(what, text)
+    assert str(error.value).startswith(f"the build {what} {text!r} {problem}")
+    assert error.value.setting == f"build_{what}"
+
+
 GOOD = {"name": "n", "number": "1", "started": "2026-10-01T12:00:00.123+0000"}
 
 
@@ -104,6 +130,7 @@ GOOD = {"name": "n", "number": "1", "started": "2026-10-01T12:00:00.123+0000"}
         ({"name": None}, "name should be a text and is missing"),
         ({"name": ""}, "name should be a text and is empty"),
         ({"number": 42}, "number should be a text and is a number"),
+        ({"started": None}, "started should be a text and is missing"),
         ({"started": "noon"}, "started should be a time such as 2026-10-01T12:00:00.123.0000 and is 'noon'"),
         ({"modules": {}}, "modules should be a list and is an object"),
         ({"modules": [[]]}, r"modules\[0\] should be an object and is a list"),

@@ -22,6 +22,7 @@ from buildpush.registry.blobs import Bytes, mount
 from buildpush.registry.client import Registry
 from buildpush.registry.memory import Memory
 from buildpush.registry.parts import Parts
+from buildpush.registry.pull import pull
 from buildpush.registry.push import push
 from buildpush.registry.upload import send
 from tests.hostile.quirks import (
@@ -552,3 +553,64 @@ def test_a_part_that_was_taken_and_is_not_there_is_told(serve, client, events):
     [told] = [event for event in events if isinstance(event, Retry)]
     assert told.reason == f"layer: {PART} bytes were sent, and {server.host} has 0"
     assert told.what == f"layer to {server.host}/a/b"
+
+
+def test_a_yes_that_confirms_nothing_is_asked_for_once_more_and_is_an_error(serve, client):
+    server = serve(answering("PUT", Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")))
+    registry, _ = client(server)
+    with pytest.raises(
+        RegistryError, match=f"{server.host} does not confirm layer: status 200, and no digest"
+    ) as error:
+        sent(registry, server, BYTES)
+
+    assert error.value.status == 200
+    assert len(server.asked("PUT")) == 2
+
+
+def test_a_yes_that_confirms_nothing_is_waited_for_as_long_as_it_wishes(serve, client, waits):
+    server = serve(answering("PUT", Reply(200, {"Retry-After": "7"}), 1))
+    registry, _ = client(server)
+    sent(registry, server, BYTES)
+
+    assert 7 <= sum(waits) < 8
+
+
+@pytest.mark.parametrize("status", [405, 416])
+def test_what_is_sent_in_another_way_is_told_with_the_refusal(serve, client, events, status):
+    server = serve(answering("PATCH", Reply(status), 1))
+    registry, _ = client(server)
+    sent(registry, server, BYTES)
+
+    [told] = [event for event in events if isinstance(event, Retry)]
+    assert f"layer was not accepted by {server.host}/a/b: status {status}" in told.reason
+
+
+def test_of_a_first_part_that_is_refused_for_its_size_nobody_asks_where_it_is(serve, client):
+    server = serve(limited_parts(PART // 4))
+    registry, _ = client(server)
+    sent(registry, server, BYTES)
+
+    assert not server.asked("GET", "/blobs/uploads/")
+
+
+def test_a_plain_layer_in_one_go_is_sent_with_its_length(serve, client):
+    server = serve()
+    registry, repository = client(server)
+    registry.learn(server.host, lambda profile: profile.by("patch"))
+    push(Source(BYTES).image(), [repository.tagged("1")], registry, compression="none")
+
+    assert str(len(BYTES)) in [one.headers["Content-Length"] for one in server.asked("PATCH")]
+
+
+def test_checksums_that_only_the_memory_knows_are_told(serve, http, tmp_path):
+    server = serve()
+    repository = Repository(server.host, "a/b")
+    with Memory(tmp_path / "m") as memory:
+        registry = Registry(http, Keychain(), memory=memory)
+        first = push(Source(BYTES).image(), [repository.tagged("1")], registry, checksums=True).layers[0]
+        again = push(pull(repository.tagged("1"), registry), [repository.tagged("2")], registry, checksums=True).layers[
+            0
+        ]
+
+    assert None not in (first.sha1, first.md5)
+    assert (again.fate, again.sha1, again.md5) == ("exists", first.sha1, first.md5)

@@ -67,6 +67,25 @@ def test_the_end_of_each_layer_tells_its_size_and_what_became_of_it(box, registr
     assert (traffic(events).mounted, traffic(events).skipped) == (sum(sizes), config)
 
 
+@pytest.mark.parametrize("checksums", [False, True])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_how_far_a_layer_is_on_its_way_is_told_with_all_there_is(
+    registry, repository, source, events, compression, checksums
+):
+    """Its plain bytes are counted, which are known beforehand; where its digest is known as well, nothing is hashed."""
+    data = b"some " * 400_000
+    made = source(data).image()
+    layer = Layer("COPY 0", OCI_LAYER, digest_of(data) if compression == "none" else None, digest_of(data), len(data))
+    image = made.__class__(made.config, (layer,), made.blobs)
+    push_told(image, [repository.tagged("1")], registry, events, compression=compression, checksums=checksums)
+
+    told = [one for one in events if isinstance(one, Progress) and one.state == "sending" and "layer" in one.item]
+    assert {(one.item, one.total) for one in told} == {("layer 1/1 (COPY 0)", len(data))}
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    assert told[-1].done == len(data)
+    assert traffic(events).read == len(data)
+
+
 def test_a_layer_is_read_once_for_all_repositories_of_a_push(box, registry, repository, other, source, events):
     image = source(FIRST)
     box.add_fault("HEAD", "docker-release/other/blobs", status=404)
@@ -94,6 +113,26 @@ def test_checksums_are_those_of_whoever_knows_them(box, http, keychain, reposito
         assert None not in known
         again = push(pull(repository.tagged("1"), registry), [repository.tagged("2")], registry, checksums=checksums)
         assert (again.layers[0].sha1, again.layers[0].md5) == (known if checksums else (None, None))
+
+
+def test_checksums_that_only_the_registry_tells_are_told(box, registry, repository, other, source):
+    first = push(source(FIRST).image(), [repository.tagged("1")], registry, checksums=True).layers[0]
+    again = push(pull(repository.tagged("1"), registry), [repository.tagged("2")], registry, checksums=True).layers[0]
+    box.add_fault("HEAD", f"docker-release/other/blobs/{first.digest}", status=404)
+    moved = push(pull(repository.tagged("1"), registry), [other.tagged("1")], registry, checksums=True).layers[0]
+
+    assert None not in (first.sha1, first.md5)
+    assert (again.fate, again.sha1, again.md5) == ("exists", first.sha1, first.md5)
+    assert (moved.fate, moved.sha1, moved.md5) == ("mounted", first.sha1, first.md5)
+
+
+def test_a_plain_layer_whose_diff_id_is_known_is_asked_for_before_it_is_read(registry, repository, source):
+    image = source(FIRST)
+    push(image.image(), [repository.tagged("1")], registry, compression="none")
+    again = push(image.image(), [repository.tagged("2")], registry, compression="none")
+
+    assert image.opened == [0]
+    assert again.layers[0].fate == "exists"
 
 
 def test_a_plain_layer_with_another_diff_id_is_named(registry, repository, source):

@@ -422,10 +422,12 @@ def remembered(memory, repository, data: bytes) -> None:
     memory.keep_home(repository, compressing.result.digest)
 
 
-def test_an_upload_that_a_mount_began_is_gone_on_with(http, keychain, box, repository, source, memory):
+@pytest.mark.parametrize("random_access", [False, True])
+def test_an_upload_that_a_mount_began_is_gone_on_with(http, keychain, box, repository, source, memory, random_access):
     """The registry answers 202 where it cannot mount; a second POST would leave its upload behind."""
     remembered(memory, Repository(box.host, "docker-release/gone"), LARGE)
-    pushed = push(source(LARGE).image(), [repository.tagged("1")], Registry(http, keychain, memory=memory))
+    image = source(LARGE).image(random_access=random_access)
+    pushed = push(image, [repository.tagged("1")], Registry(http, keychain, memory=memory))
 
     posts = [one for one in box.requests if one.method == "POST" and "uploads" in one.path]
     assert ["mount" in one.query for one in posts] == [True, False]  # the layer's and the configuration's
