@@ -157,17 +157,27 @@ def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
             Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind.__forward_arg__)
             for name, kind in sorted(options.__annotations__.items())
         ]
+        texts = [parameter.name for parameter in positional]
         shown = signature(act).replace(parameters=[*positional, *keywords])
 
         @wraps(act)
         def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
-            shown.bind(*arguments, **given)
+            for name, value in shown.bind(*arguments, **given).arguments.items():
+                if name in texts:
+                    _check_text(name, *value if isinstance(value, tuple) else (value,))
             return act(*arguments, **given)
 
         checked.__signature__ = shown  # type: ignore[attr-defined]
         return checked
 
     return take
+
+
+def _check_text(name: str, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            message = f"{name} is of the type {type(value).__name__}, and takes text"
+            raise SettingsError(message, hint="write it in quotation marks, as on the command line")
 
 
 @contextmanager
@@ -218,8 +228,8 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
 
 
 @_takes(ImageOptions)
-def copy(source: str, goal: str, **options: Unpack[ImageOptions]) -> RunResult:
-    """Copy the image or index at *source* to *goal*.
+def copy(source: str, destination: str, **options: Unpack[ImageOptions]) -> RunResult:
+    """Copy the image or index at *source* to *destination*.
 
     Both are one of ``docker://HOST/REPOSITORY:TAG``, ``docker-daemon:IMAGE``, ``docker-archive:FILE[:REFERENCE]``,
     ``oci:DIRECTORY[:TAG]`` and ``oci-archive:FILE[:TAG]``.
@@ -228,7 +238,7 @@ def copy(source: str, goal: str, **options: Unpack[ImageOptions]) -> RunResult:
     from buildpush.pipeline import images
 
     with _copying(options) as (how, context):
-        return images.copy(source, goal, how, context)
+        return images.copy(source, destination, how, context)
 
 
 @_takes(IndexOptions)

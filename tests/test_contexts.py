@@ -1,4 +1,4 @@
-"""Contexts that are no folder: repositories of git, and tars of this machine, of the web, of standard input."""
+"""Contexts that are not directories: repositories of git, and tars of this machine, of the web, of standard input."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -841,3 +842,24 @@ def test_a_host_that_is_trusted_in_vain_is_named_only_where_all_went_well(place,
 
     said = "insecure has no effect on elsewhere.test: no request went there" in capsys.readouterr().err
     assert (code != 0, said) == (fails, not fails)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: buildpush.push(Path("build"), "r.example/a:1"), "source is of the type PosixPath, and takes text"),
+        (lambda: buildpush.push(None, "r.example/a:1"), "source is of the type NoneType, and takes text"),
+        (lambda: buildpush.push("oci:build", ["r.example/a:1"]), "references is of the type list, and takes text"),
+        (lambda: buildpush.copy(source="oci:build", destination=Path("x")), "destination is of the type PosixPath"),
+        (lambda: buildpush.tag("r.example/a:1", 5), "tags is of the type int, and takes text"),
+        (lambda: buildpush.push("oci:x", "r.example/a:1", platform=["linux/amd64"]), "platform is of the type list"),
+        (lambda: buildpush.push("oci:x", "r.example/a:1", insecure=True), "which is a bool and not a list of hosts"),
+        (lambda: buildpush.push("oci:x", "r.example/a:1", timeout=30), "'30' is not a duration"),
+        (lambda: buildpush.BuildAndPush(repoo="x"), "repo: it is missing; repoo: unknown key"),
+    ],
+)
+def test_what_a_program_gives_in_place_of_text_is_an_error_of_ours_that_names_it(call, says):
+    with pytest.raises(SettingsError) as caught:
+        call()
+    assert says in str(caught.value)
+    assert caught.value.hint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import get_args
 
@@ -46,6 +46,13 @@ class CopyOptions:
 
     def packing(self) -> Packing:
         """Return how to pack; all that is asked of the image is checked."""
+        check_text(
+            compression=self.compression,
+            media_types=self.media_types,
+            platform=self.platform,
+            username=self.username,
+            connector_ref=self.connector_ref,
+        )
         self.image_platform()
         _check_choice("compression", self.compression, get_args(Compression))
         _check_choice("media_types", self.media_types, get_args(MediaTypes))
@@ -60,11 +67,11 @@ class CopyOptions:
 
     def limit(self) -> timedelta | None:
         """Return the time limit."""
-        if isinstance(self.timeout, str):
+        if self.timeout is not None and not isinstance(self.timeout, timedelta):
             from buildpush.settings.kinds import duration_of
 
             try:
-                return duration_of(self.timeout)
+                return duration_of(str(self.timeout))
             except ValueError as error:
                 hint = "write it as 10m, 1h 30m or 45s"
                 raise SettingsError(str(error), hint=hint, setting="timeout") from None
@@ -75,14 +82,27 @@ class CopyOptions:
 
     def insecure_hosts(self) -> frozenset[str]:
         """Return the hosts that are spoken to without TLS."""
-        if isinstance(self.insecure, str):
-            message = f"insecure is {self.insecure!r}, which is text and not a list of hosts"
+        if isinstance(self.insecure, str) or not isinstance(self.insecure, Collection):
+            kind = "text" if isinstance(self.insecure, str) else f"a {type(self.insecure).__name__}"
+            message = f"insecure is {self.insecure!r}, which is {kind} and not a list of hosts"
             raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
         try:
             # An empty host would be every one that has no port.
             return frozenset(check_host(host) for host in self.insecure)
         except BadNameError as error:
             raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error
+
+
+def check_text(**values: object) -> None:
+    """Refuse what a program gives in place of text, such as a path or a number.
+
+    Raises:
+        SettingsError: names the first of *values* that is neither text nor ``None``.
+    """
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str):
+            message = f"{name} is of the type {type(value).__name__}, and takes text"
+            raise SettingsError(message, hint="write it in quotation marks", setting=name)
 
 
 def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from typing import (
     get_type_hints,
 )
 
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
@@ -55,12 +56,13 @@ class BadValueError(ValueError):
         return BadValueError(str(self), self.hint, self.kind, (part, *self.path))
 
 
-class ValidationError(ValueError):
+class ValidationError(SettingsError, ValueError):
     """What is wrong with the values of an object, one error for each field."""
 
     def __init__(self, errors: Iterable[BadValueError]) -> None:
         self.errors = tuple(errors)
-        super().__init__("; ".join(f"{'.'.join(map(str, one.path))}: {one}" for one in self.errors))
+        text = "; ".join(f"{'.'.join(map(str, one.path))}: {one}" for one in self.errors)
+        super().__init__(text, hint=next(filter(None, (one.hint for one in self.errors)), None))
 
 
 class Field:

@@ -188,7 +188,7 @@ def _put(tree: dict[str, str], path: str, same: str, line: str) -> None:
     """Put a member on the tree: *same* is what the file says of itself that a hard link names."""
     if not path:
         return
-    if not line.startswith(f"/{path} folder"):
+    if not line.startswith(f"/{path} directory"):
         for inner in [inner for inner in tree if inner.startswith(f"{path}/")]:
             del tree[inner]
     tree[path] = f"/{path} {same}" if same else line

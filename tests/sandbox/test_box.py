@@ -137,14 +137,14 @@ def test_a_host_that_is_not_this_machine_is_an_error():
 
 def test_a_data_directory_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "data").write_text("not a folder")
-    with pytest.raises(SettingsError, match="cannot use the data folder") as caught, Sandbox(tmp_path / "data"):
+    with pytest.raises(SettingsError, match="cannot use the data directory") as caught, Sandbox(tmp_path / "data"):
         pass
     assert "--data" in caught.value.hint
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory in which even root may not write")
 def test_a_data_directory_that_cannot_be_written_to_is_an_error():
-    with pytest.raises(SettingsError, match="cannot use the data folder"), Sandbox(Path("/proc/self/data")):
+    with pytest.raises(SettingsError, match="cannot use the data directory"), Sandbox(Path("/proc/self/data")):
         pass
 
 
@@ -159,7 +159,7 @@ def test_a_throw_away_sandbox_starts_among_temporary_directories_of_any_mode(tmp
 def test_a_data_directory_that_another_sandbox_uses_is_an_error(tmp_path):
     with (
         Sandbox(tmp_path),
-        pytest.raises(SettingsError, match="another sandbox uses the data folder"),
+        pytest.raises(SettingsError, match="another sandbox uses the data directory"),
         Sandbox(tmp_path),
     ):
         pass
@@ -167,7 +167,7 @@ def test_a_data_directory_that_another_sandbox_uses_is_an_error(tmp_path):
 
 def test_an_index_that_is_none_is_an_error(tmp_path):
     (tmp_path / "index.sqlite").write_bytes(b"rubbish" * 1000)
-    with pytest.raises(SettingsError, match="cannot use the data folder"), Sandbox(tmp_path):
+    with pytest.raises(SettingsError, match="cannot use the data directory"), Sandbox(tmp_path):
         pass
 
 
