@@ -14,6 +14,7 @@ from dataclasses import field
 import pytest
 
 from buildpush.foundation import records
+from buildpush.images.references import Reference
 
 CLASSES = '''
 from __future__ import annotations
@@ -188,3 +189,8 @@ def test_a_record_inherits_nothing():
         @records.dataclass(frozen=True, slots=True)
         class _Heir(OURS.Plain):
             three: int = field(default=3)
+
+
+def test_a_record_is_copied_with_changes_as_the_standard_library_does_it():
+    one = Reference.parse("a.io/b/c:1")
+    assert one.__replace__(tag=None) == dataclasses.replace(one, tag=None) != one

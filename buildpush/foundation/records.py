@@ -81,6 +81,7 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
     made |= {name: one for name, one in cls.__dict__.items() if name not in {*kinds, "__dict__", "__weakref__"}}
     made["__slots__"] = tuple(kinds)
     made["__shown__"] = tuple(name for name, field in fields.items() if field.repr)
+    made["__replace__"] = dataclasses.replace  # what copy.replace asks for, from Python 3.13 on
     made["__values__"] = operator.attrgetter(
         *[name for name, field in fields.items() if field.compare] or ["__class__"]
     )
