@@ -117,9 +117,9 @@ def test_a_file_is_described_with_its_checksums(client, box):
 def test_a_directory_lists_its_children(client):
     client.push("docker-local/team/app", "1")
     client.push("docker-local/team/app", "2")
-    assert client.send("GET", f"{API}/storage/docker-local").json()["children"] == [{"uri": "/team", "directory": True}]
+    assert client.send("GET", f"{API}/storage/docker-local").json()["children"] == [{"uri": "/team", "folder": True}]
     children = client.send("GET", f"{API}/storage/docker-local/team/app/1").json()["children"]
-    assert {"uri": "/manifest.json", "directory": False} in children
+    assert {"uri": "/manifest.json", "folder": False} in children
     assert client.send("GET", f"{API}/storage/docker-local/team/app/3").status == 404
 
 
