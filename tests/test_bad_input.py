@@ -116,7 +116,7 @@ def _dockerfile(tmp_path, monkeypatch, text="FROM scratch\nCOPY Dockerfile /\n")
 def test_a_directory_of_secrets_that_is_not_there_is_refused(tmp_path, monkeypatch, capsys):
     _dockerfile(tmp_path, monkeypatch)
     assert run_command(["check", "--repo", "127.0.0.1:1/a/b", "--secrets", "nope"]) == 2
-    assert "the directory of secrets nope is not there" in capsys.readouterr().err
+    assert "the secrets directory nope does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["run", "check", "build"])

@@ -186,7 +186,7 @@ ADD $ADDRESS {web}/t.tar.gz /9/
     ("flags", "source", "words"),
     [
         ("--checksum=sha256:" + "0" * 64, "/a%20b.txt", "--checksum says"),
-        ("--checksum=sha256:zz", "/a%20b.txt", "no digest"),
+        ("--checksum=sha256:zz", "/a%20b.txt", "is not a digest"),
         ("", "/nope", "status 404"),
         (f"--checksum={HELLO}", "/a%20b.txt /t.tar.gz", "one source"),
     ],
