@@ -30,7 +30,7 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.contexts import STDIN
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, output_of, output_of_build, parse_output, with_archive
-from buildpush.pipeline.publication import Publication, recorder
+from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.steps import attempt, raise_failure, walk
@@ -51,7 +51,6 @@ from buildpush.transfer.sources import archive_at, open_source
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, Published
 
-Pushed = PushedImage | PushedIndex
 Built = Image | Index
 
 

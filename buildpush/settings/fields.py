@@ -22,6 +22,7 @@ from typing import (
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
+from buildpush.foundation.spelling import nearest
 
 REQUIRED: Final[Any] = ...
 _NUMBER: Final = regex(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
@@ -169,7 +170,11 @@ def reader(annotation: Any) -> Read:
     if origin is Annotated:
         return _checked(reader(parts[0]), [one for one in parts[1:] if isinstance(one, Validator)])
     if origin in {Union, types.UnionType}:
-        return _optional(next(part for part in parts if part is not types.NoneType))
+        part, *others = (part for part in parts if part is not types.NoneType)
+        if others:
+            message = f"{annotation} has several types, and a field has one"
+            raise TypeError(message)
+        return _optional(part)
     if origin is Literal:
         return lambda value: _word(value, parts)
     if origin is not None:
@@ -207,9 +212,7 @@ def _optional(part: Any) -> Read:
 def _word(value: Any, words: tuple[Any, ...]) -> Any:
     if value in words:
         return value
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(value).lower(), words, n=1)
+    near = nearest(str(value).lower(), words, most=1)
     message = f"{value!r} is not one of {', '.join(words)}"
     raise BadValueError(message, f"did you mean {near[0]!r}?" if near else "")
 

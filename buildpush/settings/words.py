@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import NoReturn
 
+from buildpush.foundation import spelling
 from buildpush.foundation.errors import SourceError
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """Return the one of *words* that *word* was probably meant to be, letter case aside."""
     by_lower = {known.lower(): known for known in words}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[close[0]] if close else None
+    near = spelling.nearest(word.lower(), by_lower, most=1)
+    return by_lower[near[0]] if near else None
 
 
 def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
