@@ -170,11 +170,7 @@ def reader(annotation: Any) -> Read:
     if origin is Annotated:
         return _checked(reader(parts[0]), [one for one in parts[1:] if isinstance(one, Validator)])
     if origin in {Union, types.UnionType}:
-        part, *others = (part for part in parts if part is not types.NoneType)
-        if others:
-            message = f"{annotation} has several types, and a field has one"
-            raise TypeError(message)
-        return _optional(part)
+        return _optional(next(part for part in parts if part is not types.NoneType))
     if origin is Literal:
         return lambda value: _word(value, parts)
     if origin is not None:

@@ -114,8 +114,3 @@ def test_no_name_is_taken_for_the_object_itself():
 def test_values_that_were_read_already_are_trusted():
     made = Outer.trusted({"even": 3})
     assert (made.even, made.words, made.fields_set) == (3, (), {"even"})
-
-
-def test_a_field_of_several_types_is_refused_where_it_is_first_read():
-    with pytest.raises(TypeError, match="a field has one"):
-        reader(int | str | None)
