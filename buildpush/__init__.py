@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.errors import BuildPushError as BuildPushError
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.pipeline.plan import Plan as Plan
+    from buildpush.pipeline.plan import SkippedStep as SkippedStep
     from buildpush.pipeline.results import RunResult as RunResult
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.publish_step import PublishBuildInfo as PublishBuildInfo
@@ -33,6 +34,7 @@ _HOMES = {
     "BuildPushError": "buildpush.foundation.errors",
     "Loaded": "buildpush.settings.tree",
     "Plan": "buildpush.pipeline.plan",
+    "SkippedStep": "buildpush.pipeline.plan",
     "PublishBuildInfo": "buildpush.settings.publish_step",
     "RunResult": "buildpush.pipeline.results",
     "Secret": "buildpush.foundation.secrets",
@@ -53,6 +55,7 @@ __all__ = [
     "PublishBuildInfo",
     "RunResult",
     "Secret",
+    "SkippedStep",
     "__version__",
     "build",
     "check",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
     from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.options import CopyOptions
-    from buildpush.pipeline.plan import Plan
+    from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import RunResult
     from buildpush.settings.tree import Loaded
 
@@ -276,7 +276,7 @@ def check(
     cwd: Name = None,
     step: str | None = None,
     **settings: Any,
-) -> Plan:
+) -> Plan | SkippedStep:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked.
 
     Arguments and errors are those of :func:`run`.
@@ -284,11 +284,11 @@ def check(
     from dataclasses import replace
 
     from buildpush.foundation.events import ignore
-    from buildpush.pipeline.plan import plan
+    from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         loaded = _one_step(file, step, settings, context)
-        planned = plan(loaded.steps[0], context)
+        (planned,) = plan_steps(loaded, context)
         return replace(planned, notes=(*loaded.notes, *planned.notes))
 
 

@@ -1,14 +1,18 @@
-"""The walk: in the order of the file, one after the other; the first failure ends it, and what follows is skipped."""
+"""The walk: in the order of the file, one after the other, as conditions and failures let it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import BuildPushError, PushError
+from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.steps import Outcome, attempt, raise_failure, walk
-from buildpush.settings.tree import leaves, read_tree
+from buildpush.pipeline.steps import Outcome, Walk, attempt, raise_failure
+from buildpush.settings.tree import leaves, read_tree, with_steps
+from buildpush.settings.written import Origin, Written
 
 FILE = """\
 - step: {type: BuildAndPushDockerRegistry, identifier: a}
@@ -24,16 +28,30 @@ FILE = """\
 """
 
 
-def walked(*, failing="", error=None):
-    """Return identifier and status of every step that was walked, and which of them were run."""
+def facts(**env):
+    return RunContext.default(env=env, cwd="/").facts
+
+
+def walked(text=FILE, *, failing="", error=None, planned=False, **env):
+    """Return each step that was walked with its status, or with the reason why it was skipped, and which were run."""
     ran = []
 
     def run(step):
         ran.append(step.identifier)
         return Outcome(step, "failed", error=error) if step.identifier == failing else Outcome(step, "succeeded")
 
-    outcomes = walk(read_tree(parse_yaml(FILE, "p.yml")), run)
-    return {outcome.step.identifier: outcome.status for outcome in outcomes}, ran
+    tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_condition)
+    outcomes = Walk(run, facts(**env), planned=planned).over(tree)
+    return {outcome.step.identifier: outcome.reason or outcome.error or outcome.status for outcome in outcomes}, ran
+
+
+def with_condition(step, _path):
+    """Return *step* with its own condition, as the reader of settings gives it."""
+    when = step.node.at("when")
+    if when is None:
+        return step
+    origin = Origin("file", step.node.where_key("when"), "", parts=dict(when.places()))
+    return replace(step, settings={"when": Written(when.raw(), origin)})
 
 
 def test_steps_run_in_the_order_in_which_they_stand():
@@ -43,15 +61,119 @@ def test_steps_run_in_the_order_in_which_they_stand():
 
 
 def test_after_a_failure_the_rest_is_skipped():
+    statuses, ran = walked(failing="a")
+    assert ran == ["a"]
+    assert set(list(statuses.values())[1:]) == {
+        "its group is skipped: a step before it has failed",
+        "a step before it has failed",
+    }
+
+
+def test_what_stands_beside_a_failure_in_parallel_is_run_and_what_follows_is_not():
     statuses, ran = walked(failing="b")
-    assert ran == ["a", "b"]
-    assert statuses == {"a": "succeeded", "b": "failed", "c": "skipped", "d": "skipped"}
-
-
-def test_a_failure_inside_a_branch_ends_what_follows_the_branch():
-    statuses, ran = walked(failing="c")
     assert ran == ["a", "b", "c"]
-    assert statuses["d"] == "skipped"
+    assert statuses["d"] == "a step before it has failed"
+
+
+BUILD = "type: BuildAndPushDockerRegistry"
+
+
+@pytest.mark.parametrize(
+    ("when", "after_success", "after_failure"),
+    [
+        ("", True, False),
+        ("when: {stageStatus: Success}", True, False),
+        ("when: {stageStatus: Failure}", False, True),
+        ("when: {stageStatus: All}", True, True),
+        ('when: {stageStatus: All, condition: <+env.B> == "main"}', True, True),
+        ('when: {stageStatus: All, condition: <+<+env.B> != "main">}', False, False),
+        ("when: {condition: false}", False, False),
+        ("when: {stageStatus: Failure, condition: true}", False, True),
+    ],
+)
+def test_a_step_runs_by_status_and_condition(when, after_success, after_failure):
+    text = f"""\
+- step: {{{BUILD}, identifier: first}}
+- step:
+    {BUILD}
+    identifier: it
+    {when}
+"""
+    for failing, expected in (("", after_success), ("first", after_failure)):
+        assert ("it" in walked(text, failing=failing, B="main")[1]) is expected
+
+
+STAGES = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: one
+        spec: {execution: {steps: [{step: {type: BuildAndPushDockerRegistry, identifier: a}}]}}
+    - stage:
+        identifier: two
+        when: {pipelineStatus: RULE}
+        spec:
+          execution:
+            steps:
+              - step: {type: BuildAndPushDockerRegistry, identifier: b}
+              - step: {type: BuildAndPushDockerRegistry, identifier: c, when: {stageStatus: Failure}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "failing", "ran"),
+    [
+        ("Success", "", ["a", "b"]),
+        ("Success", "a", ["a"]),
+        ("Failure", "", ["a"]),
+        ("Failure", "a", ["a", "b"]),
+        ("All", "a", ["a", "b"]),
+        ("All", "b", ["a", "b", "c"]),
+    ],
+)
+def test_a_stage_runs_by_what_became_of_the_pipeline_and_begins_with_a_status_of_its_own(rule, failing, ran):
+    assert walked(STAGES.replace("RULE", rule), failing=failing)[1] == ran
+
+
+def test_a_step_of_a_skipped_stage_says_why():
+    statuses, _ = walked(STAGES.replace("RULE", "Failure"))
+    whole = "its pipelineStatus is Failure, and no stage of the pipeline has failed before it"
+    assert statuses["b"] == statuses["c"] == f"the stage 'two' is skipped: {whole}"
+
+
+def test_a_false_condition_is_shown_with_its_values():
+    statuses, _ = walked(f"- step: {{{BUILD}, identifier: a, when: {{condition: '<+env.B> == \"main\"'}}}}", B="dev")
+    assert statuses == {"a": 'its condition is false: <+env.B> == "main" (dev == "main")'}
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("{condition: <+env.NONE> == 1}", "condition: the environment has no variable NONE"),
+        ("{condition: <+env.B>}", "a condition must be true or false, this is a text: 'dev'"),
+        ("{stageStatus: Succes}", "stageStatus is 'Succes'"),
+        ("{pipelineStatus: All}", "unknown key 'pipelineStatus'"),
+        ("[Success]", "when is a map"),
+        ("{condition: [a]}", "a condition is an expression"),
+    ],
+)
+def test_a_condition_without_an_answer_is_an_error_with_its_place(when, message):
+    statuses, ran = walked(f"- step: {{{BUILD}, identifier: a, when: {when}}}", B="dev")
+    assert ran == []
+    assert message in str(statuses["a"])
+    assert str(statuses["a"]).startswith("p.yml:1:")
+
+
+def test_a_stage_whose_condition_has_no_answer_fails():
+    text = STAGES.replace("{pipelineStatus: RULE}", "{pipelineStatus: All, condition: <+env.NONE>}")
+    statuses, ran = walked(text)
+    assert ran == ["a"]
+    assert "no variable NONE" in str(statuses["b"])
+
+
+def test_a_condition_on_the_outputs_of_a_step_is_decided_in_the_run():
+    text = f"- step: {{{BUILD}, identifier: a, when: {{condition: '<+steps.x.output.outputVariables.y> == 1'}}}}"
+    assert walked(text, planned=True)[1] == ["a"]
 
 
 STEP = next(leaves(read_tree(parse_yaml(FILE, "p.yml"))))[0]

@@ -40,8 +40,8 @@ def without_a_build() -> tuple[str | None, tuple[str, ...]]:
 
 def plan_first() -> None:
     loaded: buildpush.Loaded = buildpush.load("pipeline.yml", env={}, step="push")
-    plan: buildpush.Plan = buildpush.check("pipeline.yml", step=loaded.steps[0].identifier)
-    print(plan.engine, plan.reason)
+    plan: buildpush.Plan | buildpush.SkippedStep = buildpush.check("pipeline.yml", step=loaded.steps[0].identifier)
+    print(plan.reason, "" if isinstance(plan, buildpush.SkippedStep) else plan.engine)
 
 
 def practise() -> None:

@@ -68,9 +68,9 @@ def _check(**options: Any) -> None:
     with document_out(as_json) as document:
         loaded, context = load(options)
         document.update(file_json(loaded))
-        from buildpush.pipeline.plan import plan
+        from buildpush.pipeline.plan import plan_steps
 
-        plans = [plan(step, context) for step in loaded.steps]
+        plans = plan_steps(loaded, context)
         document["steps"] = [each.as_json() for each in plans]
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))

@@ -21,9 +21,10 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.resolve import resolve_step
+from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.tree import Step
+from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import Written
 
 _WEB: Final = regex(r"https?://[^/?#]+", re.IGNORECASE)
@@ -130,9 +131,53 @@ class Plan:
         return dict(redacted(document))
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedStep:
+    """A step that a run would not run, if all before it goes well.
+
+    Attributes:
+        reason: why.
+    """
+
+    step: Step
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the plan as pairs of words."""
+        yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
+        yield "skipped", self.reason
+        for note in self.notes:
+            yield "note", note
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<12}{with_margin(value)}" for name, value in self.rows())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON types."""
+        step = self.step
+        names = {"step": step.name or step.identifier, "identifier": step.identifier, "where": step.where}
+        return dict(redacted({**names, "skipped": self.reason, "notes": list(self.notes)}))
+
+
+def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
+    """Return what a run of *loaded* would do if every step goes well, step by step."""
+    dry = replace(context, dry=True)
+    plans: list[Plan | SkippedStep] = []
+
+    def add(step: Step) -> Outcome:
+        plans.append(plan(step, dry))
+        return Outcome(step, "succeeded")
+
+    dry.vault.remember()
+    walk = Walk(add, dry.facts, lambda step, reason: plans.append(SkippedStep(step, reason)), planned=True)
+    raise_failure(walk.over(loaded.tree), ())
+    return tuple(plans)
+
+
 def plan(step: Step, context: RunContext) -> Plan:
     """Return what a run of *step* would do; it asks no host, moves no counter and leaves no file behind."""
-    dry = replace(context, dry=True)
+    dry = context if context.dry else replace(context, dry=True)
     with dry:
         dry.vault.remember()
         log = dry.log

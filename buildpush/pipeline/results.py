@@ -27,6 +27,7 @@ class RunResult:
 
     Attributes:
         step: the step's name.
+        skipped: why the step was not run; empty if it was.
         pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
@@ -40,6 +41,7 @@ class RunResult:
     """
 
     step: str
+    skipped: str = ""
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
     output: str | None = None
@@ -76,6 +78,7 @@ class RunResult:
         document = {
             "version": JSON_VERSION,
             "step": self.step,
+            "skipped": self.skipped or None,
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
@@ -93,6 +96,8 @@ class RunResult:
     def rows(self) -> list[tuple[str, str]]:
         """Return the facts as pairs of words, in the order in which people want them."""
         rows = [("step", self.step)]
+        if self.skipped:
+            return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
         rows += [("image", reference) for reference in self.references]
         if self.digest:
             rows.append(("digest", self.digest))

@@ -26,6 +26,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
+from buildpush.pipeline.ahead import check_ahead
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.contexts import STDIN
 from buildpush.pipeline.images import repack
@@ -33,7 +34,7 @@ from buildpush.pipeline.outputs import Output, output_of, output_of_build, parse
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.steps import attempt, raise_failure, walk
+from buildpush.pipeline.steps import Walk, attempt, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
@@ -72,7 +73,9 @@ class RunOptions:
 def run_steps(
     loaded: Loaded, context: RunContext, *, push: bool = True, output: str | None = None, strict: bool = False
 ) -> tuple[RunResult, ...]:
-    """Run every step of *loaded* in its order and return their results; the first failure ends the run.
+    """Run every step of *loaded* in its order and return their results.
+
+    A step whose condition is not met has a result that says so; the first failure is raised in the end.
 
     Args:
         loaded: the steps.
@@ -89,10 +92,23 @@ def run_steps(
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
         _announce(loaded, context, strict=strict)
+        check_ahead(loaded, context, push=push)
         run = partial(run_step, context=context, options=options)
-        outcomes = walk(loaded.tree, lambda step: attempt(step, run, context.results))
+        skip = partial(_skip, context=context, record=push)
+        outcomes = Walk(lambda step: attempt(step, run, context.results), context.facts, skip).over(loaded.tree)
         raise_failure(outcomes, context.results)
     return tuple(context.results)
+
+
+def _skip(step: Step, reason: str, context: RunContext, *, record: bool) -> None:
+    """Say that *step* is not run and why, and keep it among the results."""
+    context.log.begin(context.notes)
+    name = step.name or step.identifier
+    context.log(Decision(f"step {name}", "skipped", reason))
+    result = RunResult(step=name, skipped=reason, **context.log.facts())
+    context.results.append(result)
+    if record:
+        record_result(result, context)
 
 
 def run_step(step: Step, context: RunContext, options: RunOptions) -> None:

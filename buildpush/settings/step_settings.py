@@ -52,10 +52,12 @@ class StepSettings(Settings):
     )
     when: When = setting(
         "Condition under which the step runs.",
+        "`stageStatus` is `Success` (nothing before it in the stage has failed), `Failure` or `All`. "
+        "`condition` is an expression that must be true as well; one that cannot be answered is an error. "
+        "A step that is skipped is listed with the reason.",
         group="Step",
         example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
-        honoured_by="",
-        instead="run the step by hand where it should run, or leave the condition out",
+        honoured_by="run",
         place="step",
     )
     failure_strategies: Structure = setting(

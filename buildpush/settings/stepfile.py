@@ -26,11 +26,10 @@ _CONTAINER = (
     "reports",
     "entrypoint",
 )
-_USUAL_WHEN = {"stageStatus": "Success", "pipelineStatus": "Success", "condition": "true"}
 
 
 def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
-    """Refuse a step that stands under a condition or loop, which nothing here acts on.
+    """Refuse a step that stands under a loop, which nothing here acts on.
 
     Raises:
         UnsupportedError: it does.
@@ -39,17 +38,11 @@ def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
         if isinstance(branch, Parallel):
             continue
         header = branch.header
-        for key, node in (("when", header.when), ("strategy", header.strategy)):
-            if node is None or (key == "when" and _is_usual(node)):
-                continue
-            message = f"{key} around the step {step.identifier!r} is not supported yet"
-            hint = f"choose the step by --step {step.identifier}, which runs it once, whatever is around it"
-            raise UnsupportedError(message, where=header.node.where_key(key), setting=key, hint=hint)
-
-
-def _is_usual(when: Node) -> bool:
-    raw = when.raw()
-    return isinstance(raw, dict) and all(_USUAL_WHEN.get(key) == value for key, value in raw.items())
+        if header.strategy is None:
+            continue
+        message = f"strategy around the step {step.identifier!r} is not supported yet"
+        hint = f"choose the step by --step {step.identifier}, which runs it once, whatever is around it"
+        raise UnsupportedError(message, where=header.node.where_key("strategy"), setting="strategy", hint=hint)
 
 
 def step_layers(node: Node, kind: StepKind) -> tuple[SettingsLayer, SettingsLayer, list[str]]:

@@ -1,0 +1,71 @@
+"""Whether something is run: what has failed before it, and its own condition."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildpush.expressions.evaluate import evaluate
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.errors import ExpressionError, SecretError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
+from buildpush.settings.conditions import Condition
+
+_COLUMN: Final = regex(r" \(column \d+\)\Z")
+_LATER: Final = regex(r"<\+\s*(?:execution\.)?steps\.|\.steps\.")
+_NOUNS: Final = {"stageStatus": ("step", "stage"), "pipelineStatus": ("stage", "pipeline")}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has happened before a step.
+
+    Attributes:
+        stage_failed: whether a step of the same stage has failed.
+        pipeline_failed: whether anything has failed.
+        reason: why nothing is run any more; empty as long as something may be.
+    """
+
+    stage_failed: bool = False
+    pipeline_failed: bool = False
+    reason: str = ""
+
+
+def reason_to_skip(condition: Condition, progress: Progress, facts: Facts, *, planned: bool = False) -> str:
+    """Return why something is not run, for people; the empty text if it is.
+
+    Args:
+        condition: its own.
+        progress: what has happened before it.
+        facts: answer the expressions in the condition.
+        planned: whether nothing has run yet, so that what depends on the outputs of steps is taken for true.
+
+    Raises:
+        ExpressionError: the condition has no answer; that never counts as true, nor as false.
+    """
+    return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts, planned=planned)
+
+
+def _by_status(condition: Condition, progress: Progress) -> str:
+    failed = progress.stage_failed if condition.key == "stageStatus" else progress.pipeline_failed
+    one, whole = _NOUNS[condition.key]
+    if condition.status == "Success" and failed:
+        return f"a {one} before it has failed"
+    if condition.status == "Failure" and not failed:
+        return f"its {condition.key} is Failure, and no {one} of the {whole} has failed before it"
+    return ""
+
+
+def _by_expression(condition: Condition, facts: Facts, *, planned: bool) -> str:
+    if condition.text == "true" or (planned and _LATER.search(condition.text)):
+        return ""
+    try:
+        # The whole text is the expression, also where only the names in it stand between <+ and >.
+        if evaluate(f"<+({condition.text}) ? true : false>", facts, field="condition") is True:
+            return ""
+        answer = evaluate(condition.text, facts, field="condition")
+    except (ExpressionError, SecretError) as error:
+        message = f"condition: {_COLUMN.sub('', str(error.args[0]))}"
+        raise type(error)(message, where=condition.where, setting="when", hint=error.hint) from None
+    shown = f" ({answer})" if isinstance(answer, str) and answer not in {condition.text, "false"} else ""
+    return f"its condition is false: {' '.join(condition.text.split())}{shown}"

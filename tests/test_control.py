@@ -1,0 +1,112 @@
+"""Conditions, loops and failure strategies of whole files, as people run them, on a sandbox."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import buildpush
+from buildpush.cli import run_command
+
+pytestmark = pytest.mark.programs  # git is asked for the revision
+
+STEP = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    name: {0}
+    identifier: {0}
+    spec: {{repo: {host}/docker-local/app, tags: ["{tag}"]}}
+"""
+
+
+class Site:
+    """A directory with a Dockerfile, a pipeline file, and the sandbox's login in the variables of a step."""
+
+    def __init__(self, directory, box, monkeypatch):
+        self.directory, self.box = directory, box
+        (directory / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+        (directory / "a").write_text("hello")
+        said = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host, "ENGINE": "native"}
+        for name, value in said.items():
+            monkeypatch.setenv(f"PLUGIN_{name}", value)
+        monkeypatch.chdir(directory)
+
+    def step(self, name, more="", *, tag=None):
+        """Return a step that pushes the tag of its name, with *more* lines."""
+        text = STEP.format(name, host=self.box.host, tag=tag or name)
+        return text + "".join(f"    {line}\n" for line in more.splitlines())
+
+    def write(self, *steps):
+        (self.directory / "p.yml").write_text("".join(steps))
+
+    def run(self, *words):
+        return run_command(["run", "p.yml", *words])
+
+    @property
+    def tags(self):
+        return sorted(self.box.tags("docker-local/app"))
+
+
+@pytest.fixture
+def site(tmp_path, box, monkeypatch):
+    return Site(tmp_path, box, monkeypatch)
+
+
+SKIPPED = 'when: {condition: <+env.PLUGIN_ENGINE> == "buildx"}'
+REASON = 'its condition is false: <+env.PLUGIN_ENGINE> == "buildx" (native == "buildx")'
+
+
+def test_a_step_whose_condition_is_false_is_skipped_with_its_reason(site, capsys):
+    site.write(site.step("a"), site.step("b", SKIPPED), site.step("c"))
+    assert site.run("--json") == 0
+    assert site.tags == ["a", "c"]
+    shown = capsys.readouterr()
+    assert [step["skipped"] for step in json.loads(shown.out)["steps"]] == [None, REASON, None]
+    assert site.run() == 0
+    assert f"step    b\nskipped {REASON}\n" in capsys.readouterr().out
+
+
+def test_the_plan_shows_what_would_be_skipped(site, capsys):
+    site.write(site.step("a"), site.step("b", SKIPPED), site.step("c", "when: {stageStatus: Failure}"))
+    assert run_command(["check", "p.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert f"skipped     {REASON}" in shown
+    assert "skipped     its stageStatus is Failure, and no step of the stage has failed before it" in shown
+    assert run_command(["check", "p.yml", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step.get("skipped", "") for step in steps][:2] == ["", REASON]
+    assert site.tags == []
+
+
+def test_a_step_runs_after_a_failure_where_its_status_says_so(site, capsys):
+    site.write(
+        site.step("a").replace("tags:", "dockerfile: gone, tags:"),
+        site.step("b"),
+        site.step("c", "when: {stageStatus: Failure}"),
+        site.step("d", "when: {stageStatus: All}"),
+    )
+    assert site.run("--json") == 2
+    assert site.tags == ["c", "d"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["steps"][0]["skipped"] == "a step before it has failed"
+    assert "gone" in document["error"]["message"]
+
+
+def test_a_bad_tag_of_a_later_step_stops_the_first_one(site, capsys):
+    site.write(site.step("a"), site.step("b", tag="no tag"))
+    assert site.run() == 2
+    assert (site.tags, "p.yml:10:" in capsys.readouterr().err) == ([], True)
+
+
+def test_a_bad_tag_of_a_step_that_is_skipped_stops_nothing(site):
+    site.write(site.step("a"), site.step("b", SKIPPED, tag="no tag"))
+    assert site.run() == 0
+    assert site.tags == ["a"]
+
+
+def test_a_call_of_a_program_gives_the_reason_as_its_result(site):
+    site.write(site.step("b", SKIPPED))
+    result = buildpush.run("p.yml")
+    assert (result.skipped, result.digest, result.seconds) == (REASON, None, {})
+    assert buildpush.check("p.yml").reason == REASON
