@@ -117,6 +117,7 @@ class BuildAndPush(ImageSettings):
         example=True,
         honoured_by="push",
         place="env",
+        aliases=("PLUGIN_SKIP_TLS_VERIFY",),
     )
 
     # Push

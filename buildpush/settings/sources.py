@@ -37,7 +37,8 @@ from buildpush.settings.tree import (
     read_tree,
     with_steps,
 )
-from buildpush.settings.variables import ambient_layer, known_variables, unknown_variables, variable_layer
+from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
+from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import nearest, reject
 from buildpush.settings.written import Origin, Written
 
@@ -83,7 +84,7 @@ def read(
         message = f"the step {step!r} is to be taken from a file, but no file is given"
         raise SourceError(message, where="--step", hint="name the file that holds it")
     outside = _Outside(env, flags, keywords, project)
-    notes = [_unknown_note(name) for name in unknown_variables(env, models())]
+    notes = [*notes_of_environment(env, known_variables(*models()))]
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(outside, notes),)
@@ -225,8 +226,3 @@ def _project_keys(model: type[StepSettings]) -> dict[str, Setting]:
         for setting in settings_of(model)
         if setting.name != "env_variables" and (setting.place != "step" or setting.name == "timeout")
     }
-
-
-def _unknown_note(name: str) -> str:
-    near = nearest(name, known_variables(*models()))
-    return f"{name} has no effect: buildpush does not know this variable" + (f" (did you mean {near}?)" if near else "")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
-from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.verdicts import note_of
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin
 
@@ -72,7 +72,7 @@ def _spec(spec: Node, kind: StepKind, variables: SettingsLayer, settings: Settin
     for key, node in spec.entries.items():
         where = spec.where_key(key)
         if key == "envVariables":
-            yield from _env_variables(node, kind.model, variables)
+            yield from _env_variables(node, kind, variables)
         elif key in by_key:
             _add(settings, by_key[key], node, where)
         elif key == "settings" and kind.image:
@@ -98,20 +98,27 @@ def _settings_by_key(kind: StepKind, place: str) -> dict[str, Setting]:
     return {setting.key: setting for setting in settings_of(kind.model) if setting.place == place}
 
 
-def _env_variables(node: Node, model: type[StepSettings], layer: SettingsLayer) -> list[str]:
+def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: Iterable[str]) -> str:
+    """Return the note about a variable that sets nothing, or refuse it."""
+    if not kind.builds:
+        reject("variable", name, known, where)
+    return note_of("variable", name, str(node.raw()), where, known)
+
+
+def _env_variables(node: Node, kind: StepKind, layer: SettingsLayer) -> list[str]:
     if node.value is None:
         return []
     _expect_map(node, "envVariables")
-    known = known_variables(model)
+    known = known_variables(kind.model)
+    notes: list[str] = []
     for name, entry in node.entries.items():
         if name not in known:
-            reject("variable", name, known, node.where_key(name))
-        if not isinstance(entry.value, str | None):
+            notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
+        elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
-    texts = {name: entry.text for name, entry in node.entries.items()}
-    notes: list[str] = []
-    for setting in settings_of(model):
+    texts = {name: entry.text for name, entry in node.entries.items() if name in known}
+    for setting in settings_of(kind.model):
         for variable, text in variables_for(setting, texts, notes, ambient=True):
             where = node.where_key(variable)
             layer.add(setting, text, Origin("file", where, format_setting(setting, text), variable))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 
 from buildpush.credentials.vault import is_expression, is_reference
 from buildpush.foundation.documents import Raw
@@ -36,6 +36,7 @@ def variables_for(
     """
     found = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
     gated = [pair for pair in found if pair[0].only_with]
+    notes += _idle_gates(setting, texts)
     for variable, _ in gated:
         _check_gate(variable, texts)
         if len(found) > len(gated):
@@ -68,17 +69,17 @@ def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> Settings
     return layer
 
 
-def unknown_variables(env: Mapping[str, str], models: Iterable[type[StepSettings]]) -> list[str]:
-    """Return the variables that begin with ``PLUGIN_`` and that set nothing of *models*."""
-    known = known_variables(*models)
-    return sorted(name for name in env if name.startswith("PLUGIN_") and name not in known)
-
-
 def _value(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
     """Return value and origin; the text of a secret is the secret itself unless it is a reference to one."""
     if setting.secret and not is_reference(text) and not is_expression(text):
         return Secret(text, source=name), Origin("variable", name, MASK, name)
     return text, Origin("variable", name, format_value(text), name)
+
+
+def _idle_gates(setting: Setting, texts: Mapping[str, str]) -> Iterator[str]:
+    for variable in setting.spelled_variables:
+        if texts.get(variable.only_with) and not texts.get(variable.name):
+            yield f"{variable.only_with} has no effect without {variable.name}"
 
 
 def _check_gate(variable: Variable, texts: Mapping[str, str]) -> None:

@@ -1,0 +1,426 @@
+"""The variables that Harness' four build plugins read, and what becomes of each here: a table, not logic.
+
+Sources: drone-docker, drone-buildx, drone-kaniko and drone-buildah, the flags that they declare in ``main.go``.
+"""
+
+# ruff: noqa: S106 - names of variables and letters of plugins, no passwords
+# Flags of other programs in this module's texts: --from
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Final
+
+from buildpush.foundation.records import dataclass
+
+PLUGINS: Final = {"d": "docker", "x": "buildx", "k": "kaniko", "b": "buildah"}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginVariable:
+    """A variable of the plugins, and the one thing that becomes of it.
+
+    Attributes:
+        name: as the plugins spell it.
+        letters: of the plugins that read it, as in :data:`PLUGINS`.
+        setting: the setting that it sets.
+        fact: what it answers in the environment, where a CI system sets it: the path in expressions, or words.
+        note: why nothing can depend on it, so that it has no effect.
+        refusal: why it is refused.
+        instead: what to write in its place.
+        usual: the value by which it asks for what happens anyway, and is not refused.
+    """
+
+    name: str
+    letters: str
+    setting: str = ""
+    fact: str = ""
+    note: str = ""
+    refusal: str = ""
+    instead: str = ""
+    usual: str = "false"
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Names of the plugins that read it."""
+        return tuple(PLUGINS[letter] for letter in self.letters)
+
+
+def _sets(setting: str, **letters: str) -> tuple[PluginVariable, ...]:
+    """Return variables of one setting: names without ``PLUGIN_``, and their plugins."""
+    return tuple(PluginVariable(f"PLUGIN_{name}", read_by, setting=setting) for name, read_by in letters.items())
+
+
+def _noted(note: str, **letters: str) -> tuple[PluginVariable, ...]:
+    return tuple(PluginVariable(f"PLUGIN_{name}", read_by, note=note) for name, read_by in letters.items())
+
+
+def _refused(refusal: str, instead: str, usual: str = "false", **letters: str) -> tuple[PluginVariable, ...]:
+    return tuple(
+        PluginVariable(f"PLUGIN_{name}", read_by, refusal=refusal, instead=instead, usual=usual)
+        for name, read_by in letters.items()
+    )
+
+
+def _facts(letters: str, **facts: str) -> tuple[PluginVariable, ...]:
+    return tuple(PluginVariable(name, letters, fact=fact) for name, fact in facts.items())
+
+
+_SOURCE: Final = (
+    *_facts("dxb", DRONE_COMMIT_SHA="codebase.commitSha", DRONE_REPO_LINK="codebase.repoUrl"),
+    *_facts("dxkb", DRONE_COMMIT_REF="codebase.commitRef"),
+    PluginVariable("DRONE_REMOTE_URL", "dxb", note="where the code is comes from DRONE_REPO_LINK, or from git"),
+    PluginVariable("DRONE_REPO_BRANCH", "dxkb", note="it only serves PLUGIN_AUTO_TAG, which is refused"),
+    *_refused(
+        "it is the address of the label org.opencontainers.image.url, and no labels are made here by themselves",
+        "write the label: org.opencontainers.image.url=ADDRESS in labels",
+        REPO_LINK="dxb",
+    ),
+    *_refused(
+        "a file of variables is not read here",
+        "write its variables into the environment: set -a; . ./FILE; set +a",
+        ENV_FILE="dxkb",
+    ),
+)
+
+_BUILD: Final = (
+    *_sets("dockerfile", DOCKERFILE="dxkb"),
+    *_sets("context", CONTEXT="dxkb"),
+    *_sets("target", TARGET="dxkb"),
+    *_sets("build_args", BUILD_ARGS="dxkb", BUILD_ARGS_NEW="dxk", MULTIPLE_BUILD_ARGS="dxk"),
+    *_refused(
+        "the names of variables that become build arguments are not read here",
+        "write each in buildArgs: NAME: <+env.NAME>",
+        BUILD_ARGS_FROM_ENV="dxb",
+    ),
+    *_sets("add_host", ADD_HOST="dxb"),
+    *_sets("pull_image", PULL_IMAGE="dxb"),
+    *_sets("no_cache", NO_CACHE="dxb"),
+    *_noted("it packs the context for the classic builder, which is not used here", COMPRESS="dxb"),
+    *_refused(
+        "no engine here makes one layer out of all, and BuildKit does not either",
+        "copy the result into a last stage of the Dockerfile: FROM scratch, COPY --from=STAGE / /",
+        SQUASH="dxb",
+    ),
+    *_noted("what an engine prints is kept in the state directory either way", QUIET="dxb"),
+    *_sets("platforms", PLATFORM="dxk", CUSTOM_PLATFORM="k"),
+    *_refused(
+        "it is the raw text of one flag of docker",
+        "write ID=VARIABLE in PLUGIN_SECRETS_FROM_ENV, or ID=FILE in PLUGIN_SECRETS_FROM_FILE",
+        SECRET="dx",
+    ),
+    *_sets("env_docker_secrets", SECRETS_FROM_ENV="dx"),
+    *_sets("file_docker_secrets", SECRETS_FROM_FILE="dx"),
+    *_refused(
+        "it is the text of a private key, and here a key stays in its file or its agent",
+        "name the file or agent: PLUGIN_SSH: default=FILE, or default",
+        SSH_AGENT_KEY="dx",
+    ),
+)
+
+_TAGS: Final = (
+    *_sets("tags", TAG="dxb", TAGS="dxkb"),
+    *_refused(
+        "tags are not made of the branch or tag of git here",
+        "write them in tags, such as <+codebase.tag>",
+        DEFAULT_TAGS="dxb",
+        AUTO_TAG="dxkb",
+        DEFAULT_SUFFIX="dxb",
+        AUTO_TAG_SUFFIX="dxkb",
+    ),
+    *_refused("a tag is pushed as it is written", "write each in tags: 1, 1.4, 1.4.2", EXPAND_TAG="k"),
+    *_refused("the repository is used as it is written", "write repo with its host", EXPAND_REPO="k"),
+    *_sets("labels", CUSTOM_LABELS="dxkb"),
+    *_refused(
+        "no prefix is put before labels here",
+        "write them in full: org.opencontainers.image.NAME=VALUE in labels",
+        LABEL_SCHEMA="dxb",
+    ),
+    *_refused(
+        "no labels are made here by themselves",
+        "write those that you need in labels, such as org.opencontainers.image.revision: <+codebase.commitSha>",
+        AUTO_LABEL="dxb",
+    ),
+)
+
+_TRAP: Final = (
+    "it is the login of the push with the plugins docker, buildx and buildah, and that of base images with kaniko"
+)
+_BASE: Final = "the login of base images is not read from variables here"
+_BASE_INSTEAD: Final = "name their connector by baseImageConnectorRefs, or set DOCKER_AUTH_CONFIG"
+
+_TARGET: Final = (
+    *_sets("repo", REPO="dxkb"),
+    *_sets("registry", REGISTRY="dxkb"),
+    *_sets("username", USERNAME="dxkb"),
+    *_sets("password", PASSWORD="dxkb"),
+    *(
+        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=f"write PLUGIN_{name} for the push")
+        for name in ("REGISTRY", "USERNAME", "PASSWORD")
+    ),
+    PluginVariable("ARTIFACT_REGISTRY", "x", note="the artifact file names the registry that was pushed to"),
+    PluginVariable(
+        "ACCESS_TOKEN",
+        "dx",
+        refusal="it is a token of Google's registry, and its name does not say whose",
+        instead="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
+    ),
+    PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for an address of mail any more"),
+    PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for an address of mail"),
+    *(
+        PluginVariable(name, letters, refusal="Docker's configuration is not read from it", instead=instead)
+        for instead in ("give its text as DOCKER_AUTH_CONFIG in the environment, or its directory as DOCKER_CONFIG",)
+        for name, letters in (("PLUGIN_CONFIG", "dxkb"), ("DOCKER_PLUGIN_CONFIG", "dxb"))
+    ),
+    *_refused(_BASE, _BASE_INSTEAD, DOCKER_REGISTRY="dxk", DOCKER_USERNAME="dxk", DOCKER_PASSWORD="dxk"),
+    *_refused(_BASE, _BASE_INSTEAD, BASE_IMAGE_REGISTRY="dxk", BASE_IMAGE_USERNAME="dxk", BASE_IMAGE_PASSWORD="dxk"),
+    *(
+        PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", refusal=_BASE, instead=_BASE_INSTEAD)
+        for name in ("REGISTRY", "USERNAME", "PASSWORD")
+    ),
+    PluginVariable(
+        "HARNESS_CA_PATH",
+        "dx",
+        refusal="certificates to trust are not read from it",
+        instead="name the file by SSL_CERT_FILE in the environment",
+    ),
+)
+
+_MODE: Final = (
+    *_sets("push", DRY_RUN="dxb", NO_PUSH="dxk"),
+    *_sets("push_only", PUSH_ONLY="dxk"),
+    *_sets("source_image", SOURCE_IMAGE="dx"),
+    *_sets("source_tar_path", SOURCE_TAR_PATH="xk"),
+    *_sets("tar_path", TAR_PATH="xk", DESTINATION_TAR_PATH="xk"),
+    *_noted("no daemon of its own is filled here, so there is nothing to clean", PURGE="dxb"),
+    *_refused(
+        "nothing here signs an image",
+        "sign what was pushed by its digest: cosign sign HOST/NAME@$(buildpush run step.yml --digest-file -)",
+        COSIGN_PRIVATE_KEY="d",
+        COSIGN_PASSWORD="d",
+        COSIGN_PARAMS="d",
+    ),
+)
+
+_OUTPUTS: Final = (
+    PluginVariable("DRONE_CARD_PATH", "dx", note="it is a page of Drone's about the image, and none is written here"),
+    *_refused(
+        "no artifact file is written here",
+        "take digest and references from buildpush run --json, or from --digest-file",
+        ARTIFACT_FILE="dxk",
+    ),
+    *_noted("it is one word of the artifact file", REGISTRY_TYPE="dx"),
+    PluginVariable("DRONE_OUTPUT", "k", note="no file of outputs is written here; --digest-file writes the digest"),
+    *_refused(
+        "no metadata file of buildx is written here",
+        "take the digest from buildpush run --digest-file FILE",
+        METADATA_FILE="x",
+    ),
+    *_refused(
+        "how many layers came from a cache is not counted here",
+        "read the engine's log, of which a failed build names the place",
+        CACHE_METRICS_FILE="x",
+    ),
+    *_refused(
+        "no file with the reference is written here",
+        "take it from buildpush run --json",
+        IMAGE_NAME_WITH_DIGEST_FILE="k",
+        IMAGE_NAME_TAG_WITH_DIGEST_FILE="k",
+    ),
+    *_refused(
+        "a step writes no layout",
+        "use buildpush build --output oci:DIRECTORY",
+        OCI_LAYOUT_PATH="k",
+    ),
+)
+
+_OWN_DAEMON: Final = "no Docker daemon is started here, and the one that runs keeps its own configuration"
+
+_DAEMON: Final = (
+    *_noted("no Docker daemon is started here anyway", DAEMON_OFF="dx"),
+    *_noted("no Docker daemon is started here, so none is waited for", DAEMON_RETRY_COUNT="dx"),
+    *_sets("mirror", MIRROR="dx", REGISTRY_MIRRORS="k"),
+    PluginVariable(
+        "DOCKER_PLUGIN_MIRROR",
+        "dx",
+        refusal="only one name of the setting mirror is read",
+        instead="write PLUGIN_MIRROR",
+    ),
+    *_sets("insecure", INSECURE="dxk", SKIP_TLS_VERIFY="k"),
+    *_noted("the daemon that runs here has its own store", STORAGE_DRIVER="dx", STORAGE_PATH="dx"),
+    *_refused(_OWN_DAEMON, "set bip in /etc/docker/daemon.json", BIP="dx"),
+    *_refused(_OWN_DAEMON, "set mtu in /etc/docker/daemon.json", MTU="dx"),
+    *_refused(
+        _OWN_DAEMON, "set dns in /etc/docker/daemon.json, or name single hosts in PLUGIN_ADD_HOST", CUSTOM_DNS="dx"
+    ),
+    *_refused(_OWN_DAEMON, "set dns-search in /etc/docker/daemon.json", CUSTOM_DNS_SEARCH="dx"),
+    *_refused(_OWN_DAEMON, "set ipv6 in /etc/docker/daemon.json", IPV6="dx"),
+    *_noted("it only unlocks PLUGIN_SQUASH in a daemon that is not started here", EXPERIMENTAL="d"),
+    *_noted("it shows what a daemon prints that is not started here", DEBUG="dx"),
+    PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows what a daemon prints that is not started here"),
+)
+
+_IN_SPEC: Final = "what a cache's own server is told stands in its specification here"
+_BUILDERS: Final = "a builder is not made here: the one that is in use builds"
+_BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
+_STORAGE: Final = "Harness' own storage of layers does not exist outside Harness"
+_STORAGE_HINT: Final = "set caching, which keeps layers on this machine, or remoteCacheRepo"
+_BAKE: Final = "one step builds one image, and a bake file names several"
+_HARNESS_BUILDKIT: Final = "it is about a BuildKit that Harness' image brings along; the builder in use is asked here"
+
+_BUILDX: Final = (
+    *_sets("cache_from", CACHE_FROM="dx"),
+    *_sets("cache_to", CACHE_TO="x"),
+    *_refused(_IN_SPEC, "write use_path_style=true in cacheFrom and cacheTo", PATH_STYLE="x"),
+    PluginVariable(
+        "AWS_PLUGIN_PATH_STYLE", "x", refusal=_IN_SPEC, instead="write use_path_style=true in cacheFrom and cacheTo"
+    ),
+    *_refused(_IN_SPEC, "trust its certificate by SSL_CERT_FILE", CACHE_TLS_INSECURE="x"),
+    *_refused(
+        _BUILDERS,
+        _BUILDER_HINT,
+        BUILDER_NAME="x",
+        BUILDER_CONFIG="x",
+        BUILDER_DRIVER="x",
+        BUILDER_DRIVER_OPTS="x",
+        BUILDER_DRIVER_OPTS_NEW="x",
+        BUILDER_REMOTE_CONN="x",
+    ),
+    *_refused(
+        "a step leaves nothing in the Docker daemon",
+        "use buildpush build --output docker-daemon:NAME:TAG",
+        BUILDX_LOAD="x",
+    ),
+    *_refused(
+        "raw flags of buildx are not passed on, since other engines would not know them",
+        "write PLUGIN_PLATFORM, PLUGIN_SSH, PLUGIN_NETWORK, PLUGIN_ADD_HOST or PLUGIN_BUILD_CONTEXTS",
+        BUILDX_OPTIONS="x",
+        BUILDX_OPTIONS_SEMICOLON="x",
+    ),
+    *_refused(_BAKE, "write one step for each target", BAKE_FILE="x", BAKE_OPTIONS="x"),
+    *_refused(
+        "the archive of a step is Docker's",
+        "for the other format use buildpush build --output oci-archive:FILE",
+        "docker",
+        BUILDX_OUTPUT_FORMAT="x",
+    ),
+    *_noted(
+        _HARNESS_BUILDKIT,
+        USE_LOADED_BUILDKIT="x",
+        BUILDKIT_ASSETS_DIR="x",
+        BUILDKIT_VERSION="x",
+        BUILDKIT_TLS_HANDSHAKE_TIMEOUT="x",
+        BUILDKIT_RESPONSE_HEADER_TIMEOUT="x",
+    ),
+    *_refused(
+        "a builder that runs elsewhere is not given variables of this machine",
+        "write the credentials of the cache in cacheFrom and cacheTo",
+        BUILDKIT_INHERIT_AUTH="x",
+    ),
+    *_refused(
+        _STORAGE,
+        _STORAGE_HINT,
+        HARNESS_SELF_HOSTED_S3_ACCESS_KEY="x",
+        HARNESS_SELF_HOSTED_S3_SECRET_KEY="x",
+        HARNESS_SELF_HOSTED_GCP_JSON_KEY="x",
+        HARNESS_SELF_HOSTED_AZURE_ACCOUNT_KEY="x",
+        HARNESS_SELF_HOSTED_AZURE_TENANT_ID="x",
+        HARNESS_SELF_HOSTED_AZURE_CLIENT_ID="x",
+        HARNESS_SELF_HOSTED_AZURE_CLIENT_SECRET="x",
+        HARNESS_SELF_HOSTED_AZURE_OIDC_TOKEN="x",
+    ),
+)
+
+_TRUST: Final = "whom to trust is not said by host here"
+_TRUST_HINT: Final = "name the authority's file by SSL_CERT_FILE; PLUGIN_INSECURE is for the registry of the push"
+_SNAPSHOTS: Final = "which files of a container belong into a layer is not chosen here"
+_KANIKO_WORK: Final = "it is about how kaniko works, and the image is the same"
+_LAYERS: Final = "which layers are kept in a cache is the engine's own choice, and the image is the same"
+_RETRIES: Final = "what fails on the way is tried again by itself, with growing pauses"
+
+_KANIKO: Final = (
+    *_noted("how kaniko looks for changed files is chosen by the setting optimize", SNAPSHOT_MODE="k"),
+    *_noted("PLUGIN_CACHE_REPO alone turns the cache on", ENABLE_CACHE="k"),
+    *_sets("remote_cache_repo", CACHE_REPO="k"),
+    *_refused(
+        "layers of a cache do not get old here",
+        "build without it once: PLUGIN_NO_CACHE, or name another PLUGIN_CACHE_REPO",
+        "0",
+        CACHE_TTL="k",
+    ),
+    *_noted("the plugin does not act on it either; base images come from their registry", CACHE_DIR="k"),
+    *_noted(_LAYERS, CACHE_COPY_LAYERS="k", CACHE_RUN_LAYERS="k"),
+    *_noted(_KANIKO_WORK, COMPRESSED_CACHING="k", USE_NEW_RUN="k", SKIP_UNUSED_STAGES="k", CLEANUP="k", FORCE="k"),
+    *_noted(
+        "a mirror is asked in the place of Docker Hub, which is never fallen back to",
+        SKIP_DEFAULT_REGISTRY_FALLBACK="k",
+    ),
+    *_refused(_TRUST, _TRUST_HINT, SKIP_TLS_VERIFY_PULL="k", SKIP_TLS_VERIFY_REGISTRY="k"),
+    *_refused(
+        "which other hosts are spoken to without TLS is said by their connectors",
+        "name a connector whose dockerRegistryUrl begins with http:// in baseImageConnectorRefs",
+        INSECURE_PULL="k",
+        INSECURE_REGISTRY="k",
+    ),
+    *_refused(_TRUST, _TRUST_HINT, REGISTRY_CERTIFICATE="k"),
+    *_refused(
+        "a certificate of our own is not shown to a registry",
+        "log in by user and password or token",
+        REGISTRY_CLIENT_CERT="k",
+    ),
+    *_noted(_RETRIES, PUSH_RETRY="k", IMAGE_DOWNLOAD_RETRY="k", IMAGE_FS_EXTRACT_RETRY="k"),
+    *_noted("the rights are asked for before each build, which pushes nothing", SKIP_PUSH_PERMISSION_CHECK="k"),
+    *_refused(
+        "each instruction makes its own layer",
+        "copy the result into a last stage of the Dockerfile: FROM scratch, COPY --from=STAGE / /",
+        SINGLE_SNAPSHOT="k",
+    ),
+    *_refused(
+        "times in an image are not taken out, but can be said",
+        "set SOURCE_DATE_EPOCH in the environment, such as the time of the commit",
+        REPRODUCIBLE="k",
+    ),
+    *_refused(
+        _SNAPSHOTS, "remove it in the same RUN, or copy what is wanted into a last stage", "true", IGNORE_VAR_RUN="k"
+    ),
+    *_refused(
+        _SNAPSHOTS,
+        "remove the path in the same RUN, or copy what is wanted into a last stage",
+        IGNORE_PATH="k",
+        IGNORE_PATHS="k",
+    ),
+    *_refused("a context is one directory here", "write it in context: CONTEXT/SUB_PATH", CONTEXT_SUB_PATH="k"),
+    *_noted("it is about what kaniko prints", VERBOSITY="k", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
+)
+
+_S3: Final = "a bucket of layers is read only by a buildah of Harness' own"
+
+_BUILDAH: Final = (
+    *_noted(_LAYERS, LAYERS="b"),
+    *_refused(
+        _S3,
+        "set remoteCacheRepo to a repository of the registry",
+        S3_LOCAL_CACHE_DIR="b",
+        S3_BUCKET="b",
+        S3_ENDPOINT="b",
+        S3_REGION="b",
+        S3_ACCESS_KEY="b",
+        S3_SECRET="b",
+        S3_USE_SSL="b",
+    ),
+)
+
+SECTIONS: Final[Mapping[str, tuple[PluginVariable, ...]]] = {
+    "Source": _SOURCE,
+    "What is built": _BUILD,
+    "Tags and labels": _TAGS,
+    "Registry and login": _TARGET,
+    "What the step does": _MODE,
+    "Files that are written": _OUTPUTS,
+    "Docker daemon": _DAEMON,
+    "Only buildx": _BUILDX,
+    "Only kaniko": _KANIKO,
+    "Only buildah": _BUILDAH,
+}
+PLUGIN_VARIABLES: Final = {row.name: row for row in chain.from_iterable(SECTIONS.values())}

@@ -1,0 +1,111 @@
+"""Every variable of Harness' build plugins is honoured, refused or named, wherever it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.settings.declare import settings_of
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, SECTIONS
+from buildpush.settings.sources import read
+
+SETTINGS = {setting.name: setting for setting in settings_of(BuildAndPush)}
+# A text that every kind of setting takes as long as it is only read.
+TEXT = "env:VALUE"
+GATES = {"PLUGIN_BUILD_ARGS_NEW": {"PLUGIN_MULTIPLE_BUILD_ARGS": "true"}}
+ROWS = [pytest.param(row, id=row.name) for row in PLUGIN_VARIABLES.values()]
+
+
+def in_environment(variables, directory):
+    return read(None, env=variables, flags={}, keywords={}, cwd=directory, step=None)
+
+
+def in_file(variables, directory):
+    step = {"type": "BuildAndPushDockerRegistry", "spec": {"envVariables": variables}}
+    (directory / "step.yml").write_text(json.dumps({"step": step}))
+    return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
+
+
+PLACES = pytest.mark.parametrize("place", [in_environment, in_file], ids=["environment", "file"])
+
+
+def is_honoured(row, loaded):
+    written = loaded.steps[0].settings.get(row.setting)
+    return written is not None and written.origin.variable == row.name
+
+
+def is_told(row, loaded):
+    return any(row.name in note for note in loaded.notes)
+
+
+@PLACES
+@pytest.mark.parametrize("row", ROWS)
+def test_a_variable_of_the_plugins_is_honoured_or_refused_or_named(tmp_path, place, row):
+    texts = {row.name: TEXT} | GATES.get(row.name, {})
+    if row.refusal and (place is in_file or row.name.startswith("PLUGIN_")):
+        with pytest.raises(UnsupportedError, match=row.name) as caught:
+            place(texts, tmp_path)
+        assert caught.value.hint == row.instead
+        return
+    loaded = place(texts, tmp_path)
+    assert is_honoured(row, loaded) or is_told(row, loaded) or (row.fact and place is in_environment)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_variable_of_the_plugins_has_one_verdict(row):
+    assert [bool(one) for one in (row.setting, row.fact, row.note, row.refusal)].count(True) == 1
+    assert bool(row.instead) is bool(row.refusal)
+    assert row.plugins
+
+
+@pytest.mark.parametrize("row", [row for row in PLUGIN_VARIABLES.values() if row.setting], ids=lambda row: row.name)
+def test_the_setting_that_a_variable_sets_knows_it(row):
+    setting = SETTINGS[row.setting]
+    gates = [variable.only_with for variable in setting.spelled_variables]
+    assert row.name in {*setting.variables, *gates}
+
+
+def test_the_table_has_every_further_name_of_a_setting():
+    ours = {"PLUGIN_ACCESS_TOKEN"}  # of the plugin that publishes build-info
+    names = {alias.name for setting in SETTINGS.values() for alias in setting.aliases}
+    assert names - ours <= PLUGIN_VARIABLES.keys()
+
+
+def test_no_variable_stands_in_two_sections():
+    assert sum(map(len, SECTIONS.values())) == len(PLUGIN_VARIABLES)
+
+
+@PLACES
+@pytest.mark.parametrize("text", ["false", "0", "no"])
+def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place, text):
+    loaded = place({"PLUGIN_SQUASH": text}, tmp_path)
+    assert any("PLUGIN_SQUASH has no effect" in note and "happens anyway" in note for note in loaded.notes)
+
+
+@PLACES
+def test_a_switch_that_is_on_by_default_is_refused_where_it_is_off(tmp_path, place):
+    place({"PLUGIN_IGNORE_VAR_RUN": "true"}, tmp_path)
+    with pytest.raises(UnsupportedError, match="PLUGIN_IGNORE_VAR_RUN"):
+        place({"PLUGIN_IGNORE_VAR_RUN": "false"}, tmp_path)
+
+
+def test_a_refusal_names_its_place(tmp_path):
+    with pytest.raises(UnsupportedError, match="no Docker daemon is started here") as caught:
+        in_file({"PLUGIN_CUSTOM_DNS": "10.0.0.53"}, tmp_path)
+    assert caught.value.where.startswith("step.yml:1:")
+    assert "PLUGIN_ADD_HOST" in caught.value.hint
+
+
+def test_a_misspelt_variable_is_compared_with_all_that_the_plugins_know(tmp_path):
+    with pytest.raises(SourceError, match="unknown variable 'PLUGIN_CUSTOM_DSN'") as caught:
+        in_file({"PLUGIN_CUSTOM_DSN": "10.0.0.53"}, tmp_path)
+    assert caught.value.hint == "did you mean 'PLUGIN_CUSTOM_DNS'?"
+
+
+def test_a_variable_that_other_programs_have_too_never_stops_a_run(tmp_path):
+    [note] = in_environment({"ACCESS_TOKEN": "x", "HOME": "/root"}, tmp_path).notes
+    assert note.startswith("ACCESS_TOKEN has no effect: it is a token of Google's registry")
