@@ -36,6 +36,7 @@ _DEPLOYMENT: Final = frozenset(
     | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
 )
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
+_DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that nobody asks for
 _VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 
@@ -189,7 +190,7 @@ def _descend(value: Value, rest: tuple[str, ...]) -> Value:
 
 def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:
     """Return what there is under the longest known beginning of *path*."""
-    inside = [name for name in names if name.startswith(f"{path[0]}.")]
+    inside = [name for name in names if name.startswith(f"{path[0]}.") and name.count(".") <= _DEEPEST_NAMED]
     if inside:
         return f"known are {', '.join(inside)}"
     roots = dict.fromkeys(name.partition(".")[0] for name in (*names, "env.", "variable.", "secrets."))

@@ -206,7 +206,9 @@ def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: Resol
 
 def _build_secrets(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, Secret]]:
     for identifier, variable in settings.env_docker_secrets.items():
-        yield identifier, ctx.vault.reference(f"env:{variable}", ctx.where("env_docker_secrets", identifier))
+        where = ctx.where("env_docker_secrets", identifier)
+        found = variable if isinstance(variable, Secret) else ctx.vault.reference(f"env:{variable}", where)
+        yield identifier, found
     for identifier, file in settings.file_docker_secrets.items():
         if identifier in settings.env_docker_secrets:
             message = f"the build secret {identifier!r} is given by a variable and by a file"

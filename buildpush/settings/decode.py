@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 
 from buildpush.credentials.vault import REFERENCE_HINT, is_expression, is_reference
 from buildpush.foundation.documents import Raw
@@ -15,6 +15,7 @@ from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.kinds import FALSE, TRUE, duration_text, switch_of
 from buildpush.settings.written import Origin
 
+_OF_SECRETS: Final = "env_docker_secrets"  # the map whose values go to private files
 READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
 
 
@@ -135,11 +136,12 @@ def _list(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> lis
     return [_text(setting, part, origin, position) for position, part in enumerate(raw)]
 
 
-def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> dict[str, str] | None:
+def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Mapping[str, str | Secret] | None:
     if isinstance(raw, Secret):
         _open_secret(setting, raw, origin)
     if isinstance(raw, dict):
-        return {key: _text(setting, part, origin, key) for key, part in raw.items()}
+        kept = {key: part for key, part in raw.items() if isinstance(part, Secret) and setting.name == _OF_SECRETS}
+        return {key: _text(setting, part, origin, key) for key, part in raw.items() if key not in kept} | kept
     texts = _split(raw, variable.separator) if isinstance(raw, str) else _texts(setting, raw, origin)
     entries: dict[str, str] = {}
     for position, text in enumerate(texts):

@@ -48,7 +48,26 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     around = facts.within(written=step.facts)
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
-    return validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
+    settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
+    return _with_secrets(settings, step, around)
+
+
+def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSettings:
+    """Return *settings* with the build secrets that variables of the file hold; the others are in our environment."""
+    names: Mapping[str, str | Secret] = getattr(settings, "env_docker_secrets", {})
+    found = {key: _variable(name, step, facts) for key, name in names.items() if name in step.environment}
+    return settings.changed(env_docker_secrets={**names, **found}) if found else settings
+
+
+def _variable(name: str | Secret, step: Step, facts: Facts) -> Secret:
+    written = step.environment[str(name)]
+    value = _Answers("env_docker_secrets", str(name), written.origin, facts).of(written.value)
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str) and value:
+        return Secret(value, written.origin.where)
+    message = f"envDockerSecrets: the variable {name} is {'not a text' if value else 'empty'}"
+    raise SecretError(message, where=written.origin.where, setting="env_docker_secrets", hint="give it a value")
 
 
 def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> Raw:
@@ -92,11 +111,16 @@ class _Answers:
         if "<+" not in text:
             return text
         try:
-            return _raw(answer(text, self.facts, field=self.key))
+            return _raw(answer(text, self.facts, field=self._asked(path)))
         except (ExpressionError, SecretError) as error:
             where = self.origin.at(*path)
             message = f"{self.key}: {error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
+
+    def _asked(self, path: Trail) -> str:
+        """Return what an input at *path* is asked as: an entry of a map by its own name."""
+        keys = [part for part in path if isinstance(part, str)]
+        return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])
 
 
 def _raw(value: Value) -> Raw:

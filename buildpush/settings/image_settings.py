@@ -125,7 +125,9 @@ class ImageSettings(StepSettings):
     )
     env_docker_secrets: EnvSecrets = setting(
         "Build secrets from variables: secret id to variable name.",
-        "A `RUN --mount=type=secret,id=ID` of the Dockerfile reads them; they leave no trace in the image.",
+        "A `RUN --mount=type=secret,id=ID` of the Dockerfile reads them; they leave no trace in the image. "
+        'A variable of the file counts before one of the environment, and `<+secrets.getValue("ID")>` in place of a '
+        "name gives the secret itself.",
         default={},
         group="Build",
         example={"pip_token": "PIP_TOKEN"},

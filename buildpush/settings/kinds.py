@@ -170,8 +170,8 @@ def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Validator:
     return Validator(validate)
 
 
-def _variable_name(text: str) -> str:
-    if not _ARGUMENT.match(text):
+def _variable_name(text: str | Secret) -> str | Secret:
+    if isinstance(text, str) and not _ARGUMENT.match(text):
         # It stays out of the message: somebody may have put the secret itself there.
         message = "this is not the name of a variable"
         raise BadValueError(message, "name the variable that holds the secret")
@@ -340,5 +340,5 @@ Tags = Annotated[tuple[TagText, ...], Validator(_once), Validator(_some)]
 Platforms = Annotated[tuple[PlatformText, ...], Validator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]
 Labels = Mapping[LabelName, Line]
-EnvSecrets = Mapping[ArgumentName, Annotated[str, Validator(_variable_name)]]
+EnvSecrets = Mapping[ArgumentName, Annotated[str | Secret, Validator(_variable_name, "instead")]]
 FileSecrets = Mapping[ArgumentName, FileText]

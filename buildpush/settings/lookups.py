@@ -48,8 +48,8 @@ def _unused(
 
 
 def _texts(step: Step) -> Iterator[str]:
-    yield from step.facts.values()
-    for written in step.settings.values():
+    yield from (text for text in step.facts.values() if "<+" in text)
+    for written in (*step.settings.values(), *step.environment.values()):
         yield from _parts(written.value)
 
 

@@ -24,19 +24,8 @@ from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import refuse_control, step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
-from buildpush.settings.tree import (
-    Branch,
-    Element,
-    Loaded,
-    Parallel,
-    Pipeline,
-    Stage,
-    Step,
-    StepGroup,
-    leaves,
-    read_tree,
-    with_steps,
-)
+from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
+from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, leaves, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import nearest, reject
@@ -163,23 +152,16 @@ def _with_settings(
         return step
     if not chosen_by_name:
         refuse_control(step, path)
-    variables, settings, about = step_layers(step.node, step.kind)
+    own, around = step_layers(step.node, step.kind), environment(path)
     for branch in path:
         notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
-    notes += about
-    written = _merged(step.kind.model, outside, [variables, settings], notes)
-    return replace(step, settings=written, facts={**_facts(path), **step.facts})
-
-
-def _facts(path: tuple[Branch, ...]) -> dict[str, str]:
-    """Return what expressions may ask about all that a step stands in."""
-    kinds = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
-    return {
-        name: text
-        for branch in path
-        if not isinstance(branch, Parallel)
-        for name, text in branch.header.facts(kinds[type(branch)])
-    }
+    notes += own.notes
+    layers = [own.variables, own.settings, variables_layer(step.kind, around, notes)]
+    if not any("push_only" in layer.values for layer in layers):  # what is there already has its platform
+        layers.append(platform_layer(step.kind.model, path))
+    written = _merged(step.kind.model, outside, layers, notes)
+    variables = {name: variable for name, (_, variable) in around.items()} | own.environment
+    return replace(step, settings=written, facts={**answers(path), **step.facts}, environment=variables)
 
 
 def _step_without_file(outside: _Outside, notes: list[str]) -> Step:

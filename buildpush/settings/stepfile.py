@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from typing import Final
 
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.records import dataclass
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
@@ -14,7 +17,7 @@ from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, variables_for
 from buildpush.settings.verdicts import note_of
 from buildpush.settings.words import reject
-from buildpush.settings.written import Origin
+from buildpush.settings.written import Origin, Written
 
 # Keys of a Plugin step that are about the plugin's own container, which does not exist here.
 _CONTAINER = (
@@ -26,6 +29,8 @@ _CONTAINER = (
     "reports",
     "entrypoint",
 )
+# What Harness writes beside a step that it exports, and that says nothing about it.
+_EXPORTED: Final = frozenset({"contextType"})
 
 
 def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
@@ -45,45 +50,66 @@ def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
         raise UnsupportedError(message, where=header.node.where_key("strategy"), setting="strategy", hint=hint)
 
 
-def step_layers(node: Node, kind: StepKind) -> tuple[SettingsLayer, SettingsLayer, list[str]]:
-    """Return what ``envVariables`` set, what the rest of a step sets, and notes about what has no effect.
+@dataclass(frozen=True, slots=True)
+class StepLayers:
+    """What one step says: by its ``envVariables``, and by the rest of it.
+
+    Attributes:
+        environment: those of the ``envVariables`` that are no settings, but what ``envDockerSecrets`` asks for.
+        notes: sentences about what has no effect.
+    """
+
+    variables: SettingsLayer = field(default_factory=SettingsLayer)
+    settings: SettingsLayer = field(default_factory=SettingsLayer)
+    environment: dict[str, Written] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def step_layers(node: Node, kind: StepKind) -> StepLayers:
+    """Return what a step sets.
 
     Raises:
         SourceError: an unknown key, or one setting set twice.
     """
-    variables, settings = SettingsLayer(), SettingsLayer()
+    layers = StepLayers()
     by_key = _settings_by_key(kind, "step")
     for key, entry in node.entries.items():
         if key in by_key:
-            _add(settings, by_key[key], entry, node.where_key(key))
-        elif key not in {"type", "spec"}:
+            _add(layers.settings, by_key[key], entry, node.where_key(key))
+        elif key not in {"type", "spec", *_EXPORTED}:
             reject("key", key, [*by_key, "type", "spec"], node.where_key(key))
     spec = node.at("spec")
-    if spec is None or spec.value is None:
-        return variables, settings, []
-    _expect_map(spec, "spec")
-    return variables, settings, list(_spec(spec, kind, variables, settings))
+    if spec is not None and spec.value is not None:
+        _expect_map(spec, "spec")
+        _spec(spec, kind, layers)
+    return layers
 
 
-def _spec(spec: Node, kind: StepKind, variables: SettingsLayer, settings: SettingsLayer) -> Iterator[str]:
-    """Read the spec; the settings of a plugin stand one level deeper. Yields notes."""
+def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
+    """Read the spec; the settings of a plugin stand one level deeper."""
     by_key, env = _settings_by_key(kind, "spec"), _settings_by_key(kind, "env")
     container = _CONTAINER if kind.image else ()
     for key, node in spec.entries.items():
         where = spec.where_key(key)
         if key == "envVariables":
-            yield from _env_variables(node, kind, variables)
+            _env_variables(node, kind, layers, _asked(spec))
         elif key in by_key:
-            _add(settings, by_key[key], node, where)
+            _add(layers.settings, by_key[key], node, where)
         elif key == "settings" and kind.image:
-            _plugin_settings(node, _settings_by_key(kind, key), settings)
+            _plugin_settings(node, _settings_by_key(kind, key), layers.settings)
         elif key in container:
-            yield f"{where}: {key} is about the plugin's container, which does not exist here"
+            layers.notes.append(f"{where}: {key} is about the plugin's container, which does not exist here")
         elif key in env:
             raise _misplaced(env[key], where)
         elif not (key == "image" and kind.image):  # that names the plugin, and has had its effect
             known = [*container, "image", "settings", "envVariables"] if kind.image else by_key
             reject("key", key, known, where)
+
+
+def _asked(spec: Node) -> frozenset[str]:
+    """Return the names of variables that hold build secrets."""
+    secrets = spec.at("envDockerSecrets")
+    return frozenset(entry.text for entry in secrets.entries.values()) if secrets else frozenset()
 
 
 def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: SettingsLayer) -> None:
@@ -105,24 +131,25 @@ def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: It
     return note_of("variable", name, str(node.raw()), where, known)
 
 
-def _env_variables(node: Node, kind: StepKind, layer: SettingsLayer) -> list[str]:
-    if node.value is None:
-        return []
+def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozenset[str]) -> None:
+    if not node.value:
+        return
     _expect_map(node, "envVariables")
     known = known_variables(kind.model)
-    notes: list[str] = []
     for name, entry in node.entries.items():
-        if name not in known:
-            notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
+        if name not in known and name not in asked:
+            layers.notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
         elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
     texts = {name: entry.text for name, entry in node.entries.items() if name in known}
+    for name in asked & node.entries.keys():
+        text = node.entries[name].text
+        layers.environment[name] = Written(text, Origin("file", node.where_key(name), text, name))
     for setting in settings_of(kind.model):
-        for variable, text in variables_for(setting, texts, notes, ambient=True):
+        for variable, text in variables_for(setting, texts, layers.notes, ambient=True):
             where = node.where_key(variable)
-            layer.add(setting, text, Origin("file", where, format_setting(setting, text), variable))
-    return notes
+            layers.variables.add(setting, text, Origin("file", where, format_setting(setting, text), variable))
 
 
 def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None:

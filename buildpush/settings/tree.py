@@ -22,6 +22,7 @@ _ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup"
 # What is acted on around a step, what only names and sorts it, and what is listed among the steps that are not run.
 _ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy")
 _LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier")
+ARCHITECTURE_LABELS: Final = ("kubernetes.io/arch", "beta.kubernetes.io/arch")  # of the nodes of a cluster
 _LISTED = ("template", "rollbackSteps")
 
 
@@ -37,6 +38,7 @@ class Step:
         kind: the kind of which it is; ``None`` for one that buildpush does not run.
         facts: what the file holds around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.
+        environment: the variables that pipeline, stage, groups and its own ``envVariables`` give it.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
         rollback: whether it undoes a stage or group.
         node: as written; ``None`` without a file.
@@ -49,6 +51,7 @@ class Step:
     where: str
     kind: StepKind | None = BUILD
     facts: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Written] = field(default_factory=dict)
     runs: bool = True
     rollback: bool = False
     node: Node | None = field(default=None, repr=False)
@@ -88,16 +91,6 @@ class Header:
     failure_strategies: Node | None = None
     timeout: Node | None = None
     notes: tuple[str, ...] = ()
-
-    def facts(self, kind: str) -> Iterator[tuple[str, str]]:
-        """Yield what expressions may ask about it, by path: ``stage.name``, ``stage.variables.x``."""
-        for key in ("identifier", "name", "description"):
-            if entry := self.node.at(key):
-                yield f"{kind}.{key}", entry.text
-        for variable in self.variables:
-            name, value = variable.at("name"), variable.at("value")
-            if name and value:
-                yield f"{kind}.variables.{name.text}", value.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +265,8 @@ def _branch(kind: str, node: Node) -> Element:
 def _header(kind: str, node: Node) -> Header:
     notes = [*_without_effect(node, {*_ACTED_ON, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
     if kind == "stage" and (spec := node.at("spec")):
-        notes += _without_effect(spec, {"execution"})
+        is_asked = any(spec.at("infrastructure", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS)
+        notes += _without_effect(spec, {"execution", "platform", *(["infrastructure"] if is_asked else [])})
     return Header(
         node,
         identifier=_text(node, "identifier"),
@@ -322,11 +316,16 @@ def _step(node: Node) -> Step:
         raise SourceError(message, where=node.where, hint=f"write type: {BUILD.type}")
     name = _text(node, "name")
     kind = next((kind for kind in STEP_KINDS.values() if kind.recognizes(node)), None)
-    identifier = _text(node, "identifier") or re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    identifier = _text(node, "identifier") or identifier_from(name)
     identifier = identifier or (kind or BUILD).identifier
     name = name or (identifier if kind else "")
     facts = {"step.identifier": identifier, "step.name": name, "step.type": words}
     return Step(identifier, name, words, {}, node.where, kind, facts, runs=kind is not None, node=node)
+
+
+def identifier_from(name: str) -> str:
+    """Return the identifier that Harness makes from the *name* of a step, stage or group."""
+    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
 
 
 def _text(node: Node, key: str) -> str:

@@ -1,0 +1,215 @@
+"""What pipeline, stage and groups give to a step inside: answers to expressions, variables, and a platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from buildpush.foundation.documents import Node
+from buildpush.foundation.regex import regex
+from buildpush.settings.declare import settings_of
+from buildpush.settings.decode import check_secret, format_setting, format_value
+from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.stepkinds import StepKind, models
+from buildpush.settings.tree import (
+    ARCHITECTURE_LABELS,
+    Branch,
+    Element,
+    Parallel,
+    Pipeline,
+    Stage,
+    StepGroup,
+    identifier_from,
+)
+from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.verdicts import note_of
+from buildpush.settings.written import Origin, Written
+
+_WORDS: Final = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
+_WRAPPERS: Final = ("stage", "step", "stepGroup", "template")
+_SCOPES: Final = {
+    "orgIdentifier": "org.identifier",
+    "projectIdentifier": "project.identifier",
+    "accountIdentifier": "account.identifier",
+}
+_NAME: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
+
+
+# ---- answers
+
+
+def answers(path: tuple[Branch, ...]) -> dict[str, str]:
+    """Return what expressions may ask about all that a step stands in, the outermost first.
+
+    Whatever is written there answers by its path: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
+    """
+    found: dict[str, str] = {}
+    for branch in path:
+        if not isinstance(branch, Parallel):
+            node = branch.header.node
+            found |= {name: node.entries[key].text for key, name in _SCOPES.items() if key in node.entries}
+            found |= _identifier(_WORDS[type(branch)], node)
+            found |= _written(_WORDS[type(branch)], node)
+    return found
+
+
+def _identifier(word: str, node: Node) -> dict[str, str]:
+    """Return the identifier that Harness makes from a name where none is written."""
+    name = node.at("name")
+    made = identifier_from(name.text) if name and "identifier" not in node.entries else ""
+    return {f"{word}.identifier": made} if made else {}
+
+
+def _written(path: str, node: Node) -> Iterator[tuple[str, str]]:
+    """Yield every text below *node* by its path; what is listed by its identifier, variables by their name."""
+    if isinstance(node.value, str):
+        yield path, node.value
+    for key, entry in node.entries.items():
+        if key == "variables":
+            yield from _variable_answers(f"{path}.variables", entry)
+        elif entry.items:
+            yield from _listed(f"{path}.{key}", entry)
+        else:
+            yield from _written(f"{path}.{key}", entry)
+
+
+def _listed(path: str, node: Node) -> Iterator[tuple[str, str]]:
+    for item in node.items:
+        if parallel := item.at("parallel"):
+            yield from _listed(path, parallel)
+        inner = next((item.entries[key] for key in _WRAPPERS if key in item.entries), item)
+        if (identifier := inner.at("identifier")) and identifier.text:
+            yield from _written(f"{path}.{identifier.text}", inner)
+
+
+def _variable_answers(path: str, node: Node) -> Iterator[tuple[str, str]]:
+    for variable in node.items:
+        name, text = variable.at("name"), variable_text(variable)
+        if name and text is not None:
+            yield f"{path}.{name.text}", text
+
+
+def variable_text(variable: Node) -> str | None:
+    """Return what a variable stands for, as text with expressions; ``None`` where nothing is written.
+
+    A ``default`` counts where the value is empty or an input; a variable of the type Secret names a secret.
+    """
+    value, default, kind = variable.at("value"), variable.at("default"), variable.at("type")
+    if value is None and default is None:
+        return None
+    text, instead = value.text if value else "", default.text if default else ""
+    if not text:
+        text = instead
+    elif instead and text.startswith("<+input>") and ".default(" not in text:
+        text += f".default({_quoted(instead)})"
+    if kind and kind.text == "Secret" and text and "secrets.getValue" not in text:
+        return f"<+secrets.getValue({_quoted(text)})>"
+    return text
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if '"' in text else f'"{text}"'
+
+
+# ---- variables
+
+
+def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, Written]]:
+    """Return the variables that a step gets from pipeline, stage and groups: text, and what asks for its value."""
+    found: dict[str, tuple[str, Written]] = {}
+    for branch in path:
+        if not isinstance(branch, Parallel):
+            for variable in branch.header.variables:
+                found |= _environment(_WORDS[type(branch)], variable)
+    return found
+
+
+def _environment(word: str, variable: Node) -> dict[str, tuple[str, Written]]:
+    name, text = variable.at("name"), variable_text(variable)
+    if not (name and text and _NAME.match(name.text)):
+        return {}
+    place = variable.at("value") or variable
+    origin = Origin("file", place.where, format_value(text), name.text)
+    return {name.text: (text, Written(f"<+{word}.variables.{name.text}>", origin))}
+
+
+def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, Written]], notes: list[str]) -> SettingsLayer:
+    """Return what the variables *around* a step set of it.
+
+    Raises:
+        UnsupportedError: Harness' plugin would act on one of them, and nothing here does.
+        SourceError: the name of one begins with ``PLUGIN_``, and nothing knows it.
+        SecretError: one holds a secret as plain text.
+    """
+    known = known_variables(*models())
+    for name, (text, written) in around.items() if kind.builds else ():
+        if name not in known and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
+            notes.append(note_of("variable", name, text, written.origin.where, known))
+    layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
+    for setting in settings_of(kind.model):
+        for name, text in variables_for(setting, texts, notes, ambient=True):
+            place = around[name][1].origin.where
+            origin = Origin("file", place, format_setting(setting, text), name)
+            check_secret(setting, text, origin)
+            layer.add(setting, text, origin)
+    for setting_name, (_, origin) in layer.values.items():  # asked for by name, so that --var may give another value
+        layer.values[setting_name] = (around[origin.variable][1].value, origin)
+    return layer
+
+
+# ---- platform
+
+
+def platform_layer(model: type[StepSettings], path: tuple[Branch, ...]) -> SettingsLayer:
+    """Return the platform of the stage's machine, where the stage names its architecture."""
+    layer = SettingsLayer()
+    setting = next((one for one in settings_of(model) if one.name == "platforms"), None)
+    stage = next((branch for branch in reversed(path) if isinstance(branch, Stage)), None)
+    if setting and stage and (found := _machine(stage, path)):
+        text, node = found
+        layer.add(setting, [text], Origin("file", node.where, text))
+    return layer
+
+
+def _machine(stage: Stage, path: tuple[Branch, ...]) -> tuple[str, Node] | None:
+    """Return the platform that *stage* asks for, and the place of its architecture."""
+    system = stage.platform.at("os") if stage.platform else None
+    word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
+    node = stage.platform.at("arch") if stage.platform else None
+    if node and node.text:
+        return f"{_SYSTEMS.get(word, word)}/{_lower(node, 'stage.spec.platform.arch')}", node
+    for of, root in _infrastructures(stage, path):
+        labels = of.at("spec", "nodeSelector")
+        for key in ARCHITECTURE_LABELS:
+            if labels and (node := labels.at(key)) and node.text:
+                asked = f'{root}.spec.infrastructure.spec.nodeSelector["{key}"]'
+                return f"{_SYSTEMS.get(word, word)}/{_lower(node, asked)}", node
+    return None
+
+
+def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[Node, str]]:
+    """Yield the infrastructure of *stage*, or of the stage whose it uses, and how expressions ask for that stage."""
+    if stage.infrastructure is None:
+        return
+    used = stage.infrastructure.at("useFromStage")
+    if used is None:
+        yield stage.infrastructure, "stage"
+    for other in _stages(path) if used else ():
+        if used and other.header.identifier == used.text and other.infrastructure:
+            yield other.infrastructure, f"pipeline.stages.{used.text}"
+
+
+def _stages(elements: Iterable[Element]) -> Iterator[Stage]:
+    for element in elements:
+        if isinstance(element, Stage):
+            yield element
+        elif isinstance(element, Pipeline | Parallel):
+            yield from _stages(element.children)
+
+
+def _lower(node: Node, asked: str) -> str:
+    """Return the word in lower case; where it is an expression, what asks for it by its path."""
+    return f"<+{asked}.toLowerCase()>" if "<+" in node.text else node.text.lower()
