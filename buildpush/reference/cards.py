@@ -18,7 +18,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.settings import encoders, kinds
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.step_settings import StepSettings
-from buildpush.settings.stepkinds import BUILD, STEP_KINDS
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, kinds_by_model
 
 HONOURED = {
     "engine": "the engine",
@@ -83,6 +83,7 @@ def cards() -> tuple[Card, ...]:
     return tuple(
         _card(kind.name, setting)
         for kind in STEP_KINDS.values()
+        if kinds_by_model()[kind.model] is kind
         for setting in settings_of(kind.model)
         if kind is BUILD or setting.name not in shared
     )

@@ -50,7 +50,7 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
 
 def _says(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and sets its setting."""
-    is_of_kind = STEP_KINDS[card.step] is step.kind or _short(card) in StepSettings.fields()
+    is_of_kind = STEP_KINDS[card.step].model is step.model or _short(card) in StepSettings.fields()
     return _short(card) in step.settings and is_of_kind
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from buildpush.settings.declare import Setting, camel_case, settings_of
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, models
 from buildpush.settings.variables import known_variables
@@ -12,6 +13,12 @@ from buildpush.settings.variables import known_variables
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Scalars keep their source text, so 1.10 without quotes is as good as with them.
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+# What of the plugins sets nothing: a note, or a refusal unless it asks for what happens anyway.
+_WITHOUT_EFFECT: dict[str, Any] = {
+    name: {"description": f"without effect: {row.note or row.refusal}"}
+    for name, row in PLUGIN_VARIABLES.items()
+    if row.note or row.refusal
+}
 _EXPRESSION: dict[str, Any] = {"type": "string", "pattern": "<\\+"}
 
 
@@ -35,8 +42,8 @@ def _project(model: type[StepSettings]) -> dict[str, Any]:
 
 
 def _step(kind: StepKind) -> dict[str, Any]:
-    placed = _placed(kind.model, kind.place)
-    variables = {"envVariables": _env_variables(kind.model)}
+    placed = _plugin_settings(kind.model) if kind.image and kind.builds else _placed(kind.model, kind.place)
+    variables = {"envVariables": _object(_env_variables(kind))}
     spec = _object(placed | variables)
     if kind.image:
         own = {"settings": _object(placed), "image": {"type": "string"}, **variables}
@@ -45,12 +52,18 @@ def _step(kind: StepKind) -> dict[str, Any]:
     return _object(properties) | {"required": ["type", "spec"]}
 
 
+def _plugin_settings(model: type[StepSettings]) -> dict[str, Any]:
+    known = {name: _property(setting) for name, setting in known_variables(model).items()}
+    return {name.removeprefix("PLUGIN_").lower(): one for name, one in (_WITHOUT_EFFECT | known).items()}
+
+
 def _placed(model: type[StepSettings], place: str) -> dict[str, Any]:
     return {setting.key: _property(setting) for setting in settings_of(model) if setting.place == place}
 
 
-def _env_variables(model: type[StepSettings]) -> dict[str, Any]:
-    return _object({name: _SCALAR | {"description": one.sentence} for name, one in known_variables(model).items()})
+def _env_variables(kind: StepKind) -> dict[str, Any]:
+    known = {name: _SCALAR | {"description": one.sentence} for name, one in known_variables(kind.model).items()}
+    return (_WITHOUT_EFFECT if kind.builds else {}) | known
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Final
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.foundation.records import dataclass
-from buildpush.settings.declare import Setting, settings_of
+from buildpush.settings.declare import Setting, settings_of, variable_name
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, variables_for
@@ -87,7 +88,7 @@ def step_layers(node: Node, kind: StepKind) -> StepLayers:
 
 def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
     """Read the spec; the settings of a plugin stand one level deeper."""
-    by_key, env = _settings_by_key(kind, "spec"), _settings_by_key(kind, "env")
+    by_key, env = ({}, {}) if kind.image else (_settings_by_key(kind, "spec"), _settings_by_key(kind, "env"))
     container = _CONTAINER if kind.image else ()
     for key, node in spec.entries.items():
         where = spec.where_key(key)
@@ -95,6 +96,8 @@ def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
             _env_variables(node, kind, layers, _asked(spec))
         elif key in by_key:
             _add(layers.settings, by_key[key], node, where)
+        elif key == "settings" and kind.image and kind.builds:
+            _plugin_variables(node, kind, layers)
         elif key == "settings" and kind.image:
             _plugin_settings(node, _settings_by_key(kind, key), layers.settings)
         elif key in container:
@@ -129,6 +132,30 @@ def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: It
     if not kind.builds:
         reject("variable", name, known, where)
     return note_of("variable", name, str(node.raw()), where, known)
+
+
+def _plugin_variables(node: Node, kind: StepKind, layers: StepLayers) -> None:
+    """Read settings that are variables in lower case, with lists and maps."""
+    _expect_map(node, "settings")
+    known = known_variables(kind.model)
+    names: dict[str, str] = {}
+    for key, entry in node.entries.items():
+        name = variable_name(key)
+        if name in names:
+            message = f"{key} is set here and as {names[name]}"
+            raise SourceError(message, where=node.where_key(key), hint="keep one of them")
+        if name in known:
+            names[name] = key
+        elif name in PLUGIN_VARIABLES:
+            layers.notes.append(note_of("setting", name, str(entry.raw()), node.where_key(key), known))
+        else:
+            words = [*known, *PLUGIN_VARIABLES]
+            reject("key", key, [word.removeprefix("PLUGIN_").lower() for word in words], node.where_key(key))
+    values = {name: node.entries[key].raw() for name, key in names.items()}
+    for setting in settings_of(kind.model):
+        for variable, raw in variables_for(setting, values, layers.notes):
+            place, parts = node.where_key(names[variable]), dict(node.entries[names[variable]].places())
+            layers.settings.add(setting, raw, Origin("file", place, format_setting(setting, raw), variable, parts))
 
 
 def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozenset[str]) -> None:

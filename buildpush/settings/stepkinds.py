@@ -46,8 +46,27 @@ class StepKind:
     def recognizes(self, step: Node) -> bool:
         """Return whether *step*, as written, is of this kind; tags, digests and other homes of an image are as good."""
         kind, image = step.at("type"), step.at("spec", "image")
-        name = image.text.rpartition("/")[2].partition("@")[0].partition(":")[0] if image else ""
-        return kind is not None and kind.text == self.type and self.image.rpartition("/")[2] in {"", name}
+        home, _, last = image.text.rpartition("/") if image else ("", "", "")
+        name = last.partition("@")[0].partition(":")[0]
+        is_named = self.image.rpartition("/")[2] in {"", name}
+        is_at_home = not (self.image and self.builds) or home.rpartition("/")[2] in _HOMES  # docker is a usual name
+        return kind is not None and kind.text == self.type and is_named and is_at_home
+
+
+_HOMES: Final = frozenset({"plugins", "harness"})
+
+
+def _plugin(name: str) -> StepKind:
+    """Return the kind of a plugin that builds: its settings are variables of the build step, in lower case."""
+    return StepKind(
+        name=name,
+        type="Plugin",
+        image=f"plugins/{name}",
+        model=BuildAndPush,
+        identifier="build_and_push",
+        resolve=resolve_build,
+        builds=True,
+    )
 
 
 _ROWS = (
@@ -67,16 +86,22 @@ _ROWS = (
         identifier="publish_build_info",
         resolve=resolve_publish,
     ),
+    *map(_plugin, ("docker", "buildx", "kaniko", "buildah-docker")),
 )
 STEP_KINDS: Final = {kind.name: kind for kind in _ROWS}
 BUILD: Final = STEP_KINDS["build"]  # the kind of a step without a file
 
 
 def models() -> tuple[SettingsType, ...]:
-    """Return the settings of every kind."""
-    return tuple(kind.model for kind in STEP_KINDS.values())
+    """Return the settings of every kind, each once."""
+    return tuple(dict.fromkeys(kind.model for kind in STEP_KINDS.values()))
+
+
+def kinds_by_model() -> dict[SettingsType, StepKind]:
+    """Return the first kind of each model, which gives the model's settings their names."""
+    return {kind.model: kind for kind in reversed(STEP_KINDS.values())}
 
 
 def kind_of(settings: StepSettings) -> StepKind:
-    """Return the kind of step that *settings* are of."""
-    return next(kind for kind in STEP_KINDS.values() if kind.model is type(settings))
+    """Return the kind of step that *settings* are of; the first one, where several share a model."""
+    return kinds_by_model()[type(settings)]

@@ -57,13 +57,15 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
     tail = f" (wrong as well: {', '.join(more)})" if more else ""
     if first.kind == "missing":
         message = f"{setting.key} is missing{tail}"
-        return SettingsError(message, where=step.where, setting=setting.name, hint=_ways(setting))
+        return SettingsError(message, where=step.where, setting=setting.name, hint=_ways(setting, step))
     kind, where = _CLASSES.get(first.kind, SettingsError), _origin(step, setting.name).at(*path)
     return kind(f"{setting.key}: {first}{tail}", where=where, setting=setting.name, hint=first.hint or None)
 
 
-def _ways(setting: Setting) -> str:
-    ways = [f"{setting.yaml} in a step file", *setting.flags[:1], *setting.variables[:1]]
+def _ways(setting: Setting, step: Step) -> str:
+    is_plugin = step.kind is not None and step.kind.image != "" and step.kind.builds
+    place = f"spec.settings.{setting.name}" if is_plugin else setting.yaml
+    ways = [f"{place} in a step file", *setting.flags[:1], *setting.variables[:1]]
     return f"set it by {', '.join(ways[:-1])} or {ways[-1]}"
 
 

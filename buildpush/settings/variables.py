@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from buildpush.credentials.vault import is_expression, is_reference
 from buildpush.foundation.documents import Raw
@@ -14,6 +15,8 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import SettingsLayer, remember_passwords
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Origin
+
+Value = TypeVar("Value", bound=Raw)
 
 
 def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
@@ -27,9 +30,9 @@ def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
 
 
 def variables_for(
-    setting: Setting, texts: Mapping[str, str], notes: list[str], *, ambient: bool = False
-) -> list[tuple[str, str]]:
-    """Return the variables among *texts* that set *setting*, with their text; an empty one sets nothing.
+    setting: Setting, texts: Mapping[str, Value], notes: list[str], *, ambient: bool = False
+) -> list[tuple[str, Value]]:
+    """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing.
 
     Raises:
         SourceError: a variable counts only together with another one that is not set.
@@ -76,14 +79,14 @@ def _value(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
     return text, Origin("variable", name, format_value(text), name)
 
 
-def _idle_gates(setting: Setting, texts: Mapping[str, str]) -> Iterator[str]:
+def _idle_gates(setting: Setting, texts: Mapping[str, Raw]) -> Iterator[str]:
     for variable in setting.spelled_variables:
         if texts.get(variable.only_with) and not texts.get(variable.name):
             yield f"{variable.only_with} has no effect without {variable.name}"
 
 
-def _check_gate(variable: Variable, texts: Mapping[str, str]) -> None:
-    if texts.get(variable.only_with, "").strip().lower() in TRUE:
+def _check_gate(variable: Variable, texts: Mapping[str, Raw]) -> None:
+    if str(texts.get(variable.only_with, "")).strip().lower() in TRUE:
         return
     message = f"{variable.name} has an effect only together with {variable.only_with}"
     raise SourceError(message, where=variable.name, hint=f"set {variable.only_with}=true")

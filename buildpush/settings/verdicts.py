@@ -19,7 +19,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     """Return the note about a variable of a file that sets nothing.
 
     Args:
-        what: ``variable``, or ``key`` for a setting of a plugin.
+        what: for people, such as ``variable``.
         variable: its name.
         text: its value.
         where: its place.

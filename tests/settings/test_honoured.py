@@ -71,7 +71,7 @@ secrets: {token: env:TOKEN}
 """
 HONOURED = [
     pytest.param(kind, setting, id=f"{kind}-{setting.name}")
-    for kind in STEP_KINDS
+    for kind in USUAL
     for setting in settings_of(STEP_KINDS[kind].model)
     if setting.honoured_by in {"push", "publish", "run"} and setting.name not in NO_DIFFERENCE
 ]

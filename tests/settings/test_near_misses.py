@@ -12,7 +12,7 @@ from buildpush.credentials.connectors_file import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.lookups import with_lookup_notes
-from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
+from buildpush.settings.stepkinds import BUILD, kinds_by_model, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
 from buildpush.settings.written import Origin, Written
@@ -46,7 +46,7 @@ def test_a_keyword_that_is_nearly_one_of_ours_is_refused(tmp_path, name):
             buildpush.load(cwd=tmp_path, env={}, **{missed: "x"})
 
 
-@pytest.mark.parametrize("kind", STEP_KINDS.values(), ids=STEP_KINDS)
+@pytest.mark.parametrize("kind", kinds_by_model().values(), ids=lambda kind: kind.name)
 def test_a_key_that_is_nearly_one_of_ours_is_refused_at_its_place(tmp_path, kind):
     keys = {setting.key for setting in settings_of(kind.model)}
     for setting in settings_of(kind.model):

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.errors import SettingsError, SourceError, UnsupportedError
+from buildpush.reference.schema import schema
 from buildpush.settings.declare import settings_of
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, SECTIONS
 from buildpush.settings.sources import read
+from buildpush.settings.validate import validate
 
 SETTINGS = {setting.name: setting for setting in settings_of(BuildAndPush)}
 # A text that every kind of setting takes as long as it is only read.
@@ -30,7 +32,16 @@ def in_file(variables, directory):
     return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
 
 
-PLACES = pytest.mark.parametrize("place", [in_environment, in_file], ids=["environment", "file"])
+def in_settings(variables, directory):
+    settings = {name.removeprefix("PLUGIN_").lower(): text for name, text in variables.items()}
+    step = {"type": "Plugin", "spec": {"image": "plugins/buildx", "settings": settings}}
+    (directory / "step.yml").write_text(json.dumps({"step": step}))
+    return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
+
+
+PLACES = pytest.mark.parametrize(
+    "place", [in_environment, in_file, in_settings], ids=["environment", "file", "settings"]
+)
 
 
 def is_honoured(row, loaded):
@@ -42,11 +53,19 @@ def is_told(row, loaded):
     return any(row.name in note for note in loaded.notes)
 
 
-@PLACES
-@pytest.mark.parametrize("row", ROWS)
+# A plugin's setting is called PLUGIN_ and its key, so others are none.
+CASES = [
+    pytest.param(place, row, id=f"{name}-{row.name}")
+    for name, place in (("environment", in_environment), ("file", in_file), ("settings", in_settings))
+    for row in PLUGIN_VARIABLES.values()
+    if place is not in_settings or row.name.startswith("PLUGIN_")
+]
+
+
+@pytest.mark.parametrize(("place", "row"), CASES)
 def test_a_variable_of_the_plugins_is_honoured_or_refused_or_named(tmp_path, place, row):
     texts = {row.name: TEXT} | GATES.get(row.name, {})
-    if row.refusal and (place is in_file or row.name.startswith("PLUGIN_")):
+    if row.refusal and (place is not in_environment or row.name.startswith("PLUGIN_")):
         with pytest.raises(UnsupportedError, match=row.name) as caught:
             place(texts, tmp_path)
         assert caught.value.hint == row.instead
@@ -109,3 +128,67 @@ def test_a_misspelt_variable_is_compared_with_all_that_the_plugins_know(tmp_path
 def test_a_variable_that_other_programs_have_too_never_stops_a_run(tmp_path):
     [note] = in_environment({"ACCESS_TOKEN": "x", "HOME": "/root"}, tmp_path).notes
     assert note.startswith("ACCESS_TOKEN has no effect: it is a token of Google's registry")
+
+
+# ---- a step that runs one of the plugins
+
+
+def step_of(settings, directory, image="plugins/docker"):
+    text = f"step: {{type: Plugin, name: push it, spec: {{connectorRef: hub, image: {image}, settings: {settings}}}}}"
+    (directory / "step.yml").write_text(text)
+    loaded = read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
+    return loaded.steps[0], loaded.notes
+
+
+def typed(step):
+    return validate(step, {name: written.value for name, written in step.settings.items()})
+
+
+def test_settings_of_a_plugin_may_be_lists_maps_and_text(tmp_path):
+    text = "{repo: h.test/a/b, tags: [1.0, x], build_args: [A=b], custom_labels: {a: 'b,c'}, cache_from: h.test/a/b}"
+    settings = typed(step_of(text, tmp_path)[0])
+    assert (settings.repo, settings.tags, settings.cache_from) == ("h.test/a/b", ("1.0", "x"), ("h.test/a/b",))
+    assert (settings.build_args, settings.labels) == ({"A": "b"}, {"a": "b,c"})
+
+
+def test_a_setting_of_a_plugin_that_says_the_opposite_is_turned_round(tmp_path):
+    assert typed(step_of("{repo: h.test/a/b, dry_run: true}", tmp_path)[0]).push is False
+
+
+def test_build_arguments_with_commas_are_read_as_the_plugins_read_them(tmp_path):
+    text = "{repo: h.test/a/b, multiple_build_args: true, build_args_new: 'A=1,2;B=3'}"
+    assert typed(step_of(text, tmp_path)[0]).build_args == {"A": "1,2", "B": "3"}
+
+
+def test_the_connector_of_a_plugins_own_image_is_no_login(tmp_path):
+    step, notes = step_of("{repo: h.test/a/b}", tmp_path)
+    assert "connector_ref" not in step.settings
+    assert any("connectorRef is about the plugin's container" in note for note in notes)
+
+
+def test_a_plugin_without_a_repository_is_told_where_to_write_it(tmp_path):
+    with pytest.raises(SettingsError, match="repo is missing") as caught:
+        typed(step_of("{tags: [x]}", tmp_path)[0])
+    assert caught.value.hint.startswith("set it by spec.settings.repo in a step file")
+
+
+def test_a_misspelt_setting_of_a_plugin_is_refused_by_its_own_name(tmp_path):
+    with pytest.raises(SourceError, match="unknown key 'build_arg'") as caught:
+        step_of("{repo: h.test/a/b, build_arg: x}", tmp_path)
+    assert caught.value.hint == "did you mean 'build_args'?"
+
+
+def test_one_setting_of_a_plugin_in_two_spellings_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="TAGS is set here and as tags"):
+        step_of("{repo: h.test/a/b, tags: x, TAGS: y}", tmp_path)
+
+
+def test_a_bake_file_is_refused_for_its_own_reason(tmp_path):
+    with pytest.raises(UnsupportedError, match="one step builds one image"):
+        step_of("{bake_file: docker-bake.hcl}", tmp_path, "plugins/buildx")
+
+
+def test_the_schema_knows_the_settings_of_a_plugin():
+    steps = schema("step")["anyOf"][0]["anyOf"][0]["anyOf"]
+    found = [step["properties"]["spec"]["properties"].get("settings", {}).get("properties", {}) for step in steps]
+    assert any({"repo", "build_args", "custom_labels", "daemon_off", "squash"} <= one.keys() for one in found)

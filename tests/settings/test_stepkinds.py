@@ -30,6 +30,14 @@ PLUGIN = "{type: Plugin, spec: {image: %s}}"
         (PLUGIN % "plugins/artifactory-publish-docker-buildinfo", "publish"),
         (PLUGIN % "acme.jfrog.io/docker/plugins/artifactory-publish-docker-buildinfo:1.2", "publish"),
         (PLUGIN % "harness/artifactory-publish-docker-buildinfo@sha256:00", "publish"),
+        (PLUGIN % "plugins/docker", "docker"),
+        (PLUGIN % "plugins/docker:linux-amd64", "docker"),
+        (PLUGIN % "harness/buildx:1.3", "buildx"),
+        (PLUGIN % "acme.jfrog.io/docker/plugins/kaniko@sha256:00", "kaniko"),
+        (PLUGIN % "plugins/buildah-docker", "buildah-docker"),
+        (PLUGIN % "docker:dind", None),
+        (PLUGIN % "acme.jfrog.io/tools/kaniko", None),
+        (PLUGIN % "plugins/docker-ecr", None),
         (PLUGIN % "plugins/slack", None),
         ("{type: Plugin}", None),
         ("{type: Run}", None),
@@ -42,9 +50,10 @@ def test_a_step_is_recognized_by_its_type_and_image(step, name):
 
 
 @pytest.mark.parametrize("kind", STEP_KINDS.values(), ids=STEP_KINDS)
-def test_settings_know_their_kind(kind):
+def test_settings_know_the_first_kind_of_their_model(kind):
     musts = {setting.name: setting.example for setting in settings_of(kind.model) if setting.required}
-    assert kind_of(kind.model(**musts)) is kind
+    first = next(one for one in STEP_KINDS.values() if one.model is kind.model)
+    assert kind_of(kind.model(**musts)) is first
 
 
 class Scan(StepSettings):
