@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zlib
@@ -17,6 +18,7 @@ from sphinx.util.docutils import docutils_namespace
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
 from buildpush.reference.sphinx import owner, tabs
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 
 CONF = 'extensions = ["buildpush.sphinx_ext", "myst_parser"]\nhtml_theme = "basic"\nproject = "x"\n'
 INDEX = """# Index
@@ -51,7 +53,7 @@ PROSE = """# Prose
 PAGES = {"index": INDEX, "settings": SETTINGS, "prose": PROSE}
 
 
-MATRIX = "# Prose\n\n```{engines}\n```\n```{command-line}\n```\n"
+MATRIX = "# Prose\n\n```{engines}\n```\n```{command-line}\n```\n```{flags}\n```\n"
 
 
 def build(directory, builder="html", **pages):
@@ -96,6 +98,17 @@ def test_cards_overview_and_references_build_without_a_warning(built):
     prose = (app.outdir / "prose.html").read_text(encoding="utf-8")
     for anchor in ("setting-tags", "setting-repo", "setting-compression"):
         assert f'href="settings.html#{anchor}"' in prose
+
+
+def test_every_variable_of_the_plugins_is_on_the_page_with_its_verdict(built):
+    app, _ = built
+    page = (app.outdir / "matrix.html").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"<tr[^>]*>\s*<td>.*?>([A-Z0-9_]{6,})<.*?</td>(.*?)</tr>", page, re.S))
+    assert rows.keys() >= PLUGIN_VARIABLES.keys()
+    for row in PLUGIN_VARIABLES.values():
+        assert ", ".join(row.plugins) in rows[row.name]
+        anchor = card_named(row.setting).anchor if row.setting else ""
+        assert f'href="settings.html#{anchor}"' in rows[row.name] or not anchor
 
 
 def inventory(app):

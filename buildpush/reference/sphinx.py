@@ -10,6 +10,8 @@ On a MyST page::
     ```
     ```{advice}
     ```
+    ```{flags}
+    ```
     ```{command-line}
     ```
 
@@ -39,6 +41,8 @@ from buildpush.dockerfile import rules as advice
 from buildpush.dockerfile.rules import LACKING
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
+from buildpush.settings import plugin_variables
+from buildpush.settings.plugin_variables import PluginVariable
 from buildpush.settings.stepkinds import STEP_KINDS
 
 if TYPE_CHECKING:
@@ -339,6 +343,25 @@ def _whose(rule: advice.Rule) -> nodes.paragraph:
     return nodes.paragraph(text, text)
 
 
+class FlagsDirective(_Rendering):
+    """``{flags}``: the variables of Harness' plugins, and what becomes of each; one section for each of the table."""
+
+    def run(self) -> list[Node]:
+        """Return the sections."""
+        self.depend()
+        self.env.note_dependency(str(plugin_variables.__file__))
+        return [self._section(title, rows) for title, rows in plugin_variables.SECTIONS.items()]
+
+    def _section(self, title: str, rows: Sequence[PluginVariable]) -> nodes.section:
+        anchor = "flags-" + title.lower().replace(" ", "-")
+        section = nodes.section(ids=[anchor], names=[anchor])
+        section += nodes.title(title, title)
+        self.state.document.note_explicit_target(section, section)
+        cells = [[_literals([row.name]), self.prose(", ".join(row.plugins)), self.prose(row.verdict)] for row in rows]
+        section += self.table(["Variable", "Plugins", "Here"], cells, "flags")
+        return section
+
+
 class CommandLineDirective(_Rendering):
     """``{command-line}``: every command of the click group that ``buildpush_command_line`` names."""
 
@@ -436,6 +459,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("settings-overview", OverviewDirective)
     app.add_directive("engines", EnginesDirective)
     app.add_directive("advice", AdviceDirective)
+    app.add_directive("flags", FlagsDirective)
     app.add_directive("command-line", CommandLineDirective)
     app.connect("build-finished", write_data)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

@@ -25,7 +25,7 @@ class PluginVariable:
         name: as the plugins spell it.
         letters: of the plugins that read it, as in :data:`PLUGINS`.
         setting: the setting that it sets.
-        fact: what it answers in the environment, where a CI system sets it: the path in expressions, or words.
+        fact: what it answers in the environment, where a CI system sets it: the path in expressions.
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         instead: what to write in its place.
@@ -45,6 +45,15 @@ class PluginVariable:
     def plugins(self) -> tuple[str, ...]:
         """Names of the plugins that read it."""
         return tuple(PLUGINS[letter] for letter in self.letters)
+
+    @property
+    def verdict(self) -> str:
+        """What becomes of it, in MyST."""
+        if self.setting:
+            return f"sets {{setting}}`{self.setting}`"
+        if self.fact:
+            return f"read in the environment, as `<+{self.fact}>`"
+        return f"no effect: {self.note}" if self.note else f"refused: {self.refusal}; {self.instead}"
 
 
 def _sets(setting: str, **letters: str) -> tuple[PluginVariable, ...]:
