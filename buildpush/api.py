@@ -294,6 +294,7 @@ def check(
 
 def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
     """Return the only step of *file*, or the one that is wanted."""
+    from buildpush.pipeline.ahead import has_loop
     from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
@@ -302,6 +303,9 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"
         raise SettingsError(message, hint=f"add step= with one of {names}")
+    if has_loop(loaded.tree):
+        message = "the step stands under a loop, and this call takes one step"
+        raise SettingsError(message, hint="run the file by the command buildpush run", setting="strategy")
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import buildpush
 from buildpush.cli import run_command
+from buildpush.foundation.errors import SettingsError
 
 pytestmark = pytest.mark.programs  # git is asked for the revision
 
@@ -110,3 +111,66 @@ def test_a_call_of_a_program_gives_the_reason_as_its_result(site):
     result = buildpush.run("p.yml")
     assert (result.skipped, result.digest, result.seconds) == (REASON, None, {})
     assert buildpush.check("p.yml").reason == REASON
+
+
+LOOP = "strategy: {matrix: {os: [alpine, debian], arch: [a, b], exclude: [{os: debian, arch: b}], maxConcurrency: 1}}"
+
+
+def test_a_matrix_pushes_every_combination_in_its_order(site, capsys):
+    site.write(site.step("push", LOOP, tag="<+matrix.os>-<+matrix.arch>"))
+    assert site.run("--json") == 0
+    assert site.tags == ["alpine-a", "alpine-b", "debian-a"]
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["step"] for step in steps] == ["push_0_0", "push_0_1", "push_1_0"]
+
+
+def test_the_plan_shows_every_iteration(site, capsys):
+    site.write(site.step("push", LOOP, tag="<+matrix.os>-<+matrix.arch>"))
+    assert run_command(["check", "p.yml", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["references"][0].rpartition(":")[2] for step in steps] == ["alpine-a", "alpine-b", "debian-a"]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_iterations_that_push_the_same_reference_are_refused_before_anything_is_pushed(site, capsys, command):
+    site.write(site.step("push", LOOP, tag="<+matrix.os>"))
+    assert run_command([command, "p.yml"]) == 2
+    shown = capsys.readouterr().err
+    assert f"the iterations 'push_0_0' and 'push_0_1' both push {site.box.host}/docker-local/app:alpine" in shown
+    assert "write <+matrix.os> or <+matrix.arch> into repo or tags" in shown
+    assert site.tags == []
+
+
+def test_a_note_says_that_iterations_run_one_after_the_other(site, capsys):
+    site.write(site.step("push", "strategy: {parallelism: 2}", tag="<+strategy.iteration>"))
+    assert site.run() == 0
+    assert site.tags == ["0", "1"]
+    assert "the iterations of strategy run one after the other here" in capsys.readouterr().err
+
+
+def test_iterations_are_named_as_the_loop_says(site, capsys):
+    loop = "strategy: {repeat: {items: [auth, web], nodeName: image <+repeat.item>, maxConcurrency: 1}}"
+    site.write(site.step("push", loop, tag="<+repeat.item>"))
+    assert site.run("--json") == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["step"] for step in steps] == ["image auth", "image web"]
+
+
+def test_a_call_of_a_program_takes_no_loop(site):
+    site.write(site.step("push", LOOP, tag="<+matrix.os>"))
+    with pytest.raises(SettingsError, match="stands under a loop"):
+        buildpush.run("p.yml")
+
+
+def test_an_archive_holds_no_second_iteration(site, capsys):
+    site.write(site.step("push", LOOP, tag="<+matrix.os>-<+matrix.arch>"))
+    assert run_command(["build", "p.yml", "--output", "docker-archive:a.tar"]) == 2
+    assert "3 steps would write theirs to it" in capsys.readouterr().err
+
+
+def test_a_variable_that_only_a_loop_asks_for_has_an_effect(site, capsys):
+    loop = "strategy: {repeat: {items: '<+pipeline.variables.all.split(\",\")>', maxConcurrency: 1}}"
+    site.write(site.step("push", loop, tag="<+repeat.item>"))
+    assert site.run("--var", "all=x,y") == 0
+    assert site.tags == ["x", "y"]
+    assert "no effect" not in capsys.readouterr().err

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from buildpush.expressions.evaluate import evaluate
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import BuildPushError, PushError
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.steps import Outcome, Walk, attempt, raise_failure
 from buildpush.settings.tree import leaves, read_tree, with_steps
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import written_at
 
 FILE = """\
 - step: {type: BuildAndPushDockerRegistry, identifier: a}
@@ -40,18 +41,15 @@ def walked(text=FILE, *, failing="", error=None, planned=False, **env):
         ran.append(step.identifier)
         return Outcome(step, "failed", error=error) if step.identifier == failing else Outcome(step, "succeeded")
 
-    tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_condition)
+    tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
     outcomes = Walk(run, facts(**env), planned=planned).over(tree)
     return {outcome.step.identifier: outcome.reason or outcome.error or outcome.status for outcome in outcomes}, ran
 
 
-def with_condition(step, _path):
-    """Return *step* with its own condition, as the reader of settings gives it."""
-    when = step.node.at("when")
-    if when is None:
-        return step
-    origin = Origin("file", step.node.where_key("when"), "", parts=dict(when.places()))
-    return replace(step, settings={"when": Written(when.raw(), origin)})
+def with_control(step, _path):
+    """Return *step* with its own condition and loop, as the reader of settings gives them."""
+    written = {key: written_at(step.node, key) for key in ("when", "strategy")}
+    return replace(step, settings={key: one for key, one in written.items() if one})
 
 
 def test_steps_run_in_the_order_in_which_they_stand():
@@ -174,6 +172,99 @@ def test_a_stage_whose_condition_has_no_answer_fails():
 def test_a_condition_on_the_outputs_of_a_step_is_decided_in_the_run():
     text = f"- step: {{{BUILD}, identifier: a, when: {{condition: '<+steps.x.output.outputVariables.y> == 1'}}}}"
     assert walked(text, planned=True)[1] == ["a"]
+
+
+LOOPED = f"- step: {{{BUILD}, identifier: a, strategy: LOOP, when: WHEN}}\n- step: {{{BUILD}, identifier: z}}\n"
+
+
+def looped(loop, when="{stageStatus: Success}", **how):
+    return walked(LOOPED.replace("LOOP", loop).replace("WHEN", when), **how)
+
+
+def test_the_iterations_of_a_step_have_the_names_that_harness_gives_them():
+    assert looped("{matrix: {os: [x, y], arch: [p, q]}}")[1] == ["a_0_0", "a_0_1", "a_1_0", "a_1_1", "z"]
+    assert looped("{repeat: {times: 2}}")[1] == looped("{parallelism: 2}")[1] == ["a_0", "a_1", "z"]
+
+
+def test_an_iteration_that_fails_ends_what_follows_the_loop_but_no_other_iteration():
+    statuses, ran = looped("{repeat: {items: [p, q]}}", failing="a_0")
+    assert (ran, statuses["z"]) == (["a_0", "a_1"], "a step before it has failed")
+
+
+@pytest.mark.parametrize(("at_once", "ran"), [("1", ["a_0"]), ("2", ["a_0", "a_1"]), ("3", ["a_0", "a_1", "a_2"])])
+def test_iterations_that_have_not_begun_are_skipped_after_a_failure_where_the_loop_says_so(at_once, ran):
+    loop = f"{{repeat: {{times: 3}}, onFailure: SkipQueued, maxConcurrency: {at_once}}}"
+    statuses, found = looped(loop, failing="a_0")
+    assert found == ran
+    assert all("onFailure is SkipQueued" in statuses[f"a_{place}"] for place in range(int(at_once), 3))
+
+
+def test_the_condition_of_each_iteration_knows_its_values():
+    statuses, ran = looped("{matrix: {os: [x, y]}}", "{condition: <+matrix.os> == 'y'}")
+    assert ran == ["a_1", "z"]
+    assert statuses["a_0"] == "its condition is false: <+matrix.os> == 'y' (x == 'y')"
+
+
+def test_a_condition_of_the_loop_skips_all_of_it():
+    statuses, ran = looped("{repeat: {times: 2}, when: '<+env.B> == 1'}", B="2")
+    assert ran == ["z"]
+    assert statuses["a"] == "its condition is false: <+env.B> == 1 (2 == 1)"
+
+
+def test_a_loop_after_a_failure_is_not_even_expanded():
+    text = f"- step: {{{BUILD}, identifier: y}}\n" + LOOPED.replace("LOOP", "{repeat: {items: <+env.NONE>}}")
+    statuses, _ = walked(text.replace("WHEN", "{}"), failing="y")
+    assert statuses["a"] == "a step before it has failed"
+
+
+def test_items_may_come_from_an_expression():
+    assert looped("{repeat: {items: '<+env.B.split(\",\")>'}}", B="p,q,r")[1] == ["a_0", "a_1", "a_2", "z"]
+
+
+def test_a_loop_without_iterations_is_an_error_with_its_place():
+    statuses, ran = looped("{matrix: {os: [x], exclude: [{os: x}]}}")
+    assert (ran, str(statuses["a"])) == ([], "p.yml:1:70: matrix has no iterations")
+
+
+NESTED = """\
+- stage:
+    identifier: s
+    name: s
+    strategy: {matrix: {os: [x, y], nodeName: on <+matrix.os>}}
+    spec:
+      execution:
+        steps:
+          - stepGroup:
+              identifier: g
+              strategy: {repeat: {items: [p, q], end: 1}}
+              steps:
+                - step:
+                    type: BuildAndPushDockerRegistry
+                    identifier: a
+                    strategy: {matrix: {os: [m, n]}}
+"""
+ASKED = ("matrix.os", "stage.matrix.os", "repeat.item", "strategy.iteration", "strategy.iterations")
+ASKED += ("strategy.identifierPostFix", "stage.identifier", "stage.name", "step.identifier")
+
+
+def test_loops_within_loops_know_the_values_of_each():
+    heard = []
+
+    def run(step):
+        around = facts().within(step.scope, step.facts)
+        heard.append((step.identifier, *(evaluate(f"<+{name}>", around) for name in ASKED)))
+        return Outcome(step, "succeeded")
+
+    tree = with_steps(read_tree(parse_yaml(NESTED, "p.yml")), with_control)
+    names = {"stage.identifier": "s", "stage.name": "s"}
+    tree = with_steps(tree, lambda step, _: replace(step, facts={**names, **step.facts}))
+    Walk(run, facts()).over(tree)
+    assert heard == [
+        ("a_0_0_0", "m", "x", "p", 0, 2, "_0", "s_0", "on x", "a_0"),
+        ("a_0_0_1", "n", "x", "p", 1, 2, "_1", "s_0", "on x", "a_1"),
+        ("a_1_0_0", "m", "y", "p", 0, 2, "_0", "s_1", "on y", "a_0"),
+        ("a_1_0_1", "n", "y", "p", 1, 2, "_1", "s_1", "on y", "a_1"),
+    ]
 
 
 STEP = next(leaves(read_tree(parse_yaml(FILE, "p.yml"))))[0]

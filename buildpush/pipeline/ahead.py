@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import field, replace
 
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.contexts import STDIN
+from buildpush.pipeline.loops import loop_of
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.settings.evaluate import evaluate
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.tree import Element, Loaded, Parallel, Step
 
 
-def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> None:
-    """Evaluate the conditions and settings of every step that will run if all goes well.
+def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
+    """Evaluate the conditions, loops and settings of every step that will run if all goes well; return their number.
 
     Args:
         loaded: the steps; a single one is checked as it runs.
@@ -20,16 +27,76 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> None:
         push: whether images are pushed; if not, other steps than those that build do nothing.
 
     Raises:
-        SettingsError: of the first step that cannot be run.
+        SettingsError: of the first step that cannot be run, or whose push another iteration would overwrite.
     """
-    if len(loaded.steps) == 1:
-        return
+    if len(loaded.steps) == 1 and not has_loop(loaded.tree):
+        return 1
     dry = replace(context, dry=True, log=RunLog())
+    steps: list[Step] = []
+    pushes = Pushes()
 
     def check(step: Step) -> Outcome:
+        steps.append(step)
         if push or (step.kind and step.kind.builds):
-            evaluate(step, dry.facts, push=push)
+            settings = evaluate(step, dry.facts, push=push)
+            pushes.add(step, settings)
         return Outcome(step, "succeeded")
 
     with dry:
         raise_failure(Walk(check, dry.facts, planned=True).over(loaded.tree), ())
+    _check_stdin(steps)
+    return len(steps)
+
+
+def _check_stdin(steps: Iterable[Step]) -> None:
+    piped = [step for step in steps if "context" in step.settings and step.settings["context"].value == STDIN]
+    if len(piped) > 1:
+        message = f"{len(piped)} steps have standard input as their context, which can be read only once"
+        raise SettingsError(message, hint="choose one with --step", setting="context", where=piped[1].where)
+
+
+def has_loop(elements: Iterable[Element]) -> bool:
+    """Return whether a step that runs stands under a loop."""
+    for element in elements:
+        if isinstance(element, Parallel):
+            found = has_loop(element.children)
+        elif isinstance(element, Step):
+            found = element.runs and loop_of(element) is not None
+        else:
+            found = loop_of(element) is not None or has_loop(element.children)
+        if found:
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Pushes:
+    """The references that iterations push, by step of the file: the later of two equal ones would hide the other."""
+
+    _seen: dict[tuple[str, str], Step] = field(default_factory=dict)
+
+    def add(self, step: Step, settings: StepSettings) -> None:
+        """Keep what *step* pushes.
+
+        Raises:
+            SettingsError: another iteration of it pushes the same.
+        """
+        if not isinstance(settings, BuildAndPush) or not settings.push or not step.scope:
+            return
+        for tag in settings.tags:
+            reference = f"{settings.registry} {settings.connector_ref} {settings.repo}:{tag}"
+            other = self._seen.setdefault((step.where, reference), step)
+            if other is step:
+                continue
+            message = f"the iterations {other.name!r} and {step.name!r} both push {settings.repo}:{tag}"
+            names = " or ".join(_names(step)) or "<+strategy.iteration>"
+            where = step.settings["tags"].origin.where if "tags" in step.settings else step.where
+            raise SettingsError(message, where=where, setting="tags", hint=f"write {names} into repo or tags")
+
+
+def _names(step: Step) -> Iterable[str]:
+    """Yield the expressions that differ between the iterations of a loop."""
+    for loop in ("matrix", "repeat"):
+        values = step.scope.get(loop)
+        if isinstance(values, dict):
+            yield from (f"<+{loop}.{name}>" for name in values)

@@ -11,7 +11,7 @@ from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.settings.flows import archive_notes, unused_names
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.tree import Step
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import check_destination, check_packing, unsupported_packing
 from buildpush.transfer.driver import Packing
@@ -26,14 +26,18 @@ class Output:
     packing: Packing = Packing()
 
 
-def parse_output(text: str, loaded: Loaded) -> Location:
+def parse_output(text: str) -> Location:
     """Return where images are written to; what cannot be written is refused before anything is built."""
     location = parse(text)
     check_destination(location)
-    if len(loaded.steps) > 1 and not location.holds_several:
-        message = f"{location} holds one image, and {len(loaded.steps)} steps would write theirs to it"
-        raise SettingsError(message, hint="choose one with --step, or write an oci: directory")
     return location
+
+
+def check_room(location: Location, steps: int) -> None:
+    """Refuse several *steps* at a *location* that holds one image."""
+    if steps > 1 and not location.holds_several:
+        message = f"{location} holds one image, and {steps} steps would write theirs to it"
+        raise SettingsError(message, hint="choose one with --step, or write an oci: directory")
 
 
 def output_of(order: ResolvedStep) -> Output | None:

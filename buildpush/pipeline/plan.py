@@ -19,6 +19,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
+from buildpush.pipeline.ahead import Pushes
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
@@ -164,9 +165,11 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     """Return what a run of *loaded* would do if every step goes well, step by step."""
     dry = replace(context, dry=True)
     plans: list[Plan | SkippedStep] = []
+    pushes = Pushes()
 
     def add(step: Step) -> Outcome:
-        plans.append(plan(step, dry))
+        plans.append(one := plan(step, dry))
+        pushes.add(step, one.order.settings)
         return Outcome(step, "succeeded")
 
     dry.vault.remember()

@@ -31,7 +31,7 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
         push: whether the image may go to a registry; if not, no destination is needed.
         stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
     """
-    facts = context.facts.within(written=step.facts)
+    facts = context.facts.within(step.scope, step.facts)
     settings = evaluate(step, facts, sink=context.log, push=push)
     with _readable_paths():
         settings, history = _local(settings, context, stack)

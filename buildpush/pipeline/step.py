@@ -28,9 +28,8 @@ from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline.ahead import check_ahead
 from buildpush.pipeline.context import Hosts, RunContext
-from buildpush.pipeline.contexts import STDIN
 from buildpush.pipeline.images import repack
-from buildpush.pipeline.outputs import Output, output_of, output_of_build, parse_output, with_archive
+from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
@@ -84,7 +83,7 @@ def run_steps(
         output: where an image that is only built is written to, as for a copy.
         strict: as for :class:`RunOptions`.
     """
-    options = RunOptions(push, parse_output(output, loaded) if output else None, strict)
+    location = parse_output(output) if output else None
     if not push:
         _refuse_push(loaded)
     context = replace(context, notes=loaded.notes)
@@ -92,7 +91,10 @@ def run_steps(
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
         _announce(loaded, context, strict=strict)
-        check_ahead(loaded, context, push=push)
+        count = check_ahead(loaded, context, push=push)
+        if location:
+            check_room(location, count)
+        options = RunOptions(push, location, strict)
         run = partial(run_step, context=context, options=options)
         skip = partial(_skip, context=context, record=push)
         outcomes = Walk(lambda step: attempt(step, run, context.results), context.facts, skip).over(loaded.tree)
@@ -400,7 +402,3 @@ def _announce(loaded: Loaded, context: RunContext, *, strict: bool) -> None:
         context.log(Note(text))
     if strict and loaded.notes:
         raise StrictError(loaded.notes[0], hint="fix it, or run without --strict")
-    piped = [step for step in loaded.steps if "context" in step.settings and step.settings["context"].value == STDIN]
-    if len(piped) > 1:
-        message = f"{len(piped)} steps have standard input as their context, which can be read only once"
-        raise SettingsError(message, hint="choose one with --step", setting="context", where=piped[1].where)

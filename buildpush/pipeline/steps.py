@@ -10,10 +10,11 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import Progress, reason_to_skip
+from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.results import RunResult
-from buildpush.settings.conditions import Condition, read_condition
+from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Written, written_at
 
 _BEGUN: Final = Progress()
 
@@ -69,61 +70,96 @@ class Walk:
     def _element(self, element: Element, progress: Progress) -> list[Outcome]:
         if isinstance(element, Parallel):  # one that fails says nothing about those beside it
             return [outcome for child in element.children for outcome in self._element(child, progress)]
+        step = next((step for step, _ in leaves((element,)) if step.runs), None)
+        if step is None:
+            return []
+        loop = loop_of(element)
+        try:
+            if loop is None or isinstance(element, Pipeline):
+                return self._once(element, step, progress)
+            return self._loop(element, loop, step, progress)
+        except SettingsError as error:
+            return [Outcome(step, "failed", error=error)]
+
+    def _loop(self, element: Step | Stage | StepGroup, loop: Written, step: Step, progress: Progress) -> list[Outcome]:
+        """Run every iteration of *element*; as those in parallel, they begin whatever became of the others."""
+        facts = self._facts(step)
+        if reason := self._reason_for_all(element, loop, facts, progress):
+            return self._once(element, step, replace(progress, reason=reason))
+        found, outcomes = iterate(element, loop, facts), list[Outcome]()
+        for number, one in enumerate(found.elements):
+            if number >= found.queued and _failed(outcomes):
+                reason = "an iteration before it has failed, and onFailure is SkipQueued"
+            first = next(step for step, _ in leaves((one,)) if step.runs)
+            try:
+                outcomes += self._once(one, first, replace(progress, reason=reason))
+            except SettingsError as error:
+                outcomes.append(Outcome(first, "failed", error=error))
+        return outcomes
+
+    def _reason_for_all(
+        self, element: Step | Stage | StepGroup, loop: Written, facts: Facts, progress: Progress
+    ) -> str:
+        """Return why no iteration is run: what has failed before, or the condition of the loop itself."""
+        own = condition_of(element)
+        by_status = replace(own, text="true") if own else Condition("stageStatus", "All")
+        reason = reason_to_skip(by_status, progress, facts)
+        text = loop.value.get("when") if isinstance(loop.value, dict) else None
+        if reason or text is None:
+            return reason
+        written = Written({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
+        return reason_to_skip(
+            replace(read_condition(written, "stageStatus"), status="All"), progress, facts, planned=self.planned
+        )
+
+    def _once(self, element: Pipeline | Stage | StepGroup | Step, step: Step, progress: Progress) -> list[Outcome]:
+        """Run *element*, the first step of which is *step*, if it is to be run."""
+        condition = condition_of(element)
+        reason = progress.reason
+        if condition:
+            reason = reason_to_skip(condition, progress, self._facts(step), planned=self.planned)
         if isinstance(element, Step):
-            return [self._step(element, progress)] if element.runs else []
-        steps = tuple(step for step, _ in leaves((element,)) if step.runs)
-        return self._branch(element, steps, progress) if steps else []
-
-    def _step(self, step: Step, progress: Progress) -> Outcome:
-        try:
-            condition = read_condition(step.settings.get("when"), "stageStatus")
-            reason = self._reason(condition, step, progress)
-        except SettingsError as error:
-            return Outcome(step, "failed", error=error)
-        if not reason:
-            return self.run(step)
-        self.skip(step, reason)
-        return Outcome(step, "skipped", reason=reason)
-
-    def _branch(
-        self, branch: Pipeline | Stage | StepGroup, steps: tuple[Step, ...], progress: Progress
-    ) -> list[Outcome]:
-        try:
-            reason = self._reason(_condition(branch), steps[0], progress)
-        except SettingsError as error:
-            return [Outcome(steps[0], "failed", error=error)]
-        if isinstance(branch, Stage):
+            if not reason:
+                return [self.run(element)]
+            self.skip(element, reason)
+            return [Outcome(element, "skipped", reason=reason)]
+        if isinstance(element, Stage):
             progress = replace(progress, stage_failed=False)
         if reason and not progress.reason:
-            what = "stage" if isinstance(branch, Stage) else "group"
-            name = branch.header.name or branch.header.identifier
-            reason = f"the {what} {name!r} is skipped: {reason}" if name else f"its {what} is skipped: {reason}"
-        return self.over(branch.children, replace(progress, reason=reason))
+            reason = f"{_about(element)} is skipped: {reason}"
+        return self.over(element.children, replace(progress, reason=reason))
 
-    def _reason(self, condition: Condition | None, step: Step, progress: Progress) -> str:
-        """Return why what *condition* is of is skipped; *step* knows what the file says around it."""
-        if condition is None:
-            return progress.reason
-        facts = self.facts.within(written=step.facts)
-        return reason_to_skip(condition, progress, facts, planned=self.planned)
+    def _facts(self, step: Step) -> Facts:
+        """Return the facts with what the file says around *step*."""
+        return self.facts.within(step.scope, step.facts)
 
 
 def _after(outcomes: Iterable[Outcome], progress: Progress) -> Progress:
-    if any(outcome.status == "failed" for outcome in outcomes):
-        return replace(progress, stage_failed=True, pipeline_failed=True)
-    return progress
+    return replace(progress, stage_failed=True, pipeline_failed=True) if _failed(outcomes) else progress
 
 
-def _condition(branch: Pipeline | Stage | StepGroup) -> Condition | None:
-    """Return the condition of *branch*; a pipeline has none."""
-    if isinstance(branch, Pipeline):
+def _failed(outcomes: Iterable[Outcome]) -> bool:
+    return any(outcome.status == "failed" for outcome in outcomes)
+
+
+def _about(branch: Pipeline | Stage | StepGroup) -> str:
+    what = "stage" if isinstance(branch, Stage) else "group"
+    name = branch.header.name or branch.header.identifier
+    return f"the {what} {name!r}" if name else f"its {what}"
+
+
+def condition_of(element: Pipeline | Stage | StepGroup | Step) -> Condition | None:
+    """Return the condition of *element*; a pipeline has none.
+
+    Raises:
+        SourceError: what is written is none.
+    """
+    if isinstance(element, Pipeline):
         return None
-    header = branch.header
-    written = None
-    if header.when:
-        origin = Origin("file", header.node.where_key("when"), "", parts=dict(header.when.places()))
-        written = Written(header.when.raw(), origin)
-    return read_condition(written, "pipelineStatus" if isinstance(branch, Stage) else "stageStatus")
+    if isinstance(element, Step):
+        return read_condition(element.settings.get("when"), "stageStatus")
+    key: StatusKey = "pipelineStatus" if isinstance(element, Stage) else "stageStatus"
+    return read_condition(written_at(element.header.node, "when"), key)
 
 
 def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -> Outcome:

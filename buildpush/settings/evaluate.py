@@ -45,7 +45,7 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     Raises:
         SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
-    around = facts.within(written=step.facts)
+    around = facts.within(step.scope, step.facts)
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
     settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
@@ -82,6 +82,15 @@ def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> R
     value = _Answers(name, setting.key, written.origin, facts).of(written.value)
     remember_passwords(setting, value)
     return value
+
+
+def evaluate_raw(name: str, written: Written, facts: Facts) -> Raw:
+    """Return *written* with its expressions evaluated, for what is no setting of a model; *name* is for messages.
+
+    Raises:
+        SettingsError: an expression cannot be evaluated; with the place that set it.
+    """
+    return _Answers(name, name, written.origin, facts).of(written.value)
 
 
 @dataclass(frozen=True, slots=True)

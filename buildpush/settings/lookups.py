@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.documents import Raw
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.tree import Branch, Header, Loaded, Parallel, Step, leaves
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 _INPUT: Final = "<+input>"
@@ -27,14 +27,13 @@ def with_lookup_notes(
         secrets: directory with a file per secret.
         connectors: file of connectors, which may hold references to secrets, too.
     """
-    found = _unused(loaded.steps, variables, secrets, connectors)
+    found = _unused(loaded, variables, secrets, connectors)
     return replace(loaded, notes=(*loaded.notes, *found))
 
 
-def _unused(
-    steps: Sequence[Step], variables: Collection[str], secrets: Path | None, connectors: Path | None
-) -> Iterator[str]:
-    text = "\n".join(part for step in steps for part in _texts(step))
+def _unused(loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None) -> Iterator[str]:
+    steps = loaded.steps
+    text = "\n".join([*(part for step in steps for part in _texts(step)), *_texts_around(loaded)])
     names_one = any(name in step.settings for step in steps for name in _CONNECTORS)
     asks = "secret" in text
     for name in variables:
@@ -51,6 +50,20 @@ def _texts(step: Step) -> Iterator[str]:
     yield from (text for text in step.facts.values() if "<+" in text)
     for written in (*step.settings.values(), *step.environment.values()):
         yield from _parts(written.value)
+
+
+def _texts_around(loaded: Loaded) -> Iterator[str]:
+    """Yield what the conditions and loops of groups and stages hold."""
+    headers = {id(header): header for _, path in leaves(loaded.tree) for header in _headers(path)}
+    for header in headers.values():
+        for node in (header.when, header.strategy):
+            yield from _parts(node.raw()) if node else ()
+
+
+def _headers(path: Iterable[Branch]) -> Iterator[Header]:
+    for branch in path:
+        if not isinstance(branch, Parallel):
+            yield branch.header
 
 
 def _parts(value: Raw) -> Iterator[str]:

@@ -7,7 +7,7 @@ project file beat other tools' variables beat the defaults.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,16 @@ from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
+from buildpush.settings.loops import loop_notes
 from buildpush.settings.step_settings import StepSettings
-from buildpush.settings.stepfile import refuse_control, step_layers
+from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
 from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, leaves, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import nearest, reject
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, Written, written_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,6 @@ def read(
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
         SecretError: a secret stands in a file, flag or keyword as plain text.
-        UnsupportedError: a step stands under a condition or loop and was not chosen by *step*.
     """
     project_path, project = find_project(cwd)
     check_names(flags, "flag")
@@ -79,7 +79,7 @@ def read(
         tree = (_step_without_file(outside, notes),)
     else:
         chosen = _choose(read_tree(read_yaml(cwd / file, str(file))), file, step)
-        fill = partial(_with_settings, outside=outside, notes=notes, chosen_by_name=step is not None)
+        fill = partial(_with_settings, outside=outside, notes=notes)
         tree = with_steps(chosen, fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
     check_used(flags, keywords, loaded.steps)
@@ -145,23 +145,25 @@ def _no_step(steps: list[Step], file: Path) -> SourceError:
     return SourceError(message, where=str(file), hint=hint)
 
 
-def _with_settings(
-    step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str], *, chosen_by_name: bool
-) -> Step:
+def _with_settings(step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str]) -> Step:
     if not step.runs or step.node is None or step.kind is None:
         return step
-    if not chosen_by_name:
-        refuse_control(step, path)
     own, around = step_layers(step.node, step.kind), environment(path)
     for branch in path:
         notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
+        notes += _notes_of(None if isinstance(branch, Parallel) else written_at(branch.header.node, "strategy"))
     notes += own.notes
     layers = [own.variables, own.settings, variables_layer(step.kind, around, notes)]
     if not any("push_only" in layer.values for layer in layers):  # what is there already has its platform
         layers.append(platform_layer(step.kind.model, path))
     written = _merged(step.kind.model, outside, layers, notes)
+    notes += _notes_of(written.get("strategy"))
     variables = {name: variable for name, (_, variable) in around.items()} | own.environment
     return replace(step, settings=written, facts={**answers(path), **step.facts}, environment=variables)
+
+
+def _notes_of(loop: Written | None) -> Iterable[str]:
+    return loop_notes(loop.value, loop.origin) if loop else ()
 
 
 def _step_without_file(outside: _Outside, notes: list[str]) -> Step:

@@ -70,10 +70,12 @@ class StepSettings(Settings):
     )
     strategy: Structure = setting(
         "Loop that runs the step several times.",
+        "`matrix`, `repeat` or `parallelism`, as in Harness; expressions ask for `<+matrix.AXIS>`, `<+repeat.item>`, "
+        "`<+repeat.partition>` and `<+strategy.iteration>`. "
+        "Iterations run one after the other; two that would push the same reference are refused.",
         group="Step",
-        example={"repeat": {"times": "2"}},
-        honoured_by="",
-        instead="call buildpush once for each value, with flags",
+        example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
+        honoured_by="run",
         place="step",
     )
     enforce: Structure = setting(

@@ -7,14 +7,13 @@ from dataclasses import field
 from typing import Final
 
 from buildpush.foundation.documents import Node
-from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.settings.declare import Setting, settings_of, variable_name
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind
-from buildpush.settings.tree import Branch, Parallel, Step
 from buildpush.settings.variables import known_variables, variables_for
 from buildpush.settings.verdicts import note_of
 from buildpush.settings.words import reject
@@ -32,23 +31,6 @@ _CONTAINER = (
 )
 # What Harness writes beside a step that it exports, and that says nothing about it.
 _EXPORTED: Final = frozenset({"contextType"})
-
-
-def refuse_control(step: Step, path: tuple[Branch, ...]) -> None:
-    """Refuse a step that stands under a loop, which nothing here acts on.
-
-    Raises:
-        UnsupportedError: it does.
-    """
-    for branch in path:
-        if isinstance(branch, Parallel):
-            continue
-        header = branch.header
-        if header.strategy is None:
-            continue
-        message = f"strategy around the step {step.identifier!r} is not supported yet"
-        hint = f"choose the step by --step {step.identifier}, which runs it once, whatever is around it"
-        raise UnsupportedError(message, where=header.node.where_key("strategy"), setting="strategy", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

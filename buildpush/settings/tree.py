@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from buildpush.expressions.tree import Value
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
@@ -39,6 +40,7 @@ class Step:
         facts: what the file holds around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.
         environment: the variables that pipeline, stage, groups and its own ``envVariables`` give it.
+        scope: what the loops around it give it: ``{"matrix": {"os": "alpine"}}``.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
         rollback: whether it undoes a stage or group.
         node: as written; ``None`` without a file.
@@ -52,6 +54,7 @@ class Step:
     kind: StepKind | None = BUILD
     facts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Written] = field(default_factory=dict)
+    scope: Mapping[str, Value] = field(default_factory=dict)
     runs: bool = True
     rollback: bool = False
     node: Node | None = field(default=None, repr=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.documents import Node, Raw, Trail
 from buildpush.foundation.records import dataclass
 
 OriginKind = Literal["file", "variable", "flag", "keyword", "project", "default"]
@@ -44,3 +44,11 @@ class Written:
     value: Raw
     origin: Origin
     overridden: tuple[tuple[Raw, Origin], ...] = ()
+
+
+def written_at(node: Node, key: str) -> Written | None:
+    """Return what a file says under *key* of the map *node*; ``None`` where it says nothing."""
+    inner = node.at(key)
+    if inner is None or not inner.value:
+        return None
+    return Written(inner.raw(), Origin("file", node.where_key(key), "", parts=dict(inner.places())))

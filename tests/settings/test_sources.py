@@ -276,14 +276,6 @@ def test_an_unknown_setting_of_the_plugin_gets_the_nearest_one(load):
         load(PIPELINE.replace("connectorRef: hub", "foo: hub"))
 
 
-def test_a_loop_around_a_step_is_refused_unless_the_step_is_chosen(load):
-    text = PIPELINE.replace("        identifier: build\n", "        identifier: build\n        strategy: {x: 2}\n")
-    with pytest.raises(UnsupportedError, match="strategy") as caught:
-        load(text)
-    assert caught.value.hint.startswith("choose the step by --step Build_API")
-    assert len(load(text, step="Build_API").steps) == 1
-
-
 def test_the_usual_condition_of_a_stage_changes_nothing(load):
     text = PIPELINE.replace(
         "        identifier: build\n", "        identifier: build\n        when: {pipelineStatus: Success}\n"
@@ -740,7 +732,7 @@ def test_what_nothing_honours_yet_is_refused_when_set(load, line):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("line", ["failureStrategies: [{}]", "strategy: {x: y}", "enforce: {a: b}"])
+@pytest.mark.parametrize("line", ["failureStrategies: [{}]", "enforce: {a: b}"])
 def test_control_flow_of_a_step_is_refused_for_now(load, line):
     with pytest.raises(UnsupportedError):
         settings_of(load(f"{STEP}{line}\n"))

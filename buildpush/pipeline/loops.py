@@ -1,0 +1,112 @@
+"""The iterations of a step, group or stage under a loop: each one a copy with names and values of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from buildpush.expressions.facts import Facts
+from buildpush.expressions.tree import Value
+from buildpush.foundation.records import dataclass
+from buildpush.settings.evaluate import evaluate_raw
+from buildpush.settings.loops import Iteration, node_name, read_loop
+from buildpush.settings.tree import Pipeline, Stage, Step, StepGroup, with_steps
+from buildpush.settings.written import Written, written_at
+
+Loopable = Step | Stage | StepGroup
+_OWN: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
+_LATER: Final = ("when",)
+
+
+@dataclass(frozen=True, slots=True)
+class Iterations:
+    """What a loop makes of what it stands at.
+
+    Attributes:
+        elements: the copies, in their order.
+        queued: how many of them Harness begins before it looks at what became of the others.
+    """
+
+    elements: tuple[Loopable, ...]
+    queued: int
+
+
+def loop_of(element: Step | Stage | StepGroup | Pipeline) -> Written | None:
+    """Return what *element* says as its ``strategy``; a pipeline has none."""
+    if isinstance(element, Pipeline):
+        return None
+    if isinstance(element, Step):
+        return element.settings.get("strategy")
+    return written_at(element.header.node, "strategy") if element.header.strategy else None
+
+
+def iterate(element: Loopable, written: Written, facts: Facts) -> Iterations:
+    """Return the iterations of *element*, whose ``strategy`` is *written*.
+
+    Args:
+        element: a step, group or stage.
+        written: the loop, with its expressions.
+        facts: answer them, outside of the loop.
+
+    Raises:
+        SettingsError: it is not a loop, or holds an expression without an answer.
+    """
+    loop = read_loop(evaluate_raw("strategy", _now(written), facts), written.origin)
+    name = node_name(written.value)
+    copies = []
+    for number, iteration in enumerate(loop.iterations):
+        scope = _scope(element, iteration, number, len(loop.iterations))
+        label = str(_label(name, written, facts.within(scope))) if name else ""
+        copies.append(_copy(element, scope, iteration.suffix, label))
+    return Iterations(tuple(copies), loop.at_once if loop.skips_queued else len(copies))
+
+
+def _now(written: Written) -> Written:
+    """Return what is evaluated before the loop begins: all but its own condition, and the names of iterations."""
+    if not isinstance(written.value, dict):
+        return written
+    value = {
+        key: {name: one for name, one in part.items() if name != "nodeName"} if isinstance(part, dict) else part
+        for key, part in written.value.items()
+        if key not in _LATER
+    }
+    return replace(written, value=value)
+
+
+def _label(name: str, written: Written, facts: Facts) -> object:
+    return evaluate_raw("nodeName", replace(written, value=name), facts)
+
+
+def _scope(element: Loopable, iteration: Iteration, number: int, total: int) -> Mapping[str, Value]:
+    suffix = {"identifierPostFix": iteration.suffix}
+    values: dict[str, Value] = dict(iteration.values)
+    own: Mapping[str, Value] = {**values, **suffix} if isinstance(element, Stage) else suffix
+    return {**values, "strategy": {"iteration": number, "iterations": total, **suffix}, _OWN[type(element)]: own}
+
+
+def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str) -> Loopable:
+    """Return *element* as one iteration of it: the steps inside know it by the names that Harness gives it."""
+    if isinstance(element, Step):
+        settings = {name: one for name, one in element.settings.items() if name != "strategy"}
+        return replace(_inside(element, scope, suffix, "step", label), settings=settings)
+    header = element.header
+    named = replace(
+        header,
+        identifier=f"{header.identifier}{suffix}",
+        name=label or f"{header.name or header.identifier}{suffix}",
+        strategy=None,
+    )
+    kind = _OWN[type(element)]
+    children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, kind, label))
+    return replace(element, header=named, children=children)
+
+
+def _inside(step: Step, scope: Mapping[str, Value], suffix: str, kind: str, label: str) -> Step:
+    facts = dict(step.facts)
+    for key, text in ((f"{kind}.identifier", ""), (f"{kind}.name", label)):
+        if key in facts:
+            facts[key] = text or f"{facts[key]}{suffix}"
+    own = label if kind == "step" else ""
+    name = own or f"{step.name or step.identifier}{suffix}"
+    return replace(step, identifier=f"{step.identifier}{suffix}", name=name, facts=facts, scope={**step.scope, **scope})
