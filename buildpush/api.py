@@ -6,14 +6,16 @@ Each function loads what it needs: who only pushes waits neither for the setting
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.spelling import did_you_mean
 from buildpush.pipeline.context import RunContext
 
 if TYPE_CHECKING:
@@ -84,8 +86,9 @@ def load(
     """
     from buildpush.settings.sources import read
 
-    context = RunContext.default(env=env, cwd=cwd)
-    return read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    context = _context_of(env=env, cwd=cwd)
+    _check_text("step", *(() if step is None else (step,)))
+    return read(_path("file", file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
 
 
 def run(
@@ -162,6 +165,7 @@ def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
 
         @wraps(act)
         def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
+            _check_keywords(act.__name__, given, shown.parameters)
             for name, value in shown.bind(*arguments, **given).arguments.items():
                 if name in texts:
                     _check_text(name, *value if isinstance(value, tuple) else (value,))
@@ -171,6 +175,15 @@ def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
         return checked
 
     return take
+
+
+def _check_keywords(call: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = did_you_mean(name, known, most=1)
+            message = f"{call}() got an unexpected keyword argument {name!r}" + (f": {near}" if near else "")
+            raise TypeError(message)
 
 
 def _check_text(name: str, *values: object) -> None:
@@ -298,7 +311,8 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
     from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
-    loaded = read(_path(file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    _check_text("step", *(() if step is None else (step,)))
+    loaded = read(_path("file", file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
     if len(loaded.steps) != 1:
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"
@@ -309,25 +323,50 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
-def _path(name: Name) -> Path | None:
-    return None if name is None else Path(name)
+def _path(argument: str, value: Name) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | PathLike):
+        message = f"{argument} is of the type {type(value).__name__}, and takes a path"
+        raise SettingsError(message, hint="give one file or directory, as text or as a Path")
+    if "\0" in str(value):
+        message = f"{argument} has a NUL character, which no path has"
+        raise SettingsError(message, hint="look at where the path comes from")
+    return Path(value)
 
 
-@contextmanager
-def _context(
-    sink: Sink | None,
+def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return *values* as they are, if they are names and texts."""
+    for name, value in (values or {}).items():
+        _check_text(f"{argument}[{name!r}]", name, value)
+    return values
+
+
+def _context_of(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Name = None,
     connectors: Name = None,
     secrets: Name = None,
     variables: Mapping[str, str] | None = None,
-) -> Iterator[RunContext]:
+) -> RunContext:
+    """Return the context that the arguments of a call make, checked: Python does not look at their types."""
+    return RunContext.default(
+        env=_texts("env", env),
+        cwd=_path("cwd", cwd),
+        connectors=_path("connectors", connectors),
+        secrets=_path("secrets", secrets),
+        variables=_texts("variables", variables),
+    )
+
+
+@contextmanager
+def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
     """Give the context of a call; without a *sink*, the cell of a notebook shows what happens."""
     from buildpush.display.notebook import open_display
     from buildpush.foundation.events import ignore
 
-    context = RunContext.default(env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables)
+    context = _context_of(**around)
     display = None if sink else open_display(sys.stdout, context.env)
     try:
         yield context.with_sink(sink or display or ignore)

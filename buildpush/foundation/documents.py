@@ -117,10 +117,12 @@ def write_yaml(document: Mapping[str, Any]) -> str:
 
 
 def _missing_hint(path: Path) -> str:
-    if path.is_dir():
-        return "name the step file in this directory"
+    if os.path.isdir(path):  # noqa: PTH112 - those of Path raise for a name that is too long
+        return "name a file in this directory"
     return (
-        "check the path; it is relative to the directory you are in" if not path.exists() else "check its permissions"
+        "check its permissions"
+        if os.path.exists(path)  # noqa: PTH110
+        else "check the path; it is relative to the directory you are in"
     )
 
 

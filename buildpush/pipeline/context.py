@@ -141,7 +141,7 @@ class RunContext:
         from buildpush.credentials.vault import Vault
 
         connectors = self.connectors
-        if self.secrets_directory and not self.secrets_directory.is_dir():
+        if self.secrets_directory and not os.path.isdir(self.secrets_directory):  # noqa: PTH112 - Path's raises
             message = f"the secrets directory {self.secrets_directory} does not exist"
             raise SettingsError(message, hint="name a directory that holds one file per secret", where="--secrets")
         vault = Vault(self.env, self.cwd, self.secrets_directory, connectors.references)

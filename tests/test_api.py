@@ -1,0 +1,70 @@
+"""What Python callers get wrong: Python does not look at types, so the calls do, and say what they take."""
+
+from __future__ import annotations
+
+import pytest
+
+import buildpush
+from buildpush.foundation.errors import BuildPushError, SettingsError
+
+STEP = "type: BuildAndPushDockerRegistry\nspec:\n  repo: registry.example/app\n  tags: [1]\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "step.yml").write_text(STEP, encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY step.yml /\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("call", [buildpush.load, buildpush.check, buildpush.run, buildpush.build])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"file": 5}, "file is of the type int, and takes a path"),
+        ({"file": ["step.yml"]}, "file is of the type list, and takes a path"),
+        ({"file": "step\0.yml"}, "file has a NUL character"),
+        ({"file": "step.yml", "step": 3}, "step is of the type int, and takes text"),
+        ({"file": "step.yml", "cwd": 3}, "cwd is of the type int, and takes a path"),
+        ({"file": "step.yml", "env": {"A": 1}}, "env['A'] is of the type int, and takes text"),
+        ({"file": "step.yml", "env": {1: "A"}}, "env[1] is of the type int, and takes text"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_with_what_it_takes(place, call, arguments, says):
+    with pytest.raises(SettingsError) as caught:
+        call(**arguments)
+    assert says in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"variables": {"A": 1}}, "variables['A'] is of the type int, and takes text"),
+        ({"connectors": 5}, "connectors is of the type int, and takes a path"),
+        ({"secrets": "a\0b"}, "secrets has a NUL character"),
+    ],
+)
+def test_what_expressions_ask_for_is_checked_as_well(place, arguments, says):
+    with pytest.raises(SettingsError) as caught:
+        buildpush.check("step.yml", **arguments)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["file", "secrets", "connectors", "dockerfile", "context"])
+def test_a_name_too_long_for_any_file_is_an_error_with_a_hint(place, name):
+    arguments = {"file": "step.yml"} | {name: "a" * 5000}
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.check(**arguments)
+    assert caught.value.hint
+
+
+def test_a_keyword_that_does_not_exist_is_refused_with_the_nearest_one():
+    with pytest.raises(TypeError, match=r"push\(\) got an unexpected keyword argument 'conectors': did you mean conn"):
+        buildpush.push("oci:build", "registry.example/app:1", conectors="connectors.yml")
+
+
+def test_a_keyword_like_no_other_is_refused_as_python_does():
+    with pytest.raises(TypeError, match=r"copy\(\) got an unexpected keyword argument 'zzz'$"):
+        buildpush.copy("oci:build", "oci:other", zzz=1)
