@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from struct import Struct
 from typing import BinaryIO, Literal, NamedTuple
+from zlib import adler32
 
 from buildpush.foundation.errors import BuildError, ContextError
 from buildpush.foundation.records import dataclass
@@ -27,6 +30,8 @@ _DEVICES = frozenset({"char", "block"})
 _CHECKSUM, _DEVICE = 148, 329
 # The record that GNU tar, Go and Docker have for it.
 CAPABILITY = "SCHILY.xattr.security.capability"
+# Name, mode and owner, size and time, checksum, kind, target, what is always the same, prefix; zeros behind each.
+_HEADER = Struct("100s24s24s8s1s100s88s167s")
 _ZEROS = bytes(_RECORD)
 _NAME = 100
 _PREFIX = 155
@@ -98,10 +103,10 @@ def header(entry: Entry) -> bytes:
     path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
     whole = f"{path}/" if kind == "directory" else path
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
+    if not target and not capability and _is_plain(whole, numbers):
+        return _ustar(whole.encode(), numbers, _KINDS[kind])
     if kind in _DEVICES:
         return _with_device(_long_header(_encoded(whole), numbers, _KINDS[kind], b""), target)
-    if _is_plain(whole, target) and _fit(*numbers) and not capability:
-        return _ustar(whole.encode(), numbers, _KINDS[kind], target.encode())
     return _long_header(_encoded(whole), numbers, _KINDS[kind], _encoded(target), capability)
 
 
@@ -125,17 +130,22 @@ def size_of(entries: Iterable[Entry]) -> int:
 
 
 def _size_of(entry: Entry) -> int:
-    path, kind, _, uid, gid, modified, size, target, capability, _ = entry
-    plain = not target and not capability and len(path) < _NAME and path.isascii() and _fit(0, uid, gid, size, modified)
+    path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
+    plain = not target and not capability and len(path) < _NAME and _is_plain(path, (mode, uid, gid, size, modified))
     return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and kind != "hard" else 0)
 
 
-def _is_plain(path: str, target: str) -> bool:
-    return path.isascii() and len(path) <= _NAME and target.isascii() and len(target) <= _NAME
-
-
-def _fit(_mode: int, uid: int, gid: int, size: int, modified: int) -> bool:
-    return 0 <= uid <= _HIGHEST_ID and 0 <= gid <= _HIGHEST_ID and size <= _LARGEST and 0 <= modified <= _LARGEST
+def _is_plain(path: str, numbers: _Numbers) -> bool:
+    """Return whether ustar can say it without a prefix."""
+    _, uid, gid, size, modified = numbers
+    return (
+        len(path) <= _NAME
+        and path.isascii()
+        and 0 <= uid <= _HIGHEST_ID
+        and 0 <= gid <= _HIGHEST_ID
+        and size <= _LARGEST
+        and 0 <= modified <= _LARGEST
+    )
 
 
 def _long_header(path: bytes, numbers: _Numbers, kind: bytes, target: bytes, capability: bytes = b"") -> bytes:
@@ -179,10 +189,17 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _ustar(name: bytes, numbers: _Numbers, kind: bytes, target: bytes = b"", prefix: bytes = b"") -> bytes:
-    said = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
-    check = b"%06o\0 " % (_SUM_OF_REST + sum(name) + sum(said) + sum(kind) + sum(target) + sum(prefix))
-    before = name.ljust(_NAME, b"\0") + said + check + kind
-    return before + target.ljust(_NAME, b"\0") + _MAGIC_AND_DEVICE + prefix.ljust(_PREFIX + 12, b"\0")
+    mode, uid, gid, size, modified = numbers
+    access, rest = _access(mode, uid, gid), b"%011o\0%011o\0" % (size, modified)
+    # The lower half of this checksum is one more than the sum of so few bytes, and much faster than sum().
+    varying = adler32(b"".join((name, access, rest, kind, target, prefix))) - 1 & 0xFFFF
+    check = b"%06o\0 " % (_SUM_OF_REST + varying)
+    return _HEADER.pack(name, access, rest, check, kind, target, _MAGIC_AND_DEVICE, prefix)
+
+
+@lru_cache(64)
+def _access(mode: int, uid: int, gid: int) -> bytes:
+    return b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
 
 
 def _pax(path: bytes, records: Sequence[tuple[bytes, bytes]]) -> bytes:
