@@ -284,6 +284,11 @@ def _unless_default(value: Any) -> Any:
     return value or None
 
 
+def _unless_empty(value: Any) -> Any:
+    """Return ``None`` for an ``enforce`` without policy sets, as Harness exports it."""
+    return value if not isinstance(value, Mapping) or any(value.values()) else None
+
+
 AnyText = Annotated[str, Validator(_printable)]
 Text = Annotated[str, Validator(_printable), Validator(_one_line), Validator(_not_empty)]
 Line = Annotated[str, Validator(_printable), Validator(_one_line)]
@@ -299,6 +304,7 @@ Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), Value
 Number = Annotated[int, ValueKind("number")]
 SecretReference = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
 Structure = Annotated[Any, ValueKind("structure")]
+Enforce = Annotated[Any, Validator(_unless_empty, "before"), ValueKind("structure")]
 When = Annotated[Any, Validator(_unless_default, "before"), ValueKind("structure")]
 
 Identifier = Annotated[

@@ -19,6 +19,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import format_setting
+from buildpush.settings.forms import older_form
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
@@ -78,7 +79,7 @@ def read(
     if file is None:
         tree = (_step_without_file(outside, notes),)
     else:
-        chosen = _choose(read_tree(read_yaml(cwd / file, str(file))), file, step)
+        chosen = _choose(read_tree(older_form(read_yaml(cwd / file, str(file)))), file, step)
         fill = partial(_with_settings, outside=outside, notes=notes)
         tree = with_steps(chosen, fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)

@@ -6,6 +6,7 @@ from buildpush.settings.declare import Settings, setting
 from buildpush.settings.kinds import (
     AnyText,
     Duration,
+    Enforce,
     Identifier,
     StepName,
     Structure,
@@ -78,7 +79,7 @@ class StepSettings(Settings):
         honoured_by="run",
         place="step",
     )
-    enforce: Structure = setting(
+    enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",
         group="Step",
         example={"policySets": ["account.images"]},
