@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from buildpush.api import build as build
     from buildpush.api import check as check
+    from buildpush.api import check_pipeline as check_pipeline
     from buildpush.api import copy as copy
     from buildpush.api import load as load
     from buildpush.api import merge as merge
     from buildpush.api import push as push
     from buildpush.api import run as run
+    from buildpush.api import run_pipeline as run_pipeline
     from buildpush.api import tag as tag
     from buildpush.foundation.errors import BuildPushError as BuildPushError
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.plan import SkippedStep as SkippedStep
+    from buildpush.pipeline.results import PipelineResult as PipelineResult
     from buildpush.pipeline.results import RunResult as RunResult
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.publish_step import PublishBuildInfo as PublishBuildInfo
@@ -36,21 +39,25 @@ _HOMES = {
     "Plan": "buildpush.pipeline.plan",
     "SkippedStep": "buildpush.pipeline.plan",
     "PublishBuildInfo": "buildpush.settings.publish_step",
+    "PipelineResult": "buildpush.pipeline.results",
     "RunResult": "buildpush.pipeline.results",
     "Secret": "buildpush.foundation.secrets",
     "build": "buildpush.api",
     "check": "buildpush.api",
+    "check_pipeline": "buildpush.api",
     "load": "buildpush.api",
     "copy": "buildpush.api",
     "merge": "buildpush.api",
     "push": "buildpush.api",
     "tag": "buildpush.api",
     "run": "buildpush.api",
+    "run_pipeline": "buildpush.api",
 }
 __all__ = [
     "BuildAndPush",
     "BuildPushError",
     "Loaded",
+    "PipelineResult",
     "Plan",
     "PublishBuildInfo",
     "RunResult",
@@ -59,11 +66,13 @@ __all__ = [
     "__version__",
     "build",
     "check",
+    "check_pipeline",
     "copy",
     "load",
     "merge",
     "push",
     "run",
+    "run_pipeline",
     "tag",
 ]
 

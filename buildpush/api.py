@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
-    from buildpush.pipeline.results import RunResult
+    from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.tree import Loaded
 
 Name = str | Path | None
@@ -126,6 +126,28 @@ def run(
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(_one_step(file, step, settings, context), context, strict=strict)[0]
+
+
+def run_pipeline(
+    file: Name,
+    *,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+    strict: bool = False,
+    sink: Sink | None = None,
+) -> PipelineResult:
+    """Run all steps of *file* as its conditions and loops say, and return what became of each.
+
+    Arguments and errors are those of :func:`run`; the ``results`` of an error are the receipts until then.
+    """
+    from buildpush.pipeline.results import PipelineResult
+    from buildpush.pipeline.step import run_steps
+
+    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+        return PipelineResult(run_steps(_all_steps(file, {}, context), context, strict=strict))
 
 
 def build(
@@ -305,22 +327,48 @@ def check(
         return replace(planned, notes=(*loaded.notes, *planned.notes))
 
 
-def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
-    """Return the only step of *file*, or the one that is wanted."""
-    from buildpush.pipeline.ahead import has_loop
+def check_pipeline(
+    file: Name,
+    *,
+    connectors: Name = None,
+    secrets: Name = None,
+    variables: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Name = None,
+) -> tuple[Plan | SkippedStep, ...]:
+    """Return what :func:`run_pipeline` would do with the same arguments if every step goes well, step by step.
+
+    Arguments and errors are those of :func:`run`.
+    """
+    from buildpush.foundation.events import ignore
+    from buildpush.pipeline.plan import plan_steps
+
+    with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+        return plan_steps(_all_steps(file, {}, context), context)
+
+
+def _all_steps(file: Name, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:
     from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
     _check_text("step", *(() if step is None else (step,)))
     loaded = read(_path("file", file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
+
+
+def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
+    """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
+    from buildpush.pipeline.loops import is_in_loop
+
+    loaded = _all_steps(file, settings, context, step)
     if len(loaded.steps) != 1:
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"
-        raise SettingsError(message, hint=f"add step= with one of {names}")
-    if has_loop(loaded.tree):
-        message = "the step stands under a loop, and this call takes one step"
-        raise SettingsError(message, hint="run the file by the command buildpush run", setting="strategy")
-    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
+        raise SettingsError(message, hint=f"add step= with one of {names}, or use run_pipeline or check_pipeline")
+    if is_in_loop(loaded.tree):
+        message = f"{loaded.steps[0].about} is run by a strategy, as often as it says, and this call takes one run"
+        raise SettingsError(message, hint="use run_pipeline or check_pipeline")
+    return loaded
 
 
 def _path(argument: str, value: Name) -> Path | None:

@@ -11,7 +11,7 @@ from buildpush.expressions.tree import Value
 from buildpush.foundation.records import dataclass
 from buildpush.settings.evaluate import evaluate_raw
 from buildpush.settings.loops import Iteration, node_name, read_loop
-from buildpush.settings.tree import Pipeline, Stage, Step, StepGroup, with_steps
+from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
 from buildpush.settings.written import Written, written_at
 
 Loopable = Step | Stage | StepGroup
@@ -39,6 +39,12 @@ def loop_of(element: Step | Stage | StepGroup | Pipeline) -> Written | None:
     if isinstance(element, Step):
         return element.settings.get("strategy")
     return written_at(element.header.node, "strategy") if element.header.strategy else None
+
+
+def is_in_loop(tree: tuple[Element, ...]) -> bool:
+    """Return whether a step of *tree* that is run, or what it stands in, has a ``strategy``."""
+    around = (part for step, path in leaves(tree) if step.runs for part in (step, *path))
+    return any(loop_of(part) for part in around if not isinstance(part, Parallel))
 
 
 def iterate(element: Loopable, written: Written, facts: Facts) -> Iterations:

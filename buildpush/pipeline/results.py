@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,68 @@ class RunResult:
     def _repr_html_(self) -> str:
         head = "".join(f"<tr><th>{name}</th><td>{_link(value)}</td></tr>" for name, value in self.rows())
         return f"<table>{head}</table>{''.join(_layers_html(image) for image in self.images)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResult:
+    """The receipts of all steps of a file, in the order in which they were run or skipped; a loop has one for each run.
+
+    It is a sequence of :class:`RunResult`; a notebook shows it as a table with a timeline.
+    """
+
+    steps: tuple[RunResult, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[RunResult]:
+        return iter(self.steps)
+
+    def __getitem__(self, at: int) -> RunResult:
+        return self.steps[at]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON types; keys are stable within ``version``."""
+        return {"version": JSON_VERSION, "steps": [step.as_json() for step in self.steps]}
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.steps))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        spans = _spans(self.steps)
+        rows = "".join(
+            f"<tr><th>{escape(one_line(step.step))}</th><td>{escape(one_line(_became(step)))}</td>"
+            f"<td><code>{escape((step.digest or '')[:19])}</code></td><td>{_bar(*span)}</td></tr>"
+            for step, span in zip(self.steps, spans, strict=True)
+        )
+        return f"<table><tr><th>step</th><th></th><th>digest</th><th>{_total(self.steps):.1f} s</th></tr>{rows}</table>"
+
+
+def _became(step: RunResult) -> str:
+    if step.skipped:
+        return f"skipped: {step.skipped}"
+    return ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
+
+
+def _total(steps: Iterable[RunResult]) -> float:
+    return sum(sum(step.seconds.values()) for step in steps)
+
+
+def _spans(steps: Iterable[RunResult]) -> Iterator[tuple[float, float]]:
+    """Yield when each step began and how long it took, in percent of all: steps run one after the other."""
+    steps, begun = tuple(steps), 0.0
+    whole = _total(steps) or 1.0
+    for step in steps:
+        took = 100 * sum(step.seconds.values()) / whole
+        yield begun, took
+        begun += took
+
+
+def _bar(begun: float, took: float) -> str:
+    style = f"margin-left:{begun:.1f}%;width:{took:.1f}%;height:0.8em;background:currentColor;opacity:0.5"
+    return f'<div style="min-width:12em"><div style="{style}"></div></div>'
 
 
 def _image_json(image: PushedImage) -> dict[str, Any]:
