@@ -14,7 +14,7 @@ from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.contexts import fetch_context, is_elsewhere, printable_context
 from buildpush.settings.evaluate import evaluate
-from buildpush.settings.flows import unused_settings
+from buildpush.settings.flows import TAGGING, unused_settings
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
@@ -65,7 +65,7 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
     """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
     if not isinstance(order.settings, BuildAndPush):
         return
-    used = {"tags", "allow_nondistributable_artifacts"} if order.tar or not push else set()
+    used = {*TAGGING, "allow_nondistributable_artifacts"} if order.tar or not push else set()
     used |= set() if push else {"compression", "media_types"}
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
 

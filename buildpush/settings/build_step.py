@@ -23,6 +23,7 @@ from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.flows import relative_hint
+from buildpush.settings.labels import automatic_labels, label_notes
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_credentials import (
@@ -32,6 +33,7 @@ from buildpush.settings.step_credentials import (
     push_credential,
     unused_credentials,
 )
+from buildpush.settings.tags import tag_notes, tags_of
 
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
 UNNAMED: Final = "unnamed"  # the repo of an image without a name
@@ -47,7 +49,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     connector = connector_of(settings, ctx)
     repository = connector.repository(settings.repo) if connector else Repository.parse(settings.repo)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
-    references = tuple(repository.tagged(tag) for tag in settings.tags if named)
+    references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}
     pusher = given.get(repository.host)
     credentials = credentials_of(settings, given, ctx)
@@ -79,6 +81,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
         notes=(
             *notes,
+            *tag_notes(settings, ctx),
+            *label_notes(settings, ctx),
             *unused_credentials(settings, repository, given, ctx),
             *(artifactory.notes if artifactory else ()),
             *flows.archive_notes(request),
@@ -95,7 +99,7 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         dockerfile=_dockerfile(settings, context, ctx),
         references=references,
         build_args=dict(settings.build_args),
-        labels=dict(settings.labels),
+        labels={**automatic_labels(settings, ctx, _created(ctx.env)), **settings.labels},
         target=settings.target,
         platforms=_platforms(settings),
         build_secrets=dict(_build_secrets(settings, ctx)),
@@ -157,7 +161,11 @@ def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
     """Refuse a secret that would stand in the image, whoever put it there; by now, every secret was read."""
-    for name, entries in (("build_args", settings.build_args), ("labels", settings.labels)):
+    for name, entries in (
+        ("build_args", settings.build_args),
+        ("labels", settings.labels),
+        ("label_schema", settings.label_schema),
+    ):
         for key, value in entries.items():
             if known_in(value):
                 where = ctx.where(name, key)

@@ -11,11 +11,12 @@ from buildpush.expressions.evaluate import evaluate as answer
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw, Trail
 from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
-from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.build_step import UNNAMED
 from buildpush.settings.declare import setting_named, settings_of
+from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
@@ -49,7 +50,27 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
     settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
-    return _with_secrets(settings, step, around)
+    return _with_arguments(_with_secrets(settings, step, around), step, around, sink)
+
+
+def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink) -> StepSettings:
+    """Return *settings* with the build arguments that are variables; those that are written come first."""
+    found: dict[str, str] = {}
+    for name in getattr(settings, "build_args_from_env", ()):
+        if name in step.environment:
+            written = step.environment[name]
+            value = _Answers("build_args_from_env", name, written.origin, facts).of(written.value)
+        else:
+            value = facts.env.get(name, "")
+        where = step.settings["build_args_from_env"].origin.where
+        if isinstance(value, Secret):
+            message = f"build_args_from_env: the secret in {name} would be readable here"
+            raise SecretError(message, hint=READABLE_HINT, setting="build_args_from_env", where=where)
+        if not value:
+            sink(Note(f"{where}: build_args_from_env: {name} has no value, and is left out"))
+        found |= dict.fromkeys((name, name.upper()), str(value)) if value else {}
+    given: Mapping[str, str] = getattr(settings, "build_args", {})
+    return settings.changed(build_args={**found, **given}) if found else settings
 
 
 def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSettings:

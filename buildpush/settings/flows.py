@@ -34,7 +34,10 @@ Fail = Callable[[str, str, str | None], SettingsError]
 _SOURCES: Final = ("source_image", "source_tar_path")
 # Settings that engines act on, be it one engine alone.
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
-_OF_BUILDS: Final = FOR_ENGINES | {"engine", "place"}
+_OF_BUILDS: Final = FOR_ENGINES | {
+    *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env")
+}
+TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag"})
 
 
 def relative_hint(cwd: Path) -> str:
@@ -125,9 +128,9 @@ def unused_names(names: Collection[str], destination: str, *, is_named: bool) ->
         destination: where it goes; empty for nowhere.
         is_named: whether that gives the image its name already.
     """
-    if not destination and (vain := sorted({"tags", *_PACKING} & {*names})):
+    if not destination and (vain := sorted({*TAGGING, *_PACKING} & {*names})):
         yield f"the image is kept nowhere, so these have no effect: {', '.join(vain)}"
-    if is_named and (vain := sorted({"repo", "tags"} & {*names})):
+    if is_named and (vain := sorted({"repo", *TAGGING} & {*names})):
         yield f"{destination} gives the image its name, so these have no effect: {', '.join(vain)}"
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import (
+    Address,
+    ArgumentNames,
     BuildArgs,
     BuildContexts,
     Caches,
@@ -26,6 +28,7 @@ from buildpush.settings.kinds import (
     StageName,
     Switch,
     Tags,
+    TagText,
 )
 from buildpush.settings.step_settings import StepSettings
 
@@ -55,6 +58,37 @@ class ImageSettings(StepSettings):
         honoured_by="push",
         aliases=("PLUGIN_TAG",),
     )
+    auto_tag: Switch = setting(
+        "Whether the tags are made of the state of git.",
+        "A tag of git that is a version, such as `v1.4.2`, gives `1`, `1.4` and `1.4.2` (`0.4` and `0.4.2` for one "
+        "that begins with 0, and a pre-release only itself); the default branch gives `latest`. "
+        "Anything else is refused. {setting}`tags` is then left out. "
+        "The default branch is what `DRONE_REPO_BRANCH` or `CI_DEFAULT_BRANCH` says, else the remote `origin`.",
+        default=False,
+        group="Image",
+        example=True,
+        honoured_by="push",
+        place="env",
+        aliases=("PLUGIN_DEFAULT_TAGS",),
+    )
+    auto_tag_suffix: TagText | None = setting(
+        "What {setting}`auto_tag` puts behind each tag, after a dash.",
+        "In place of `latest` it stands alone.",
+        group="Image",
+        example="linux-arm64",
+        honoured_by="push",
+        place="env",
+        aliases=("PLUGIN_DEFAULT_SUFFIX",),
+    )
+    expand_tag: Switch = setting(
+        "Whether each of {setting}`tags` that is a version also gives its short forms.",
+        "`v1.4.2` gives `1`, `1.4` and `1.4.2`; a pre-release gives only itself.",
+        default=False,
+        group="Image",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
     labels: Labels = setting(
         "Labels written into the image.",
         "They are readable by everyone who can pull the image, so they hold no secrets.",
@@ -63,6 +97,33 @@ class ImageSettings(StepSettings):
         example={"org.opencontainers.image.vendor": "Acme"},
         honoured_by="engine",
         aliases=("PLUGIN_CUSTOM_LABELS",),
+    )
+    auto_label: Switch = setting(
+        "Whether the image gets labels that say when it was made, and from what.",
+        "They are `created`, `revision`, `source` and `url` below `org.opencontainers.image`, as far as they are "
+        "known; those of {setting}`labels` come first. `created` is the time of the run, so that no two images are "
+        "the same, unless `SOURCE_DATE_EPOCH` says another.",
+        default=False,
+        group="Image",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    label_schema: Labels = setting(
+        "Labels that {setting}`auto_label` puts below `org.opencontainers.image`.",
+        default={},
+        group="Image",
+        example={"vendor": "Acme"},
+        honoured_by="run",
+        place="env",
+    )
+    repo_link: Address | None = setting(
+        "The address that {setting}`auto_label` gives as `url`.",
+        "Without it, that of the repository of git, as far as CI or git knows it.",
+        group="Image",
+        example="https://git.example.com/team/api",
+        honoured_by="run",
+        place="env",
     )
     platforms: Platforms = setting(
         "Platforms to build for.",
@@ -108,6 +169,16 @@ class ImageSettings(StepSettings):
         example={"PYTHON_VERSION": "3.12"},
         honoured_by="engine",
         aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";", only_with="PLUGIN_MULTIPLE_BUILD_ARGS"),),
+    )
+    build_args_from_env: ArgumentNames = setting(
+        "Names of variables that become {setting}`build_args`, each with the value that it has.",
+        "A variable of the file counts before one of the environment. Each is given in its own spelling and in upper "
+        "case; one without a value is left out, with a note.",
+        default=(),
+        group="Build",
+        example=("PYTHON_VERSION",),
+        honoured_by="run",
+        place="env",
     )
     target: StageName | None = setting(
         "The stage of the Dockerfile to build; without it, the last one.",

@@ -336,6 +336,7 @@ ContextPlace = Annotated[Text, Validator(_without_login)]
 CacheText = Annotated[Text, _named(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
+ArgumentNames = Annotated[tuple[ArgumentName, ...], Validator(_once)]
 Caches = tuple[CacheText, ...]
 HostAddresses = Annotated[tuple[HostAddress, ...], Validator(_once)]
 SshKeys = Annotated[tuple[SshKey, ...], Validator(_once)]

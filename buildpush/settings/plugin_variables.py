@@ -25,7 +25,7 @@ class PluginVariable:
         name: as the plugins spell it.
         letters: of the plugins that read it, as in :data:`PLUGINS`.
         setting: the setting that it sets.
-        fact: what it answers in the environment, where a CI system sets it: the path in expressions.
+        fact: what it answers in the environment, where a CI system sets it: in MyST.
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         instead: what to write in its place.
@@ -52,7 +52,7 @@ class PluginVariable:
         if self.setting:
             return f"sets {{setting}}`{self.setting}`"
         if self.fact:
-            return f"read in the environment, as `<+{self.fact}>`"
+            return f"read in the environment, as {self.fact}"
         return f"no effect: {self.note}" if self.note else f"refused: {self.refusal}; {self.instead}"
 
 
@@ -77,15 +77,11 @@ def _facts(letters: str, **facts: str) -> tuple[PluginVariable, ...]:
 
 
 _SOURCE: Final = (
-    *_facts("dxb", DRONE_COMMIT_SHA="codebase.commitSha", DRONE_REPO_LINK="codebase.repoUrl"),
-    *_facts("dxkb", DRONE_COMMIT_REF="codebase.commitRef"),
-    PluginVariable("DRONE_REMOTE_URL", "dxb", note="where the code is comes from DRONE_REPO_LINK, or from git"),
-    PluginVariable("DRONE_REPO_BRANCH", "dxkb", note="it only serves PLUGIN_AUTO_TAG, which is refused"),
-    *_refused(
-        "it is the address of the label org.opencontainers.image.url, and no labels are made here by themselves",
-        "write the label: org.opencontainers.image.url=ADDRESS in labels",
-        REPO_LINK="dxb",
-    ),
+    *_facts("dxb", DRONE_COMMIT_SHA="`<+codebase.commitSha>`", DRONE_REPO_LINK="`<+codebase.repoUrl>`"),
+    *_facts("dxb", DRONE_REMOTE_URL="the label `org.opencontainers.image.source`, for {setting}`auto_label`"),
+    *_facts("dxkb", DRONE_COMMIT_REF="`<+codebase.commitRef>`"),
+    *_facts("dxkb", DRONE_REPO_BRANCH="the default branch, for {setting}`auto_tag`"),
+    *_sets("repo_link", REPO_LINK="dxb"),
     *_refused(
         "a file of variables is not read here",
         "write its variables into the environment: set -a; . ./FILE; set +a",
@@ -98,11 +94,7 @@ _BUILD: Final = (
     *_sets("context", CONTEXT="dxkb"),
     *_sets("target", TARGET="dxkb"),
     *_sets("build_args", BUILD_ARGS="dxkb", BUILD_ARGS_NEW="dxk", MULTIPLE_BUILD_ARGS="dxk"),
-    *_refused(
-        "the names of variables that become build arguments are not read here",
-        "write each in buildArgs: NAME: <+env.NAME>",
-        BUILD_ARGS_FROM_ENV="dxb",
-    ),
+    *_sets("build_args_from_env", BUILD_ARGS_FROM_ENV="dxb"),
     *_sets("add_host", ADD_HOST="dxb"),
     *_sets("pull_image", PULL_IMAGE="dxb"),
     *_sets("no_cache", NO_CACHE="dxb"),
@@ -130,27 +122,13 @@ _BUILD: Final = (
 
 _TAGS: Final = (
     *_sets("tags", TAG="dxb", TAGS="dxkb"),
-    *_refused(
-        "tags are not made of the branch or tag of git here",
-        "write them in tags, such as <+codebase.tag>",
-        DEFAULT_TAGS="dxb",
-        AUTO_TAG="dxkb",
-        DEFAULT_SUFFIX="dxb",
-        AUTO_TAG_SUFFIX="dxkb",
-    ),
-    *_refused("a tag is pushed as it is written", "write each in tags: 1, 1.4, 1.4.2", EXPAND_TAG="k"),
+    *_sets("auto_tag", DEFAULT_TAGS="dxb", AUTO_TAG="dxkb"),
+    *_sets("auto_tag_suffix", DEFAULT_SUFFIX="dxb", AUTO_TAG_SUFFIX="dxkb"),
+    *_sets("expand_tag", EXPAND_TAG="k"),
     *_refused("the repository is used as it is written", "write repo with its host", EXPAND_REPO="k"),
     *_sets("labels", CUSTOM_LABELS="dxkb"),
-    *_refused(
-        "no prefix is put before labels here",
-        "write them in full: org.opencontainers.image.NAME=VALUE in labels",
-        LABEL_SCHEMA="dxb",
-    ),
-    *_refused(
-        "no labels are made here by themselves",
-        "write those that you need in labels, such as org.opencontainers.image.revision: <+codebase.commitSha>",
-        AUTO_LABEL="dxb",
-    ),
+    *_sets("label_schema", LABEL_SCHEMA="dxb"),
+    *_sets("auto_label", AUTO_LABEL="dxb"),
 )
 
 _TRAP: Final = (

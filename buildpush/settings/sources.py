@@ -42,6 +42,7 @@ class _Outside:
     flags: Mapping[str, Any]
     keywords: Mapping[str, Any]
     project: Node | None
+    cwd: Path
 
 
 def read(
@@ -73,7 +74,7 @@ def read(
     if file is None and step is not None:
         message = f"the step {step!r} is to be taken from a file, but no file is given"
         raise SourceError(message, where="--step", hint="name the file that holds it")
-    outside = _Outside(env, flags, keywords, project)
+    outside = _Outside(env, flags, keywords, project, cwd)
     notes = [*notes_of_environment(env, known_variables(*models()))]
     tree: tuple[Element, ...]
     if file is None:
@@ -159,12 +160,21 @@ def _with_settings(step: Step, path: tuple[Branch, ...], outside: _Outside, note
         layers.append(platform_layer(step.kind.model, path))
     written = _merged(step.kind.model, outside, layers, notes)
     notes += _notes_of(written.get("strategy"))
+    if step.kind.image and step.kind.builds and "tags" not in written:
+        written = {**written, **_tags_of_plugin(outside.cwd)}
     variables = {name: variable for name, (_, variable) in around.items()} | own.environment
     return replace(step, settings=written, facts={**answers(path), **step.facts}, environment=variables)
 
 
 def _notes_of(loop: Written | None) -> Iterable[str]:
     return loop_notes(loop.value, loop.origin) if loop else ()
+
+
+def _tags_of_plugin(cwd: Path) -> dict[str, Written]:
+    """Return the tags in the file that the plugins read where none are set."""
+    path = cwd / ".tags"
+    text = read_text(path, path.name).strip() if path.is_file() else ""
+    return {"tags": Written(text, Origin("file", path.name, text))} if text else {}
 
 
 def _step_without_file(outside: _Outside, notes: list[str]) -> Step:

@@ -38,7 +38,8 @@ class StepLayers:
     """What one step says: by its ``envVariables``, and by the rest of it.
 
     Attributes:
-        environment: those of the ``envVariables`` that are no settings, but what ``envDockerSecrets`` asks for.
+        environment: those of the ``envVariables`` that are no settings, but what ``envDockerSecrets`` and
+            ``PLUGIN_BUILD_ARGS_FROM_ENV`` ask for.
         notes: sentences about what has no effect.
     """
 
@@ -92,9 +93,10 @@ def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
 
 
 def _asked(spec: Node) -> frozenset[str]:
-    """Return the names of variables that hold build secrets."""
-    secrets = spec.at("envDockerSecrets")
-    return frozenset(entry.text for entry in secrets.entries.values()) if secrets else frozenset()
+    """Return the names of variables that hold build secrets or build arguments."""
+    secrets, arguments = spec.at("envDockerSecrets"), spec.at("envVariables", variable_name("build_args_from_env"))
+    names = [entry.text for entry in secrets.entries.values()] if secrets else []
+    return frozenset([*names, *(name.strip() for name in (arguments.text.split(",") if arguments else ()))])
 
 
 def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: SettingsLayer) -> None:

@@ -43,6 +43,10 @@ BESIDE = {
     "api_key": {"username": "usual", "api_key": "env:TOKEN"},
     "push": {"publish_build_info": "auto", "artifactory_url": None},
     "source_image": {"push_only": "true"},
+    "auto_tag_suffix": {"auto_tag": "true"},
+    "expand_tag": {"tags": ["1.4.2"]},
+    "label_schema": {"auto_label": "true"},
+    "repo_link": {"auto_label": "true"},
     "source_tar_path": {"push_only": "true"},
 }
 # Other values than the examples, where a value must lead somewhere or differ from the usual one.
@@ -84,7 +88,8 @@ def git(call):
 
 def effects(directory, kind, values):
     """Return everything that a run would do, record and wait for."""
-    env = {"TOKEN": "t0ken-value", "OTHER": "0ther-value", "STAGE": "test"}
+    env = {"TOKEN": "t0ken-value", "OTHER": "0ther-value", "STAGE": "test", "PYTHON_VERSION": "3.12"}
+    env |= {"DRONE": "true", "DRONE_COMMIT_REF": "refs/tags/v1.4.2"}
     connectors = read_connectors(directory / "connectors.yml")
     vault = Vault(env, directory, None, connectors.references)
     facts = Facts(env, Git(Recorded(git), directory), Counter(directory / "state", dry=True), 0.0, vault.secret)
@@ -115,7 +120,8 @@ def directory(tmp_path):
 def test_another_value_makes_a_difference(directory, kind, setting):
     usual = USUAL[kind] | BESIDE.get(setting.name, {})
     value = VALUES.get(setting.name, setting.example)
-    value = [str(entry) for entry in value] if isinstance(value, tuple | list) else str(value)
+    if not isinstance(value, dict) or setting.kind == "structure":
+        value = [str(entry) for entry in value] if isinstance(value, tuple | list) else str(value)
     assert effects(directory, kind, usual) != effects(directory, kind, usual | {setting.name: value})
 
 

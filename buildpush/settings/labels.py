@@ -1,0 +1,46 @@
+"""The labels that say when an image was made, and from what.
+
+Sources: drone-docker (``docker.go``, labels), the OCI image specification ("Pre-Defined Annotation Keys").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from buildpush.expressions.evaluate import AbsentError
+from buildpush.foundation.forms import clean_address
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.resolved import ResolveContext
+
+_PREFIX: Final = "org.opencontainers.image."
+
+
+def automatic_labels(settings: BuildAndPush, ctx: ResolveContext, created: int | None) -> dict[str, str]:
+    """Return the labels that an image gets by itself, if any; *created* comes before the time of the run."""
+    if not settings.auto_label:
+        return {}
+    address = _fact("codebase.repoUrl", ctx)
+    found = {
+        "created": datetime.fromtimestamp(ctx.facts.now if created is None else created, UTC).strftime("%FT%TZ"),
+        "revision": _fact("codebase.commitSha", ctx),
+        "source": clean_address(ctx.env.get("DRONE_REMOTE_URL", "")) or address,
+        "url": settings.repo_link or address,
+        **settings.label_schema,
+    }
+    return {f"{_PREFIX}{name}": text for name, text in found.items() if text}
+
+
+def label_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    """Yield which settings have no effect without the labels."""
+    for name in ("label_schema", "repo_link"):
+        if getattr(settings, name) and not settings.auto_label:
+            yield f"{ctx.who(name)}: {name} has no effect without auto_label"
+
+
+def _fact(path: str, ctx: ResolveContext) -> str:
+    try:
+        return str(ctx.facts.lookup(tuple(path.split("."))))
+    except AbsentError:
+        return ""
