@@ -107,16 +107,16 @@ def run(
     """Build, push and publish one step, and return what the registry and Artifactory confirmed.
 
     Args:
-        file: as for :func:`load`.
+        file: a step file or pipeline with one step to run; without one, the keywords make a step.
         connectors: file of connectors and secret references.
         secrets: directory with one file per secret.
         variables: what expressions may ask for.
-        env: as for :func:`load`.
-        cwd: as for :func:`load`.
-        step: as for :func:`load`.
+        env: variables to read instead of the process's own.
+        cwd: directory that relative paths start from; the process's own if not given.
+        step: identifier of the only step that is wanted.
         strict: fail where a note would be given.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
-        settings: as for :func:`load`.
+        settings: settings by their Python names; they beat variables, and those the file.
 
     Raises:
         BuildPushError: the first thing that failed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import buildpush
-from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.errors import BadNameError, BuildPushError, SettingsError
 
 STEP = "type: BuildAndPushDockerRegistry\nspec:\n  repo: registry.example/app\n  tags: [1]\n"
 
@@ -68,3 +68,36 @@ def test_a_keyword_that_does_not_exist_is_refused_with_the_nearest_one():
 def test_a_keyword_like_no_other_is_refused_as_python_does():
     with pytest.raises(TypeError, match=r"copy\(\) got an unexpected keyword argument 'zzz'$"):
         buildpush.copy("oci:build", "oci:other", zzz=1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: buildpush.push("oci:build", name),
+        lambda name: buildpush.copy("oci:build", f"docker://{name}"),
+        lambda name: buildpush.merge(name, "oci:one", "oci:two"),
+    ],
+)
+@pytest.mark.parametrize(("name", "tag"), [("r.example/a", "TAG"), ("r.example/a:1", "1")])
+def test_a_digest_as_destination_is_refused_before_the_registry_is_asked(call, name, tag):
+    """No fast test may open a socket."""
+    with pytest.raises(BadNameError, match="cannot be written to") as caught:
+        call(f"{name}@sha256:{'a' * 64}")
+    assert caught.value.hint == f"write a tag, such as r.example/a:{tag}"
+
+
+@pytest.mark.parametrize(
+    ("values", "says", "hint"),
+    [
+        ({"repo": "r.example/a", "push": 1}, "push: it is of the type int", "write true or false, in Python True or"),
+        ({"repo": 3}, "repo: it is of the type int", "write text"),
+        ({"repo": "r.example/a", "tags": "1"}, "tags: it is of the type str", "write a list"),
+        ({"repo": "r.example/a", "engine": "zzz"}, "engine: 'zzz' is not one of auto, native", "write one of them"),
+        ({}, "repo: it is missing", "give it a value"),
+    ],
+)
+def test_settings_of_another_type_are_refused_with_what_to_write(values, says, hint):
+    with pytest.raises(SettingsError) as caught:
+        buildpush.BuildAndPush(**values)
+    assert says in str(caught.value)
+    assert (caught.value.hint or "").startswith(hint)

@@ -27,7 +27,7 @@ from buildpush.transfer.sources import find_referrers, open_source
 
 def push(source: str, references: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
     """Push what is at *source*, and let every one of *references* name it."""
-    origin, names = parse(source), [reference_of(text) for text in references]
+    origin, names = parse(source), [_destination(text) for text in references]
     if not names:
         message = "no destination given"
         raise SettingsError(message, hint="name at least one HOST/REPOSITORY:TAG after the source")
@@ -74,7 +74,7 @@ def copy(source: str, destination: str, options: CopyOptions, context: RunContex
 
 def merge(reference: str, sources: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
     """Make one index of the images at *sources*, one for each platform, and let *reference* name it."""
-    name, origins, packing = reference_of(reference), [parse(source) for source in sources], options.packing()
+    name, origins, packing = _destination(reference), [parse(source) for source in sources], options.packing()
     if not origins:
         message = f"no images given for {name}"
         raise SettingsError(message, hint="name one source for each platform after the reference")
@@ -96,6 +96,12 @@ def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunC
         found = receipt(old, clients.registry)
         registry.name(found.manifest, found.media_type, names, clients.registry, context.log)
     return RunResult(step=f"tag {old}", pushed=replace(found, references=tuple(names)), **context.log.facts())
+
+
+def _destination(text: str) -> Reference:
+    name = reference_of(text)
+    check_destination(Location("docker", reference=name))
+    return name
 
 
 def _open(origin: Location, clients: Clients, options: CopyOptions) -> AbstractContextManager[Image | Index]:

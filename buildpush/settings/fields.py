@@ -26,7 +26,7 @@ from buildpush.foundation.spelling import nearest
 
 REQUIRED: Final[Any] = ...
 _NUMBER: Final = regex(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
-_NAMES: Final = {str: "text", bool: "true or false", float: "a number"}
+_NAMES: Final = {str: "text", bool: "true or false, in Python True or False", float: "a number"}
 
 Read = Callable[[Any], Any]
 
@@ -160,7 +160,7 @@ def _read_all(cls: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
 def _default(field: Field) -> Any:
     if field.default is REQUIRED:
         message = "it is missing"
-        raise BadValueError(message, kind="missing")
+        raise BadValueError(message, "give it a value", kind="missing")
     return field.default
 
 
@@ -210,14 +210,14 @@ def _word(value: Any, words: tuple[Any, ...]) -> Any:
         return value
     near = nearest(str(value).lower(), words, most=1)
     message = f"{value!r} is not one of {', '.join(words)}"
-    raise BadValueError(message, f"did you mean {near[0]!r}?" if near else "")
+    raise BadValueError(message, f"did you mean {near[0]!r}?" if near else "write one of them")
 
 
 def _each(read: Read) -> Read:
     def read_each(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            message = "it is not a list"
-            raise BadValueError(message)
+            message = f"it is of the type {type(value).__name__}"
+            raise BadValueError(message, "write a list")
         return tuple(_part(read, part, position) for position, part in enumerate(value))
 
     return read_each
@@ -226,8 +226,8 @@ def _each(read: Read) -> Read:
 def _pairs(read_key: Read, read_value: Read) -> Read:
     def read_pairs(value: Any) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
-            message = "it is not a map"
-            raise BadValueError(message)
+            message = f"it is of the type {type(value).__name__}"
+            raise BadValueError(message, "write a map of names and values")
         return {_part(read_key, key, key): _part(read_value, part, key) for key, part in value.items()}
 
     return read_pairs
@@ -248,15 +248,15 @@ def _number(value: Any) -> int:
         return int(match[1] if match else "")
     except ValueError:  # also of more digits than Python reads
         message = f"{value!r} is not a whole number"
-        raise BadValueError(message) from None
+        raise BadValueError(message, "write it in digits, such as 3") from None
 
 
 def _object(value: Any, model: type[Model]) -> Model:
     if isinstance(value, model):
         return value
     if not isinstance(value, Mapping):
-        message = "it is not a map"
-        raise BadValueError(message)
+        message = f"it is of the type {type(value).__name__}"
+        raise BadValueError(message, "write a map of names and values")
     try:
         return model(**value)
     except ValidationError as error:
@@ -268,5 +268,5 @@ def _of_type(value: Any, wanted: type) -> Any:
         return value
     if wanted is float and isinstance(value, int):
         return float(value)
-    message = f"it is not {_NAMES.get(wanted, f'a {wanted.__name__}')}"
-    raise BadValueError(message)
+    message = f"it is of the type {type(value).__name__}"
+    raise BadValueError(message, f"write {_NAMES.get(wanted, f'a {wanted.__name__}')}")

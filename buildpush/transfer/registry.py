@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from buildpush.foundation.errors import BadNameError
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Reference
 from buildpush.images.referrers import Referrer
@@ -29,7 +30,15 @@ class _RegistryDriver:
         return find_referrers(target, _reference(source).repository, clients.registry)
 
     def check(self, destination: Location) -> None:
-        """Refuse nothing."""
+        """Refuse a digest: it follows from what is written, and cannot be given as a name.
+
+        Raises:
+            BadNameError: it has one.
+        """
+        name = _reference(destination)
+        if name.digest:
+            message = f"{name} names an image by its digest, and cannot be written to"
+            raise BadNameError(message, hint=f"write a tag, such as {name.repository}:{name.tag or 'TAG'}")
 
     def write(
         self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions
