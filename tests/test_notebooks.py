@@ -417,6 +417,7 @@ def test_papermill_prints_the_parameters_of_a_tutorial():
 SAID = {
     "03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:4"),
     "04-engines": ({"megabytes": 1, "engine": "native"}, "native: sha256:"),
+    "05-pipeline-file": ({"branch": "dev", "services": "one, two"}, "docker-local/two:dev"),
 }
 
 
