@@ -174,3 +174,42 @@ def test_a_variable_that_only_a_loop_asks_for_has_an_effect(site, capsys):
     assert site.run("--var", "all=x,y") == 0
     assert site.tags == ["x", "y"]
     assert "no effect" not in capsys.readouterr().err
+
+
+IGNORE = "failureStrategies: [{onFailure: {errors: [AllErrors], action: {type: Ignore}}}]"
+
+
+def test_a_failure_that_is_ignored_lets_the_run_go_on_and_is_shown(site, capsys):
+    site.write(site.step("a", IGNORE).replace("tags:", "dockerfile: gone, tags:"), site.step("b"))
+    assert site.run("--json") == 0
+    assert site.tags == ["b"]
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [bool(step["ignored"]) for step in steps] == [True, False]
+    assert "'gone' does not exist" in steps[0]["ignored"]
+
+
+def test_a_step_whose_push_is_refused_once_is_run_again(site, capsys):
+    retry = "failureStrategies: [{onFailure: {errors: [AllErrors], action: {type: Retry, spec: {retryCount: 1}}}}]"
+    site.write(site.step("a", retry), site.step("b"))
+    site.box.add_fault("PUT", "/manifests/a", status=403, times=1)
+    assert site.run() == 0
+    assert site.tags == ["a", "b"]
+    assert "step a" in capsys.readouterr().err
+    site.write(site.step("a"))
+    site.box.add_fault("PUT", "/manifests/a", status=403, times=1)
+    assert site.run() != 0
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_wrong_failure_strategy_is_refused_before_anything_is_done(site, capsys, command):
+    site.write(site.step("a"), site.step("b", IGNORE.replace("AllErrors", "AllErors")))
+    assert run_command([command, "p.yml"]) == 2
+    assert "did you mean 'AllErrors'?" in capsys.readouterr().err
+    assert site.tags == []
+
+
+def test_a_failure_strategy_of_a_single_step_is_read_before_it_runs(site, capsys):
+    site.write(site.step("a", IGNORE.replace("Ignore", "RetryStepGroup")))
+    assert site.run() == 2
+    assert "RetryStepGroup is not done here" in capsys.readouterr().err
+    assert site.tags == []

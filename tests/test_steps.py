@@ -37,7 +37,7 @@ def walked(text=FILE, *, failing="", error=None, planned=False, **env):
     """Return each step that was walked with its status, or with the reason why it was skipped, and which were run."""
     ran = []
 
-    def run(step):
+    def run(step, _lists):
         ran.append(step.identifier)
         return Outcome(step, "failed", error=error) if step.identifier == failing else Outcome(step, "succeeded")
 
@@ -250,7 +250,7 @@ ASKED += ("strategy.identifierPostFix", "stage.identifier", "stage.name", "step.
 def test_loops_within_loops_know_the_values_of_each():
     heard = []
 
-    def run(step):
+    def run(step, _lists):
         around = facts().within(step.scope, step.facts)
         heard.append((step.identifier, *(evaluate(f"<+{name}>", around) for name in ASKED)))
         return Outcome(step, "succeeded")

@@ -35,7 +35,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
     steps: list[Step] = []
     pushes = Pushes()
 
-    def check(step: Step) -> Outcome:
+    def check(step: Step, _: object) -> Outcome:
         steps.append(step)
         if push or (step.kind and step.kind.builds):
             settings = evaluate(step, dry.facts, push=push)

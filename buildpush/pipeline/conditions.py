@@ -10,6 +10,7 @@ from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.settings.conditions import Condition
+from buildpush.settings.failures import FailureStrategy
 
 _COLUMN: Final = regex(r" \(column \d+\)\Z")
 _LATER: Final = regex(r"<\+\s*(?:execution\.)?steps\.|\.steps\.")
@@ -24,11 +25,13 @@ class Progress:
         stage_failed: whether a step of the same stage has failed.
         pipeline_failed: whether anything has failed.
         reason: why nothing is run any more; empty as long as something may be.
+        strategies: failure strategies of all that is around, the nearest first.
     """
 
     stage_failed: bool = False
     pipeline_failed: bool = False
     reason: str = ""
+    strategies: tuple[tuple[FailureStrategy, ...], ...] = ()
 
 
 def reason_to_skip(condition: Condition, progress: Progress, facts: Facts, *, planned: bool = False) -> str:
@@ -59,13 +62,26 @@ def _by_status(condition: Condition, progress: Progress) -> str:
 def _by_expression(condition: Condition, facts: Facts, *, planned: bool) -> str:
     if condition.text == "true" or (planned and _LATER.search(condition.text)):
         return ""
-    try:
-        # The whole text is the expression, also where only the names in it stand between <+ and >.
-        if evaluate(f"<+({condition.text}) ? true : false>", facts, field="condition") is True:
-            return ""
-        answer = evaluate(condition.text, facts, field="condition")
-    except (ExpressionError, SecretError) as error:
-        message = f"condition: {_COLUMN.sub('', str(error.args[0]))}"
-        raise type(error)(message, where=condition.where, setting="when", hint=error.hint) from None
+    if is_true(condition.text, facts, condition.where):
+        return ""
+    answer = evaluate(condition.text, facts, field="condition")
     shown = f" ({answer})" if isinstance(answer, str) and answer not in {condition.text, "false"} else ""
     return f"its condition is false: {' '.join(condition.text.split())}{shown}"
+
+
+def is_true(text: str, facts: Facts, where: str) -> bool:
+    """Return whether a condition holds.
+
+    Args:
+        text: all of it is the expression, also where only the names in it stand between <+ and >.
+        facts: answer it.
+        where: its place.
+
+    Raises:
+        ExpressionError: it is neither true nor false.
+    """
+    try:
+        return evaluate(f"<+({text}) ? true : false>", facts, field="condition") is True
+    except (ExpressionError, SecretError) as error:
+        message = f"condition: {_COLUMN.sub('', str(error.args[0]))}"
+        raise type(error)(message, where=where, setting="when", hint=error.hint) from None

@@ -6,6 +6,7 @@ Nothing below reads the environment or the clock: both are passed in here.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from buildpush.expressions.ci import Ci
     from buildpush.expressions.facts import Facts
     from buildpush.http.client import Http
+    from buildpush.pipeline.failures import Ask
     from buildpush.pipeline.results import RunResult
     from buildpush.places import Place
     from buildpush.registry.client import Registry
@@ -77,6 +79,8 @@ class RunContext:
         dry: whether no counter moves and no file is left behind.
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
+        wait: waits some seconds.
+        ask: asks a person what follows a failure; ``None`` where nobody can be asked.
     """
 
     env: Mapping[str, str]
@@ -91,6 +95,8 @@ class RunContext:
     dry: bool = False
     notes: tuple[str, ...] = ()
     results: list[RunResult] = field(default_factory=list)
+    wait: Callable[[float], object] = time.sleep
+    ask: Ask | None = None
 
     @classmethod
     def default(

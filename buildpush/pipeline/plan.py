@@ -167,7 +167,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes()
 
-    def add(step: Step) -> Outcome:
+    def add(step: Step, _: object) -> Outcome:
         plans.append(one := plan(step, dry))
         pushes.add(step, one.order.settings)
         return Outcome(step, "succeeded")

@@ -28,6 +28,7 @@ class RunResult:
     Attributes:
         step: the step's name.
         skipped: why the step was not run; empty if it was.
+        ignored: what the step failed with, if a failure strategy let the run go on; else empty.
         pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
@@ -42,6 +43,7 @@ class RunResult:
 
     step: str
     skipped: str = ""
+    ignored: str = ""
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
     output: str | None = None
@@ -79,6 +81,7 @@ class RunResult:
             "version": JSON_VERSION,
             "step": self.step,
             "skipped": self.skipped or None,
+            "ignored": self.ignored or None,
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
@@ -98,6 +101,8 @@ class RunResult:
         rows = [("step", self.step)]
         if self.skipped:
             return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
+        if self.ignored:
+            rows.append(("ignored", self.ignored))
         rows += [("image", reference) for reference in self.references]
         if self.digest:
             rows.append(("digest", self.digest))

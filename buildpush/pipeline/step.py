@@ -27,13 +27,14 @@ from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline.ahead import check_ahead
+from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.steps import Walk, attempt, raise_failure
+from buildpush.pipeline.steps import Outcome, Walk, attempt, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
@@ -97,7 +98,11 @@ def run_steps(
         options = RunOptions(push, location, strict)
         run = partial(run_step, context=context, options=options)
         skip = partial(_skip, context=context, record=push)
-        outcomes = Walk(lambda step: attempt(step, run, context.results), context.facts, skip).over(loaded.tree)
+        attempts = Attempts(
+            lambda step: attempt(step, run, context.results), context.facts, context.log, context.wait, context.ask
+        )
+        keep = partial(_keep_ignored, context=context, record=push)
+        outcomes = Walk(lambda step, lists: keep(attempts(step, lists)), context.facts, skip).over(loaded.tree)
         raise_failure(outcomes, context.results)
     return tuple(context.results)
 
@@ -111,6 +116,21 @@ def _skip(step: Step, reason: str, context: RunContext, *, record: bool) -> None
     context.results.append(result)
     if record:
         record_result(result, context)
+
+
+def _keep_ignored(outcome: Outcome, context: RunContext, *, record: bool) -> Outcome:
+    """Let the result of a step whose failure is ignored say so; one that failed before its push gets one."""
+    if outcome.status != "ignored":
+        return outcome
+    if outcome.result:
+        context.results.remove(outcome.result)
+    name = outcome.step.name or outcome.step.identifier
+    found = outcome.result or RunResult(step=name, **context.log.facts())
+    result = replace(found, ignored=outcome.reason)
+    context.results.append(result)
+    if record:
+        record_result(result, context)
+    return replace(outcome, result=result)
 
 
 def run_step(step: Step, context: RunContext, options: RunOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -10,9 +10,11 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import Progress, reason_to_skip
+from buildpush.pipeline.failures import Verdict, strategies
 from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.results import RunResult
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
+from buildpush.settings.failures import ErrorType, FailureStrategy
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import Written, written_at
 
@@ -20,20 +22,42 @@ _BEGUN: Final = Progress()
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt of a step.
+
+    Attributes:
+        error: what it failed with.
+        types: of the error, as failure strategies name them.
+        verdict: what followed.
+        reason: which strategy asked for that; empty without one.
+    """
+
+    error: str
+    types: tuple[ErrorType, ...]
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one step.
 
     Attributes:
+        status: ``ignored`` if it failed and a failure strategy lets the run go on.
         result: its receipt; a step that failed after its push has one as well.
         error: why it failed.
-        reason: why it was skipped.
+        reason: why it was skipped, or what it failed with when that is ignored.
+        aborts: whether nothing is run after it.
+        failures: its failed attempts.
     """
 
     step: Step
-    status: Literal["succeeded", "failed", "skipped"]
+    status: Literal["succeeded", "failed", "ignored", "skipped"]
     result: RunResult | None = None
     error: Exception | None = None
     reason: str = ""
+    aborts: bool = False
+    failures: tuple[Failure, ...] = ()
 
     @property
     def outputs(self) -> Mapping[str, str]:
@@ -49,13 +73,13 @@ class Walk:
     """The walk over the tree of a file.
 
     Attributes:
-        run: runs one step.
+        run: runs one step, and does about a failure what the lists of strategies ask for, the nearest first.
         facts: of the run; they answer conditions.
         skip: hears of a step that is not run, and why.
         planned: whether nothing is done, so that what the outputs of steps will be is not known.
     """
 
-    run: Callable[[Step], Outcome]
+    run: Callable[[Step, Sequence[Sequence[FailureStrategy]]], Outcome]
     facts: Facts
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
     planned: bool = False
@@ -69,7 +93,7 @@ class Walk:
 
     def _element(self, element: Element, progress: Progress) -> list[Outcome]:
         if isinstance(element, Parallel):  # one that fails says nothing about those beside it
-            return [outcome for child in element.children for outcome in self._element(child, progress)]
+            return self._beside(element.children, progress)
         step = next((step for step, _ in leaves((element,)) if step.runs), None)
         if step is None:
             return []
@@ -81,6 +105,12 @@ class Walk:
         except SettingsError as error:
             return [Outcome(step, "failed", error=error)]
 
+    def _beside(self, elements: Iterable[Element], progress: Progress) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for element in elements:
+            outcomes += self._element(element, _unless_aborted(outcomes, progress))
+        return outcomes
+
     def _loop(self, element: Step | Stage | StepGroup, loop: Written, step: Step, progress: Progress) -> list[Outcome]:
         """Run every iteration of *element*; as those in parallel, they begin whatever became of the others."""
         facts = self._facts(step)
@@ -88,8 +118,9 @@ class Walk:
             return self._once(element, step, replace(progress, reason=reason))
         found, outcomes = iterate(element, loop, facts), list[Outcome]()
         for number, one in enumerate(found.elements):
+            reason = _unless_aborted(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
-                reason = "an iteration before it has failed, and onFailure is SkipQueued"
+                reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
             first = next(step for step, _ in leaves((one,)) if step.runs)
             try:
                 outcomes += self._once(one, first, replace(progress, reason=reason))
@@ -120,22 +151,33 @@ class Walk:
             reason = reason_to_skip(condition, progress, self._facts(step), planned=self.planned)
         if isinstance(element, Step):
             if not reason:
-                return [self.run(element)]
+                own = strategies(element.settings.get("failure_strategies"), self._facts(element))
+                return [self.run(element, (own, *progress.strategies))]
             self.skip(element, reason)
             return [Outcome(element, "skipped", reason=reason)]
         if isinstance(element, Stage):
             progress = replace(progress, stage_failed=False)
         if reason and not progress.reason:
             reason = f"{_about(element)} is skipped: {reason}"
-        return self.over(element.children, replace(progress, reason=reason))
+        own = () if reason else strategies(written_at(element.header.node, "failureStrategies"), self._facts(step))
+        around = (own, *progress.strategies)
+        return self.over(element.children, replace(progress, reason=reason, strategies=around))
 
     def _facts(self, step: Step) -> Facts:
         """Return the facts with what the file says around *step*."""
         return self.facts.within(step.scope, step.facts)
 
 
-def _after(outcomes: Iterable[Outcome], progress: Progress) -> Progress:
+def _after(outcomes: Sequence[Outcome], progress: Progress) -> Progress:
+    progress = _unless_aborted(outcomes, progress)
     return replace(progress, stage_failed=True, pipeline_failed=True) if _failed(outcomes) else progress
+
+
+def _unless_aborted(outcomes: Iterable[Outcome], progress: Progress) -> Progress:
+    step = next((outcome.step for outcome in outcomes if outcome.aborts), None)
+    if step is None:
+        return progress
+    return replace(progress, reason=f"the step {step.name or step.identifier!r} has aborted the run")
 
 
 def _failed(outcomes: Iterable[Outcome]) -> bool:
@@ -175,7 +217,7 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
 def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult]) -> None:
     """Raise what the first step that failed has failed with; the error holds the *results* until then."""
     for outcome in outcomes:
-        if isinstance(outcome.error, BuildPushError):
+        if outcome.status == "failed" and isinstance(outcome.error, BuildPushError):
             outcome.error.results = tuple(results)
-        if outcome.error:
+        if outcome.status == "failed" and outcome.error:
             raise outcome.error

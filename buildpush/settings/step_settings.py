@@ -63,10 +63,15 @@ class StepSettings(Settings):
     )
     failure_strategies: Structure = setting(
         "What happens if the step fails.",
+        "The first entry that names the type of the error counts, then those of the group and of the stage. "
+        "Without one, the stage fails. "
+        "The exit code of an error gives its type: 2 is `ConfigurationFailure`, 5 `Authentication`, 124 `Timeout`; "
+        "of 4 and 6, no answer and a busy server are `Connectivity` and `RetryableTransientFailure`, "
+        "a refusal is `Authorization`; all others are `Unknown`. "
+        "Rollbacks fail the stage: rollback steps are not run here.",
         group="Step",
         example=[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}],
-        honoured_by="",
-        instead="leave it out: a step that fails ends the run",
+        honoured_by="run",
         place="step",
     )
     strategy: Structure = setting(

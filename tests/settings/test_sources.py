@@ -732,7 +732,7 @@ def test_what_nothing_honours_yet_is_refused_when_set(load, line):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("line", ["failureStrategies: [{}]", "enforce: {a: b}"])
+@pytest.mark.parametrize("line", ["enforce: {a: b}"])
 def test_control_flow_of_a_step_is_refused_for_now(load, line):
     with pytest.raises(UnsupportedError):
         settings_of(load(f"{STEP}{line}\n"))

@@ -1,0 +1,114 @@
+"""What becomes of a step that has failed: its error types, the strategy that names one, and what that asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias
+
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildPushError,
+    CancelledError,
+    EngineMissingError,
+    RegistryError,
+    SettingsError,
+    TimeOutError,
+    UnreachableError,
+)
+from buildpush.settings.evaluate import evaluate_raw
+from buildpush.settings.failures import ErrorType, FailureStrategy, read_strategies
+from buildpush.settings.written import Origin, Written
+
+Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again"]
+Ask: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
+
+# What a person may answer, and what it means.
+ANSWERS: Final[Mapping[str, Verdict]] = {
+    "retry": "again",
+    "ignore": "ignored",
+    "success": "succeeded",
+    "fail": "failed",
+    "abort": "aborted",
+}
+# What the actions without any settings mean: a rollback has nothing to roll back here, and fails the stage.
+PLAIN: Final[Mapping[str, Verdict]] = {
+    "Ignore": "ignored",
+    "MarkAsSuccess": "succeeded",
+    "MarkAsFailure": "failed",
+    "Abort": "aborted",
+    "StageRollback": "failed",
+    "StepGroupRollback": "failed",
+    "PipelineRollback": "failed",
+    "ProceedWithDefaultValues": "failed",
+}
+ROLLBACKS: Final = frozenset({"StageRollback", "StepGroupRollback", "PipelineRollback"})
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_SERVER: Final = 500  # and all above are the server's own
+_TRANSIENT: Final = frozenset({408, 429})
+_BY_CLASS: Final[tuple[tuple[type[Exception], frozenset[ErrorType]], ...]] = (
+    (AuthenticationError, frozenset({"Authentication"})),
+    (TimeOutError, frozenset({"Timeout"})),
+    (UnreachableError, frozenset({"Connectivity", "RetryableTransientFailure"})),
+    (EngineMissingError, frozenset({"InfrastructureFailure", "ConfigurationFailure"})),
+    (SettingsError, frozenset({"ConfigurationFailure"})),
+)
+
+
+def error_types(error: BaseException) -> frozenset[ErrorType]:
+    """Return the types of *error*, by itself or by what it comes from; none for an interrupt, which nothing follows."""
+    for one in _causes(error):
+        if isinstance(one, CancelledError):
+            return frozenset()
+        if isinstance(one, RegistryError) and (by_status := _by_status(one.status)):
+            return by_status
+        for kind, types in _BY_CLASS:
+            if isinstance(one, kind):
+                return types
+    return frozenset({"Unknown"})
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _by_status(status: int) -> frozenset[ErrorType]:
+    if status in {_UNAUTHORIZED, _FORBIDDEN}:
+        return frozenset({"Authentication" if status == _UNAUTHORIZED else "Authorization"})
+    if status in _TRANSIENT or status >= _SERVER:
+        return frozenset({"Connectivity", "RetryableTransientFailure"})
+    return frozenset()
+
+
+def strategies(written: Written | None, facts: Facts) -> tuple[FailureStrategy, ...]:
+    """Return a list of failure strategies, with the expressions evaluated that *facts* answer.
+
+    Raises:
+        SettingsError: it is none, or holds an expression without an answer.
+    """
+    if written is None:
+        return ()
+    return read_strategies(_answered(written.value, written.origin, facts), written.origin)
+
+
+def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:
+    """Return *raw* with its expressions evaluated, but for conditions, which are about a failure to come."""
+    if isinstance(raw, dict):
+        return {
+            key: one if key == "condition" else _answered(one, origin, facts, (*path, key)) for key, one in raw.items()
+        }
+    if isinstance(raw, list):
+        return [_answered(one, origin, facts, (*path, place)) for place, one in enumerate(raw)]
+    place = replace(origin, where=origin.at(*path), parts={})
+    return evaluate_raw("failureStrategies", Written(raw, place), facts)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that stands for *error*, which ``<+step.exitCode>`` asks for."""
+    return error.exit_code if isinstance(error, BuildPushError) else 1

@@ -1,0 +1,131 @@
+"""Failure strategies as they are written, and which of them counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.foundation.documents import parse_yaml
+from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.settings.failures import _ERRORS, Action, FailureStrategy, choose, read_strategies
+from buildpush.settings.written import Origin
+
+
+def read(text):
+    node = parse_yaml(text, "p.yml")
+    return read_strategies(node.raw(), Origin("file", node.where, "", parts=dict(node.places())))
+
+
+def entry(action, errors="[AllErrors]"):
+    return f"- onFailure: {{errors: {errors}, action: {action}}}"
+
+
+def action_of(text):
+    return read(entry(text))[0].action
+
+
+def test_a_retry_is_read_whole():
+    (found,) = read("""\
+- onFailure:
+    errors: [Timeout, Connectivity]
+    action:
+      type: Retry
+      spec:
+        retryCount: 3
+        retryIntervals: [10s, 1m]
+        onRetryFailure:
+          action:
+            type: MarkAsFailure
+""")
+    assert found.errors == {"Timeout", "Connectivity"}
+    assert (found.action.type, found.action.retries, found.action.then.type) == ("Retry", 3, "MarkAsFailure")
+    assert [found.action.wait(attempt).total_seconds() for attempt in (1, 2, 3)] == [10, 60, 60]
+
+
+def test_a_retry_without_intervals_waits_for_nothing():
+    assert action_of("{type: Retry, spec: {retryCount: 2}}").wait(2) == timedelta()
+
+
+def test_an_intervention_has_a_time_and_what_follows_it():
+    found = action_of("{type: ManualIntervention, spec: {timeout: 1h 30m, onTimeout: {action: {type: Abort}}}}")
+    assert (found.timeout, found.then.type) == (timedelta(minutes=90), "Abort")
+
+
+def test_an_intervention_after_retries_has_a_day():
+    text = "{type: Retry, spec: {retryCount: 1, onRetryFailure: {action: {type: ManualIntervention}}}}"
+    assert action_of(text).then.timeout == timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{a: b}", "failureStrategies is a list"),
+        ("- a", "takes|is a map of onFailure"),
+        ("- onFailure: {action: {type: Ignore}}", "errors is a list"),
+        (entry("{type: Ignore}", "[Timeot]"), "'Timeot' is not the name of an error type"),
+        (entry("{type: Retri}"), "'Retri' is not the name of an action"),
+        (entry("{type: Retry}"), "retryCount is 'missing'"),
+        (entry("{type: Retry, spec: {retryCount: many}}"), "retryCount is 'many'"),
+        (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: 10s}}"), "retryIntervals takes a list"),
+        (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: [5s]}}"), "shorter than 10 seconds"),
+        (entry("{type: Ignore, spec: {retryCount: 1}}"), "unknown key 'retryCount'"),
+        (entry("{type: ManualIntervention}"), "does not have a timeout"),
+        (
+            entry(
+                "{type: Retry, spec: {retryCount: 1, onRetryFailure: {action: {type: Retry, spec: {retryCount: 1}}}}}"
+            ),
+            "a retry cannot follow a retry",
+        ),
+    ],
+)
+def test_what_is_no_failure_strategy_is_refused_with_its_place(text, message):
+    with pytest.raises(SourceError, match=message) as caught:
+        read(text)
+    assert caught.value.where.startswith("p.yml:1:")
+    assert caught.value.hint
+
+
+def test_a_retry_of_the_group_is_refused_plainly():
+    with pytest.raises(UnsupportedError, match="RetryStepGroup is not done here"):
+        read(entry("{type: RetryStepGroup, spec: {retryCount: 1}}"))
+
+
+def entries(*pairs):
+    return tuple(FailureStrategy(frozenset(errors), Action(kind)) for kind, errors in pairs)
+
+
+STEP = entries(("Retry", {"Timeout"}), ("Abort", {"Timeout", "Connectivity"}))
+GROUP = entries(("Ignore", {"Connectivity", "Authentication"}))
+STAGE = entries(("MarkAsFailure", {"AllErrors"}))
+
+
+@pytest.mark.parametrize(
+    ("types", "action"),
+    [
+        ({"Timeout"}, "Retry"),
+        ({"Connectivity"}, "Abort"),
+        ({"Authentication"}, "Ignore"),
+        ({"Unknown"}, "MarkAsFailure"),
+        ({"Timeout", "Authentication"}, "Retry"),
+    ],
+)
+def test_the_first_entry_of_the_nearest_list_counts(types, action):
+    assert choose((STEP, GROUP, STAGE), frozenset(types)).type == action
+
+
+def test_without_a_fitting_entry_nothing_is_chosen():
+    assert choose((STEP, (), GROUP), frozenset({"Unknown"})) is None
+
+
+ENTRIES = st.lists(st.builds(FailureStrategy, st.frozensets(st.sampled_from(_ERRORS)), st.just(Action("Ignore"))))
+
+
+@given(st.lists(ENTRIES), st.frozensets(st.sampled_from(_ERRORS), min_size=1))
+def test_what_is_chosen_fits_and_nothing_before_it_does(lists, types):
+    found = choose(lists, types)
+    whole = [one for entries in lists for one in entries]
+    fitting = [one for one in whole if one.errors & (types | {"AllErrors"})]
+    assert found == (fitting[0].action if fitting else None)

@@ -1,0 +1,262 @@
+"""What becomes of a step that fails: retries, what is ignored, what ends the run; nobody waits, no program is run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from buildpush.cli.ask import ask
+from buildpush.foundation.documents import parse_yaml
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildError,
+    BuildInfoError,
+    CancelledError,
+    EngineMissingError,
+    PushError,
+    RegistryError,
+    SettingsError,
+    TimeOutError,
+    UnreachableError,
+)
+from buildpush.foundation.events import Decision, Note, Retry
+from buildpush.pipeline.attempts import Attempts
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.failures import error_types
+from buildpush.pipeline.steps import Outcome, Walk
+from buildpush.settings.tree import read_tree, with_steps
+from buildpush.settings.written import written_at
+
+
+def from_cause(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+BUSY = {"Connectivity", "RetryableTransientFailure"}
+
+
+@pytest.mark.parametrize(
+    ("error", "types"),
+    [
+        (AuthenticationError("x"), {"Authentication"}),
+        (RegistryError("x", status=401), {"Authentication"}),
+        (RegistryError("x", status=403), {"Authorization"}),
+        (RegistryError("x", status=404), {"Unknown"}),
+        (RegistryError("x", status=429), BUSY),
+        (RegistryError("x", status=503), BUSY),
+        (UnreachableError("x"), BUSY),
+        (TimeOutError("x"), {"Timeout"}),
+        (SettingsError("x"), {"ConfigurationFailure"}),
+        (EngineMissingError("x"), {"InfrastructureFailure", "ConfigurationFailure"}),
+        (BuildError("x"), {"Unknown"}),
+        (ZeroDivisionError(), {"Unknown"}),
+        (from_cause(BuildInfoError("x"), UnreachableError("y")), BUSY),
+        (CancelledError("x"), set()),
+    ],
+)
+def test_the_types_of_an_error(error, types):
+    assert error_types(error) == types
+
+
+STEP = "type: BuildAndPushDockerRegistry"
+
+
+class Run:
+    """A walk whose step ``a`` fails with each of *errors* in turn, and then succeeds."""
+
+    def __init__(self, text, *errors, answers=None):
+        self.errors, self.ran, self.waited, self.heard = list(errors), [], [], []
+        facts = RunContext.default(env={"B": "x"}, cwd="/").facts
+        asked = None if answers is None else lambda *_: answers.pop(0)
+        attempts = Attempts(self.act, facts, self.heard.append, self.waited.append, asked)
+        tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
+        self.outcomes = Walk(attempts, facts).over(tree)
+
+    def act(self, step):
+        self.ran.append(step.identifier)
+        if step.identifier.startswith("a") and self.errors:
+            return Outcome(step, "failed", error=self.errors.pop(0))
+        return Outcome(step, "succeeded")
+
+    @property
+    def statuses(self):
+        return {outcome.step.identifier: outcome.status for outcome in self.outcomes}
+
+    def heard_of(self, kind):
+        return [event for event in self.heard if isinstance(event, kind)]
+
+
+def with_control(step, _path):
+    keys = {"when": "when", "strategy": "strategy", "failure_strategies": "failureStrategies"}
+    written = {name: written_at(step.node, key) for name, key in keys.items()}
+    return replace(step, settings={name: one for name, one in written.items() if one})
+
+
+def steps(*actions):
+    entries = ", ".join(f"{{onFailure: {{errors: {errors}, action: {action}}}}}" for errors, action in actions)
+    return f"- step: {{{STEP}, identifier: a, failureStrategies: [{entries}]}}\n- step: {{{STEP}, identifier: z}}\n"
+
+
+@pytest.mark.parametrize(
+    ("action", "statuses"),
+    [
+        ("Ignore", {"a": "ignored", "z": "succeeded"}),
+        ("MarkAsSuccess", {"a": "ignored", "z": "succeeded"}),
+        ("MarkAsFailure", {"a": "failed", "z": "skipped"}),
+        ("Abort", {"a": "failed", "z": "skipped"}),
+        ("StageRollback", {"a": "failed", "z": "skipped"}),
+        ("StepGroupRollback", {"a": "failed", "z": "skipped"}),
+        ("PipelineRollback", {"a": "failed", "z": "skipped"}),
+        ("ProceedWithDefaultValues", {"a": "failed", "z": "skipped"}),
+    ],
+)
+def test_what_follows_an_action(action, statuses):
+    run = Run(steps(("[AllErrors]", f"{{type: {action}}}")), PushError("gone"))
+    assert run.statuses == statuses
+    (decision,) = run.heard_of(Decision)
+    assert f"{action} (p.yml:1:" in decision.reason
+    assert ("rollback steps are not run here" in decision.reason) is ("Rollback" in action)
+
+
+def test_a_failure_that_is_ignored_is_noted():
+    run = Run(steps(("[AllErrors]", "{type: Ignore}")), PushError("gone"))
+    assert [note.text for note in run.heard_of(Note)] == ["the step a failed, and the run goes on: gone"]
+
+
+def test_an_abort_skips_also_what_runs_after_failures():
+    text = steps(("[AllErrors]", "{type: Abort}")).replace("identifier: z", "identifier: z, when: {stageStatus: All}")
+    run = Run(text, PushError("gone"))
+    assert run.outcomes[1].reason == "the step 'a' has aborted the run"
+
+
+def test_an_abort_skips_what_stands_beside_and_the_iterations_to_come():
+    looped = steps(("[AllErrors]", "{type: Abort}")).replace(
+        "identifier: a", "identifier: a, strategy: {parallelism: 2}"
+    )
+    text = "- parallel:\n" + "".join(f"    {line}\n" for line in looped.splitlines())
+    run = Run(text, PushError("gone"))
+    assert (run.ran, run.statuses) == (["a_0"], {"a_0": "failed", "a_1": "skipped", "z": "skipped"})
+
+
+def test_an_interrupt_is_ignored_by_no_strategy():
+    run = Run(steps(("[AllErrors]", "{type: Ignore}")), CancelledError("stopped"))
+    assert run.statuses == {"a": "failed", "z": "skipped"}
+
+
+RETRY = "{type: Retry, spec: {retryCount: 3, retryIntervals: [10s, 1m]MORE}}"
+
+
+def retry(more="", errors="[AllErrors]"):
+    return steps((errors, RETRY.replace("MORE", more)))
+
+
+def test_a_retry_waits_as_long_as_the_list_says_and_repeats_its_last_entry():
+    run = Run(retry(), *(PushError(str(number)) for number in range(3)))
+    assert (run.ran, run.waited) == (["a", "a", "a", "a", "z"], [10, 60, 60])
+    assert run.statuses["a"] == "succeeded"
+    assert [event.attempt for event in run.heard_of(Retry)] == [1, 2, 3]
+    assert [one.verdict for one in run.outcomes[0].failures] == ["again"] * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "status"), [("", "failed"), (", onRetryFailure: {action: {type: Ignore}}", "ignored")]
+)
+def test_what_follows_when_the_retries_are_used_up(more, status):
+    run = Run(retry(more), *(PushError(str(number)) for number in range(4)))
+    assert (len(run.ran), run.statuses["a"]) == (4 + (status == "ignored"), status)
+    assert run.outcomes[0].failures[-1].error == "3"
+
+
+@pytest.mark.parametrize(("code", "attempts"), [("4", 2), ("5", 1)])
+def test_a_retry_may_have_a_condition_on_the_exit_code(code, attempts):
+    run = Run(retry(f", condition: '<+step.exitCode> == {code}'"), PushError("gone"))
+    assert run.ran.count("a") == attempts
+
+
+def test_an_error_that_no_entry_names_fails_the_step():
+    run = Run(retry(errors="[Timeout]"), PushError("gone"))
+    assert (run.ran, run.statuses["a"], run.heard) == (["a"], "failed", [])
+
+
+GROUP = """\
+- stage:
+    identifier: s
+    spec:
+      execution:
+        steps:
+          - stepGroup:
+              identifier: g
+              steps:
+                - step: {type: BuildAndPushDockerRegistry, identifier: a, failureStrategies: OWN}
+              failureStrategies:
+                - onFailure: {errors: [Timeout], action: {type: Ignore}}
+          - step: {type: BuildAndPushDockerRegistry, identifier: z}
+    failureStrategies:
+      - onFailure: {errors: [AllErrors], action: {type: Abort}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "error", "status"),
+    [
+        ("[]", TimeOutError("late"), "ignored"),
+        ("[]", PushError("gone"), "failed"),
+        ("[{onFailure: {errors: [AllErrors], action: {type: Ignore}}}]", PushError("gone"), "ignored"),
+        ("[{onFailure: {errors: [Timeout], action: {type: MarkAsFailure}}}]", TimeOutError("late"), "failed"),
+    ],
+)
+def test_the_step_comes_before_the_group_and_the_group_before_the_stage(own, error, status):
+    run = Run(GROUP.replace("OWN", own), error)
+    assert run.statuses["a"] == status
+
+
+def test_expressions_in_strategies_are_evaluated():
+    run = Run(steps(("[AllErrors]", '{type: \'<+<+env.B> == "x" ? "Ignore" : "Abort">\'}')), PushError("gone"))
+    assert run.statuses["a"] == "ignored"
+
+
+INTERVENTION = "{type: ManualIntervention, spec: {timeout: 10m, onTimeout: {action: {type: Ignore}}}}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("retry", "succeeded"), ("ignore", "ignored"), ("success", "ignored"), ("fail", "failed"), ("abort", "failed")],
+)
+def test_a_person_decides(answer, status):
+    run = Run(steps(("[AllErrors]", INTERVENTION)), PushError("gone"), answers=[answer])
+    assert (run.statuses["a"], run.waited) == (status, [])
+
+
+def test_without_an_answer_the_action_for_it_follows():
+    run = Run(steps(("[AllErrors]", INTERVENTION)), PushError("gone"), answers=[None])
+    assert (run.statuses["a"], run.waited) == ("ignored", [])
+
+
+def test_where_nobody_can_be_asked_the_time_is_waited_for():
+    run = Run(steps(("[AllErrors]", INTERVENTION)), PushError("gone"))
+    assert (run.statuses["a"], run.waited) == ("ignored", [600])
+    assert "nobody can be asked here: in 10m the run goes on by itself" in run.heard_of(Note)[0].text
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("retry\n", "retry"), ("what\nABORT\n", "abort"), ("", None), ("what\n", None)]
+)
+def test_a_question_is_asked_until_it_is_answered(tmp_path, typed, answer):
+    reading, writing = os.pipe()
+    os.write(writing, typed.encode())
+    os.close(writing)
+    with os.fdopen(reading) as answer_in, (tmp_path / "out").open("w+") as out:
+        assert ask("gone", ["retry", "abort"], timedelta(seconds=20), answer_in, out) == answer
+        out.seek(0)
+        assert out.read().startswith("gone\nretry, abort? ")
+
+
+def test_a_question_has_its_time(tmp_path):
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as answer_in, (tmp_path / "out").open("w") as out:
+        assert ask("gone", ["retry"], timedelta(milliseconds=20), answer_in, out) is None
+    os.close(writing)
