@@ -158,7 +158,7 @@ def test_iterations_are_named_as_the_loop_says(site, capsys):
 
 def test_a_call_of_a_program_takes_no_loop(site):
     site.write(site.step("push", LOOP, tag="<+matrix.os>"))
-    with pytest.raises(SettingsError, match="stands under a loop"):
+    with pytest.raises(SettingsError, match="is run by a strategy"):
         buildpush.run("p.yml")
 
 
@@ -195,8 +195,8 @@ def test_a_step_whose_push_is_refused_once_is_run_again(site, capsys):
     assert site.run() == 0
     assert site.tags == ["a", "b"]
     assert "step a" in capsys.readouterr().err
-    site.write(site.step("a"))
-    site.box.add_fault("PUT", "/manifests/a", status=403, times=1)
+    site.write(site.step("c"))
+    site.box.add_fault("PUT", "/manifests/c", status=403, times=1)
     assert site.run() != 0
 
 

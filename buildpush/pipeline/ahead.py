@@ -9,13 +9,13 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.contexts import STDIN
-from buildpush.pipeline.loops import loop_of
+from buildpush.pipeline.loops import is_in_loop
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
-from buildpush.settings.tree import Element, Loaded, Parallel, Step
+from buildpush.settings.tree import Loaded, Step
 
 
 def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
@@ -29,7 +29,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
     Raises:
         SettingsError: of the first step that cannot be run, or whose push another iteration would overwrite.
     """
-    if len(loaded.steps) == 1 and not has_loop(loaded.tree):
+    if len(loaded.steps) == 1 and not is_in_loop(loaded.tree):
         return 1
     dry = replace(context, dry=True, log=RunLog())
     steps: list[Step] = []
@@ -53,20 +53,6 @@ def _check_stdin(steps: Iterable[Step]) -> None:
     if len(piped) > 1:
         message = f"{len(piped)} steps have standard input as their context, which can be read only once"
         raise SettingsError(message, hint="choose one with --step", setting="context", where=piped[1].where)
-
-
-def has_loop(elements: Iterable[Element]) -> bool:
-    """Return whether a step that runs stands under a loop."""
-    for element in elements:
-        if isinstance(element, Parallel):
-            found = has_loop(element.children)
-        elif isinstance(element, Step):
-            found = element.runs and loop_of(element) is not None
-        else:
-            found = loop_of(element) is not None or has_loop(element.children)
-        if found:
-            return True
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,8 @@ class PipelineResult:
 def _became(step: RunResult) -> str:
     if step.skipped:
         return f"skipped: {step.skipped}"
+    if step.ignored:
+        return f"failed, and ignored: {step.ignored}"
     return ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
 
 
