@@ -203,11 +203,15 @@ class RunContext:
         from buildpush.registry.memory import Memory
 
         try:
-            return self._stack.enter_context(Memory(self.state.memory))
+            memory = self._stack.enter_context(Memory(self.state.memory))
         except NoStateError as error:
             text = f"nothing is kept on this machine, neither the log nor the memory of pushes: {error}; {error.hint}"
         except SettingsError as error:
             text = f"pushes are not remembered: {error}"
+        else:
+            if memory.was_damaged:
+                self.log(Note("the memory of earlier pushes was damaged, and is begun anew; this run may take longer"))
+            return memory
         self.log(Note(text))
         return None
 

@@ -41,9 +41,8 @@ _LARGEST_DOCUMENT: Final = 1024 * 1024
 _DOCUMENTS: Final = 32 * 1024 * 1024
 # Facts of a kind at most, after a pruning, documents aside: about 12 MB of layers with their blobs, and less of others.
 _MANY: Final = 40_000
-_TABLE = """
-CREATE TABLE IF NOT EXISTS facts (kind TEXT, key TEXT, value, kept INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID
-"""
+_TABLE = "facts (kind TEXT, key TEXT, value, kept INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+_SHAPE = "SELECT sql FROM sqlite_master WHERE name = 'facts'"
 _FIND = "SELECT value FROM facts WHERE kind = ? AND key = ? AND kept >= strftime('%s', 'now') - 86400 * ?"
 # What is the same is written again only after a day, so that it stays young.
 _KEEP = """
@@ -75,11 +74,14 @@ class Memory:
 
     Args:
         path: made when it is not there; readable by its owner only.
+
+    Attributes:
+        was_damaged: whether it was begun anew because it could not be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._database = _open(path)
+        self._database, self.was_damaged = _open(path)
 
     def __enter__(self) -> Self:
         return self
@@ -214,30 +216,45 @@ def _session(location: str, owner: str) -> str:
     return json.dumps([location, owner])
 
 
-def _open(path: Path) -> sqlite3.Connection | None:
-    """Return the database, begun anew if it is damaged or of another version; ``None`` if there cannot be one."""
+def _open(path: Path) -> tuple[sqlite3.Connection | None, bool]:
+    """Return the database, begun anew if it is damaged or of another version, and whether it was damaged.
+
+    There is none where it cannot be opened.
+    """
+    was_damaged = False
     for _ in range(2):
         database = None
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
             if database.execute("PRAGMA user_version").fetchone()[0] in {0, _VERSION}:
-                database.execute("PRAGMA synchronous = OFF")
-                database.execute(_TABLE)
-                database.execute(f"PRAGMA user_version = {_VERSION}")
-                _prune(database)
-                return database
+                _set_up(database)
+                return database, was_damaged
         except sqlite3.OperationalError:  # locked, or the disk is full: not a reason to throw it away
             _close(database)
-            return None
+            return None, was_damaged
         except sqlite3.DatabaseError:
-            pass
+            was_damaged = True
         except OSError:
-            return None
+            return None, was_damaged
         _close(database)
         with contextlib.suppress(OSError):
             path.unlink()
-    return None
+    return None, was_damaged
+
+
+def _set_up(database: sqlite3.Connection) -> None:
+    """Make the table where there is none, and forget what is too old.
+
+    Raises:
+        sqlite3.DatabaseError: there is another table of its name, which would refuse every fact for ever.
+    """
+    database.execute("PRAGMA synchronous = OFF")
+    database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
+    if database.execute(_SHAPE).fetchone()[0].strip() != f"CREATE TABLE {_TABLE}":
+        raise sqlite3.DatabaseError
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+    _prune(database)
 
 
 def _prune(database: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -54,6 +55,28 @@ def test_a_damaged_file_is_begun_anew(tmp_path):
         assert memory.find(LAYER.diff_id, "isal 1") == LAYER
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "CREATE TABLE facts (kind TEXT, key TEXT, value)",
+        "CREATE TABLE facts (kind TEXT, key TEXT, value, kept INTEGER)",
+        "CREATE VIEW facts AS SELECT 'a' AS kind, 'b' AS key, 'c' AS value, 1 AS kept",
+    ],
+)
+def test_a_file_of_this_version_with_another_table_is_begun_anew(tmp_path, odd):
+    """Every fact would be refused by it, and nothing would ever be remembered again."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "m")) as database:
+        database.execute(odd)
+        database.execute("PRAGMA user_version = 7")
+    with Memory(tmp_path / "m") as memory:
+        memory.keep(LAYER, "zlib 6")
+        assert memory.find(LAYER.diff_id, "zlib 6") == LAYER
+        assert memory.was_damaged
+    with Memory(tmp_path / "m") as memory:
+        assert memory.find(LAYER.diff_id, "zlib 6") == LAYER
+        assert not memory.was_damaged
+
+
 def test_a_file_of_a_later_version_is_begun_anew(tmp_path):
     database = sqlite3.connect(tmp_path / "m")
     database.execute("PRAGMA user_version = 99")
@@ -61,6 +84,7 @@ def test_a_file_of_a_later_version_is_begun_anew(tmp_path):
     with Memory(tmp_path / "m") as memory:
         memory.keep(LAYER, "isal 1")
         assert memory.find(LAYER.diff_id, "isal 1") == LAYER
+        assert not memory.was_damaged
 
 
 def test_without_a_file_nothing_is_known_and_nothing_fails(tmp_path):
