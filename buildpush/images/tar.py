@@ -103,7 +103,7 @@ def header(entry: Entry) -> bytes:
     path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
     whole = f"{path}/" if kind == "directory" else path
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
-    if not target and not capability and _is_plain(whole, numbers):
+    if not target and not capability and _is_plain(whole, uid, gid, size, modified):
         return _ustar(whole.encode(), numbers, _KINDS[kind])
     if kind in _DEVICES:
         return _with_device(_long_header(_encoded(whole), numbers, _KINDS[kind], b""), target)
@@ -130,14 +130,13 @@ def size_of(entries: Iterable[Entry]) -> int:
 
 
 def _size_of(entry: Entry) -> int:
-    path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
-    plain = not target and not capability and len(path) < _NAME and _is_plain(path, (mode, uid, gid, size, modified))
+    path, kind, _, uid, gid, modified, size, target, capability, _ = entry
+    plain = not target and not capability and len(path) < _NAME and _is_plain(path, uid, gid, size, modified)
     return (_RECORD if plain else len(header(entry))) + (size + -size % _RECORD if size and kind != "hard" else 0)
 
 
-def _is_plain(path: str, numbers: _Numbers) -> bool:
+def _is_plain(path: str, uid: int, gid: int, size: int, modified: int) -> bool:
     """Return whether ustar can say it without a prefix."""
-    _, uid, gid, size, modified = numbers
     return (
         len(path) <= _NAME
         and path.isascii()

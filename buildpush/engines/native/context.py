@@ -163,7 +163,8 @@ class Context:
 
     def hard_links(self, _path: str, entries: Sequence[Entry]) -> dict[str, object]:
         """Return for the paths of files with several names the same thing where they are one file."""
-        files = [(path, content) for path, *_, content in entries if type(content) is OnDisk and content.names > 1]
+        seen = ((entry.path, entry.content) for entry in entries)
+        files = [(path, content) for path, content in seen if type(content) is OnDisk and content.names > 1]
         inodes = {content.inode for _, content in files}
         return {path: (content.device, content.inode) for path, content in files} if len(inodes) < len(files) else {}
 

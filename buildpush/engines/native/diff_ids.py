@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # A file that changes twice within its file system's grain has one time for both; the coarsest grain, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
 _GRAIN: Final = 2_000_000_000
+# Entries of which columns are made at once: all of a large layer took ten megabytes.
+_AT_ONCE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,28 @@ def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
     Returns:
         Hex; ``None`` where that cannot be said for sure.
     """
-    *columns, contents = zip(*entries, strict=True) if entries else ((),)
-    newest = max((content.changed for content in contents if type(content) is OnDisk), default=before - 1)
-    seen = [content[1:-1] if type(content) is OnDisk else _seen(content) for content in contents]
+    digest = hashlib.sha256(marshal.dumps(FORMAT))
+    for begin in range(0, len(entries), _AT_ONCE):
+        seen = _columns(entries[begin : begin + _AT_ONCE], before)
+        if seen is None:
+            return None
+        digest.update(seen)
+    return digest.hexdigest()
+
+
+def _columns(entries: Sequence[Entry], before: int) -> bytes | None:
+    """Return what tells *entries* from others; ``None`` where nothing does for sure."""
+    *columns, contents = zip(*entries, strict=True)
+    files = [content for content in contents if type(content) is OnDisk]
+    others = [(position, _seen(content)) for position, content in enumerate(contents) if type(content) is not OnDisk]
+    newest = max((file.changed for file in files), default=before - 1)
     # On Windows a file's third time is that of its creation.
-    if newest >= before or None in seen or os.name != "posix":
+    if newest >= before or any(seen is None for _, seen in others) or os.name != "posix":
         return None
+    # Not where a file lies, nor how many names it has.
+    _, *stamps, _ = zip(*files, strict=True) if files else ((), ())
     # Format 2 knows no references: equal values are equal bytes. Columns, since they are made without a step for each.
-    return hashlib.sha256(marshal.dumps((FORMAT, columns, seen), 2)).hexdigest()
+    return marshal.dumps((columns, stamps, others), 2)
 
 
 def _seen(content: Content) -> object:

@@ -101,6 +101,18 @@ def test_a_directory_in_which_anything_changed_is_read_again(directory, build, c
     assert build() == [True]
 
 
+def test_a_large_layer_is_known_until_any_of_its_files_changes(directory, build):
+    """Its entries are looked at a thousand at a time."""
+    for number in range(2100):
+        directory.write(f"d/many/{number:04}", "x")
+    build()
+    assert build() == [True]
+
+    for number in ("0000", "1500", "2099"):
+        directory.write(f"d/many/{number}", "y")
+        assert build() == [False]
+
+
 @pytest.mark.parametrize(
     ("text", "changes"),
     [
