@@ -15,7 +15,7 @@ import pytest
 # From the lowest floor up; rooms on one floor do not import each other.
 FLOORS = [
     ["foundation"],
-    ["display", "http", "places"],
+    ["advice", "display", "http", "places"],
     ["expressions", "images"],
     ["credentials", "dockerfile"],
     ["artifactory", "registry"],

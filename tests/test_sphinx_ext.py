@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+from buildpush.advice.table import ROWS
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
 from buildpush.reference.sphinx import owner, tabs
@@ -53,7 +55,8 @@ PROSE = """# Prose
 PAGES = {"index": INDEX, "settings": SETTINGS, "prose": PROSE}
 
 
-MATRIX = "# Prose\n\n```{engines}\n```\n```{command-line}\n```\n```{flags}\n```\n"
+MATRIX = "# Prose\n\n```{engines}\n```\n```{dockerfile-rules}\n```\n```{command-line}\n```\n```{flags}\n```\n"
+TROUBLE = "# Trouble\n\n```{advice}\n```\n"
 
 
 def build(directory, builder="html", **pages):
@@ -88,8 +91,8 @@ def whole(directory, builder="html", **pages):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Return one site with everything on it."""
-    index = INDEX.replace("prose", "prose\nmatrix")
-    return whole(tmp_path_factory.mktemp("site"), index=index, prose=PROSE, matrix=MATRIX)
+    index = INDEX.replace("prose", "prose\nmatrix\ntrouble")
+    return whole(tmp_path_factory.mktemp("site"), index=index, prose=PROSE, matrix=MATRIX, trouble=TROUBLE)
 
 
 def test_cards_overview_and_references_build_without_a_warning(built):
@@ -128,6 +131,15 @@ def test_every_name_a_user_may_type_is_in_the_inventory(built):
         for variable in card.variables:
             assert known["std:envvar", variable] == f"settings.html#{card_named(owner(variable)).anchor}"
         assert known["std:label", card.anchor] == f"settings.html#{card.anchor}"
+
+
+def test_every_row_of_advice_has_its_place_on_the_page_and_its_fix(built):
+    app, _ = built
+    page = html.unescape((app.outdir / "trouble.html").read_text(encoding="utf-8"))
+    for row in ROWS:
+        assert f'id="{row.anchor}"' in page
+        assert row.symptom in page
+        assert inventory(app)["std:label", row.anchor] == f"trouble.html#{row.anchor}"
 
 
 def test_cards_render_as_plain_text_too(tmp_path):

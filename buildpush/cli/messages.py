@@ -25,6 +25,8 @@ def show_error(error: BuildPushError) -> None:
         say("hint", error.hint)
     if error.setting:
         say("read", f"buildpush explain {error.setting}")
+    if error.advice:
+        say("read", f"buildpush explain {error.advice}")
 
 
 def drop(stream: TextIO) -> None:
@@ -87,14 +89,15 @@ def _show_unusable(error: OSError) -> None:
 
 def error_json(error: BaseException) -> dict[str, Any]:
     """Return an error for a program to read."""
-    pushed: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     facts: tuple[str, str | None, str | None, int]
     match error:
         case BuildPushError():
             facts = str(error), error.hint, error.setting, error.exit_code
-            pushed = {"pushed": list(error.pushed)} if error.pushed else {}
+            more = {"pushed": list(error.pushed)} if error.pushed else {}
+            more |= {"advice": error.advice} if error.advice else {}
         case KeyboardInterrupt():
             facts = "interrupted", None, None, interrupt_code(error)
         case _:
             facts = with_margin(f"{type(error).__name__}: {error}"), None, None, _UNEXPECTED
-    return dict(zip(("message", "hint", "setting", "exit"), facts, strict=True)) | pushed
+    return dict(zip(("message", "hint", "setting", "exit"), facts, strict=True)) | more

@@ -95,6 +95,9 @@ def make_explain() -> click.Command:
 
 def _explain(**options: Any) -> None:
     name, as_json = options.pop("setting"), options.pop("as_json")
+    if name and name.startswith("advice-"):
+        _explain_advice(name, as_json=as_json)
+        return
     from buildpush.reference import explain
 
     loaded, context = load(options)
@@ -107,3 +110,11 @@ def _explain(**options: Any) -> None:
         click.echo(explained(name, loaded, context.facts))
     for note in loaded.notes:
         tell(f"note: {with_margin(note)}")
+
+
+def _explain_advice(anchor: str, *, as_json: bool) -> None:
+    from buildpush.cli import report
+    from buildpush.reference import troubleshooting
+
+    row = troubleshooting.find(anchor)
+    click.echo(report.as_json(troubleshooting.as_json(row)) if as_json else troubleshooting.as_text(row))

@@ -41,12 +41,14 @@ class BuildPushError(Exception):
         setting: name of the setting whose card explains it, or ``None``.
         where: place of the cause, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
         pushed: the names that stand for the image in spite of it, where several were asked for.
+        advice: its place on the page of troubleshooting, where a message in it is known there, or ``None``.
         results: what a run had achieved before it failed (``RunResult``), such as a push whose build-info was refused.
     """
 
     exit_code: ClassVar[int] = 1
     pushed: tuple[str, ...] = ()
     results: tuple[Any, ...] = ()
+    advice: str | None = None
 
     def __init__(
         self,

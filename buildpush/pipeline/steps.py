@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
+from buildpush.advice.table import advise
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
@@ -210,6 +211,8 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
     try:
         act(step)
     except Exception as error:  # noqa: BLE001 - an outcome holds whatever a step fails with; its reader raises it
+        if isinstance(error, BuildPushError):
+            advise(error, str(error).split("\n"))
         return Outcome(step, "failed", next(iter(results[before:]), None), error)
     return Outcome(step, "succeeded", next(iter(results[before:]), None))
 

@@ -8,6 +8,8 @@ On a MyST page::
     ```
     ```{engines}
     ```
+    ```{dockerfile-rules}
+    ```
     ```{advice}
     ```
     ```{flags}
@@ -37,7 +39,9 @@ from sphinx.util.nodes import make_refnode
 from typing_extensions import override
 
 from buildpush import __version__
-from buildpush.dockerfile import rules as advice
+from buildpush.advice import table
+from buildpush.advice.row import Advice
+from buildpush.dockerfile import rules
 from buildpush.dockerfile.rules import LACKING
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
@@ -320,12 +324,12 @@ class EnginesDirective(_Rendering):
         return [self.table(["Setting", *cards.engine_flags()], rows, "engines-matrix")]
 
 
-class AdviceDirective(_Rendering):
-    """``{advice}``: the rules by which a Dockerfile is looked at."""
+class DockerfileRulesDirective(_Rendering):
+    """``{dockerfile-rules}``: the rules by which a Dockerfile is looked at."""
 
     def run(self) -> list[Node]:
         """Return the table."""
-        self.env.note_dependency(str(advice.__file__))
+        self.env.note_dependency(str(rules.__file__))
         rows = [
             [
                 _literals([rule.name]),
@@ -333,12 +337,12 @@ class AdviceDirective(_Rendering):
                 self.prose(LACKING.get(rule.lacks, "every")),
                 _whose(rule),
             ]
-            for rule in advice.RULES
+            for rule in rules.RULES
         ]
-        return [self.table(["Rule", "What it finds", "Engines", "Whose"], rows, "advice-rules")]
+        return [self.table(["Rule", "What it finds", "Engines", "Whose"], rows, "dockerfile-rules")]
 
 
-def _whose(rule: advice.Rule) -> nodes.paragraph:
+def _whose(rule: rules.Rule) -> nodes.paragraph:
     text = "BuildKit" if rule.buildkit else "buildpush"
     return nodes.paragraph(text, text)
 
@@ -359,6 +363,36 @@ class FlagsDirective(_Rendering):
         self.state.document.note_explicit_target(section, section)
         cells = [[_literals([row.name]), self.prose(", ".join(row.plugins)), self.prose(row.verdict)] for row in rows]
         section += self.table(["Variable", "Plugins", "Here"], cells, "flags")
+        return section
+
+
+class AdviceDirective(_Rendering):
+    """``{advice}``: what messages of builders and registries mean; a section per group, and one per row."""
+
+    def run(self) -> list[Node]:
+        """Return the sections."""
+        for module in Path(str(table.__file__)).parent.glob("*.py"):
+            self.env.note_dependency(str(module))
+        return [self._group(name, rows) for name, rows in table.GROUPS.items()]
+
+    def _group(self, name: str, rows: Iterable[Advice]) -> nodes.section:
+        anchor = nodes.make_id(name)
+        section = nodes.section(ids=[anchor], names=[anchor])
+        section += nodes.title(name, name)
+        section += [self._row(row) for row in rows]
+        return section
+
+    def _row(self, row: Advice) -> nodes.section:
+        section = nodes.section(ids=[row.anchor], names=[row.anchor], classes=["advice"])
+        section += nodes.title(row.symptom, row.symptom)
+        self.state.document.note_explicit_target(section, section)
+        if row.examples:
+            text = "\n".join(row.examples)
+            section += nodes.literal_block(text, text, language="text")
+        facts = {"Programs": row.programs, "Cause": row.cause, "What to do": row.fix, "Type": row.type}
+        fields = [(nodes.field_name(label, label), _sentence(fact)) for label, fact in facts.items() if fact]
+        listed = (nodes.field("", name, nodes.field_body("", fact)) for name, fact in fields)
+        section += nodes.field_list("", *listed, classes=["advice-facts"])
         return section
 
 
@@ -458,6 +492,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("settings", SettingsDirective)
     app.add_directive("settings-overview", OverviewDirective)
     app.add_directive("engines", EnginesDirective)
+    app.add_directive("dockerfile-rules", DockerfileRulesDirective)
     app.add_directive("advice", AdviceDirective)
     app.add_directive("flags", FlagsDirective)
     app.add_directive("command-line", CommandLineDirective)

@@ -122,7 +122,11 @@ def test_a_failure_tells_the_line_and_the_last_lines():
 @pytest.mark.parametrize(
     ("log", "where", "hint"),
     [
-        ("ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: X", "Dockerfile:3", None),
+        (
+            "ERROR: failed to solve: dockerfile parse error on line 3: unknown instruction: X",
+            "Dockerfile:3",
+            "a typing error",
+        ),
         ("ERROR: write /x: no space left on device", None, "disk is full"),
         ("ERROR: base: failed to resolve source metadata for a.test/b: dial tcp", None, "cannot be reached"),
         (

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from buildpush.advice.table import advise
 from buildpush.credentials.docker import HUB_KEY, Credential
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.caches import CacheSpec, csv_line
@@ -187,7 +188,9 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
     message = "\n".join([f"the build failed: {reason}", *(line for line in lines[-_LINES:] if reason not in line)])
     hint = _SYNTAX_HINT if syntax else WENT_AWAY if _went_away(reason) else _hint(log, full)
-    return BuildError(message, hint=hint, where=where)
+    error = BuildError(message, hint=hint, where=where)
+    advise(error, [reason, *reversed(lines[-_LINES:])])
+    return error
 
 
 def _lost_syntax(log: str, request: BuildRequest) -> str | None:

@@ -1,0 +1,54 @@
+"""Rows of advice shown in a terminal: what a message means, and what of a log is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from buildpush.advice.logs import Finding
+from buildpush.advice.row import Advice
+from buildpush.advice.table import ROWS, advice_named
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.spelling import did_you_mean
+
+
+def as_text(row: Advice) -> str:
+    """Return a row for people."""
+    return "\n".join([*_facts(row), *(f"message   {example}" for example in row.examples)])
+
+
+def as_json(row: Advice) -> dict[str, Any]:
+    """Return a row for programs."""
+    facts = {name: getattr(row, name) for name in ("symptom", "programs", "cause", "fix", "type")}
+    return {"advice": row.anchor, **facts}
+
+
+def find(anchor: str) -> Advice:
+    """Return the row of that anchor.
+
+    Raises:
+        SettingsError: there is none; the hint has near ones.
+    """
+    if row := advice_named(anchor):
+        return row
+    message = f"there is no {anchor!r} among the messages of troubleshooting"
+    raise SettingsError(message, hint=did_you_mean(anchor, [one.anchor for one in ROWS]))
+
+
+def finding_text(log: str, found: Finding) -> str:
+    """Return what is known of one line of the log called *log*."""
+    return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in _facts(found.advice))])
+
+
+def finding_json(found: Finding) -> dict[str, Any]:
+    """Return the same facts for programs."""
+    return {"line": found.number, "text": found.line, **as_json(found.advice)}
+
+
+def _facts(row: Advice) -> Iterator[str]:
+    yield f"{row.symptom} ({row.programs})"
+    yield f"cause     {row.cause}"
+    yield f"to do     {row.fix}"
+    if row.type:
+        yield f"type      {row.type}, in failure strategies"
+    yield f"read      troubleshooting.md#{row.anchor}"
