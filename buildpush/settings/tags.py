@@ -3,6 +3,8 @@
 Sources: drone-docker (``tags.go``), drone-kaniko (``pkg/tagger``, ``labelsForTag``).
 """
 
+# Flags of other programs in this module's texts: --quiet --short
+
 from __future__ import annotations
 
 from collections.abc import Iterator
