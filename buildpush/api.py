@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.tree import Loaded
 
-Name = str | Path | None
+OptionalPath = str | Path | None
 _DEFAULTS = {"allow_nondistributable_artifacts": False, "insecure": (), "referrers": False}
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -37,15 +37,15 @@ _R = TypeVar("_R")
 class HostOptions(TypedDict, total=False):
     """How registries are reached, and who hears about it: keywords of :func:`tag`, described at :func:`push`."""
 
-    connectors: Name
+    connectors: OptionalPath
     connector_ref: str | None
-    secrets: Name
+    secrets: OptionalPath
     username: str | None
     password: Secret | str | None
     insecure: Sequence[str]
     timeout: timedelta | str | None
     env: Mapping[str, str] | None
-    cwd: Name
+    cwd: OptionalPath
     sink: Sink | None
 
 
@@ -65,10 +65,10 @@ class ImageOptions(IndexOptions, total=False):
 
 
 def load(
-    file: Name = None,
+    file: OptionalPath = None,
     *,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
     step: str | None = None,
     **settings: Any,
 ) -> Loaded:
@@ -92,13 +92,13 @@ def load(
 
 
 def run(
-    file: Name = None,
+    file: OptionalPath = None,
     *,
-    connectors: Name = None,
-    secrets: Name = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
     step: str | None = None,
     strict: bool = False,
     sink: Sink | None = None,
@@ -129,13 +129,13 @@ def run(
 
 
 def run_pipeline(
-    file: Name,
+    file: OptionalPath,
     *,
-    connectors: Name = None,
-    secrets: Name = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
     strict: bool = False,
     sink: Sink | None = None,
 ) -> PipelineResult:
@@ -151,14 +151,14 @@ def run_pipeline(
 
 
 def build(
-    file: Name = None,
+    file: OptionalPath = None,
     *,
     output: str | None = None,
-    connectors: Name = None,
-    secrets: Name = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
     step: str | None = None,
     sink: Sink | None = None,
     **settings: Any,
@@ -302,13 +302,13 @@ def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult
 
 
 def check(
-    file: Name = None,
+    file: OptionalPath = None,
     *,
-    connectors: Name = None,
-    secrets: Name = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
     step: str | None = None,
     **settings: Any,
 ) -> Plan | SkippedStep:
@@ -328,13 +328,13 @@ def check(
 
 
 def check_pipeline(
-    file: Name,
+    file: OptionalPath,
     *,
-    connectors: Name = None,
-    secrets: Name = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
+    cwd: OptionalPath = None,
 ) -> tuple[Plan | SkippedStep, ...]:
     """Return what :func:`run_pipeline` would do with the same arguments if every step goes well, step by step.
 
@@ -347,7 +347,7 @@ def check_pipeline(
         return plan_steps(_all_steps(file, {}, context), context)
 
 
-def _all_steps(file: Name, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:
+def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:
     from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
 
@@ -356,7 +356,7 @@ def _all_steps(file: Name, settings: Mapping[str, Any], context: RunContext, ste
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
-def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
+def _one_step(file: OptionalPath, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
     """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
     from buildpush.pipeline.loops import is_in_loop
 
@@ -371,7 +371,7 @@ def _one_step(file: Name, step: str | None, settings: Mapping[str, Any], context
     return loaded
 
 
-def _path(argument: str, value: Name) -> Path | None:
+def _path(argument: str, value: OptionalPath) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str | PathLike):
@@ -393,9 +393,9 @@ def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str]
 def _context_of(
     *,
     env: Mapping[str, str] | None = None,
-    cwd: Name = None,
-    connectors: Name = None,
-    secrets: Name = None,
+    cwd: OptionalPath = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
 ) -> RunContext:
     """Return the context that the arguments of a call make, checked: Python does not look at their types."""

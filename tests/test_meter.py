@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from buildpush.foundation.meter import WORKS, Meter
+from buildpush.foundation.meter import ACTIVITIES, Meter
 
 
 def test_bytes_and_seconds_of_all_threads_are_added_up():
@@ -15,7 +15,7 @@ def test_bytes_and_seconds_of_all_threads_are_added_up():
             pool.submit(meter.spend, "compress", 0.5)
 
     assert meter.traffic.sent == 300
-    assert meter.traffic.seconds == {work: 50.0 if work == "compress" else 0.0 for work in WORKS}
+    assert meter.traffic.seconds == {work: 50.0 if work == "compress" else 0.0 for work in ACTIVITIES}
 
 
 def test_a_block_is_timed_even_if_it_fails():

@@ -16,7 +16,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import Final
 
-from buildpush.dockerfile.regexp import Expression
+from buildpush.dockerfile.regexp import GoRegexp
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import ContextError
 from buildpush.foundation.records import dataclass
@@ -256,7 +256,7 @@ def _compiled(pattern: str) -> Matcher:
     if kind == "suffix":
         end = pattern[2:]
         return lambda path: path.endswith(end) or (end.startswith("/") and path == end[1:])
-    odd = Expression(_NO_UTF8.sub("\ufffd", expression))
+    odd = GoRegexp(_NO_UTF8.sub("\ufffd", expression))
     plain = _plain_expression(pattern)
     if plain is None:
         return lambda path: odd.search(_NO_UTF8.sub("\ufffd", path))

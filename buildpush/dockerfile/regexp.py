@@ -72,20 +72,20 @@ class _Anchor:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    ways: tuple[tuple[_Node, ...], ...]
+    ways: tuple[tuple[_RegexpNode, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    part: _Node
+    part: _RegexpNode
     least: int
     most: int | None
 
 
-_Node = _CharacterClass | _Anchor | _Choice | _Repeat
+_RegexpNode = _CharacterClass | _Anchor | _Choice | _Repeat
 
 
-class Expression:
+class GoRegexp:
     """An expression of Go.
 
     Args:
@@ -156,11 +156,11 @@ class _Compiler:
     def __init__(self) -> None:
         self.steps: list[tuple[Range, ...] | str | list[int]] = []
 
-    def add_all(self, parts: Sequence[_Node]) -> None:
+    def add_all(self, parts: Sequence[_RegexpNode]) -> None:
         for part in parts:
             self._add(part)
 
-    def _add(self, part: _Node) -> None:
+    def _add(self, part: _RegexpNode) -> None:
         if len(self.steps) > _LONGEST_PROGRAM:
             message = "it repeats too much"
             raise ValueError(message)
@@ -173,7 +173,7 @@ class _Compiler:
         else:
             self._repeat(part)
 
-    def _choose(self, ways: Sequence[Sequence[_Node]]) -> None:
+    def _choose(self, ways: Sequence[Sequence[_RegexpNode]]) -> None:
         fork: list[int] = []
         ends: list[list[int]] = []
         self.steps.append(fork)
@@ -216,7 +216,7 @@ class _RegexParser:
         self.text = text
         self.at = 0
 
-    def whole(self) -> tuple[_Node, ...]:
+    def whole(self) -> tuple[_RegexpNode, ...]:
         found = self._choice()
         return found if self.at == len(self.text) else _malformed("a bracket is closed that was not opened")
 
@@ -232,14 +232,14 @@ class _RegexParser:
         self.at += 1
         return self.text[self.at - 1]
 
-    def _choice(self) -> tuple[_Node, ...]:
+    def _choice(self) -> tuple[_RegexpNode, ...]:
         ways = [self._sequence()]
         while self._begins("|"):
             ways.append(self._sequence())
         return ways[0] if len(ways) == 1 else (_Choice(tuple(ways)),)
 
-    def _sequence(self) -> tuple[_Node, ...]:
-        found: list[_Node] = []
+    def _sequence(self) -> tuple[_RegexpNode, ...]:
+        found: list[_RegexpNode] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
             repeats = self._repeats()
             if repeats is None:
@@ -269,7 +269,7 @@ class _RegexParser:
             _malformed("it repeats too often")
         return least, most
 
-    def _parts(self) -> Sequence[_Node]:
+    def _parts(self) -> Sequence[_RegexpNode]:
         char = self._next()
         if char == "(":
             ways = _Choice((self._choice(),))
@@ -282,7 +282,7 @@ class _RegexParser:
             return [_Anchor("begin" if char == "^" else "end")]
         return [_CharacterClass(_complement([(10, 10)])) if char == "." else _literal(char)]
 
-    def _escaped(self) -> Sequence[_Node]:
+    def _escaped(self) -> Sequence[_RegexpNode]:
         places = {"A": "begin", "z": "end", "b": "word", "B": "inside"}
         for letter, kind in places.items():
             if self._begins(letter):

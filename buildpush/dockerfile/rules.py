@@ -22,7 +22,7 @@ from buildpush.dockerfile import parse as reading
 from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import origin, source
-from buildpush.dockerfile.walk import ExpandedInstruction, Walk, walk
+from buildpush.dockerfile.walk import BuildWalk, ExpandedInstruction, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -59,7 +59,7 @@ _DIRECTIVE: Final = regex(r"check\s*=\s*(\S+)", re.IGNORECASE)
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
-Found = Iterator[tuple[Instruction, str]]
+Findings = Iterator[tuple[Instruction, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Rule:
 
     name: str
     sentence: str
-    find: Callable[[Walk], Found]
+    find: Callable[[BuildWalk], Findings]
     buildkit: bool = True
     lacks: str = ""
     whole: bool = False
@@ -161,7 +161,7 @@ def _check(file: Dockerfile, request: BuildRequest) -> Check:
     return Check.parse(options) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
 
 
-def _traps(found: Walk, check: Check, lacks: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+def _traps(found: BuildWalk, check: Check, lacks: Callable[[], frozenset[str]]) -> Iterator[Trap]:
     for rule in RULES:
         if check.silences(rule.name):
             continue
@@ -183,11 +183,11 @@ def _check_above(instruction: Instruction) -> Check:
     return Check.parse(options) or Check()
 
 
-def _named(found: Walk, *names: str) -> Iterator[ExpandedInstruction]:
+def _named(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:
     return (step for step in found.steps if step.instruction.name in names)
 
 
-def _duplicate_stage_name(found: Walk) -> Found:
+def _duplicate_stage_name(found: BuildWalk) -> Findings:
     seen: set[str] = set()
     for stage in found.dockerfile.stages:
         if stage.name and stage.name in seen:
@@ -195,13 +195,13 @@ def _duplicate_stage_name(found: Walk) -> Found:
         seen |= {stage.name or ""}
 
 
-def _reserved_stage_name(found: Walk) -> Found:
+def _reserved_stage_name(found: BuildWalk) -> Findings:
     for stage in found.dockerfile.stages:
         if stage.name in {"context", "scratch"}:
             yield stage.begins, f"{stage.name} means something else to builders; give the stage another name"
 
 
-def _undefined_in_from(found: Walk) -> Found:
+def _undefined_in_from(found: BuildWalk) -> Findings:
     for stage in found.dockerfile.stages:
         for text in filter(None, (stage.base, stage.platform)):
             word, _ = found.word(text, stage.line)
@@ -209,14 +209,14 @@ def _undefined_in_from(found: Walk) -> Found:
                 yield stage.begins, f"no ARG before the first FROM declares {name}; write ARG {name}=VALUE there"
 
 
-def _relative_workdir(found: Walk) -> Found:
+def _relative_workdir(found: BuildWalk) -> Findings:
     for step in _named(found, "WORKDIR"):
         word = step.words[0]
         if step.is_first_workdir and word.sure and not word.text.startswith("/"):
             yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it from / on"
 
 
-def _undefined(found: Walk) -> Found:
+def _undefined(found: BuildWalk) -> Findings:
     for step in found.steps:
         if not step.known:
             continue  # the base image may set it
@@ -224,13 +224,13 @@ def _undefined(found: Walk) -> Found:
             yield step.instruction, _how_to_define(found, name)
 
 
-def _how_to_define(found: Walk, name: str) -> str:
+def _how_to_define(found: BuildWalk, name: str) -> str:
     if any(name == one for instruction in found.dockerfile.arguments for one, _ in instruction.pairs):
         return f"${name} is set before the first FROM only; repeat ARG {name} in this stage"
     return f"nothing sets ${name}; declare it before, with ARG or ENV, or write \\${name} where it is no variable"
 
 
-def _several(found: Walk) -> Found:
+def _several(found: BuildWalk) -> Findings:
     before: dict[tuple[int, str], Instruction] = {}
     for step in _named(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
         name = step.instruction.name
@@ -241,7 +241,7 @@ def _several(found: Walk) -> Found:
         before[step.stage.number, name] = step.instruction
 
 
-def _constant_platform(found: Walk) -> Found:
+def _constant_platform(found: BuildWalk) -> Findings:
     for stage in found.dockerfile.stages:
         if not stage.platform:
             continue
@@ -260,7 +260,7 @@ def _says_platform(stage: str, text: str) -> bool:
     return platform.os in stage or platform.architecture in stage
 
 
-def _secrets(found: Walk) -> Found:
+def _secrets(found: BuildWalk) -> Findings:
     for step in _named(found, "ARG", "ENV"):
         raw = [name for name, _ in step.instruction.pairs]
         names = [word.text for word in step.words[::2]] if step.instruction.name == "ENV" else raw
@@ -270,14 +270,14 @@ def _secrets(found: Walk) -> Found:
                 yield step.instruction, f"{step.instruction.name} {written} stays readable in the image; {remedy}"
 
 
-def _ignored(found: Walk) -> Found:
+def _ignored(found: BuildWalk) -> Findings:
     try:
         yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
     except BuildPushError:
         return  # the engine says so itself
 
 
-def _left_out(found: Walk, ignore: dockerignore.Ignore) -> Found:
+def _left_out(found: BuildWalk, ignore: dockerignore.Ignore) -> Findings:
     if not ignore.patterns or ignore.patterns.keep_some:
         return  # a line that keeps may keep what is in an ignored directory
     for step in _named(found, "ADD", "COPY"):
@@ -294,7 +294,7 @@ def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
     return ignore.hides(path)
 
 
-def _unpinned(found: Walk) -> Found:
+def _unpinned(found: BuildWalk) -> Findings:
     for stage in found.stages:
         image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
         if image and _is_latest(image):
@@ -306,7 +306,7 @@ def _unpinned(found: Walk) -> Found:
             yield step.instruction, f"COPY --from={name} is another image tomorrow; name a version, or a digest"
 
 
-def _begins_later(found: Walk) -> Found:
+def _begins_later(found: BuildWalk) -> Findings:
     for stage in found.stages:
         image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
         later = found.dockerfile.stage(image) if image else None
@@ -315,7 +315,7 @@ def _begins_later(found: Walk) -> Found:
             yield stage.begins, f"{words}; move it up, or give it another name"
 
 
-def _image(found: Walk, step: ExpandedInstruction, name: str) -> str | None:
+def _image(found: BuildWalk, step: ExpandedInstruction, name: str) -> str | None:
     return source(found.dockerfile, step.stage, name, step.instruction.line, found.request.build_contexts).image
 
 
@@ -327,7 +327,7 @@ def _is_latest(image: str) -> bool:
     return reference.digest is None and str(reference.tag) == "latest"
 
 
-def _run_into_volume(found: Walk) -> Found:
+def _run_into_volume(found: BuildWalk) -> Findings:
     for step in _named(found, "RUN"):
         text = "\n".join((*step.instruction.words, *(heredoc.text for heredoc in step.instruction.heredocs)))
         for volume in step.volumes:
@@ -344,7 +344,7 @@ def _writes(text: str, directory: str) -> bool:
     return any(word and re.search(rf"\s{place}", part[word.end() :]) for part, word in commands)
 
 
-def _copy_into_volume(found: Walk) -> Found:
+def _copy_into_volume(found: BuildWalk) -> Findings:
     for step in _named(found, "ADD", "COPY"):
         target = posixpath.normpath(posixpath.join(step.directory, step.words[-1].text))
         for volume in step.volumes:
@@ -353,13 +353,13 @@ def _copy_into_volume(found: Walk) -> Found:
                 yield step.instruction, f"what {name} puts below a VOLUME is lost; put it there before that VOLUME"
 
 
-def _mounts(found: Walk) -> Found:
+def _mounts(found: BuildWalk) -> Findings:
     for step in _named(found, "RUN"):
         if "mount" in step.instruction.flags:
             yield step.instruction, "this builder knows no RUN --mount; install buildx, or use engine: buildah"
 
 
-def _some_mounts(found: Walk) -> Found:
+def _some_mounts(found: BuildWalk) -> Findings:
     for step in _named(found, "RUN"):
         for mount in step.instruction.flags.get("mount", "").splitlines():
             kind = re.search(r"(?:\A|,)type=([^,]+)", mount)
@@ -369,13 +369,13 @@ def _some_mounts(found: Walk) -> Found:
                 yield step.instruction, f"--mount=type={name} is passed over{since}; use engine: buildx or buildah"
 
 
-def _heredocs(found: Walk) -> Found:
+def _heredocs(found: BuildWalk) -> Findings:
     for step in found.steps:
         if step.instruction.heredocs:
             yield step.instruction, "this builder knows no heredocs; use engine: buildx, or a file of the context"
 
 
-def _old_heredocs(found: Walk) -> Found:
+def _old_heredocs(found: BuildWalk) -> Findings:
     for step in found.steps:
         if step.instruction.heredocs:
             words = "kaniko before 1.25.4 passes heredocs over; pin a later kaniko_image, or use engine: buildx"

@@ -12,7 +12,7 @@ from buildpush.dockerfile.globs import Glob
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 
-Lookup = Callable[[str], str | None]
+VariableLookup = Callable[[str], str | None]
 
 DEEPEST = 32
 LONGEST = 1 << 20
@@ -23,7 +23,7 @@ _SPECIAL = frozenset("@*#?-$!")
 _OPERATORS = frozenset("+-?#%")
 
 
-def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
+def expand(text: str, lookup: VariableLookup, escape: str = "\\") -> str:
     """Return *text* with variables replaced and quotes removed, as one word.
 
     Args:
@@ -37,7 +37,7 @@ def expand(text: str, lookup: Lookup, escape: str = "\\") -> str:
     return _Scanner(text, lookup, escape).whole()
 
 
-def expand_words(text: str, lookup: Lookup, escape: str = "\\") -> list[str]:
+def expand_words(text: str, lookup: VariableLookup, escape: str = "\\") -> list[str]:
     """Return the words of *text* after variables are replaced; blanks in a value separate words too."""
     scanner = _Scanner(text, lookup, escape)
     scanner.whole()
@@ -88,7 +88,7 @@ class _Words:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mode:
+class _WordMode:
     """How a part of a text is read.
 
     Attributes:
@@ -103,7 +103,7 @@ class _Mode:
 class _Scanner:
     """One pass over a text, as ``frontend/dockerfile/shell/lex.go`` of BuildKit goes over it."""
 
-    def __init__(self, text: str, lookup: Lookup, escape: str) -> None:
+    def __init__(self, text: str, lookup: VariableLookup, escape: str) -> None:
         self.text = text
         self.lookup = lookup
         self.escape = escape
@@ -113,7 +113,7 @@ class _Scanner:
         self.plain = re.compile(rf"[^$'\"<}}/{re.escape(escape)}]+")
 
     def whole(self) -> str:
-        return self.until("", _Mode(), self.words)
+        return self.until("", _WordMode(), self.words)
 
     def peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -123,7 +123,7 @@ class _Scanner:
         self.at += 1
         return char
 
-    def until(self, stop: str, manner: _Mode, words: _Words) -> str:
+    def until(self, stop: str, manner: _WordMode, words: _Words) -> str:
         """Go on up to *stop* (which is consumed), or to the end where *stop* is empty."""
         words.buffer.clear()
         found: list[str] = []
@@ -143,7 +143,7 @@ class _Scanner:
             raise _error(message)
         return "".join(found)
 
-    def piece(self, manner: _Mode) -> tuple[str, bool]:
+    def piece(self, manner: _WordMode) -> tuple[str, bool]:
         """Return what the next character begins, and whether blanks in it separate words."""
         char = self.take()
         if char == "$":
@@ -166,7 +166,7 @@ class _Scanner:
         self.at = blanks.end() if blanks else self.at
         return "<" + (blanks[0] if blanks else "")
 
-    def single_quoted(self, manner: _Mode) -> str:
+    def single_quoted(self, manner: _WordMode) -> str:
         end = self.text.find("'", self.at)
         if end < 0:
             message = "unexpected end of statement while looking for a matching single quote"
@@ -175,7 +175,7 @@ class _Scanner:
         self.at = end + 1
         return found.replace(self.escape, self.escape * 2) if manner.pattern else found
 
-    def double_quoted(self, manner: _Mode) -> str:
+    def double_quoted(self, manner: _WordMode) -> str:
         found: list[str] = []
         while self.at < len(self.text):
             char = self.take()
@@ -189,7 +189,7 @@ class _Scanner:
         message = "unexpected end of statement while looking for a matching double-quote"
         raise _error(message)
 
-    def escaped_in_quotes(self, manner: _Mode) -> str:
+    def escaped_in_quotes(self, manner: _WordMode) -> str:
         """Return what an escape means in double quotes: only quote, dollar and itself are escaped there."""
         if self.peek() in {'"', "$", self.escape}:
             return (self.escape if manner.raw else "") + self.take()
@@ -226,9 +226,9 @@ class _Scanner:
             raise _error(_bad_modifier(operator))
         if operator in {"#", "%"}:
             return self.trimmed(name, operator)
-        return self.chosen(name, operator, self.nested("}", _Mode()), null_counts=null_counts)
+        return self.chosen(name, operator, self.nested("}", _WordMode()), null_counts=null_counts)
 
-    def nested(self, stop: str, manner: _Mode) -> str:
+    def nested(self, stop: str, manner: _WordMode) -> str:
         self.depth += 1
         if self.depth > DEEPEST:
             message = f"substitutions are nested deeper than {DEEPEST}"
@@ -250,7 +250,7 @@ class _Scanner:
         raise DockerfileError(message)
 
     def trimmed(self, name: str, operator: str) -> str:
-        pattern = self.nested("}", _Mode(raw=True, pattern=True))
+        pattern = self.nested("}", _WordMode(raw=True, pattern=True))
         longest = pattern.startswith(operator)
         pattern = pattern[1:] if longest else pattern
         return trim(self.lookup(name) or "", pattern, from_end=operator == "%", longest=longest)
@@ -258,8 +258,8 @@ class _Scanner:
     def replaced(self, name: str) -> str:
         everywhere = self.peek() == "/"
         self.at += everywhere
-        pattern = _glob(self.nested("/", _Mode(raw=True, pattern=True)))
-        replacement = self.nested("}", _Mode(raw=True))
+        pattern = _glob(self.nested("/", _WordMode(raw=True, pattern=True)))
+        replacement = self.nested("}", _WordMode(raw=True))
         value = self.lookup(name) or ""
         _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
         pattern.check(value)

@@ -80,7 +80,7 @@ class ExpandedInstruction:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class BuildWalk:
     """A build, gone through once.
 
     Attributes:
@@ -115,7 +115,7 @@ class _WalkState:
     triggers: tuple[str, ...] = ()
 
 
-def walk(dockerfile: Dockerfile, request: BuildRequest) -> Walk:
+def walk(dockerfile: Dockerfile, request: BuildRequest) -> BuildWalk:
     """Return what the instructions of the stages that *request* needs find.
 
     Raises:
@@ -126,7 +126,7 @@ def walk(dockerfile: Dockerfile, request: BuildRequest) -> Walk:
     stages = needed(dockerfile, request.target, values, request.build_contexts)
     walker = _Walker(dockerfile, request, values)
     steps = tuple(step for stage in stages for step in walker.stage(stage))
-    return Walk(dockerfile, request, stages, steps, values, frozenset(declared | values.keys()))
+    return BuildWalk(dockerfile, request, stages, steps, values, frozenset(declared | values.keys()))
 
 
 class _Walker:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from buildpush.dockerfile.patterns import within_directory
-from buildpush.dockerfile.regexp import Expression
+from buildpush.dockerfile.regexp import GoRegexp
 from buildpush.foundation.errors import ContextError
 from buildpush.foundation.regex import regex
 
@@ -30,7 +30,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 def _matcher(pattern: str) -> Callable[[str], bool]:
     pieces = _pieces(pattern)
     if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # the other way would take for ever
-        return Expression(f"^{''.join(pieces)}$").search
+        return GoRegexp(f"^{''.join(pieces)}$").search
     wanted = re.compile(within_directory(pieces) + r"\Z")
     return lambda path: wanted.match(path) is not None
 

@@ -35,7 +35,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
-from buildpush.places import FILES, Command, Content
+from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer.docker_archive import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does not support RUN"
@@ -137,7 +137,7 @@ class _BuildahBuild:
         return base_credentials(self.request, self.tools.find)
 
     @cached_property
-    def _settings(self) -> dict[str, Content]:
+    def _settings(self) -> dict[str, FileContent]:
         names = tuple(base.repository for base in bases(self.request))
         return registries.registry_files(names, self.tools.env, self.request.mirror)
 
@@ -189,7 +189,7 @@ class _BuildahBuild:
             flags += ["--authfile", f"{FILES}/{_LOGINS}"]
         return flags
 
-    def _private(self) -> dict[str, Content]:
+    def _private(self) -> dict[str, FileContent]:
         """Return what only a build is to see."""
         files = buildkit.secret_files(self.request)
         return files | ({_LOGINS: json.dumps({"auths": buildkit.auths(self.credentials)})} if self.credentials else {})

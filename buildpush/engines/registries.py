@@ -16,7 +16,7 @@ from typing import Any, Final
 from buildpush.foundation.errors import BuildError, UnsupportedError
 from buildpush.http.urls import is_loopback
 from buildpush.images.references import DOCKER_HUB, Repository
-from buildpush.places import Content
+from buildpush.places import FileContent
 
 _ALIASES: Final = "aliases.conf"
 _SETTINGS: Final = "registries.conf"
@@ -24,7 +24,7 @@ _SETTINGS: Final = "registries.conf"
 FLAGS: Final = {_ALIASES: "--short-name-alias-conf", _SETTINGS: "--registries-conf"}
 
 
-def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: str = "") -> dict[str, Content]:
+def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: str = "") -> dict[str, FileContent]:
     """Return files of settings under which *names* can be pulled; by default nothing changes for other names.
 
     Args:
@@ -36,7 +36,7 @@ def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: 
         BuildError: the user's own settings are needed and cannot be read.
     """
     wanted = tuple(names)
-    files: dict[str, Content] = {_ALIASES: _aliases(name.path for name in wanted if name.host == DOCKER_HUB)}
+    files: dict[str, FileContent] = {_ALIASES: _aliases(name.path for name in wanted if name.host == DOCKER_HUB)}
     here = sorted({name.host for name in wanted if is_loopback(name.host)})
     settings = _with_tables(here, mirror, env) if here or mirror else None
     return files if settings is None else files | {_SETTINGS: settings}

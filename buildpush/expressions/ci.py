@@ -14,7 +14,7 @@ from buildpush.foundation.records import dataclass
 
 Env = Mapping[str, str]
 # Variables, of which the first that is set counts; or what makes the value of several variables.
-Lookup = str | tuple[str, ...] | Callable[[Env], str]
+ValueSource = str | tuple[str, ...] | Callable[[Env], str]
 
 _ADDRESSES: Final = frozenset({"codebase.repoUrl", "pipeline.executionUrl"})
 
@@ -32,11 +32,11 @@ class CiSystem:
 
     name: str
     marker: str
-    values: Mapping[str, Lookup]
+    values: Mapping[str, ValueSource]
     output: str = ""
 
 
-def _trigger(variable: str, **types: str) -> Lookup:
+def _trigger(variable: str, **types: str) -> ValueSource:
     """Return the lookup for ``pipeline.triggerType``: the type of each event in *variable* that is not a webhook."""
     return lambda env: types.get(env[variable], "WEBHOOK") if env.get(variable) else ""
 
@@ -69,7 +69,7 @@ def _azure_reference(env: Env, prefix: str) -> str:
     return reference.removeprefix(prefix) if reference.startswith(prefix) else ""
 
 
-_DRONE: Final[Mapping[str, Lookup]] = {
+_DRONE: Final[Mapping[str, ValueSource]] = {
     "pipeline.executionUrl": "DRONE_BUILD_LINK",
     "pipeline.triggerType": _trigger("DRONE_BUILD_EVENT", cron="SCHEDULER_CRON", custom="MANUAL"),
     "pipeline.triggeredBy.name": "DRONE_BUILD_TRIGGER",
@@ -243,7 +243,7 @@ def variables_of(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(variable for variables in plain for variable in variables))
 
 
-def _lookups(name: str) -> Iterator[Lookup]:
+def _lookups(name: str) -> Iterator[ValueSource]:
     return (system.values[name] for system in CI_SYSTEMS if name in system.values)
 
 

@@ -12,8 +12,8 @@ from typing import Final, Literal
 from buildpush.foundation.events import Traffic
 
 Count = Literal["read", "sent", "again", "mounted", "skipped"]
-Work = Literal["read", "compress", "hash", "wait", "send"]
-WORKS: Final[tuple[Work, ...]] = ("read", "compress", "hash", "wait", "send")
+Activity = Literal["read", "compress", "hash", "wait", "send"]
+ACTIVITIES: Final[tuple[Activity, ...]] = ("read", "compress", "hash", "wait", "send")
 
 
 class Meter:
@@ -22,20 +22,20 @@ class Meter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bytes: defaultdict[Count, int] = defaultdict(int)
-        self._seconds: defaultdict[Work, float] = defaultdict(float)
+        self._seconds: defaultdict[Activity, float] = defaultdict(float)
 
     def count(self, what: Count, size: int) -> None:
         """Add *size* bytes."""
         with self._lock:
             self._bytes[what] += size
 
-    def spend(self, work: Work, seconds: float) -> None:
+    def spend(self, work: Activity, seconds: float) -> None:
         """Add *seconds* of one thread."""
         with self._lock:
             self._seconds[work] += seconds
 
     @contextmanager
-    def timing(self, work: Work) -> Iterator[None]:
+    def timing(self, work: Activity) -> Iterator[None]:
         """Add the seconds that the block takes."""
         begun = time.perf_counter()
         try:
@@ -48,5 +48,5 @@ class Meter:
         """All of it so far."""
         with self._lock:
             count = self._bytes
-            seconds: dict[str, float] = {work: self._seconds[work] for work in WORKS}
+            seconds: dict[str, float] = {work: self._seconds[work] for work in ACTIVITIES}
             return Traffic(count["read"], count["sent"], count["again"], count["mounted"], count["skipped"], seconds)

@@ -44,11 +44,11 @@ _STEERS = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
 # not swallow letters of it.
 _SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
 # What takes controls out, then what reads the rest, step by step; the last step is done again and again.
-_Way = tuple[re.Pattern[str], ...]
+_Decoding = tuple[re.Pattern[str], ...]
 
 
 @cache
-def _way(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Way:
+def _decoding(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Decoding:
     """Return what reads a text that is written in *kinds*."""
     tail = f"{sequence}|" if sequence else ""
     controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
@@ -56,7 +56,7 @@ def _way(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Way:
     return re.compile(controls), re.compile("|".join([*written, controls]))
 
 
-def _ways(text: str) -> Iterator[_Way]:
+def _decodings(text: str) -> Iterator[_Decoding]:
     """Yield the ways to read *text* that may differ from how it stands there; none for most lines of a log.
 
     Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
@@ -66,13 +66,13 @@ def _ways(text: str) -> Iterator[_Way]:
     steers = not (text.isascii() and text.isprintable())
     for sequence in _SEQUENCES if steers and _STEERS.search(text) else _SEQUENCES[:1]:
         if steers:
-            yield _way("", sequence)
-        yield from (_way(kind, sequence) for kind in kinds)
+            yield _decoding("", sequence)
+        yield from (_decoding(kind, sequence) for kind in kinds)
         if len(kinds) > 1:
-            mixed = _way(kinds, sequence)
+            mixed = _decoding(kinds, sequence)
             yield mixed
             if "\\" in kinds:
-                yield from ((*_way(kind, sequence), mixed[-1]) for kind in kinds if kind != "\\")
+                yield from ((*_decoding(kind, sequence), mixed[-1]) for kind in kinds if kind != "\\")
 
 
 _LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
@@ -104,7 +104,7 @@ def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
 
 
 def _bare(form: str) -> set[str]:
-    return {form, without_controls(form), *(reading for way in _ways(form) for reading in _readings(form, way))}
+    return {form, without_controls(form), *(reading for way in _decodings(form) for reading in _readings(form, way))}
 
 
 def _spellings(value: str) -> Iterator[str]:
@@ -176,7 +176,7 @@ def known_in(text: str) -> bool:
 def is_known(text: str) -> bool:
     """Return whether *text* as a whole is a secret known to this process."""
     known = _known
-    return text in known.forms or any(reading in known.plain for way in _ways(text) for reading in _readings(text, way))
+    return text in known.forms or any(r in known.plain for way in _decodings(text) for r in _readings(text, way))
 
 
 def without_begun(text: str) -> str:
@@ -184,7 +184,7 @@ def without_begun(text: str) -> str:
     text = _UNFINISHED.sub("", text)
     known = _known
     ends = [len(text) - _begun(text, known.forms)]
-    for way in _ways(text):
+    for way in _decodings(text):
         shown, spans = text, _spans(text)
         for step in way:
             shown, spans = _read(shown, spans, step)
@@ -221,14 +221,14 @@ def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Yield where in *text* secrets are written in another way than they are."""
     if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
         return  # most lines of a log, at once
-    for way in _ways(text):
+    for way in _decodings(text):
         for depth, reading in enumerate(_readings(text, way), 1):
             found = [form for form in plain if form in reading]
             if found:
                 yield from _whence(text, way, depth, found)
 
 
-def _readings(text: str, way: _Way) -> Iterator[str]:
+def _readings(text: str, way: _Decoding) -> Iterator[str]:
     """Yield *text* without controls, then what it writes, and what that writes again, until it writes nothing else."""
     text = way[0].sub("", text)
     yield text
@@ -239,7 +239,7 @@ def _readings(text: str, way: _Way) -> Iterator[str]:
         yield text
 
 
-def _step(way: _Way, depth: int) -> re.Pattern[str]:
+def _step(way: _Decoding, depth: int) -> re.Pattern[str]:
     return way[min(depth, len(way) - 1)]
 
 
@@ -282,7 +282,7 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def _whence(text: str, way: _Way, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
+def _whence(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
     """Yield where *text* writes one of the *forms*, which its reading at that *depth* has."""
     reading, spans = text, _spans(text)
     for step in range(depth):

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any, BinaryIO
 
 from buildpush.foundation.errors import UnsupportedError
-from buildpush.foundation.meter import Meter, Work
+from buildpush.foundation.meter import Activity, Meter
 from buildpush.foundation.records import dataclass
 from buildpush.images.blocks import blocks
 from buildpush.images.model import Compression
@@ -193,7 +193,7 @@ class Compressing:
 
         return InOrder(hashed)
 
-    def _timing(self, work: Work) -> AbstractContextManager[None]:
+    def _timing(self, work: Activity) -> AbstractContextManager[None]:
         return self._meter.timing(work) if self._meter else nullcontext()
 
 

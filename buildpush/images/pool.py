@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
-Value = TypeVar("Value")
+Item = TypeVar("Item")
 
 
 # Blocks of 1 MiB on their way at once, over all layers: as much as a few cores work on while a part is sent. With
@@ -49,14 +49,14 @@ class Pool:
         """End the threads; what was not begun is not done any more."""
         self._threads.shutdown(cancel_futures=True)
 
-    def stream(self, act: Callable[[int, bytes], Value], source: Iterator[bytes]) -> _BlockStream[Value]:
+    def stream(self, act: Callable[[int, bytes], Item], source: Iterator[bytes]) -> _BlockStream[Item]:
         """Return what :func:`work_ahead` runs on."""
         return _BlockStream(self._threads, self._room, act, source)
 
 
 def work_ahead(
-    pool: Pool | None, act: Callable[[int, bytes], Value], source: Iterator[bytes]
-) -> Generator[Value, None, None]:
+    pool: Pool | None, act: Callable[[int, bytes], Item], source: Iterator[bytes]
+) -> Generator[Item, None, None]:
     """Give ``act(number, block)`` for each block of *source* in order, numbered from 0.
 
     With a pool, *source* is read by a thread of its own, and so it goes on while nobody takes anything, until the room
@@ -110,20 +110,20 @@ class _Room:
         return sum(self._held.values()) < self._most and held < self._most // len(self._held)
 
 
-class _BlockStream(Generic[Value]):
+class _BlockStream(Generic[Item]):
     """The blocks of one source on their way through the threads."""
 
     def __init__(
-        self, threads: ThreadPoolExecutor, room: _Room, act: Callable[[int, bytes], Value], source: Iterator[bytes]
+        self, threads: ThreadPoolExecutor, room: _Room, act: Callable[[int, bytes], Item], source: Iterator[bytes]
     ) -> None:
         self._threads = threads
         self._room = room
         self._act = act
         self._source = source
-        self._futures: SimpleQueue[Future[Value] | None] = SimpleQueue()
+        self._futures: SimpleQueue[Future[Item] | None] = SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="buildpush-read", daemon=True)
 
-    def __iter__(self) -> Iterator[Value]:
+    def __iter__(self) -> Iterator[Item]:
         self._room.enter(self)
         self._reader.start()
         while (future := self._futures.get()) is not None:
@@ -155,7 +155,7 @@ class _BlockStream(Generic[Value]):
                 number += 1
             self._futures.put(None)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the block would have come
-            failed: Future[Value] = Future()
+            failed: Future[Item] = Future()
             failed.set_exception(error)
             self._futures.put(failed)
 

@@ -38,7 +38,7 @@ _PREFIX = 155
 _HIGHEST_ID = 0o7777777
 _LARGEST = 0o77777777777
 
-Kind = Literal["file", "directory", "link", "hard", "char", "block", "fifo"]
+EntryKind = Literal["file", "directory", "link", "hard", "char", "block", "fifo"]
 _Numbers = tuple[int, int, int, int, int]
 
 
@@ -70,7 +70,7 @@ class InTar:
     ordinal: int
 
 
-Content = OnDisk | InTar | bytes
+EntryContent = OnDisk | InTar | bytes
 
 
 class Entry(NamedTuple):
@@ -87,7 +87,7 @@ class Entry(NamedTuple):
     """
 
     path: str
-    kind: Kind
+    kind: EntryKind
     mode: int = 0o755
     uid: int = 0
     gid: int = 0
@@ -95,7 +95,7 @@ class Entry(NamedTuple):
     size: int = 0
     target: str = ""
     capability: bytes = b""
-    content: Content = b""
+    content: EntryContent = b""
 
 
 def header(entry: Entry) -> bytes:

@@ -18,7 +18,7 @@ _NOUNS: Final = {"stageStatus": ("step", "stage"), "pipelineStatus": ("stage", "
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StatusSoFar:
     """What has happened before a step.
 
     Attributes:
@@ -34,7 +34,7 @@ class Progress:
     strategies: tuple[tuple[FailureStrategy, ...], ...] = ()
 
 
-def reason_to_skip(condition: Condition, progress: Progress, facts: Facts, *, planned: bool = False) -> str:
+def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts, *, planned: bool = False) -> str:
     """Return why something is not run, for people; the empty text if it is.
 
     Args:
@@ -49,7 +49,7 @@ def reason_to_skip(condition: Condition, progress: Progress, facts: Facts, *, pl
     return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts, planned=planned)
 
 
-def _by_status(condition: Condition, progress: Progress) -> str:
+def _by_status(condition: Condition, progress: StatusSoFar) -> str:
     failed = progress.stage_failed if condition.key == "stageStatus" else progress.pipeline_failed
     one, whole = _NOUNS[condition.key]
     if condition.status == "Success" and failed:

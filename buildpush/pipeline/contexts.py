@@ -35,7 +35,7 @@ from buildpush.http.download import download
 from buildpush.images.decompression import decompressed, unreadable
 from buildpush.images.tar_members import Member
 from buildpush.pipeline.context import RunContext
-from buildpush.places import FILES, Content, Here, Place, for_logins
+from buildpush.places import FILES, FileContent, Here, Place, for_logins
 
 STDIN: Final = "-"
 _LEAST: Final = 1024  # bytes that a file is counted as, however small
@@ -155,7 +155,7 @@ class _Remote:
 
     url: str
     words: tuple[str, ...] = ()
-    files: Mapping[str, Content] = field(default_factory=dict, repr=False)
+    files: Mapping[str, FileContent] = field(default_factory=dict, repr=False)
 
 
 def _remote(url: str) -> _Remote:

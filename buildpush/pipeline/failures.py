@@ -21,7 +21,7 @@ from buildpush.foundation.errors import (
 )
 from buildpush.settings.evaluate import evaluate_raw
 from buildpush.settings.failures import ErrorType, FailureStrategy, read_strategies
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again"]
 Ask: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
@@ -86,7 +86,7 @@ def _by_status(status: int) -> frozenset[ErrorType]:
     return frozenset()
 
 
-def strategies(written: Written | None, facts: Facts) -> tuple[FailureStrategy, ...]:
+def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrategy, ...]:
     """Return a list of failure strategies, with the expressions evaluated that *facts* answer.
 
     Raises:
@@ -106,7 +106,7 @@ def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:
     if isinstance(raw, list):
         return [_answered(one, origin, facts, (*path, place)) for place, one in enumerate(raw)]
     place = replace(origin, where=origin.at(*path), parts={})
-    return evaluate_raw("failureStrategies", Written(raw, place), facts)
+    return evaluate_raw("failureStrategies", WrittenValue(raw, place), facts)
 
 
 def exit_code(error: BaseException) -> int:

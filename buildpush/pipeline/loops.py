@@ -12,7 +12,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.settings.evaluate import evaluate_raw
 from buildpush.settings.loops import Iteration, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
-from buildpush.settings.written import Written, written_at
+from buildpush.settings.written import WrittenValue, written_at
 
 Loopable = Step | Stage | StepGroup
 _OWN: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
@@ -32,7 +32,7 @@ class Iterations:
     queued: int
 
 
-def loop_of(element: Step | Stage | StepGroup | Pipeline) -> Written | None:
+def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None:
     """Return what *element* says as its ``strategy``; a pipeline has none."""
     if isinstance(element, Pipeline):
         return None
@@ -47,7 +47,7 @@ def is_in_loop(tree: tuple[Element, ...]) -> bool:
     return any(loop_of(part) for part in around if not isinstance(part, Parallel))
 
 
-def iterate(element: Loopable, written: Written, facts: Facts) -> Iterations:
+def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iterations:
     """Return the iterations of *element*, whose ``strategy`` is *written*.
 
     Args:
@@ -68,7 +68,7 @@ def iterate(element: Loopable, written: Written, facts: Facts) -> Iterations:
     return Iterations(tuple(copies), loop.at_once if loop.skips_queued else len(copies))
 
 
-def _now(written: Written) -> Written:
+def _now(written: WrittenValue) -> WrittenValue:
     """Return what is evaluated before the loop begins: all but its own condition, and the names of iterations."""
     if not isinstance(written.value, dict):
         return written
@@ -80,7 +80,7 @@ def _now(written: Written) -> Written:
     return replace(written, value=value)
 
 
-def _label(name: str, written: Written, facts: Facts) -> object:
+def _label(name: str, written: WrittenValue, facts: Facts) -> object:
     return evaluate_raw("nodeName", replace(written, value=name), facts)
 
 

@@ -26,7 +26,7 @@ from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
-from buildpush.settings.written import Written
+from buildpush.settings.written import WrittenValue
 
 _WEB: Final = regex(r"https?://[^/?#]+", re.IGNORECASE)
 
@@ -99,7 +99,7 @@ class Plan:
         for reference in order.references:
             yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
-    def _value(self, name: str, written: Written) -> str:
+    def _value(self, name: str, written: WrittenValue) -> str:
         """Return the value that counts; one without effect has become ``None``, and its text is returned."""
         value = getattr(self.order.settings, name, None)
         return _format_value(written.value if value is None else value)

@@ -10,16 +10,16 @@ from buildpush.advice.table import advise
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
-from buildpush.pipeline.conditions import Progress, reason_to_skip
+from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
 from buildpush.pipeline.failures import Verdict, strategies
 from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.results import RunResult
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.failures import ErrorType, FailureStrategy
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
-from buildpush.settings.written import Written, written_at
+from buildpush.settings.written import WrittenValue, written_at
 
-_BEGUN: Final = Progress()
+_BEGUN: Final = StatusSoFar()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,14 @@ class Walk:
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
     planned: bool = False
 
-    def over(self, elements: Iterable[Element], progress: Progress = _BEGUN) -> list[Outcome]:
+    def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
         """Run the steps below *elements* that are run here, and return what became of each."""
         outcomes: list[Outcome] = []
         for element in elements:
             outcomes += self._element(element, _after(outcomes, progress))
         return outcomes
 
-    def _element(self, element: Element, progress: Progress) -> list[Outcome]:
+    def _element(self, element: Element, progress: StatusSoFar) -> list[Outcome]:
         if isinstance(element, Parallel):  # one that fails says nothing about those beside it
             return self._beside(element.children, progress)
         step = next((step for step, _ in leaves((element,)) if step.runs), None)
@@ -106,13 +106,15 @@ class Walk:
         except SettingsError as error:
             return [Outcome(step, "failed", error=error)]
 
-    def _beside(self, elements: Iterable[Element], progress: Progress) -> list[Outcome]:
+    def _beside(self, elements: Iterable[Element], progress: StatusSoFar) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for element in elements:
             outcomes += self._element(element, _unless_aborted(outcomes, progress))
         return outcomes
 
-    def _loop(self, element: Step | Stage | StepGroup, loop: Written, step: Step, progress: Progress) -> list[Outcome]:
+    def _loop(
+        self, element: Step | Stage | StepGroup, loop: WrittenValue, step: Step, progress: StatusSoFar
+    ) -> list[Outcome]:
         """Run every iteration of *element*; as those in parallel, they begin whatever became of the others."""
         facts = self._facts(step)
         if reason := self._reason_for_all(element, loop, facts, progress):
@@ -130,7 +132,7 @@ class Walk:
         return outcomes
 
     def _reason_for_all(
-        self, element: Step | Stage | StepGroup, loop: Written, facts: Facts, progress: Progress
+        self, element: Step | Stage | StepGroup, loop: WrittenValue, facts: Facts, progress: StatusSoFar
     ) -> str:
         """Return why no iteration is run: what has failed before, or the condition of the loop itself."""
         own = condition_of(element)
@@ -139,12 +141,12 @@ class Walk:
         text = loop.value.get("when") if isinstance(loop.value, dict) else None
         if reason or text is None:
             return reason
-        written = Written({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
+        written = WrittenValue({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
         return reason_to_skip(
             replace(read_condition(written, "stageStatus"), status="All"), progress, facts, planned=self.planned
         )
 
-    def _once(self, element: Pipeline | Stage | StepGroup | Step, step: Step, progress: Progress) -> list[Outcome]:
+    def _once(self, element: Pipeline | Stage | StepGroup | Step, step: Step, progress: StatusSoFar) -> list[Outcome]:
         """Run *element*, the first step of which is *step*, if it is to be run."""
         condition = condition_of(element)
         reason = progress.reason
@@ -169,12 +171,12 @@ class Walk:
         return self.facts.within(step.scope, step.facts)
 
 
-def _after(outcomes: Sequence[Outcome], progress: Progress) -> Progress:
+def _after(outcomes: Sequence[Outcome], progress: StatusSoFar) -> StatusSoFar:
     progress = _unless_aborted(outcomes, progress)
     return replace(progress, stage_failed=True, pipeline_failed=True) if _failed(outcomes) else progress
 
 
-def _unless_aborted(outcomes: Iterable[Outcome], progress: Progress) -> Progress:
+def _unless_aborted(outcomes: Iterable[Outcome], progress: StatusSoFar) -> StatusSoFar:
     step = next((outcome.step for outcome in outcomes if outcome.aborts), None)
     if step is None:
         return progress

@@ -3,14 +3,14 @@
 from buildpush.places.container import Container, Mount
 from buildpush.places.environment import for_engines, for_logins
 from buildpush.places.here import Here
-from buildpush.places.place import FILES, Command, Content, Place, Ran, Show
+from buildpush.places.place import FILES, Command, FileContent, Place, Ran, Show
 from buildpush.places.recorded import Recorded, RecordedCall
 
 __all__ = [
     "FILES",
     "Command",
     "Container",
-    "Content",
+    "FileContent",
     "Here",
     "Mount",
     "Place",

@@ -18,7 +18,7 @@ from typing import Final, Unpack
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
 from buildpush.foundation.records import dataclass
-from buildpush.places.place import FILES, Command, CommandOptions, Content, Place, Ran
+from buildpush.places.place import FILES, Command, CommandOptions, FileContent, Place, Ran
 
 # The program could not start the container: its own failure, command not executable, command not found.
 _NOT_STARTED: Final = frozenset({125, 126, 127})
@@ -130,7 +130,7 @@ class Container:
         if options.get("stdin") is not None:
             yield "--interactive"
 
-    def _files(self, files: Mapping[str, Content], env: Mapping[str, str]) -> Iterator[tuple[str, Content]]:
+    def _files(self, files: Mapping[str, FileContent], env: Mapping[str, str]) -> Iterator[tuple[str, FileContent]]:
         for name, content in files.items():
             yield f"files/{name}", content
         if env:

@@ -20,7 +20,7 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import Passes, for_engines
-from buildpush.places.place import FILES, CommandOptions, Content, Ran, Show
+from buildpush.places.place import FILES, CommandOptions, FileContent, Ran, Show
 
 # What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -61,7 +61,7 @@ class Here:
 
 
 @contextlib.contextmanager
-def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[str]:
+def _private_files(files: Mapping[str, FileContent], root: Path | None) -> Iterator[str]:
     if not files:
         yield ""
         return
@@ -71,7 +71,7 @@ def _private_files(files: Mapping[str, Content], root: Path | None) -> Iterator[
         yield str(directory)
 
 
-def _write_private(path: Path, content: Content) -> None:
+def _write_private(path: Path, content: FileContent) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = content.reveal() if isinstance(content, Secret) else content
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -17,7 +17,7 @@ FILES = "\0files\0"
 _SHOWN = "private"
 
 Show = Callable[[str], None]
-Content = str | bytes | Secret
+FileContent = str | bytes | Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class CommandOptions(TypedDict, total=False):
     """How a place runs a command; see :meth:`Place.run`."""
 
     cwd: Path | None
-    files: Mapping[str, Content] | None
+    files: Mapping[str, FileContent] | None
     env: Mapping[str, str] | None
     stdin: bytes | None
     timeout: float | None

@@ -10,7 +10,7 @@ from typing import Unpack
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines
-from buildpush.places.place import CommandOptions, Content, Ran
+from buildpush.places.place import CommandOptions, FileContent, Ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class RecordedCall:
 
     argv: tuple[str, ...]
     cwd: Path | None = None
-    files: Mapping[str, Content] = field(default_factory=dict)
+    files: Mapping[str, FileContent] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = field(default=None, repr=False)
 

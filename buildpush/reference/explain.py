@@ -20,7 +20,7 @@ from buildpush.settings.evaluate import evaluate_setting
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 
 def overview(loaded: Loaded | None = None) -> str:
@@ -150,7 +150,7 @@ def _said(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
         yield f"overrode  {_shown(card, value, origin)}, set by {_who(origin)}"
 
 
-def _answered(card: Card, step: Step, written: Written, facts: Facts | None) -> tuple[Raw, str]:
+def _answered(card: Card, step: Step, written: WrittenValue, facts: Facts | None) -> tuple[Raw, str]:
     """Return the value that a run would use, or why it is not known here; no secret is read to explain it."""
     if facts is None or card.secret:
         return written.value, ""
@@ -161,7 +161,7 @@ def _answered(card: Card, step: Step, written: Written, facts: Facts | None) -> 
 
 
 def _said_json(card: Card, step: Step, facts: Facts | None) -> dict[str, Any] | None:
-    written: Written | None = step.settings.get(_short(card))
+    written: WrittenValue | None = step.settings.get(_short(card))
     if written is None:
         return None
     overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]

@@ -17,7 +17,7 @@ from buildpush.http.failures import Interrupted
 from buildpush.http.messages import Answer, Piece
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, refusal
-from buildpush.registry.profile import LARGEST_PART, UploadProfile, Way
+from buildpush.registry.profile import LARGEST_PART, UploadMethod, UploadProfile
 from buildpush.registry.session import UploadState
 from buildpush.registry.verdict import RetryableError
 
@@ -75,14 +75,14 @@ class Channel:
         """Send uploads to this host in another way from now on."""
         self.registry.learn(self.repository.host, lesson)
 
-    def chosen_way(self, wish: Way | None) -> Way:
+    def chosen_way(self, wish: UploadMethod | None) -> UploadMethod:
         """Return the way to send a blob in a new session: the *wish*, else the host's."""
         way = wish or self.profile.way
         return "patch" if way == "parts" and self.profile.least > LARGEST_PART else way
 
     # The session, here and in the memory
 
-    def begin(self, wish: Way | None) -> UploadState:
+    def begin(self, wish: UploadMethod | None) -> UploadState:
         """Begin a session, and return it."""
         answer = self.registry.request(self.repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
         if answer.status == _FORBIDDEN:

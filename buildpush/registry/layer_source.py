@@ -47,7 +47,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ImageUpload:
     """One image on its way into one repository."""
 
     image: Image
@@ -55,7 +55,7 @@ class Work:
     prefix: str
     diff_ids: tuple[Digest, ...]
 
-    def with_final_image(self) -> Work:
+    def with_final_image(self) -> ImageUpload:
         """Return it when its layers are there: some sources tell the configuration only behind them."""
         image = self.image.with_config()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
@@ -128,7 +128,7 @@ class LayerSources:
             meter=self._meter,
         )
 
-    def promised_result(self, work: Work, at: int) -> Compressed | None:
+    def promised_result(self, work: ImageUpload, at: int) -> Compressed | None:
         """Return what a layer that is sent as it is will be, where its source says so and nobody wants checksums."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
@@ -151,7 +151,7 @@ class LayerSources:
             raise CancelledError(message)
         self._sink(Progress(item, done, total))
 
-    def check_diff_id(self, sent: Compressed, work: Work, at: int) -> Compressed:
+    def check_diff_id(self, sent: Compressed, work: ImageUpload, at: int) -> Compressed:
         """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
         diff_id, layer = work.diff_id(at), work.image.layers[at]
         if not layer.compressed and not needs_own_check(replace(layer, diff_id=diff_id)):
@@ -164,7 +164,7 @@ class LayerSources:
             raise DigestError(message, hint="the source has to name it for layers that are compressed already")
         return replace(sent, diff_id=diff_id or sent.diff_id)
 
-    def must_prove(self, work: Work, at: int) -> bool:
+    def must_prove(self, work: ImageUpload, at: int) -> bool:
         """Return whether a layer's diff ID is held against what is in its compressed bytes, which costs time.
 
         It is where we are the first to say so in a manifest, or nobody says a digest of the bytes, and it was not done
@@ -183,7 +183,9 @@ class LayerSources:
 class LayerSource:
     """A layer's bytes as they will be in the registry: read, compressed and hashed anew at each iteration."""
 
-    def __init__(self, sources: LayerSources, work: Work, at: int, kind: Compression, reader: BinaryIO | None) -> None:
+    def __init__(
+        self, sources: LayerSources, work: ImageUpload, at: int, kind: Compression, reader: BinaryIO | None
+    ) -> None:
         self._sources = sources
         self._work = work
         self._at = at

@@ -20,12 +20,12 @@ from buildpush.images.model import Compression, Fate, Layer, PushedBlob
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import Bytes, MountResult, find, mount
 from buildpush.registry.client import Registry
-from buildpush.registry.layer_source import LayerSource, LayerSources, Options, Work
+from buildpush.registry.layer_source import ImageUpload, LayerSource, LayerSources, Options
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART
 from buildpush.registry.upload import send
 
-Value = TypeVar("Value")
+FutureValue = TypeVar("FutureValue")
 
 # Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
@@ -63,7 +63,7 @@ class Layers:
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 
-    def config(self, document: bytes, media_type: str, work: Work, algorithm: str = "sha256") -> PushedBlob:
+    def config(self, document: bytes, media_type: str, work: ImageUpload, algorithm: str = "sha256") -> PushedBlob:
         """Bring the configuration into the repository, under its digest by *algorithm*."""
         source = Bytes(document, checksums=self._options.checksums, algorithm=algorithm)
         known = source.known
@@ -73,11 +73,11 @@ class Layers:
         self._send_config(source, work)
         return _pushed(known, media_type, "sent")
 
-    def _send_config(self, source: Bytes, work: Work) -> Compressed:
+    def _send_config(self, source: Bytes, work: ImageUpload) -> Compressed:
         what, promised = f"{work.prefix}config", source.known.digest
         return send(self._registry, work.repository, Parts(source), what=what, promised=promised, meter=self._meter)
 
-    def send(self, work: Work) -> tuple[PushedBlob, ...]:
+    def send(self, work: ImageUpload) -> tuple[PushedBlob, ...]:
         """Bring all layers into the repository; return them in the image's order.
 
         The registry is asked for all of them first; those that are missing travel at once where their source allows.
@@ -97,7 +97,7 @@ class Layers:
             done |= self._in_turn(missing, begun, work)
         return tuple(done[at] for at in same_as)
 
-    def mend(self, work: Work, config: bytes, blobs: Sequence[PushedBlob]) -> None:
+    def mend(self, work: ImageUpload, config: bytes, blobs: Sequence[PushedBlob]) -> None:
         """Send those of *blobs*, the configuration first, that the repository does not show, each once in a push.
 
         Raises:
@@ -117,7 +117,7 @@ class Layers:
                 )
                 check_digests([blob.digest], [again.digest], f"the digest of {what}")
 
-    def _refuse_impossible(self, work: Work) -> None:
+    def _refuse_impossible(self, work: ImageUpload) -> None:
         """Refuse layers that are compressed and say that they are not: their diff ID is the digest of these bytes.
 
         One that is only called compressed, as some tools do it, is what its diff ID says, and Docker takes it.
@@ -128,7 +128,9 @@ class Layers:
                 message = f"the diff ID of {work.item(at)} is the digest of its compressed bytes"
                 raise DigestError(message, hint="no engine could unpack the image: build it again")
 
-    def _in_turn(self, missing: Collection[int], begun: Mapping[int, str | None], work: Work) -> dict[int, PushedBlob]:
+    def _in_turn(
+        self, missing: Collection[int], begun: Mapping[int, str | None], work: ImageUpload
+    ) -> dict[int, PushedBlob]:
         """Send layers in the order in which their source gives them."""
         done: dict[int, PushedBlob] = {}
         for at, reader in work.image.blobs(missing) if missing else ():
@@ -138,7 +140,7 @@ class Layers:
             raise DigestError(message)
         return done
 
-    def _all(self, futures: Mapping[int, Future[Value]]) -> dict[int, Value]:
+    def _all(self, futures: Mapping[int, Future[FutureValue]]) -> dict[int, FutureValue]:
         """Return all results; the first failure ends the others."""
         try:
             finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
@@ -152,7 +154,7 @@ class Layers:
             raise next((error for error in failed if not isinstance(error, CancelledError)), failed[0])
         return {at: future.result() for at, future in futures.items()}
 
-    def _avoid_sending(self, work: Work, at: int) -> PushedBlob | MountResult | None:
+    def _avoid_sending(self, work: ImageUpload, at: int) -> PushedBlob | MountResult | None:
         """Return a layer that need not travel: the repository has it, or another one of the same registry.
 
         Returns:
@@ -177,13 +179,13 @@ class Layers:
         self._remember_home(known.digest, work.repository)
         return _pushed(there, media_type, "mounted", diff_id)
 
-    def _count_skipped(self, there: Compressed, work: Work, at: int) -> None:
+    def _count_skipped(self, there: Compressed, work: ImageUpload, at: int) -> None:
         """Take note of a layer that the repository has."""
         self._remember_home(there.digest, work.repository)
         self._sink(Progress(work.item(at), there.size, there.size, "exists"))
         self._meter.count("skipped", there.size)
 
-    def _mount(self, known: Compressed, work: Work, at: int) -> MountResult | None:
+    def _mount(self, known: Compressed, work: ImageUpload, at: int) -> MountResult | None:
         """Ask for a blob from another repository of the same registry, where one is known to have it."""
         host, memory = work.repository.host, self._registry.memory
         home = self._homes.get(known.digest) or work.image.layers[at].repository
@@ -202,7 +204,7 @@ class Layers:
         if self._registry.memory:
             self._registry.memory.keep_home(repository, digest)
 
-    def _known(self, work: Work, at: int) -> Compressed | None:
+    def _known(self, work: ImageUpload, at: int) -> Compressed | None:
         """Return what a layer will be in the registry, where that is known without reading it."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if learnt := self._results.get((id(work.image), at)):
@@ -233,13 +235,15 @@ class Layers:
             return replace(known, sha1=None, md5=None)
         return replace(known, sha1=stored.sha1 or known.sha1, md5=stored.md5 or known.md5)
 
-    def _travel(self, work: Work, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
+    def _travel(self, work: ImageUpload, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
         """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
         source = LayerSource(self._sources, work, at, work.kind(at, self._options.compression), reader)
         with closing(Parts(source)) as parts:
             return self._find_small(parts, work, at) or self._send_bytes(source, parts, work, at, begun)
 
-    def _send_bytes(self, source: LayerSource, parts: Parts, work: Work, at: int, begun: str | None) -> PushedBlob:
+    def _send_bytes(
+        self, source: LayerSource, parts: Parts, work: ImageUpload, at: int, begun: str | None
+    ) -> PushedBlob:
         kind = source.kind
         sent = send(
             self._registry,
@@ -259,7 +263,7 @@ class Layers:
         """Return how large a part may be: larger where nothing is compressed ahead."""
         return min(LARGEST_PART, (_UNDER_WAY if kind != "none" else 2 * _UNDER_WAY) // self._at_once)
 
-    def _remember(self, layer: Compressed, work: Work, at: int) -> None:
+    def _remember(self, layer: Compressed, work: ImageUpload, at: int) -> None:
         """Remember what a layer became, for the next repository of this push and for pushes to come."""
         self._results[id(work.image), at] = layer
         self._homes[layer.digest] = work.repository
@@ -270,7 +274,7 @@ class Layers:
         elif self._sources.must_prove(work, at) and self._registry.memory:
             self._registry.memory.keep(layer, _ELSEWHERE)
 
-    def _find_small(self, parts: Parts, work: Work, at: int) -> PushedBlob | None:
+    def _find_small(self, parts: Parts, work: ImageUpload, at: int) -> PushedBlob | None:
         """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
         if self._known(work, at):  # it was asked for already
             return None
@@ -283,7 +287,7 @@ class Layers:
         self._count_skipped(there, work, at)
         return _pushed(there, self._media_type(work, at), "exists", there.diff_id)
 
-    def _media_type(self, work: Work, at: int) -> str:
+    def _media_type(self, work: ImageUpload, at: int) -> str:
         layer = work.image.layers[at]
         if work.image.manifest:
             return layer.media_type

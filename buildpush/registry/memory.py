@@ -25,10 +25,10 @@ from buildpush.registry.profile import UploadProfile
 
 # Raised with every change of the table or its values: an older file is begun anew, since nothing in it is precious.
 _VERSION: Final = 7
-_Kind = Literal["layer", "blob", "home", "session", "profile", "document", "scan"]
-_Value = str | bytes
+_FactKind = Literal["layer", "blob", "home", "session", "profile", "document", "scan"]
+_FactValue = str | bytes
 # Days for which a fact is good after it was kept last.
-_DAYS: Final[dict[_Kind, int]] = {
+_DAYS: Final[dict[_FactKind, int]] = {
     "layer": 90,  # diff ID and how it was compressed: the digest
     "blob": 90,  # digest: all that was seen of it
     "home": 90,  # host and digest: path of a repository that has it
@@ -194,17 +194,17 @@ class Memory:
         diff_id, plain_size, size, sha1, md5 = strict_json.parse(text)
         return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
 
-    def _find(self, kind: _Kind, key: str) -> Any:
+    def _find(self, kind: _FactKind, key: str) -> Any:
         """Return what was kept as *kind* under *key*, text or bytes as it was, or ``None``."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database and (row := self._database.execute(_FIND, (kind, key, _DAYS[kind])).fetchone()):
                 return row[0]
         return None
 
-    def _keep(self, kind: _Kind, key: str, value: _Value) -> None:
+    def _keep(self, kind: _FactKind, key: str, value: _FactValue) -> None:
         self._write(_KEEP, kind, key, value)
 
-    def _write(self, order: str, *words: _Value) -> int:
+    def _write(self, order: str, *words: _FactValue) -> int:
         """Return how many rows were changed; none where that is not possible."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:

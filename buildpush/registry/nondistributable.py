@@ -24,7 +24,7 @@ from buildpush.registry.pull import Blob
 # Addresses of one layer that are tried: images of Windows have one.
 _MOST: Final = 8
 
-Place = Callable[[], AbstractContextManager[BinaryIO]]
+OpenReader = Callable[[], AbstractContextManager[BinaryIO]]
 
 
 def with_nondistributable(target: Image | Index, registry: Registry, home: Repository | None = None) -> Image | Index:
@@ -67,13 +67,13 @@ def _opened(image: Image, at: int, registry: Registry, home: Repository | None) 
         AddressError: the manifest names an address that may not be followed.
     """
     layer = image.layers[at]
-    places: list[Place] = [partial(_in_source, image, at)]
+    places: list[OpenReader] = [partial(_in_source, image, at)]
     places += [partial(_at_address, layer, url, registry, home or layer.repository) for url in layer.urls[:_MOST]]
     with ExitStack() as stack:
         yield _first(places, stack, f"layer {at + 1}/{len(image.layers)}, which is not distributed with the image,")
 
 
-def _first(places: Sequence[Place], stack: ExitStack, what: str) -> BinaryIO:
+def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryIO:
     said: list[str] = []
     for place in places:
         try:

@@ -15,7 +15,7 @@ SMALLEST_PART: Final = 64 * 1024
 _USUAL_LIMIT: Final = 1_000_000
 
 # In parts; in one PATCH, as Docker does; in the PUT that ends the upload, for those who know no PATCH. Each asks less.
-Way = Literal["parts", "patch", "put"]
+UploadMethod = Literal["parts", "patch", "put"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class UploadProfile:
 
     part: int = LARGEST_PART
     fresh: bool = False
-    way: Way = "parts"
+    way: UploadMethod = "parts"
     taken: int = 0
     takes_parts: bool = False
     least: int = 1
@@ -48,7 +48,7 @@ class UploadProfile:
         """
         if sent == 0:
             return self
-        way: Way = "put" if self.way == "put" else "parts"
+        way: UploadMethod = "put" if self.way == "put" else "parts"
         if not (fresh and self.fresh):
             return replace(self, fresh=True, way=way)
         if sent < SMALLEST_PART:  # the size was not what broke it
@@ -66,7 +66,7 @@ class UploadProfile:
         """
         return None if size <= self.taken else replace(self, part=self.taken or max(1, size // 4))
 
-    def by(self, way: Way) -> UploadProfile:
+    def by(self, way: UploadMethod) -> UploadProfile:
         """Return what to do where blobs arrive in this way alone."""
         return replace(self, way=way)
 
@@ -75,7 +75,7 @@ class UploadProfile:
         if refused <= SMALLEST_PART:
             return None
         smaller = _USUAL_LIMIT if refused > _USUAL_LIMIT else refused // 2
-        way: Way = "put" if self.way == "put" else "parts"
+        way: UploadMethod = "put" if self.way == "put" else "parts"
         return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), way=way)
 
     def most(self, wanted: int) -> int:

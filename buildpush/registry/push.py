@@ -50,7 +50,7 @@ from buildpush.images.model import (
 from buildpush.images.references import Digest, Reference, Repository, Tag
 from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
 from buildpush.registry.client import Registry
-from buildpush.registry.layer_source import Options, Work
+from buildpush.registry.layer_source import ImageUpload, Options
 from buildpush.registry.layers import Layers
 from buildpush.registry.naming import Naming
 from buildpush.registry.referrers import read_list
@@ -142,7 +142,7 @@ class _Uploaded:
     config: PushedBlob
     config_document: bytes
     layers: tuple[PushedBlob, ...]
-    work: Work
+    work: ImageUpload
 
     @property
     def digest(self) -> Digest:
@@ -282,7 +282,7 @@ class _Delivery:
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Uploaded:
         """Bring all blobs of *image* into *repository*."""
-        work = Work(image, repository, prefix, diff_ids(image.config))
+        work = ImageUpload(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
         work = work.with_final_image()
         image = work.image
@@ -296,7 +296,7 @@ class _Delivery:
         manifest = image_manifest(_described(config), [_described(layer) for layer in layers], media_type)
         return _Uploaded(manifest, media_type, config, document, layers, work)
 
-    def _unchanged(self, work: Work, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Uploaded:
+    def _unchanged(self, work: ImageUpload, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Uploaded:
         """Bring in the rest of an image that came with its manifest."""
         named = read_manifest(manifest, work.image.manifest_type)
         if named.config is None:

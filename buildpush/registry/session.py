@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from buildpush.foundation.records import dataclass
-from buildpush.registry.profile import Way
+from buildpush.registry.profile import UploadMethod
 
 
 class Doubt(IntEnum):
@@ -35,14 +35,14 @@ class UploadState:
     """
 
     location: str
-    way: Way
+    way: UploadMethod
     offset: int = 0
     known: bool = True
     resumed: bool = False
     doubt: Doubt = Doubt.NONE
 
     @classmethod
-    def resume(cls, location: str, way: Way) -> UploadState:
+    def resume(cls, location: str, way: UploadMethod) -> UploadState:
         """Return a session that an earlier run began."""
         return cls(location, way, known=False, resumed=True)
 
@@ -68,15 +68,15 @@ class UploadPlan:
         smaller_parts: whether smaller parts were tried.
     """
 
-    ways: tuple[Way, ...] = ()
+    ways: tuple[UploadMethod, ...] = ()
     smaller_parts: bool = False
 
     @property
-    def way(self) -> Way | None:
+    def way(self) -> UploadMethod | None:
         """The way that was turned to last."""
         return self.ways[-1] if self.ways else None
 
-    def turned_to(self, way: Way, present: Way) -> UploadPlan | None:
+    def turned_to(self, way: UploadMethod, present: UploadMethod) -> UploadPlan | None:
         """Return the plan to send the blob in a *way* that asks less than the *present* one, if it was not tried."""
         return None if present == "put" or way in self.ways else replace(self, ways=(*self.ways, way))
 

@@ -24,7 +24,7 @@ from buildpush.registry.blobs import find
 from buildpush.registry.channel import Channel, Transmitted, offset_in
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.parts import Parts
-from buildpush.registry.profile import LARGEST_PART, Way
+from buildpush.registry.profile import LARGEST_PART, UploadMethod
 from buildpush.registry.session import Doubt, UploadPlan, UploadState
 from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, RetryableError, judge
 
@@ -154,10 +154,10 @@ class _Upload:
         what = f"{self._what} to {self._channel.repository}"
         http.wait(what, f"{failure.error}{self._cost()}", self._failures.total(), failure.answer)
 
-    def _turn_to(self, way: Way | None = None) -> bool:
+    def _turn_to(self, way: UploadMethod | None = None) -> bool:
         """Send all of it anew, in a way that asks less of the registry; return whether there is one left."""
         present = self._channel.current.way
-        less: Way = "patch" if present == "parts" and not self._is_alone else "put"
+        less: UploadMethod = "patch" if present == "parts" and not self._is_alone else "put"
         plan = self._plan.turned_to(way or less, present)
         if plan is None:
             return False

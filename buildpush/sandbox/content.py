@@ -102,7 +102,7 @@ class Incoming:
         self.path.unlink(missing_ok=True)
 
 
-class Content:
+class ContentStore:
     """Every content once, below one directory.
 
     Args:

@@ -31,7 +31,7 @@ from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.uploads import SIGNATURE
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PUBLIC = ("/", "/ui", "/artifactory/api/system/ping")
 PAGES = "/ui/"
@@ -131,7 +131,7 @@ class Server:
     # Middlewares, outermost first
 
     @web.middleware
-    async def _record(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _record(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Write down what was asked and answered, once it is."""
         visit = wire.Visit()
         wire.visit.set(visit)
@@ -146,7 +146,7 @@ class Server:
             self._journal.write(request, visit, status, time.monotonic() - begun)
 
     @web.middleware
-    async def _explain(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _explain(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Turn every error into the document that clients of this address understand."""
         try:
             return await handler(request)
@@ -184,7 +184,7 @@ class Server:
         return web.Response(status=refused.status, body=body, headers=headers, content_type="application/json")
 
     @web.middleware
-    async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _misbehave(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         fault = self._faults.take(request.method, request.path, request.query_string, request.content_length)
         if fault is None:
             return await handler(request)
@@ -203,7 +203,7 @@ class Server:
         if fault.expire == "upload":
             self._registry.uploads.expire(_last_part(request.path))
 
-    async def _answer_to(self, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
+    async def _answer_to(self, request: web.Request, handler: RequestHandler, fault: Fault) -> web.StreamResponse:
         if fault.status is not None:
             headers = {"Location": request.path_qs} if fault.elsewhere else {}
             return web.Response(status=fault.status, headers=headers, body=fault.body)
@@ -254,7 +254,7 @@ class Server:
         return f"http://{host}{url.raw_path_qs}"
 
     @web.middleware
-    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _admit(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Let known callers in; without credentials only to what is public, and to pages on this machine."""
         if request.path.startswith(STORE):
             return await handler(request)

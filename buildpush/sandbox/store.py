@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
-from buildpush.sandbox.content import Checksums, Content
+from buildpush.sandbox.content import Checksums, ContentStore
 
-Found = TypeVar("Found")
+Row = TypeVar("Row")
 
 BUILD_INFO = "artifactory-build-info"
 
@@ -123,7 +123,7 @@ class Store:
         self.clock = clock
         self._lock = threading.RLock()
         try:
-            self.content = Content(directory, lasting=lasting)
+            self.content = ContentStore(directory, lasting=lasting)
             self._index = _open_index(directory / "index.sqlite", lasting=lasting)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -300,7 +300,7 @@ class Store:
         return (row[0], row[1]) if row else None
 
 
-def _one(found: list[Found]) -> Found | None:
+def _one(found: list[Row]) -> Row | None:
     return found[0] if found else None
 
 

@@ -11,7 +11,7 @@ from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.settings.words import nearest, reject
-from buildpush.settings.written import Written
+from buildpush.settings.written import WrittenValue
 
 Status: TypeAlias = Literal["Success", "Failure", "All"]
 StatusKey: TypeAlias = Literal["stageStatus", "pipelineStatus"]
@@ -35,7 +35,7 @@ class Condition:
     where: str = ""
 
 
-def read_condition(written: Written | None, key: StatusKey) -> Condition:
+def read_condition(written: WrittenValue | None, key: StatusKey) -> Condition:
     """Return the condition that *written* says; without one, all before must have gone well.
 
     Args:

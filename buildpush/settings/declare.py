@@ -19,7 +19,7 @@ from buildpush.settings.fields import REQUIRED, Field, Model
 from buildpush.settings.kinds import ValueKind
 
 Honour = Literal["engine", "push", "publish", "run", ""]
-Place = Literal["step", "spec", "env", "settings"]
+Section = Literal["step", "spec", "env", "settings"]
 
 _PLAIN_KINDS = {bool: "switch", int: "number", str: "text", Any: "structure"}
 
@@ -49,7 +49,7 @@ class Declared:
     group: str
     example: Any
     honoured_by: Honour
-    place: Place
+    place: Section
     since: str
     hint: bool
     instead: str
@@ -88,7 +88,7 @@ class Setting:
     required: bool
     example: Any
     honoured_by: Honour
-    place: Place
+    place: Section
     hint: bool
     instead: str
     separator: str
@@ -153,7 +153,7 @@ def setting(
     group: str,
     example: Any,
     honoured_by: Honour,
-    place: Place = "spec",
+    place: Section = "spec",
     since: str = "0.1",
     hint: bool = False,
     instead: str = "",

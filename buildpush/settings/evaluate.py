@@ -22,7 +22,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 # These are kept as written: they are evaluated while the step runs.
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
@@ -91,7 +91,7 @@ def _variable(name: str | Secret, step: Step, facts: Facts) -> Secret:
     raise SecretError(message, where=written.origin.where, setting="env_docker_secrets", hint="give it a value")
 
 
-def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> Raw:
+def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts) -> Raw:
     """Return the value of one setting with its expressions evaluated, not typed yet.
 
     Raises:
@@ -105,7 +105,7 @@ def evaluate_setting(step: Step, name: str, written: Written, facts: Facts) -> R
     return value
 
 
-def evaluate_raw(name: str, written: Written, facts: Facts) -> Raw:
+def evaluate_raw(name: str, written: WrittenValue, facts: Facts) -> Raw:
     """Return *written* with its expressions evaluated, for what is no setting of a model; *name* is for messages.
 
     Raises:

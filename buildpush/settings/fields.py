@@ -28,14 +28,14 @@ REQUIRED: Final[Any] = ...
 _NUMBER: Final = regex(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*\Z", re.ASCII)
 _NAMES: Final = {str: "text", bool: "true or false, in Python True or False", float: "a number"}
 
-Read = Callable[[Any], Any]
+ValueReader = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Validator:
     """A function that values of a type go through: after they were read as that type, before, or instead."""
 
-    act: Read
+    act: ValueReader
     when: Literal["after", "before", "instead"] = "after"
 
 
@@ -80,7 +80,7 @@ class Field:
         return field
 
     @cached_property
-    def read(self) -> Read:
+    def read(self) -> ValueReader:
         """The function that reads a value."""
         return reader(self.annotation)
 
@@ -164,7 +164,7 @@ def _default(field: Field) -> Any:
     return field.default
 
 
-def reader(annotation: Any) -> Read:
+def reader(annotation: Any) -> ValueReader:
     """Return the function that reads a value as the type *annotation*, or raises a :class:`BadValueError`."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -178,7 +178,7 @@ def reader(annotation: Any) -> Read:
     return _plain(annotation)
 
 
-def _plain(wanted: Any) -> Read:
+def _plain(wanted: Any) -> ValueReader:
     if wanted in {Any, int}:
         return _as_it_is if wanted is Any else _number
     if issubclass(wanted, Model):
@@ -190,17 +190,17 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _checked(read: Read, checks: Iterable[Validator]) -> Read:
+def _checked(read: ValueReader, checks: Iterable[Validator]) -> ValueReader:
     for check in checks:
         read = {"after": _then(read, check.act), "before": _then(check.act, read), "instead": check.act}[check.when]
     return read
 
 
-def _then(first: Read, second: Read) -> Read:
+def _then(first: ValueReader, second: ValueReader) -> ValueReader:
     return lambda value: second(first(value))
 
 
-def _optional(part: Any) -> Read:
+def _optional(part: Any) -> ValueReader:
     read = reader(part)
     return lambda value: None if value is None else read(value)
 
@@ -213,7 +213,7 @@ def _word(value: Any, words: tuple[Any, ...]) -> Any:
     raise BadValueError(message, f"did you mean {near[0]!r}?" if near else "write one of them")
 
 
-def _each(read: Read) -> Read:
+def _each(read: ValueReader) -> ValueReader:
     def read_each(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             message = f"it is of the type {type(value).__name__}"
@@ -223,7 +223,7 @@ def _each(read: Read) -> Read:
     return read_each
 
 
-def _pairs(read_key: Read, read_value: Read) -> Read:
+def _pairs(read_key: ValueReader, read_value: ValueReader) -> ValueReader:
     def read_pairs(value: Any) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
             message = f"it is of the type {type(value).__name__}"
@@ -233,7 +233,7 @@ def _pairs(read_key: Read, read_value: Read) -> Read:
     return read_pairs
 
 
-def _part(read: Read, value: Any, where: str | int) -> Any:
+def _part(read: ValueReader, value: Any, where: str | int) -> Any:
     try:
         return read(value)
     except BadValueError as error:

@@ -21,7 +21,7 @@ from buildpush.images.references import Reference
 from buildpush.settings.declare import explicitly_set, setting_named, settings_of
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.written import Written
+from buildpush.settings.written import WrittenValue
 
 # As whom, how and where to push; the repository is part of every step, and insecure is for base images too.
 _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
@@ -89,7 +89,7 @@ def existing_image(
 
 
 def unused_settings(
-    settings: BuildAndPush, written: Mapping[str, Written], *, publishes: bool, kept: Collection[str]
+    settings: BuildAndPush, written: Mapping[str, WrittenValue], *, publishes: bool, kept: Collection[str]
 ) -> Iterator[str]:
     """Yield which settings have no effect because nothing is pushed, or no build-info published.
 
@@ -109,14 +109,14 @@ def unused_settings(
         yield f"no build-info is published, so these have no effect: {', '.join(vain)}"
 
 
-def _is_left_out(name: str, written: Written, settings: BuildAndPush) -> bool:
+def _is_left_out(name: str, written: WrittenValue, settings: BuildAndPush) -> bool:
     """Return whether somebody wants something that a build was not even asked for."""
     if name == "publish_build_info":
         return name not in settings.fields_set and str(written.value).strip().lower() in TRUE
     return name not in settings.fields_set and written.value not in (None, "")
 
 
-def _is_ambient(name: str, written: Written) -> bool:
+def _is_ambient(name: str, written: WrittenValue) -> bool:
     return written.origin.kind == "variable" and written.origin.variable in setting_named(BuildAndPush, name).ambient
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import (
-    Address,
+    AddressText,
     ArgumentNames,
     BuildArgs,
     BuildContexts,
@@ -117,7 +117,7 @@ class ImageSettings(StepSettings):
         honoured_by="run",
         place="env",
     )
-    repo_link: Address | None = setting(
+    repo_link: AddressText | None = setting(
         "The address that {setting}`auto_label` gives as `url`.",
         "Without it, that of the repository of git, as far as CI or git knows it.",
         group="Image",

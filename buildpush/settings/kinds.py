@@ -119,10 +119,10 @@ def switch_of(text: str) -> bool:
     return word in TRUE
 
 
-Read = TypeVar("Read")
+Result = TypeVar("Result")
 
 
-def _reading(read: Callable[[str], Read], hint: str) -> Validator:
+def _reading(read: Callable[[str], Result], hint: str) -> Validator:
     """Return the validator that lets *read* turn text into a value, and leaves typed values alone."""
 
     def validate(value: Any) -> Any:
@@ -291,7 +291,7 @@ def _unless_empty(value: Any) -> Any:
 
 AnyText = Annotated[str, Validator(_printable)]
 Text = Annotated[str, Validator(_printable), Validator(_one_line), Validator(_not_empty)]
-Line = Annotated[str, Validator(_printable), Validator(_one_line)]
+LineText = Annotated[str, Validator(_printable), Validator(_one_line)]
 FileText = Annotated[Text, Validator(_not_a_flag), ValueKind("path")]
 ContextText = Annotated[Text, Validator(_not_a_flag_but_stdin), ValueKind("path")]
 Switch = Annotated[bool, _reading(switch_of, "write true or false"), ValueKind("switch")]
@@ -299,15 +299,15 @@ AutoSwitch = Annotated[
     bool | None, _reading(switch_of, "write yes, no or auto"), Validator(_automatic, "before"), ValueKind("switch")
 ]
 Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m or 45s"), ValueKind("duration")]
-Memory = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), ValueKind("size")]
+ByteCount = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), ValueKind("size")]
 Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), ValueKind("cores")]
-Number = Annotated[int, ValueKind("number")]
-SecretReference = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
+WholeNumber = Annotated[int, ValueKind("number")]
+SecretText = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
 Structure = Annotated[Any, ValueKind("structure")]
 Enforce = Annotated[Any, Validator(_unless_empty, "before"), ValueKind("structure")]
 When = Annotated[Any, Validator(_unless_default, "before"), ValueKind("structure")]
 
-Identifier = Annotated[
+IdentifierText = Annotated[
     str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
 ]
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
@@ -319,7 +319,7 @@ PlatformText = Annotated[str, _named(Platform.parse)]
 StageName = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
 ArgumentName = Annotated[str, _matching(_ARGUMENT, "the name of a build argument", "use letters, digits and _ . -")]
 LabelName = Annotated[str, _matching(_LABEL, "the name of a label", "leave out blanks, quotes and =")]
-Address = Annotated[
+AddressText = Annotated[
     Text,
     _matching(
         regex(r"https?://[^\s/?#@]+(?:[/?#]\S*)?\Z"),
@@ -346,6 +346,6 @@ BuildContexts = Mapping[
 Tags = Annotated[tuple[TagText, ...], Validator(_once), Validator(_some)]
 Platforms = Annotated[tuple[PlatformText, ...], Validator(_once)]
 BuildArgs = Mapping[ArgumentName, AnyText]
-Labels = Mapping[LabelName, Line]
+Labels = Mapping[LabelName, LineText]
 EnvSecrets = Mapping[ArgumentName, Annotated[str | Secret, Validator(_variable_name, "instead")]]
 FileSecrets = Mapping[ArgumentName, FileText]

@@ -9,7 +9,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import remember_user_info
 from buildpush.settings.declare import Setting
 from buildpush.settings.decode import check_secret, equal
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 
 class SettingsLayer:
@@ -46,10 +46,10 @@ def remember_passwords(setting: Setting, raw: Raw) -> None:
             remember_user_info(part)
 
 
-def merge(layers: Sequence[SettingsLayer], names: frozenset[str]) -> dict[str, Written]:
+def merge(layers: Sequence[SettingsLayer], names: frozenset[str]) -> dict[str, WrittenValue]:
     """Return the strongest value of every setting among *names*, with what it overrode; strongest layer first."""
-    merged: dict[str, Written] = {}
+    merged: dict[str, WrittenValue] = {}
     for name in sorted({name for layer in layers for name in layer.values} & names):
         (value, origin), *overridden = [layer.values[name] for layer in layers if name in layer.values]
-        merged[name] = Written(value, origin, tuple(overridden))
+        merged[name] = WrittenValue(value, origin, tuple(overridden))
     return merged

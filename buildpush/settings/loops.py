@@ -96,7 +96,7 @@ def read_loop(raw: Raw, origin: Origin) -> Loop:
     Raises:
         SourceError: an unknown key, a wrong value, or no iteration at all.
     """
-    return _Reader(origin).loop(raw)
+    return _LoopReader(origin).loop(raw)
 
 
 def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
@@ -118,7 +118,7 @@ def node_name(raw: Raw) -> str:
     return found if isinstance(found, str) else ""
 
 
-class _Reader:
+class _LoopReader:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
 

@@ -14,19 +14,19 @@ from buildpush.settings.declare import Variable, setting
 from buildpush.settings.fields import Model
 from buildpush.settings.image_settings import ImageSettings
 from buildpush.settings.kinds import (
-    Address,
+    AddressText,
     AutoSwitch,
+    ByteCount,
     Cores,
     FileText,
-    Memory,
-    Number,
     PinnedReference,
     RegistryText,
-    SecretReference,
+    SecretText,
     Structure,
     Switch,
     Text,
     Texts,
+    WholeNumber,
 )
 
 # What stands in a table is known as the code runs, not as it is checked.
@@ -39,7 +39,7 @@ else:
 class ResourceLimits(Model):
     """Memory in bytes and processor cores of a container."""
 
-    memory: Memory | None = None
+    memory: ByteCount | None = None
     cpu: Cores | None = None
 
 
@@ -87,7 +87,7 @@ class BuildAndPush(ImageSettings):
         honoured_by="push",
         place="env",
     )
-    password: SecretReference | None = setting(
+    password: SecretText | None = setting(
         "Where the password or token of {setting}`username` is.",
         'In a file it is a reference: `env:NAME`, `file:PATH`, `secret:ID` or `<+secrets.getValue("ID")>`. '
         "The variable may hold the password itself, as in Harness.",
@@ -206,7 +206,7 @@ class BuildAndPush(ImageSettings):
         honoured_by="publish",
         place="env",
     )
-    artifactory_url: Address | None = setting(
+    artifactory_url: AddressText | None = setting(
         "Address of Artifactory, for build-info.",
         "It ends in `/artifactory`; for an address of the whole JFrog platform that part is added.",
         group="Build-info",
@@ -215,7 +215,7 @@ class BuildAndPush(ImageSettings):
         place="env",
         ambient=("JF_URL",),
     )
-    artifactory_token: SecretReference | None = setting(
+    artifactory_token: SecretText | None = setting(
         "Where the access token for Artifactory is.",
         "Without it, the credential of the push is used if the registry is the same host.",
         group="Build-info",
@@ -243,7 +243,7 @@ class BuildAndPush(ImageSettings):
         place="env",
         ambient=("JFROG_CLI_BUILD_NUMBER",),
     )
-    build_url: Address | None = setting(
+    build_url: AddressText | None = setting(
         "Link from the build in Artifactory back to the run that made it.",
         group="Build-info",
         example="https://ci.example.com/runs/42",
@@ -298,7 +298,7 @@ class BuildAndPush(ImageSettings):
         honoured_by="run",
         place="env",
     )
-    fetch_limit: Memory = setting(
+    fetch_limit: ByteCount = setting(
         "Bytes that a file of the web, or a context that is a tar, may have.",
         "It holds for what the engine `native` fetches for `ADD`, and for a {setting}`context` that is fetched or "
         "unpacked here, with all its files; of those there may be one for each KiB of it. "
@@ -319,7 +319,7 @@ class BuildAndPush(ImageSettings):
         honoured_by="run",
         place="env",
     )
-    run_as_user: Number | None = setting(
+    run_as_user: WholeNumber | None = setting(
         "Numeric user that all processes of the step's container run as.",
         "It means something only where the engine runs in a container of its own. "
         "Today that is kaniko alone, which must be root: `0`.",

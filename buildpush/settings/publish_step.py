@@ -15,11 +15,11 @@ from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.kinds import (
-    Address,
+    AddressText,
     FileText,
-    Line,
+    LineText,
     ReferenceText,
-    SecretReference,
+    SecretText,
     Switch,
     Text,
 )
@@ -38,7 +38,7 @@ class PublishBuildInfo(StepSettings):
         honoured_by="publish",
         place="settings",
     )
-    url: Address = setting(
+    url: AddressText = setting(
         "Address of Artifactory; what follows `/artifactory` in it is cut.",
         default=REQUIRED,
         group="Build-info",
@@ -47,7 +47,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
         ambient=("JF_URL",),
     )
-    access_token: SecretReference | None = setting(
+    access_token: SecretText | None = setting(
         "Where the access token for Artifactory is.",
         group="Build-info",
         example="env:ARTIFACTORY_TOKEN",
@@ -62,14 +62,14 @@ class PublishBuildInfo(StepSettings):
         honoured_by="publish",
         place="settings",
     )
-    password: SecretReference | None = setting(
+    password: SecretText | None = setting(
         "Where the password of {setting}`username` is.",
         group="Build-info",
         example="env:ARTIFACTORY_PASSWORD",
         honoured_by="publish",
         place="settings",
     )
-    api_key: SecretReference | None = setting(
+    api_key: SecretText | None = setting(
         "Where the API key of {setting}`username` is; Artifactory takes it in place of a password.",
         group="Build-info",
         example="env:ARTIFACTORY_API_KEY",
@@ -94,7 +94,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
         ambient=("JFROG_CLI_BUILD_NUMBER",),
     )
-    build_url: Address | None = setting(
+    build_url: AddressText | None = setting(
         "Link from the build in Artifactory back to the run that made it.",
         group="Build-info",
         example="https://ci.example.com/runs/42",
@@ -119,7 +119,7 @@ class PublishBuildInfo(StepSettings):
         instead="leave it out, and name a private authority by SSL_CERT_FILE",
         place="settings",
     )
-    pem_file_contents: Line | None = setting(
+    pem_file_contents: LineText | None = setting(
         "Text of a certificate to trust.",
         "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
         group="Build-info",

@@ -22,7 +22,7 @@ from buildpush.images.references import Reference
 from buildpush.settings import flows
 from buildpush.settings.flows import ExistingImage
 from buildpush.settings.step_settings import StepSettings
-from buildpush.settings.written import Written
+from buildpush.settings.written import WrittenValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ResolveContext:
     facts: Facts
     vault: Vault
     connectors: Connectors
-    written: Mapping[str, Written]
+    written: Mapping[str, WrittenValue]
 
     @property
     def env(self) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, lea
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import nearest, reject
-from buildpush.settings.written import Origin, Written, written_at
+from buildpush.settings.written import Origin, WrittenValue, written_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +166,15 @@ def _with_settings(step: Step, path: tuple[Branch, ...], outside: _Outside, note
     return replace(step, settings=written, facts={**answers(path), **step.facts}, environment=variables)
 
 
-def _notes_of(loop: Written | None) -> Iterable[str]:
+def _notes_of(loop: WrittenValue | None) -> Iterable[str]:
     return loop_notes(loop.value, loop.origin) if loop else ()
 
 
-def _tags_of_plugin(cwd: Path) -> dict[str, Written]:
+def _tags_of_plugin(cwd: Path) -> dict[str, WrittenValue]:
     """Return the tags in the file that the plugins read where none are set."""
     path = cwd / ".tags"
     text = read_text(path, path.name).strip() if path.is_file() else ""
-    return {"tags": Written(text, Origin("file", path.name, text))} if text else {}
+    return {"tags": WrittenValue(text, Origin("file", path.name, text))} if text else {}
 
 
 def _step_without_file(outside: _Outside, notes: list[str]) -> Step:
@@ -184,7 +184,7 @@ def _step_without_file(outside: _Outside, notes: list[str]) -> Step:
 
 def _merged(
     model: type[StepSettings], outside: _Outside, file: list[SettingsLayer], notes: list[str]
-) -> Mapping[str, Written]:
+) -> Mapping[str, WrittenValue]:
     layers = [
         python_layer(model, outside.flags, "flag"),
         python_layer(model, outside.keywords, "keyword"),

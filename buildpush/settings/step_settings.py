@@ -7,7 +7,7 @@ from buildpush.settings.kinds import (
     AnyText,
     Duration,
     Enforce,
-    Identifier,
+    IdentifierText,
     StepName,
     Structure,
     When,
@@ -17,7 +17,7 @@ from buildpush.settings.kinds import (
 class StepSettings(Settings):
     """What every kind of step has."""
 
-    identifier: Identifier = setting(
+    identifier: IdentifierText = setting(
         "Short name of the step, by which `--step` and expressions know it.",
         "Without it, made from {setting}`name`.",
         default="",

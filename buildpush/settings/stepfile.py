@@ -17,7 +17,7 @@ from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.variables import known_variables, variables_for
 from buildpush.settings.verdicts import note_of
 from buildpush.settings.words import reject
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 # Keys of a Plugin step that are about the plugin's own container, which does not exist here.
 _CONTAINER = (
@@ -45,7 +45,7 @@ class StepLayers:
 
     variables: SettingsLayer = field(default_factory=SettingsLayer)
     settings: SettingsLayer = field(default_factory=SettingsLayer)
-    environment: dict[str, Written] = field(default_factory=dict)
+    environment: dict[str, WrittenValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -156,7 +156,7 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
     texts = {name: entry.text for name, entry in node.entries.items() if name in known}
     for name in asked & node.entries.keys():
         text = node.entries[name].text
-        layers.environment[name] = Written(text, Origin("file", node.where_key(name), text, name))
+        layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting in settings_of(kind.model):
         for variable, text in variables_for(setting, texts, layers.notes, ambient=True):
             where = node.where_key(variable)

@@ -25,7 +25,7 @@ from buildpush.settings.tree import (
 )
 from buildpush.settings.variables import known_variables, variables_for
 from buildpush.settings.verdicts import note_of
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 _WORDS: Final = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
 _WRAPPERS: Final = ("stage", "step", "stepGroup", "template")
@@ -117,9 +117,9 @@ def _quoted(text: str) -> str:
 # ---- variables
 
 
-def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, Written]]:
+def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, WrittenValue]]:
     """Return the variables that a step gets from pipeline, stage and groups: text, and what asks for its value."""
-    found: dict[str, tuple[str, Written]] = {}
+    found: dict[str, tuple[str, WrittenValue]] = {}
     for branch in path:
         if not isinstance(branch, Parallel):
             for variable in branch.header.variables:
@@ -127,16 +127,16 @@ def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, Written]]:
     return found
 
 
-def _environment(word: str, variable: Node) -> dict[str, tuple[str, Written]]:
+def _environment(word: str, variable: Node) -> dict[str, tuple[str, WrittenValue]]:
     name, text = variable.at("name"), variable_text(variable)
     if not (name and text and _NAME.match(name.text)):
         return {}
     place = variable.at("value") or variable
     origin = Origin("file", place.where, format_value(text), name.text)
-    return {name.text: (text, Written(f"<+{word}.variables.{name.text}>", origin))}
+    return {name.text: (text, WrittenValue(f"<+{word}.variables.{name.text}>", origin))}
 
 
-def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, Written]], notes: list[str]) -> SettingsLayer:
+def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue]], notes: list[str]) -> SettingsLayer:
     """Return what the variables *around* a step set of it.
 
     Raises:

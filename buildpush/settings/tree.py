@@ -15,7 +15,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, SettingsType, StepKind
 from buildpush.settings.words import nearest, reject
-from buildpush.settings.written import Written
+from buildpush.settings.written import WrittenValue
 
 _WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "template")
 _CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "steps"), "stepGroup": ("steps",)}
@@ -49,11 +49,11 @@ class Step:
     identifier: str
     name: str
     type: str
-    settings: Mapping[str, Written]
+    settings: Mapping[str, WrittenValue]
     where: str
     kind: StepKind | None = BUILD
     facts: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, Written] = field(default_factory=dict)
+    environment: Mapping[str, WrittenValue] = field(default_factory=dict)
     scope: Mapping[str, Value] = field(default_factory=dict)
     runs: bool = True
     rollback: bool = False

@@ -16,7 +16,7 @@ from buildpush.settings.layers import SettingsLayer, remember_passwords
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.written import Origin
 
-Value = TypeVar("Value", bound=Raw)
+AnyRaw = TypeVar("AnyRaw", bound=Raw)
 
 
 def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
@@ -30,8 +30,8 @@ def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
 
 
 def variables_for(
-    setting: Setting, texts: Mapping[str, Value], notes: list[str], *, ambient: bool = False
-) -> list[tuple[str, Value]]:
+    setting: Setting, texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
+) -> list[tuple[str, AnyRaw]]:
     """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing.
 
     Raises:

@@ -38,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenValue:
     """The value of one setting as text, what set it, and what it overrode, strongest first."""
 
     value: Raw
@@ -46,9 +46,9 @@ class Written:
     overridden: tuple[tuple[Raw, Origin], ...] = ()
 
 
-def written_at(node: Node, key: str) -> Written | None:
+def written_at(node: Node, key: str) -> WrittenValue | None:
     """Return what a file says under *key* of the map *node*; ``None`` where it says nothing."""
     inner = node.at(key)
     if inner is None or not inner.value:
         return None
-    return Written(inner.raw(), Origin("file", node.where_key(key), "", parts=dict(inner.places())))
+    return WrittenValue(inner.raw(), Origin("file", node.where_key(key), "", parts=dict(inner.places())))

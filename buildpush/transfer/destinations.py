@@ -14,13 +14,13 @@ from buildpush.images.manifests import left_out
 from buildpush.images.model import Image, Index
 from buildpush.images.referrers import Referrer
 from buildpush.transfer import Location
-from buildpush.transfer.driver import Clients, Packing, WriteOptions, Written
+from buildpush.transfer.driver import Clients, Delivered, Packing, WriteOptions
 from buildpush.transfer.sources import platforms_of
 
 
 def write(
     target: Image | Index, destination: Location, clients: Clients, options: WriteOptions | None = None
-) -> Written:
+) -> Delivered:
     """Bring *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
 
     An image that came with a manifest keeps it, where manifests are kept.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from buildpush.transfer import Location
     from buildpush.transfer.daemon import Daemon
 
-Written = PushedImage | PushedIndex | Digest | None
+Delivered = PushedImage | PushedIndex | Digest | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +78,5 @@ class Driver(Protocol):
     def check(self, destination: Location) -> None:
         """Refuse, before anything is done, what cannot be a destination."""
 
-    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Written:
+    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Delivered:
         """Bring *target* there; return the receipt of a registry, or the digest of the manifest that was written."""

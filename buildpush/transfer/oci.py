@@ -59,13 +59,13 @@ from buildpush.transfer.output import END, header, member, new_file, padding, wr
 from buildpush.transfer.parse import file_location
 
 _MARK: Final = b'{"imageLayoutVersion":"1.0.0"}'
-Name = Reference | str
+ReferenceOrTag = Reference | str
 
 
 def write_layout(
     target: Image | Index,
     directory: Path,
-    references: Sequence[Name] = (),
+    references: Sequence[ReferenceOrTag] = (),
     *,
     compression: Compression = "none",
     referrers: Sequence[Referrer] = (),
@@ -95,7 +95,7 @@ def write_layout(
     return wanted
 
 
-def _entries_to_keep(directory: Path, references: Sequence[Name]) -> list[Mapping[str, Any]]:
+def _entries_to_keep(directory: Path, references: Sequence[ReferenceOrTag]) -> list[Mapping[str, Any]]:
     """Return what a layout lists besides an image of these names; what has no name makes room for one without."""
     path, files = directory / "index.json", Directory(directory)
     old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
@@ -127,7 +127,7 @@ def _move_in(aside: Path, directory: Path) -> None:
 def write_oci_archive(
     target: Image | Index,
     path: Path,
-    references: Sequence[Name] = (),
+    references: Sequence[ReferenceOrTag] = (),
     *,
     compression: Compression = "none",
     referrers: Sequence[Referrer] = (),
@@ -286,7 +286,7 @@ def _check_manifest(image: Image, manifest: bytes, config: Descriptor, layers: S
 def _listed(
     old: Sequence[Mapping[str, Any]],
     wanted: Descriptor,
-    references: Sequence[Name],
+    references: Sequence[ReferenceOrTag],
     beside: Sequence[Mapping[str, Any]],
 ) -> bytes:
     """Return the new ``index.json``: what was there under other names, then *wanted* and what is said about it."""

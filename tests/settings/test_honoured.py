@@ -21,7 +21,7 @@ from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 USUAL = {
     "build": {
@@ -94,7 +94,9 @@ def effects(directory, kind, values):
     vault = Vault(env, directory, None, connectors.references)
     facts = Facts(env, Git(Recorded(git), directory), Counter(directory / "state", dry=True), 0.0, vault.secret)
     written = {
-        name: Written(value, Origin("keyword", "a test", "")) for name, value in values.items() if value is not None
+        name: WrittenValue(value, Origin("keyword", "a test", ""))
+        for name, value in values.items()
+        if value is not None
     }
     step = Step("", "", "", written, "a test", STEP_KINDS[kind])
     order = resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, connectors=connectors, step=step)

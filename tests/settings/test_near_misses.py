@@ -15,7 +15,7 @@ from buildpush.settings.lookups import with_lookup_notes
 from buildpush.settings.stepkinds import BUILD, kinds_by_model, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
-from buildpush.settings.written import Origin, Written
+from buildpush.settings.written import Origin, WrittenValue
 
 KNOWN = known_variables(*models())
 SETTINGS = {setting.name: setting for model in models() for setting in settings_of(model)}
@@ -156,7 +156,7 @@ def test_what_of_a_connectors_file_would_not_be_read_is_refused(tmp_path, docume
 
 
 def step_of(**settings):
-    written = {name: Written(value, Origin("file", "step.yml", "")) for name, value in settings.items()}
+    written = {name: WrittenValue(value, Origin("file", "step.yml", "")) for name, value in settings.items()}
     return Loaded((Step("a", "a", BUILD.type, written, "step.yml"),))
 
 

@@ -27,7 +27,7 @@ from buildpush.foundation.errors import BadNameError, BuildError, DockerfileErro
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import safe
 from buildpush.images.references import DOCKER_HUB, Reference
-from buildpush.places import FILES, Command, Content
+from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
 
 # Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
@@ -81,7 +81,9 @@ _NOISE = regex(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
 _OWN_ADDRESS = regex(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
 
 
-def run(tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, Content], full: str = _FULL) -> None:
+def run(
+    tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, FileContent], full: str = _FULL
+) -> None:
     """Run *command*, which builds *request*, with private *files*; its log is told as it comes.
 
     Raises:
@@ -117,7 +119,7 @@ def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
     yield from (("--cache-to", cache) for cache in (*request.cache_to, *(one.having("mode", "max") for one in both)))
 
 
-def secret_files(request: BuildRequest) -> dict[str, Content]:
+def secret_files(request: BuildRequest) -> dict[str, FileContent]:
     """Return the private files that the secrets of :func:`arguments` lie in."""
     return {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
 
@@ -131,7 +133,7 @@ def _secret(number: int) -> str:
     return f"secrets/{number}"
 
 
-def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, Content]:
+def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, FileContent]:
     """Return a private Docker configuration with *credentials*; everything else is as in the user's own.
 
     Args:
@@ -154,7 +156,7 @@ def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
     return {HUB_KEY if host == DOCKER_HUB else host: _login(found) for host, found in credentials.items()}
 
 
-def _contexts(home: Path) -> dict[str, Content]:
+def _contexts(home: Path) -> dict[str, FileContent]:
     """Return the files that describe the user's Docker contexts: without them a remote daemon would be lost."""
     root = home / "contexts"
     files = [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []

@@ -20,7 +20,7 @@ from buildpush.engines.docker import buildkit
 from buildpush.foundation.errors import EngineMissingError
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index
-from buildpush.places import FILES, Command, Content
+from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer import daemon
 from buildpush.transfer.oci_layout import open_layout
 
@@ -97,7 +97,7 @@ class BuildxProgram:
         Raises:
             BuildError: the build failed; with the last lines of its log.
         """
-        files: dict[str, Content] = buildkit.secret_files(request)
+        files: dict[str, FileContent] = buildkit.secret_files(request)
         if credentials:
             files |= buildkit.login_files(credentials, daemon.home_of(self.tools.env))
         buildkit.run(self.tools, self.command(request, credentials, words), request, files)

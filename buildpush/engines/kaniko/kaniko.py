@@ -41,7 +41,7 @@ from buildpush.foundation.text import lines_of
 from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
-from buildpush.places import FILES, Command, Content
+from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer.docker_archive import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
@@ -208,7 +208,7 @@ class _KanikoBuild:
         argv, files, env = self._call(number, platform)
         return self._executor.place.command(argv, files=files, env=env)
 
-    def _call(self, number: int, platform: Platform | None) -> tuple[list[str], dict[str, Content], dict[str, str]]:
+    def _call(self, number: int, platform: Platform | None) -> tuple[list[str], dict[str, FileContent], dict[str, str]]:
         """Return the arguments, private files and variables of the executor."""
         at = self._executor
         flags = [*self._flags(), *(_for_platform(platform, self.request.build_args) if platform else ())]
@@ -236,7 +236,7 @@ class _KanikoBuild:
         for host in sorted(filter(is_loopback, self._hosts)):
             yield from ("--insecure-registry", host)
 
-    def _private(self) -> Iterator[tuple[str, Content]]:
+    def _private(self) -> Iterator[tuple[str, FileContent]]:
         if self.credentials:
             document = {"auths": buildkit.auths(self.credentials)}
             yield f"{buildkit.CONFIG}/config.json", json.dumps(document)

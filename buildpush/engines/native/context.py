@@ -15,10 +15,10 @@ from buildpush.dockerfile.patterns import DirectoryState
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import ContextError
 from buildpush.foundation.spelling import nearest
-from buildpush.images.tar import Entry, Kind, OnDisk, in_order
+from buildpush.images.tar import Entry, EntryKind, OnDisk, in_order
 
 MOST_LINKS = 40
-_DEVICES: Mapping[int, Kind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
+_DEVICES: Mapping[int, EntryKind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block"}
 
 
 class Context:
@@ -238,7 +238,7 @@ class Context:
         if stat.S_ISSOCK(mode):
             message = f"{path} is a socket, which no image can hold"
             raise ContextError(message, hint=f"remove it, or list it in {self.ignore.path}", setting="context")
-        kind: Kind = _DEVICES.get(stat.S_IFMT(mode), "fifo")
+        kind: EntryKind = _DEVICES.get(stat.S_IFMT(mode), "fifo")
         device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind != "fifo" else ""
         return Entry(target, kind, mode & 0o7777, modified=modified, target=device)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Layer
-from buildpush.images.tar import FORMAT, Content, Entry, InTar, OnDisk, size_of
+from buildpush.images.tar import FORMAT, Entry, EntryContent, InTar, OnDisk, size_of
 
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
@@ -86,7 +86,7 @@ def _columns(entries: Sequence[Entry], before: int) -> bytes | None:
     return marshal.dumps((columns, stamps, others), 2)
 
 
-def _seen(content: Content) -> object:
+def _seen(content: EntryContent) -> object:
     """Return what tells the bytes of something that is not a file of this machine; ``None`` where nothing does."""
     if isinstance(content, InTar):
         return (content.archive.identity, content.ordinal) if content.archive.identity else None

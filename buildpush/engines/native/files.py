@@ -9,14 +9,14 @@ from typing import Final, NoReturn
 
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import BuildError, ContextError
-from buildpush.images.tar import CAPABILITY, Content, Entry, InTar, Kind, in_order
+from buildpush.images.tar import CAPABILITY, Entry, EntryContent, EntryKind, InTar, in_order
 from buildpush.images.tar_members import Archive, read_members
 
 MOST_LINKS: Final = 255
 LARGEST_TEXT: Final = 1024 * 1024
 ROOT: Final = Entry("", "directory")
 
-_SPECIAL: Final[Mapping[bytes, Kind]] = {
+_SPECIAL: Final[Mapping[bytes, EntryKind]] = {
     tarfile.FIFOTYPE: "fifo",
     tarfile.CHRTYPE: "char",
     tarfile.BLKTYPE: "block",
@@ -230,7 +230,7 @@ def _bytes(entry: Entry) -> bytes:
         return file.read(entry.size)
 
 
-def _kind(member: tarfile.TarInfo) -> Kind | None:
+def _kind(member: tarfile.TarInfo) -> EntryKind | None:
     if member.isreg():
         return "file"
     if member.isdir():
@@ -250,7 +250,7 @@ def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str)
     kind = _kind(member)
     if not path or kind is None:
         return None
-    content: Content = InTar(archive, ordinal) if kind == "file" else b""
+    content: EntryContent = InTar(archive, ordinal) if kind == "file" else b""
     size = member.size if kind == "file" else 0
     target = member.linkname if kind == "link" else ""
     target = f"{member.devmajor}:{member.devminor}" if kind in {"char", "block"} else target

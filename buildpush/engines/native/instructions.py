@@ -86,7 +86,7 @@ class StageState:
         return "/" + joined.lstrip("/")
 
 
-Handler = Callable[[StageState, Instruction], None]
+InstructionHandler = Callable[[StageState, Instruction], None]
 
 
 def argument(state: StageState, instruction: Instruction) -> None:
@@ -281,7 +281,7 @@ def on_build(state: StageState, instruction: Instruction) -> None:
     state.draft.config["OnBuild"] = [*(state.draft.config.get("OnBuild") or ()), instruction.rest]
 
 
-HANDLERS: Mapping[str, Handler] = {
+HANDLERS: Mapping[str, InstructionHandler] = {
     "ARG": argument,
     "CMD": command,
     "ENTRYPOINT": entrypoint,
