@@ -919,7 +919,9 @@ def test_a_private_authority_is_trusted_where_it_is_given(certificates):
 
 
 @pytest.mark.programs
-@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize(
+    "name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HARNESS_CA_PATH", "SSL_CERT_DIR"]
+)
 def test_a_private_authority_is_trusted_by_each_of_the_usual_variables(certificates, tmp_path, name):
     (tmp_path / "ours.pem").write_bytes((certificates / "ca.pem").read_bytes())
     (tmp_path / "README").write_text("no certificate")

@@ -186,7 +186,7 @@ CI_SYSTEMS: Final = (
             "codebase.targetBranch": "CHANGE_TARGET",
         },
     ),
-    CiSystem("Drone", "DRONE", {**_DRONE, "pipeline.sequenceId": "DRONE_BUILD_NUMBER"}),
+    CiSystem("Drone", "DRONE", {**_DRONE, "pipeline.sequenceId": "DRONE_BUILD_NUMBER"}, output="DRONE_OUTPUT"),
     CiSystem(
         "Azure Pipelines",
         "TF_BUILD",

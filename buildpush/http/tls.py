@@ -48,7 +48,9 @@ def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
             _trust(context, path, read)
         except OSError as error:  # a broken certificate is an OSError too
             message = f"the certificates in {path} cannot be read: {error.strerror or error}"
-            hint = "SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name files of PEM certificates"
+            hint = (
+                "SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HARNESS_CA_PATH name files of PEM certificates"
+            )
             raise SettingsError(message, hint=hint) from error
     return context
 
@@ -71,9 +73,10 @@ def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None
 def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files and directories of certificates that variables name; directories that are not there are not.
 
-    Source: OpenSSL (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, a list), requests (``REQUESTS_CA_BUNDLE``), curl.
+    Source: OpenSSL (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, a list), requests (``REQUESTS_CA_BUNDLE``), curl,
+    Harness.
     """
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HARNESS_CA_PATH")
     files = [Path(variables[name]) for name in names if variables.get(name)]
     directories = [Path(one) for one in variables.get("SSL_CERT_DIR", "").split(os.pathsep) if one]
     return tuple(dict.fromkeys([*files, *(one for one in directories if one.is_dir())]))

@@ -32,6 +32,7 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
+from buildpush.pipeline.receipts import remove_receipts, write_receipts
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.steps import Outcome, Walk, attempt, raise_failure
@@ -182,6 +183,7 @@ class _StepRun:
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
         )
         self._check(order, hosts, server)
+        remove_receipts(order.receipts)
         with self._publication(order, hosts, server) as publication:
             with self._image(order, engine, hosts, drain=not (order.push or output)) as image:
                 if image and output:
@@ -311,6 +313,7 @@ class _StepRun:
                 sink=self.log,
             )
         self.base = base(self.pushed)
+        write_receipts(order.receipts, self.pushed)
 
     # ---- publish
 

@@ -78,6 +78,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         insecure=frozenset({repository.host} if settings.insecure else ()),
         sources=sources_of(pusher, artifactory, build),
         fetch_limit=settings.fetch_limit,
+        receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
         notes=(
             *notes,

@@ -37,6 +37,9 @@ FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPus
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env")
 }
+RECEIPTS: Final = (
+    *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
+)
 TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag"})
 
 
@@ -183,6 +186,25 @@ def archive_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
         message = "a Docker archive holds the image of one platform, and platforms names several"
         raise fail(message, "tar_path", "use build --output oci-archive:FILE")
     return path
+
+
+def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Path]:
+    """Return the files that are told what was pushed, by their settings.
+
+    Raises:
+        SettingsError: one cannot be written.
+    """
+    found: dict[str, Path] = {}
+    for name in RECEIPTS if settings.push else ():
+        text = getattr(settings, name)
+        path = Path(os.path.realpath(cwd / (text or "")))
+        is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
+        state = ("is the Dockerfile" if is_dockerfile else unwritable(path)) if text else ""
+        if state or path in found.values():
+            message = f"the file {text!r} {state or 'is written by another setting too'}"
+            raise fail(message, name, relative_hint(cwd))
+        found |= {name: path} if text else {}
+    return found
 
 
 def archive_notes(request: BuildRequest | None) -> Iterator[str]:

@@ -195,6 +195,35 @@ class BuildAndPush(ImageSettings):
         honoured_by="push",
         place="env",
     )
+    artifact_file: FileText | None = setting(
+        "A file that gets the pushed references with their digest, as Harness' plugins write it.",
+        "It is the JSON by which Harness shows the artifacts of a step. A file of an earlier run is removed first.",
+        group="Push",
+        example="artifact.json",
+        honoured_by="push",
+        place="env",
+    )
+    metadata_file: FileText | None = setting(
+        "A file that gets the digest and the names of what was pushed, as buildx writes it.",
+        group="Push",
+        example="metadata.json",
+        honoured_by="push",
+        place="env",
+    )
+    image_name_with_digest_file: FileText | None = setting(
+        "A file that gets `HOST/NAME@DIGEST` of what was pushed, as kaniko writes it.",
+        group="Push",
+        example="image.txt",
+        honoured_by="push",
+        place="env",
+    )
+    image_name_tag_with_digest_file: FileText | None = setting(
+        "A file that gets `HOST/NAME:TAG@DIGEST` of what was pushed, a line for each tag, as kaniko writes it.",
+        group="Push",
+        example="images.txt",
+        honoured_by="push",
+        place="env",
+    )
 
     # Build-info
 

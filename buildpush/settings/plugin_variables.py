@@ -166,12 +166,7 @@ _TARGET: Final = (
         PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", refusal=_BASE, instead=_BASE_INSTEAD)
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
-    PluginVariable(
-        "HARNESS_CA_PATH",
-        "dx",
-        refusal="certificates to trust are not read from it",
-        instead="name the file by SSL_CERT_FILE in the environment",
-    ),
+    *_facts("dx", HARNESS_CA_PATH="a file of certificates to trust, such as `SSL_CERT_FILE`"),
 )
 
 _MODE: Final = (
@@ -192,29 +187,17 @@ _MODE: Final = (
 
 _OUTPUTS: Final = (
     PluginVariable("DRONE_CARD_PATH", "dx", note="it is a page of Drone's about the image, and none is written here"),
-    *_refused(
-        "no artifact file is written here",
-        "take digest and references from buildpush run --json, or from --digest-file",
-        ARTIFACT_FILE="dxk",
-    ),
-    *_noted("it is one word of the artifact file", REGISTRY_TYPE="dx"),
-    PluginVariable("DRONE_OUTPUT", "k", note="no file of outputs is written here; --digest-file writes the digest"),
-    *_refused(
-        "no metadata file of buildx is written here",
-        "take the digest from buildpush run --digest-file FILE",
-        METADATA_FILE="x",
-    ),
+    *_sets("artifact_file", ARTIFACT_FILE="dxk"),
+    *_noted("every registry is one of Docker's kind here, and the artifact file says so", REGISTRY_TYPE="dx"),
+    *_facts("k", DRONE_OUTPUT="the file that gets `digest` and `image`"),
+    *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
         "how many layers came from a cache is not counted here",
         "read the engine's log, of which a failed build names the place",
         CACHE_METRICS_FILE="x",
     ),
-    *_refused(
-        "no file with the reference is written here",
-        "take it from buildpush run --json",
-        IMAGE_NAME_WITH_DIGEST_FILE="k",
-        IMAGE_NAME_TAG_WITH_DIGEST_FILE="k",
-    ),
+    *_sets("image_name_with_digest_file", IMAGE_NAME_WITH_DIGEST_FILE="k"),
+    *_sets("image_name_tag_with_digest_file", IMAGE_NAME_TAG_WITH_DIGEST_FILE="k"),
     *_refused(
         "a step writes no layout",
         "use buildpush build --output oci:DIRECTORY",

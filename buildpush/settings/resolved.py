@@ -42,6 +42,7 @@ class ResolvedStep:
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
         git_directory: whose history gives the revision; ``None`` for the working directory.
         fetch_limit: bytes that a file of the web may have, where anything is built.
+        receipts: files that are told what was pushed, by their settings.
         own_settings: values of the settings that one engine alone acts on.
         notes: what of the connectors and the settings has no effect.
         sources: where it was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
@@ -66,6 +67,7 @@ class ResolvedStep:
     insecure: frozenset[str] = frozenset()
     git_directory: Path | None = None
     fetch_limit: int = 0
+    receipts: Mapping[str, Path] = field(default_factory=dict)
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -49,6 +49,7 @@ BESIDE = {
 VALUES = {
     "access_token": "env:OTHER",
     "api_key": "env:OTHER",
+    "artifact_file": "out/artifact.json",
     "artifactory_token": "env:OTHER",
     "artifactory_url": "{web}/artifactory/",
     "base_image_connector_refs": ["jfrog"],
@@ -59,6 +60,9 @@ VALUES = {
     "env_include": ["STAGE"],
     "env_variables": {"PLUGIN_OPTIMIZE": "true"},
     "fetch_limit": "1Ki",
+    "image_name_tag_with_digest_file": "out/images.txt",
+    "image_name_with_digest_file": "out/image.txt",
+    "metadata_file": "out/metadata.json",
     "mirror": "{host}/nowhere",
     "password": "env:OTHER",
     "publish_build_info": False,

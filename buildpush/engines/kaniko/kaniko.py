@@ -240,14 +240,14 @@ class _KanikoBuild:
         if self.credentials:
             document = {"auths": buildkit.auths(self.credentials)}
             yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
-        if authority := self.tools.env.get("SSL_CERT_FILE"):
+        if authority := _authority(self.tools.env):
             yield _AUTHORITY, _read(Path(authority))
 
     def _variables(self) -> Iterator[tuple[str, str]]:
         if self.credentials:
             yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
         env = self.tools.env
-        if env.get("SSL_CERT_FILE"):
+        if _authority(env):
             yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
         for name in (*_PROXIES, *map(str.lower, _PROXIES)):
             if name in env:
@@ -330,9 +330,13 @@ def _log_text(line: str) -> str:
     return str(text) if level == "info" else f"{level}: {text}"
 
 
+def _authority(env: Mapping[str, str]) -> str:
+    return env.get("SSL_CERT_FILE") or env.get("HARNESS_CA_PATH", "")
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         message = f"the certificates in {path} cannot be read: {error.strerror}"
-        raise SourceError(message, hint="SSL_CERT_FILE names them", where="SSL_CERT_FILE") from error
+        raise SourceError(message, hint="SSL_CERT_FILE or HARNESS_CA_PATH names them") from error

@@ -1,0 +1,85 @@
+"""Files that tell later steps what was pushed: what they hold, and that none is left of an earlier run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import buildpush
+from buildpush.foundation.errors import BuildPushError, SettingsError
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture
+def push(box, tmp_path):
+    """Return what builds a small image and pushes it, given further variables; it returns receipt and repository."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    repo = f"{box.host}/docker-local/app"
+
+    def push(**variables):
+        env = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal(), "PLUGIN_REPO": repo}
+        env |= {"PLUGIN_ENGINE": "native", "PLUGIN_TAGS": "1,2", "PLUGIN_REGISTRY": box.host} | variables
+        result = buildpush.run(env=env, cwd=tmp_path)
+        return result, repo
+
+    return push
+
+
+def test_the_artifact_file_has_each_tag_with_the_digest(push, tmp_path, box):
+    result, repo = push(PLUGIN_ARTIFACT_FILE="artifact.json")
+    assert json.loads((tmp_path / "artifact.json").read_text()) == {
+        "kind": "docker/v1",
+        "data": {
+            "registryType": "Docker",
+            "registryUrl": f"https://{box.host}",
+            "images": [{"image": f"{repo}:{tag}", "digest": result.digest} for tag in ("1", "2")],
+        },
+    }
+
+
+def test_the_metadata_file_has_what_buildx_writes(push, tmp_path):
+    result, repo = push(PLUGIN_METADATA_FILE="metadata.json")
+    found = json.loads((tmp_path / "metadata.json").read_text())
+    assert found["containerimage.digest"] == found["containerimage.descriptor"]["digest"] == result.digest
+    assert found["containerimage.config.digest"] == str(result.images[0].config.digest)
+    assert found["containerimage.descriptor"]["size"] == len(result.pushed.manifest)
+    assert found["image.name"] == f"{repo}:1,{repo}:2"
+
+
+def test_the_files_of_kaniko_have_the_names_with_the_digest(push, tmp_path):
+    result, repo = push(
+        PLUGIN_IMAGE_NAME_WITH_DIGEST_FILE="image.txt", PLUGIN_IMAGE_NAME_TAG_WITH_DIGEST_FILE="images.txt"
+    )
+    assert (tmp_path / "image.txt").read_text() == f"{repo}@{result.digest}\n"
+    assert (tmp_path / "images.txt").read_text() == f"{repo}:1@{result.digest}\n{repo}:2@{result.digest}\n"
+
+
+def test_a_run_that_fails_leaves_no_file_of_an_earlier_one(push, tmp_path):
+    (tmp_path / "artifact.json").write_text("of an earlier run")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY nothing /\n")
+    with pytest.raises(BuildPushError, match="nothing"):
+        push(PLUGIN_ARTIFACT_FILE="artifact.json")
+    assert not (tmp_path / "artifact.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"PLUGIN_ARTIFACT_FILE": "."}, "'.' is a directory"),
+        ({"PLUGIN_ARTIFACT_FILE": "gone/a.json"}, "lies in a directory that is not there"),
+        ({"PLUGIN_METADATA_FILE": "Dockerfile"}, "is the Dockerfile"),
+        ({"PLUGIN_ARTIFACT_FILE": "a", "PLUGIN_METADATA_FILE": "./a"}, "is written by another setting too"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_built(push, box, variables, words):
+    with pytest.raises(SettingsError, match=words):
+        push(**variables)
+    assert not box.requests
+
+
+def test_a_file_is_not_written_where_nothing_is_pushed(push, tmp_path):
+    result, _ = push(PLUGIN_ARTIFACT_FILE="artifact.json", PLUGIN_NO_PUSH="true")
+    assert not (tmp_path / "artifact.json").exists()
+    assert any("artifact_file" in note for note in result.notes)
