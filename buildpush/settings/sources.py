@@ -81,7 +81,7 @@ def read(
         tree = (_step_without_file(outside, notes),)
     else:
         chosen = _choose(read_tree(older_form(read_yaml(cwd / file, str(file)))), file, step)
-        fill = partial(_with_settings, outside=outside, notes=notes)
+        fill = partial(_with_settings, outside=outside, notes=notes, known={})
         tree = with_steps(chosen, fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
     check_used(flags, keywords, loaded.steps)
@@ -147,7 +147,9 @@ def _no_step(steps: list[Step], file: Path) -> SourceError:
     return SourceError(message, where=str(file), hint=hint)
 
 
-def _with_settings(step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str]) -> Step:
+def _with_settings(
+    step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str], known: dict[int, dict[str, str]]
+) -> Step:
     if not step.runs or step.node is None or step.kind is None:
         return step
     own, around = step_layers(step.node, step.kind), environment(path)
@@ -163,7 +165,7 @@ def _with_settings(step: Step, path: tuple[Branch, ...], outside: _Outside, note
     if step.kind.image and step.kind.builds and "tags" not in written:
         written = {**written, **_tags_of_plugin(outside.cwd)}
     variables = {name: variable for name, (_, variable) in around.items()} | own.environment
-    return replace(step, settings=written, facts={**answers(path), **step.facts}, environment=variables)
+    return replace(step, settings=written, facts={**answers(path, known), **step.facts}, environment=variables)
 
 
 def _notes_of(loop: WrittenValue | None) -> Iterable[str]:

@@ -41,19 +41,28 @@ _SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
 # ---- answers
 
 
-def answers(path: tuple[Branch, ...]) -> dict[str, str]:
+def answers(path: tuple[Branch, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
     """Return what expressions may ask about all that a step stands in, the outermost first.
 
     Whatever is written there answers by its path: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
+
+    Args:
+        path: what the step stands in.
+        known: the answers of each branch of the same tree that was asked about before.
     """
     found: dict[str, str] = {}
     for branch in path:
         if not isinstance(branch, Parallel):
             node = branch.header.node
-            found |= {name: node.entries[key].text for key, name in _SCOPES.items() if key in node.entries}
-            found |= _identifier(_WORDS[type(branch)], node)
-            found |= _written(_WORDS[type(branch)], node)
+            if id(node) not in known:
+                known[id(node)] = _answers(_WORDS[type(branch)], node)
+            found |= known[id(node)]
     return found
+
+
+def _answers(word: str, node: Node) -> dict[str, str]:
+    scopes = {name: node.entries[key].text for key, name in _SCOPES.items() if key in node.entries}
+    return {**scopes, **_identifier(word, node), **dict(_written(word, node))}
 
 
 def _identifier(word: str, node: Node) -> dict[str, str]:
