@@ -19,6 +19,7 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
+from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.runlog import RunLog
 
 # What only some runs need is imported where it is needed: a push reads no connectors and evaluates no expression.
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from buildpush.places import Place
     from buildpush.registry.client import Registry
     from buildpush.registry.memory import Memory
+    from buildpush.settings.resolved import ResolvedStep
+    from buildpush.settings.tree import Step
     from buildpush.transfer.daemon import Daemon
     from buildpush.transfer.driver import Clients
 
@@ -79,6 +82,7 @@ class RunContext:
         dry: whether no counter moves and no file is left behind.
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
+        kept: images that were built and not pushed, for later steps.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where nobody can be asked.
     """
@@ -95,6 +99,7 @@ class RunContext:
     dry: bool = False
     notes: tuple[str, ...] = ()
     results: list[RunResult] = field(default_factory=list)
+    kept: KeptImages = field(default_factory=KeptImages)
     wait: Callable[[float], object] = time.sleep
     ask: Ask | None = None
 
@@ -182,6 +187,10 @@ class RunContext:
         self._stack.close()
         for name in ("_https", "_hosts", "memory"):
             vars(self).pop(name, None)
+
+    def keep(self, order: ResolvedStep, step: Step) -> Path:
+        """Return the file for an image that later steps push; it is there until the ``with`` block ends."""
+        return self.kept.new_file(order, step, self._stack)
 
     @cached_property
     def _stack(self) -> ExitStack:

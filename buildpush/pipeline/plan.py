@@ -21,6 +21,7 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.pipeline.ahead import Pushes
 from buildpush.pipeline.context import Hosts, RunContext
+from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
@@ -163,13 +164,14 @@ class SkippedStep:
 
 def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
     """Return what a run of *loaded* would do if every step goes well, step by step."""
-    dry = replace(context, dry=True)
+    dry = replace(context, dry=True, kept=KeptImages.of(loaded.steps))
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes()
 
     def add(step: Step, _: object) -> Outcome:
         plans.append(one := plan(step, dry))
         pushes.add(step, one.order.settings)
+        dry.kept.foresee(one.order, step)
         return Outcome(step, "succeeded")
 
     dry.vault.remember()

@@ -38,7 +38,9 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
         order = resolve(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
-    for note in (*order.notes, *_idle(order, step, push=push), *_unpublished(order, context)):
+    order = context.kept.with_builder(order)
+    kept = order.tar is not None or context.kept.takes(order) or not push
+    for note in (*order.notes, *_idle(order, step, push=push, kept=kept), *_unpublished(order, context)):
         context.log(Note(note))
     return replace(order, git_directory=history) if history else order
 
@@ -61,11 +63,11 @@ def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None)
     return settings.changed(**paths), found.history
 
 
-def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
+def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterator[str]:
     """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
     if not isinstance(order.settings, BuildAndPush):
         return
-    used = {*TAGGING, "allow_nondistributable_artifacts"} if order.tar or not push else set()
+    used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
     used |= set() if push else {"compression", "media_types"}
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
 

@@ -30,6 +30,7 @@ from buildpush.pipeline.ahead import check_ahead
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.images import repack
+from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.receipts import remove_receipts, write_receipts
@@ -88,7 +89,7 @@ def run_steps(
     location = parse_output(output) if output else None
     if not push:
         _refuse_push(loaded)
-    context = replace(context, notes=loaded.notes)
+    context = replace(context, notes=loaded.notes, kept=KeptImages.of(loaded.steps))
     with context:
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
@@ -185,7 +186,10 @@ class _StepRun:
         self._check(order, hosts, server)
         remove_receipts(order.receipts)
         with self._publication(order, hosts, server) as publication:
-            with self._image(order, engine, hosts, drain=not (order.push or output)) as image:
+            is_kept = self.options.push and self.context.kept.takes(order)
+            with self._image(order, engine, hosts, drain=not (order.push or output or is_kept)) as image:
+                if image and is_kept:
+                    self._keep(image, order, hosts)
                 if image and output:
                     self._write(image, order, output, hosts)
                 if image and order.push:
@@ -289,6 +293,15 @@ class _StepRun:
         else:
             self.output, self.written = str(output.location), written
 
+    def _keep(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
+        """Put the image where a later step of this run finds it, whatever engine has built it."""
+        names = ", ".join(map(str, order.references))
+        with self.log.phase("keep", names):
+            location = Location("oci-archive", str(self.context.keep(order, self.step)))
+            write(image, location, hosts.clients, WriteOptions(order.references, _packing(order), sink=self.log))
+        reason = "a later step may push it; it is gone when the run ends, unless tar_path names a file"
+        self.log(Decision("image", "kept", reason))
+
     # ---- push
 
     def _push(self, image: Built, order: ResolvedStep, hosts: Hosts, publication: Publication | None) -> None:
@@ -371,7 +384,7 @@ def record_result(result: RunResult, context: RunContext) -> None:
 
 def _location(source: ExistingImage) -> Location:
     """Return where an image is that exists already; an archive says itself of which kind it is."""
-    if source.image:
+    if source.image and not source.built_by:
         return Location("docker-daemon", str(source.image), reference=source.image)
     return archive_at(source.tar or Path())
 

@@ -55,12 +55,16 @@ class ExistingImage:
     Attributes:
         image: its name in the Docker daemon; ``None`` for one in a file.
         tar: absolute path of a Docker archive or OCI archive.
+        built_by: the step of the same run that builds it.
     """
 
     image: Reference | None = None
     tar: Path | None = None
+    built_by: str = ""
 
     def __str__(self) -> str:
+        if self.built_by:
+            return f"{self.image}, which the step {self.built_by!r} builds"
         return f"docker-daemon:{self.image}" if self.image else str(self.tar)
 
 

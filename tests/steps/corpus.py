@@ -16,6 +16,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import Note
+from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.steps import Outcome, Walk
 from buildpush.places import Ran, Recorded
 from buildpush.settings.evaluate import evaluate
@@ -80,10 +81,15 @@ class Shown:
         git = Git(Recorded(lambda _: Ran(128)), self.cwd)
         facts = Facts(ENV, git, Counter(self.cwd / "state"), 0.0, vault.secret, written=given, inputs=given)
 
-        def run(step: Step) -> Outcome:
+        kept = KeptImages.of(loaded.steps)
+
+        def run(step: Step, _strategies: object = None) -> Outcome:
             notes: list[str] = []
             settings = evaluate(step, facts, sink=lambda event: isinstance(event, Note) and notes.append(event.text))
-            order = resolve(settings, cwd=self.cwd, facts=facts, vault=vault, connectors=connectors, step=step)
+            around = facts.within(step.scope)
+            order = resolve(settings, cwd=self.cwd, facts=around, vault=vault, connectors=connectors, step=step)
+            order = kept.with_builder(order)
+            kept.foresee(order, step)
             self.lines += [f"step {step.identifier} ({step.where})", *map("  ".__add__, self.order(order))]
             self.lines += [f"  note {note}" for note in (*notes, *order.notes)]
             return Outcome(step, "succeeded")
