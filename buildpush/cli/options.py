@@ -49,6 +49,7 @@ def _common() -> list[click.Parameter]:
     """Return the parameters of every command that reads a step."""
     return [
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
+        click.Option(["--stage"], metavar="ID", help="Only the steps of the stage with this identifier."),
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
         click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
@@ -117,8 +118,8 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
         secrets=options.pop("secrets") or None,
         variables=dict(pair(text) for text in options.pop("var")),
     )
-    file, step = options.pop("file"), options.pop("step")
-    loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step)
+    file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
+    loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step, stage=stage)
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
 
 

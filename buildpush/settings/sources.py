@@ -27,7 +27,7 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
-from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, leaves, read_tree, with_steps
+from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Stage, Step, leaves, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import nearest, reject
@@ -53,6 +53,7 @@ def read(
     keywords: Mapping[str, Any],
     cwd: Path,
     step: str | None,
+    stage: str | None = None,
 ) -> Loaded:
     """Return the steps to run with their settings as written, each with what set it.
 
@@ -63,6 +64,7 @@ def read(
         keywords: by Python name; ``None`` sets nothing.
         cwd: where the search for the project file begins; it ends at the root of the repository.
         step: identifier or name of the only step to run.
+        stage: identifier or name of the only stage to run.
 
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
@@ -71,16 +73,18 @@ def read(
     project_path, project = find_project(cwd)
     check_names(flags, "flag")
     check_names(keywords, "setting")
-    if file is None and step is not None:
-        message = f"the step {step!r} is to be taken from a file, but no file is given"
-        raise SourceError(message, where="--step", hint="name the file that holds it")
+    if file is None and (step is not None or stage is not None):
+        what, name = ("step", step) if step is not None else ("stage", stage)
+        message = f"the {what} {name!r} is to be taken from a file, but no file is given"
+        raise SourceError(message, where=f"--{what}", hint="name the file that holds it")
     outside = _Outside(env, flags, keywords, project, cwd)
     notes = [*notes_of_environment(env, known_variables(*models()))]
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(outside, notes),)
     else:
-        chosen = _choose(read_tree(older_form(read_yaml(cwd / file, str(file)))), file, step)
+        whole = read_tree(older_form(read_yaml(cwd / file, str(file))))
+        chosen = _choose(whole if stage is None else _choose_stage(whole, file, stage), file, step)
         fill = partial(_with_settings, outside=outside, notes=notes, known={})
         tree = with_steps(chosen, fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
@@ -120,6 +124,24 @@ def _read_project(path: Path, cwd: Path) -> Node | None:
     return read_yaml(path, name)
 
 
+def _choose_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Element, ...]:
+    """Return *tree* in which only the steps of the stage that is *wanted* run."""
+    stages = [branch for _, path in leaves(tree) for branch in path if isinstance(branch, Stage)]
+    if not any(_is_called(stage, wanted) for stage in stages):
+        names = dict.fromkeys(stage.header.identifier or stage.header.name for stage in stages)
+        reject("stage", wanted, names, str(file))
+
+    def choose(step: Step, path: tuple[Branch, ...]) -> Step:
+        is_there = any(isinstance(branch, Stage) and _is_called(branch, wanted) for branch in path)
+        return replace(step, runs=step.runs and is_there)
+
+    return with_steps(tree, choose)
+
+
+def _is_called(stage: Stage, name: str) -> bool:
+    return name in {stage.header.identifier, stage.header.name}
+
+
 def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[Element, ...]:
     """Return *tree* in which no other step than the one that is *wanted* runs."""
     steps = [step for step, _ in leaves(tree)]
@@ -133,7 +155,7 @@ def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[
         reject("step", wanted, [step.identifier for step in known], str(file))
     if len(chosen) > 1:
         message = f"two steps are called {wanted!r}, here and in {chosen[1].where}"
-        raise SourceError(message, where=chosen[0].where, hint="give each its own identifier")
+        raise SourceError(message, where=chosen[0].where, hint="choose a stage as well, or give each its identifier")
     return with_steps(tree, lambda step, _: replace(step, runs=step is chosen[0]))
 
 

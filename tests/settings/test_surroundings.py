@@ -121,8 +121,8 @@ def test_a_variable_that_no_step_knows_is_refused_as_in_env_variables(file):
 
 @pytest.mark.parametrize("place", ["pipeline", "stage"])
 def test_a_variable_that_nothing_here_acts_on_is_refused_as_in_env_variables(file, place):
-    with pytest.raises(UnsupportedError, match="PLUGIN_AUTO_TAG is not supported"):
-        file(**{place: '- {name: PLUGIN_AUTO_TAG, value: "true"}'}).read()
+    with pytest.raises(UnsupportedError, match="PLUGIN_CUSTOM_DNS is not supported"):
+        file(**{place: "- {name: PLUGIN_CUSTOM_DNS, value: 10.0.0.53}"}).read()
 
 
 def test_a_variable_of_another_kind_of_step_is_left_to_it(file):

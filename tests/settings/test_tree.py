@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.foundation.documents import parse_yaml
+from buildpush.foundation.errors import SourceError
 from buildpush.settings.sources import read
 from buildpush.settings.tree import Loaded, Parallel, Pipeline, Stage, Step, StepGroup, leaves, read_tree, with_steps
 
@@ -151,3 +152,50 @@ def test_the_steps_of_a_loaded_file_are_the_leaves_of_its_tree_that_run(tmp_path
 def test_without_a_file_the_tree_is_one_step(tmp_path):
     loaded = read(None, env={}, flags={"repo": "host/app"}, keywords={}, cwd=tmp_path, step=None)
     assert loaded.tree == loaded.steps == Loaded(loaded.steps).tree
+
+
+TWO_STAGES = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: oak
+        spec: {execution: {steps: [{step: {type: BuildAndPushDockerRegistry, identifier: build, spec: {repo: h/oak}}}]}}
+    - stage:
+        name: The ash
+        spec: {execution: {steps: [{step: {type: BuildAndPushDockerRegistry, identifier: build, spec: {repo: h/ash}}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "repos"),
+    [
+        ({"stage": "oak"}, ["h/oak"]),
+        ({"stage": "The ash"}, ["h/ash"]),
+        ({"stage": "oak", "step": "build"}, ["h/oak"]),
+        ({}, ["h/oak", "h/ash"]),
+    ],
+)
+def test_a_stage_is_chosen_by_its_identifier_or_name(tmp_path, chosen, repos):
+    (tmp_path / "p.yml").write_text(TWO_STAGES)
+    more = {"step": None} | chosen
+    loaded = read(Path("p.yml"), env={}, flags={}, keywords={}, cwd=tmp_path, **more)
+    assert [step.settings["repo"].value for step in loaded.steps] == repos
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message", "hint"),
+    [
+        ({"stage": "oka"}, "unknown stage 'oka'", "oak"),
+        ({"step": "build"}, "two steps are called 'build'", "choose a stage as well"),
+    ],
+)
+def test_a_choice_that_fits_nothing_or_too_much_is_refused(tmp_path, chosen, message, hint):
+    (tmp_path / "p.yml").write_text(TWO_STAGES)
+    with pytest.raises(SourceError, match=message) as caught:
+        read(Path("p.yml"), env={}, flags={}, keywords={}, cwd=tmp_path, **{"step": None} | chosen)
+    assert hint in caught.value.hint
+
+
+def test_a_stage_needs_a_file(tmp_path):
+    with pytest.raises(SourceError, match="the stage 'oak' is to be taken from a file"):
+        read(None, env={}, flags={}, keywords={}, cwd=tmp_path, step=None, stage="oak")
