@@ -136,18 +136,20 @@ def run_pipeline(
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
+    step: str | None = None,
     strict: bool = False,
     sink: Sink | None = None,
 ) -> PipelineResult:
     """Run all steps of *file* as its conditions and loops say, and return what became of each.
 
-    Arguments and errors are those of :func:`run`; the ``results`` of an error are the receipts until then.
+    Arguments and errors are those of :func:`run`, and *step* is run as often as its loop says.
+    The ``results`` of an error are the receipts until then.
     """
     from buildpush.pipeline.results import PipelineResult
     from buildpush.pipeline.step import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return PipelineResult(run_steps(_all_steps(file, {}, context), context, strict=strict))
+        return PipelineResult(run_steps(_all_steps(file, {}, context, step), context, strict=strict))
 
 
 def build(
@@ -335,6 +337,7 @@ def check_pipeline(
     variables: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
+    step: str | None = None,
 ) -> tuple[Plan | SkippedStep, ...]:
     """Return what :func:`run_pipeline` would do with the same arguments if every step goes well, step by step.
 
@@ -344,7 +347,7 @@ def check_pipeline(
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return plan_steps(_all_steps(file, {}, context), context)
+        return plan_steps(_all_steps(file, {}, context, step), context)
 
 
 def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:

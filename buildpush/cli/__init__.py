@@ -27,6 +27,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("Say what the messages in a log mean, and what to do.", "doctor.make_doctor"),
     "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),
     "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
+    "notebook": (
+        "Write a pipeline file as a notebook, with its inputs as parameters.",
+        "tools.make_notebook",
+    ),
     "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),
     "clean": ("Remove what runs left behind on this machine.", "tools.make_clean"),
 }

@@ -14,6 +14,7 @@ from buildpush.cli import COMMANDS
 from buildpush.cli.messages import say, tell
 from buildpush.cli.options import pair
 from buildpush.cli.report import as_json, with_display
+from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
     from buildpush.sandbox import Line, Sandbox
@@ -179,6 +180,31 @@ _KEEPING = """\
   buildpush sandbox                                       shows a password, and pages to look at
   export SANDBOX_PASSWORD=…                               in another terminal
   buildpush tutorial {name} -p connectors={connectors}"""
+
+
+def make_notebook() -> click.Command:
+    """Return the command that writes a notebook."""
+    file = click.Argument(["file"], type=click.Path(path_type=Path))
+    words = "The notebook to write; default: beside FILE, with its name."
+    output = click.Option(["--output"], type=click.Path(path_type=Path), help=words)
+    text = f"{COMMANDS['notebook'][0]}\n\nExecute it with papermill or `buildpush tutorial`; the copy is the record."
+    return click.Command("notebook", callback=_notebook, params=[file, output], help=text)
+
+
+def _notebook(file: Path, output: Path | None) -> None:
+    from buildpush.notebooks.runbook import RunbookStep, write_runbook
+    from buildpush.pipeline.context import RunContext
+    from buildpush.settings.inputs import inputs_of
+    from buildpush.settings.sources import read
+
+    context = RunContext.default()
+    loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None)
+    target = output or file.with_suffix(".ipynb")
+    steps = [RunbookStep(step.identifier, step.name or step.identifier, step.about) for step in loaded.steps]
+    write_runbook(file, inputs_of(loaded), steps, target)
+    click.echo(f"notebook  {target}")
+    for other in loaded.others:
+        tell(f"not run: {one_line(other)}")
 
 
 def make_schema() -> click.Command:

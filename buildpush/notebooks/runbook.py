@@ -1,0 +1,115 @@
+"""A pipeline file as a notebook: its inputs are parameters, each step is a cell, the executed copy is the record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.files import replacement
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.text import one_line
+
+_KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+_OWN = {"file": "the pipeline file", "connectors": "file of connectors", "secrets": "directory with a file per secret"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookStep:
+    """One step of the file: *identifier*, *name*, and what and where it is, as ``Plugin 'x' (step.yml:3:5)``."""
+
+    identifier: str
+    name: str
+    about: str
+
+
+def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[RunbookStep], target: Path) -> None:
+    """Write the notebook that runs *file* to *target*.
+
+    Args:
+        file: the pipeline file; the notebook reads it again when it is executed.
+        inputs: name of each input, and what is written in its place.
+        steps: those that are run, in their order.
+        target: the notebook; one that is there is replaced.
+
+    Raises:
+        SettingsError: a library is missing, or the notebook cannot be written.
+    """
+    try:
+        import nbformat
+        from nbformat import v4
+    except ModuleNotFoundError as error:
+        message = f"to write notebooks, the library {error.name} is missing"
+        raise SettingsError(message, hint="install it with: pip install 'buildpush[notebooks]'") from error
+
+    makers = {"text": v4.new_markdown_cell, "code": v4.new_code_cell}
+    cells = [
+        makers[kind](source, id=name, metadata={"tags": ["parameters"]} if name == "parameters" else {})  # type: ignore[no-untyped-call]
+        for kind, name, source in _cells(file, inputs, steps)
+    ]
+    notebook = v4.new_notebook(cells=cells, metadata=_KERNEL)  # type: ignore[no-untyped-call]
+    try:
+        with replacement(target) as stream:
+            stream.write((str(nbformat.writes(notebook)) + "\n").encode())  # type: ignore[no-untyped-call]
+    except OSError as error:
+        message = f"{target} cannot be written: {error.strerror}"
+        raise SettingsError(message, hint="name another file by --output") from error
+
+
+def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[RunbookStep]) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, identifier and source of each cell."""
+    names = _python_names(inputs)
+    yield (
+        "text",
+        "title",
+        f"# {_text(file.stem)}\n\nEach cell runs a step of the file; the executed copy is the record.",
+    )
+    yield "code", "parameters", "\n".join(_parameters(file, inputs, names))
+    given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())
+    yield "code", "inputs", _INPUTS.format(given=given)
+    yield "text", "plan-text", "## What is run\n\nNothing is done yet, and a mistake in the last step shows here."
+    yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
+    for number, step in enumerate(steps, 1):
+        yield "text", f"step-{number}-text", f"## {_text(step.name)}\n\n{_text(step.about)}"
+        yield "code", f"step-{number}", f"buildpush.run_pipeline(file, step={step.identifier!r}, **how)"
+
+
+_INPUTS = """\
+import buildpush
+
+given = {{
+{given}}}
+how = {{
+    "connectors": connectors or None,
+    "secrets": secrets or None,
+    "variables": {{name: str(value) for name, value in given.items() if value != ""}},
+}}"""
+
+
+def _parameters(file: Path, inputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
+    for name, words in _OWN.items():
+        yield f"{name}: str = {str(file) if name == 'file' else ''!r}  # {words}"
+    for name, written in inputs.items():
+        yield f'{names[name]}: str = ""  # {one_line(f"{name}: {written}")}'
+
+
+def _python_names(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return a Python name for each input, all of them different."""
+    taken = dict.fromkeys((*_OWN, "buildpush", "given", "how", "plan"))
+    names = {}
+    for name in inputs:
+        python = "input_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+        while python in taken:
+            python += "_"
+        taken[python] = None
+        names[name] = python
+    return names
+
+
+def _text(text: str) -> str:
+    """Return *text* for a cell of markdown, in which it stays text."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~!])", r"\\\1", one_line(text))

@@ -1,0 +1,46 @@
+"""The inputs of a file: what its ``<+input>`` ask for, by the names under which values are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from buildpush.foundation.documents import Raw
+from buildpush.settings.declare import settings_of
+from buildpush.settings.surroundings import variable_text
+from buildpush.settings.tree import Loaded, Parallel, leaves
+
+_INPUT = "<+input>"
+
+
+def inputs_of(loaded: Loaded) -> dict[str, str]:
+    """Return for each input of the steps that are run its name and what is written there, each once, in order.
+
+    A name is what ``--var`` takes: that of a variable, of a setting (``tags``), or of an entry (``buildArgs.A``).
+    """
+    return dict(_inputs(loaded))
+
+
+def _inputs(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    for step, path in leaves(loaded.tree):
+        if not step.runs:
+            continue
+        for branch in path:
+            for variable in () if isinstance(branch, Parallel) else branch.header.variables:
+                named, text = variable.at("name"), variable_text(variable) or ""
+                if named and text.startswith(_INPUT):
+                    yield named.text, text
+        keys = {setting.name: setting.key for setting in settings_of(step.model)}
+        for setting, written in step.settings.items():
+            if setting in keys:
+                yield from _asked(keys[setting], written.value)
+
+
+def _asked(name: str, value: Raw) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and value.startswith(_INPUT):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _asked(f"{name}.{key}", entry)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for entry in value:
+            yield from _asked(name, entry)
