@@ -20,7 +20,7 @@ from buildpush.foundation.meter import Meter
 from buildpush.images import compression, pool
 from buildpush.images.blocks import BLOCK, blocks
 from buildpush.images.compression import Compressing, Hashes, digest_of, library
-from buildpush.images.pool import ROOM, Pool
+from buildpush.images.pool import Pool
 
 MIXED = random.Random(7).randbytes(BLOCK) + b"layer" * 500_000
 
@@ -226,16 +226,17 @@ def test_no_more_than_64_mib_are_in_flight_whatever_the_layers_size(counted, kin
     assert counted.alive == 0
 
 
-def test_a_consumer_that_stalls_finds_the_work_done_but_no_more_than_there_is_room_for(counted):
-    source = Endless(300, mark=ROOM + 1)
-    compressing = Compressing(source, "gzip", pool=(pool := Pool(2)))
+@pytest.mark.parametrize(("threads", "room"), [(1, 4), (2, 8), (4, 16), (64, 16)])
+def test_a_consumer_that_stalls_finds_the_work_done_but_no_more_than_there_is_room_for(counted, threads, room):
+    source = Endless(300, mark=room + 1)
+    compressing = Compressing(source, "gzip", pool=(pool := Pool(threads)))
     stream = iter(compressing)
     next(stream)
     next(stream)
 
     assert source.marked.wait(60), "one block was taken, the room is filled again"
     pool.close()  # waits for what was begun
-    assert source.given == ROOM + 1
+    assert source.given == room + 1
     assert counted.most <= 64
     stream.close()
 
