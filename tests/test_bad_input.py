@@ -181,3 +181,31 @@ def test_a_name_that_the_locale_cannot_write_is_copied_all_the_same(tmp_path, mo
     words = [sys.executable, "-m", "buildpush", "build", "--repo", "h.example/a/b", "--engine", "native"]
     ended = subprocess.run(words, env=env, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--platform", "linux/x y"], "error: --platforms: 'linux/x y' is not a platform"),
+        (["--tag", "a b"], "error: --tags: 'a b' is not a tag"),
+        (["--build-arg", "A"], "error: --build-arg: 'A' does not have a ="),
+        (["--timeout", "x"], "error: --timeout: 'x' is not a duration"),
+        (["--password", "hunter2"], "error: --password: the secret is given as plain text"),
+    ],
+)
+def test_an_error_about_a_flag_names_it_once(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    assert run_command(["check", "--repo", "r.example/a", *words]) == 2
+    assert capsys.readouterr().err.startswith(says)
+
+
+def test_the_flag_of_a_list_takes_commas_as_its_variable_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    words = ["--tags", "1,latest", "--tag", "2", "--platform", "linux/amd64,linux/arm64", "--engine", "native"]
+    assert run_command(["check", "--repo", "r.example/a", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "tags = 1, latest, 2" in shown
+    assert "platforms = linux/amd64, linux/arm64" in shown
+    assert "push        r.example/a:latest" in shown

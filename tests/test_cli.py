@@ -980,7 +980,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     for engine in ("buildah", "kaniko", "buildx"):
         assert (f"|{engine}" in shown) == (engine in ENGINES)
     assert "(not yet) A registry of Harness" in shown
-    assert "[PLUGIN_TAGS; may be repeated; default: latest]" in shown
+    assert "[PLUGIN_TAGS; may be repeated, or split by commas; default: latest]" in shown
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
 
 

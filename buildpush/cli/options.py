@@ -94,7 +94,8 @@ def _help(setting: Setting) -> str:
     words = setting.sentence.replace("{setting}", "").replace("`", "")
     facts = [setting.spelled_variables[0].name]
     if setting.kind in {"list", "map"}:
-        facts.append("may be repeated")
+        commas = setting.kind == "list" and setting.separator == ","
+        facts.append("may be repeated, or split by commas" if commas else "may be repeated")
     if setting.default:
         facts.append(f"default: {_default_words(setting.default)}")
     mark = "" if setting.honoured_by or setting.hint else "(not yet) "

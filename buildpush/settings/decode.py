@@ -13,7 +13,7 @@ from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.kinds import FALSE, TRUE, duration_text, switch_of
-from buildpush.settings.written import Origin
+from buildpush.settings.written import Origin, in_front, subject
 
 _OF_SECRETS: Final = "env_docker_secrets"  # the map whose values go to private files
 READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
@@ -57,7 +57,7 @@ def raw_of(value: Any, setting: Setting, where: str) -> Raw:
         return {str(key): raw_of(part, setting, where) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [raw_of(part, setting, where) for part in value]
-    message = f"{setting.name} takes text, and this is a {type(value).__name__}"
+    message = f"{subject(setting.name, where)} takes text, and this is a {type(value).__name__}"
     hint = f'put it in quotes: "{value}"' if isinstance(value, float) else "see its example"
     raise SettingsError(message, where=where, setting=setting.name, hint=hint)
 
@@ -94,7 +94,7 @@ def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
         return
     if is_reference(raw) or is_expression(raw):
         return
-    message = f"{setting.key}: the secret is given as plain text"
+    message = f"{in_front(setting.key, origin.where)}the secret is given as plain text"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=REFERENCE_HINT)
 
 
@@ -110,7 +110,7 @@ def _scalar(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> A
         return raw if setting.secret else _open_secret(setting, raw, origin)
     if not isinstance(raw, str):
         what = "a list" if isinstance(raw, list) else "a map"
-        message = f"{setting.key} takes one value, and this is {what}"
+        message = f"{subject(setting.key, origin.where)} takes one value, and this is {what}"
         raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
     if not raw:
         return None
@@ -123,7 +123,7 @@ def _open_secret(setting: Setting, secret: Secret, origin: Origin) -> str:
     # A user name is often kept beside its password; it is shown nowhere, since redact() knows it.
     if setting.name == "username":
         return secret.reveal()
-    message = f"{setting.key}: the secret from {secret.source} would be readable here"
+    message = f"{in_front(setting.key, origin.where)}the secret from {secret.source} would be readable here"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=READABLE_HINT)
 
 
@@ -131,9 +131,12 @@ def _list(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> lis
     if isinstance(raw, str):
         return _split(raw, variable.separator) or None
     if not isinstance(raw, list):
-        message = f"{setting.key} takes a list"
+        message = f"{subject(setting.key, origin.where)} takes a list"
         raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
-    return [_text(setting, part, origin, position) for position, part in enumerate(raw)]
+    texts = [_text(setting, part, origin, position) for position, part in enumerate(raw)]
+    if origin.kind == "flag" and setting.separator == ",":  # as in its variable, where no value can hold a comma either
+        return [part for text in texts for part in _split(text, ",") or [text]]
+    return texts
 
 
 def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Mapping[str, str | Secret] | None:
@@ -147,7 +150,7 @@ def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Mapp
     for position, text in enumerate(texts):
         key, value = _entry(setting, text, origin.at(position), variable)
         if entries.setdefault(key, value) != value:
-            message = f"{setting.key}: {key} is set twice, with different values"
+            message = f"{in_front(setting.key, origin.where)}{key} is set twice, with different values"
             raise SettingsError(message, where=origin.at(position), setting=setting.name, hint="keep one of them")
     return entries or None
 
@@ -161,7 +164,7 @@ def _entry(setting: Setting, text: str, where: str, variable: Variable) -> tuple
     key, equals, value = text.partition("=")
     if equals:
         return key, value
-    message = f"{setting.key}: {text!r} does not have a ="
+    message = f"{in_front(setting.key, where)}{text!r} does not have a ="
     hint = "write NAME=VALUE"
     if variable.name and variable.separator == ",":
         hint = f"{hint}; a comma always separates here, so {_commas(setting)}"
@@ -185,7 +188,8 @@ def _text(setting: Setting, raw: Raw, origin: Origin, path: str | int) -> str:
         return raw
     if isinstance(raw, Secret):
         return _open_secret(setting, raw, origin)
-    message = f"{setting.key}: an entry is text, and this is a {'list' if isinstance(raw, list) else 'map'}"
+    what = "list" if isinstance(raw, list) else "map"
+    message = f"{in_front(setting.key, origin.where)}an entry is text, and this is a {what}"
     raise SettingsError(message, where=origin.at(path), setting=setting.name, hint="look at the indentation")
 
 

@@ -67,7 +67,8 @@ def to_flags(settings: StepSettings) -> list[str]:
         elif isinstance(value, dict):
             arguments += [f"{setting.flags[0]}={_pair(setting, key, text)}" for key, text in value.items()]
         else:
-            arguments += [f"{setting.flags[0]}={text}" for text in ([value] if isinstance(value, str) else value)]
+            entries = [value] if isinstance(value, str) else value
+            arguments += [f"{setting.flags[0]}={_entry(setting, text)}" for text in entries]
     return arguments
 
 
@@ -124,6 +125,12 @@ def _splits(separator: str, entries: list[str]) -> bool:
     """Return whether *entries*, joined by *separator*, are split into the same again."""
     parts = separator.join(entries).split(separator)
     return [part.strip() if separator == "," else part for part in parts] == entries and all(entries)
+
+
+def _entry(setting: Setting, text: str) -> str:
+    if setting.kind == "list" and setting.separator == "," and text and not _splits(",", [text]):
+        _refuse(setting, f"{text!r} would be split at its comma or lose its blanks", "write it in a file")
+    return text
 
 
 def _pair(setting: Setting, key: str, text: str) -> str:

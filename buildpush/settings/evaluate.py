@@ -22,7 +22,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
-from buildpush.settings.written import Origin, WrittenValue
+from buildpush.settings.written import Origin, WrittenValue, in_front
 
 # These are kept as written: they are evaluated while the step runs.
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
@@ -134,7 +134,7 @@ class _Answers:
         name = self._text(key, (*path, key))
         if isinstance(name, str):
             return name
-        message = f"{self.key}: a name is a text, and this expression gives something else"
+        message = f"{in_front(self.key, self.origin.where)}a name is a text, and this expression gives something else"
         raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
 
     def _text(self, text: str, path: Trail) -> Raw:
@@ -144,7 +144,7 @@ class _Answers:
             return _raw(answer(text, self.facts, field=self._asked(path)))
         except (ExpressionError, SecretError) as error:
             where = self.origin.at(*path)
-            message = f"{self.key}: {error.args[0]}"
+            message = f"{in_front(self.key, where)}{error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
 
     def _asked(self, path: Trail) -> str:

@@ -9,7 +9,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import remember_user_info
 from buildpush.settings.declare import Setting
 from buildpush.settings.decode import check_secret, equal
-from buildpush.settings.written import Origin, WrittenValue
+from buildpush.settings.written import Origin, WrittenValue, subject
 
 
 class SettingsLayer:
@@ -30,7 +30,7 @@ class SettingsLayer:
         earlier = self.values.setdefault(setting.name, (raw, origin))
         if earlier[1] is origin or equal(setting, earlier, (raw, origin)):
             return
-        message = f"{setting.key} is set here and in {earlier[1].where}, with different values"
+        message = f"{subject(setting.key, origin.where)} is set here and in {earlier[1].where}, with different values"
         raise SourceError(message, where=origin.where, setting=setting.name, hint="keep one of them")
 
 

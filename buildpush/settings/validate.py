@@ -12,7 +12,7 @@ from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
-from buildpush.settings.written import Origin
+from buildpush.settings.written import Origin, in_front, subject
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
@@ -59,7 +59,9 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
         message = f"{setting.key} is missing{tail}"
         return SettingsError(message, where=step.where, setting=setting.name, hint=_ways(setting, step))
     kind, where = _CLASSES.get(first.kind, SettingsError), _origin(step, setting.name).at(*path)
-    return kind(f"{setting.key}: {first}{tail}", where=where, setting=setting.name, hint=first.hint or None)
+    return kind(
+        f"{in_front(setting.key, where)}{first}{tail}", where=where, setting=setting.name, hint=first.hint or None
+    )
 
 
 def _ways(setting: Setting, step: Step) -> str:
@@ -76,7 +78,7 @@ def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
             continue
         where = _origin(step, setting.name).where
         if setting.hint:
-            sink(Note(f"{where}: {setting.key} has no effect here"))
+            sink(Note(f"{where}: {subject(setting.key, where)} has no effect here"))
             continue
-        message = f"{setting.key} is not supported yet"
+        message = f"{subject(setting.key, where)} is not supported yet"
         raise UnsupportedError(message, where=where, setting=setting.name, hint=setting.instead)

@@ -52,3 +52,20 @@ def written_at(node: Node, key: str) -> WrittenValue | None:
     if inner is None or not inner.value:
         return None
     return WrittenValue(inner.raw(), Origin("file", node.where_key(key), "", parts=dict(inner.places())))
+
+
+def in_front(key: str, where: str) -> str:
+    """Return the words that name the setting *key* in a message about *where*: none where that is called the same."""
+    return "" if _is_called(where, key) else f"{key}: "
+
+
+def subject(key: str, where: str) -> str:
+    """Return what a sentence about the setting *key* begins with, after the place *where*."""
+    return "it" if _is_called(where, key) else key
+
+
+def _is_called(where: str, key: str) -> bool:
+    """Return whether a flag, keyword or variable is called as a setting is: ``--build-arg``, ``PLUGIN_BUILD_ARGS``."""
+    word = where.removeprefix("--").removeprefix("PLUGIN_").removesuffix("=")
+    one, other = (text.replace("-", "").replace("_", "").lower().removesuffix("s") for text in (word, key))
+    return one == other
