@@ -69,6 +69,7 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterato
         return
     used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
     used |= set() if push else {"compression", "media_types"}
+    used |= {"connector_ref"} if order.credentials else set()  # it opens base images, too
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
 
 

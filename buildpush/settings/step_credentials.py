@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from buildpush.credentials.connectors import Connector
 from buildpush.credentials.docker import Credential
 from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
+from buildpush.foundation.errors import SecretError
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
@@ -86,6 +88,18 @@ def _is_bare(repo: str | None) -> bool:
     return repo is not None and Repository.parse(repo).host == DOCKER_HUB and "docker.io/" not in repo
 
 
+def _of_connector(
+    settings: BuildAndPush, others: Mapping[str, Credential], ctx: ResolveContext
+) -> dict[str, Credential]:
+    """Return who the connector of the registry is at its own host, where base images may lie, be it without a push."""
+    connector = connector_of(settings, ctx)
+    if connector is None or connector.host in others or connector.password is None:
+        return {}
+    with suppress(SecretError):  # a build alone asks for no login; a base image that needs one says so
+        return {connector.host: connector.credential(ctx.vault)}
+    return {}
+
+
 def credentials_of(
     settings: BuildAndPush, push: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
@@ -101,4 +115,4 @@ def credentials_of(
             message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
             hint = "give one of the users both rights, and use it for both"
             raise ctx.fail(message, "base_image_connector_refs", hint)
-    return found
+    return _of_connector(settings, found, ctx) | found

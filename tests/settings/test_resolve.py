@@ -311,6 +311,10 @@ class TestCredentials:
         assert (login.username, login.password.reveal(), login.source) == ("ci-bot", "t0ken-value", "connector jfrog")
         assert order.sources["credentials"] == "connector jfrog"
 
+    def test_without_push_the_connector_still_opens_base_images_at_its_host(self, house):
+        login = house.resolve(connector_ref="jfrog", push=False).credentials["acme.jfrog.io"]
+        assert login.source == "connector jfrog"
+
     def test_without_push_no_secret_is_needed(self, house):
         del house.env["TOKEN"]
         assert house.resolve(connector_ref="jfrog", push=False).credentials == {}
