@@ -213,3 +213,12 @@ def test_a_failure_strategy_of_a_single_step_is_read_before_it_runs(site, capsys
     assert site.run() == 2
     assert "RetryStepGroup is not done here" in capsys.readouterr().err
     assert site.tags == []
+
+
+def test_a_stage_that_takes_too_long_ends_the_step_under_way(site, capsys):
+    steps = "".join(f"          {line}\n" for line in (site.step("a") + site.step("b")).splitlines())
+    site.write("- stage:\n    name: slow\n    timeout: 10s\n    spec:\n      execution:\n        steps:\n", steps)
+    site.box.add_fault("PUT", "/manifests/a", delay=60.0)
+    assert site.run() == 124
+    assert "the stage 'slow' took longer than its timeout of 0:00:10" in capsys.readouterr().err
+    assert site.tags == []

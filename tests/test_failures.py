@@ -25,6 +25,7 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.events import Decision, Note, Retry
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.deadlines import shorter
 from buildpush.pipeline.failures import error_types
 from buildpush.pipeline.steps import Outcome, Walk
 from buildpush.settings.tree import read_tree, with_steps
@@ -68,16 +69,26 @@ STEP = "type: BuildAndPushDockerRegistry"
 class Run:
     """A walk whose step ``a`` fails with each of *errors* in turn, and then succeeds."""
 
-    def __init__(self, text, *errors, answers=None):
+    def __init__(self, text, *errors, answers=None, takes=0.0):
         self.errors, self.ran, self.waited, self.heard = list(errors), [], [], []
+        self.now, self.takes, self.left = 0.0, takes, []
         facts = RunContext.default(env={"B": "x"}, cwd="/").facts
         asked = None if answers is None else lambda *_: answers.pop(0)
-        attempts = Attempts(self.act, facts, self.heard.append, self.waited.append, asked)
+        attempts = Attempts(self.act, facts, self.heard.append, self.wait, asked, self.clock)
         tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
-        self.outcomes = Walk(attempts, facts).over(tree)
+        self.outcomes = Walk(attempts, facts, clock=self.clock).over(tree)
 
-    def act(self, step):
+    def clock(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.waited.append(seconds)
+        self.now += seconds
+
+    def act(self, step, deadline):
         self.ran.append(step.identifier)
+        self.left.append(shorter(None, deadline, self.now))
+        self.now += self.takes
         if step.identifier.startswith("a") and self.errors:
             return Outcome(step, "failed", error=self.errors.pop(0))
         return Outcome(step, "succeeded")
@@ -260,3 +271,79 @@ def test_a_question_has_its_time(tmp_path):
     with os.fdopen(reading) as answer_in, (tmp_path / "out").open("w") as out:
         assert ask("gone", ["retry"], timedelta(milliseconds=20), answer_in, out) is None
     os.close(writing)
+
+
+# Time-outs of what steps stand in; the clock is the test's own
+
+TIMED = """\
+- stage:
+    identifier: s
+    timeout: 1m
+    spec:
+      execution:
+        steps:
+          - stepGroup:
+              identifier: g
+              timeout: GROUP
+              steps:
+                - step: {type: BuildAndPushDockerRegistry, identifier: a, failureStrategies: OWN}
+                - step: {type: BuildAndPushDockerRegistry, identifier: b}
+          - step: {type: BuildAndPushDockerRegistry, identifier: c, when: {stageStatus: All}}
+- stage:
+    identifier: t
+    when: {pipelineStatus: All}
+    spec: {execution: {steps: [{step: {type: BuildAndPushDockerRegistry, identifier: z}}]}}
+"""
+IGNORE_ALL = "[{onFailure: {errors: [AllErrors], action: {type: Ignore}}}]"
+
+
+def timed(*errors, group="30s", own="[]", **how):
+    return Run(TIMED.replace("GROUP", group).replace("OWN", own), *errors, **how)
+
+
+def test_a_step_has_what_is_left_of_the_time_around_it():
+    run = timed(takes=20.0)
+    assert run.ran == ["a", "b", "c", "z"]
+    assert [left and left.total_seconds() for left in run.left] == [30, 10, 20, None]
+
+
+def test_a_step_whose_time_is_over_before_it_begins_has_failed():
+    run = timed(takes=35.0)
+    assert (run.ran, run.statuses["b"]) == (["a", "c", "z"], "failed")
+    assert str(run.outcomes[1].error) == "the group 'g' took longer than its timeout of 30s"
+
+
+def test_a_stage_without_time_fails_and_the_next_one_begins_with_a_clock_of_its_own():
+    run = timed(takes=70.0, group="2m")
+    assert run.ran == ["a", "z"]
+    assert str(run.outcomes[2].error) == "the stage 's' took longer than its timeout of 1m"
+
+
+def test_a_failure_at_the_end_of_the_time_is_ignored_by_no_strategy():
+    run = timed(TimeOutError("late"), takes=40.0, own=IGNORE_ALL)
+    assert run.statuses["a"] == "failed"
+    assert timed(TimeOutError("late"), takes=5.0, own=IGNORE_ALL).statuses["a"] == "ignored"
+
+
+def test_waiting_for_a_retry_ends_with_the_time_of_the_group():
+    own = "[{onFailure: {errors: [AllErrors], action: {type: Retry, spec: {retryCount: 3, retryIntervals: [1h]}}}}]"
+    run = timed(PushError("gone"), own=own)
+    assert (run.waited, run.ran.count("a"), run.statuses["a"]) == ([30], 1, "failed")
+    assert "the group 'g' took longer" in str(run.outcomes[0].error)
+
+
+def test_a_person_who_is_asked_does_not_stop_the_clock():
+    own = f"[{{onFailure: {{errors: [AllErrors], action: {INTERVENTION}}}}}]"
+    run = timed(PushError("gone"), own=own)
+    assert run.waited == [30]
+
+
+def test_an_empty_time_is_none():
+    assert timed(takes=40.0, group='""').ran == ["a", "b", "z"]
+
+
+@pytest.mark.parametrize("text", ["5s", "soon", "[1m]"])
+def test_a_time_that_is_none_is_refused_with_its_place(text):
+    error = timed(group=text).outcomes[0].error
+    assert isinstance(error, SettingsError)
+    assert error.where == "p.yml:9:15"

@@ -17,7 +17,12 @@ LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be
 
 @contextmanager
 def time_limit(
-    limit: timedelta | None, sink: Sink, *, what: str = "the step", stop: Callable[[], object] | None = None
+    limit: timedelta | None,
+    sink: Sink,
+    *,
+    what: str = "the step",
+    whole: timedelta | None = None,
+    stop: Callable[[], object] | None = None,
 ) -> Iterator[None]:
     """End the block when it takes longer than *limit*, with the clean-up of an interrupt.
 
@@ -25,6 +30,7 @@ def time_limit(
         limit: ``None`` for as long as it takes.
         sink: told where it cannot be kept, which is outside the main thread.
         what: whose limit it is.
+        whole: the limit that people know, if *limit* is what is left of it.
         stop: ends what the block waits for, from another thread; with it, the limit is kept outside the main thread.
 
     Raises:
@@ -44,7 +50,9 @@ def time_limit(
     except (KeyboardInterrupt, BuildPushError) as error:
         if not watch.reached:
             raise
-        message = "; ".join([f"{what} took longer than its timeout of {limit}", *getattr(error, "__notes__", ())])
+        message = "; ".join(
+            [f"{what} took longer than its timeout of {whole or limit}", *getattr(error, "__notes__", ())]
+        )
         late = TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again")
         late.pushed = getattr(error, "pushed", ())
         raise late from error

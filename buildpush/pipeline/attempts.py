@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Decision, Note, Retry, Sink
 from buildpush.foundation.records import dataclass
-from buildpush.pipeline.conditions import is_true
+from buildpush.pipeline.conditions import StatusSoFar, is_true
+from buildpush.pipeline.deadlines import Deadline, nearest, shorter
 from buildpush.pipeline.failures import ANSWERS, PLAIN, ROLLBACKS, Ask, Verdict, error_types, exit_code
 from buildpush.pipeline.steps import Failure, Outcome
-from buildpush.settings.failures import Action, FailureStrategy, choose
+from buildpush.settings.failures import Action, choose
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
+_LATE: Final[tuple[Verdict, str]] = ("failed", "the time of what it stands in is over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +29,47 @@ class Attempts:
     """Runs steps, and does about a failure what its strategies ask for.
 
     Attributes:
-        run: runs a step once.
+        run: runs a step once, until a deadline.
         facts: of the run; they answer the conditions of retries.
         log: hears of each decision.
         wait: waits some seconds.
         ask: asks a person; ``None`` where nobody can be asked.
     """
 
-    run: Callable[[Step], Outcome]
+    run: Callable[[Step, Deadline | None], Outcome]
     facts: Facts
     log: Sink
     wait: Callable[[float], object]
     ask: Ask | None = None
+    clock: Callable[[], float] = time.monotonic
 
-    def __call__(self, step: Step, lists: Sequence[Sequence[FailureStrategy]]) -> Outcome:
-        """Run *step* until it succeeds, or what its strategies say ends it; the nearest of *lists* comes first."""
+    def __call__(self, step: Step, progress: StatusSoFar) -> Outcome:
+        """Run *step* until it succeeds, or what the strategies or deadlines around it say ends it."""
         failures: tuple[Failure, ...] = ()
+        deadline = nearest(progress.deadlines)
         while True:
-            outcome = self.run(step)
+            if deadline and self._is_over(deadline):  # before it began, or while something was waited for
+                return Outcome(step, "failed", error=deadline.error(), failures=failures)
+            outcome = self.run(step, deadline)
             if outcome.status != "failed" or outcome.error is None:
                 return replace(outcome, failures=failures)
-            verdict, reason = self._verdict(step, outcome.error, lists, failures)
+            if deadline and self._is_over(deadline):  # which no failure strategy follows
+                verdict, reason = _LATE
+            else:
+                verdict, reason = self._verdict(step, outcome.error, progress, failures)
             types = tuple(sorted(error_types(outcome.error)))
             failures += (Failure(str(outcome.error), types, verdict, reason),)
             if verdict != "again":
                 return self._end(outcome, verdict, reason, failures)
             step = _again(step, len(failures))
+
+    def _is_over(self, deadline: Deadline) -> bool:
+        return self.clock() >= deadline.end
+
+    def _wait(self, limit: timedelta, deadline: Deadline | None) -> None:
+        """Wait as long as *limit*, but not beyond *deadline*: whose clock runs on."""
+        left = limit if deadline is None else shorter(limit, deadline, self.clock())
+        self.wait((left or limit).total_seconds())
 
     def _end(self, outcome: Outcome, verdict: Verdict, reason: str, failures: tuple[Failure, ...]) -> Outcome:
         if reason:
@@ -64,59 +83,72 @@ class Attempts:
         self,
         step: Step,
         error: Exception,
-        lists: Sequence[Sequence[FailureStrategy]],
+        progress: StatusSoFar,
         failures: tuple[Failure, ...],
     ) -> tuple[Verdict, str]:
         types = error_types(error)
         if not types:
             return "aborted", "it was interrupted"
-        action = choose(lists, types)
+        action = choose(progress.strategies, types)
         if action is None:
             return "failed", ""
         try:
-            return self._act(action, step, error, sum(one.verdict == "again" for one in failures))
+            retried = sum(one.verdict == "again" for one in failures)
+            return self._act(action, _Failed(step, error, retried, nearest(progress.deadlines)))
         except SettingsError as wrong:
             return "failed", str(wrong)
 
-    def _act(self, action: Action, step: Step, error: Exception, retried: int) -> tuple[Verdict, str]:
-        about = f"{action.type} ({action.where}) for {' and '.join(sorted(error_types(error)))}"
+    def _act(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
+        about = f"{action.type} ({action.where}) for {' and '.join(sorted(error_types(failed.error)))}"
         if action.type == "Retry":
-            return self._retry(action, step, error, retried)
+            return self._retry(action, failed)
         if action.type == "ManualIntervention":
-            return self._intervention(action, step, error, retried)
+            return self._intervention(action, failed)
         if action.type in ROLLBACKS:
             about += "; rollback steps are not run here"
         return PLAIN[action.type], about
 
-    def _retry(self, action: Action, step: Step, error: Exception, retried: int) -> tuple[Verdict, str]:
+    def _retry(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
         """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""
+        step, error, retried = failed.step, failed.error, failed.retried
         facts = self.facts.within({**step.scope, "step": {"exitCode": exit_code(error)}}, step.facts)
         is_wanted = not action.condition or is_true(action.condition, facts, action.where)
         if is_wanted and retried < action.retries:
-            seconds = action.wait(retried + 1).total_seconds()
-            self.log(Retry(f"step {_name(step)}", str(error), seconds, retried + 1))
-            self.wait(seconds)
+            wait = action.wait(retried + 1)
+            self.log(Retry(f"step {_name(step)}", str(error), wait.total_seconds(), retried + 1))
+            self._wait(wait, failed.deadline)
             return "again", f"Retry ({action.where}), {retried + 1} of {action.retries}"
         if action.then:
-            return self._act(action.then, step, error, retried)
+            return self._act(action.then, failed)
         why = f"{action.retries} retries have failed" if is_wanted else "its condition is false"
         return "failed", f"Retry ({action.where}): {why}"
 
-    def _intervention(self, action: Action, step: Step, error: Exception, retried: int) -> tuple[Verdict, str]:
+    def _intervention(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
         """Ask a person, for as long as there is time; where nobody can be asked, the time is waited for."""
-        limit = duration_text(action.timeout)
+        name, limit = _name(failed.step), duration_text(action.timeout)
         if self.ask:
-            answer = self.ask(f"the step {_name(step)} failed: {error}", tuple(ANSWERS), action.timeout)
+            left = shorter(action.timeout, failed.deadline, self.clock()) or action.timeout
+            answer = self.ask(f"the step {name} failed: {failed.error}", tuple(ANSWERS), left)
         else:
             answer = None
-            text = f"the step {_name(step)} failed, and nobody can be asked here: in {limit} the run goes on by itself"
+            text = f"the step {name} failed, and nobody can be asked here: in {limit} the run goes on by itself"
             self.log(Note(text))
-            self.wait(action.timeout.total_seconds())
+            self._wait(action.timeout, failed.deadline)
         if answer:
             return ANSWERS[answer], f"ManualIntervention ({action.where}): the answer was {answer}"
         if action.then:
-            return self._act(action.then, step, error, retried)
+            return self._act(action.then, failed)
         return "failed", f"ManualIntervention ({action.where}): there was no answer for {limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A step that has failed, how often it was run again, and until when it may be."""
+
+    step: Step
+    error: Exception
+    retried: int
+    deadline: Deadline | None
 
 
 def _name(step: Step) -> str:

@@ -9,6 +9,7 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
+from buildpush.pipeline.deadlines import Deadline
 from buildpush.settings.conditions import Condition
 from buildpush.settings.failures import FailureStrategy
 
@@ -26,12 +27,14 @@ class StatusSoFar:
         pipeline_failed: whether anything has failed.
         reason: why nothing is run any more; empty as long as something may be.
         strategies: failure strategies of all that is around, the nearest first.
+        deadlines: of all that is around and has a time-out.
     """
 
     stage_failed: bool = False
     pipeline_failed: bool = False
     reason: str = ""
     strategies: tuple[tuple[FailureStrategy, ...], ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
 
 
 def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts, *, planned: bool = False) -> str:

@@ -15,9 +15,8 @@ import shutil
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import field
-from datetime import timedelta
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,7 +26,6 @@ from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
 from buildpush.foundation.forms import may_be_token
-from buildpush.foundation.limits import time_limit
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
@@ -67,18 +65,20 @@ def printable_context(text: str) -> str:
 
 
 @contextmanager
-def fetch_context(text: str, context: RunContext, most: int, timeout: timedelta | None) -> Iterator[LocalContext]:
+def fetch_context(
+    text: str, context: RunContext, most: int, limit: AbstractContextManager[None]
+) -> Iterator[LocalContext]:
     """Make a directory of the context *text*, and remove it in the end; git logs in by its own means.
 
     Args:
         text: as the setting says it.
         context: of the run.
         most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
-        timeout: of the step.
+        limit: ends what takes too long.
     """
     context.log(Log(f"fetch the context {printable_context(text)}"))
     with ExitStack() as stack:
-        with time_limit(timeout, context.log):
+        with limit:
             root = stack.enter_context(temporary(context.state.scratch)).resolve()
             (root / "context").mkdir()
             try:

@@ -13,6 +13,7 @@ from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.contexts import fetch_context, is_elsewhere, printable_context
+from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.flows import TAGGING, unused_settings
 from buildpush.settings.model import BuildAndPush
@@ -22,7 +23,14 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 
 
-def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: ExitStack | None = None) -> ResolvedStep:
+def resolve_step(
+    step: Step,
+    context: RunContext,
+    *,
+    push: bool = True,
+    stack: ExitStack | None = None,
+    deadline: Deadline | None = None,
+) -> ResolvedStep:
     """Return what is to be done for *step*.
 
     Args:
@@ -30,11 +38,12 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
         context: of the run; its log gets a note for everything that has no effect.
         push: whether the image may go to a registry; if not, no destination is needed.
         stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
+        deadline: of what the step stands in.
     """
     facts = context.facts.within(step.scope, step.facts)
     settings = evaluate(step, facts, sink=context.log, push=push)
     with _readable_paths():
-        settings, history = _local(settings, context, stack)
+        settings, history = _local(settings, context, stack, deadline)
         order = resolve(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
@@ -45,7 +54,9 @@ def resolve_step(step: Step, context: RunContext, *, push: bool = True, stack: E
     return replace(order, git_directory=history) if history else order
 
 
-def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None) -> tuple[StepSettings, Path | None]:
+def _local(
+    settings: StepSettings, context: RunContext, stack: ExitStack | None, deadline: Deadline | None
+) -> tuple[StepSettings, Path | None]:
     """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
@@ -54,7 +65,8 @@ def _local(settings: StepSettings, context: RunContext, stack: ExitStack | None)
         message = f"the context {about} is not a directory, and this command fetches and unpacks nothing"
         hint = "run does; or fetch it yourself, and name the directory"
         raise UnsupportedError(message, hint=hint, setting="context")
-    found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, settings.timeout))
+    limit = limited(settings.timeout, deadline, context.log)
+    found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
     if not (found.directory / settings.dockerfile).is_file():
         message = f"there is no {settings.dockerfile} in the context {about}"
         hint = "in such a context, the path of the Dockerfile starts there"

@@ -21,7 +21,6 @@ from buildpush.engines import choice
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import BuildInfoError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
-from buildpush.foundation.limits import time_limit
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
@@ -29,6 +28,7 @@ from buildpush.images.references import Digest
 from buildpush.pipeline.ahead import check_ahead
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import Hosts, RunContext
+from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
@@ -101,10 +101,14 @@ def run_steps(
         run = partial(run_step, context=context, options=options)
         skip = partial(_skip, context=context, record=push)
         attempts = Attempts(
-            lambda step: attempt(step, run, context.results), context.facts, context.log, context.wait, context.ask
+            lambda step, deadline: attempt(step, partial(run, deadline=deadline), context.results),
+            context.facts,
+            context.log,
+            context.wait,
+            context.ask,
         )
         keep = partial(_keep_ignored, context=context, record=push)
-        outcomes = Walk(lambda step, lists: keep(attempts(step, lists)), context.facts, skip).over(loaded.tree)
+        outcomes = Walk(lambda step, progress: keep(attempts(step, progress)), context.facts, skip).over(loaded.tree)
         raise_failure(outcomes, context.results)
     return tuple(context.results)
 
@@ -135,7 +139,7 @@ def _keep_ignored(outcome: Outcome, context: RunContext, *, record: bool) -> Out
     return replace(outcome, result=result)
 
 
-def run_step(step: Step, context: RunContext, options: RunOptions) -> None:
+def run_step(step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None = None) -> None:
     """Resolve, check, build, push, publish: one step.
 
     Its receipt goes to the results of *context* and into the record of runs: what the registry confirmed, where the
@@ -143,18 +147,19 @@ def run_step(step: Step, context: RunContext, options: RunOptions) -> None:
     """
     context.log.begin(context.notes)
     with ExitStack() as stack:
-        _StepRun(step, context, options).run(stack)
+        _StepRun(step, context, options, deadline).run(stack)
 
 
 class _StepRun:
     """One step under way, and what it has achieved so far."""
 
-    def __init__(self, step: Step, context: RunContext, options: RunOptions) -> None:
+    def __init__(self, step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None) -> None:
         self.step = step
         self.name = step.name or step.identifier
         self.context = context
         self.log = context.log
         self.options = options
+        self.deadline = deadline
         # Artifactory knows a run of a build by its start: with one start, a step would replace what another published.
         self.started = context.now()
         self.pushed: Pushed | None = None
@@ -172,7 +177,7 @@ class _StepRun:
             return
         self._refuse_notes()
         order, output = self._with_output(order)
-        with self._recording(), time_limit(order.settings.timeout, self.log):
+        with self._recording(), limited(order.settings.timeout, self.deadline, self.log):
             hosts = self.context.hosts(order.credentials, order.plain_http, order.insecure)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)
@@ -206,7 +211,7 @@ class _StepRun:
         with self.log.phase("resolve", self.name):
             if not (push or (self.step.kind and self.step.kind.builds)):
                 return None
-            order = resolve_step(self.step, self.context, push=push, stack=stack)
+            order = resolve_step(self.step, self.context, push=push, stack=stack, deadline=self.deadline)
         return order if push or order.request else None
 
     def _with_output(self, order: ResolvedStep) -> tuple[ResolvedStep, Output | None]:

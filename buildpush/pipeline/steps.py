@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
@@ -11,11 +12,12 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
+from buildpush.pipeline.deadlines import Deadline, read_limit
 from buildpush.pipeline.failures import Verdict, strategies
 from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.results import RunResult
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
-from buildpush.settings.failures import ErrorType, FailureStrategy
+from buildpush.settings.failures import ErrorType
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
 
@@ -74,16 +76,18 @@ class Walk:
     """The walk over the tree of a file.
 
     Attributes:
-        run: runs one step, and does about a failure what the lists of strategies ask for, the nearest first.
+        run: runs one step, and does about a failure what the strategies around it ask for.
         facts: of the run; they answer conditions.
         skip: hears of a step that is not run, and why.
         planned: whether nothing is done, so that what the outputs of steps will be is not known.
+        clock: gives seconds, for time-outs.
     """
 
-    run: Callable[[Step, Sequence[Sequence[FailureStrategy]]], Outcome]
+    run: Callable[[Step, StatusSoFar], Outcome]
     facts: Facts
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
     planned: bool = False
+    clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
         """Run the steps below *elements* that are run here, and return what became of each."""
@@ -155,16 +159,25 @@ class Walk:
         if isinstance(element, Step):
             if not reason:
                 own = strategies(element.settings.get("failure_strategies"), self._facts(element))
-                return [self.run(element, (own, *progress.strategies))]
+                return [self.run(element, replace(progress, strategies=(own, *progress.strategies)))]
             self.skip(element, reason)
             return [Outcome(element, "skipped", reason=reason)]
         if isinstance(element, Stage):
             progress = replace(progress, stage_failed=False)
         if reason and not progress.reason:
             reason = f"{_about(element)} is skipped: {reason}"
-        own = () if reason else strategies(written_at(element.header.node, "failureStrategies"), self._facts(step))
-        around = (own, *progress.strategies)
-        return self.over(element.children, replace(progress, reason=reason, strategies=around))
+        if reason:
+            return self.over(element.children, replace(progress, reason=reason))
+        return self.over(element.children, self._inside(element, self._facts(step), progress))
+
+    def _inside(self, element: Pipeline | Stage | StepGroup, facts: Facts, progress: StatusSoFar) -> StatusSoFar:
+        """Return *progress* with the failure strategies and the deadline of *element*, which begins now."""
+        own = strategies(written_at(element.header.node, "failureStrategies"), facts)
+        limit = read_limit(written_at(element.header.node, "timeout"), facts)
+        deadlines = progress.deadlines
+        if limit is not None:
+            deadlines += (Deadline(self.clock() + limit.total_seconds(), limit, _about(element)),)
+        return replace(progress, strategies=(own, *progress.strategies), deadlines=deadlines)
 
     def _facts(self, step: Step) -> Facts:
         """Return the facts with what the file says around *step*."""
@@ -188,7 +201,7 @@ def _failed(outcomes: Iterable[Outcome]) -> bool:
 
 
 def _about(branch: Pipeline | Stage | StepGroup) -> str:
-    what = "stage" if isinstance(branch, Stage) else "group"
+    what = {Pipeline: "pipeline", Stage: "stage"}.get(type(branch), "group")
     name = branch.header.name or branch.header.identifier
     return f"the {what} {name!r}" if name else f"its {what}"
 

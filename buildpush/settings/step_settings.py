@@ -45,6 +45,8 @@ class StepSettings(Settings):
     timeout: Duration | None = setting(
         "Time after which the step is stopped and fails.",
         "Harness stops a step after 10 minutes by default; here there is no default limit. "
+        "Where a pipeline, stage or group has a `timeout`, a step has at most what is left of that, and no failure "
+        "strategy follows its end. "
         "Fetching a {setting}`context` that is not a directory may take as long once more.",
         group="Step",
         example="1h 30m",

@@ -21,7 +21,7 @@ _WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGr
 _CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "steps"), "stepGroup": ("steps",)}
 _ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup": ("rollbackSteps",)}
 # What is acted on around a step, what only names and sorts it, and what is listed among the steps that are not run.
-_ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy", "failureStrategies")
+_ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy", "failureStrategies", "timeout")
 _LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier", "contextType")
 ARCHITECTURE_LABELS: Final = ("kubernetes.io/arch", "beta.kubernetes.io/arch")  # of the nodes of a cluster
 _LISTED = ("template", "rollbackSteps")

@@ -172,7 +172,7 @@ def test_what_a_pipeline_says_without_effect_is_a_note(load):
 
 
 def test_every_key_around_a_step_that_has_no_effect_is_a_note(load):
-    text = PIPELINE.replace("        identifier: build\n", "        identifier: build\n        timeout: 1h\n", 1)
+    text = PIPELINE.replace("        identifier: build\n", "        identifier: build\n        delegates: 1h\n", 1)
     text = text.replace(
         "  identifier: shop\n",
         "  identifier: shop\n  tags: {a: b}\n  notificationRules: []\n  flowControl: {barriers: [a]}\n  colour: red\n",
@@ -184,7 +184,7 @@ def test_every_key_around_a_step_that_has_no_effect_is_a_note(load):
     for said in (
         "step.yml:6:3: flowControl has no effect here",
         "step.yml:7:3: colour has no effect here",
-        "step.yml:14:9: timeout has no effect here",
+        "step.yml:14:9: delegates has no effect here",
         "step.yml:19:11: cloneCodebase has no effect here",
         "step.yml:23:17: parallel has no effect here: steps run one after the other",
     ):

@@ -1,0 +1,76 @@
+"""Until when a stage or group may take, and what is left of that for a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.errors import SourceError, TimeOutError
+from buildpush.foundation.events import Sink
+from buildpush.foundation.limits import time_limit
+from buildpush.foundation.records import dataclass
+from buildpush.settings.evaluate import evaluate_raw
+from buildpush.settings.kinds import duration_of, duration_text
+from buildpush.settings.written import WrittenValue
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The end of the time that a stage or group has.
+
+    Attributes:
+        end: by the clock of the walk, in seconds.
+        limit: the whole time.
+        about: whose it is, such as ``the stage 'build'``.
+    """
+
+    end: float
+    limit: timedelta
+    about: str
+
+    def error(self) -> TimeOutError:
+        """Return the error of a step that it has ended."""
+        message = f"{self.about} took longer than its timeout of {duration_text(self.limit)}"
+        return TimeOutError(message, hint="raise its 'timeout'; what was confirmed is not sent again")
+
+
+def nearest(deadlines: Sequence[Deadline]) -> Deadline | None:
+    """Return the one that ends first."""
+    return min(deadlines, key=lambda one: one.end, default=None)
+
+
+def shorter(own: timedelta | None, deadline: Deadline | None, now: float) -> timedelta | None:
+    """Return the time that a step has: its own, or what is left until *deadline*; ``None`` for any."""
+    if deadline is None:
+        return own
+    left = timedelta(seconds=max(deadline.end - now, 0.001))
+    return left if own is None else min(own, left)
+
+
+def limited(own: timedelta | None, deadline: Deadline | None, sink: Sink) -> AbstractContextManager[None]:
+    """Return what ends a block of a step: after its own time, or at *deadline* where that comes first."""
+    limit = shorter(own, deadline, time.monotonic())
+    if deadline is None or limit == own:
+        return time_limit(own, sink)
+    return time_limit(limit, sink, what=deadline.about, whole=deadline.limit)
+
+
+def read_limit(written: WrittenValue | None, facts: Facts) -> timedelta | None:
+    """Return the ``timeout`` of a stage or group; ``None`` without one.
+
+    Raises:
+        SettingsError: it is no duration.
+    """
+    if written is None:
+        return None
+    raw = evaluate_raw("timeout", written, facts)
+    if raw == "":
+        return None
+    try:
+        return duration_of(raw if isinstance(raw, str) else "")
+    except ValueError as error:
+        message, hint = f"timeout: {error}", "write it as 10m, 1h 30m or 45s"
+        raise SourceError(message, where=written.origin.where, setting="timeout", hint=hint) from None
