@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 from buildpush.foundation.text import with_margin
 
 if TYPE_CHECKING:
-    from buildpush.pipeline.failures import Ask
+    from buildpush.pipeline.failures import AskPerson
 
 
-def asker() -> Ask | None:
+def asker() -> AskPerson | None:
     """Return the function that asks; ``None`` where there is no terminal to read from and to write to."""
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None

@@ -14,9 +14,9 @@ from buildpush.foundation.events import Decision, Note, Retry, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
-from buildpush.pipeline.failures import ANSWERS, PLAIN, ROLLBACKS, Ask, Verdict, error_types, exit_code
+from buildpush.pipeline.failures import ANSWERS, PLAIN, ROLLBACKS, AskPerson, Verdict, error_types, exit_code
 from buildpush.pipeline.steps import Failure, Outcome
-from buildpush.settings.failures import Action, choose
+from buildpush.settings.failures import FailureAction, choose
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
@@ -40,7 +40,7 @@ class Attempts:
     facts: Facts
     log: Sink
     wait: Callable[[float], object]
-    ask: Ask | None = None
+    ask: AskPerson | None = None
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self, step: Step, progress: StatusSoFar) -> Outcome:
@@ -98,7 +98,7 @@ class Attempts:
         except SettingsError as wrong:
             return "failed", str(wrong)
 
-    def _act(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
+    def _act(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
         about = f"{action.type} ({action.where}) for {' and '.join(sorted(error_types(failed.error)))}"
         if action.type == "Retry":
             return self._retry(action, failed)
@@ -108,7 +108,7 @@ class Attempts:
             about += "; rollback steps are not run here"
         return PLAIN[action.type], about
 
-    def _retry(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
+    def _retry(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
         """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""
         step, error, retried = failed.step, failed.error, failed.retried
         facts = self.facts.within({**step.scope, "step": {"exitCode": exit_code(error)}}, step.facts)
@@ -123,8 +123,8 @@ class Attempts:
         why = f"{action.retries} retries have failed" if is_wanted else "its condition is false"
         return "failed", f"Retry ({action.where}): {why}"
 
-    def _intervention(self, action: Action, failed: _Failed) -> tuple[Verdict, str]:
-        """Ask a person, for as long as there is time; where nobody can be asked, the time is waited for."""
+    def _intervention(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
+        """AskPerson a person, for as long as there is time; where nobody can be asked, the time is waited for."""
         name, limit = _name(failed.step), duration_text(action.timeout)
         if self.ask:
             left = shorter(action.timeout, failed.deadline, self.clock()) or action.timeout

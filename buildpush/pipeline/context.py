@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from buildpush.expressions.ci import Ci
     from buildpush.expressions.facts import Facts
     from buildpush.http.client import Http
-    from buildpush.pipeline.failures import Ask
+    from buildpush.pipeline.failures import AskPerson
     from buildpush.pipeline.results import RunResult
     from buildpush.places import Place
     from buildpush.registry.client import Registry
@@ -101,7 +101,7 @@ class RunContext:
     results: list[RunResult] = field(default_factory=list)
     kept: KeptImages = field(default_factory=KeptImages)
     wait: Callable[[float], object] = time.sleep
-    ask: Ask | None = None
+    ask: AskPerson | None = None
 
     @classmethod
     def default(

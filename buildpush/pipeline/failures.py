@@ -24,7 +24,7 @@ from buildpush.settings.failures import ErrorType, FailureStrategy, read_strateg
 from buildpush.settings.written import Origin, WrittenValue
 
 Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again"]
-Ask: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
+AskPerson: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
 
 # What a person may answer, and what it means.
 ANSWERS: Final[Mapping[str, Verdict]] = {

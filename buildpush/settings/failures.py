@@ -62,7 +62,7 @@ _SPECS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class FailureAction:
     """What is done about a failure.
 
     Attributes:
@@ -80,7 +80,7 @@ class Action:
     intervals: tuple[timedelta, ...] = ()
     condition: str = ""
     timeout: timedelta = DAY
-    then: Action | None = None
+    then: FailureAction | None = None
     where: str = ""
 
     def wait(self, attempt: int) -> timedelta:
@@ -93,10 +93,10 @@ class FailureStrategy:
     """One entry of the list: its errors, and the action that follows them."""
 
     errors: frozenset[ErrorType]
-    action: Action
+    action: FailureAction
 
 
-def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorType]) -> Action | None:
+def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorType]) -> FailureAction | None:
     """Return what is done about an error of *types*: the first entry that names one, the nearest list first."""
     wanted = types | {"AllErrors"}
     return next((entry.action for entries in lists for entry in entries if entry.errors & wanted), None)
@@ -109,10 +109,10 @@ def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
         SourceError: an unknown key, error type or action, or a wrong value.
         UnsupportedError: an action that is not done here.
     """
-    return _Reader(origin).strategies(raw)
+    return _StrategyReader(origin).strategies(raw)
 
 
-class _Reader:
+class _StrategyReader:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
 
@@ -141,7 +141,7 @@ class _Reader:
             self.unknown("error type", raw, _ERRORS, *path)
         return found
 
-    def action(self, raw: Raw | None, *path: str | int, nested: bool = False) -> Action:
+    def action(self, raw: Raw | None, *path: str | int, nested: bool = False) -> FailureAction:
         entries = self.map(raw, ("type", "spec"), *path)
         kind = next((known for known in _ACTIONS if entries.get("type") == known), None)
         if kind is None:
@@ -155,7 +155,7 @@ class _Reader:
         spec = self.map(entries.get("spec") or {}, _SPECS.get(kind, ()), *path, "spec")
         inside = (*path, "spec")
         if kind == "Retry":
-            return Action(
+            return FailureAction(
                 kind,
                 retries=self.number(spec.get("retryCount"), *inside, "retryCount"),
                 intervals=self.intervals(spec.get("retryIntervals"), *inside, "retryIntervals"),
@@ -168,10 +168,10 @@ class _Reader:
             if timeout is None and not nested:
                 self.fail("ManualIntervention does not have a timeout", "write timeout: 1h below its spec", *path)
             limit = DAY if timeout is None else self.duration(timeout, *inside, "timeout")
-            return Action(kind, timeout=limit, then=self.follower(spec, "onTimeout", *inside), where=where)
-        return Action(kind, where=where)
+            return FailureAction(kind, timeout=limit, then=self.follower(spec, "onTimeout", *inside), where=where)
+        return FailureAction(kind, where=where)
 
-    def follower(self, spec: dict[str, Raw], key: str, *path: str | int) -> Action | None:
+    def follower(self, spec: dict[str, Raw], key: str, *path: str | int) -> FailureAction | None:
         if not spec.get(key):
             return None
         inner = self.map(spec[key], ("action",), *path, key)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import SourceError, UnsupportedError
-from buildpush.settings.failures import _ERRORS, Action, FailureStrategy, choose, read_strategies
+from buildpush.settings.failures import _ERRORS, FailureAction, FailureStrategy, choose, read_strategies
 from buildpush.settings.written import Origin
 
 
@@ -94,7 +94,7 @@ def test_a_retry_of_the_group_is_refused_plainly():
 
 
 def entries(*pairs):
-    return tuple(FailureStrategy(frozenset(errors), Action(kind)) for kind, errors in pairs)
+    return tuple(FailureStrategy(frozenset(errors), FailureAction(kind)) for kind, errors in pairs)
 
 
 STEP = entries(("Retry", {"Timeout"}), ("Abort", {"Timeout", "Connectivity"}))
@@ -120,7 +120,9 @@ def test_without_a_fitting_entry_nothing_is_chosen():
     assert choose((STEP, (), GROUP), frozenset({"Unknown"})) is None
 
 
-ENTRIES = st.lists(st.builds(FailureStrategy, st.frozensets(st.sampled_from(_ERRORS)), st.just(Action("Ignore"))))
+ENTRIES = st.lists(
+    st.builds(FailureStrategy, st.frozensets(st.sampled_from(_ERRORS)), st.just(FailureAction("Ignore")))
+)
 
 
 @given(st.lists(ENTRIES), st.frozensets(st.sampled_from(_ERRORS), min_size=1))
