@@ -202,6 +202,24 @@ def _decode(text: str, source: str) -> tuple[str, str]:
     return username, password.strip("\0")
 
 
+def credentials_in(text: str, source: str) -> dict[str, Credential]:
+    """Return the logins in the text of a ``config.json`` by host.
+
+    Raises:
+        SourceError: it is none, does not hold a login, or names a credential helper, which is not asked.
+    """
+    document = _document(text, source)
+    if any(document.get(key) for key in ("credHelpers", "credsStore")):
+        message = "the configuration of Docker names a credential helper, and only its 'auths' are read"
+        raise SourceError(message, where=source, hint="name its directory by DOCKER_CONFIG, which asks helpers")
+    hosts = dict.fromkeys(_host_of(key) for key, _ in _items(document.get("auths")))
+    found = {host: login for host in hosts for login in list(_in_auths(document, host, source))[:1]}
+    if not found:
+        message = "the configuration of Docker does not hold a login"
+        raise SourceError(message, where=source, hint="its 'auths' has an entry for each host")
+    return found
+
+
 def _items(value: Any) -> list[tuple[str, Any]]:
     return list(value.items()) if isinstance(value, dict) else []
 

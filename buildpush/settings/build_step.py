@@ -30,6 +30,7 @@ from buildpush.settings.step_credentials import (
     connector_of,
     connectors_of,
     credentials_of,
+    overridden_logins,
     push_credential,
     unused_credentials,
 )
@@ -84,6 +85,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
             *notes,
             *tag_notes(settings, ctx),
             *label_notes(settings, ctx),
+            *overridden_logins(settings, credentials, ctx),
             *unused_credentials(settings, repository, given, ctx),
             *(artifactory.notes if artifactory else ()),
             *flows.archive_notes(request),

@@ -97,6 +97,16 @@ class BuildAndPush(ImageSettings):
         place="env",
     )
 
+    docker_config: SecretText | None = setting(
+        "Where the text of a `config.json` of Docker is, whose logins count for their hosts.",
+        "A connector, or {setting}`username` and {setting}`password`, come first; Docker's own files come last. "
+        "The variable may hold the text itself, as in Harness.",
+        group="Registry",
+        example="env:DOCKER_CONFIG_TEXT",
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_CONFIG", "DOCKER_PLUGIN_CONFIG"),
+    )
     registry: RegistryText | None = setting(
         "The registry that {setting}`username` and {setting}`password` are for, and no other host.",
         "Without it they are for the host of {setting}`repo`, if that is named where they are given, or nearer: "

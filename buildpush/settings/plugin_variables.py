@@ -155,11 +155,8 @@ _TARGET: Final = (
     ),
     PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for an address of mail any more"),
     PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for an address of mail"),
-    *(
-        PluginVariable(name, letters, refusal="Docker's configuration is not read from it", instead=instead)
-        for instead in ("give its text as DOCKER_AUTH_CONFIG in the environment, or its directory as DOCKER_CONFIG",)
-        for name, letters in (("PLUGIN_CONFIG", "dxkb"), ("DOCKER_PLUGIN_CONFIG", "dxb"))
-    ),
+    *_sets("docker_config", CONFIG="dxkb"),
+    PluginVariable("DOCKER_PLUGIN_CONFIG", "dxb", setting="docker_config"),
     *_refused(_BASE, _BASE_INSTEAD, DOCKER_REGISTRY="dxk", DOCKER_USERNAME="dxk", DOCKER_PASSWORD="dxk"),
     *_refused(_BASE, _BASE_INSTEAD, BASE_IMAGE_REGISTRY="dxk", BASE_IMAGE_USERNAME="dxk", BASE_IMAGE_PASSWORD="dxk"),
     *(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from buildpush.credentials.connectors import Connector
-from buildpush.credentials.docker import Credential
+from buildpush.credentials.docker import Credential, credentials_in
 from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
 from buildpush.foundation.errors import SecretError
 from buildpush.images.references import DOCKER_HUB, Repository
@@ -58,6 +58,13 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
         raise ctx.fail(message, "password", hint)
     is_here = settings.registry is None or address.host == host_of(repository.host)
     return repository.host if is_here else registry_host(settings.registry or "")
+
+
+def overridden_logins(settings: BuildAndPush, used: Mapping[str, Credential], ctx: ResolveContext) -> Iterator[str]:
+    """Yield which logins of a configuration of Docker have no effect on *used*."""
+    for host, login in _of_docker_config(settings, ctx).items():
+        if used[host].source != login.source:
+            yield f"{login.source}: its login for {host} has no effect: {used[host].source} comes first"
 
 
 def unused_credentials(
@@ -115,4 +122,11 @@ def credentials_of(
             message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
             hint = "give one of the users both rights, and use it for both"
             raise ctx.fail(message, "base_image_connector_refs", hint)
-    return _of_connector(settings, found, ctx) | found
+    return _of_docker_config(settings, ctx) | _of_connector(settings, found, ctx) | found
+
+
+def _of_docker_config(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, Credential]:
+    """Return the logins of a configuration of Docker; whatever else gives one for a host comes first."""
+    if settings.docker_config is None:
+        return {}
+    return credentials_in(ctx.secret("docker_config", settings.docker_config).reveal(), ctx.who("docker_config"))

@@ -58,6 +58,7 @@ VALUES = {
     "api_key": "env:OTHER",
     "env_include": ["STAGE"],
     "publish_build_info": "no",
+    "docker_config": "env:CONFIG",
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
 }
@@ -92,6 +93,7 @@ def git(call):
 def effects(directory, kind, values):
     """Return everything that a run would do, record and wait for."""
     env = {"TOKEN": "t0ken-value", "OTHER": "0ther-value", "STAGE": "test", "PYTHON_VERSION": "3.12"}
+    env |= {"CONFIG": '{"auths": {"h.test": {"username": "a", "password": "w0rd"}}}'}
     env |= {"DRONE": "true", "DRONE_COMMIT_REF": "refs/tags/v1.4.2"}
     connectors = read_connectors(directory / "connectors.yml")
     vault = Vault(env, directory, None, connectors.references)
