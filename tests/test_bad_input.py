@@ -209,3 +209,30 @@ def test_the_flag_of_a_list_takes_commas_as_its_variable_does(tmp_path, monkeypa
     assert "tags = 1, latest, 2" in shown
     assert "platforms = linux/amd64, linux/arm64" in shown
     assert "push        r.example/a:latest" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        (["zzz"], "there is no command 'zzz'", "buildpush --help lists them"),
+        (["rum"], "there is no command 'rum'", "did you mean run"),
+        (["run", "--no-pussh"], "there is no option --no-pussh", "did you mean --no-push"),
+        (["clean", "--zzz"], "there is no option --zzz", "buildpush clean --help tells what it takes"),
+        (["push"], "missing argument 'SOURCE'", "buildpush push --help tells what it takes"),
+        (["sandbox", "--port", "x"], "invalid value for '--port'", "buildpush sandbox --help tells what it takes"),
+        (["check", "--tag"], "option '--tag' requires an argument", "buildpush --help tells what it takes"),
+        (["run", "--json", "--digest-file", "-"], "--json and --digest-file - both write to stdout", "leave out one"),
+        (["tutorial", "--list", "--output", "x"], "--list runs no notebook", "leave out --list"),
+    ],
+)
+def test_a_mistake_in_the_arguments_has_a_hint(capsys, words, says, hint):
+    assert run_command(words) == 2
+    error, told, *more = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {says}")
+    assert told.startswith(f"hint: {hint}")
+    assert not more
+
+
+def test_a_limit_is_shown_in_the_help_as_people_write_it(capsys):
+    run_command(["run", "--help"])
+    assert "[PLUGIN_FETCH_LIMIT; default: 10Gi]" in " ".join(capsys.readouterr().out.split())

@@ -27,7 +27,8 @@ def load_json(path: Path) -> Any:
             content = file.read(LARGEST + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        raise SourceError(message, where=str(path)) from error
+        hint = "name a build-info that a run has saved; its error says where"
+        raise SourceError(message, where=str(path), hint=hint) from error
     if len(content) > LARGEST:
         message = "is larger than 64 MiB: this is not a build-info"
         raise SourceError(message, where=str(path))

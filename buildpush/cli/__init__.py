@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from buildpush.cli.messages import show_failure
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
 
 # name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
@@ -56,7 +57,8 @@ class Commands(click.Group):
         """Return the command that is meant; an unknown one is an error that names near ones."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             hint = did_you_mean(args[0], COMMANDS, most=2)
-            ctx.fail(f"there is no command {args[0]!r}" + (f"; {hint}" if hint else ""))
+            message = f"there is no command {args[0]!r}"
+            raise SettingsError(message, hint=hint or "buildpush --help lists them")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -62,7 +62,7 @@ def show_failure(error: BaseException) -> int:
         case click.exceptions.NoArgsIsHelpError():
             tell(error.format_message())
         case click.ClickException():
-            say("error", error.format_message())
+            _show_misuse(error)
         case BuildPushError():
             show_error(error)
         case KeyboardInterrupt() | click.Abort():
@@ -76,6 +76,18 @@ def show_failure(error: BaseException) -> int:
             tell(with_margin(f"bug:\n{traceback.format_exc()}"))
             say("error", "this is a bug in buildpush; please report it with the lines above")
     return getattr(error, "exit_code", _UNEXPECTED)
+
+
+def _show_misuse(error: click.ClickException) -> None:
+    """Report what click found in the arguments as errors of ours are told, with what to do."""
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path if context else 'buildpush'} --help tells what it takes"
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        message = f"there is no option {error.option_name}"
+        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?" if error.possibilities else hint
+    say("error", message[:1].lower() + message[1:].removesuffix("."))
+    say("hint", hint)
 
 
 def _show_unusable(error: OSError) -> None:

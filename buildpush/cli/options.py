@@ -97,12 +97,17 @@ def _help(setting: Setting) -> str:
         commas = setting.kind == "list" and setting.separator == ","
         facts.append("may be repeated, or split by commas" if commas else "may be repeated")
     if setting.default:
-        facts.append(f"default: {_default_words(setting.default)}")
+        facts.append(f"default: {_default_words(setting)}")
     mark = "" if setting.honoured_by or setting.hint else "(not yet) "
     return f"{mark}{words}  [{'; '.join(facts)}]"
 
 
-def _default_words(value: object) -> str:
+def _default_words(setting: Setting) -> str:
+    from buildpush.settings.kinds import bytes_text
+
+    value = setting.default
+    if setting.kind == "size":
+        return bytes_text(value)
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "yes" if value is True else str(value)

@@ -112,7 +112,7 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
     """Refuse two results that both want stdout."""
     if as_json and digest_file == _STDOUT:
         message = "--json and --digest-file - both write to stdout"
-        raise click.UsageError(message)
+        raise SettingsError(message, hint="leave out one of them, or give --digest-file a file")
 
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from buildpush.cli import COMMANDS
 from buildpush.cli.messages import say, tell
 from buildpush.cli.options import pair
 from buildpush.cli.report import as_json, with_display
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
 
     if listed and (parameter or output):
         message = "--list runs no notebook, so --parameter and --output have no effect"
-        raise click.UsageError(message)
+        raise SettingsError(message, hint="leave out --list to run one")
     if listed:
         click.echo("\n".join(notebooks.names()))
         return

@@ -39,7 +39,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or error}"
-        raise PushError(message) from error
+        hint = "check the path, its permissions, and that nothing changes the image in the meantime"
+        raise PushError(message, hint=hint) from error
 
 
 def _refuse_special(path: Path, mode: int) -> None:

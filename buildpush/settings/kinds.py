@@ -94,6 +94,13 @@ def bytes_of(text: str) -> int:
     return round(size)
 
 
+def bytes_text(size: int) -> str:
+    """Return the shortest whole number that :func:`bytes_of` reads as *size*, such as ``10Gi``."""
+    fitting = [(unit, size // factor) for unit, factor in _MEMORY_UNITS.items() if size and size % factor == 0]
+    unit, number = min(fitting, key=lambda each: each[1], default=("", size))
+    return f"{number}{unit}"
+
+
 def cores_of(text: str) -> float:
     """Return the number of processor cores that *text* says: ``400m`` is 0.4, ``2`` is 2.
 
