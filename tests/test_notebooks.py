@@ -222,7 +222,7 @@ def test_a_failed_cell_is_an_error_and_the_notebook_up_to_there_is_kept(notebook
 @pytest.mark.parametrize(
     ("given", "said", "read"),
     [
-        ({"tags": "UPPER:bad"}, "tags: 'UPPER:bad' is not a tag", "tags"),
+        ({"tags": "UPPER:bad"}, "tags=: 'UPPER:bad' is not a tag", "tags"),
         ({"engine": "docker"}, "there is no Docker daemon: /nowhere does not exist", "engine"),
         ({"connectors": "nosuch.yml"}, "nosuch.yml cannot be used: No such file", None),
     ],
