@@ -88,8 +88,12 @@ def make_explain() -> click.Command:
         JSON,
     ]
     command = StepCommand("explain", _explain, more)
-    command.help = "Show the card of SETTING, the value that a run would use, its source, and what it overrides."
+    command.help = "Show the card of SETTING, the value that a run would use, its source, and what it overrides.\n\n"
+    command.help += "For an expression, such as '<+codebase.branch>', show each part of it, its value and who gives it."
     command.params[0] = click.Argument(["setting"], required=False)
+    command.params.insert(
+        1, click.Argument(["path"], metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+    )
     return command
 
 
@@ -98,11 +102,19 @@ def _explain(**options: Any) -> None:
     if name and name.startswith("advice-"):
         _explain_advice(name, as_json=as_json)
         return
+    path = options.pop("path")
+    if path and options["file"]:
+        message = "FILE is given twice"
+        raise click.UsageError(message)
+    options["file"] = options["file"] or path
     from buildpush.reference import explain
 
     loaded, context = load(options)
     context = replace(context, dry=True)
     context.vault.remember()
+    if name and "<+" in name:
+        _explain_expression(name, loaded, context, as_json=as_json)
+        return
     if name is None:
         click.echo(explain.overview_json(loaded, context.facts) if as_json else explain.overview(loaded))
     else:
@@ -118,3 +130,22 @@ def _explain_advice(anchor: str, *, as_json: bool) -> None:
 
     row = troubleshooting.find(anchor)
     click.echo(report.as_json(troubleshooting.as_json(row)) if as_json else troubleshooting.as_text(row))
+
+
+def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_json: bool) -> None:
+    """Show an expression as the first step of *loaded* has it; its parts are shown also where it has no value."""
+    from buildpush.cli import report
+    from buildpush.reference.expression import Part, explain
+
+    parts: list[Part] = []
+    step = next(iter(loaded.steps), None)
+    facts = context.facts.within(step.scope, step.facts) if step else context.facts
+    try:
+        value = explain(text, facts, parts)
+    finally:
+        if parts and not as_json:
+            click.echo("\n".join(map(str, parts)))
+    if as_json:
+        click.echo(report.as_json({"expression": text, "value": value, "parts": [part.as_json() for part in parts]}))
+    else:
+        click.echo(f"value     {value}")

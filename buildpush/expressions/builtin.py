@@ -119,6 +119,27 @@ def _build_type(facts: Facts) -> str:
     return "tag" if value_of("codebase.tag", facts.env) else "branch"
 
 
+def origin_of(name: str, facts: Facts) -> str:
+    """Return in words who gives the value of a built-in name: CI variables, git, or this machine."""
+    if value_of(name, facts.env):
+        given = [variable for variable in variables_of(name) if facts.env.get(variable)]
+        return f"the CI system, by {', '.join(given)}" if given else "variables of the CI system"
+    if name == "codebase.shortCommitSha":
+        return origin_of("codebase.commitSha", facts)
+    if name.startswith("codebase."):
+        return f"git in {facts.git.directory}"
+    return _OF_MACHINE.get(name, "this run")
+
+
+_OF_MACHINE: Final = {
+    "pipeline.sequenceId": "the counter of this machine",
+    "pipeline.branchSeqId": "the counter of this machine, by branch",
+    "pipeline.name": "the name of the directory",
+    "pipeline.identifier": "the name of the pipeline",
+    "pipeline.triggeredBy.name": "git, or the user of this machine",
+    "pipeline.triggeredBy.email": "git",
+    "pipeline.startTs": "the clock",
+}
 _OF_CI: Final = (
     *("stage.name", "stage.identifier", "step.name", "step.identifier"),
     *("account.identifier", "account.name", "account.companyName"),

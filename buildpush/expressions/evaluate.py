@@ -42,6 +42,9 @@ _HAS_COLUMN: Final = regex(r"\(column \d+\)\Z")
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 
 
+Seen = Callable[[Expression, Value], None]
+
+
 class AbsentError(ExpressionError):
     """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
 
@@ -76,13 +79,14 @@ class Names(Protocol):
         """Return what was given for the ``<+input>`` of *field*, ``None`` for nothing."""
 
 
-def evaluate(template: Template | str, names: Names, *, field: str = "") -> Value:
+def evaluate(template: Template | str, names: Names, *, field: str = "", seen: Seen | None = None) -> Value:
     """Return what *template* stands for: text, or the value itself where it is one expression and nothing else.
 
     Args:
         template: text, or what :func:`parse` made of it.
         names: who answers.
         field: what an ``<+input>`` in this template is asked under, such as ``tags``.
+        seen: is told each part of it and the value that it has, inner ones first.
 
     Raises:
         ExpressionError: it cannot be parsed or answered; the message ends with the column.
@@ -90,7 +94,7 @@ def evaluate(template: Template | str, names: Names, *, field: str = "") -> Valu
     """
     tree = parse(template) if isinstance(template, str) else template
     try:
-        return _Evaluation(names, field).template(tree)
+        return _Evaluation(names, field, seen).template(tree)
     except RecursionError:
         fail("the expression nests too deep", at=0)
 
@@ -98,8 +102,9 @@ def evaluate(template: Template | str, names: Names, *, field: str = "") -> Valu
 class _Evaluation:
     """One walk over a tree."""
 
-    def __init__(self, names: Names, field: str) -> None:
+    def __init__(self, names: Names, field: str, seen: Seen | None) -> None:
         self.names = names
+        self.seen = seen
         self.field = field
         self.asking = False  # whether somebody goes on from a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
@@ -124,7 +129,10 @@ class _Evaluation:
 
     def value(self, node: Expression) -> Value:
         with _column(node.at):
-            return self.kinds[type(node)](node)
+            value = self.kinds[type(node)](node)
+        if self.seen:
+            self.seen(node, value)
+        return value
 
     def text(self, parts: Sequence[str | Expression]) -> str | Secret:
         return operators.join([part if isinstance(part, str) else self.piece(part) for part in parts])

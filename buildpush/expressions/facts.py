@@ -11,7 +11,7 @@ from dataclasses import field, replace
 from typing import Final
 
 from buildpush.expressions import methods
-from buildpush.expressions.builtin import BUILT_IN
+from buildpush.expressions.builtin import BUILT_IN, origin_of
 from buildpush.expressions.counter import Counter
 from buildpush.expressions.evaluate import AbsentError, Value, evaluate
 from buildpush.expressions.git import Git, Vcs, vcs
@@ -113,9 +113,21 @@ class Facts:
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
         """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing."""
-        short = [path[len(root) :] for root in _VARIABLES if path[: len(root)] == root]
-        names = (".".join(keys) for keys in (path, *short))
-        return next((self.inputs[name] for name in names if name in self.inputs), None)
+        return next((self.inputs[name] for name in _flags_of(path) if name in self.inputs), None)
+
+    def source(self, path: tuple[str, ...]) -> str:
+        """Return in words where :meth:`lookup` has the value of *path* from; it asks in the same order."""
+        if flag := next((name for name in _flags_of(path) if name in self.inputs), None):
+            return f"--var {flag}"
+        if self._in_scope(path) is not None:
+            return "the loop around the step, or a step before it"
+        for length in range(len(path), 0, -1):
+            name = ".".join(path[:length])
+            if name in self.written:
+                return f"{name} in the file, written {self.written[name]}"
+            if name in BUILT_IN:
+                return origin_of(name, self)
+        return f"the environment variable {path[1]}" if path[0] == "env" and path[1:] else "the file"
 
     def _in_scope(self, path: tuple[str, ...]) -> Value:
         """Return what the scope has for *path*; ``None`` for nothing."""
@@ -170,9 +182,23 @@ class Facts:
         near = did_you_mean(".".join(path), names)
         if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
             message = f"there is no variable {'.'.join(path)}"
-            raise AbsentError(message, hint=near)
+            raise AbsentError(message, hint=_joined(near, _given_by_flag(path)))
         message = f"unknown name {'.'.join(path)}"
-        raise ExpressionError(message, hint=near or _inside(path, names))
+        raise ExpressionError(message, hint=_joined(near or _inside(path, names), _given_by_flag(path)))
+
+
+def _flags_of(path: tuple[str, ...]) -> list[str]:
+    """Return the names under which a flag may give *path*."""
+    short = [path[len(root) :] for root in _VARIABLES if path[: len(root)] == root]
+    return [".".join(keys) for keys in (path, *short)]
+
+
+def _joined(*hints: str | None) -> str:
+    return "; ".join(hint for hint in hints if hint)
+
+
+def _given_by_flag(path: tuple[str, ...]) -> str:
+    return f"--var {min(_flags_of(path), key=len)}=VALUE gives it"
 
 
 def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:

@@ -1,0 +1,87 @@
+"""An expression explained: each of its parts with its value, and where every name in it has its value from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from buildpush.expressions.evaluate import Names, Value, evaluate
+from buildpush.expressions.facts import Facts
+from buildpush.expressions.spelled import spelled
+from buildpush.expressions.tree import Constant, Expression
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import MASK, Secret
+from buildpush.foundation.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an expression.
+
+    Attributes:
+        text: of the part.
+        value: what it stands for; a secret is hidden.
+        source: where the value is from; empty where it is made of other parts.
+    """
+
+    text: str
+    value: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} = {self.value}" + (f"    from {self.source}" if self.source else "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same facts for programs."""
+        return {"part": self.text, "value": self.value, "source": self.source or None}
+
+
+def explain(text: str, facts: Facts, parts: list[Part]) -> str:
+    """Return what *text* stands for; *parts* gets each part as soon as it is known, also where a later one fails.
+
+    Raises:
+        ExpressionError: it cannot be parsed or answered.
+        SecretError: a secret in it leads nowhere.
+    """
+    value = evaluate(text, _Asked(facts, parts), seen=lambda node, value: _note(node, value, parts))
+    return _shown(value)
+
+
+class _Asked(Names):
+    """Facts that tell what they are asked."""
+
+    def __init__(self, facts: Facts, parts: list[Part]) -> None:
+        self._facts, self._parts = facts, parts
+
+    def lookup(self, path: tuple[str, ...]) -> Value:
+        value = self._facts.lookup(path)
+        self._tell(".".join(path), value, self._facts.source(path))
+        return value
+
+    def secret(self, identifier: str) -> Secret:
+        secret = self._facts.secret(identifier)
+        self._tell(f'secrets.getValue("{identifier}")', secret, secret.source)
+        return secret
+
+    def given(self, field: str) -> Value:
+        value = self._facts.given(field)
+        if value is not None:
+            self._tell("<+input>", value, f"--var {field}")
+        return value
+
+    def _tell(self, text: str, value: Value, source: str) -> None:
+        self._parts.append(Part(one_line(text), _shown(value), one_line(source)))
+
+
+def _note(node: Expression, value: Value, parts: list[Part]) -> None:
+    """Take a part that is neither a literal nor a name, which has told where it is from."""
+    part = Part(one_line(spelled(node)), _shown(value))
+    if not isinstance(node, Constant) and all(part.text != known.text for known in parts):
+        parts.append(part)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, Secret):
+        return MASK
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return one_line(text) or '""'
