@@ -104,7 +104,7 @@ def _text(setting: Setting, value: Any) -> Any:
     if isinstance(value, Secret):
         _refuse(setting, "it holds a secret itself", "give a reference, such as env:NAME")
     text = "auto" if value is None else str(value)
-    if "<+" in text:
+    if "<+" in text and setting.kind != "structure":  # a condition or loop is read with its expressions
         _refuse(setting, f"{text!r} would be read as an expression", "take <+ out of it")
     return text
 
