@@ -714,7 +714,7 @@ def test_a_step_file_that_may_not_be_read_is_an_error(project, capsys, monkeypat
     def refused(path, _name):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(documents, "_opened", refused)
+    monkeypatch.setattr(documents, "_open", refused)
     assert project.run() == 2
     shown = capsys.readouterr().err
     assert "step.yml" in shown

@@ -240,7 +240,7 @@ def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         client = Client(clock=lambda: 100.0)
-        client._answered.add(origin(url))
+        client._hosts_that_answered.add(origin(url))
         client._talked.add(origin(url))
 
         together = threading.Barrier(4)  # else one quick thread may ask for all of them

@@ -23,7 +23,7 @@ from buildpush.http.urls import (
     check_lead,
     is_loopback,
     joined,
-    printable_url,
+    url_without_secrets,
     user_info,
     zone_of,
 )
@@ -98,7 +98,7 @@ def test_an_address_is_the_same_when_it_is_read_again(text):
 
 @given(TEXTS)
 def test_whatever_is_no_address_can_be_shown_on_one_line(text):
-    assert printable_url(text).isprintable()
+    assert url_without_secrets(text).isprintable()
     with contextlib.suppress(AddressError):
         Address.parse(text)
 
@@ -172,12 +172,12 @@ def test_a_location_whose_host_cannot_be_read_is_refused():
     ],
 )
 def test_an_address_is_shown_without_what_may_be_secret(url, wanted):
-    assert printable_url(url) == wanted
+    assert url_without_secrets(url) == wanted
 
 
 def test_a_secret_in_the_path_of_an_address_is_not_shown():
     Secret("planted-in-path")
-    assert printable_url("https://a.example/planted-in-path/x") == f"https://a.example/{MASK}/x"
+    assert url_without_secrets("https://a.example/planted-in-path/x") == f"https://a.example/{MASK}/x"
 
 
 @pytest.mark.parametrize(

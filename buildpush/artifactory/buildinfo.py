@@ -152,13 +152,13 @@ def _names(references: tuple[Reference, ...], module: str, home: _Layout) -> dic
     """Return the module id of each reference, each another one."""
     each = tuple(dict.fromkeys(references))
     if module:
-        return {r: module if len(each) == 1 else f"{module}{_mark(r)}" for r in each}
-    short = {r: f"{r.repository.name}{_mark(r)}" for r in each}
+        return {r: module if len(each) == 1 else f"{module}{_tag_or_digest(r)}" for r in each}
+    short = {r: f"{r.repository.name}{_tag_or_digest(r)}" for r in each}
     count = Counter(short.values())
-    return {r: name if count[name] == 1 else f"{home.path(r)}{_mark(r)}" for r, name in short.items()}
+    return {r: name if count[name] == 1 else f"{home.path(r)}{_tag_or_digest(r)}" for r, name in short.items()}
 
 
-def _mark(reference: Reference) -> str:
+def _tag_or_digest(reference: Reference) -> str:
     return f":{reference.tag}" if reference.tag else f"@{reference.digest}"
 
 
@@ -199,7 +199,7 @@ def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Layou
             id=f"{own}/{name}",
             artifacts=home.files(f"{home.path(reference)}/{image.digest}", image),
             dependencies=home.dependencies(image),
-            parent=f"{home.path(reference)}{_mark(reference)}",
+            parent=f"{home.path(reference)}{_tag_or_digest(reference)}",
         )
 
 

@@ -54,7 +54,7 @@ class Sentences:
     """The words for events; the end of a layer is reported once, and repeated retries only now and then."""
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, str]] = set()
+        self._printed: set[tuple[str, str]] = set()
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
@@ -89,8 +89,8 @@ class Sentences:
         return f"{line} ({count} times by now)" if count in _MILESTONES else ""
 
     def _end_of(self, item: str, done: int, state: str) -> str:
-        if state in UNDER_WAY or (item, state) in self._said:
+        if state in UNDER_WAY or (item, state) in self._printed:
             return ""
-        self._said.add((item, state))
+        self._printed.add((item, state))
         words = {"exists": "already there", "mounted": "mounted from another repository"}
         return f"{item}: {words.get(state, f'{state}, {bytes_words(done)}')}"

@@ -29,7 +29,7 @@ from buildpush.foundation.regex import regex
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 
-# What an engine may lack that a Dockerfile may need.
+# What a Dockerfile may need and not every engine supports.
 HEREDOCS: Final = "heredocs"
 OLD_HEREDOCS: Final = "heredocs, in old versions"
 MOUNTS: Final = "mounts"
@@ -37,8 +37,8 @@ SOME_MOUNTS: Final = "mounts of other kinds than cache and secret"
 RUN_INTO_VOLUMES: Final = "RUN into volumes"
 COPY_INTO_VOLUMES: Final = "COPY into volumes"
 
-# Which builders lack it, for people; an engine says for itself what it lacks here and now.
-LACKING: Final = MappingProxyType(
+# Which builders do not support it, for people; each engine reports what its installed version does not support.
+BUILDERS_WITHOUT: Final = MappingProxyType(
     {
         HEREDOCS: "docker without buildx, buildah before 1.33",
         OLD_HEREDOCS: "kaniko before 1.25.4",
@@ -71,7 +71,7 @@ class Rule:
         sentence: what it finds, for people.
         find: yields each instruction with the trap, and what to do about it.
         buildkit: whether it is a rule of BuildKit's.
-        lacks: what an engine must lack for this to be a trap; empty for every engine.
+        needs: what a builder needs for the instruction; it is a trap only for one without. Empty: for every one.
         whole: whether it looks at the file as a whole, so that a comment over an instruction does not silence it.
     """
 
@@ -79,7 +79,7 @@ class Rule:
     sentence: str
     find: Callable[[BuildWalk], Findings]
     buildkit: bool = True
-    lacks: str = ""
+    needs: str = ""
     whole: bool = False
 
 
@@ -135,12 +135,13 @@ class Check:
         return self.everything or rule in self.skipped
 
 
-def advise(request: BuildRequest, lacks: Callable[[], frozenset[str]]) -> Advice:
+def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Advice:
     """Return the traps of what *request* builds; none where the Dockerfile is one that only the engine can read.
 
     Args:
         request: its target, arguments, contexts and Dockerfile count.
-        lacks: says what the engine lacks; asked only where the Dockerfile has something that some engine lacks.
+        missing: returns what the engine does not support; called only where the Dockerfile has something that not
+            every engine supports.
     """
     try:
         file = reading.read(request.dockerfile)
@@ -148,7 +149,7 @@ def advise(request: BuildRequest, lacks: Callable[[], frozenset[str]]) -> Advice
             return Advice()
         found = walk(file, request)
         check = _check(file, request)
-        traps = tuple(sorted(_traps(found, check, lacks), key=lambda trap: trap.line))
+        traps = tuple(sorted(_traps(found, check, missing), key=lambda trap: trap.line))
     except DockerfileError:
         return Advice()  # the engine says so itself, or can read it
     refused = dict.fromkeys(trap.rule for trap in traps if trap.buildkit) if check.error else ()
@@ -161,7 +162,7 @@ def _check(file: Dockerfile, request: BuildRequest) -> Check:
     return Check.parse(options) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
 
 
-def _traps(found: BuildWalk, check: Check, lacks: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
     for rule in RULES:
         if check.silences(rule.name):
             continue
@@ -170,7 +171,7 @@ def _traps(found: BuildWalk, check: Check, lacks: Callable[[], frozenset[str]]) 
             for instruction, words in rule.find(found)
             if rule.whole or not _check_above(instruction).silences(rule.name)
         )
-        if met and rule.lacks and rule.lacks not in lacks():
+        if met and rule.needs and rule.needs not in missing():
             continue
         for line, words in met:
             yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
@@ -183,7 +184,7 @@ def _check_above(instruction: Instruction) -> Check:
     return Check.parse(options) or Check()
 
 
-def _named(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:
+def _steps_of(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:
     return (step for step in found.steps if step.instruction.name in names)
 
 
@@ -210,7 +211,7 @@ def _undefined_in_from(found: BuildWalk) -> Findings:
 
 
 def _relative_workdir(found: BuildWalk) -> Findings:
-    for step in _named(found, "WORKDIR"):
+    for step in _steps_of(found, "WORKDIR"):
         word = step.words[0]
         if step.is_first_workdir and word.sure and not word.text.startswith("/"):
             yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it from / on"
@@ -232,7 +233,7 @@ def _how_to_define(found: BuildWalk, name: str) -> str:
 
 def _several(found: BuildWalk) -> Findings:
     before: dict[tuple[int, str], Instruction] = {}
-    for step in _named(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
+    for step in _steps_of(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
         name = step.instruction.name
         earlier = before.get((step.stage.number, name))
         if earlier:  # as in BuildKit, a comment over the later one silences it
@@ -261,7 +262,7 @@ def _says_platform(stage: str, text: str) -> bool:
 
 
 def _secrets(found: BuildWalk) -> Findings:
-    for step in _named(found, "ARG", "ENV"):
+    for step in _steps_of(found, "ARG", "ENV"):
         raw = [name for name, _ in step.instruction.pairs]
         names = [word.text for word in step.words[::2]] if step.instruction.name == "ENV" else raw
         for name, written in zip(names, raw, strict=True):
@@ -280,7 +281,7 @@ def _ignored(found: BuildWalk) -> Findings:
 def _left_out(found: BuildWalk, ignore: dockerignore.Ignore) -> Findings:
     if not ignore.patterns or ignore.patterns.keep_some:
         return  # a line that keeps may keep what is in an ignored directory
-    for step in _named(found, "ADD", "COPY"):
+    for step in _steps_of(found, "ADD", "COPY"):
         if "from" not in step.instruction.flags:
             for word in step.sources:
                 if word.sure and not _WEB.match(word.text) and _hides(ignore, word.text):
@@ -299,7 +300,7 @@ def _unpinned(found: BuildWalk) -> Findings:
         image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
         if image and _is_latest(image):
             yield stage.begins, f"FROM {stage.base} is another image tomorrow; name a version, or a digest"
-    for step in _named(found, "COPY"):
+    for step in _steps_of(found, "COPY"):
         name = step.instruction.flags.get("from", "$")
         image = None if "$" in name else _image(found, step, name)
         if image and _is_latest(image):
@@ -328,7 +329,7 @@ def _is_latest(image: str) -> bool:
 
 
 def _run_into_volume(found: BuildWalk) -> Findings:
-    for step in _named(found, "RUN"):
+    for step in _steps_of(found, "RUN"):
         text = "\n".join((*step.instruction.words, *(heredoc.text for heredoc in step.instruction.heredocs)))
         for volume in step.volumes:
             if _writes(text, volume.rstrip("/")):
@@ -345,7 +346,7 @@ def _writes(text: str, directory: str) -> bool:
 
 
 def _copy_into_volume(found: BuildWalk) -> Findings:
-    for step in _named(found, "ADD", "COPY"):
+    for step in _steps_of(found, "ADD", "COPY"):
         target = posixpath.normpath(posixpath.join(step.directory, step.words[-1].text))
         for volume in step.volumes:
             if step.words[-1].sure and f"{target}/".startswith(f"{volume.rstrip('/')}/"):
@@ -354,13 +355,13 @@ def _copy_into_volume(found: BuildWalk) -> Findings:
 
 
 def _mounts(found: BuildWalk) -> Findings:
-    for step in _named(found, "RUN"):
+    for step in _steps_of(found, "RUN"):
         if "mount" in step.instruction.flags:
             yield step.instruction, "this builder knows no RUN --mount; install buildx, or use engine: buildah"
 
 
 def _some_mounts(found: BuildWalk) -> Findings:
-    for step in _named(found, "RUN"):
+    for step in _steps_of(found, "RUN"):
         for mount in step.instruction.flags.get("mount", "").splitlines():
             kind = re.search(r"(?:\A|,)type=([^,]+)", mount)
             name = kind[1].lower() if kind else "bind"
@@ -399,34 +400,34 @@ RULES: Final = (
         buildkit=False,
     ),
     Rule("StageBeginsLater", "FROM of an image that is called as a later stage.", _begins_later, buildkit=False),
-    Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, lacks=HEREDOCS),
+    Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, needs=HEREDOCS),
     Rule(
         "HeredocPassedOver",
         "A heredoc, which old versions of the builder pass over.",
         _old_heredocs,
         buildkit=False,
-        lacks=OLD_HEREDOCS,
+        needs=OLD_HEREDOCS,
     ),
-    Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, lacks=MOUNTS),
+    Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, needs=MOUNTS),
     Rule(
         "MountPassedOver",
         "`RUN --mount` of a kind that the builder passes over.",
         _some_mounts,
         buildkit=False,
-        lacks=SOME_MOUNTS,
+        needs=SOME_MOUNTS,
     ),
     Rule(
         "RunIntoVolume",
         "RUN that writes into a VOLUME of its stage, which the builder throws away.",
         _run_into_volume,
         buildkit=False,
-        lacks=RUN_INTO_VOLUMES,
+        needs=RUN_INTO_VOLUMES,
     ),
     Rule(
         "CopyIntoVolume",
         "COPY or ADD into a VOLUME of its stage, which the builder throws away.",
         _copy_into_volume,
         buildkit=False,
-        lacks=COPY_INTO_VOLUMES,
+        needs=COPY_INTO_VOLUMES,
     ),
 )

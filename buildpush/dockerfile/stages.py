@@ -124,7 +124,7 @@ def source(
     """
     if _NUMBER.match(name):
         return _earlier(dockerfile, stage, _numbered(dockerfile, name, line), name, line)
-    return _named(dockerfile, stage, name, line, contexts)
+    return _source_named(dockerfile, stage, name, line, contexts)
 
 
 def mounted(
@@ -139,10 +139,12 @@ def mounted(
     """
     if name not in contexts and _NUMBER.match(name) and 0 <= int(name) < stage.number:
         return StageSource(stage=dockerfile.stages[int(name)])
-    return _named(dockerfile, stage, name, line, contexts)
+    return _source_named(dockerfile, stage, name, line, contexts)
 
 
-def _named(dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str]) -> StageSource:
+def _source_named(
+    dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str]
+) -> StageSource:
     if name in contexts:
         return _context_source(contexts[name])
     if found := dockerfile.stage(name):

@@ -30,7 +30,7 @@ Pull = Callable[["Reference", "Platform"], "Image"]
 Fetch = Callable[[str, Path], int]
 
 
-def nobody(_host: str) -> Credential | None:
+def no_credential(_host: str) -> Credential | None:
     """Return ``None``: there is no credential for any host."""
     return None
 
@@ -62,7 +62,7 @@ class Tools:
 
     env: Mapping[str, str]
     place: Place
-    find: Find = nobody
+    find: Find = no_credential
     sink: Sink = ignore
     pull: Pull = offline
     fetch: Fetch = offline
@@ -87,14 +87,14 @@ class EngineRow:
         name: as in the setting ``engine``.
         path: its module below :mod:`buildpush.engines`, and its class.
         strength: why ``auto`` takes it.
-        first_where: variable whose presence makes ``auto`` try it first.
+        preferred_with: variable whose presence makes ``auto`` try it first.
         settings: settings of the run that it alone acts on, and what another engine does without them.
     """
 
     name: str
     path: str
     strength: str = "it is here and honours every setting"
-    first_where: str = ""
+    preferred_with: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> type[Engine]:
@@ -116,7 +116,7 @@ _ROWS: Final = (
     EngineRow(
         "kaniko",
         "kaniko.kaniko:Kaniko",
-        first_where="KUBERNETES_SERVICE_HOST",
+        preferred_with="KUBERNETES_SERVICE_HOST",
         settings={"kaniko_image": "the engine {engine} needs no image of kaniko"},
     ),
 )
@@ -130,7 +130,7 @@ class Engines(Mapping[str, "Engine"]):
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._names = sorted(ENGINES, key=lambda name: ENGINES[name].first_where not in tools.env)
+        self._names = sorted(ENGINES, key=lambda name: ENGINES[name].preferred_with not in tools.env)
         self._made: dict[str, Engine] = {}
 
     def __getitem__(self, name: str) -> Engine:

@@ -84,7 +84,7 @@ def frontend(request: BuildRequest) -> tuple[Reference, ...]:
     return ()
 
 
-def _named(request: BuildRequest) -> Iterator[Reference]:
+def _references_named(request: BuildRequest) -> Iterator[Reference]:
     """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is not a reference."""
     texts = [text.removeprefix(_IMAGE) for text in request.build_contexts.values() if text.startswith(_IMAGE)]
     for text in texts:
@@ -99,7 +99,7 @@ def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]
     These are the hosts of base images, of contexts that are images, of the Dockerfile's language, and of caches. The
     engine sees no others: neither our variables nor the logins of other hosts reach it.
     """
-    images = (*pulled_images(request), *_named(request))
+    images = (*pulled_images(request), *_references_named(request))
     hosts = {name.repository.host for name in images} | {cache.host for cache in caches(request)} - {""}
     found = {host: find(host) for host in sorted(hosts)}
     return {host: credential for host, credential in found.items() if credential}

@@ -38,7 +38,7 @@ def choose(
     """
     _require_stages(request)
     if wanted != AUTO:
-        engine = _named(wanted, engines)
+        engine = _engine_named(wanted, engines)
         refuse_unsupported_settings(engine, set_names, sink)
         require_here(engine)
         refuse_unsupported(engine, request, engines.values())
@@ -106,7 +106,7 @@ def _remedies(candidates: Iterable[Engine]) -> str | None:
     return "; ".join(filter(None, (reason.partition("\n")[2] for reason in reasons))) or None
 
 
-def _named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
+def _engine_named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
     if wanted in engines:
         return engines[wanted]
     message = f"there is no engine {wanted!r}"

@@ -45,7 +45,7 @@ def read_text(path: Path, name: str | None = None) -> str:
     """
     name = name or str(path)
     try:
-        with _opened(path, name) as file:
+        with _open(path, name) as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
         message = f"it cannot be read: {error.strerror}"
@@ -56,7 +56,7 @@ def read_text(path: Path, name: str | None = None) -> str:
     return _decoded(data, name)
 
 
-def _opened(path: Path, name: str) -> BinaryIO:
+def _open(path: Path, name: str) -> BinaryIO:
     """Return the file to read; a pipe, as of ``<(command)``, must begin to speak within a minute."""
     if not stat.S_ISFIFO(path.stat().st_mode):
         return path.open("rb")

@@ -87,7 +87,7 @@ class Http:
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._answered: set[str] = set()  # something that was let stand
+        self._hosts_that_answered: set[str] = set()  # something that was let stand
         self._talked: set[str] = set()  # anything at all
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
         self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
@@ -265,7 +265,7 @@ class Http:
                 continue
             self._talked.add(host)
             if isinstance(answer, Stream) or not self._asks_again(request, answer, host):
-                self._answered.add(host)
+                self._hosts_that_answered.add(host)
                 return answer
             self.wait(request.what, f"status {answer.status}", attempt, answer)
         raise AssertionError  # the last attempt returns or raises
@@ -294,7 +294,7 @@ class Http:
     def _most(self, host: str) -> int:
         """Return how often *host* is asked, which is down; one that answered before may be starting again."""
         attempts = self._retries.attempts
-        if host not in self._answered:
+        if host not in self._hosts_that_answered:
             return attempts
         since = self._down_since.setdefault(host, self._clock())
         restarts = self._clock() - since < LONGEST_RESTART

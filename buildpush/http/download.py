@@ -9,7 +9,7 @@ from typing import Final
 from buildpush.foundation.errors import BuildError, UnreachableError
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer, Stream
-from buildpush.http.urls import Address, printable_url
+from buildpush.http.urls import Address, url_without_secrets
 
 _BLOCK: Final = 1024 * 1024
 
@@ -41,7 +41,7 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
                 if attempt == http.attempts:
                     raise
                 reason = str(error)
-        http.wait(printable_url(url), reason, attempt)
+        http.wait(url_without_secrets(url), reason, attempt)
     raise AssertionError  # the last attempt returns or raises
 
 
@@ -51,14 +51,14 @@ def _written(answer: Stream, path: Path, url: str, most: int) -> int:
         while block := answer.read(min(_BLOCK, left + 1)):
             left -= len(block)
             if left < 0:
-                message = f"{printable_url(url)} is larger than {most:,} bytes"
+                message = f"{url_without_secrets(url)} is larger than {most:,} bytes"
                 raise BuildError(message, hint="if this is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)
     return _changed(answer.headers.get("Last-Modified", ""))
 
 
 def _refused(answer: Answer, url: str) -> BuildError:
-    message = f"{printable_url(url)} cannot be fetched: status {answer.status}"
+    message = f"{url_without_secrets(url)} cannot be fetched: status {answer.status}"
     return BuildError(message, hint="check the address; what is behind a login cannot be added from the web")
 
 

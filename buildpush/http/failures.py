@@ -6,7 +6,7 @@ from typing import Final
 
 from buildpush.foundation.errors import UnreachableError
 from buildpush.http.proxies import login
-from buildpush.http.urls import Address, printable_url
+from buildpush.http.urls import Address, url_without_secrets
 
 
 class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
@@ -62,13 +62,13 @@ def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
 def _explain_proxy(error: Exception, host: str, proxy: str | None) -> Broken:
     if " 407 " in f"{_reason(error)} ":
         return proxy_login_failure(proxy)
-    message = f"the proxy {printable_url(proxy or '')} does not lead to {host}: {_reason(error)}"
+    message = f"the proxy {url_without_secrets(proxy or '')} does not lead to {host}: {_reason(error)}"
     return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", plain=True)
 
 
 def proxy_login_failure(proxy: str | None) -> Broken:
     """Say that a proxy refuses us (407), and not the registry."""
-    who = f"the proxy {printable_url(proxy)}" if proxy else "a proxy in between"
+    who = f"the proxy {url_without_secrets(proxy)}" if proxy else "a proxy in between"
     if proxy and login(proxy):
         return _broken(
             f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True

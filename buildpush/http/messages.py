@@ -10,7 +10,7 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.errors import RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.http.failures import failure_of
-from buildpush.http.urls import Address, printable_url
+from buildpush.http.urls import Address, url_without_secrets
 from buildpush.http.words import error_in, is_page
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Answer:
             return strict_json.parse(self.body)
         except ValueError as error:
             what = self.text() if is_page(self.body) else "something that is not JSON"
-            message = f"{printable_url(self.url)} answered with {what}"
+            message = f"{url_without_secrets(self.url)} answered with {what}"
             hint = "a proxy or a login page may stand in between"
             raise RegistryError(message, status=self.status, hint=hint) from error
 
@@ -79,7 +79,7 @@ class HttpRequest:
     @property
     def what(self) -> str:
         """Method and address, for messages."""
-        return f"{self.method} {printable_url(str(self.address))}"
+        return f"{self.method} {url_without_secrets(str(self.address))}"
 
 
 class CountedBody:

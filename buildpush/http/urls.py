@@ -180,7 +180,9 @@ def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone 
     if not reason and method == "DELETE" and there.origin != before.origin:
         reason = "and nothing is deleted at another host"
     if reason:
-        message = f"{printable_url(str(before))} leads to {printable_url(str(there))}, {reason}: that is not safe"
+        message = (
+            f"{url_without_secrets(str(before))} leads to {url_without_secrets(str(there))}, {reason}: that is not safe"
+        )
         raise AddressError(message, hint=_WRONG_HINT)
 
 
@@ -191,7 +193,7 @@ def check_named(what: str, there: Address) -> None:
         AddressError: it leads out of TLS, or into a network near us.
     """
     if reason := _unsafe(Zone.WORLD, there, tls=True):
-        message = f"{what} leads to {printable_url(str(there))}, {reason}: that is not safe"
+        message = f"{what} leads to {url_without_secrets(str(there))}, {reason}: that is not safe"
         raise AddressError(message, hint="take the image from a registry that has all its layers")
 
 
@@ -222,7 +224,7 @@ def joined(base: str, location: str) -> str:
     return str(Address.parse(base).joined(location))
 
 
-def printable_url(url: str) -> str:
+def url_without_secrets(url: str) -> str:
     """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
     try:
         address = Address.parse_lenient(url)

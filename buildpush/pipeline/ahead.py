@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.contexts import STDIN
+from buildpush.pipeline.fetched_contexts import STDIN
 from buildpush.pipeline.loops import is_in_loop
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure

@@ -60,7 +60,6 @@ class Card:
     kind: str
     default: str | None
     since: str
-    changed: tuple[tuple[str, str], ...]
     honoured_by: str
     engines: Mapping[str, str]
     examples: Mapping[str, str]
@@ -138,7 +137,6 @@ def _card(step: str, setting: Setting) -> Card:
         kind=words(setting),
         default=None if setting.required else in_yaml(setting.default),
         since=setting.since,
-        changed=(),
         honoured_by=_HINT if setting.hint and not setting.honoured_by else HONOURED[setting.honoured_by],
         engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"

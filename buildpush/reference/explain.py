@@ -26,13 +26,13 @@ from buildpush.settings.written import Origin, WrittenValue
 def overview(loaded: Loaded | None = None) -> str:
     """Return one line per setting, its name and its sentence; then what the steps of *loaded* set, and where."""
     width = max(len(card.name) for card in cards())
-    lines = [f"{card.name:<{width}}  {_mark(card)}{_plain(card.sentence)}" for card in cards()]
+    lines = [f"{card.name:<{width}}  {_not_yet_prefix(card)}{_plain(card.sentence)}" for card in cards()]
     for step in loaded.steps if loaded else ():
         said = [(card, step.settings[_short(card)]) for card in cards() if _says(step, card)]
         lines += ["", f"set for the step {step.name or step.identifier!r}:"] if said else []
         for card, written in said:
             lines.append(
-                f"{_short(card):<{width}}  {_shown(card, written.value, written.origin)}, by {_who(written.origin)}"
+                f"{_short(card):<{width}}  {_display(card, written.value, written.origin)}, by {_who(written.origin)}"
             )
     return "\n".join(lines)
 
@@ -41,7 +41,7 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the same facts as one JSON document."""
     steps = [
         _step_json(step)
-        | {"said": {_short(card): _said_json(card, step, facts) for card in cards() if _says(step, card)}}
+        | {"said": {_short(card): _value_json(card, step, facts) for card in cards() if _says(step, card)}}
         for step in loaded.steps
     ]
     document = {"cards": [card.as_json() for card in cards()], "steps": steps}
@@ -62,7 +62,7 @@ def _step_json(step: Step) -> dict[str, str]:
     return {"step": step.name or step.identifier, "identifier": step.identifier}
 
 
-def _mark(card: Card) -> str:
+def _not_yet_prefix(card: Card) -> str:
     return "(not yet) " if card.honoured_by == HONOURED[""] else ""
 
 
@@ -89,14 +89,14 @@ def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
         facts: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
     """
     card = find(name)
-    said = [line for step in loaded.steps for line in _said(card, step, facts)]
+    said = [line for step in loaded.steps for line in _value_lines(card, step, facts)]
     return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
 
 
 def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the same facts as one JSON document; arguments are those of :func:`as_text`."""
     card = find(name)
-    steps = [_step_json(step) | {"said": _said_json(card, step, facts)} for step in loaded.steps]
+    steps = [_step_json(step) | {"said": _value_json(card, step, facts)} for step in loaded.steps]
     return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
 
 
@@ -133,24 +133,24 @@ def _default(card: Card) -> str:
     return "not set, and it is required" if card.default is None else f"{card.default or 'none'} (the default)"
 
 
-def _said(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
+def _value_lines(card: Card, step: Step, facts: Facts | None) -> Iterator[str]:
     name = _short(card)
     written = step.settings.get(name)
     if written is None:
         return
-    value, reason = _answered(card, step, written, facts)
+    value, reason = _evaluated_value(card, step, written, facts)
     if reason:
         yield f"value     not known here: {reason}"
     else:
-        yield f"value     {_shown(card, value, written.origin)}"
+        yield f"value     {_display(card, value, written.origin)}"
     if reason or value != written.value:
-        yield f"written   {_shown(card, written.value, written.origin)}"
+        yield f"written   {_display(card, written.value, written.origin)}"
     yield f"set by    {_who(written.origin)}, for the step {step.name or step.identifier!r}"
     for value, origin in written.overridden:
-        yield f"overrode  {_shown(card, value, origin)}, set by {_who(origin)}"
+        yield f"overrode  {_display(card, value, origin)}, set by {_who(origin)}"
 
 
-def _answered(card: Card, step: Step, written: WrittenValue, facts: Facts | None) -> tuple[Raw, str]:
+def _evaluated_value(card: Card, step: Step, written: WrittenValue, facts: Facts | None) -> tuple[Raw, str]:
     """Return the value that a run would use, or why it is not known here; no secret is read to explain it."""
     if facts is None or card.secret:
         return written.value, ""
@@ -160,16 +160,16 @@ def _answered(card: Card, step: Step, written: WrittenValue, facts: Facts | None
         return "", str(error)
 
 
-def _said_json(card: Card, step: Step, facts: Facts | None) -> dict[str, Any] | None:
+def _value_json(card: Card, step: Step, facts: Facts | None) -> dict[str, Any] | None:
     written: WrittenValue | None = step.settings.get(_short(card))
     if written is None:
         return None
-    overridden = [{"value": _shown(card, value, origin), "by": origin.where} for value, origin in written.overridden]
-    value, reason = _answered(card, step, written, facts)
+    overridden = [{"value": _display(card, value, origin), "by": origin.where} for value, origin in written.overridden]
+    value, reason = _evaluated_value(card, step, written, facts)
     return {
-        "value": None if reason else _shown(card, value, written.origin),
+        "value": None if reason else _display(card, value, written.origin),
         "reason": reason or None,
-        "written": _shown(card, written.value, written.origin),
+        "written": _display(card, written.value, written.origin),
         "by": written.origin.where,
         "overrode": overridden,
     }
@@ -180,7 +180,7 @@ def _who(origin: Origin) -> str:
     return f"{kinds.get(origin.kind, '')}{one_line(origin.where)}"
 
 
-def _shown(card: Card, value: Raw, origin: Origin) -> str:
+def _display(card: Card, value: Raw, origin: Origin) -> str:
     """Return *value* in one form, wherever it was set: a variable writes ``1,2`` where a file has a list."""
     if card.secret and not str(value).startswith(("env:", "file:", "secret:", "<+")):
         return MASK

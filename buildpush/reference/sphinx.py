@@ -42,7 +42,7 @@ from buildpush import __version__
 from buildpush.advice import table
 from buildpush.advice.row import Advice
 from buildpush.dockerfile import rules
-from buildpush.dockerfile.rules import LACKING
+from buildpush.dockerfile.rules import BUILDERS_WITHOUT
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
 from buildpush.settings import plugin_variables
@@ -234,7 +234,6 @@ class SettingsDirective(_Rendering):
             "Honoured by": self._honoured(card),
             "Since": nodes.paragraph(card.since, card.since),
         }
-        facts |= {f"Changed in {version}": self.prose(what) for version, what in card.changed}
         listed = nodes.field_list(classes=["setting-facts"])
         for name, fact in facts.items():
             listed += nodes.field("", nodes.field_name(name, name), nodes.field_body("", fact))
@@ -334,7 +333,7 @@ class DockerfileRulesDirective(_Rendering):
             [
                 _literals([rule.name]),
                 self.prose(rule.sentence),
-                self.prose(LACKING.get(rule.lacks, "every")),
+                self.prose(BUILDERS_WITHOUT.get(rule.needs, "every")),
                 _whose(rule),
             ]
             for rule in rules.RULES

@@ -17,7 +17,7 @@ from buildpush.foundation.secrets import remember
 from buildpush.foundation.text import shortened
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer
-from buildpush.http.urls import Address, AddressError, printable_url
+from buildpush.http.urls import Address, AddressError, url_without_secrets
 from buildpush.images.references import DOCKER_HUB
 
 # Token servers that stand elsewhere than their registry, and are known to belong to it.
@@ -224,7 +224,7 @@ class Authorizer:
         """Return the address of a token server that may see no credentials of ours, or nothing."""
         challenge = self._challenge
         realm = challenge.realm if challenge and challenge.scheme == "bearer" else ""  # a password's is a mere name
-        return printable_url(realm) if realm and not belongs(realm, self.host, self._base) else ""
+        return url_without_secrets(realm) if realm and not belongs(realm, self.host, self._base) else ""
 
     def _ask_challenge(self) -> Challenge | None:
         with self._lock:
@@ -245,7 +245,7 @@ class Authorizer:
         if answer.status in {401, 403}:
             raise self.refused(answer)
         if not answer.ok:
-            what = f"{printable_url(challenge.realm)} does not issue a token for {self.host}"
+            what = f"{url_without_secrets(challenge.realm)} does not issue a token for {self.host}"
             message = f"{what}: status {answer.status} {answer.text()}"
             raise RegistryError(message, status=answer.status)
         return self._read_token(answer)
@@ -283,7 +283,7 @@ class Authorizer:
         document = answer.json()
         text = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(text, str) or not text.isprintable():
-            message = f"{printable_url(answer.url)} answered without a token"
+            message = f"{url_without_secrets(answer.url)} answered without a token"
             raise RegistryError(message, status=answer.status)
         remember(text)
         seconds = document.get("expires_in")

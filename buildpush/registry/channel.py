@@ -18,7 +18,7 @@ from buildpush.http.messages import Answer, Piece
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.profile import LARGEST_PART, UploadMethod, UploadProfile
-from buildpush.registry.session import UploadState
+from buildpush.registry.upload_state import UploadState
 from buildpush.registry.verdict import RetryableError
 
 _ACCEPTED, _FORBIDDEN = 202, 403

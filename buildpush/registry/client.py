@@ -15,7 +15,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.http.client import Http, scheme_for
 from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, leads_on
-from buildpush.http.urls import Address, AddressError, joined, origin, printable_url
+from buildpush.http.urls import Address, AddressError, joined, origin, url_without_secrets
 from buildpush.http.words import error_in, is_page
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Authorizer
@@ -299,7 +299,7 @@ def read_refusal(answer: Answer) -> tuple[str | None, str]:
         target = answer.headers["Location"]
         with contextlib.suppress(AddressError):
             target = joined(answer.url, target)
-        return code, f"it redirects to {printable_url(target)}"
+        return code, f"it redirects to {url_without_secrets(target)}"
     return code, says
 
 

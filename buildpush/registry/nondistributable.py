@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, cast
 
 from buildpush.foundation.errors import DigestError, PushError
 from buildpush.http.messages import Answer, Stream
-from buildpush.http.urls import Address, AddressError, check_named, printable_url
+from buildpush.http.urls import Address, AddressError, check_named, url_without_secrets
 from buildpush.images.manifests import Descriptor
 from buildpush.images.model import Image, Index, Layer
 from buildpush.images.references import Repository
@@ -50,7 +50,7 @@ def _whole(image: Image, registry: Registry, home: Repository | None) -> Image:
         if others := [at for at in wanted if at not in ours]:
             yield from image.blobs(others)
         for at in sorted(ours.intersection(wanted)):
-            with _opened(image, at, registry, home) as reader:
+            with _open_layer(image, at, registry, home) as reader:
                 yield at, reader
 
     layers = tuple(replace(layer, distributed=layer.stays) for layer in image.layers)
@@ -58,7 +58,7 @@ def _whole(image: Image, registry: Registry, home: Repository | None) -> Image:
 
 
 @contextmanager
-def _opened(image: Image, at: int, registry: Registry, home: Repository | None) -> Iterator[BinaryIO]:
+def _open_layer(image: Image, at: int, registry: Registry, home: Repository | None) -> Iterator[BinaryIO]:
     """Give a reader of a layer, from the first place that has it.
 
     Raises:
@@ -119,5 +119,5 @@ def _at_address(
         return http.open("GET", str(there), headers=headers)
 
     wanted = Descriptor(layer.media_type, layer.digest, layer.size)
-    reader = Blob(ask, http, wanted, f"the layer {layer.digest} at {printable_url(str(there))}")
+    reader = Blob(ask, http, wanted, f"the layer {layer.digest} at {url_without_secrets(str(there))}")
     return cast("AbstractContextManager[BinaryIO]", reader)

@@ -25,7 +25,7 @@ from buildpush.registry.channel import Channel, Transmitted, offset_in
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART, UploadMethod
-from buildpush.registry.session import Doubt, UploadPlan, UploadState
+from buildpush.registry.upload_state import Doubt, UploadPlan, UploadState
 from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, RetryableError, judge
 
 _CREATED = 201
@@ -296,16 +296,16 @@ class _Upload:
         if answer.status in _NO_PATCH and not self._channel.profile.takes_parts and self._turn_to("put"):
             return RetryableError(error, answer)
         if answer.status == WRONG_RANGE and self._channel.current.way == "parts" and not self._is_alone:
-            return self._less(error, answer, size)
+            return self._retry_with_less(error, answer, size)
         parts_or_lengths = self._may_dislike_parts or answer.status in _NO_STREAM
         if answer.status in _NO_PARTS and parts_or_lengths and self._turn_to():
             return RetryableError(error, answer)
         return None
 
-    def _less(self, error: RegistryError, answer: Answer, size: int) -> RetryableError:
+    def _retry_with_less(self, error: RegistryError, answer: Answer, size: int) -> RetryableError:
         """Return what asks less after a part was refused as if it were at the wrong place, which it may be."""
         first = self._parts.start
-        if self._disproves():
+        if self._resend_if_assumed():
             return RetryableError(error, answer)
         if first and self._channel.asked_offset() not in {first, None}:
             return RetryableError(error, answer, tries=3)
@@ -318,7 +318,7 @@ class _Upload:
             return RetryableError(error, answer)
         return RetryableError(error, answer, tries=3, other_way=True)
 
-    def _disproves(self) -> bool:
+    def _resend_if_assumed(self) -> bool:
         """Send all of it in one go where the registry was assumed to have more than it says; return whether it is."""
         if self._channel.current.doubt is not Doubt.ASSUMED:
             return False
@@ -347,7 +347,7 @@ class _Upload:
                 no.lost = no.lost or way == "put"  # nobody knows what it has of that
             raise no
         if answer.status != _CREATED and "Docker-Content-Digest" not in answer.headers:
-            raise self._no_word(answer)
+            raise self._unconfirmed(answer)
         self._compare(answer, result.digest)
         self._channel.drop()
         new, worked = self._plan.way, self._plan.way == "put" or not self._is_one_part
@@ -388,10 +388,10 @@ class _Upload:
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
         # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
         doubt = self._channel.current.doubt
-        self._disproves()
+        self._resend_if_assumed()
         return RetryableError(altered, answer, lost=True) if doubt else altered
 
-    def _no_word(self, answer: Answer) -> RetryableError:
+    def _unconfirmed(self, answer: Answer) -> RetryableError:
         """Return what to make of a yes that names nothing: a login page, say, answers 200 to everything."""
         host = self._channel.repository.host
         message = f"{host} does not confirm {self._what}: status {answer.status}, and no digest"

@@ -90,7 +90,7 @@ class Line:
     def __enter__(self) -> Self:
         listening = _listen(self._port)
         self.host = f"127.0.0.1:{listening.getsockname()[1]}"
-        self._opened = time.monotonic()
+        self._opened_at = time.monotonic()
         self._sample(0.0)
         ready: Future[None] = Future()
         self._thread = threading.Thread(
@@ -148,7 +148,7 @@ class Line:
     # What connections ask and tell
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._opened
+        return time.monotonic() - self._opened_at
 
     def _sample(self, seconds: float) -> None:
         self.history.append((seconds, self.sent))

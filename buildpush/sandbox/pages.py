@@ -228,7 +228,7 @@ class Pages:
             element(
                 "div", _hidden_where_secret(_texts(document.get("properties")), "None was recorded."), class_="card"
             ),
-            element("details", element("summary", "Build-info document"), element("pre", _shown_document(document))),
+            element("details", element("summary", "Build-info document"), element("pre", _document_json(document))),
         )
 
 
@@ -356,15 +356,15 @@ def _short(value: object) -> str:
 def _hidden_where_secret(values: Mapping[str, str], empty: str) -> Markup:
     if not values:
         return element("p", empty, class_="empty")
-    return facts([(key, _shown(key, value)) for key, value in sorted(values.items())])
+    return facts([(key, _value_unless_secret(key, value)) for key, value in sorted(values.items())])
 
 
-def _shown(key: str, value: str) -> str:
+def _value_unless_secret(key: str, value: str) -> str:
     return MASK if _SECRET_KEY.search(key) else value
 
 
-def _shown_document(document: Mapping[str, Any]) -> str:
-    properties = {key: _shown(key, value) for key, value in _texts(document.get("properties")).items()}
+def _document_json(document: Mapping[str, Any]) -> str:
+    properties = {key: _value_unless_secret(key, value) for key, value in _texts(document.get("properties")).items()}
     return json.dumps({**document, "properties": properties}, indent=2, ensure_ascii=False)
 
 

@@ -147,7 +147,7 @@ def _automatic(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "auto" else value
 
 
-def _named(check: Callable[[str], object]) -> Validator:
+def _valid_name(check: Callable[[str], object]) -> Validator:
     """Return the validator that asks a grammar of images/ and keeps the text."""
 
     def validate(text: str) -> str:
@@ -318,11 +318,11 @@ IdentifierText = Annotated[
     str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
 ]
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
-RepositoryText = Annotated[Text, _named(Repository.parse)]
-ReferenceText = Annotated[Text, _named(Reference.parse)]
-PinnedReference = Annotated[Text, _named(Reference.parse), Validator(_pinned)]
-TagText = Annotated[str, _named(Tag)]
-PlatformText = Annotated[str, _named(Platform.parse)]
+RepositoryText = Annotated[Text, _valid_name(Repository.parse)]
+ReferenceText = Annotated[Text, _valid_name(Reference.parse)]
+PinnedReference = Annotated[Text, _valid_name(Reference.parse), Validator(_pinned)]
+TagText = Annotated[str, _valid_name(Tag)]
+PlatformText = Annotated[str, _valid_name(Platform.parse)]
 StageName = Annotated[Text, _matching(_STAGE, "a stage name", "use the name after AS in the Dockerfile, or its number")]
 ArgumentName = Annotated[str, _matching(_ARGUMENT, "the name of a build argument", "use letters, digits and _ . -")]
 LabelName = Annotated[str, _matching(_LABEL, "the name of a label", "leave out blanks, quotes and =")]
@@ -340,7 +340,7 @@ Mirror = Annotated[Text, Validator(_mirror)]
 HostAddress = Annotated[Text, Validator(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
 ContextPlace = Annotated[Text, Validator(_without_login)]
-CacheText = Annotated[Text, _named(CacheSpec.parse)]
+CacheText = Annotated[Text, _valid_name(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
 ArgumentNames = Annotated[tuple[ArgumentName, ...], Validator(_once)]

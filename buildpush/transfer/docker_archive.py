@@ -25,8 +25,8 @@ from buildpush.transfer import Location
 from buildpush.transfer.destinations import single_image
 from buildpush.transfer.driver import Clients, Driver, WriteOptions
 from buildpush.transfer.layers import checked, checked_config, checked_reader, distinct, same_as, write_through
-from buildpush.transfer.output import END, header, member, new_file, padding
 from buildpush.transfer.parse import file_location, reference_of
+from buildpush.transfer.tar_file import END, header, member, new_file, padding
 
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 

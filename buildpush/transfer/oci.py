@@ -55,8 +55,8 @@ from buildpush.transfer.oci_layout import (
     read_layout,
     read_oci_archive,
 )
-from buildpush.transfer.output import END, header, member, new_file, padding, writing
 from buildpush.transfer.parse import file_location
+from buildpush.transfer.tar_file import END, header, member, new_file, padding, writing
 
 _MARK: Final = b'{"imageLayoutVersion":"1.0.0"}'
 ReferenceOrTag = Reference | str

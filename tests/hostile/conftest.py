@@ -15,7 +15,7 @@ from buildpush.foundation import limits
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.pipeline import contexts, tools
+from buildpush.pipeline import fetched_contexts, tools
 from buildpush.pipeline import images as moving
 from buildpush.pipeline import step as pipeline
 from buildpush.places import Ran, Recorded
@@ -133,9 +133,9 @@ def _watch(stage, monkeypatch):
         stage.doors.append(repr(replace(request, references=(), archive=None)))  # engines leave these alone
         return usual_build(self, request)
 
-    for module in (places, contexts, tools):
+    for module in (places, fetched_contexts, tools):
         monkeypatch.setattr(module, "Here", lambda *_, **__: place)
-    for module in (contexts, pipeline, moving):
+    for module in (fetched_contexts, pipeline, moving):
         monkeypatch.setattr(module, "time_limit", limited)
     monkeypatch.setattr(Http, "_new_manager", manager)
     monkeypatch.setattr(Native, "build", build)

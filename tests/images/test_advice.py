@@ -9,7 +9,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import SOME_MOUNTS, advise
 from buildpush.images.references import Reference
 
-EVERYTHING = frozenset(advice.LACKING)
+EVERYTHING = frozenset(advice.BUILDERS_WITHOUT)
 
 
 @pytest.fixture
@@ -179,4 +179,4 @@ def test_rules_have_names_of_their_own_and_a_sentence_each():
     names = [rule.name for rule in advice.RULES]
     assert len(set(names)) == len(names)
     assert all(rule.sentence.endswith(".") for rule in advice.RULES)
-    assert {rule.lacks for rule in advice.RULES} - {""} == set(advice.LACKING)
+    assert {rule.needs for rule in advice.RULES} - {""} == set(advice.BUILDERS_WITHOUT)

@@ -23,7 +23,7 @@ from buildpush.foundation.events import Log
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
-from buildpush.http.urls import printable_url
+from buildpush.http.urls import url_without_secrets
 from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
 
@@ -54,7 +54,7 @@ class Downloads:
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self.entries:
-            self.tools.sink(Log(f"fetch {printable_url(url)}"))
+            self.tools.sink(Log(f"fetch {url_without_secrets(url)}"))
             self.entries[url] = self._fetch(url)
         entry = self.entries[url]
         if wanted:
@@ -88,5 +88,5 @@ def _check(url: str, entry: Entry, wanted: Digest) -> None:
     with Path(path).open("rb") as file:
         found = f"{wanted.algorithm}:{hashlib.file_digest(file, wanted.algorithm).hexdigest()}"
     if found != str(wanted):
-        message = f"{printable_url(url)} has the digest {found}, but --checksum says {wanted}"
+        message = f"{url_without_secrets(url)} has the digest {found}, but --checksum says {wanted}"
         raise BuildError(message, hint="the file has changed: look at it, then change the checksum")

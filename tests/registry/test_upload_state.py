@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildpush.registry.session import Doubt, UploadPlan, UploadState
+from buildpush.registry.upload_state import Doubt, UploadPlan, UploadState
 
 BEGUN = UploadState("https://r.io/up/1", "parts")
 
