@@ -274,7 +274,7 @@ def test_a_memory_that_is_damaged_is_begun_anew_with_a_note(project, monkeypatch
     project.write("state/buildpush/memory.sqlite", "no database " * 100)
     for noted in (1, 0):
         assert project.run() == 0
-        assert capsys.readouterr().err.count("the memory of earlier pushes was damaged, and is begun anew") == noted
+        assert capsys.readouterr().err.count("the memory of earlier pushes was damaged, and is replaced") == noted
 
 
 def test_a_part_of_the_state_directory_that_cannot_be_made_has_a_note_of_its_own(project, monkeypatch, capsys):

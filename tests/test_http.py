@@ -957,7 +957,7 @@ def test_an_unknown_authority_is_refused_at_once_with_a_hint(certificates):
     with (
         serving_tls(certificates, "good") as url,
         Client() as client,
-        pytest.raises(UnreachableError, match="not signed by anybody trusted") as caught,
+        pytest.raises(UnreachableError, match="not signed by anyone trusted") as caught,
     ):
         client.request("GET", url)
     assert "SSL_CERT_FILE" in caught.value.hint

@@ -185,7 +185,7 @@ def test_a_directory_of_somebody_else_among_the_temporary_ones_is_not_used(tmp_p
     there = tmp_path / f"buildpush-state-{os.getuid()}"
     there.mkdir()
     monkeypatch.setattr(os, "getuid", lambda: there.stat().st_uid + 1)
-    with pytest.raises(SettingsError, match="belongs to somebody else"):
+    with pytest.raises(SettingsError, match="belongs to someone else"):
         _ = State(there, tmp_path).memory
 
 
@@ -215,7 +215,7 @@ def test_a_state_directory_that_others_may_write_to_is_refused_everywhere(state,
 def test_a_state_directory_of_somebody_else_is_refused_everywhere(state, use, monkeypatch):
     state.directory.mkdir(mode=0o700)
     monkeypatch.setattr(os, "getuid", lambda: state.directory.stat().st_uid + 1)
-    with pytest.raises(SettingsError, match="belongs to somebody else"):
+    with pytest.raises(SettingsError, match="belongs to someone else"):
         USES[use](state)
 
 
@@ -311,7 +311,7 @@ def test_among_the_temporary_directories_one_of_somebody_else_may_be_replaced(mo
     me, sticky = 1000, 0o41777
     monkeypatch.setattr(os, "getuid", lambda: me)
     said = locks._swapped(sticky, Owned(me + 1), Path("/tmp"))
-    assert said == f"/tmp/theirs belongs to somebody else, user {me + 1}"
+    assert said == f"/tmp/theirs belongs to someone else, user {me + 1}"
     assert locks._swapped(sticky, Owned(me), Path("/tmp")) is None
     assert locks._swapped(sticky, Owned(0), Path("/tmp")) is None
     assert locks._swapped(0o41755, Owned(me + 1), Path("/")) is None

@@ -1,4 +1,4 @@
-"""Addresses of an Artifactory and of what is in it: made from names that may come from anybody."""
+"""Addresses of an Artifactory and of what is in it: made from names that may come from anyone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def segments(*names: str) -> str:
     """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
 
     Raises:
-        BuildInfoError: a name would lead elsewhere; documents may come from anybody.
+        BuildInfoError: a name would lead elsewhere; documents may come from anyone.
     """
     if {"", ".", ".."} & set(names):
         message = f"{'/'.join(names)!r} is not a path in a repository"

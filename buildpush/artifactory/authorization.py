@@ -11,7 +11,7 @@ _API_KEY_LENGTH: Final = 73
 
 
 def authorization(credential: Credential | None) -> str | None:
-    """Return the value of ``Authorization``, made anew for every request and kept nowhere."""
+    """Return the value of ``Authorization``, made again for every request and kept nowhere."""
     if credential is None or (_has_api_key(credential) and not credential.username):
         return None
     if credential.kind != "access" or _has_api_key(credential):

@@ -1,4 +1,4 @@
-"""From the receipt of a push to its build-info: pure, and without asking anybody.
+"""From the receipt of a push to its build-info: pure, and without asking anyone.
 
 Modules and files are those that ``jf`` writes (``jf docker push`` for one image, ``jf rt build-docker-create`` for an
 index), in a fixed order, with two differences: a platform's variant is part of its module's id, and so is the platform

@@ -269,7 +269,7 @@ class Artifactory:
             headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
             body=body,
             authorization=partial(authorization, self.credential),
-            redirect=key is None,  # a header of ours would follow to any host
+            redirect=key is None,  # our header would follow to any host
         )
         self._seen_version = self._seen_version or version_in(answer)
         if answer.status not in accept:

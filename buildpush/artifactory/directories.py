@@ -1,7 +1,7 @@
 """Where in Artifactory the files of a build-info are now: found by what is there, since names move.
 
 A manifest and the blobs beside it lie in one directory, that of a tag or of a digest. It is ours as long as the
-manifest in it is; somebody who pushes the same tag puts theirs there, and blobs that both share lie there as before.
+manifest in it is; someone who pushes the same tag puts theirs there, and blobs that both share lie there as before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
 class Presence(Enum):
-    """What is where a file of ours should be."""
+    """What is where our file should be."""
 
     OURS = "ours"
     THEIRS = "another file"
@@ -118,7 +118,7 @@ def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
 
 
 def presence_of(file: Artifact, client: Artifactory) -> Presence:
-    """Return what is at the path of *file*; of a file without a checksum nobody can say whose it is."""
+    """Return what is at the path of *file*; it is not known whose a file without a checksum is."""
     if not (file.sha256 or file.sha1 or file.md5):
         return Presence.UNSEEN
     try:
@@ -169,10 +169,10 @@ def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
     """Return *info* with the paths at which its files are.
 
     A file that is nowhere keeps its name and checksums and loses its path: what lies there is not ours, or may become
-    somebody else's, and a promotion takes what it finds at a path.
+    someone else's, and a promotion takes what it finds at a path.
     """
     every = tuple(findings)
-    # Artifactory promotes no file that is listed twice: a directory stands for one of ours.
+    # Artifactory promotes no file that is listed twice: a directory stands for one of our files.
     taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
     now: dict[tuple[str, str], Artifact] = {}
     for seen in every:

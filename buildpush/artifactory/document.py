@@ -131,7 +131,7 @@ class BuildRecord:
         environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` gives them.
         principal: who triggered the run at the CI system.
         artifactory_principal: user at Artifactory; the server replaces it by whom it authenticated.
-        duration_ms: milliseconds since *started*, or 0 where nobody measured.
+        duration_ms: milliseconds since *started*, or 0 where it was not measured.
 
     Raises:
         SettingsError: name or number is empty, begins with a dot (Artifactory refuses that), or holds a line break.

@@ -17,7 +17,7 @@ def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict
 
     A name must fit one of *patterns* (``*`` stands for anything, case counts).
     A name that usually holds a secret is left out, even where a pattern with ``*`` fits; written out in full it is
-    taken, because somebody asked for exactly this one. A value that has the form of a secret is left out always.
+    taken, because someone asked for exactly this one. A value that has the form of a secret is left out always.
     In every value, known secrets and the user part of URLs are stars.
     """
     wanted = tuple(patterns)

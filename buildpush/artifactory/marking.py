@@ -1,4 +1,4 @@
-"""The properties that tie files to their build: set where our files are, and never on somebody else's."""
+"""The properties that tie files to their build: set where our files are, and never on someone else's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AnnotationResult:
 
     Attributes:
         findings: of every directory of the build-info, in its order.
-        bare: files of ours that got none, because the server does not have them, or takes none there.
+        bare: our files that got none, because the server does not have them, or takes none there.
     """
 
     findings: tuple[Finding, ...]
@@ -96,7 +96,7 @@ def _has(file: Artifact, client: Artifactory, properties: Mapping[str, str]) -> 
 
 
 def _lost(directories: Sequence[ImageFiles], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Presence]:
-    """Return what is now where directories became somebody else's, by place; our properties are taken back there."""
+    """Return what is now where directories became someone else's, by place; our properties are taken back there."""
     movable = [directory for directory in directories if not is_named_by_digest(directory)]
     now = in_parallel(lambda directory: presence_of(directory.head, client), movable)
     lost = [pair for pair in zip(movable, now, strict=True) if pair[1] in {Presence.THEIRS, Presence.NOTHING}]

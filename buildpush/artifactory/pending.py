@@ -26,7 +26,7 @@ class Pending:
     """A build-info that waits to be published.
 
     Attributes:
-        server: address of the Artifactory that it is for, or ``""`` where nobody said.
+        server: address of the Artifactory that it is for, or ``""`` where it is not known.
         pushed: whether the registry confirmed the push; otherwise its end is not known.
     """
 

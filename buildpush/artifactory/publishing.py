@@ -100,7 +100,7 @@ def publish(
 
     Every file that is where ours is gets ``build.name``, ``build.number`` and ``build.timestamp``; checksums that the
     receipt did not have are asked from the server; then comes the document, which is read back and compared.
-    The same run can be published again: it replaces itself. A name that is somebody else's by now, a file that is
+    The same run can be published again: it replaces itself. A name that is someone else's by now, a file that is
     gone, and an account that may not read are notes, not errors.
 
     Args:
@@ -226,7 +226,7 @@ def publish_push(
 def expected_build_info(
     pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
 ) -> BuildInfo:
-    """Return the build-info of *pushed* as far as it can be told: where nobody says where it is, it is guessed.
+    """Return the build-info of *pushed* as far as it can be told: where its place is not known, it is guessed.
 
     Raises:
         CancelledError, TimeOutError: as they came.

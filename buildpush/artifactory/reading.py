@@ -43,7 +43,7 @@ def load_json(path: Path) -> Any:
 
 
 class Reading:
-    """One JSON object being read; what nobody asked for is in :meth:`others`.
+    """One JSON object being read; keys that were not read are in :meth:`others`.
 
     Args:
         value: what should be an object.

@@ -35,7 +35,7 @@ def make_merge() -> click.Command:
     """Return the command that makes an index."""
     text = """Make one index of the images at the SOURCEs, one for each platform, and let REF name it.
 
-    SOURCE is written as for copy; what REF's repository already has is not sent again.
+    SOURCE is written as for copy; what REF's repository already has is not sent rewritten.
     """
     return _command("merge", text, _REF, _many("sources", "SOURCE..."), _media_types(""), _nondistributable())
 
@@ -74,13 +74,15 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
 
 def _packing() -> list[click.Parameter]:
     """Return the flags that say what of an image goes, and how it is packed."""
-    anew = "the manifest is rewritten."
+    rewritten = "the manifest is rewritten."
     compressions = "gzip|none|zstd"
     beside = "Also copy signatures, SBOMs and attestations of the image."
     return [
         click.Option(["--platform"], metavar="OS/ARCHITECTURE", help="Only this image of an index."),
-        click.Option(["--compression"], metavar=compressions, help=f"For layers that are not compressed yet; {anew}"),
-        _media_types(anew),
+        click.Option(
+            ["--compression"], metavar=compressions, help=f"For layers that are not compressed yet; {rewritten}"
+        ),
+        _media_types(rewritten),
         click.Option(["--referrers"], is_flag=True, help=beside),
         _nondistributable(),
     ]

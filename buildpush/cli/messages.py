@@ -48,7 +48,7 @@ def say(kind: str, text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write to stderr; where that takes nothing, what was to be done goes on in silence."""
+    """Write to stderr; where that takes nothing, what was to be done continues silently."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     try:
         click.echo(text, err=True, color=False if plain else None)
@@ -57,7 +57,7 @@ def tell(text: str) -> None:
 
 
 def show_failure(error: BaseException) -> int:
-    """Say on stderr why a command failed, and return its exit code; even a mistake of ours shows no secret."""
+    """Say on stderr why a command failed, and return its exit code; even a bug of buildpush shows no secret."""
     match error:
         case click.exceptions.NoArgsIsHelpError():
             tell(error.format_message())
@@ -91,10 +91,10 @@ def _show_misuse(error: click.ClickException) -> None:
 
 
 def _show_unusable(error: OSError) -> None:
-    """Report a full disk or a stdout that takes nothing; paths that the user named have become errors of ours."""
+    """Report a full disk or a stdout that takes nothing; paths that the user named have become BuildPushErrors."""
     if error.filename is None:
         drop(sys.stdout)
-    # Whoever read our stdout may have gone, as `head` does: then there is nobody left to tell.
+    # Whoever read our stdout may have gone, as `head` does: then no one is left to read it.
     if not isinstance(error, BrokenPipeError):
         say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
 

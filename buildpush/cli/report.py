@@ -120,7 +120,7 @@ def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     receipts = _output_files(env) if digest_file in (None, "", _STDOUT) else (Path(digest_file), *_output_files(env))
     for path in receipts:
         _check_writable(path)
-    if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile: nobody takes it for this run's
+    if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile
         Path(digest_file).resolve().unlink()
 
 

@@ -198,7 +198,7 @@ def _decode(text: str, source: str) -> tuple[str, str]:
         colon = ""
     if not colon:
         message = "an entry of 'auths' is not the base64 of USER:PASSWORD"
-        raise SourceError(message, where=source, hint="log in again, which writes it anew") from None
+        raise SourceError(message, where=source, hint="log in again, which writes it again") from None
     return username, password.strip("\0")
 
 

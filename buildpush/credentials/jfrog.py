@@ -27,7 +27,7 @@ class ArtifactoryTarget:
     Attributes:
         url: ends in ``/artifactory/``.
         url_source: who names the address.
-        credential: ``None`` where nobody gives one, so that only Docker's own configuration may have it.
+        credential: ``None`` where none is given, so that only Docker's own configuration may have it.
         notes: credentials that are not sent there, and why.
     """
 
@@ -95,7 +95,7 @@ def _server_of(host: str, connector: Connector | None) -> str:
     """Return *host* without a repository key in front of it."""
     if connector and connector.serves(host):
         return connector.host
-    # On JFrog's own domain the first label of four is the key; elsewhere nobody can tell.
+    # On JFrog's own domain the first label of four is the key; elsewhere it is unknown.
     labels = host.split(".")
     is_key_first = host.endswith(".jfrog.io") and len(labels) == len(("key", "acme", "jfrog", "io"))
     return ".".join(labels[1:]) if is_key_first else host
@@ -110,7 +110,7 @@ def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> Artif
         ways: the credentials, the first choice first.
 
     Raises:
-        SettingsError: one that somebody gave for just this may not be sent there.
+        SettingsError: one that someone gave for just this may not be sent there.
         SecretError: the reference of that credential leads nowhere.
     """
     notes: list[str] = []
@@ -165,7 +165,7 @@ def push_credential(
         credential: of the push.
         by: who gave it.
         connector: whose it is, if it is a connector's.
-        address: of Artifactory; at another port of the same machine it is that of the same server only where somebody
+        address: of Artifactory; at another port of the same machine it is that of the same server only where someone
             near enough says so.
     """
     hosts = {host_of(host), *([host_of(connector.url)] if connector else [])}

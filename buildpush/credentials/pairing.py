@@ -1,6 +1,6 @@
-"""Which credential may be sent to which host: only to one that whoever gave it, or somebody nearer, has named.
+"""Which credential may be sent to which host: only to one that whoever gave it, or someone nearer, has named.
 
-The nearest are those who start the run; a step file may come from anybody. Without this, whoever writes a file could
+The nearest are those who start the run; a step file may come from anyone. Without this, whoever writes a file could
 send for the credentials that lie in the environment.
 """
 
@@ -66,7 +66,7 @@ class BoundCredential:
         bounds: the hosts that it was given for, and no others; or who gave it for no host in particular, so that it is
             for hosts that are named from as near.
         hint: what to do where it may not go to a host; gets that host.
-        ambient: whether a run goes on without it: it lies in the environment, perhaps for somebody else.
+        ambient: whether a run goes on without it: it lies in the environment, perhaps for someone else.
     """
 
     source: str
@@ -152,7 +152,7 @@ def is_same_server(one: str, other: str) -> bool:
 
 
 def how_to_set(setting: Setting, by: Nearness, value: str) -> str:
-    """Return the hint that tells how somebody as near as *by* sets *setting* to *value*."""
+    """Return the hint that tells how someone as near as *by* sets *setting* to *value*."""
     variable = setting.variables[0] if setting.variables else setting.key
     in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
     ways = {

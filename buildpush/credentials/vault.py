@@ -66,7 +66,7 @@ class Vault:
         """Return the secret *identifier*, from the first who has it.
 
         Raises:
-            SecretError: nobody has it; the message names who was asked, the hint near identifiers.
+            SecretError: no source has it; the message names who was asked, the hint near identifiers.
         """
         _check_identifier(identifier)
         if (found := self._found(identifier)) is not None:
@@ -94,9 +94,9 @@ class Vault:
             return read_secret(self.cwd / path, f"file:{path}", whole=True)
 
     def remember(self) -> None:
-        """Hide every secret that there is to know of, also one that this run asks nobody for.
+        """Hide every secret that there is to know of, also one that this run does not need.
 
-        One that cannot be read is an error where somebody needs it, and not before.
+        One that cannot be read is an error where someone needs it, and not before.
         """
         for name, value in self.env.items():
             is_secret = name.startswith(_PREFIX) or name in _OF_TOOLS
@@ -123,7 +123,7 @@ class Vault:
         _check_identifier(identifier)
         if (found := self._found(identifier)) is not None:
             return found
-        # So it stays out of the message, and out of the name of a variable, unless somebody lists it.
+        # So it stays out of the message, and out of the name of a variable, unless someone lists it.
         message = f"there is no secret with the identifier given here: {self._places(f'{_PREFIX}<ID>')}"
         known = self._known()
         hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
@@ -230,7 +230,7 @@ def _place(where: str | None) -> Iterator[None]:
 
 def _check_identifier(identifier: str) -> None:
     if not _IDENTIFIER.match(identifier):
-        # It stays out of the message: somebody may have put the secret itself there.
+        # It stays out of the message: someone may have put the secret itself there.
         message = "this is not the identifier of a secret"
         hint = "an identifier has letters, digits, _ and $, with org. or account. in front where it belongs there"
         raise SecretError(message, hint=hint)

@@ -24,7 +24,7 @@ class Display(Protocol):
 
 
 class SafeDisplay:
-    """A display whose stream may be full or gone: then the work goes on in silence.
+    """A display whose stream may be full or gone: then the work continues silently.
 
     Args:
         inner: shows, as long as it can.
@@ -36,7 +36,7 @@ class SafeDisplay:
         self._drop = drop
 
     def __call__(self, event: Event) -> None:
-        """Show one event, if anybody can see it."""
+        """Show one event, if anyone can see it."""
         if self._inner is not None:
             self._attempt(partial(self._inner, event))
 

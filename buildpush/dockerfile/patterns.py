@@ -113,7 +113,7 @@ class DirectoryState:
     Attributes:
         matched: for each pattern whether it holds for the directory and all in it; empty above the first directory.
         chosen: whether the patterns name it.
-        closed: whether nothing in it can be chosen otherwise, so that nobody looks into it.
+        closed: whether nothing in it can be chosen otherwise, so that it is not looked into.
     """
 
     matched: Sequence[bool] = ()

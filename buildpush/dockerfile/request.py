@@ -40,7 +40,7 @@ class BuildRequest:
         references: what the image will be called; at least one.
         created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
         build_secrets: id to value, for ``RUN --mount=type=secret``.
-        pull_image: whether base images are asked for anew even where the engine has them.
+        pull_image: whether base images are asked for again even where the engine has them.
         add_hosts: name to address, for RUN.
         network: of RUN: default, none or host; empty for the engine's own way.
         build_contexts: name to an absolute directory, or to an address that BuildKit knows, for ``--from=NAME``.

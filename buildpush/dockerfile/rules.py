@@ -97,7 +97,7 @@ class Trap:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class DockerfileAdvice:
     """What there is to say about a Dockerfile.
 
     Attributes:
@@ -135,7 +135,7 @@ class Check:
         return self.everything or rule in self.skipped
 
 
-def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Advice:
+def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> DockerfileAdvice:
     """Return the traps of what *request* builds; none where the Dockerfile is one that only the engine can read.
 
     Args:
@@ -146,14 +146,14 @@ def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Advi
     try:
         file = reading.read(request.dockerfile)
         if not file.stages:
-            return Advice()
+            return DockerfileAdvice()
         found = walk(file, request)
         check = _check(file, request)
         traps = tuple(sorted(_traps(found, check, missing), key=lambda trap: trap.line))
     except DockerfileError:
-        return Advice()  # the engine says so itself, or can read it
+        return DockerfileAdvice()  # the engine reports it itself, or can read it
     refused = dict.fromkeys(trap.rule for trap in traps if trap.buildkit) if check.error else ()
-    return Advice(traps, tuple(refused))
+    return DockerfileAdvice(traps, tuple(refused))
 
 
 def _check(file: Dockerfile, request: BuildRequest) -> Check:

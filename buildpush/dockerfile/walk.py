@@ -1,6 +1,6 @@
 """What each instruction of a build finds: variables, their names and values; nothing is built, nothing is pulled.
 
-What a base image of a registry sets is not known here, so a variable that nobody in the file sets may still be set.
+What a base image of a registry sets is not known here, so a variable that is not set in the file may still be set.
 
 Source: BuildKit 0.34, frontend/dockerfile/dockerfile2llb: ``dispatch``, ``dispatchArg`` and ``initOnBuildTriggers``.
 """

@@ -49,7 +49,7 @@ class Tools:
         env: variables; those of other tools mean what they mean to them.
         place: where programs run.
         find: gives the credential of a host.
-        sink: told what happens, each line of a build's log too.
+        sink: called with each event, each line of a build's log too.
         pull: gives an image of a registry.
         fetch: gets a file of the web.
         memory: of what was pushed before, and what layers were when their files were last read; ``None`` for none.

@@ -41,7 +41,7 @@ def _bases_or_none(request: BuildRequest) -> tuple[Reference, ...] | None:
 
 
 def unknown_bases_note(request: BuildRequest) -> str:
-    """Return what to know where nobody can tell the base images before the engine does, or nothing.
+    """Return what to know where the base images are not known before the engine runs, or nothing.
 
     Raises:
         DockerfileError: the Dockerfile is missing or unreadable.

@@ -87,7 +87,7 @@ def _require_stages(request: BuildRequest) -> None:
     try:
         file = dockerfile.read(request.dockerfile)
     except DockerfileError:
-        return  # each engine says so itself, or can read it
+        return  # each engine reports it itself, or can read it
     if not file.stages:
         return
     if request.target is not None and not request.target.isdecimal():
@@ -136,7 +136,7 @@ def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink
             if name in set_names and engine.name != other.name:
                 sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {other.name}"))
     for name in sorted(set(set_names) & HINTS - engine.flags.keys()):
-        sink(Note(f"the engine {engine.name} leaves {name!r} alone; the image is the same"))
+        sink(Note(f"the engine {engine.name} does not use {name!r}; the image is the same"))
     unsupported = unsupported_settings(engine, set_names)
     if not unsupported:
         return

@@ -21,7 +21,7 @@ def require_here(engine: Engine) -> None:
 
 
 def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
-    """Refuse a Dockerfile that *engine* does not do, before anybody is asked for rights.
+    """Refuse a Dockerfile that *engine* does not do, before anyone is asked for rights.
 
     Raises:
         DockerfileError: naming those of *candidates* that do it.

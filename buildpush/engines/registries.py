@@ -1,4 +1,4 @@
-"""What buildah is told of registries: names mean what they mean to Docker, and what a user has said counts.
+"""How buildah's registries are configured: names mean what they mean to Docker, and what a user has said counts.
 
 Source: containers-registries.conf(5); each rule was tried with buildah 1.28.
 """

@@ -177,7 +177,7 @@ CI_SYSTEMS: Final = (
             "pipeline.triggeredBy.email": "BUILD_USER_EMAIL",
             "codebase.branch": lambda env: env.get("GIT_BRANCH", "").removeprefix("origin/"),  # it names the remote
             "codebase.commitSha": "GIT_COMMIT",
-            "codebase.tag": lambda env: env.get("TAG_NAME", ""),  # anybody may call a variable so: other systems first
+            "codebase.tag": lambda env: env.get("TAG_NAME", ""),  # anyone may call a variable so: other systems first
             "codebase.repoUrl": "GIT_URL",
             "codebase.prNumber": "CHANGE_ID",
             "codebase.prTitle": "CHANGE_TITLE",

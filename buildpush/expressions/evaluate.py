@@ -49,7 +49,7 @@ class AbsentError(ExpressionError):
     """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
 
     Attributes:
-        fallback: what it stands for where nobody goes on; ``None`` if that is an error.
+        fallback: what it stands for where no name follows; ``None`` if that is an error.
     """
 
     def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
@@ -72,7 +72,7 @@ class Names(Protocol):
         """Return the secret *identifier*.
 
         Raises:
-            SecretError: nobody has it.
+            SecretError: no source has it.
         """
 
     def given(self, field: str) -> Value:
@@ -106,7 +106,7 @@ class _Evaluation:
         self.names = names
         self.seen = seen
         self.field = field
-        self.asking = False  # whether somebody goes on from a name without a value
+        self.asking = False  # whether someone goes on from a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
             Constant: lambda node: node.value,
             Identifier: lambda node: self.path((node.word,), safe=False),

@@ -36,7 +36,7 @@ _DEPLOYMENT: Final = frozenset(
     | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
 )
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
-_DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that nobody asks for
+_DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
 _VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 

@@ -128,7 +128,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 def join(pieces: Sequence[str | Secret]) -> str | Secret:
     """Return *pieces* as one text.
 
-    With a secret inside it is hidden as a whole: nobody could say later which part of it was the secret.
+    With a secret inside it is hidden as a whole: it would not be known later which part of it was the secret.
     """
     texts = [piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces]
     methods.check_sum(*map(len, texts))

@@ -1,4 +1,4 @@
-"""Characters that steer a screen, or that nobody sees: what they are, and text without them.
+"""Characters that steer a screen, or that are invisible: what they are, and text without them.
 
 Source: ECMA-48 (control sequences and strings), ISO 2022 (escape sequences), Unicode 16, Default_Ignorable_Code_Point
 and Bidi_Control.

@@ -60,7 +60,7 @@ def _open(path: Path, name: str) -> BinaryIO:
     """Return the file to read; a pipe, as of ``<(command)``, must begin to speak within a minute."""
     if not stat.S_ISFIFO(path.stat().st_mode):
         return path.open("rb")
-    # Opened so, a pipe does not wait for somebody who writes into it.
+    # Opened so, a pipe does not wait for someone who writes into it.
     file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115 - the caller closes it
     if select.select([file], [], [], PIPE_SECONDS)[0]:
         os.set_blocking(file.fileno(), True)

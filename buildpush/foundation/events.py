@@ -75,7 +75,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a push moved in all, told once at its end.
+    """What a push moved in all, reported once at its end.
 
     Attributes:
         read: bytes of layers that were read from their source.

@@ -1,4 +1,4 @@
-"""Secrets that are known by their form: what stands before the host of an address, and tokens of well-known services.
+"""Secrets that are known by their form: what is before the host of an address, and tokens of well-known services.
 
 The one cleaner of addresses is here. Whatever it does, doing it twice does no more than once.
 """
@@ -16,7 +16,7 @@ from buildpush.foundation.regex import regex
 _USER_INFO = regex(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
 # The same before a registry host; NAME:TAG@sha256:... is a reference.
 _BARE_USER_INFO = regex(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
-# A password may hold what ends a host: in an address that stands alone, all of it goes.
+# A password may hold what ends a host: in an address on its own, all of it goes.
 _WHOLE_USER_INFO = regex(r"(?<=://)[^\s/]*@")
 # USER@HOST:PATH, as ssh and git take it.
 _SCP = regex(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
@@ -25,7 +25,7 @@ _SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:
 # The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
 _ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
-# Of a repository of git, what stands behind #: BRANCH:DIRECTORY.
+# Of a repository of git, what is behind #: BRANCH:DIRECTORY.
 _OF_GIT = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
 _BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 
@@ -84,7 +84,7 @@ def names_secret(name: str) -> bool:
 
 
 def without_user_info(text: str, mask: str) -> str:
-    """Return *text*, which may be a long one, with *mask* for what stands before the host of each address in it."""
+    """Return *text*, which may be a long one, with *mask* for what is before the host of each address in it."""
     if "@" not in text or "://" not in text:
         return text
     return _USER_INFO.sub(lambda match: match[0] if match[0] == _account(match) else f"{mask}@", text)
@@ -131,10 +131,10 @@ def _account(match: re.Match[str]) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Return whether a token, key or password stands in *text*, as far as its form tells."""
+    """Return whether a token, key or password is in *text*, as far as its form tells."""
     return holds_token(text) or without_user_info(text, "") != text
 
 
 def holds_token(text: str) -> bool:
-    """Return whether a token, key or password stands in *text* elsewhere than before the host of an address."""
+    """Return whether a token, key or password is in *text* elsewhere than before the host of an address."""
     return bool(_TOKENS.search(text) or _PAIR.search(text))

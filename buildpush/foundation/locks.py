@@ -1,6 +1,6 @@
-"""Directories that are somebody's: changed by one at a time, temporary, or private.
+"""Directories that are someone's: changed by one at a time, temporary, or private.
 
-What lies in a private directory is believed, so nobody else may have put it there, or the whole directory.
+What lies in a private directory is believed, so no one else may have put it there, or the whole directory.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def private_directory(path: Path) -> None:
     problem = shared_by(path)
     if problem:
         message = f"the directory {path} is not used: {problem}"
-        hint = "name a directory of your own, or set XDG_STATE_HOME to one, that nobody else may write to or rename"
+        hint = "name a directory of your own, or set XDG_STATE_HOME to one, that no one else may write to or rename"
         raise SettingsError(message, hint=hint)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
@@ -50,23 +50,23 @@ def private_part(path: Path) -> None:
 
 
 def shared_by(path: Path) -> str | None:
-    """Return in words why others may change what is in *path*, or put another directory in its place; ``None``: nobody.
+    """Return in words why others may change what is in *path*, or put another directory in its place; ``None`` if none.
 
     Links are followed, and what they lie in counts as well. Who owns a directory above is not asked: in containers that
-    is often somebody whom nobody knows.
+    is often an unknown user.
     """
     if os.name != "posix":
         return None
     facts, me = path.stat(), os.getuid()
     if facts.st_uid != me:
-        return f"it belongs to somebody else, user {facts.st_uid}"
+        return f"it belongs to someone else, user {facts.st_uid}"
     if facts.st_mode & 0o022:
         return f"others may write to it (mode {stat.S_IMODE(facts.st_mode):o})"
     return replaceable(path)
 
 
 def replaceable(path: Path) -> str | None:
-    """Return in words why others may put something else in the place of *path*; ``None``: nobody may."""
+    """Return in words why others may put something else in the place of *path*; ``None`` if none may."""
     for way in dict.fromkeys((path.absolute(), path.resolve())):
         for child, parent in pairwise((way, *way.parents)):
             if problem := _swapped(parent.stat().st_mode, child, parent):
@@ -75,7 +75,7 @@ def replaceable(path: Path) -> str | None:
 
 
 def open_to_all(directory: Path) -> str | None:
-    """Return in words why others may rename *directory*, or what we make in it; ``None``: nobody may."""
+    """Return in words why others may rename *directory*, or what we make in it; ``None`` if none may."""
     if os.name != "posix":
         return None
     mode = directory.stat().st_mode
@@ -94,7 +94,7 @@ def _swapped(mode: int, child: Path, parent: Path) -> str | None:
     if not mode & stat.S_ISVTX:
         return _renamed(mode, parent)
     owner = child.lstat().st_uid
-    return None if owner in {os.getuid(), 0} else f"{child} belongs to somebody else, user {owner}"
+    return None if owner in {os.getuid(), 0} else f"{child} belongs to someone else, user {owner}"
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _is_there(descriptor: int, path: Path) -> bool:
 
 
 def hold(descriptor: int) -> None:
-    """Hold a lock on a file that is open, and that nobody else knows yet, until it is closed."""
+    """Hold a lock on a file that is open, and that no other process knows yet, until it is closed."""
     if fcntl is not None:
         _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -43,7 +43,7 @@ def unmount(directory: Path) -> None:
 def remove(directory: Path) -> bool:
     """Remove *directory*, mounts before directories, and return whether nothing of it is left.
 
-    While something is mounted there, nothing is removed: it may be somebody's own files.
+    While something is mounted there, nothing is removed: it may be someone's own files.
     """
     unmount(directory)
     if below(directory):

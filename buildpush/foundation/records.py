@@ -41,7 +41,7 @@ _UNSET: Final = _Unset()
 
 
 class _Later:
-    """Stands in a class for an attribute that is made when somebody asks for it."""
+    """Stands in a class for an attribute that is made when someone asks for it."""
 
     def __init__(self, name: str, make: Callable[[], object]) -> None:
         self._name, self._make = name, make

@@ -57,10 +57,10 @@ def _decoding(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Decoding:
 
 
 def _decodings(text: str) -> Iterator[_Decoding]:
-    """Yield the ways to read *text* that may differ from how it stands there; none for most lines of a log.
+    """Yield the ways to read *text* that may differ from how it is written there; none for most lines of a log.
 
     Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
-    A backslash also stands before what is of another kind, as in JSON on a page: then the other kind is read first.
+    A backslash also comes before what is of another kind, as in JSON on a page: then the other kind is read first.
     """
     kinds = "".join(kind for kind in _KINDS if kind in text)
     steers = not (text.isascii() and text.isprintable())

@@ -25,7 +25,7 @@ _RUNS_KEPT = 200
 _LOGS_KEPT = 50
 _LONGEST_NAME = 120
 _STATE_HINT = "set XDG_STATE_HOME to a directory that you may write to"
-_PRIVATE_HINT = "set XDG_STATE_HOME to a directory that nobody else may write to or rename"
+_PRIVATE_HINT = "set XDG_STATE_HOME to a directory that no one else may write to or rename"
 
 
 class NoStateError(SettingsError):
@@ -216,7 +216,7 @@ def is_at_work(mark: str) -> bool:
 
 
 def _begun(process: int) -> str:
-    """Return when a process began, in ticks since the machine did, and which machine; empty where nobody says.
+    """Return when a process began, in ticks since the machine did, and which machine; empty if unknown.
 
     Source: proc(5), the 22nd field of stat, counted from behind the program's name.
     """

@@ -1,7 +1,7 @@
-"""JSON that somebody else wrote: read in one way only, or refused.
+"""JSON that someone else wrote: read in one way only, or refused.
 
 Two readers of the same bytes must not find two things in them: names that stand twice, numbers that are none, and text
-that is no UTF-8 are refused, and so is what nests so deep, or counts so high, that nothing of ours could use it.
+that is no UTF-8 are refused, and so is what nests so deep, or counts so high, that no program could use it.
 Source: RFC 8259, sections 4, 6 and 8.1.
 """
 

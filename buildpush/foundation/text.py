@@ -79,7 +79,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
-    """Yield the lines of one foreign line: what overwrites itself on a terminal stands one below the other.
+    """Yield the lines of one foreign line: what overwrites itself on a terminal is put on separate lines.
 
     Args:
         text: without its line feed.

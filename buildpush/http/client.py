@@ -126,7 +126,7 @@ class Http:
                 socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
 
     def resume(self) -> None:
-        """Allow requests again after :meth:`cancel`, once nobody waits for those that were ended."""
+        """Allow requests again after :meth:`cancel`, once those that were ended have returned."""
         self._cancelled.clear()
 
     def stop_if_cancelled(self) -> None:
@@ -379,7 +379,7 @@ class Http:
         """Return *address* as it is going to be connected to.
 
         A host that was declared insecure is spoken to with TLS where it can, whatever its certificate; else plainly.
-        Which it is, is found out once, by a request that shows nothing of ours.
+        Which it is, is found out once, by a request that sends no credentials.
         """
         host = f"{address.host}:{address.port}"
         if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
@@ -394,7 +394,7 @@ class Http:
         return address if plain else secure
 
     def _is_plain(self, address: Address, secure: Address) -> bool | None:
-        """Return whether a host speaks no TLS; ``None`` where nobody knows, since it gives no answer."""
+        """Return whether a host speaks no TLS; ``None`` where it gives no answer."""
         try:
             self._send(HttpRequest("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
         except Broken as broken:

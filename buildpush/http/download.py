@@ -15,11 +15,11 @@ _BLOCK: Final = 1024 * 1024
 
 
 def download(http: Http, url: str, path: Path, *, most: int) -> int:
-    """Write what is at *url* into the file *path*; where the connection breaks, it begins anew.
+    """Write what is at *url* into the file *path*; where the connection breaks, it starts over.
 
     Args:
         http: connections.
-        url: as somebody typed it.
+        url: as someone typed it.
         path: of the file.
         most: bytes that it may have; one more is read, and it is not asked for again.
 

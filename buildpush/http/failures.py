@@ -73,7 +73,7 @@ def proxy_login_failure(proxy: str | None) -> Broken:
         return _broken(
             f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
         )
-    # Written as an address, it would be taken for somebody's password, and hidden.
+    # Written as an address, it would be taken for someone's password, and hidden.
     hint = "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
     return _broken(f"{who} requires a user and password (407)", hint, final=True)
 
@@ -106,7 +106,7 @@ _TLS_FAULTS: Final = (
     ("IP address mismatch", "shows the certificate of another host", "use the name that the certificate names"),
     (
         "certificate verify failed",
-        "shows a certificate that is not signed by anybody trusted here",
+        "shows a certificate that is not signed by anyone trusted here",
         f"set SSL_CERT_FILE to a file with your company's certificates; {_INSECURE_HINT}",
     ),
     ("WRONG_VERSION_NUMBER", _NO_TLS, _INSECURE_HINT),

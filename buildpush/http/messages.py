@@ -54,7 +54,7 @@ class Answer:
         except ValueError as error:
             what = self.text() if is_page(self.body) else "something that is not JSON"
             message = f"{url_without_secrets(self.url)} answered with {what}"
-            hint = "a proxy or a login page may stand in between"
+            hint = "a proxy or a login page may be in between"
             raise RegistryError(message, status=self.status, hint=hint) from error
 
     def text(self) -> str:
@@ -108,7 +108,7 @@ class Stream:
     """An answer whose body is read as it comes: readable like a file."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse, url: str, go_on: Callable[[], None]) -> None:
-        self._go_on = go_on  # raises where nobody wants it any more
+        self._go_on = go_on  # raises where the request was cancelled
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers

@@ -8,7 +8,7 @@ from typing import Final
 
 from buildpush.foundation.records import dataclass
 
-# Bytes that an answer must bring in the seconds of a silence, once it has begun: nobody is kept by a byte now and then,
+# Bytes that an answer must bring in the seconds of a silence, once it has begun: a byte now and then is too few,
 # and every line over which an image can travel at all is faster.
 LEAST: Final = 64 * 1024
 

@@ -25,7 +25,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
-    """Return what connections trust: the system's certificates and *ca_files*; nobody is checked if *insecure*.
+    """Return what connections trust: the system's certificates and *ca_files*; no server is checked if *insecure*.
 
     Raises:
         SettingsError: A file of certificates cannot be read.

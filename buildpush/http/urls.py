@@ -157,7 +157,7 @@ def _quoted(text: str) -> str:
 
 
 def user_info(text: str) -> str:
-    """Return what stands before the host of an address, without the ``@``; nothing where there is nothing."""
+    """Return what is before the host of an address, without the ``@``; nothing where there is nothing."""
     found = _AUTHORITY.match(text)
     return found["authority"].rpartition("@")[0] if found else ""
 
@@ -187,7 +187,7 @@ def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone 
 
 
 def check_named(what: str, there: Address) -> None:
-    """Check that *what*, of which nobody knows where it comes from, may make us read *there*: as a stranger may.
+    """Check that *what*, whose origin is unknown, may make us read *there*: as a stranger may.
 
     Raises:
         AddressError: it leads out of TLS, or into a network near us.

@@ -93,7 +93,7 @@ class _LineReader:
 class WholeResponse(http.client.HTTPResponse):
     """An answer whose headers have an end, and that comes in time.
 
-    Python's own takes the headers of a broken connection as they are, and waits for each byte anew.
+    Python's own takes the headers of a broken connection as they are, and waits for each byte again.
     """
 
     silence = float("inf")

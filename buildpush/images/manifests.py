@@ -347,7 +347,7 @@ def _text(value: Mapping[str, Any], key: str) -> str:
 
 
 def _urls(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the addresses of a descriptor: nobody needs them but who reads them, so none of them is an error here."""
+    """Return the addresses of a descriptor: only who reads them needs them, so none of them is an error here."""
     listed = value.get("urls")
     return tuple(one for one in listed if isinstance(one, str)) if isinstance(listed, list) else ()
 

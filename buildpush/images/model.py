@@ -67,7 +67,7 @@ class Platform:
 
 
 def is_nondistributable(media_type: str) -> bool:
-    """Return whether layers of this type are fetched from their maker, and are not pushed unless somebody says so.
+    """Return whether layers of this type are fetched from their maker, and are not pushed unless someone says so.
 
     Source: OCI image-spec 1.1, "Non-Distributable Layers"; Docker's "Image Manifest V 2, Schema 2".
     """
@@ -175,7 +175,7 @@ class PushedBlob:
 
     Attributes:
         size: bytes in the registry.
-        sha1: hex, or ``None`` where nobody asked for build-info.
+        sha1: hex, or ``None`` where no build-info is wanted.
         md5: likewise.
         diff_id: of a layer; ``None`` for a config.
         fate: how it got there.

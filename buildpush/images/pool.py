@@ -21,7 +21,7 @@ _FOR_EACH_THREAD: Final = 4
 _MOST: Final = 16
 # What each layer may have on its way however many there are: one to work on, one to be taken.
 _LEAST: Final = 2
-# Seconds that a reader has to end when nobody wants more of it.
+# Seconds that a reader has to end when no more of it is needed.
 _PATIENCE: Final = 5.0
 # How many blocks the work in order may be late.
 _BEHIND: Final = 4
@@ -62,7 +62,7 @@ def work_ahead(
 ) -> Generator[Item, None, None]:
     """Give ``act(number, block)`` for each block of *source* in order, numbered from 0.
 
-    With a pool, *source* is read by a thread of its own, and so it goes on while nobody takes anything, until the room
+    With a pool, *source* is read by a thread of its own, and so it goes on while nothing is taken, until the room
     is full; errors of *source* and of *act* come where their block would have come. Without, all is done in line.
     """
     if pool is None:

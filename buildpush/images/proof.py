@@ -17,7 +17,7 @@ _MOST: Final = 1024 * 1024
 
 
 def check_diff_id(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes, which holds a layer against its diff ID where nobody else does."""
+    """Return a reader of the same bytes, which holds a layer against its diff ID where no other code does."""
     if layer.diff_id is None or not needs_own_check(layer):
         return reader
     return cast("BinaryIO", DiffIdCheckingReader(reader, layer.diff_id, what))

@@ -49,7 +49,7 @@ def _refuse_special(path: Path, mode: int) -> None:
         raise PushError(message, hint="layouts and archives are made of files; it may be a directory, FIFO or device")
 
 
-# Without waiting: a FIFO would have us wait for somebody to write, whatever signals come.
+# Without waiting: a FIFO would have us wait for someone to write, whatever signals come.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 

@@ -111,7 +111,7 @@ def header(entry: Entry) -> bytes:
 
 
 def _with_device(head: bytes, device: str) -> bytes:
-    """Return the header *head* with the two numbers of a device in it, and its checksum made anew."""
+    """Return the header *head* with the two numbers of a device in it, and its checksum computed again."""
     numbers = b"%07o\0%07o\0" % tuple(int(number) for number in device.split(":"))
     before, last = head[:-_RECORD], head[-_RECORD:]
     last = last[:_DEVICE] + numbers + last[_DEVICE + len(numbers) :]

@@ -38,7 +38,7 @@ class Archive:
 
 
 class Member(tarfile.TarInfo):
-    """A member of somebody's tar: long names and pax records are read whole, so what is said in them has an end."""
+    """A member of someone's tar: long names and pax records are read whole, so what is said in them has an end."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _WORDS and self.size > _LARGEST_WORDS:

@@ -60,7 +60,7 @@ def execute(
     Raises:
         SettingsError: there is no such notebook, no such parameter, or a library is missing.
         SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
-        BuildPushError: a cell failed, with its own error where that is one of ours; the notebook up to there was
+        BuildPushError: a cell failed, with its own error where it is a BuildPushError; the notebook up to there was
             written.
         KeyboardInterrupt: the kernel was interrupted, had its time to tidy up, and is stopped; nothing was written.
     """
@@ -80,7 +80,7 @@ def execute(
 
 
 def _run() -> type[NotebookRun]:
-    """Return what runs notebooks; its libraries are an extra of ours."""
+    """Return what runs notebooks; its libraries are an extra of buildpush."""
     try:
         from buildpush.notebooks.kernel import NotebookRun
     except ModuleNotFoundError as error:

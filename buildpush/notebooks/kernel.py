@@ -102,7 +102,7 @@ def _directory_for_sockets() -> str | None:
 
 
 def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say nothing about the task that waited for a kernel when it was interrupted: nobody asks for it any more."""
+    """Say nothing about the task that waited for a kernel when it was interrupted: no one needs its result."""
     if not isinstance(context.get("exception"), DeadKernelError):
         loop.default_exception_handler(context)
 
@@ -154,7 +154,7 @@ class NotebookRun:
         """Execute the notebook; return why a cell failed, or ``None``.
 
         Raises:
-            BuildPushError: the kernel died, so nobody can say whether the outputs are free of secrets.
+            BuildPushError: the kernel died, so it is not known whether the outputs are free of secrets.
         """
         papermill_engines.register(_ENGINE, self._engine())
         ensure_event_loop().set_exception_handler(_forget_dead_kernels)

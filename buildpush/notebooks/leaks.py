@@ -19,7 +19,7 @@ def in_cells(cells: list[NotebookNode]) -> list[int]:
 
 
 def in_json(text: str) -> list[int]:
-    """Return the same of cells as JSON; a kernel is asked so, as it may know secrets that nobody else does."""
+    """Return the same of cells as JSON; a kernel is asked so, as it may know secrets that no other process knows."""
     import nbformat
 
     return in_cells([nbformat.from_dict(cell) for cell in json.loads(text)])  # type: ignore[no-untyped-call]

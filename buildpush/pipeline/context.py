@@ -219,7 +219,7 @@ class RunContext:
             text = f"pushes are not remembered: {error}"
         else:
             if memory.was_damaged:
-                self.log(Note("the memory of earlier pushes was damaged, and is begun anew; this run may take longer"))
+                self.log(Note("the memory of earlier pushes was damaged, and is replaced; this run may take longer"))
             return memory
         self.log(Note(text))
         return None

@@ -214,7 +214,7 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
         raise ContextError(message, hint="install git, or clone it yourself and name the directory") from error
     if ran.status:
         lines = ran.stderr.strip().splitlines() or ["it printed nothing"]
-        # What it ends with is advice; the reason stands before.
+        # What it ends with is advice; the reason comes before.
         reason = next((line for line in lines if line.startswith(("ssh: ", "error: ", "fatal: "))), lines[-1])
         reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
         message = f"git cannot fetch the context {safe_url(url)}: {reason}"

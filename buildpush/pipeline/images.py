@@ -143,7 +143,7 @@ def _check_referrers(packing: Packing, *locations: Location) -> None:
     keepers = ", ".join(f"{row.name}:" for row in TRANSPORTS.values() if row.keeps_referrers)
     for location in locations:
         if not location.transport.keeps_referrers:
-            message = f"{location.kind}: keeps no referrers"
+            message = f"referrers cannot be written to {location.kind}:"
             raise UnsupportedError(message, hint=f"leave out --referrers, or take one of {keepers}")
     for setting in ("compression", "media_types"):
         if getattr(packing, setting) is not None:

@@ -21,7 +21,7 @@ _LATER: Final = ("when",)
 
 @dataclass(frozen=True, slots=True)
 class Iterations:
-    """What a loop makes of what it stands at.
+    """What a loop makes of the element it is at.
 
     Attributes:
         elements: the copies, in their order.
@@ -42,7 +42,7 @@ def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None
 
 
 def is_in_loop(tree: tuple[Element, ...]) -> bool:
-    """Return whether a step of *tree* that is run, or what it stands in, has a ``strategy``."""
+    """Return whether a step of *tree* that is run, or what it is in, has a ``strategy``."""
     around = (part for step, path in leaves(tree) if step.runs for part in (step, *path))
     return any(loop_of(part) for part in around if not isinstance(part, Parallel))
 

@@ -72,7 +72,7 @@ def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> Bu
 
 
 def _packing(step: Step, order: ResolvedStep, location: Location, sink: Sink) -> Packing:
-    """Return how to pack for *location*: as far as somebody asks for it."""
+    """Return how to pack for *location*: as far as someone asks for it."""
     written = {name: step.settings.get(name) for name in ("compression", "media_types")}
     by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}
     packing = Packing(

@@ -77,7 +77,7 @@ class Publication:
         self._claim: Claim | None = None
 
     def foresee(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
-        """Write down what is about to be pushed; without a place for it the push goes on, and a note says so.
+        """Write down what is about to be pushed; without a place for it the push goes on, with a note.
 
         What earlier runs of the same build left is finished first: this push may take their names away.
         """

@@ -12,8 +12,8 @@ from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.fetched_contexts import fetch_context, is_elsewhere, printable_context
 from buildpush.pipeline.deadlines import Deadline, limited
+from buildpush.pipeline.fetched_contexts import fetch_context, is_elsewhere, printable_context
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.flows import TAGGING, unused_settings
 from buildpush.settings.model import BuildAndPush

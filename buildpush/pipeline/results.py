@@ -33,7 +33,7 @@ class RunResult:
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
         written: digest of the manifest that was written there; ``None`` where none is kept.
-        referrers: how many referrers went with the image; ``None`` where nobody asked for them.
+        referrers: how many referrers went with the image; ``None`` where they were not requested.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
         traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.

@@ -98,7 +98,7 @@ class RunLog:
         }
 
     def _write(self, line: str) -> None:
-        """Keep a line of the engine; the build goes on where that is not possible, such as on a full disk."""
+        """Keep a line of the engine; the build continues where that is not possible, such as on a full disk."""
         try:
             print(one_line(line), file=self._engine_log)
         except OSError as error:

@@ -77,7 +77,7 @@ def run_steps(
 ) -> tuple[RunResult, ...]:
     """Run every step of *loaded* in its order and return their results.
 
-    A step whose condition is not met has a result that says so; the first failure is raised in the end.
+    A step whose condition is not met has the result skipped, with the reason; the first failure is raised in the end.
 
     Args:
         loaded: the steps.
@@ -425,12 +425,12 @@ def _drain(image: Built) -> None:
 
 def _reason_not_published(order: ResolvedStep) -> str:
     if "publish_build_info" in order.set_names:
-        return "the setting 'publish_build_info' says so"
+        return "the setting 'publish_build_info' asks for it"
     return "no Artifactory is given: set JF_URL, 'artifactory_url' or 'publish_build_info'"
 
 
 def _refuse_push(loaded: Loaded) -> None:
-    """Refuse a push that was asked for just now; one that the file or a variable wants is for a run."""
+    """Refuse a push that was asked for just now; one that the file or a variable asks for is for a run."""
     for written in (step.settings.get("push") for step in loaded.steps):
         if written and written.origin.kind in {"flag", "keyword"} and str(written.value).strip().lower() in TRUE:
             message = "a build pushes nothing"

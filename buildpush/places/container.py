@@ -100,7 +100,7 @@ class Container:
         return ran
 
     def command(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Command:
-        """Return what :meth:`run` would run, whose container's name nobody knows before."""
+        """Return what :meth:`run` would run, whose container's name is not known before."""
         return Command(tuple(self._argv("buildpush", argv, options)))
 
     def _argv(self, name: str, argv: Sequence[str], options: CommandOptions) -> list[str]:

@@ -133,7 +133,7 @@ def _watchdog() -> Iterator[Callable[[int], object]]:
     pipe = cast("IO[bytes]", shell.stdin)
 
     def watch(group: int) -> None:
-        with contextlib.suppress(OSError):  # somebody has ended the shell
+        with contextlib.suppress(OSError):  # someone has ended the shell
             os.write(pipe.fileno(), b"%d\n" % group)
 
     try:
@@ -199,7 +199,7 @@ class _LastBytes:
 class _PipeReader(io.RawIOBase):
     """A stream that is taken from a pipe at once, whoever reads it later, however slowly.
 
-    Some programs, such as buildah, end without their last lines where nobody has taken those before.
+    Some programs, such as buildah, end without their last lines where those have not been read before.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -276,7 +276,7 @@ class _Exchange:
             message = f"{name} took longer than {timeout:g} seconds and was ended"
             raise TimeOutError(message, setting="timeout") from error
         except BaseException:
-            self._stream = None  # nobody waits for what is still to be shown
+            self._stream = None  # what is still to be shown is dropped
             _end(self._process)
             raise
         finally:
@@ -290,7 +290,7 @@ class _Exchange:
         if not _join(self._readers):
             _signal(self._process, signal.SIGKILL)
             _join(self._readers)
-        # What was read is shown to its end, for as long as somebody takes it.
+        # What was read is shown to its end, for as long as someone takes it.
         for thread in self._listeners:
             before = -1
             while thread.is_alive() and before != self._taken:

@@ -33,7 +33,7 @@ _SHARED_DOMAINS = frozenset(
 )
 # Under JFrog's, a server named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.
 _JFROG = ".jfrog.io"
-# Domains of one network, which nobody can register: whoever has a host there has them all.  Source: RFC 6762,
+# Domains of one network, which cannot be registered: whoever has a host there has them all.  Source: RFC 6762,
 # appendix G; ICANN, "Reservation of .internal".
 _PRIVATE_DOMAINS = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
@@ -79,7 +79,7 @@ def belongs(realm: str, host: str, base: str) -> bool:
     """Return whether credentials of *host* may be shown to the token server at *realm*.
 
     Args:
-        realm: address from the challenge, which anybody may have written.
+        realm: address from the challenge, which anyone may have written.
         host: registry, as in references.
         base: address under which the registry is spoken to.
     """
@@ -105,7 +105,7 @@ def _are_relatives(one: str, other: str) -> bool:
 
 
 def _domain(host: str) -> str | None:
-    """Return the part of a name that somebody registered, as well as one can tell without a list of them all."""
+    """Return the part of a name that someone registered, as well as one can tell without a list of them all."""
     labels = host.split(".")
     if len(labels) > 1 and labels[-1] in _PRIVATE_DOMAINS:
         return labels[-1]
@@ -221,7 +221,7 @@ class Authorizer:
         return "check user name and password or token, whether it has expired, and that it is for this host"
 
     def _foreign_server(self) -> str:
-        """Return the address of a token server that may see no credentials of ours, or nothing."""
+        """Return the address of a token server that may see none of our credentials, or nothing."""
         challenge = self._challenge
         realm = challenge.realm if challenge and challenge.scheme == "bearer" else ""  # a password's is a mere name
         return url_without_secrets(realm) if realm and not belongs(realm, self.host, self._base) else ""

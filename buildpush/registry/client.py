@@ -37,7 +37,7 @@ class PushAccess:
     """The right to push, as the preflight found it.
 
     Attributes:
-        username: ``None`` where the registry asks nobody who they are.
+        username: ``None`` where the registry needs no login.
         source: where the credential came from.
         scheme: ``basic``, ``bearer`` or ``anonymous``.
     """
@@ -146,7 +146,7 @@ class Registry:
     ) -> Answer:
         """Ask about *repository* and return the answer, whatever its status.
 
-        It is 401 only where a stream must be sent anew, or another host says it, to which the registry led: what that
+        It is 401 only where a stream must be sent again, or another host says it, to which the registry led: what that
         one wants is no word about our login.
 
         Args:
@@ -180,7 +180,7 @@ class Registry:
             if not ours or not again or not authorizer.renew(answer, scope, used):
                 break
             if body is not None and not isinstance(body, bytes):
-                return answer  # its sender begins anew, with the new token
+                return answer  # its sender starts over, with the new token
         raise authorizer.refused(answer)
 
     @contextlib.contextmanager

@@ -129,7 +129,7 @@ class LayerSources:
         )
 
     def promised_result(self, work: ImageUpload, at: int) -> Compressed | None:
-        """Return what a layer that is sent as it is will be, where its source says so and nobody wants checksums."""
+        """Return what a layer that is sent as it is will be, where its source says so and no checksums are wanted."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
             return None
@@ -167,8 +167,8 @@ class LayerSources:
     def must_prove(self, work: ImageUpload, at: int) -> bool:
         """Return whether a layer's diff ID is held against what is in its compressed bytes, which costs time.
 
-        It is where we are the first to say so in a manifest, or nobody says a digest of the bytes, and it was not done
-        before. An image that came with its manifest is the word of somebody else: of that, what is small is looked at.
+        It is where we are the first to say so in a manifest, or the bytes have no known digest, and it was not done
+        before. An image that came with its manifest is the word of someone else: of that, what is small is looked at.
         """
         layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._memory
         if not needs_own_check(replace(layer, diff_id=diff_id)):
@@ -181,7 +181,7 @@ class LayerSources:
 
 
 class LayerSource:
-    """A layer's bytes as they will be in the registry: read, compressed and hashed anew at each iteration."""
+    """A layer's bytes as they will be in the registry: read, compressed and hashed again at each iteration."""
 
     def __init__(
         self, sources: LayerSources, work: ImageUpload, at: int, kind: Compression, reader: BinaryIO | None

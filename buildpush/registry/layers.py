@@ -29,7 +29,7 @@ FutureValue = TypeVar("FutureValue")
 
 # Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
-# What the memory calls a layer that somebody else compressed.
+# What the memory calls a layer that someone else compressed.
 _ELSEWHERE = "elsewhere"
 
 
@@ -56,7 +56,7 @@ class Layers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sources.stop.set()
-        if error is not None:  # nobody waits for a layer of an image that will not be complete
+        if error is not None:  # nothing waits for a layer of an image that will not be complete
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
         self._sources.close()

@@ -23,7 +23,7 @@ from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.profile import UploadProfile
 
-# Raised with every change of the table or its values: an older file is begun anew, since nothing in it is precious.
+# Raised with every change of the table or its values: an older file is replaced, since nothing in it is precious.
 _VERSION: Final = 7
 _FactKind = Literal["layer", "blob", "home", "session", "profile", "document", "scan"]
 _FactValue = str | bytes
@@ -76,7 +76,7 @@ class Memory:
         path: made when it is not there; readable by its owner only.
 
     Attributes:
-        was_damaged: whether it was begun anew because it could not be read.
+        was_damaged: whether it was replaced because it could not be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class Memory:
         self._keep("home", f"{repository.host} {digest}", repository.path)
 
     def take_session(self, repository: Repository, fingerprint: str) -> str | None:
-        """Return the address of an upload that an earlier run began and nobody goes on with; it is ours from now on.
+        """Return the address of an upload that an earlier run began and no process continues; it is ours from now on.
 
         Args:
             repository: that it was begun in.
@@ -149,12 +149,12 @@ class Memory:
         self._keep("session", f"{repository} {fingerprint}", _session(location, process_mark()))
 
     def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
-        """Let others, or a later push of this process, go on with an upload of ours."""
+        """Let others, or a later push of this process, go on with our upload."""
         ours, nobodys = _session(location, process_mark()), _session(location, "")
         self._write(_REPLACE, nobodys, f"{repository} {fingerprint}", ours)
 
     def forget_session(self, repository: Repository, fingerprint: str, location: str) -> None:
-        """Forget an upload of ours that has ended."""
+        """Forget our upload that has ended."""
         self._write(_FORGET, f"{repository} {fingerprint}", _session(location, process_mark()))
 
     def find_profile(self, host: str) -> UploadProfile | None:
@@ -217,7 +217,7 @@ def _session(location: str, owner: str) -> str:
 
 
 def _open(path: Path) -> tuple[sqlite3.Connection | None, bool]:
-    """Return the database, begun anew if it is damaged or of another version, and whether it was damaged.
+    """Return the database, replaced if it is damaged or of another version, and whether it was damaged.
 
     There is none where it cannot be opened.
     """

@@ -113,7 +113,7 @@ class Naming:
         return True
 
     def names_now(self, media_type: str, name: Reference) -> Answer | None:
-        """Return the registry's answer about what *name* stands for, or ``None`` where there is none or nobody says."""
+        """Return the registry's answer about what *name* stands for, or ``None`` if there is none."""
         headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
         try:
             answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
@@ -167,7 +167,7 @@ class Naming:
             if error is None:
                 break
             if answer.ok and self._is_there(manifest, media_type, name.repository.at(digest)):
-                # Somebody may have pushed the same tag in this moment; then ours is there under its digest.
+                # Someone may have pushed the same tag in this moment; then ours is there under its digest.
                 self._sink(Note(f"{name} was pushed as {digest}, and names another image now"))
                 break
             # A tag that names what it named before is as late as one that is not there.
@@ -205,7 +205,7 @@ def _objection(answer: Answer, digest: Digest, name: Reference, manifest: bytes)
     return None
 
 
-_CHANGED: Final = "a proxy in between changes what it passes on, or somebody pushed the same tag"
+_CHANGED: Final = "a proxy in between changes what it passes on, or someone pushed the same tag"
 
 
 def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> None:
@@ -222,7 +222,7 @@ def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -
 def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
     if not answer.body and "Docker-Content-Digest" not in answer.headers:
         message = f"{name} is shown without content, but {digest} was pushed"
-        raise DigestError(message, hint="a proxy or a login page may stand in between")
+        raise DigestError(message, hint="a proxy or a login page may be in between")
     if answer.body and digest_of(answer.body) != digest:
         message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
         raise DigestError(message, hint=_CHANGED)

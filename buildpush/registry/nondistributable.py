@@ -1,6 +1,6 @@
-"""Layers of types that are not distributed, taken along at somebody's wish: from the source, else from their maker.
+"""Layers of types that are not distributed, taken along at someone's wish: from the source, else from their maker.
 
-A manifest may have been written by anybody, and so may the addresses in it: they are held against the one policy of
+A manifest may have been written by anyone, and so may the addresses in it: they are held against the one policy of
 ``http/urls.py``, get no credentials, and may give only the bytes that the manifest promises.
 """
 

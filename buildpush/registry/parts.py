@@ -15,7 +15,7 @@ _MARKED = 1024 * 1024
 
 
 class Source(Protocol):
-    """Bytes that can be sent: made anew at each iteration, described once they are through."""
+    """Bytes that can be sent: made again at each iteration, described once they are through."""
 
     @property
     def result(self) -> Compressed | None:
@@ -95,7 +95,7 @@ class Parts:
             yield piece
 
     def move_to(self, position: int) -> None:
-        """Let the window begin at *position*; a move back makes all bytes before it anew."""
+        """Let the window begin at *position*; a move back makes all bytes before it again."""
         if position < self.start:
             self.close()
             self._begin()

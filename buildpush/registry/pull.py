@@ -1,4 +1,4 @@
-"""An image or index out of a registry: manifests and configuration now, layers when somebody reads them."""
+"""An image or index out of a registry: manifests and configuration now, layers when someone reads them."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ Failure = PushError | AuthenticationError
 
 
 def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
-    """Nobody wants to know."""
+    """Report nothing."""
 
 
 def _no_mending() -> None:

@@ -1,4 +1,4 @@
-"""A receipt for an image that somebody pushed earlier, as the registry tells it now."""
+"""A receipt for an image that someone pushed earlier, as the registry tells it now."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class _Upload:
         http.wait(what, f"{failure.error}{self._cost()}", self._failures.total(), failure.answer)
 
     def _turn_to(self, way: UploadMethod | None = None) -> bool:
-        """Send all of it anew, in a way that asks less of the registry; return whether there is one left."""
+        """Send all of it again, in a way that asks less of the registry; return whether there is one left."""
         present = self._channel.current.way
         less: UploadMethod = "patch" if present == "parts" and not self._is_alone else "put"
         plan = self._plan.turned_to(way or less, present)
@@ -254,7 +254,7 @@ class _Upload:
         return RetryableError(PushError(message), answer, tries=3)
 
     def _send_whole(self) -> None:
-        """Send everything in one PATCH, as Docker does; after a break it begins anew."""
+        """Send everything in one PATCH, as Docker does; after a break it starts over."""
         length = self._parts.source.length
         try:
             sent = self._channel.transmit(self._everything, {} if length is None else {"Content-Length": str(length)})
@@ -269,7 +269,7 @@ class _Upload:
         self._confirmed(self._parts.start)
 
     def _everything(self) -> tuple[int, Iterable[Piece]]:
-        """Give the blob from its first byte on; what has left the memory is made anew."""
+        """Give the blob from its first byte on; what has left the memory is made again."""
         self._parts.move_to(0)
         return 0, self._parts.rest()
 
@@ -344,7 +344,7 @@ class _Upload:
         if not answer.ok:
             no = self._not_confirmed(answer)
             if isinstance(no, RetryableError):
-                no.lost = no.lost or way == "put"  # nobody knows what it has of that
+                no.lost = no.lost or way == "put"  # how much of that it has is unknown
             raise no
         if answer.status != _CREATED and "Docker-Content-Digest" not in answer.headers:
             raise self._unconfirmed(answer)
@@ -395,7 +395,7 @@ class _Upload:
         """Return what to make of a yes that names nothing: a login page, say, answers 200 to everything."""
         host = self._channel.repository.host
         message = f"{host} does not confirm {self._what}: status {answer.status}, and no digest"
-        error = RegistryError(message, status=answer.status, hint="a proxy or a login page may stand in between")
+        error = RegistryError(message, status=answer.status, hint="a proxy or a login page may be in between")
         return RetryableError(error, answer, tries=2)
 
     def _arrived(self) -> Compressed | None:

@@ -9,7 +9,7 @@ from buildpush.http.messages import Answer
 from buildpush.http.retry import RULES
 
 BAD_REQUEST, NOT_FOUND, WRONG_RANGE, TOO_MANY = 400, 404, 416, 429
-# The registry had a bad moment, or a proxy before it: the upload goes on where the registry is.
+# The registry had a bad moment, or a proxy before it: the upload continues where the registry is.
 PASSING: Final = frozenset({*RULES, 499})
 FINAL_CODES: Final = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
 

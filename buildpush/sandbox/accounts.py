@@ -102,7 +102,7 @@ class Accounts:
         return self._sign(self._claims(caller.username, TOKEN_SECONDS, access=access if scopes else None))
 
     def identify(self, authorization: str | None, api_key: str | None = None) -> Caller | None:
-        """Return who sends these headers, or ``None`` for nobody in particular.
+        """Return who sends these headers, or ``None`` for an anonymous client.
 
         Args:
             authorization: value of the header of that name, Basic or Bearer.

@@ -120,7 +120,7 @@ class ContentStore:
         problem = shared_by(directory) if lasting and directory.is_dir() else None
         if problem:
             message = f"the sandbox does not use the data directory {directory}: {problem}"
-            raise SettingsError(message, hint="name a directory with --data that nobody else may write to or rename")
+            raise SettingsError(message, hint="name a directory with --data that no one else may write to or rename")
         for made in (directory, self._kept, self._incoming):
             if not lasting:
                 made.mkdir(mode=0o700, exist_ok=True)

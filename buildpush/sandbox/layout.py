@@ -48,7 +48,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ManifestPush:
-    """A manifest that somebody pushes: the tag or digest to keep it under, what it says, its own checksums."""
+    """A manifest that someone pushes: the tag or digest to keep it under, what it says, its own checksums."""
 
     reference: str
     manifest: StoredManifest

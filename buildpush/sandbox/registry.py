@@ -206,7 +206,7 @@ class RegistryRoutes:
 
     @asynccontextmanager
     async def _piece(self, request: web.Request) -> AsyncIterator[UploadSession]:
-        """Give the upload that the request's body is a piece of, once nobody else writes to it."""
+        """Give the upload that the request's body is a piece of, once no other request writes to it."""
         upload = self._upload(request)
         await upload.take_over(request)
         try:
@@ -236,7 +236,7 @@ class RegistryRoutes:
         except ConnectionError:
             raise
         except OSError:
-            self.uploads.end(upload)  # nobody knows what the file has
+            self.uploads.end(upload)  # what the file has is unknown
             raise
 
     async def _finish(self, request: web.Request, upload: UploadSession, wanted: Digest) -> web.Response:

@@ -179,7 +179,7 @@ class Uploads:
         return upload.begun_by if upload and known else None
 
     def signature(self, identifier: str) -> str:
-        """Return what lets anybody go on with an upload; nothing where there is none."""
+        """Return what lets anyone go on with an upload; nothing where there is none."""
         upload = self._open.get(identifier)
         return upload.signature if upload else ""
 

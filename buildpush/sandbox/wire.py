@@ -45,7 +45,7 @@ def caller() -> Caller:
     """Return who sends the request that is being answered.
 
     Raises:
-        RequestRefusedError: 401, nobody in particular.
+        RequestRefusedError: 401, an anonymous client.
     """
     found = visit.get().caller
     if found is None:

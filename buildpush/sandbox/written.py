@@ -58,7 +58,7 @@ def read_fault(text: str) -> Fault:
 
 
 def named_faults(name: str) -> list[Fault]:
-    """Return the faults that belong together under a name, made anew.
+    """Return the faults that belong together under a name, made again.
 
     Raises:
         SettingsError: there is no such name.

@@ -1,1 +1,1 @@
-"""What the user wants: settings, where they were set, and what they resolve to."""
+"""What the user asks for: settings, where they were set, and what they resolve to."""

@@ -76,7 +76,7 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
 def token_credentials(
     token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext
 ) -> list[BoundCredential]:
-    """Return how to be somebody at Artifactory: the token, then JFrog's variables."""
+    """Return how to be someone at Artifactory: the token, then JFrog's variables."""
     ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
     own = [] if token is None or ambient else [own_credential(name, token, url, ctx, kind="access")]
     return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]

@@ -29,7 +29,7 @@ class Variable:
     """An environment variable that sets a setting.
 
     Attributes:
-        separator: stands between the entries of a list or map.
+        separator: is put between the entries of a list or map.
         inverted: the variable holds the opposite of the setting.
         only_with: another variable that must be true for this one to count; it then replaces its siblings.
     """
@@ -112,7 +112,7 @@ class Setting:
 
     @property
     def yaml(self) -> str:
-        """Where the key stands in a step, such as ``spec.tags`` or ``spec.envVariables.PLUGIN_ENGINE``."""
+        """Where the key is in a step, such as ``spec.tags`` or ``spec.envVariables.PLUGIN_ENGINE``."""
         return {
             "step": self.key,
             "spec": f"spec.{self.key}",

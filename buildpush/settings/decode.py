@@ -23,7 +23,7 @@ def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
     """Return what the model takes for *raw*, which may be evaluated or not; ``None`` for nothing.
 
     Raises:
-        SettingsError: a list stands where text belongs, or an entry of a map does not have a ``=``.
+        SettingsError: a list is where text belongs, or an entry of a map does not have a ``=``.
     """
     variable = _variable(setting, origin)
     if setting.kind == "list":
@@ -85,7 +85,7 @@ def format_setting(setting: Setting, raw: Raw) -> str:
 
 
 def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
-    """Refuse a secret that stands in a file, a flag or Python code as plain text.
+    """Refuse a secret that is in a file, a flag or Python code as plain text.
 
     Raises:
         SecretError: it does; the message does not hold it.

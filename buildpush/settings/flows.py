@@ -117,7 +117,7 @@ def unused_settings(
 
 
 def _is_left_out(name: str, written: WrittenValue, settings: BuildAndPush) -> bool:
-    """Return whether somebody wants something that a build was not even asked for."""
+    """Return whether someone wants something that a build was not even asked for."""
     if name == "publish_build_info":
         return name not in settings.fields_set and str(written.value).strip().lower() in TRUE
     return name not in settings.fields_set and written.value not in (None, "")

@@ -73,7 +73,7 @@ class ImageSettings(StepSettings):
     )
     auto_tag_suffix: TagText | None = setting(
         "What {setting}`auto_tag` puts behind each tag, after a dash.",
-        "In place of `latest` it stands alone.",
+        "In place of `latest` it is used alone.",
         group="Image",
         example="linux-arm64",
         honoured_by="push",
@@ -187,7 +187,7 @@ class ImageSettings(StepSettings):
         honoured_by="engine",
     )
     no_cache: Switch = setting(
-        "Whether to run every instruction anew, without the engine's cache.",
+        "Whether to run every instruction again, without the engine's cache.",
         default=False,
         group="Build",
         example=True,

@@ -61,7 +61,7 @@ def duration_of(text: str) -> timedelta:
         message = f"{text!r} is not a duration"
         raise ValueError(message)
     total = sum(int(number) * SECONDS[unit] for number, unit in _PAIR.findall(text))
-    if total < 10:  # noqa: PLR2004 - the step wants two digits of seconds
+    if total < 10:  # noqa: PLR2004 - the step needs two digits of seconds
         message = f"{text!r} is shorter than 10 seconds"
         raise ValueError(message)
     if total > LONGEST.total_seconds():
@@ -179,7 +179,7 @@ def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Validator:
 
 def _variable_name(text: str | Secret) -> str | Secret:
     if isinstance(text, str) and not _ARGUMENT.match(text):
-        # It stays out of the message: somebody may have put the secret itself there.
+        # It stays out of the message: someone may have put the secret itself there.
         message = "this is not the name of a variable"
         raise BadValueError(message, "name the variable that holds the secret")
     return text

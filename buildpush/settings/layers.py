@@ -22,7 +22,7 @@ class SettingsLayer:
         """Take what *origin* sets.
 
         Raises:
-            SecretError: a secret stands there as plain text.
+            SecretError: a secret is there as plain text.
             SourceError: this source sets another value in another place.
         """
         check_secret(setting, raw, origin)

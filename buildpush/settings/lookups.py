@@ -19,7 +19,7 @@ def with_lookup_notes(
 ) -> Loaded:
     """Return *loaded* with a note for each of them that no step uses.
 
-    Expressions are not evaluated yet, so a name counts as used wherever it stands.
+    Expressions are not evaluated yet, so a name counts as used wherever it is.
 
     Args:
         loaded: the steps that are run.
@@ -37,7 +37,7 @@ def _unused(loaded: Loaded, variables: Collection[str], secrets: Path | None, co
     names_one = any(name in step.settings for step in steps for name in _CONNECTORS)
     asks = "secret" in text
     for name in variables:
-        # The number of the run is asked for by the build-info, and an input by the setting that it stands in.
+        # The number of the run is asked for by the build-info, and an input by the setting that it is in.
         if name not in text and _INPUT not in text and not name.startswith("pipeline."):
             yield f"the variable {name} has no effect: no expression of the steps asks for it"
     if connectors and not names_one and not asks:

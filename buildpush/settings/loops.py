@@ -30,7 +30,7 @@ _ON_FAILURE: Final = ("RunAll", "SkipQueued")
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One run of what a loop stands at.
+    """One run of the element that a loop is at.
 
     Attributes:
         suffix: behind its identifier: ``_0``, and for a matrix the position on each axis, ``_0_1``.

@@ -29,7 +29,7 @@ from buildpush.settings.kinds import (
     WholeNumber,
 )
 
-# What stands in a table is known as the code runs, not as it is checked.
+# What is in a table is known as the code runs, not as it is checked.
 if TYPE_CHECKING:
     EngineName = str
 else:
@@ -44,7 +44,7 @@ class ResourceLimits(Model):
 
 
 class Resources(Model):
-    """What a container may use at most, and what it wants at least."""
+    """What a container may use at most, and what it needs at least."""
 
     limits: ResourceLimits | None = None
     requests: ResourceLimits | None = None
@@ -393,7 +393,7 @@ class BuildAndPush(ImageSettings):
     )
     env_variables: Structure = setting(
         "Settings written as variables in a step file.",
-        "Harness hands them to its plugins, so a step file with settings of ours stays valid there. "
+        "Harness hands them to its plugins, so a step file with our settings stays valid there. "
         "They set the settings whose variables they name, and override `spec`.",
         group="Run",
         example={"PLUGIN_ENGINE": "native"},

@@ -228,7 +228,7 @@ _DAEMON: Final = (
     PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows what a daemon prints that is not started here"),
 )
 
-_IN_SPEC: Final = "what a cache's own server is told stands in its specification here"
+_IN_SPEC: Final = "what a cache's own server needs is in its specification here"
 _BUILDERS: Final = "a builder is not made here: the one that is in use builds"
 _BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
 _STORAGE: Final = "Harness' own storage of layers does not exist outside Harness"

@@ -68,7 +68,7 @@ def read(
 
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
-        SecretError: a secret stands in a file, flag or keyword as plain text.
+        SecretError: a secret is in a file, flag or keyword as plain text.
     """
     project_path, project = find_project(cwd)
     check_names(flags, "flag")

@@ -46,7 +46,7 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
     """Return the host that user and password are for: that of ``registry``, else that of ``repo``.
 
     Raises:
-        SettingsError: it is named by somebody farther than who gives the password.
+        SettingsError: it is named by someone farther than who gives the password.
     """
     name = "registry" if settings.registry else "repo"
     address = ctx.named(name, settings.registry or repository.host)

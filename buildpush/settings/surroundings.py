@@ -42,12 +42,12 @@ _SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
 
 
 def answers(path: tuple[Branch, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
-    """Return what expressions may ask about all that a step stands in, the outermost first.
+    """Return what expressions may ask about all that a step is in, the outermost first.
 
     Whatever is written there answers by its path: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
 
     Args:
-        path: what the step stands in.
+        path: what the step is in.
         known: the answers of each branch of the same tree that was asked about before.
     """
     found: dict[str, str] = {}

@@ -189,7 +189,7 @@ class Loaded:
 
 
 def leaves(elements: tuple[Element, ...], path: tuple[Branch, ...] = ()) -> Iterator[tuple[Step, tuple[Branch, ...]]]:
-    """Yield every step in its order, with the branches that it stands in, the outermost first."""
+    """Yield every step in its order, with the branches that it is in, the outermost first."""
     for element in elements:
         if isinstance(element, Step):
             yield element, path

@@ -49,7 +49,7 @@ def _origin(step: Step, name: str) -> Origin:
 
 
 def _error(error: ValidationError, step: Step) -> SettingsError:
-    """Return the first error as one of ours, and name the other settings that have one."""
+    """Return the first error as a BuildPushError, and name the other settings that have one."""
     first, *others = error.errors
     name, *path = first.path
     setting = setting_named(step.model, str(name))

@@ -75,14 +75,14 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
     if isinstance(image, Index):
         running = [one for one in image.images if one.platform.runs]
         if len(running) != 1:
-            message = f"{kind}: takes one image, and this is an index of several: {platforms_of(target)}"
+            message = f"one image can be written to {kind}:, and this is an index of several: {platforms_of(target)}"
             hint = "choose one with --platform, or write an oci-archive:FILE"
             raise SettingsError(message, hint=hint, setting="platforms")
         if len(image.images) > 1:
-            sink(Note(f"the attestations of {running[0].platform} are left out: {kind}: cannot hold them"))
+            sink(Note(f"the attestations of {running[0].platform} are left out: they cannot be written to {kind}:"))
         image = running[0]
     if left := left_out(image):
-        message = f"{kind}: takes whole images only, and {left}"
+        message = f"only whole images can be written to {kind}:, and {left}"
         raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
     return _watched(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
 

@@ -110,7 +110,7 @@ def _made(directory: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # somebody else has put something in
+        with suppress(OSError):  # someone else has put something in
             for one in new:
                 one.rmdir()
         raise

@@ -217,7 +217,7 @@ class _BlockBuilder:
         self.room -= len(piece)
 
     def take(self) -> bytes:
-        """Return what is there, and begin anew."""
+        """Return what is there, and start over."""
         whole = b"".join(self._pieces)  # a single piece is not copied
         self._pieces, self.room = [], BLOCK
         return whole

@@ -84,7 +84,7 @@ _OWN_ADDRESS = regex(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused
 def run(
     tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, FileContent], full: str = _FULL
 ) -> None:
-    """Run *command*, which builds *request*, with private *files*; its log is told as it comes.
+    """Run *command*, which builds *request*, with private *files*; its log is passed on as it comes.
 
     Raises:
         BuildError: it failed; *full* says what to do when the disk is full.
@@ -141,7 +141,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
         home: the user's Docker configuration directory.
     """
     document = docker_config(home)
-    document.pop("credsStore", None)  # it would be asked in place of what stands in the file
+    document.pop("credsStore", None)  # it would be asked in place of what is in the file
     helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
     document |= {
         "auths": auths(credentials),

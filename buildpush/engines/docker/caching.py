@@ -80,7 +80,7 @@ class LayerCaches:
 
 @contextmanager
 def _read(cache: Path) -> Iterator[tuple[CacheSpec, ...]]:
-    """Give the cache to read, if it is there; nobody removes it in the meantime."""
+    """Give the cache to read, if it is there; it is not removed in the meantime."""
     if not (cache / "index.json").exists():
         yield ()
         return

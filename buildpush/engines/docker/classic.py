@@ -169,7 +169,7 @@ class DockerBuild:
         return "--builder", dockerhome.daemon_builder(self.tools.env, daemon.home_of(self.tools.env))
 
     def output_flags(self) -> tuple[str, ...]:
-        """Return how buildx is told where to build, and where to put it."""
+        """Return the arguments that tell buildx where to build, and where to put it."""
         if self._writes_layouts():
             return (*self._builder, *layout_output(self.request, self.directory))
         return self._load_flags()

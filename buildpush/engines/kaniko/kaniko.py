@@ -304,7 +304,7 @@ def _ignored_flags(request: BuildRequest) -> Iterator[str]:
         file = dockerfile.read(request.dockerfile)
         stages = {stage.number: stage for stage, _ in needed_for(file, request)}.values()
     except DockerfileError:
-        return  # kaniko says so itself, or can read it
+        return  # kaniko reports it itself, or can read it
     for instruction in (instruction for stage in stages for instruction in stage.instructions):
         for flag in sorted(_IGNORED_FLAGS.get(instruction.name, frozenset()) & instruction.flags.keys()):
             if (flag, instruction.flags[flag]) not in _DEFAULTS:

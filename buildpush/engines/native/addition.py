@@ -250,7 +250,7 @@ class Addition:
         return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
 
     def _date_implied(self) -> None:
-        """Give directories that nobody wrote the newest time of what was added: the same files, the same layer."""
+        """Give directories that no instruction wrote the newest time of what was added, so that layers stay equal."""
         if not self._implied:
             return
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)

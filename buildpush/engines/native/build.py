@@ -203,7 +203,7 @@ class NativeBuild:
     def _find_tree(self, stage: BuildStage, state: StageState, name: str, line: int) -> Tree:
         """Return the files that ``--from=NAME`` means."""
         if "$" in name:
-            raise state.error(line, f"--from={name} cannot hold a variable", "FROM NAME AS stage before it can")
+            raise state.error(line, f"--from={name} must not contain a variable", "FROM NAME AS stage before it can")
         found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
         if found.context:
             return self._directory(found.context)

@@ -28,7 +28,7 @@ class Context:
         root: absolute.
         ignore: what is left out.
         created: seconds since 1970 to give every file, or ``None`` for the files' own times.
-        note: told what is left out of a directory, and of a file.
+        note: called with what is left out of a directory, and of a file.
     """
 
     def __init__(

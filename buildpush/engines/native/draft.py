@@ -113,7 +113,7 @@ class Draft:
         return {name: value for name, _, value in pairs}
 
     def set_environment(self, name: str, value: str) -> None:
-        """Set a variable, where it stands or at the end."""
+        """Set a variable, in place or at the end."""
         found = list(self.config.get("Env") or ())
         positions = [position for position, text in enumerate(found) if text.partition("=")[0] == name]
         position = positions[0] if positions else len(found)

@@ -66,7 +66,7 @@ class Files:
         self.links |= files.links
 
     def remove(self, path: str, *, itself: bool = True) -> None:
-        """Remove what is below *path*, and *path* itself unless told otherwise."""
+        """Remove what is below *path*, and *path* itself by default."""
         inside = f"{path}/" if path else ""
         for name in [name for name in self.entries if name.startswith(inside)]:
             self._forget(name)

@@ -90,7 +90,7 @@ InstructionHandler = Callable[[StageState, Instruction], None]
 
 
 def argument(state: StageState, instruction: Instruction) -> None:
-    """ARG: what the user gave, else what stands before the first FROM, else the default."""
+    """ARG: what the user gave, else the one before the first FROM, else the default."""
     words = []
     for name, default in instruction.pairs:
         if name in state.given:
@@ -142,7 +142,7 @@ def command(state: StageState, instruction: Instruction) -> None:
 
 
 def entrypoint(state: StageState, instruction: Instruction) -> None:
-    """ENTRYPOINT: it also resets a CMD that this stage has not written itself."""
+    """ENTRYPOINT: it also resets a CMD that this stage did not write itself."""
     words = _command_words(state, instruction)
     state.draft.config["Entrypoint"] = words
     if not state.commanded:

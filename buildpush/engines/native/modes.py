@@ -63,7 +63,7 @@ def read_mode(text: str) -> Mode | None:
 
 
 def _mask(who: str, letters: str) -> int:
-    """Return the bits that are meant; where nobody is said, t leaves no others."""
+    """Return the bits that are meant; where no user class is named, t leaves no others."""
     if not who and "t" in letters:
         return _STICKY
     sticky = _STICKY if "t" in letters and who.strip("o") else 0
@@ -71,7 +71,7 @@ def _mask(who: str, letters: str) -> int:
 
 
 def apply_mode(mode: int, change: Mode, *, is_directory: bool) -> int:
-    """Return *mode* after *change*; X is for directories, and for files that somebody could run before."""
+    """Return *mode* after *change*; X is for directories, and for files that someone could run before."""
     if isinstance(change, int):
         return change
     runs = is_directory or bool(mode & 0o111)

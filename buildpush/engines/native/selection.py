@@ -79,7 +79,7 @@ def excluding(patterns: Iterable[str]) -> Selection:
 def with_parents(source: str, without: Patterns) -> tuple[str, Selection]:
     """Return the directory that *source* of ``COPY --parents`` counts from, and what of it is taken.
 
-    A dot between two slashes stands where the directories begin that are kept.
+    A dot between two slashes marks where the directories begin that are kept.
 
     Raises:
         DockerfileError: the pattern is malformed.
