@@ -4,9 +4,6 @@ Sources: drone-plugin-lib and drone-kaniko (``artifact``), buildx (``--metadata-
 (``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``).
 """
 
-# Flags of other programs in this module's texts: --metadata-file --image-name-with-digest-file
-# Flags of other programs in this module's texts: --image-name-tag-with-digest-file
-
 from __future__ import annotations
 
 import json
