@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from buildpush.engines.bases import pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
@@ -81,8 +82,14 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterato
         return
     used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
     used |= set() if push else {"compression", "media_types"}
-    used |= {"connector_ref"} if order.credentials else set()  # it opens base images, too
+    used |= {"connector_ref"} if _opens_base_images(order) else set()
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
+
+
+def _opens_base_images(order: ResolvedStep) -> bool:
+    """Return whether a base image lies at a host that we have a login for."""
+    found = pulled_images(order.request) if order.request and order.credentials else ()
+    return any(image.repository.host in order.credentials for image in found)
 
 
 def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:

@@ -87,21 +87,34 @@ COMMANDS = {
         READING
         | {
             "digest_file": ["--digest-file=out/digest"],
+            "stage": (["run", "stages.yml"], ["run", "stages.yml", "--stage=b"]),
             "step": (["run", "two.yml"], ["run", "two.yml", "--step=b"]),
             "strict": (["run", *RUN, "--optimize"], ["run", *RUN, "--optimize", "--strict"]),
         },
     ),
-    "check": (["check", *RUN], READING | {"step": (["check", "two.yml"], ["check", "two.yml", "--step=b"])}),
+    "check": (
+        ["check", *RUN],
+        READING
+        | {
+            "stage": (["check", "stages.yml"], ["check", "stages.yml", "--stage=b"]),
+            "step": (["check", "two.yml"], ["check", "two.yml", "--step=b"]),
+        },
+    ),
     "build": (
         ["build", *RUN],
         READING
-        | {"output": ["--output=oci:out/built"], "step": (["build", "two.yml"], ["build", "two.yml", "--step=b"])},
+        | {
+            "output": ["--output=oci:out/built"],
+            "stage": (["build", "stages.yml"], ["build", "stages.yml", "--stage=b"]),
+            "step": (["build", "two.yml"], ["build", "two.yml", "--step=b"]),
+        },
     ),
     "explain": (
         ["explain", "tags"],
         READING
         | {
             "file": ["--file=one.yml"],
+            "stage": (["explain", "tags", "--file=stages.yml"], ["explain", "tags", "--file=stages.yml", "--stage=b"]),
             "step": (["explain", "tags", "--file=two.yml"], ["explain", "tags", "--file=two.yml", "--step=b"]),
         },
     ),
@@ -147,6 +160,11 @@ def more(stage, monkeypatch):
         specs = {one: {"repo": f"{stage.box.host}/docker-local/{one}", "tags": [one]} for one in identifiers}
         steps = [{"step": {"type": BUILD.type, "identifier": one, "spec": spec}} for one, spec in specs.items()]
         (stage.directory / name).write_text(json.dumps({"steps": steps}), encoding="utf-8")
+        stages = [
+            {"stage": {"identifier": step["step"]["identifier"], "spec": {"execution": {"steps": [step]}}}}
+            for step in steps
+        ]
+    (stage.directory / "stages.yml").write_text(json.dumps({"stages": stages}), encoding="utf-8")
     stage.see(["run", *RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"])
 
     def welcome(box, line):
