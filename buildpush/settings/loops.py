@@ -5,12 +5,12 @@ Source: Harness, "Use looping strategies": matrix, repeat, parallelism.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions.tree import Value
+from buildpush.foundation import strict_json
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
@@ -219,7 +219,7 @@ class _LoopReader:
         """Return a list; one that an expression gives may be JSON."""
         if isinstance(raw, str) and raw.lstrip().startswith("["):
             try:
-                return [one if isinstance(one, dict) else str(one) for one in json.loads(raw)]
+                return [one if isinstance(one, dict) else str(one) for one in strict_json.parse(raw)]
             except ValueError:
                 self.fail(f"{path[-1]} is not a list: {raw!r}", "write it as JSON", *path)
         return self.list(raw, *path)

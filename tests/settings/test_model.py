@@ -15,6 +15,7 @@ from buildpush.settings.fields import ValidationError
 from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, switch_of
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo
+from buildpush.settings.stepkinds import STEP_KINDS
 
 # Every key of the step BuildAndPushDockerRegistry.
 HARNESS_STEP_KEYS = {"identifier", "name", "description", "timeout", "when", "failureStrategies", "strategy", "enforce"}
@@ -268,9 +269,10 @@ def test_the_schemas_know_every_key():
     project = schema()["properties"]
     assert {"engine", "tags", "buildArgs", "timeout"} <= set(project)
     assert "identifier" not in project
-    build, publish = schema("step")["anyOf"][0]["anyOf"][0]["anyOf"]
-    assert set(build["properties"]["spec"]["properties"]) == HARNESS_SPEC_KEYS
-    assert set(publish["properties"]["spec"]["properties"]["settings"]["properties"]) == HARNESS_PLUGIN_KEYS
+    kinds = dict(zip(STEP_KINDS, schema("step")["anyOf"][0]["anyOf"][0]["anyOf"], strict=True))
+    assert set(kinds["build"]["properties"]["spec"]["properties"]) == HARNESS_SPEC_KEYS
+    published = kinds["publish"]["properties"]["spec"]["properties"]["settings"]
+    assert set(published["properties"]) == HARNESS_PLUGIN_KEYS
 
 
 @pytest.mark.programs
