@@ -15,9 +15,8 @@ from buildpush.foundation import limits
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.pipeline import fetched_contexts, tools
+from buildpush.pipeline import deadlines, fetched_contexts, tools
 from buildpush.pipeline import images as moving
-from buildpush.pipeline import step as pipeline
 from buildpush.places import Ran, Recorded
 from buildpush.registry.client import Registry
 from tests.hostile.registry import HostileRegistry, Reply
@@ -135,7 +134,7 @@ def _watch(stage, monkeypatch):
 
     for module in (places, fetched_contexts, tools):
         monkeypatch.setattr(module, "Here", lambda *_, **__: place)
-    for module in (fetched_contexts, pipeline, moving):
+    for module in (deadlines, moving):
         monkeypatch.setattr(module, "time_limit", limited)
     monkeypatch.setattr(Http, "_new_manager", manager)
     monkeypatch.setattr(Native, "build", build)

@@ -128,6 +128,8 @@ COMMANDS = {
             "project": ["--project=team"],
         },
     ),
+    "doctor": (["doctor", "a"], {"as_json": ["--json"]}),
+    "notebook": (["notebook", "one.yml"], {"output": ["--output=out/one.ipynb"]}),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
     "sandbox": (

@@ -86,6 +86,7 @@ REASONS = {
     },
     **{(flow, "place"): _ONE_VALUE for flow in FLOWS if flow != "plugin"},
     **{(flow, "description"): _PEOPLE for flow in FLOWS},
+    **{(flow, "failure_strategies"): "it says what follows a failure, and nothing fails here" for flow in FLOWS},
     **{(flow, "publish_build_info"): _AGREES for flow in FLOWS if flow.startswith("build") or " a push" in flow},
     **{(flow, "push"): _AGREES for flow in FLOWS if flow.startswith("build") or " a push" in flow},
     ("run that pushes only", "source_tar_path"): _AGREES,
