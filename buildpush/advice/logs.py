@@ -20,7 +20,7 @@ _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MatchedLine:
     """A row, and the first line of a log that it is about.
 
     Attributes:
@@ -33,15 +33,15 @@ class Finding:
     line: str
 
 
-def findings(log: BinaryIO) -> list[Finding]:
+def findings(log: BinaryIO) -> list[MatchedLine]:
     """Return every row that *log* has a line for, in the order of those lines."""
-    found: list[Finding] = []
+    found: list[MatchedLine] = []
     left, number = list(ROWS), 1
     for text in _pieces(log):
         lower = (_COLOUR.sub("", text) if "\x1b" in text else text).lower()
         likely = [row for row in left if row.may_be_in(lower)]
         new = list(_search(text, lower, likely)) if likely else []
-        found += [Finding(row, number + offset, _shown(line)) for row, offset, line in new]
+        found += [MatchedLine(row, number + offset, _shown(line)) for row, offset, line in new]
         left = [row for row in left if all(one is not row for one, *_ in new)]
         number += text.count("\n")
     return found

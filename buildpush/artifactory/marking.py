@@ -63,7 +63,7 @@ def annotate(
 
 
 def _after(seen: Finding, lost: Mapping[str, Presence]) -> Finding:
-    """Return *seen* as it is once some directories are lost."""
+    """Return *seen* without the directory that was found, if it is among the *lost* ones."""
     if seen.found is None or seen.found.place not in lost:
         return seen
     return replace(seen, presence=lost[seen.found.place], found=None)

@@ -79,7 +79,7 @@ def show_failure(error: BaseException) -> int:
 
 
 def _show_misuse(error: click.ClickException) -> None:
-    """Report what click found in the arguments as errors of ours are told, with what to do."""
+    """Print click's error in the form of our own errors, with a hint."""
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path if context else 'buildpush'} --help tells what it takes"
     message = error.format_message()

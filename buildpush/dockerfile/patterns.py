@@ -144,7 +144,7 @@ class Patterns:
         return any(pattern.keeps for pattern in self.patterns)
 
     def below(self, above: DirectoryState, path: str) -> DirectoryState:
-        """Return what is known of *path*, once it is known of the directory that it is in."""
+        """Return the state of *path*, given that of the directory *above* it."""
         if above.closed:
             return above
         if not self.named(path):

@@ -205,7 +205,7 @@ class _BuildahBuild:
 
 
 def _without_container(config: bytes) -> bytes:
-    """Return a configuration without the container that built it and the images on the way: others each time."""
+    """Return a configuration without the container and the intermediate images of its build, which differ each time."""
     document = strict_json.parse(config)
     document = {key: value for key, value in document.items() if not key.startswith("container") and key != "parent"}
     document["config"].pop("Hostname", None)

@@ -229,7 +229,7 @@ def _document(reader: Slice, size: int | None, what: str) -> bytes:
 
 
 def _limit_members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
-    """Give the members of an archive of images, which has a few for each layer; each costs memory."""
+    """Yield the members of an archive of images; refuse more than any has, since each costs memory."""
     for number, member in enumerate(archive):
         if number == _MANY:
             message = f"{path} has more than {_MANY:,} files, and no archive of images has so many"

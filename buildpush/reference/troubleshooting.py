@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from buildpush.advice.logs import Finding
+from buildpush.advice.logs import MatchedLine
 from buildpush.advice.row import Advice
 from buildpush.advice.table import ROWS, advice_named
 from buildpush.foundation.errors import SettingsError
@@ -35,12 +35,12 @@ def find(anchor: str) -> Advice:
     raise SettingsError(message, hint=did_you_mean(anchor, [one.anchor for one in ROWS]))
 
 
-def finding_text(log: str, found: Finding) -> str:
+def finding_text(log: str, found: MatchedLine) -> str:
     """Return what is known of one line of the log called *log*."""
     return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in _facts(found.advice))])
 
 
-def finding_json(found: Finding) -> dict[str, Any]:
+def finding_json(found: MatchedLine) -> dict[str, Any]:
     """Return the same facts for programs."""
     return {"line": found.number, "text": found.line, **as_json(found.advice)}
 

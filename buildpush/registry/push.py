@@ -57,7 +57,7 @@ from buildpush.registry.referrers import read_list
 
 Receipt = TypeVar("Receipt", PushedImage, PushedIndex)
 Before = Callable[[PushedImage | PushedIndex], None]
-Failure = PushError | AuthenticationError
+PushFailure = PushError | AuthenticationError
 
 
 def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
@@ -315,7 +315,7 @@ class _Delivery:
         """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
         key: str | None = None
         named: list[Reference] = []
-        failed: dict[Reference, Failure] = {}
+        failed: dict[Reference, PushFailure] = {}
         for name in names:
             try:
                 key = self._naming.name(manifest, media_type, name, mend) or key
@@ -405,13 +405,13 @@ def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> No
 
 
 def _with_names(
-    error: Failure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
-) -> Failure:
+    error: PushFailure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
+) -> PushFailure:
     """Return the same error with other words, which say what became of all names, and with those that are pushed."""
     names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in left)]
     message = "; ".join([*words, *names])
     if isinstance(error, RegistryError):
-        renamed: Failure = RegistryError(message, status=error.status, code=error.code, hint=error.hint)
+        renamed: PushFailure = RegistryError(message, status=error.status, code=error.code, hint=error.hint)
     else:
         renamed = type(error)(message, hint=error.hint)
     renamed.pushed = (*error.pushed, *map(str, pushed))

@@ -30,7 +30,7 @@ class Action:
     letters: str
 
     def on(self, mode: int, *, runs: bool) -> int:
-        """Return *mode* after it; *runs* says whether X counts."""
+        """Return *mode* with this clause applied; *runs* says whether ``X`` sets the execute bit."""
         copies = self.letters in _SHIFTS
         value = self._value(mode, runs=runs) & self.who
         if self.sign == "+":
