@@ -74,6 +74,14 @@ def test_every_iteration_is_planned_and_every_skipped_step_is_listed(place):
     assert isinstance(third, buildpush.SkippedStep)
 
 
+def test_a_plan_shows_a_failure_strategy_as_it_is_written(place):
+    strategy = "failureStrategies: [{onFailure: {errors: [AllErrors], action: {type: Ignore}}}]"
+    text = (place / "pipeline.yml").read_text(encoding="utf-8")
+    (place / "pipeline.yml").write_text(text.replace("strategy:", f"{strategy}\n                  strategy:"))
+    plan = str(buildpush.check_pipeline("pipeline.yml", **ARGUMENTS)[0])
+    assert "failure_strategies = [{onFailure: {errors: [AllErrors], action: {type: Ignore}}}]" in plan
+
+
 @pytest.mark.parametrize("call", [buildpush.run, buildpush.check, buildpush.build])
 @pytest.mark.parametrize(("step", "says"), [("services", "is run by a strategy"), (None, "the file has 2 steps")])
 def test_a_call_for_one_step_refuses_a_loop_and_a_whole_pipeline(place, call, step, says):

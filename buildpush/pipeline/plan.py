@@ -25,6 +25,7 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
+from buildpush.settings.decode import format_value
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue
@@ -242,4 +243,6 @@ def _format_value(value: object) -> str:
         return ", ".join(_format_value(part) for part in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={_format_value(part)}" for key, part in value.items())
+    if isinstance(value, list):  # what is kept as it is written, such as a failure strategy
+        return format_value(value)
     return str(value)
