@@ -343,11 +343,14 @@ def check_pipeline(
 
     Arguments and errors are those of :func:`run`.
     """
+    from dataclasses import replace
+
     from buildpush.foundation.events import ignore
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return plan_steps(_all_steps(file, {}, context, step), context)
+        loaded = _all_steps(file, {}, context, step)
+        return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
 
 def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:
@@ -388,6 +391,9 @@ def _path(argument: str, value: OptionalPath) -> Path | None:
 
 def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str] | None:
     """Return *values* as they are, if they are names and texts."""
+    if values is not None and not isinstance(values, Mapping):
+        message = f"{argument} is of the type {type(values).__name__}, and takes names with their texts"
+        raise SettingsError(message, hint=f'write {argument}={{"NAME": "text"}}')
     for name, value in (values or {}).items():
         _check_text(f"{argument}[{name!r}]", name, value)
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import buildpush
+from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
 
 PIPELINE = """
@@ -128,3 +129,73 @@ def test_the_error_of_a_pipeline_holds_the_receipts_until_then(place, served):
 
     assert "no-such-key" in str(caught.value)
     assert [step.step for step in caught.value.results] == ["Services_0", "Services_1"]
+
+
+SECRETIVE = """
+pipeline:
+  identifier: p
+  variables: [{{name: tok, type: {type}, value: {value}}}]
+  stages:
+    - stage:
+        identifier: s
+        type: CI
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: a
+                  name: a
+                  spec: {{repo: registry.example/a, tags: ["1"], labels: {{A: <+pipeline.variables.tok>}}}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["Secret", "secret", '"Secret "'])
+@pytest.mark.parametrize("value", ['<+secrets.getValue("tok")>', "<+input>", "PLANTED", "<+input>.default(PLANTED)"])
+@pytest.mark.parametrize("variables", [{}, {"tok": "PLANTED"}, {"pipeline.variables.tok": "PLANTED"}])
+def test_what_is_given_for_a_secret_variable_is_never_shown(place, capsys, kind, value, variables):
+    (place / "pipeline.yml").write_text(SECRETIVE.format(type=kind, value=value), encoding="utf-8")
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.check_pipeline("pipeline.yml", variables=variables)
+    assert "PLANTED" not in f"{caught.value} {caught.value.hint}".replace("BUILDPUSH_SECRET_", "")
+
+
+def test_a_secret_variable_takes_the_id_of_another_secret(place, monkeypatch, capsys):
+    (place / "pipeline.yml").write_text(SECRETIVE.format(type="Secret", value="<+input>"), encoding="utf-8")
+    monkeypatch.setenv("BUILDPUSH_SECRET_OTHER", "a-planted-secret")
+    assert run_command(["explain", "<+pipeline.variables.tok>", "pipeline.yml", "--var", "tok=other"]) == 0
+    shown = capsys.readouterr()
+    assert "********" in shown.out
+    assert "a-planted-secret" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    "variables",
+    ["{PLUGIN_DRY_RUN: 'true'}", "5", "[5]", "[PLUGIN_DRY_RUN: 'true']", "[{key: A, value: b}]", "[{name: null}]"],
+)
+def test_variables_that_would_count_for_nothing_are_refused(place, variables):
+    text = PIPELINE.format(last="release").replace("identifier: two", f"identifier: two\n  variables: {variables}")
+    (place / "pipeline.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"pipeline\.yml:4:") as caught:
+        buildpush.check_pipeline("pipeline.yml", **ARGUMENTS)
+    assert "write a list of variables" in caught.value.hint
+
+
+def test_the_plans_of_a_pipeline_have_the_notes_of_the_file(place):
+    notes = buildpush.check_pipeline("pipeline.yml", **ARGUMENTS)[0].notes
+    assert any("iterations" in note for note in notes)
+
+
+def test_items_in_json_keep_their_words(place):
+    text = (place / "pipeline.yml").read_text(encoding="utf-8")
+    matrix = "matrix:\n                      service: [web, auth]"
+    text = text.replace(matrix, "repeat: {items: '[true, null, \"1.10\"]'}").replace(
+        "<+matrix.service>", "x<+repeat.item>"
+    )
+    (place / "pipeline.yml").write_text(text, encoding="utf-8")
+    plans = buildpush.check_pipeline("pipeline.yml", **ARGUMENTS)[:3]
+    assert [str(plan.order.references[0].repository).rpartition("/")[2] for plan in plans] == [
+        "xtrue",
+        "xnull",
+        "x1.10",
+    ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from buildpush import notebooks
 from buildpush.cli import run_command
 from buildpush.notebooks.parameters import parameters_of
-from buildpush.notebooks.runbook import RunbookStep, write_runbook
+from buildpush.notebooks.runbook import write_runbook
 from tests.test_pipeline_calls import CONNECTORS
 
 PIPELINE = """
@@ -56,31 +56,45 @@ def written(place):
     return place / "pipeline.ipynb"
 
 
-def test_inputs_are_parameters_and_each_step_that_is_run_has_a_cell(place, capsys):
+def test_inputs_are_parameters_and_all_steps_are_one_run(place, capsys):
     notebook = written(place)
     names = [parameter.name for parameter in parameters_of(notebook)]
     assert names == ["file", "connectors", "secrets", "input_branch", "input_buildArgs_GRAIN", "input_tags"]
     cells = nbformat.read(notebook, 4).cells
     assert [cell.source for cell in cells if "run_pipeline" in cell.source] == [
-        "buildpush.run_pipeline(file, step='services', **how)"
+        "result = buildpush.run_pipeline(file, **how)\nresult"
     ]
     assert "not run: Run 'Tests'" in capsys.readouterr().err
     assert r"All services\_" in "".join(cell.source for cell in cells)
 
 
-@pytest.mark.parametrize("target", ["gone/out.ipynb", "."])
+@pytest.mark.parametrize("target", ["gone/out.ipynb", ".", "pipeline.yml", "link.yml", "a", "pipe", "record.ipynb"])
 def test_a_notebook_that_cannot_be_written_is_an_error_with_a_hint(place, capsys, target):
+    (place / "link.yml").symlink_to("pipeline.yml")
+    (place / "record.ipynb").write_text('{"cells": [{"execution_count": 1}]}', encoding="utf-8")
+    os.mkfifo(place / "pipe")
     assert run_command(["notebook", "pipeline.yml", "--output", target]) != 0
+    assert (place / "pipeline.yml").read_text(encoding="utf-8") == PIPELINE
+    assert (place / "a").read_text(encoding="utf-8") == "a"
+    assert (place / "pipe").is_fifo()
     told = capsys.readouterr().err
     assert "cannot be written" in told
     assert "hint: name another file by --output" in told
+
+
+def test_a_link_stays_and_a_notebook_that_was_not_run_is_written_again(place):
+    (place / "link.ipynb").symlink_to("target.ipynb")
+    for _ in range(2):
+        assert run_command(["notebook", "pipeline.yml", "--output", "link.ipynb"]) == 0
+    assert (place / "link.ipynb").is_symlink()
+    assert parameters_of(place / "target.ipynb")
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=4), st.text())
 def test_whatever_a_file_names_the_notebook_is_valid_and_its_cells_are_python(tmp_path_factory, names, text):
     target = tmp_path_factory.getbasetemp() / "generated.ipynb"
     text = text.encode("utf-8", "replace").decode()
-    write_runbook(target, dict.fromkeys(names, text), [RunbookStep(text, text, text)], target)
+    write_runbook(target.with_suffix(".yml"), dict.fromkeys(names, text), [text], target)
     notebook = nbformat.read(target, 4)
     nbformat.validate(notebook)
     for cell in notebook.cells:

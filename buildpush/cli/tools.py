@@ -193,7 +193,7 @@ def make_notebook() -> click.Command:
 
 
 def _notebook(file: Path, output: Path | None) -> None:
-    from buildpush.notebooks.runbook import RunbookStep, write_runbook
+    from buildpush.notebooks.runbook import write_runbook
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.inputs import inputs_of
     from buildpush.settings.sources import read
@@ -201,8 +201,7 @@ def _notebook(file: Path, output: Path | None) -> None:
     context = RunContext.default()
     loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None)
     target = output or file.with_suffix(".ipynb")
-    steps = [RunbookStep(step.identifier, step.name or step.identifier, step.about) for step in loaded.steps]
-    write_runbook(file, inputs_of(loaded), steps, target)
+    write_runbook(file, inputs_of(loaded), [step.about for step in loaded.steps], target)
     click.echo(f"notebook  {target}")
     for other in loaded.others:
         tell(f"not run: {one_line(other)}")

@@ -37,6 +37,7 @@ _DEPLOYMENT: Final = frozenset(
 )
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
 _DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
+_ASKS_VAULT: Final = "<+secrets.getValue("
 _VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 
@@ -112,8 +113,27 @@ class Facts:
         return self._memo[name]
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
-        """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing."""
-        return next((self.inputs[name] for name in _flags_of(path) if name in self.inputs), None)
+        """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing.
+
+        A variable of the type Secret gets another secret by it, named by its ID: the text itself would be readable.
+        """
+        given = next((self.inputs[name] for name in _flags_of(path) if name in self.inputs), None)
+        name = ".".join(path)
+        if given is None or not self._is_secret(name):
+            return given
+        return self._secret_of(name, lambda: self.secret(str(given)))
+
+    def _is_secret(self, name: str) -> bool:
+        return self.written.get(name, "").startswith(_ASKS_VAULT)
+
+    def _secret_of(self, name: str, read: Callable[[], Value]) -> Value:
+        """Return what *read* gives for the Secret variable *name*; its error does not repeat what is written there."""
+        try:
+            return read()
+        except SecretError as error:
+            message = f"{name} is a secret, and what is given for it is not the ID of one that is known"
+            hint = "give the ID, not the secret itself, and set BUILDPUSH_SECRET_<ID> or name it in the connectors file"
+            raise SecretError(message, hint=hint, setting=error.setting) from None
 
     def source(self, path: tuple[str, ...]) -> str:
         """Return in words where :meth:`lookup` has the value of *path* from; it asks in the same order."""
@@ -147,8 +167,12 @@ class Facts:
             circle = " -> ".join((*self._pending[self._pending.index(name) :], name))
             message = f"these depend on each other: {circle}"
             raise ExpressionError(message)
+        answering = replace(self, _pending=(*self._pending, name))
         try:
-            self._results[name] = evaluate(text, replace(self, _pending=(*self._pending, name)), field=name)
+            if self._is_secret(name):
+                self._results[name] = self._secret_of(name, lambda: evaluate(text, answering, field=name))
+            else:
+                self._results[name] = evaluate(text, answering, field=name)
         except (ExpressionError, SecretError) as error:
             message = f"in {name}: {error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=error.setting) from None

@@ -1,4 +1,7 @@
-"""A pipeline file as a notebook: its inputs are parameters, each step is a cell, the executed copy is the record."""
+"""A pipeline file as a notebook: its inputs are parameters, and the executed copy is the record.
+
+All steps are run by one cell, as one run: they share its number, and later ones push what earlier ones have built.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.files import replacement
-from buildpush.foundation.records import dataclass
+from buildpush.foundation.files import replacement, unwritable
 from buildpush.foundation.text import one_line
 
 _KERNEL = {
@@ -18,23 +20,14 @@ _KERNEL = {
 _OWN = {"file": "the pipeline file", "connectors": "file of connectors", "secrets": "directory with a file per secret"}
 
 
-@dataclass(frozen=True, slots=True)
-class RunbookStep:
-    """One step of the file: *identifier*, *name*, and what and where it is, as ``Plugin 'x' (step.yml:3:5)``."""
-
-    identifier: str
-    name: str
-    about: str
-
-
-def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[RunbookStep], target: Path) -> None:
+def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], target: Path) -> None:
     """Write the notebook that runs *file* to *target*.
 
     Args:
         file: the pipeline file; the notebook reads it again when it is executed.
         inputs: name of each input, and what is written in its place.
-        steps: those that are run, in their order.
-        target: the notebook; one that is there is replaced.
+        steps: those that are run, in their order, each as ``Plugin 'x' (step.yml:3:5)``.
+        target: the notebook; one that was executed, and so is a record, is not replaced.
 
     Raises:
         SettingsError: a library is missing, or the notebook cannot be written.
@@ -46,6 +39,7 @@ def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[Runbook
         message = f"to write notebooks, the library {error.name} is missing"
         raise SettingsError(message, hint="install it with: pip install 'buildpush[notebooks]'") from error
 
+    _check_target(target, file)
     makers = {"text": v4.new_markdown_cell, "code": v4.new_code_cell}
     cells = [
         makers[kind](source, id=name, metadata={"tags": ["parameters"]} if name == "parameters" else {})  # type: ignore[no-untyped-call]
@@ -53,14 +47,29 @@ def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[Runbook
     ]
     notebook = v4.new_notebook(cells=cells, metadata=_KERNEL)  # type: ignore[no-untyped-call]
     try:
-        with replacement(target) as stream:
+        with replacement(target.resolve()) as stream:  # a link stays
             stream.write((str(nbformat.writes(notebook)) + "\n").encode())  # type: ignore[no-untyped-call]
     except OSError as error:
         message = f"{target} cannot be written: {error.strerror}"
         raise SettingsError(message, hint="name another file by --output") from error
 
 
-def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[RunbookStep]) -> Iterator[tuple[str, str, str]]:
+def _check_target(target: Path, file: Path) -> None:
+    """Refuse what must not be replaced: the pipeline file, a device, the record of a run."""
+    reason = unwritable(target)
+    if not reason and target.exists():
+        if file.exists() and target.samefile(file):
+            reason = "is the pipeline file itself"
+        elif b'"execution_count": 1' in target.read_bytes():
+            reason = "holds outputs: it may be the record of a run"
+        elif target.suffix != ".ipynb":
+            reason = "is there, and is not a notebook"
+    if reason:
+        message = f"{target} cannot be written: it {reason}"
+        raise SettingsError(message, hint="name another file by --output")
+
+
+def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield kind, identifier and source of each cell."""
     names = _python_names(inputs)
     yield (
@@ -73,20 +82,30 @@ def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[RunbookStep]) 
     yield "code", "inputs", _INPUTS.format(given=given)
     yield "text", "plan-text", "## What is run\n\nNothing is done yet, and a mistake in the last step shows here."
     yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
-    for number, step in enumerate(steps, 1):
-        yield "text", f"step-{number}-text", f"## {_text(step.name)}\n\n{_text(step.about)}"
-        yield "code", f"step-{number}", f"buildpush.run_pipeline(file, step={step.identifier!r}, **how)"
+    yield "text", "run-text", "\n".join(["## The run", "", *(f"- {_text(step)}" for step in steps)])
+    yield "code", "run", "result = buildpush.run_pipeline(file, **how)\nresult"
+    yield "text", "receipts-text", "## What the registry confirmed"
+    yield "code", "receipts", _RECEIPTS
 
 
+_RECEIPTS = """\
+for step in result:
+    print(step, end="\\n\\n")"""
 _INPUTS = """\
 import buildpush
 
 given = {{
 {given}}}
+numbers = [name for name, value in given.items() if isinstance(value, float)]
+assert not numbers, f"{{numbers}} were read as numbers, in which 1.10 is 1.1: give them by papermill's -r"
 how = {{
     "connectors": connectors or None,
     "secrets": secrets or None,
-    "variables": {{name: str(value) for name, value in given.items() if value != ""}},
+    "variables": {{
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+        if value != ""
+    }},
 }}"""
 
 
@@ -99,7 +118,7 @@ def _parameters(file: Path, inputs: Mapping[str, str], names: Mapping[str, str])
 
 def _python_names(inputs: Mapping[str, str]) -> dict[str, str]:
     """Return a Python name for each input, all of them different."""
-    taken = dict.fromkeys((*_OWN, "buildpush", "given", "how", "plan"))
+    taken = dict.fromkeys((*_OWN, "buildpush", "given", "how", "numbers", "plan", "result", "step"))
     names = {}
     for name in inputs:
         python = "input_" + re.sub(r"\W", "_", name, flags=re.ASCII)

@@ -56,7 +56,7 @@ def _texts_around(loaded: Loaded) -> Iterator[str]:
     """Yield what the conditions and loops of groups and stages hold."""
     headers = {id(header): header for _, path in leaves(loaded.tree) for header in _headers(path)}
     for header in headers.values():
-        for node in (header.when, header.strategy):
+        for node in (header.when, header.strategy, header.failure_strategies, header.timeout):
             yield from _parts(node.raw()) if node else ()
 
 

@@ -5,6 +5,7 @@ Source: Harness, "Use looping strategies": matrix, repeat, parallelism.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final, NoReturn
@@ -219,7 +220,7 @@ class _LoopReader:
         """Return a list; one that an expression gives may be JSON."""
         if isinstance(raw, str) and raw.lstrip().startswith("["):
             try:
-                return [one if isinstance(one, dict) else str(one) for one in strict_json.parse(raw)]
+                return [_json_item(one) for one in strict_json.parse(raw)]
             except ValueError:
                 self.fail(f"{path[-1]} is not a list: {raw!r}", "write it as JSON", *path)
         return self.list(raw, *path)
@@ -247,3 +248,10 @@ class _LoopReader:
 
     def fail(self, message: str, hint: str, *path: str | int) -> NoReturn:
         raise SourceError(message, where=self.origin.at(*path), setting="strategy", hint=hint)
+
+
+def _json_item(value: Any) -> Raw:
+    """Return an item that an expression gives as JSON, with its words in JSON: ``true``, not ``True``."""
+    if isinstance(value, dict):
+        return {str(key): _json_item(one) for key, one in value.items()}
+    return value if isinstance(value, str) else json.dumps(value)

@@ -114,7 +114,7 @@ def variable_text(variable: Node) -> str | None:
         text = instead
     elif instead and text.startswith("<+input>") and ".default(" not in text:
         text += f".default({_quoted(instead)})"
-    if kind and kind.text == "Secret" and text and "secrets.getValue" not in text:
+    if kind and kind.text.strip().lower() == "secret" and text and "secrets.getValue" not in text:
         return f"<+secrets.getValue({_quoted(text)})>"
     return text
 

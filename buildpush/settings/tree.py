@@ -275,13 +275,30 @@ def _header(kind: str, node: Node) -> Header:
         identifier=_text(node, "identifier"),
         name=_text(node, "name"),
         description=_text(node, "description"),
-        variables=(node.at("variables") or node).items,
+        variables=_variables(node),
         when=node.at("when"),
         strategy=node.at("strategy"),
         failure_strategies=node.at("failureStrategies"),
         timeout=node.at("timeout"),
         notes=tuple(notes),
     )
+
+
+def _variables(node: Node) -> tuple[Node, ...]:
+    """Return the variables that *node* declares; one that would count for nothing is an error."""
+    entry = node.at("variables")
+    if entry is None or not entry.value:
+        return ()
+    hint = "write a list of variables, each with name, type and value"
+    if not entry.items:
+        message = "variables is not a list"
+        raise SourceError(message, where=node.where_key("variables"), hint=hint)
+    for variable in entry.items:
+        name = variable.at("name")
+        if name is None or not name.text.strip():
+            message = "a variable does not have a name"
+            raise SourceError(message, where=variable.where, hint=hint)
+    return tuple(entry.items)
 
 
 def _without_effect(node: Node, known: set[str]) -> Iterator[str]:
