@@ -164,7 +164,7 @@ def test_doctor_names_line_cause_and_remedy(tmp_path, capsys):
     assert out.startswith(f"{log}:2: write /a: no space left on device\n")
     assert row.cause in out
     assert row.fix in out
-    assert "troubleshooting.md#advice-disk" in out
+    assert "buildpush explain advice-disk" in out
 
 
 def test_doctor_ends_with_one_where_nothing_is_known(tmp_path, capsys):

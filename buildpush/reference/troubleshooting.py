@@ -51,4 +51,4 @@ def _facts(row: Advice) -> Iterator[str]:
     yield f"to do     {row.fix}"
     if row.type:
         yield f"type      {row.type}, in failure strategies"
-    yield f"read      troubleshooting.md#{row.anchor}"
+    yield f"read      buildpush explain {row.anchor}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.pairing import BoundCredential, login_pair
 from buildpush.expressions.ci import ci
-from buildpush.images.references import Reference
+from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
@@ -26,12 +28,14 @@ from buildpush.settings.kinds import (
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
 
+_HUB_NAMES: Final = ("docker.io/", "index.docker.io/")
+
 
 class PublishBuildInfo(StepSettings):
     """Publish build-info of an image that is pushed already: the plugin step of Harness."""
 
     docker_image: ReferenceText = setting(
-        "The pushed image, with its tag.",
+        "The pushed image, with its tag; without a host it is at that of `url`.",
         default=REQUIRED,
         group="Build-info",
         example="acme.jfrog.io/docker-local/team/api:1.4.2",
@@ -154,8 +158,8 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         SettingsError: a name or directory cannot be used, or a user or password is missing.
         SecretError: a secret reference leads nowhere.
     """
-    reference = Reference.parse(settings.docker_image)
     url = targets.artifactory_address(settings.url)
+    reference = _image_at(urlsplit(url).netloc, settings.docker_image)
     ways = [
         *_password_ways(settings, ctx),
         *token_credentials(settings.access_token, "access_token", setting_named(PublishBuildInfo, "url"), ctx),
@@ -182,6 +186,13 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         notes=(*artifactory.notes, *vain),
         sources=sources_of(None, artifactory, build),
     )
+
+
+def _image_at(host: str, text: str) -> Reference:
+    """Return the image that *text* names, at *host* unless it names another one: Artifactory has what is recorded."""
+    reference = Reference.parse(text)
+    is_without_host = reference.repository.host == DOCKER_HUB and not text.startswith(_HUB_NAMES)
+    return Reference.parse(f"{host}/{text}") if is_without_host else reference
 
 
 def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:

@@ -569,6 +569,19 @@ class TestPublish:
         assert access_token(order.artifactory) == "t0ken-value"
         assert (order.build.name, order.build.number, order.build.publish) == ("work", "1", True)
 
+    @pytest.mark.parametrize(
+        ("name", "image"),
+        [
+            ("docker-local/site:1", "acme.jfrog.io/docker-local/site:1"),
+            ("site:1", "acme.jfrog.io/site:1"),
+            ("docker.io/team/site:1", "docker.io/team/site:1"),
+            ("other.example/docker-local/site:1", "other.example/docker-local/site:1"),
+        ],
+    )
+    def test_an_image_without_a_host_is_at_that_of_the_address(self, house, name, image):
+        text = PUBLISH.replace("acme.jfrog.io/docker-local/site:1", name)
+        assert str(house.resolve(text + "      access_token: env:TOKEN\n").references[0]) == image
+
     def test_user_and_password_or_key_beat_a_token(self, house):
         order = house.resolve(PUBLISH + "      username: me\n      api_key: env:TOKEN\n      access_token: env:TOKEN\n")
         credential = order.artifactory.credential
