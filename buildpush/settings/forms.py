@@ -82,6 +82,9 @@ def _template(document: Node) -> Node:
 
 
 def _holds_uses(node: Node) -> bool:
+    """Return whether a step of the newer form is in *node*; an older one, as of the type Action, has its own `uses`."""
+    if "type" in node.entries and "spec" in node.entries and "execution" not in node.entries["spec"].entries:
+        return False
     return "uses" in node.entries or any(map(_holds_uses, (*node.entries.values(), *node.items)))
 
 
@@ -102,11 +105,24 @@ def _converted(node: Node) -> Node:
         return _step(node, uses)
     if "type" not in node.entries and (other := next((key for key in _OTHERS if key in node.entries), None)):
         return _other(node, other)
-    entries = {_KEYS.get(key, key): entry for key, entry in node.entries.items()}
-    entries = {key: _converted(entry) if key in _CONTAINERS else entry for key, entry in entries.items()}
-    node = map_of(node, _with_variables(entries), _KEYS)
+    node = _with_contents(node)
     is_stage = "steps" in node.entries and {"name", "identifier"} & node.entries.keys()
     return map_of(node, {"stage": _stage(node)}) if is_stage else node
+
+
+def _with_contents(node: Node) -> Node:
+    """Return a map with what it contains in the older form."""
+    entries = {_KEYS.get(key, key): entry for key, entry in node.entries.items()}
+    entries = {key: _content(key, entry) if key in _CONTAINERS else entry for key, entry in entries.items()}
+    return map_of(node, _with_variables(entries), _KEYS)
+
+
+def _content(key: str, node: Node) -> Node:
+    """Return what is at *key*: a stage or group that is called so, or what has to be recognised."""
+    if key not in {"stage", "stepGroup"} or "steps" not in node.entries:
+        return _converted(node)
+    node = _with_contents(node)
+    return _stage(node) if key == "stage" else map_of(node, _with_condition(node, dict(node.entries)))
 
 
 def _stage(node: Node) -> Node:
