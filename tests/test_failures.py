@@ -347,3 +347,9 @@ def test_a_time_that_is_none_is_refused_with_its_place(text):
     error = timed(group=text).outcomes[0].error
     assert isinstance(error, SettingsError)
     assert error.where == "p.yml:9:15"
+
+
+@pytest.mark.parametrize(("condition", "attempts"), [("<+step.retryCount> < 2", 3), ("<+step.retryCount> == 9", 1)])
+def test_a_condition_may_ask_how_often_the_step_was_tried_again(condition, attempts):
+    run = Run(retry(f", condition: '{condition}'"), *[PushError("gone")] * 5)
+    assert run.ran.count("a") == attempts

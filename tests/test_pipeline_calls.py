@@ -7,6 +7,8 @@ import pytest
 import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.events import Note
+from buildpush.pipeline.attempts import Attempts
 
 PIPELINE = """
 pipeline:
@@ -199,3 +201,47 @@ def test_items_in_json_keep_their_words(place):
         "xnull",
         "x1.10",
     ]
+
+
+@pytest.mark.sandbox
+def test_the_error_of_every_step_that_fails_is_told(place, served):
+    text = PIPELINE.format(last="release").replace(
+        "stageStatus: Success, condition: '<+variable.branch> == \"main\"'", "stageStatus: All"
+    )
+    text = text.replace("docker-local/<+matrix.service>", "no-such-key/<+matrix.service>").replace("/release", "/UPPER")
+    (place / "pipeline.yml").write_text(text.replace("docker-local/UPPER", "none-such/release"), encoding="utf-8")
+    told = []
+    with pytest.raises(BuildPushError, match="no-such-key"):
+        buildpush.run_pipeline("pipeline.yml", **ARGUMENTS, sink=told.append)
+    notes = [event.text for event in told if isinstance(event, Note)]
+    assert any("the step Services_1 " in note and "has failed as well" in note for note in notes)
+    assert any("the step Release " in note and "none-such" in note for note in notes)
+
+
+RETRIED = """
+- step:
+    type: BuildAndPushDockerRegistry
+    name: Release
+    identifier: release
+    failureStrategies:
+      - onFailure:
+          errors: [AllErrors]
+          action: {{type: Retry, spec: {{retryCount: 2, retryIntervals: [10s]}}}}
+    spec:
+      connectorRef: jfrog
+      repo: docker-local/release
+      tags: ["1"]
+      envVariables: {{PLUGIN_ENGINE: native, PLUGIN_ARTIFACTORY_URL: "{url}/artifactory/"}}
+"""
+
+
+@pytest.mark.programs
+def test_a_step_that_is_tried_again_leaves_one_receipt(place, served, monkeypatch):
+    """Its first attempt pushes, and fails as it publishes."""
+    (place / "pipeline.yml").write_text(RETRIED.format(url=served.url), encoding="utf-8")
+    waited = []
+    monkeypatch.setattr(Attempts, "_wait", lambda *_: waited.append(1))
+    served.add_fault("PUT", "/api/build", status=403, times=1)
+    result = buildpush.run_pipeline("pipeline.yml", **ARGUMENTS)
+    assert [(step.step, bool(step.published)) for step in result] == [("Release", True)]
+    assert waited == [1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -42,6 +42,7 @@ class Attempts:
     wait: Callable[[float], object]
     ask: AskPerson | None = None
     clock: Callable[[], float] = time.monotonic
+    drop: Callable[[Outcome], object] = lambda _outcome: None
 
     def __call__(self, step: Step, progress: StatusSoFar) -> Outcome:
         """Run *step* until it succeeds, or what the strategies or deadlines around it say ends it."""
@@ -61,6 +62,7 @@ class Attempts:
             failures += (Failure(str(outcome.error), types, verdict, reason),)
             if verdict != "again":
                 return self._end(outcome, verdict, reason, failures)
+            self.drop(outcome)
             step = _again(step, len(failures))
 
     def _is_over(self, deadline: Deadline) -> bool:
@@ -111,7 +113,9 @@ class Attempts:
     def _retry(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
         """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""
         step, error, retried = failed.step, failed.error, failed.retried
-        facts = self.facts.within({**step.scope, "step": {"exitCode": exit_code(error)}}, step.facts)
+        own = step.scope.get("step")
+        about = {"retryCount": retried, **(own if isinstance(own, Mapping) else {}), "exitCode": exit_code(error)}
+        facts = self.facts.within({**step.scope, "step": about}, step.facts)
         is_wanted = not action.condition or is_true(action.condition, facts, action.where)
         if is_wanted and retried < action.retries:
             wait = action.wait(retried + 1)
@@ -124,7 +128,7 @@ class Attempts:
         return "failed", f"Retry ({action.where}): {why}"
 
     def _intervention(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
-        """AskPerson a person, for as long as there is time; where nobody can be asked, the time is waited for."""
+        """Ask a person until the timeout; where no one can be asked, wait that long."""
         name, limit = _name(failed.step), duration_text(action.timeout)
         if self.ask:
             left = shorter(action.timeout, failed.deadline, self.clock()) or action.timeout

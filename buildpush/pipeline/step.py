@@ -106,10 +106,11 @@ def run_steps(
             context.log,
             context.wait,
             context.ask,
+            drop=partial(_drop_result, context=context),
         )
         keep = partial(_keep_ignored, context=context, record=push)
         outcomes = Walk(lambda step, progress: keep(attempts(step, progress)), context.facts, skip).over(loaded.tree)
-        raise_failure(outcomes, context.results)
+        raise_failure(outcomes, context.results, context.log)
     return tuple(context.results)
 
 
@@ -122,6 +123,12 @@ def _skip(step: Step, reason: str, context: RunContext, *, record: bool) -> None
     context.results.append(result)
     if record:
         record_result(result, context)
+
+
+def _drop_result(outcome: Outcome, context: RunContext) -> None:
+    """Forget the receipt of an attempt that is made again: the next one leaves its own."""
+    if outcome.result:
+        context.results.remove(outcome.result)
 
 
 def _keep_ignored(outcome: Outcome, context: RunContext, *, record: bool) -> Outcome:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from buildpush.advice.table import advise
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
 from buildpush.pipeline.deadlines import Deadline, read_limit
@@ -232,10 +233,15 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
     return Outcome(step, "succeeded", next(iter(results[before:]), None))
 
 
-def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult]) -> None:
-    """Raise what the first step that failed has failed with; the error holds the *results* until then."""
-    for outcome in outcomes:
-        if outcome.status == "failed" and isinstance(outcome.error, BuildPushError):
-            outcome.error.results = tuple(results)
-        if outcome.status == "failed" and outcome.error:
-            raise outcome.error
+def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult], log: Sink = ignore) -> None:
+    """Raise what the first step that failed has failed with; *log* is told of the others.
+
+    The error holds the *results* until then.
+    """
+    failed = [(outcome.step, outcome.error) for outcome in outcomes if outcome.status == "failed" and outcome.error]
+    for step, error in failed[1:]:
+        log(Note(f"the step {step.name or step.identifier} ({step.where}) has failed as well: {error}"))
+    for _, error in failed[:1]:
+        if isinstance(error, BuildPushError):
+            error.results = tuple(results)
+        raise error
