@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from buildpush.advice.table import advise
 from buildpush.cli.ask import ask
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import (
@@ -353,3 +354,12 @@ def test_a_time_that_is_none_is_refused_with_its_place(text):
 def test_a_condition_may_ask_how_often_the_step_was_tried_again(condition, attempts):
     run = Run(retry(f", condition: '{condition}'"), *[PushError("gone")] * 5)
     assert run.ran.count("a") == attempts
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"), [("write /a: no space left on device", "ResourceLimitsFailure"), ("something else", "Unknown")]
+)
+def test_a_message_that_troubleshooting_knows_has_the_type_that_it_has_there(message, kind):
+    error = PushError("the build has failed")
+    advise(error, [message])
+    assert error_types(error) == {kind}

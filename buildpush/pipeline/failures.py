@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
+from buildpush.advice.table import advice_named
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw, Trail
 from buildpush.foundation.errors import (
@@ -69,7 +70,15 @@ def error_types(error: BaseException) -> frozenset[ErrorType]:
         for kind, types in _BY_CLASS:
             if isinstance(one, kind):
                 return types
-    return frozenset({"Unknown"})
+    return _by_advice(error)
+
+
+def _by_advice(error: BaseException) -> frozenset[ErrorType]:
+    """Return the type that troubleshooting has for the message of *error*, such as that of a full disk."""
+    names = (one.advice for one in _causes(error) if isinstance(one, BuildPushError) and one.advice)
+    rows = (advice_named(name) for name in names)
+    found = {kind for row in rows if row for kind in get_args(ErrorType) if kind == row.type}
+    return frozenset(found or {"Unknown"})
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
