@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from buildpush.settings.tree import Loaded
 
 OptionalPath = str | Path | None
-_DEFAULTS = {"allow_nondistributable_artifacts": False, "insecure": (), "referrers": False}
+_DEFAULTS = {"strict": False, "allow_nondistributable_artifacts": False, "insecure": (), "referrers": False}
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -64,12 +64,32 @@ class ImageOptions(IndexOptions, total=False):
     referrers: bool
 
 
+class PipelineOptions(TypedDict, total=False):
+    """Keywords of :func:`check_pipeline`, described at :func:`run_pipeline`."""
+
+    connectors: OptionalPath
+    secrets: OptionalPath
+    variables: Mapping[str, str] | None
+    env: Mapping[str, str] | None
+    cwd: OptionalPath
+    stage: str | None
+    step: str | None
+
+
+class RunOptions(PipelineOptions, total=False):
+    """Keywords of :func:`run_pipeline`."""
+
+    strict: bool
+    sink: Sink | None
+
+
 def load(
     file: OptionalPath = None,
     *,
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
     step: str | None = None,
+    stage: str | None = None,
     **settings: Any,
 ) -> Loaded:
     """Return the steps of *file* with all their settings, and where each was set.
@@ -79,16 +99,13 @@ def load(
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from; the process's own if not given.
         step: identifier of the only step that is wanted.
+        stage: identifier of the only stage that is wanted.
         settings: settings by their Python names; they beat variables, and those the file.
 
     Raises:
         SettingsError: something cannot be read or is set twice; the message says where.
     """
-    from buildpush.settings.sources import read
-
-    context = _context_of(env=env, cwd=cwd)
-    _check_text("step", *(() if step is None else (step,)))
-    return read(_path("file", file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    return _read(file, settings, _context_of(env=env, cwd=cwd), step, stage)
 
 
 def run(
@@ -100,6 +117,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
     step: str | None = None,
+    stage: str | None = None,
     strict: bool = False,
     sink: Sink | None = None,
     **settings: Any,
@@ -114,6 +132,7 @@ def run(
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from; the process's own if not given.
         step: identifier of the only step that is wanted.
+        stage: identifier of the only stage that is wanted.
         strict: fail where a note would be given.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
         settings: settings by their Python names; they beat variables, and those the file.
@@ -125,31 +144,7 @@ def run(
     from buildpush.pipeline.step import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return run_steps(_one_step(file, step, settings, context), context, strict=strict)[0]
-
-
-def run_pipeline(
-    file: OptionalPath,
-    *,
-    connectors: OptionalPath = None,
-    secrets: OptionalPath = None,
-    variables: Mapping[str, str] | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: OptionalPath = None,
-    step: str | None = None,
-    strict: bool = False,
-    sink: Sink | None = None,
-) -> PipelineResult:
-    """Run all steps of *file* as its conditions and loops say, and return what became of each.
-
-    Arguments and errors are those of :func:`run`, and *step* is run as often as its loop says.
-    The ``results`` of an error are the receipts until then.
-    """
-    from buildpush.pipeline.results import PipelineResult
-    from buildpush.pipeline.step import run_steps
-
-    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return PipelineResult(run_steps(_all_steps(file, {}, context, step), context, strict=strict))
+        return run_steps(_one_step(file, settings, context, step, stage), context, strict=strict)[0]
 
 
 def build(
@@ -162,6 +157,7 @@ def build(
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
     step: str | None = None,
+    stage: str | None = None,
     sink: Sink | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -172,7 +168,7 @@ def build(
     from buildpush.pipeline.step import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return run_steps(_one_step(file, step, settings, context), context, push=False, output=output)[0]
+        return run_steps(_one_step(file, settings, context, step, stage), context, push=False, output=output)[0]
 
 
 def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -184,7 +180,7 @@ def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
             Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind.__forward_arg__)
             for name, kind in sorted(options.__annotations__.items())
         ]
-        texts = [parameter.name for parameter in positional]
+        texts = [parameter.name for parameter in positional if parameter.annotation == "str"]
         shown = signature(act).replace(parameters=[*positional, *keywords])
 
         @wraps(act)
@@ -312,6 +308,7 @@ def check(
     env: Mapping[str, str] | None = None,
     cwd: OptionalPath = None,
     step: str | None = None,
+    stage: str | None = None,
     **settings: Any,
 ) -> Plan | SkippedStep:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked.
@@ -324,49 +321,87 @@ def check(
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        loaded = _one_step(file, step, settings, context)
+        loaded = _one_step(file, settings, context, step, stage)
         (planned,) = plan_steps(loaded, context)
         return replace(planned, notes=(*loaded.notes, *planned.notes))
 
 
-def check_pipeline(
-    file: OptionalPath,
-    *,
-    connectors: OptionalPath = None,
-    secrets: OptionalPath = None,
-    variables: Mapping[str, str] | None = None,
-    env: Mapping[str, str] | None = None,
-    cwd: OptionalPath = None,
-    step: str | None = None,
-) -> tuple[Plan | SkippedStep, ...]:
+@_takes(RunOptions)
+def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineResult:
+    """Run all steps of *file* as its conditions and loops say, and return what became of each.
+
+    Args:
+        file: a pipeline file, or anything else that :func:`load` reads.
+        connectors: file of connectors and secret references.
+        secrets: directory with one file per secret.
+        variables: what expressions may ask for.
+        env: variables to read instead of the process's own.
+        cwd: directory that relative paths start from; the process's own if not given.
+        stage: identifier of the only stage that is run.
+        step: identifier of the only step that is run, as often as its loop says.
+        strict: fail where a note would be given.
+        sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
+
+    Raises:
+        BuildPushError: the first thing that failed; its ``results`` are the receipts until then.
+        KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
+    """
+    from buildpush.pipeline.results import PipelineResult
+    from buildpush.pipeline.step import run_steps
+
+    with _context(options.get("sink"), **_around(options)) as context:
+        loaded = _all_steps(file, {}, context, options.get("step"), options.get("stage"))
+        return PipelineResult(run_steps(loaded, context, strict=options.get("strict", False)))
+
+
+@_takes(PipelineOptions)
+def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tuple[Plan | SkippedStep, ...]:
     """Return what :func:`run_pipeline` would do with the same arguments if every step goes well, step by step.
 
-    Arguments and errors are those of :func:`run`.
+    Arguments and errors are those of :func:`run_pipeline`.
     """
     from dataclasses import replace
 
     from buildpush.foundation.events import ignore
     from buildpush.pipeline.plan import plan_steps
 
-    with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        loaded = _all_steps(file, {}, context, step)
+    with _context(ignore, **_around(options)) as context:
+        loaded = _all_steps(file, {}, context, options.get("step"), options.get("stage"))
         return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
 
-def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None = None) -> Loaded:
-    from buildpush.settings.lookups import with_lookup_notes
+def _around(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of *options* that make the context."""
+    return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
+
+
+def _read(
+    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
+) -> Loaded:
     from buildpush.settings.sources import read
 
-    _check_text("step", *(() if step is None else (step,)))
-    loaded = read(_path("file", file), env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step)
+    for name, value in (("step", step), ("stage", stage)):
+        _check_text(name, *(() if value is None else (value,)))
+    path = _path("file", file)
+    return read(path, env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step, stage=stage)
+
+
+def _all_steps(
+    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
+) -> Loaded:
+    from buildpush.settings.lookups import with_lookup_notes
+
+    loaded = _read(file, settings, context, step, stage)
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
-def _one_step(file: OptionalPath, step: str | None, settings: Mapping[str, Any], context: RunContext) -> Loaded:
+def _one_step(
+    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
+) -> Loaded:
     """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
     from buildpush.pipeline.loops import is_in_loop
 
-    loaded = _all_steps(file, settings, context, step)
+    loaded = _all_steps(file, settings, context, step, stage)
     if len(loaded.steps) != 1:
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"
