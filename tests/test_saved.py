@@ -45,11 +45,13 @@ def test_a_password_of_the_flags_beats_a_token_of_the_variables(login):
     assert login(ENV, **said) == ("password", "ann", "my-own-secret")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("flag", [{"username": "ann", "password": "env:MINE"}, {"artifactory_token": "env:MINE"}])
-def test_a_credential_of_the_flags_goes_to_no_host_that_only_a_variable_names(flag):
+def test_a_credential_of_the_flags_goes_to_no_host_that_only_a_variable_names(flag, scheme):
+    env = ENV | {"JF_URL": f"{scheme}://acme.jfrog.io"}
     with pytest.raises(SettingsError, match="which only JF_URL names") as caught:
-        show_build("app", "1", "", RunContext.default(env=ENV), ServerFlags(**flag))
-    assert "--artifactory-url https://acme.jfrog.io" in caught.value.hint
+        show_build("app", "1", "", RunContext.default(env=env), ServerFlags(**flag))
+    assert f"--artifactory-url {scheme}://acme.jfrog.io" in caught.value.hint
 
 
 def test_a_token_of_the_flags_goes_where_the_flags_say(login):

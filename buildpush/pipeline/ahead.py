@@ -15,6 +15,7 @@ from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.tags import tags_without_git
 from buildpush.settings.tree import Loaded, Step
 
 
@@ -57,7 +58,7 @@ def _check_stdin(steps: Iterable[Step]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """The references that iterations push, by step of the file: the later of two equal ones would hide the other."""
+    """The references that iterations push, by step of the file: two equal ones would overwrite each other."""
 
     _seen: dict[tuple[str, str], Step] = field(default_factory=dict)
 
@@ -69,7 +70,7 @@ class Pushes:
         """
         if not isinstance(settings, BuildAndPush) or not settings.push or not step.scope:
             return
-        for tag in settings.tags:
+        for tag in tags_without_git(settings):
             reference = f"{settings.registry} {settings.connector_ref} {settings.repo}:{tag}"
             other = self._seen.setdefault((step.where, reference), step)
             if other is step:

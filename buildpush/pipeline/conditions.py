@@ -28,6 +28,7 @@ class StatusSoFar:
         reason: why nothing is run any more; empty as long as something may be.
         strategies: failure strategies of all that is around, the nearest first.
         deadlines: of all that is around and has a time-out.
+        runs: how many times the loops around it run it in all.
     """
 
     stage_failed: bool = False
@@ -35,6 +36,7 @@ class StatusSoFar:
     reason: str = ""
     strategies: tuple[tuple[FailureStrategy, ...], ...] = ()
     deadlines: tuple[Deadline, ...] = ()
+    runs: int = 1
 
 
 def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts, *, planned: bool = False) -> str:

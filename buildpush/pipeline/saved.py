@@ -96,7 +96,8 @@ def _candidates(vault: Vault, flags: ServerFlags) -> Iterator[BoundCredential]:
 def _by_flag(
     flag: str, text: str, vault: Vault, *, username: str = "", kind: CredentialKind = "password"
 ) -> BoundCredential:
-    hint = "if it is for that host, name it beside: --artifactory-url https://{}".format
+    scheme = "http" if vault.env.get("JF_URL", "").lower().startswith("http:") else "https"
+    hint = f"if it is for that host, name it beside: --artifactory-url {scheme}://{{}}".format
     return BoundCredential(
         flag, lambda: Credential(username, follow_flag(flag, text, vault), flag, kind), Nearness.FLAG, hint
     )

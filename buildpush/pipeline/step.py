@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from buildpush.engines import choice
 from buildpush.engines.seam import Engine
-from buildpush.foundation.errors import BuildInfoError, SettingsError, StrictError
+from buildpush.foundation.errors import BuildInfoError, BuildPushError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
@@ -208,7 +208,7 @@ class _StepRun:
                     self._push(image, order, hosts, publication)
             if not (order.request or order.source):  # an earlier step or run has pushed it
                 self.pushed = receipt(order.references[0], hosts.registry)
-            self._publish(order, publication)
+            self._publish_and_tell(order, publication)
 
     # ---- resolve
 
@@ -338,7 +338,6 @@ class _StepRun:
                 sink=self.log,
             )
         self.base = base(self.pushed)
-        write_receipts(order.receipts, self.pushed)
 
     # ---- publish
 
@@ -349,6 +348,22 @@ class _StepRun:
         if server is None or not order.build.publish:
             return nullcontext()
         return Publication(server, hosts.registry, self.context, recorder(order, self.context, self.started))
+
+    def _publish_and_tell(self, order: ResolvedStep, publication: Publication | None) -> None:
+        """Publish, then write the files that tell of the push; neither keeps the other from being done."""
+        try:
+            self._publish(order, publication)
+        except BaseException:
+            try:
+                self._write_receipts(order)
+            except BuildPushError as error:  # the first error is the one that counts
+                self.log(Note(str(error)))
+            raise
+        self._write_receipts(order)
+
+    def _write_receipts(self, order: ResolvedStep) -> None:
+        if self.pushed and order.push:
+            write_receipts(order.receipts, self.pushed)
 
     def _publish(self, order: ResolvedStep, publication: Publication | None) -> None:
         if self.pushed and publication:

@@ -19,6 +19,7 @@ from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.results import RunResult
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.failures import ErrorType
+from buildpush.settings.loops import MOST
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
 
@@ -72,6 +73,10 @@ class Outcome:
         return {"digest": self.result.digest} | ({"image": references[0]} if references else {})
 
 
+class TooManyRunsError(SettingsError):
+    """Loops inside one another make more runs than anyone means; it ends the walk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """The walk over the tree of a file.
@@ -108,6 +113,8 @@ class Walk:
             if loop is None or isinstance(element, Pipeline):
                 return self._once(element, step, progress)
             return self._loop(element, loop, step, progress)
+        except TooManyRunsError:
+            raise
         except SettingsError as error:
             return [Outcome(step, "failed", error=error)]
 
@@ -125,6 +132,12 @@ class Walk:
         if reason := self._reason_for_all(element, loop, facts, progress):
             return self._once(element, step, replace(progress, reason=reason))
         found, outcomes = iterate(element, loop, facts), list[Outcome]()
+        progress = replace(progress, runs=progress.runs * len(found.elements))
+        if progress.runs > MOST:
+            message = f"this loop and those around it make {progress.runs:,} runs, and the most are {MOST:,}"
+            raise TooManyRunsError(
+                message, where=loop.origin.where, hint="write smaller loops: loops inside one another multiply"
+            )
         for number, one in enumerate(found.elements):
             reason = _unless_aborted(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
@@ -132,6 +145,8 @@ class Walk:
             first = next(step for step, _ in leaves((one,)) if step.runs)
             try:
                 outcomes += self._once(one, first, replace(progress, reason=reason))
+            except TooManyRunsError:
+                raise
             except SettingsError as error:
                 outcomes.append(Outcome(first, "failed", error=error))
         return outcomes
@@ -238,9 +253,12 @@ def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult], log
 
     The error holds the *results* until then.
     """
+    outcomes = tuple(outcomes)
     failed = [(outcome.step, outcome.error) for outcome in outcomes if outcome.status == "failed" and outcome.error]
     for step, error in failed[1:]:
         log(Note(f"the step {step.name or step.identifier} ({step.where}) has failed as well: {error}"))
+    for step, _ in failed[:1] if len(outcomes) > 1 else ():  # its own error does not always name it
+        log(Note(f"the step {step.name or step.identifier} ({step.where}) has failed"))
     for _, error in failed[:1]:
         if isinstance(error, BuildPushError):
             error.results = tuple(results)

@@ -35,6 +35,7 @@ _OTHERS: Final = ("run", "run-test", "action", "approval", "background", "barrie
 _CONTAINERS: Final = frozenset(
     {"pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "rollbackSteps"}
 )
+_HOLD_STEPS: Final = _CONTAINERS | {"group", "template", "spec", "execution"}
 _KEYS: Final = {"id": "identifier", "group": "stepGroup"}
 _OF_MACHINES: Final = ("platform", "runtime", "clone", "cache", "volumes")
 _BRACES: Final = regex(r"\$\{\{\s*(.*?)\s*\}\}")
@@ -85,7 +86,8 @@ def _holds_uses(node: Node) -> bool:
     """Return whether a step of the newer form is in *node*; an older one, as of the type Action, has its own `uses`."""
     if "type" in node.entries and "spec" in node.entries and "execution" not in node.entries["spec"].entries:
         return False
-    return "uses" in node.entries or any(map(_holds_uses, (*node.entries.values(), *node.items)))
+    inner = (entry for key, entry in node.entries.items() if key in _HOLD_STEPS)
+    return "uses" in node.entries or any(map(_holds_uses, (*inner, *node.items)))
 
 
 def _without_braces(node: Node) -> Node:

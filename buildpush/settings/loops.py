@@ -108,8 +108,22 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
     entries = inner if isinstance(inner, dict) else {}
     if "1" not in (raw.get("maxConcurrency"), entries.get("maxConcurrency")):
         yield f"{origin.where}: the iterations of strategy run one after the other here"
+    if "matrix" in raw:
+        yield from _vain_exclusions(entries, origin)
     if "start" in entries and "end" not in entries and "repeat" in raw:
         yield f"{origin.at('repeat', 'start')}: start without end leaves out the last item, as in Harness"
+
+
+def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
+    """Yield the entries of *exclude* with a value that its axis does not have; expressions may become any."""
+    exclude = entries.get("exclude")
+    for place, entry in enumerate(exclude if isinstance(exclude, list) else ()):
+        for axis, value in entry.items() if isinstance(entry, dict) else ():
+            values = entries.get(axis)
+            known = isinstance(values, list) and "<+" not in f"{values} {value}"
+            if known and isinstance(values, list) and value not in values:
+                where = origin.at("matrix", "exclude", place, axis)
+                yield f"{where}: this entry excludes nothing: {axis} does not have the value {value!r}"
 
 
 def node_name(raw: Raw) -> str:

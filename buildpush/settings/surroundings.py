@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from buildpush.foundation.documents import Node
+from buildpush.foundation.errors import SourceError
 from buildpush.foundation.regex import regex
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import check_secret, format_setting, format_value
@@ -185,9 +186,8 @@ def platform_layer(model: type[StepSettings], path: tuple[Branch, ...]) -> Setti
 
 def _machine(stage: Stage, path: tuple[Branch, ...]) -> tuple[str, Node] | None:
     """Return the platform that *stage* asks for, and the place of its architecture."""
-    system = stage.platform.at("os") if stage.platform else None
+    system, node = _platform(stage, "os"), _platform(stage, "arch")
     word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
-    node = stage.platform.at("arch") if stage.platform else None
     if node and node.text:
         return f"{_SYSTEMS.get(word, word)}/{_lower(node, 'stage.spec.platform.arch')}", node
     for of, root in _infrastructures(stage, path):
@@ -199,6 +199,19 @@ def _machine(stage: Stage, path: tuple[Branch, ...]) -> tuple[str, Node] | None:
     return None
 
 
+def _platform(stage: Stage, key: str) -> Node | None:
+    """Return what the platform of *stage* says; one that says nothing that can be read is an error."""
+    entry = stage.platform.at(key) if stage.platform else None
+    hint = "write platform: {os: Linux, arch: Amd64}"
+    if stage.platform and stage.platform.value and not stage.platform.entries:
+        message = "platform is not a map"
+        raise SourceError(message, where=stage.platform.where, hint=hint)
+    if entry and entry.value and not isinstance(entry.value, str):
+        message = f"{key} of the platform is not a word"
+        raise SourceError(message, where=entry.where, hint=hint)
+    return entry
+
+
 def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[Node, str]]:
     """Yield the infrastructure of *stage*, or of the stage whose it uses, and how expressions ask for that stage."""
     if stage.infrastructure is None:
@@ -206,8 +219,13 @@ def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[N
     used = stage.infrastructure.at("useFromStage")
     if used is None:
         yield stage.infrastructure, "stage"
-    for other in _stages(path) if used else ():
-        if used and other.header.identifier == used.text and other.infrastructure:
+        return
+    others = [other for other in _stages(path) if other is not stage and other.header.identifier == used.text]
+    if not others and "<+" not in used.text and any(isinstance(one, Pipeline) for one in path):
+        message = f"there is no other stage {used.text!r} whose infrastructure could be used"
+        raise SourceError(message, where=used.where, hint="write the identifier of a stage of this pipeline")
+    for other in others:
+        if other.infrastructure:
             yield other.infrastructure, f"pipeline.stages.{used.text}"
 
 

@@ -28,8 +28,7 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
         SettingsError: settings contradict each other, or the branch or tag of git makes no tags.
     """
     if not settings.auto_tag:
-        found = (short for tag in settings.tags for short in (_expanded(tag) if settings.expand_tag else (tag,)))
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(tags_without_git(settings)))
     if settings.expand_tag:
         message = "auto_tag and expand_tag both make tags"
         raise ctx.fail(message, "auto_tag", "keep one of them")
@@ -37,6 +36,13 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
         message = f"auto_tag makes the tags, and tags names others: {', '.join(settings.tags)}"
         raise ctx.fail(message, "auto_tag", "leave one of them out")
     return tuple(_with_suffix(tag, settings.auto_tag_suffix) for tag in _automatic(ctx))
+
+
+def tags_without_git(settings: BuildAndPush) -> tuple[str, ...]:
+    """Return what tells the tags of one iteration from those of another: git gives all of them the same."""
+    if settings.auto_tag:
+        return (f"<tag of git, suffix {settings.auto_tag_suffix or 'none'}>",)
+    return tuple(short for tag in settings.tags for short in (_expanded(tag) if settings.expand_tag else (tag,)))
 
 
 def tag_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:

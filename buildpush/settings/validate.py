@@ -67,8 +67,9 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
 def _ways(setting: Setting, step: Step) -> str:
     is_plugin = step.kind is not None and step.kind.image != "" and step.kind.builds
     place = f"spec.settings.{setting.name}" if is_plugin else setting.yaml
-    ways = [f"{place} in a step file", *setting.flags[:1], *setting.variables[:1]]
-    return f"set it by {', '.join(ways[:-1])} or {ways[-1]}"
+    flags = setting.flags[:1] if step.kind is None or step.kind.builds else ()  # the command line has those of a build
+    *ways, last = [f"{place} in a step file", *flags, *setting.variables[:1]]
+    return f"set it by {', '.join(ways)}{' or ' * bool(ways)}{last}"
 
 
 def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
