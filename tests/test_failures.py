@@ -251,7 +251,7 @@ def test_without_an_answer_the_action_for_it_follows():
 def test_where_nobody_can_be_asked_the_time_is_waited_for():
     run = Run(steps(("[AllErrors]", INTERVENTION)), PushError("gone"))
     assert (run.statuses["a"], run.waited) == ("ignored", [600])
-    assert "nobody can be asked here: in 10m the run goes on by itself" in run.heard_of(Note)[0].text
+    assert "no one can be asked here: the run continues in 10m" in run.heard_of(Note)[0].text
 
 
 @pytest.mark.parametrize(

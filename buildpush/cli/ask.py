@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def asker() -> AskPerson | None:
-    """Return the function that asks; ``None`` where there is no terminal to read from and to write to."""
+    """Return the function that asks; ``None`` without a terminal to read from and to write to, and on Windows."""
+    if os.name == "nt":  # where a terminal cannot be waited for with a time limit
+        return None
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return lambda question, answers, limit: ask(question, answers, limit, sys.stdin, sys.stderr)

@@ -135,7 +135,7 @@ class Attempts:
             answer = self.ask(f"the step {name} failed: {failed.error}", tuple(ANSWERS), left)
         else:
             answer = None
-            text = f"the step {name} failed, and nobody can be asked here: in {limit} the run goes on by itself"
+            text = f"the step {name} failed, and no one can be asked here: the run continues in {limit}"
             self.log(Note(text))
             self._wait(action.timeout, failed.deadline)
         if answer:

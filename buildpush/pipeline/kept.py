@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeptImages:
-    """The images of one run that nothing was pushed of.
+    """Images of one run that were built and not pushed.
 
     Attributes:
         asked: whether a step of the run pushes what exists already; otherwise none is kept.
