@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.keywords import with_keywords
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -83,6 +84,7 @@ class RunOptions(PipelineOptions, total=False):
     sink: Sink | None
 
 
+@with_keywords
 def load(
     file: OptionalPath = None,
     *,
@@ -108,6 +110,7 @@ def load(
     return _read(file, settings, _context_of(env=env, cwd=cwd), step, stage)
 
 
+@with_keywords
 def run(
     file: OptionalPath = None,
     *,
@@ -147,6 +150,7 @@ def run(
         return run_steps(_one_step(file, settings, context, step, stage), context, strict=strict)[0]
 
 
+@with_keywords
 def build(
     file: OptionalPath = None,
     *,
@@ -192,7 +196,7 @@ def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
             return act(*arguments, **given)
 
         checked.__signature__ = shown  # type: ignore[attr-defined]
-        return checked
+        return with_keywords(checked)
 
     return take
 
@@ -299,6 +303,7 @@ def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult
         return images.tag(reference, tags, how, context)
 
 
+@with_keywords
 def check(
     file: OptionalPath = None,
     *,

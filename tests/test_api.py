@@ -101,3 +101,37 @@ def test_settings_of_another_type_are_refused_with_what_to_write(values, says, h
         buildpush.BuildAndPush(**values)
     assert says in str(caught.value)
     assert (caught.value.hint or "").startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"tags": ["1"]}, "set it by spec.repo in a step file, repo= or PLUGIN_REPO"),
+        ({"file": "step.yml", "tags": "<+input>"}, 'variables={"tags": "VALUE"}'),
+        ({"file": "step.yml", "tags": "<+pipeline.variables.x>"}, 'variables={"x": "VALUE"} gives it'),
+        ({"file": "step.yml", "connector_ref": "hub"}, "name a file with connectors="),
+    ],
+)
+def test_a_hint_names_keywords_in_place_of_flags(place, arguments, hint):
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.check(**arguments)
+    assert hint in caught.value.hint
+    assert "--" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_the_line_for_a_shell_in_a_hint_has_its_flags(place):
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.copy("docker-archive:step.yml", "oci:there")
+    assert caught.value.hint == "make one with: docker save IMAGE --output FILE"
+
+
+def test_a_flag_in_a_quoted_text_of_the_caller_is_not_changed(place):
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.check("step.yml", engine="--step")
+    assert "'--step'" in str(caught.value)
+
+
+def test_a_traceback_shows_the_hint(place):
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.check(tags=["1"])
+    assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]

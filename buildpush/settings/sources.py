@@ -203,7 +203,13 @@ def _tags_of_plugin(cwd: Path) -> dict[str, WrittenValue]:
 
 def _step_without_file(outside: _Outside, notes: list[str]) -> Step:
     settings = _merged(BUILD.model, outside, [], notes)
-    return Step(BUILD.identifier, "Build and push", BUILD.type, settings, "flags and variables")
+    return Step(
+        BUILD.identifier,
+        "Build and push",
+        BUILD.type,
+        settings,
+        f"{'keywords' if outside.keywords else 'flags'} and variables",
+    )
 
 
 def _merged(

@@ -35,7 +35,8 @@ class Step:
         type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; of steps that stand elsewhere, as in a
             template, what stands in their place.
         settings: by Python name, if it is run.
-        where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` without a file.
+        where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` or ``keywords and variables``
+            without a file.
         kind: the kind of which it is; ``None`` for one that buildpush does not run.
         facts: what the file holds around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.

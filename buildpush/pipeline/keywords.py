@@ -1,0 +1,69 @@
+"""An error as a caller in Python reads it: flags become keywords, and a traceback shows the hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import signature
+from re import Match
+from typing import ParamSpec, TypeVar
+
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.regex import regex
+
+# A text in quotation marks is somebody's own, and what follows the name of a program is a line for a shell.
+_FLAG = regex(
+    r"""(?P<other>(?<!\w)'[^']*'|"[^"]*"|\b(?:buildah|buildpush|cosign|crane|docker|git|podman|skopeo) [^;,]*)"""
+    r"""|(?<![\w-])(?P<flag>--[a-z][a-z-]*)(?: (?P<value>[\w.-]+=VALUE|[a-z]+:[A-Z]+|https?://\S+))?"""
+)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def with_keywords(act: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let the errors of *act* name its keywords in place of the flags of the command line."""
+    parameters = signature(act).parameters
+    keywords = {f"--{name.replace('_', '-')}": f"{name}=" for name in parameters}
+    if "variables" in parameters:
+        keywords["--var"] = "variables="
+
+    @wraps(act)
+    def call(*arguments: _P.args, **given: _P.kwargs) -> _R:
+        try:
+            return act(*arguments, **given)
+        except BuildPushError as error:
+            _translate(error, (_of_settings() if "settings" in parameters else {}) | keywords)
+            raise
+
+    return call
+
+
+def _translate(error: BuildPushError, keywords: Mapping[str, str]) -> None:
+    def translated(text: str) -> str:
+        return _FLAG.sub(lambda match: _keyword(match, keywords), text)
+
+    error.args = tuple(translated(text) if isinstance(text, str) else text for text in error.args)
+    error.where = error.where and translated(error.where)
+    if error.hint:
+        error.hint = translated(error.hint)
+        error.add_note(f"hint: {error.hint}")
+
+
+def _keyword(match: Match[str], keywords: Mapping[str, str]) -> str:
+    """Return the keyword that a flag is here, with its value as Python writes it; all else is left as it is."""
+    keyword, value = keywords.get(match["flag"]), match["value"]
+    if keyword is None or not value:
+        return keyword or match[0]
+    if keyword == "variables=":
+        name, _, text = value.partition("=")
+        return f'variables={{"{name}": "{text}"}}'
+    return f'{keyword}"{value}"'
+
+
+def _of_settings() -> dict[str, str]:
+    from buildpush.settings.declare import settings_of
+    from buildpush.settings.stepkinds import models
+
+    settings = [setting for model in models() for setting in settings_of(model)]
+    switches = {setting.negative_flag: f"{setting.name}=False" for setting in settings if setting.negative_flag}
+    return switches | {flag: f"{setting.name}=" for setting in settings for flag in setting.flags}
