@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildpush.api import check as check
     from buildpush.api import check_pipeline as check_pipeline
     from buildpush.api import copy as copy
+    from buildpush.api import list_pipeline as list_pipeline
     from buildpush.api import load as load
     from buildpush.api import merge as merge
     from buildpush.api import push as push
@@ -45,6 +46,7 @@ _HOMES = {
     "build": "buildpush.api",
     "check": "buildpush.api",
     "check_pipeline": "buildpush.api",
+    "list_pipeline": "buildpush.api",
     "load": "buildpush.api",
     "copy": "buildpush.api",
     "merge": "buildpush.api",
@@ -68,6 +70,7 @@ __all__ = [
     "check",
     "check_pipeline",
     "copy",
+    "list_pipeline",
     "load",
     "merge",
     "push",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
+    from buildpush.settings.contents import Entry
     from buildpush.settings.tree import Loaded
 
 OptionalPath = str | Path | None
@@ -373,6 +374,31 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
     with _context(ignore, **_around(options)) as context:
         loaded = _all_steps(file, {}, context, options.get("step"), options.get("stage"))
         return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
+
+
+@with_keywords
+def list_pipeline(
+    file: str | Path, *, cwd: OptionalPath = None, stage: str | None = None, step: str | None = None
+) -> tuple[Entry, ...]:
+    """Return every stage, group and step of *file*, of any kind, and whether it is run here; no setting is read.
+
+    Args:
+        file: a pipeline file, or anything else that :func:`load` reads.
+        cwd: directory that relative paths start from; the process's own if not given.
+        stage: identifier of the only stage that is run.
+        step: identifier of the only step that is run.
+
+    Raises:
+        SettingsError: the file cannot be read, or has no such stage or step.
+    """
+    from buildpush.settings.contents import entries
+    from buildpush.settings.selection import select
+    from buildpush.settings.sources import file_tree
+
+    for name, value in (("step", step), ("stage", stage)):
+        _check_text(name, *(() if value is None else (value,)))
+    path = _path("file", file) or Path()
+    return tuple(entries(select(file_tree(path, _path("cwd", cwd) or Path()), path, stage, step)))
 
 
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:

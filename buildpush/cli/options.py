@@ -12,11 +12,13 @@ from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
+    from buildpush.settings.contents import Entry
     from buildpush.settings.declare import Setting
     from buildpush.settings.tree import Loaded
 
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
+LIST = click.Option(["--list", "listed"], is_flag=True, help="List what FILE holds and what of it is run; do nothing.")
 DIGEST_FILE = click.Option(
     ["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."
 )
@@ -127,6 +129,20 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
     file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
     loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step, stage=stage)
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
+
+
+def contents(options: dict[str, Any]) -> list[Entry]:
+    """Return what the file of a command's options holds; others than those that choose are refused."""
+    from buildpush.settings.contents import entries
+    from buildpush.settings.selection import select
+    from buildpush.settings.sources import file_tree
+
+    file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
+    is_vain = bool(_flags(options)) or any(options.values())
+    if file is None or is_vain:
+        message = "--list is given with a setting or an option of a run" if file else "--list is given without a file"
+        raise SettingsError(message, hint="write --list with FILE, --stage, --step and --json alone")
+    return list(entries(select(file_tree(file, Path()), file, stage, step)))
 
 
 def pair(text: str, flag: str = "--var") -> tuple[str, str]:

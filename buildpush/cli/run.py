@@ -11,7 +11,7 @@ import click
 
 from buildpush.cli.ask import asker
 from buildpush.cli.messages import tell
-from buildpush.cli.options import DIGEST_FILE, JSON, StepCommand, load
+from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load
 from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
 from buildpush.foundation.text import one_line, with_margin
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def make_run() -> click.Command:
     """Return the command that does the main job."""
     strict = click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note.")
-    return StepCommand("run", _run, [JSON, DIGEST_FILE, strict])
+    return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, strict])
 
 
 def make_build() -> click.Command:
@@ -33,6 +33,9 @@ def make_build() -> click.Command:
 
 
 def _run(**options: Any) -> None:
+    if options.pop("listed"):
+        _list(options)
+        return
     as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
@@ -59,12 +62,26 @@ def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManag
         run_steps(loaded, replace(shown, ask=asker()), **how)
 
 
+def _list(options: dict[str, Any]) -> None:
+    """Print what a file holds, as text or as JSON."""
+    from buildpush.cli import report
+
+    as_json = options.pop("as_json")
+    found = contents(options)
+    click.echo(
+        report.as_json({"contents": [one.as_json() for one in found]}) if as_json else "\n".join(map(str, found))
+    )
+
+
 def make_check() -> click.Command:
     """Return the command that prints the plan."""
-    return StepCommand("check", _check, [JSON])
+    return StepCommand("check", _check, [LIST, JSON])
 
 
 def _check(**options: Any) -> None:
+    if options.pop("listed"):
+        _list(options)
+        return
     as_json = options.pop("as_json")
     with document_out(as_json) as document:
         loaded, context = load(options)

@@ -23,14 +23,15 @@ from buildpush.settings.forms import older_form
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
+from buildpush.settings.selection import check_runs, select
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
-from buildpush.settings.stepkinds import BUILD, STEP_KINDS, models
+from buildpush.settings.stepkinds import BUILD, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
-from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Stage, Step, leaves, read_tree, with_steps
+from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
-from buildpush.settings.words import nearest, reject
+from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue, written_at
 
 
@@ -83,13 +84,22 @@ def read(
     if file is None:
         tree = (_step_without_file(outside, notes),)
     else:
-        whole = read_tree(older_form(read_yaml(cwd / file, str(file))))
-        chosen = _choose(whole if stage is None else _choose_stage(whole, file, stage), file, step)
+        whole = file_tree(file, cwd)
+        check_runs(whole, file)
         fill = partial(_with_settings, outside=outside, notes=notes, known={})
-        tree = with_steps(chosen, fill)
+        tree = with_steps(select(whole, file, stage, step), fill)
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
     check_used(flags, keywords, loaded.steps)
     return loaded
+
+
+def file_tree(file: Path, cwd: Path) -> tuple[Element, ...]:
+    """Return what *file*, relative to *cwd*, holds.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    return read_tree(older_form(read_yaml(cwd / file, str(file))))
 
 
 def find_project(cwd: Path) -> tuple[Path | None, Node | None]:
@@ -122,51 +132,6 @@ def _read_project(path: Path, cwd: Path) -> Node | None:
     if path.suffix == ".toml":
         return parse_project_toml(read_text(path, name), name)
     return read_yaml(path, name)
-
-
-def _choose_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Element, ...]:
-    """Return *tree* in which only the steps of the stage that is *wanted* run."""
-    stages = [branch for _, path in leaves(tree) for branch in path if isinstance(branch, Stage)]
-    if not any(_is_called(stage, wanted) for stage in stages):
-        names = dict.fromkeys(stage.header.identifier or stage.header.name for stage in stages)
-        reject("stage", wanted, names, str(file))
-
-    def choose(step: Step, path: tuple[Branch, ...]) -> Step:
-        is_there = any(isinstance(branch, Stage) and _is_called(branch, wanted) for branch in path)
-        return replace(step, runs=step.runs and is_there)
-
-    return with_steps(tree, choose)
-
-
-def _is_called(stage: Stage, name: str) -> bool:
-    return name in {stage.header.identifier, stage.header.name}
-
-
-def _choose(tree: tuple[Element, ...], file: Path, wanted: str | None) -> tuple[Element, ...]:
-    """Return *tree* in which no other step than the one that is *wanted* runs."""
-    steps = [step for step, _ in leaves(tree)]
-    known = [step for step in steps if step.runs]
-    if not known:
-        raise _no_step(steps, file)
-    if wanted is None:
-        return tree
-    chosen = [step for step in known if wanted in {step.identifier, step.name}]
-    if not chosen:
-        reject("step", wanted, [step.identifier for step in known], str(file))
-    if len(chosen) > 1:
-        message = f"two steps are called {wanted!r}, here and in {chosen[1].where}"
-        raise SourceError(message, where=chosen[0].where, hint="choose a stage as well, or give each its identifier")
-    return with_steps(tree, lambda step, _: replace(step, runs=step is chosen[0]))
-
-
-def _no_step(steps: list[Step], file: Path) -> SourceError:
-    message = "it does not have a step that buildpush runs"
-    hint = f"it runs {BUILD.type}"
-    if steps:
-        message += f", only {', '.join(step.about for step in steps)}"
-        if any(nearest(step.type, (kind.type for kind in STEP_KINDS.values())) for step in steps):
-            hint = f"did you mean type: {BUILD.type}?"
-    return SourceError(message, where=str(file), hint=hint)
 
 
 def _with_settings(

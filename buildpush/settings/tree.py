@@ -195,8 +195,7 @@ def leaves(elements: tuple[Element, ...], path: tuple[Branch, ...] = ()) -> Iter
         if isinstance(element, Step):
             yield element, path
         else:
-            yield from leaves(element.children, (*path, element))
-            yield from leaves(_rollback(element), (*path, element))
+            yield from leaves(children_of(element), (*path, element))
 
 
 def with_steps(
@@ -218,8 +217,9 @@ def _with_steps(
     return replace(element, children=children)
 
 
-def _rollback(element: Branch) -> tuple[Element, ...]:
-    return element.rollback if isinstance(element, Stage | StepGroup) else ()
+def children_of(branch: Branch) -> tuple[Element, ...]:
+    """Return what is in *branch*, and what undoes it."""
+    return (*branch.children, *(branch.rollback if isinstance(branch, Stage | StepGroup) else ()))
 
 
 def read_tree(document: Node) -> tuple[Element, ...]:

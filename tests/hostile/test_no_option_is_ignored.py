@@ -87,6 +87,7 @@ COMMANDS = {
         READING
         | {
             "digest_file": ["--digest-file=out/digest"],
+            "listed": (["run", "two.yml"], ["run", "two.yml", "--list"]),
             "stage": (["run", "stages.yml"], ["run", "stages.yml", "--stage=b"]),
             "step": (["run", "two.yml"], ["run", "two.yml", "--step=b"]),
             "strict": (["run", *RUN, "--optimize"], ["run", *RUN, "--optimize", "--strict"]),
@@ -96,6 +97,7 @@ COMMANDS = {
         ["check", *RUN],
         READING
         | {
+            "listed": (["check", "two.yml"], ["check", "two.yml", "--list"]),
             "stage": (["check", "stages.yml"], ["check", "stages.yml", "--stage=b"]),
             "step": (["check", "two.yml"], ["check", "two.yml", "--step=b"]),
         },

@@ -1,0 +1,88 @@
+"""Which steps of a file are run: all that buildpush knows, or those of the stage and the step that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from buildpush.foundation.errors import SourceError
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS
+from buildpush.settings.tree import Branch, Element, Stage, Step, leaves, with_steps
+from buildpush.settings.words import nearest, reject
+
+_LISTED: Final = "buildpush check FILE --list shows which steps are run"
+
+
+def check_runs(tree: tuple[Element, ...], file: Path) -> None:
+    """Refuse a file of which nothing is run here.
+
+    Raises:
+        SourceError: it has no step of a kind that buildpush runs.
+    """
+    steps = [step for step, _ in leaves(tree)]
+    if any(step.runs for step in steps):
+        return
+    message = "it does not have a step that buildpush runs"
+    hint = f"it runs {BUILD.type}"
+    if steps:
+        message += f", only {', '.join(step.about for step in steps)}"
+        if any(nearest(step.type, (kind.type for kind in STEP_KINDS.values())) for step in steps):
+            hint = f"did you mean type: {BUILD.type}?"
+    raise SourceError(message, where=str(file), hint=hint)
+
+
+def select(tree: tuple[Element, ...], file: Path, stage: str | None, step: str | None) -> tuple[Element, ...]:
+    """Return *tree* in which only the steps of *stage* run, and of these only *step*.
+
+    Raises:
+        SourceError: one of them is not in the file, is not run here, or the step is there twice.
+    """
+    if stage is not None:
+        tree = _with_stage(tree, file, stage)
+    return tree if step is None else _with_step(tree, file, step)
+
+
+def _with_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Element, ...]:
+    stages = [branch for _, path in leaves(tree) for branch in path if isinstance(branch, Stage)]
+    if not any(_is_called(stage, wanted) for stage in stages):
+        names = dict.fromkeys(stage.header.identifier or stage.header.name for stage in stages)
+        reject("stage", wanted, names, str(file))
+    inside = [step for step, path in leaves(tree) if _is_in(path, wanted)]
+    if not any(step.runs for step in inside):
+        message = f"nothing in the stage {wanted!r} is run here, only {', '.join(step.about for step in inside)}"
+        raise SourceError(message, where=str(file), hint=_LISTED)
+
+    def choose(step: Step, path: tuple[Branch, ...]) -> Step:
+        return replace(step, runs=step.runs and _is_in(path, wanted))
+
+    return with_steps(tree, choose)
+
+
+def _is_in(path: Iterable[Branch], stage: str) -> bool:
+    return any(isinstance(branch, Stage) and _is_called(branch, stage) for branch in path)
+
+
+def _is_called(stage: Stage, name: str) -> bool:
+    return name in {stage.header.identifier, stage.header.name}
+
+
+def _with_step(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Element, ...]:
+    steps = [step for step, _ in leaves(tree)]
+    chosen = [step for step in steps if step.runs and wanted in {step.identifier, step.name}]
+    if not chosen:
+        _refuse_other(steps, file, wanted)
+    if len(chosen) > 1:
+        message = f"two steps are called {wanted!r}, here and in {chosen[1].where}"
+        raise SourceError(message, where=chosen[0].where, hint="choose a stage as well, or give each its identifier")
+    return with_steps(tree, lambda step, _: replace(step, runs=step is chosen[0]))
+
+
+def _refuse_other(steps: list[Step], file: Path, wanted: str) -> None:
+    """Refuse a step that is not run here, or that does not exist."""
+    other = next((step for step in steps if wanted in {step.identifier, step.name}), None)
+    if other is None:
+        reject("step", wanted, [step.identifier for step in steps if step.runs], str(file))
+    message = f"{other.about} is not run here"
+    raise SourceError(message, where=other.where, hint=_LISTED)
