@@ -1,4 +1,4 @@
-"""The command that reads a log and says what its messages mean."""
+"""The command that says what would fail before it fails, and what the messages of a log mean."""
 
 from __future__ import annotations
 
@@ -6,31 +6,75 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import click
 
 from buildpush.cli import report
 from buildpush.cli.messages import say
-from buildpush.cli.options import JSON
-from buildpush.foundation.errors import SourceError
+from buildpush.cli.options import JSON, StepCommand, load
+from buildpush.cli.report import document_out
+from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.foundation.text import one_line
 
 _NOTHING_FOUND: Final = 1
 _STDIN: Final = "-"
+_STEP_FILES: Final = frozenset({".yml", ".yaml"})
 
 
 def make_doctor() -> click.Command:
-    """Return the command that explains a log."""
-    text = """Say what the messages in LOG mean, and what to do: one of any builder, plugin, registry or pipeline.
+    """Return the command that explains a log, or looks at what a run needs."""
+    command = StepCommand("doctor", _doctor, [JSON])
+    command.help = """Say what would fail before it fails, or what the messages in a log mean.
 
-    LOG is a file, or - for standard input.
-    The exit code is 0 where something was found, and 1 where nothing was.
+    Without an argument, look at the engines and the room on this machine.
+    With a step file or pipeline (*.yml, *.yaml), look as well at its settings, and ask its hosts for what its steps
+    need, as before a build; nothing is built or pushed.
+    With any other file, which is a log, or - for standard input, say what its messages mean and what to do; the exit
+    code is then 1 where nothing was found.
     """
-    return click.Command("doctor", callback=_doctor, params=[click.Argument(["log"]), JSON], help=text)
+    command.params[0] = click.Argument(["file"], metavar="[FILE | LOG]", required=False)
+    return command
 
 
-def _doctor(log: str, *, as_json: bool) -> int:
+def _doctor(**options: Any) -> int:
+    file, as_json = options["file"], options.pop("as_json")
+    if file is None or Path(file).suffix.lower() in _STEP_FILES:
+        return _look(options, as_json=as_json)
+    _refuse_others(options)
+    return _explain(file, as_json=as_json)
+
+
+def _look(options: dict[str, Any], *, as_json: bool) -> int:
+    from buildpush.pipeline.diagnosis import diagnose
+
+    is_about_steps = options["file"] is not None or _given(options)
+    options["file"] = options["file"] and Path(options["file"])
+    with document_out(as_json) as document:
+        loaded, context = load(options)
+        codes = []
+        document["checks"] = []
+        for check in diagnose(loaded if is_about_steps else None, context):
+            document["checks"].append(check.as_json())
+            codes += [check.exit_code] if check.state == "failed" else []
+            if not as_json:
+                click.echo(str(check))
+    return codes[0] if codes else 0
+
+
+def _given(options: dict[str, Any]) -> list[str]:
+    """Return the names of the options that were given."""
+    return [name for name, value in options.items() if name != "file" and value is not None and value != ()]
+
+
+def _refuse_others(options: dict[str, Any]) -> None:
+    if given := _given(options):
+        flag = "--" + given[0].removeprefix("setting_").replace("_", "-")
+        message = f"{flag} has no effect on a log"
+        raise SettingsError(message, hint="leave it out, or name a step file, which ends in .yml or .yaml")
+
+
+def _explain(log: str, *, as_json: bool) -> int:
     from buildpush.advice.logs import findings
     from buildpush.pipeline.context import RunContext
     from buildpush.reference.troubleshooting import finding_json, finding_text

@@ -27,7 +27,7 @@ DIGEST_FILE = click.Option(
 class StepCommand(click.Command):
     """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
 
-    def __init__(self, name: str, act: Callable[..., None], more: list[click.Parameter]) -> None:
+    def __init__(self, name: str, act: Callable[..., int | None], more: list[click.Parameter]) -> None:
         super().__init__(name, callback=act, params=[*_common(), *more, *_setting_options()])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
+from buildpush.images.references import Reference
 from buildpush.pipeline.ahead import Pushes
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
@@ -57,6 +58,7 @@ class Plan:
     Attributes:
         commands: what the engine would run, for people: ``private`` stands for the directory of credentials and
             secrets, ``out`` for that of what is built.
+        images: what the engine would pull.
     """
 
     step: Step
@@ -67,6 +69,7 @@ class Plan:
     hosts: tuple[Host, ...] = ()
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    images: tuple[Reference, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the plan as pairs of words."""
@@ -198,13 +201,14 @@ def plan(step: Step, context: RunContext) -> Plan:
             commands = tuple(map(str, chosen.commands(order.request)))
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
         found = hosts.keychain.find(order.references[0].repository.host)
-        addresses = tuple(_hosts(order, hosts, chosen))
+        images = chosen.images(order.request) if chosen and order.request else ()
+        addresses = tuple(_hosts(order, hosts, chosen, images))
     credential = f"{found.username or 'a token'}, from {found.source}" if found else "none found"
     engine = chosen.name if chosen else "none"
-    return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands)
+    return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands, images)
 
 
-def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None) -> Iterator[Host]:
+def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Iterable[Reference]) -> Iterator[Host]:
     """Yield every host that a run would talk to, in the order in which it is asked first."""
     http, registry = hosts.http, hosts.registry
     addresses = {}
@@ -220,7 +224,7 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None) -> Iterator
     # An engine with connections of its own has proxies of its own, as its own configuration says.
     ours = engine.uses_our_connections
     whose = "" if ours else f" to the engine {engine.name}, by connections of its own"
-    addressed = [(registry.base(image.repository.host), image) for image in engine.images(order.request)]
+    addressed = [(registry.base(image.repository.host), image) for image in images]
     found = [(address, f"gives {image}{whose}") for address, image in addressed]
     for address, what in (*found, *((address, "gives a file to ADD") for address in _hosts_of_add(order.request))):
         yield Host(address, what, http.proxy_for(address) if ours else None)

@@ -130,7 +130,14 @@ COMMANDS = {
             "project": ["--project=team"],
         },
     ),
-    "doctor": (["doctor", "a"], {"as_json": ["--json"]}),
+    "doctor": (
+        ["doctor", *RUN],
+        READING
+        | {
+            "stage": (["doctor", "stages.yml"], ["doctor", "stages.yml", "--stage=b"]),
+            "step": (["doctor", "two.yml"], ["doctor", "two.yml", "--step=b"]),
+        },
+    ),
     "notebook": (["notebook", "one.yml"], {"output": ["--output=out/one.ipynb"]}),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
@@ -179,7 +186,11 @@ def more(stage, monkeypatch):
     return stage
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+# It looks for every engine on this machine.
+MARKS = {"doctor": pytest.mark.programs}
+
+
+@pytest.mark.parametrize("command", [pytest.param(name, marks=MARKS.get(name, ())) for name in COMMANDS])
 def test_an_option_of_a_command_is_seen_or_named(more, command):
     usual, options = COMMANDS[command]
     silent = []
