@@ -1085,14 +1085,14 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
         (e.SSLError(EXPIRED), "r.io shows an expired certificate", "renew it, or set this machine", "final"),
         (e.SSLError(WRONG), "r.io does not speak TLS", "only if the host is your own: set insecure", "final plain"),
         (e.SSLError("record layer failure"), "r.io does not speak TLS", "only if the host is your own", "final plain"),
-        (e.SSLError(EOF), f"no secure connection to r.io: {EOF}", "a proxy may break it open", "reached plain"),
+        (e.SSLError(EOF), f"no secure connection to r.io: {EOF}", "a proxy may intercept it", "reached plain"),
         (
             e.SSLError(ConnectionResetError(104, "Connection reset by peer")),
             "no secure connection to r.io: Connection reset by peer",
-            "a proxy may break it open",
+            "a proxy may intercept it",
             "reached plain",
         ),
-        (e.SSLError(ALERT), f"no secure connection to r.io: {ALERT}", "a proxy may break it open", "reached"),
+        (e.SSLError(ALERT), f"no secure connection to r.io: {ALERT}", "a proxy may intercept it", "reached"),
         (
             e.NameResolutionError("r.io", None, socket.gaierror(-2, "Name or service not known")),
             "the host r.io is not known",
@@ -1116,7 +1116,7 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
         (
             cause(e.ReadTimeoutError(None, None, "x"), TooSlowError("only 5 bytes came in 130 s")),
             "r.io answers too slowly: only 5 bytes came in 130 s",
-            "it may be overloaded, or the line bad",
+            "it may be overloaded, or the line slow",
             "reached",
         ),
         (

@@ -39,7 +39,7 @@ ACCESS: Final = (
         examples=("Registry credentials or Docker config not provided. Guest mode enabled.",),
         marks=("docker config not provided. guest mode enabled",),
         cause="the connector has no credentials, or a secret of it was not found; the push will be denied",
-        fix="check connectorRef and its secrets; where nothing is pushed, the line means nothing",
+        fix="check connectorRef and its secrets; where nothing is pushed, ignore the line",
         type="Authentication",
     ),
     Advice(
@@ -48,7 +48,7 @@ ACCESS: Final = (
         programs="docker, buildx",
         examples=("Error authenticating base connector: exit status 1",),
         marks=("error authenticating base connector",),
-        cause="of the two logins, the one for base images is refused; that for the push is another",
+        cause="of the two logins, the one for base images is refused; the one for the push is separate",
         fix="check user and password of the connector that baseImageConnectorRefs names",
         type="Authentication",
     ),
@@ -65,7 +65,7 @@ ACCESS: Final = (
         ),
         marks=("error checking push permissions",),
         cause="before it builds, kaniko begins an upload, and that was refused: login, repository or certificate",
-        fix="read the end of the line: a login (UNAUTHORIZED), rights or a repository that is not there (DENIED, "
+        fix="read the end of the line: a login (UNAUTHORIZED), rights or a repository that does not exist (DENIED, "
         "NAME_UNKNOWN), or a certificate (x509); PLUGIN_SKIP_PUSH_PERMISSION_CHECK only postpones the failure",
         type="Authorization",
     ),
@@ -80,8 +80,8 @@ ACCESS: Final = (
             ),
         ),
         marks=("error uploading layer to cache",),
-        cause="the repository of the cache is on another host, is not there, or may not be written to; "
-        "the build goes on without a cache",
+        cause="the repository of the cache is on another host, does not exist, or may not be written to; "
+        "the build continues without a cache",
         fix="create the repository, and give the step's account the right to deploy there; for hits, order the "
         "Dockerfile from what seldom changes to what often does, and set PLUGIN_CACHE_COPY_LAYERS for COPY",
         type="Authentication",
@@ -93,7 +93,7 @@ ACCESS: Final = (
         programs="docker, buildx, buildah, kaniko",
         examples=(),
         marks=(),
-        cause="a login file has one login per host: the second login to a host takes the place of the first, "
+        cause="a login file has one login per host: the second login to a host replaces the first, "
         "and so base image and push cannot have accounts of their own there",
         fix="give one account both rights, use two hosts, such as two subdomains of JFrog, or split the step into two",
         type="Authentication",
@@ -140,7 +140,7 @@ ACCESS: Final = (
             *("requested access to the resource is denied", "403 forbidden", "status code 403", "pull access denied"),
             *("insufficient_scope", "insufficient scope"),
         ),
-        cause="the account has no right there, or the path is wrong; a repo without a host belongs to Docker Hub",
+        cause="the account has no permission there, or the path is wrong; a repo without a host belongs to Docker Hub",
         fix="check host and repository key of repo and the account's right to deploy; in Artifactory push to a local "
         "repository, or to a virtual one with a default deployment repository, never to a remote one",
         type="Authorization",

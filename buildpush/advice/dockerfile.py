@@ -94,7 +94,7 @@ DOCKERFILE: Final = (
             "Dockerfile parse error line 7: unknown instruction: <<EOF",
         ),
         marks=("unknown flag: mount", "unknown instruction"),
-        cause="a typing error, or RUN --mount or a here-document, which the builder is too old for",
+        cause="a typing error, or RUN --mount or a here-document, for which the builder is too old",
         fix="write the line without it, take a newer builder, such as a maintained fork of kaniko, or engine: buildx",
         type="ConfigurationFailure",
     ),
@@ -106,7 +106,7 @@ DOCKERFILE: Final = (
         marks=("one or more build-args",),
         cause="the Dockerfile has no ARG of that name; often the value before it held a comma, at which the plugins "
         "cut a list of arguments",
-        fix="add the ARG, or set PLUGIN_MULTIPLE_BUILD_ARGS with PLUGIN_BUILD_ARGS_NEW; in YAML a map needs neither",
+        fix="add the ARG, or set PLUGIN_MULTIPLE_BUILD_ARGS with PLUGIN_BUILD_ARGS_NEW; in YAML, a map needs neither",
         type="ConfigurationFailure",
         fails=False,
     ),

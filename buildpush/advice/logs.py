@@ -1,4 +1,4 @@
-"""The search of a log of any size: it is read in pieces, and of a line that is too long, the beginning is looked at."""
+"""The search of a log of any size: it is read in pieces, and of a line that is too long, only the beginning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MatchedLine:
 
     Attributes:
         number: of the line, from 1.
-        line: what stands there, without controls and secrets, no longer than people read.
+        line: its text, without controls and secrets, cut to a readable length.
     """
 
     advice: Advice
@@ -63,7 +63,7 @@ def _shown(line: str) -> str:
 
 
 def _pieces(log: BinaryIO) -> Iterator[str]:
-    """Yield a log as text, in pieces that end with lines; what is too much of a line is left out."""
+    """Yield a log as text, in pieces that end with lines; the rest of a line that is too long is left out."""
     rest, skips, decoder = "", False, None
     while data := log.read(_PIECE):
         decoder = decoder or _decoder(data)
@@ -81,6 +81,6 @@ def _pieces(log: BinaryIO) -> Iterator[str]:
 
 
 def _decoder(data: bytes) -> codecs.IncrementalDecoder:
-    """Return who reads a log that begins with *data*: PowerShell writes UTF-16."""
+    """Return the decoder of a log that begins with *data*: PowerShell writes UTF-16."""
     name = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     return codecs.getincrementaldecoder(name)("replace")

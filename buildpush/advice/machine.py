@@ -49,7 +49,7 @@ MACHINE: Final = (
             *("exit code 137", "exit code: 137", "exit status 137", "exited with code 137"),
             *("oomkilled", "signal: killed", "low on resource"),
         ),
-        cause="the step took more memory than its limit; the 500Mi of Harness are soon too little for snapshots",
+        cause="the step took more memory than its limit; the 500Mi of Harness are often too little for snapshots",
         fix="raise resources.limits.memory; with kaniko set PLUGIN_COMPRESSED_CACHING=false, PLUGIN_SINGLE_SNAPSHOT or "
         "PLUGIN_USE_NEW_RUN, and leave PLUGIN_REPRODUCIBLE out",
         type="ResourceLimitsFailure",

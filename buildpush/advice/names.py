@@ -1,4 +1,4 @@
-"""Messages about names, tags, flags and what a step is to do."""
+"""Messages about names, tags, flags and the work of a step."""
 
 # Flags of other programs in this module's texts: any
 
@@ -41,19 +41,19 @@ NAMES: Final = (
     ),
     Advice(
         name="attestations",
-        symptom="the registry does not take what buildx adds",
+        symptom="the registry does not accept what buildx adds",
         programs="buildx, with an older Artifactory",
         examples=(
             "unexpected status from PUT request to https://acme.jfrog.io/v2/docker/app/manifests/1: 400 Bad Request",
         ),
         marks=("/manifests/…: 400 bad request",),
-        cause="buildx pushes an index with attestations, which that version does not know",
-        fix="set provenance and sbom to false, or take a newer Artifactory; buildpush pushes without attestations",
+        cause="buildx pushes an index with attestations, which that version does not support",
+        fix="set provenance and sbom to false, or use a newer Artifactory; buildpush pushes without attestations",
         type="ConfigurationFailure",
     ),
     Advice(
         name="cache-export",
-        symptom="this builder exports no cache",
+        symptom="this builder cannot export a cache",
         programs="buildx",
         examples=(
             "ERROR: Cache export is not supported for the docker driver.",
@@ -95,8 +95,8 @@ NAMES: Final = (
             "skipping automated docker build for refs/heads/feature",
         ),
         marks=("when auto detecting the tag", "skipping automated docker build"),
-        cause="the Git tag is no semantic version, or the branch is not the default one; "
-        "the docker plugin ends with success there, and without an image",
+        cause="the Git tag is not a semantic version, or the branch is not the default one; "
+        "the docker plugin then ends with success, but without an image",
         fix="name the tag as 1.2.3, or turn auto-tag off and set tags",
         type="ConfigurationFailure",
     ),
@@ -142,7 +142,7 @@ NAMES: Final = (
             "image tarball does not exist at path: /harness/image.tar",
         ),
         marks=("source_tar_path is required", "image tarball does not exist at path"),
-        cause="PLUGIN_PUSH_ONLY pushes the archive at PLUGIN_SOURCE_TAR_PATH, which is not set or not there",
+        cause="PLUGIN_PUSH_ONLY pushes the archive at PLUGIN_SOURCE_TAR_PATH, which is not set or does not exist",
         fix="name the archive of the earlier build, in a directory that both steps share",
         type="ConfigurationFailure",
     ),
@@ -162,7 +162,7 @@ NAMES: Final = (
         programs="docker, buildx, buildah",
         examples=("unknown shorthand flag: 'e' in -e",),
         marks=("unknown shorthand flag: 'e' in -e",),
-        cause="PLUGIN_EMAIL is set, for which the login of today's programs has no flag",
+        cause="PLUGIN_EMAIL is set, but the login of today's programs has no flag for it",
         fix="remove PLUGIN_EMAIL",
         type="ConfigurationFailure",
     ),
@@ -205,7 +205,7 @@ NAMES: Final = (
             "unexpected status from POST request to https://acme.jfrog.io/v2/dockr/app/blobs/uploads/: 404 Not Found",
         ),
         marks=("name unknown", "name_unknown", "repository not found", "/v2/…404 not found"),
-        cause="there is no repository of that key, or its way of writing is another: as a path or as a subdomain",
+        cause="there is no repository with that key, or its address needs the other form: a path or a subdomain",
         fix="compare with Set Me Up in Artifactory's pages; by path it is HOST/REPOSITORY-KEY/IMAGE",
         type="ConfigurationFailure",
     ),

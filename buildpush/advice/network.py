@@ -19,7 +19,7 @@ NETWORK: Final = (
         ),
         marks=("x509:",),
         cause="the registry's certificate is of a private authority or for another name, has expired, "
-        "or a proxy puts its own in place",
+        "or a proxy replaces it with its own",
         fix="trust the authority: docker has it below /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, kaniko "
         "by PLUGIN_REGISTRY_CERTIFICATE=HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
         "buildpush itself by SSL_CERT_FILE; to skip the check, kaniko has PLUGIN_SKIP_TLS_VERIFY and, for base "
@@ -32,7 +32,7 @@ NETWORK: Final = (
         programs="every engine",
         examples=('Get "https://localhost:5000/v2/": http: server gave HTTP response to HTTPS client',),
         marks=("server gave http response to https client",),
-        cause="the registry has no TLS, and the program speaks no other way unless it is told to",
+        cause="the registry has no TLS, and the program insists on it unless told otherwise",
         fix="set PLUGIN_INSECURE, which is for the push alone; kaniko has PLUGIN_INSECURE_PULL and "
         "PLUGIN_INSECURE_REGISTRY for base images; Docker's daemon has insecure-registries",
         type="Connectivity",
@@ -131,8 +131,8 @@ NETWORK: Final = (
             *("connection reset by peer", "tls handshake timeout", "i/o timeout", "unexpected eof", '": eof'),
         ),
         cause="the registry, or a proxy in between, was overloaded or broke off",
-        fix="run it again; kaniko tries again by PLUGIN_PUSH_RETRY, the other plugins do not, and buildpush does by "
-        "itself; if it stays, ask who runs the registry for the limits of proxies",
+        fix="run it again; kaniko retries with PLUGIN_PUSH_RETRY, the other plugins do not, and buildpush does by "
+        "itself; if it keeps failing, ask the registry's operators about the limits of its proxies",
         type="RetryableTransientFailure",
     ),
 )

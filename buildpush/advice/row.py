@@ -1,4 +1,4 @@
-"""One row of advice: a message, why it comes, and what to do about it."""
+"""One row of advice: a message, its cause, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Advice:
         symptom: what people see, as a title.
         programs: those that print it, as people call them.
         examples: the message as the programs print it.
-        marks: pieces of lower-case text, of which such a line has one; … stands for what may be in between.
+        marks: pieces of lower-case text, one of which such a line contains; … means any text in between.
             None where nothing is printed.
-        cause: why it comes, a part of a sentence.
+        cause: why it appears, a part of a sentence.
         fix: what to do, a part of a sentence.
-        type: of the error in failure strategies; empty where it is no failure.
-        fails: whether a run that prints it may have failed of it; else it only explains a result.
+        type: of the error in failure strategies; empty where it is not a failure.
+        fails: whether it may be the reason why a run failed; otherwise it only explains a result.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Advice:
 
     @property
     def anchor(self) -> str:
-        """Its place on the page of troubleshooting, and its name in ``buildpush explain``."""
+        """Its anchor on the troubleshooting page, and its name in ``buildpush explain``."""
         return f"advice-{self.name}"
 
     @property
@@ -51,12 +51,12 @@ class Advice:
         return any(_stands(mark, lower) for mark in self.marks)
 
     def may_be_in(self, lower: str) -> bool:
-        """Return whether a longer text has the beginning of a mark somewhere, which is quickly said."""
+        """Return whether a longer text has the beginning of a mark somewhere; a quick test."""
         return any(mark.partition(_BETWEEN)[0] in lower for mark in self.marks)
 
 
 def _stands(mark: str, lower: str) -> bool:
-    """Return whether the pieces of *mark* stand in the line in their order: each is looked for once."""
+    """Return whether the pieces of *mark* are in the line, in their order: each is searched once."""
     at = 0
     for piece in mark.split(_BETWEEN):
         at = lower.find(piece, at)

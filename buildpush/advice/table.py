@@ -1,4 +1,4 @@
-"""All rows, and the search for them; the special ones stand before those whose words are more general."""
+"""All rows, and the search for them; specific rows come before more general ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.advice.network import NETWORK
 from buildpush.advice.row import Advice
 from buildpush.foundation.errors import BuildPushError
 
-# by the heading of the page
+# by heading on the page
 GROUPS: Final[Mapping[str, tuple[Advice, ...]]] = {
     "Names and settings": NAMES,
     "Dockerfile and context": DOCKERFILE,
@@ -25,18 +25,18 @@ ROWS: Final = tuple(row for rows in GROUPS.values() for row in rows)
 
 
 def advice_named(name: str) -> Advice | None:
-    """Return the row of that name or anchor, or ``None``."""
+    """Return the row with that name or anchor, or ``None``."""
     return next((row for row in ROWS if name in {row.name, row.anchor}), None)
 
 
 def advice_for(lines: Iterable[str]) -> Advice | None:
-    """Return the row that explains a failure, from the first of *lines* that has one; ``None`` if none has."""
+    """Return the row that explains a failure, from the first of *lines* that has one; else ``None``."""
     failing = [row for row in ROWS if row.fails]
     return next((row for line in lines for row in failing if row.fits(line.lower())), None)
 
 
 def advise(error: BuildPushError, lines: Iterable[str]) -> None:
-    """Tell an error which row explains it, from *lines* of what failed, and its hint where it has none."""
+    """Add the row that explains an error to it, from *lines* of what failed, and its hint where it has none."""
     found = None if error.advice else advice_for(lines)
     if found:
         error.advice = found.anchor

@@ -23,8 +23,8 @@ class Connector:
     Attributes:
         url: with scheme, without a slash at its end.
         where: place in the connectors file.
-        username: or where it is.
-        password: where it is; ``None`` for an anonymous connector.
+        username: or the reference of the secret that holds it.
+        password: the reference of its secret; ``None`` for an anonymous connector.
         scope: ``account``, ``org``, or empty for a project's.
         notes: sentences about what has no effect.
     """
@@ -39,7 +39,7 @@ class Connector:
 
     @property
     def host(self) -> str:
-        """Host with port, as it stands in image names; Docker Hub's many names are ``docker.io``."""
+        """Host with port, as in image names; Docker Hub's many names are ``docker.io``."""
         host = urlsplit(self.url).netloc.lower()
         return DOCKER_HUB if host in HUB_HOSTS else host
 
@@ -50,7 +50,7 @@ class Connector:
 
     @property
     def prefix(self) -> str:
-        """Repository key that its address ends in, or nothing."""
+        """Repository key at the end of its address, or empty."""
         path = urlsplit(self.url).path.strip("/")
         for known in ("artifactory/api/docker/", "api/docker/"):
             path = path.removeprefix(known)
@@ -65,7 +65,7 @@ class Connector:
         return host.lower() == self.host or host.lower().endswith(f".{self.host}")
 
     def credential(self, vault: Vault) -> Credential:
-        """Return who we are at this connector's hosts.
+        """Return the credential for this connector's hosts.
 
         Raises:
             SettingsError: it is anonymous.
@@ -80,12 +80,12 @@ class Connector:
         return Credential(name, password, f"connector {self.identifier}")
 
     def repository(self, repo: str) -> Repository:
-        """Return the repository that *repo* means where this connector is used.
+        """Return the repository that *repo* means with this connector.
 
-        A *repo* without host lies at the connector's host; one with a host must be at a host that it serves.
+        A *repo* without a host is at the connector's host; one with a host must be at a host that it serves.
 
         Raises:
-            SettingsError: *repo* names another host, whose credentials these are not.
+            SettingsError: *repo* names another host, which these credentials are not for.
         """
         parsed = Repository.parse(repo)
         if parsed.host == DOCKER_HUB and not repo.startswith(f"{DOCKER_HUB}/"):
@@ -111,7 +111,7 @@ class Connectors:
     def find(self, reference: str) -> Connector:
         """Return the connector that *reference* names: ``jfrog``, ``org.jfrog``, ``account.jfrog``.
 
-        The scope in front counts only where several connectors have the same identifier.
+        The scope matters only where several connectors have the same identifier.
 
         Raises:
             SettingsError: there is none, or it is not clear which; the hint names near ones.

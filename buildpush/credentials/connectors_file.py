@@ -47,11 +47,11 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def read_connectors(path: Path, name: str | None = None) -> Connectors:
-    """Return the connectors and secret references of a file; *name* stands for it in messages.
+    """Return the connectors and secret references of a file; messages call it *name*.
 
     Raises:
         SourceError: it cannot be read, or has a key or value that is unknown.
-        SecretError: a password stands there as plain text.
+        SecretError: it holds a password as plain text.
     """
     root = read_yaml(path, name)
     directory = path.absolute().parent
@@ -61,7 +61,7 @@ def read_connectors(path: Path, name: str | None = None) -> Connectors:
 
 
 def _connector_nodes(root: Node) -> tuple[Node, ...]:
-    """Return the connectors: the document itself, its items, or what stands under ``connectors``."""
+    """Return the connectors: the document itself, its items, or what is under ``connectors``."""
     if root.items:
         return root.items
     hint = "a connectors file has connector, connectors and secrets"
@@ -108,14 +108,14 @@ def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
 
 
 def _notes(spec: Node) -> Iterator[str]:
-    """Yield a sentence for each key that says where Harness would run; ``false`` is what it exports by default."""
+    """Yield a note for each key about where Harness would run, except ``false``, which Harness exports by default."""
     for key, node in spec.entries.items():
         if key in _ELSEWHERE and (node.items or node.text not in ("", "false")):
             yield f"{spec.where_key(key)}: {key} has no effect here"
 
 
 def _check_provider(spec: Node) -> None:
-    """Refuse a provider that Harness does not have; which one it is makes no difference here."""
+    """Refuse a provider that Harness does not have; otherwise the provider makes no difference here."""
     node = spec.entries.get("providerType")
     if node and node.value is not None and node.text not in PROVIDERS:
         hint = f"one of {', '.join(PROVIDERS)}; for JFrog it is Other"
@@ -169,7 +169,7 @@ def _references(root: Node, directory: Path) -> Mapping[str, SecretReference]:
             _fail(f"{identifier!r} is not the identifier of a secret", entry.where, hint)
         if not is_location(entry.text):
             hint = "write where it is: env:NAME or file:PATH"
-            _fail(f"the secret {identifier} stands here as plain text", entry.where, hint, SecretError)
+            _fail(f"the secret {identifier} is given as plain text", entry.where, hint, SecretError)
         found[identifier] = SecretReference(entry.text, entry.where, directory)
     return found
 

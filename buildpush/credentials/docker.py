@@ -1,4 +1,4 @@
-"""Who we are at a registry, as Docker's configuration files and credential helpers say."""
+"""Credentials of registries, from Docker's configuration files and credential helpers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
 HUB_KEY = "https://index.docker.io/v1/"
 HELPER_SECONDS = 30.0
 # User name by which credential helpers say that the secret is an identity token.  Source: docker-credential-helpers.
-TOKEN_USER = "<token>"  # noqa: S105 - a mark, not a password
+TOKEN_USER = "<token>"  # noqa: S105 - a marker, not a password
 _HELPER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 CredentialKind = Literal["password", "identity", "access"]
@@ -35,7 +35,7 @@ CredentialKind = Literal["password", "identity", "access"]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who we are at a host, and who says so.
+    """Who we are at a host, and which source says so.
 
     Attributes:
         username: may be empty where *password* is a token.
@@ -56,16 +56,16 @@ class Credential:
 
 
 class Keychain:
-    """Finds the credentials of a host where people keep them.
+    """Finds the credentials of a host in the usual places.
 
     In this order: *given* ones, ``DOCKER_AUTH_CONFIG``, Docker's ``config.json`` with its helpers and its store,
     podman's ``auth.json``. Nothing is ever written there.
 
     Args:
-        given: by host, as it stands in references.
+        given: by host, as in references.
         env: variables.
         home: the user's home.
-        place: gives what runs credential helpers; without it there are none.
+        place: returns the place that runs credential helpers; without it they are not asked.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Keychain:
         except (EngineMissingError, TimeOutError) as error:
             self.notes.append(f"{error} ({path} names it)")
             return
-        if not ran.status:  # otherwise it knows nothing
+        if not ran.status:  # otherwise it has no credential
             yield from _from_helper(ran.stdout, f"credential helper {program}")
 
 
@@ -169,7 +169,7 @@ def _document(text: str, where: str) -> Mapping[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        # The text is not quoted, and no cause is given: there may be half a password in it.
+        # The message does not quote the text or name a cause: there may be half a password in it.
         message = "the credentials are not in a JSON object"
         raise SourceError(message, where=where) from None
     return document
@@ -198,7 +198,7 @@ def _decode(text: str, source: str) -> tuple[str, str]:
         colon = ""
     if not colon:
         message = "an entry of 'auths' is not the base64 of USER:PASSWORD"
-        raise SourceError(message, where=source, hint="log in again, which writes it again") from None
+        raise SourceError(message, where=source, hint="log in again, which replaces it") from None
     return username, password.strip("\0")
 
 
@@ -206,7 +206,7 @@ def credentials_in(text: str, source: str) -> dict[str, Credential]:
     """Return the logins in the text of a ``config.json`` by host.
 
     Raises:
-        SourceError: it is none, does not hold a login, or names a credential helper, which is not asked.
+        SourceError: it is not one, does not hold a login, or names a credential helper, which is not asked.
     """
     document = _document(text, source)
     if any(document.get(key) for key in ("credHelpers", "credsStore")):
@@ -225,13 +225,13 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _is_for_part(key: str) -> bool:
-    """Return whether a key is podman's for some repositories of a host, which may have another login."""
+    """Return whether a key is one of podman's for some repositories of a host only, which may have their own login."""
     path = (key.partition("://")[2] or key).partition("/")[2].strip("/")
     return path not in {"", "v1", "v2"}
 
 
 def _host_of(key: str) -> str:
-    """Return the host that a key such as ``https://index.docker.io/v1/`` stands for."""
+    """Return the host that a key such as ``https://index.docker.io/v1/`` means."""
     host = key.partition("://")[2] or key
     host = host.partition("/")[0]
     return DOCKER_HUB if host in HUB_NAMES else host

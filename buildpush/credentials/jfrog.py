@@ -26,8 +26,8 @@ class ArtifactoryTarget:
 
     Attributes:
         url: ends in ``/artifactory/``.
-        url_source: who names the address.
-        credential: ``None`` where none is given, so that only Docker's own configuration may have it.
+        url_source: what names the address.
+        credential: ``None`` where none is given; Docker's own configuration may still have one.
         notes: credentials that are not sent there, and why.
     """
 
@@ -38,7 +38,7 @@ class ArtifactoryTarget:
 
     @property
     def host(self) -> str:
-        """Host, and the port unless it is the usual one."""
+        """Host, and the port unless it is the default."""
         return host_of(self.url)
 
     def for_registry(self, host: str) -> dict[str, Credential]:
@@ -58,7 +58,7 @@ class BuildIdentity:
         project: key of the JFrog project; empty for none.
         module: empty for image name and tag.
         publish: whether build-info is published.
-        sources: who said ``name`` and ``number``.
+        sources: where ``name`` and ``number`` come from.
     """
 
     name: str = ""
@@ -82,7 +82,7 @@ def derived_address(repository: Repository, connector: Connector | None, *, plai
     """Return the likeliest address of the Artifactory that *repository* is in.
 
     Raises:
-        SettingsError: it is at Docker Hub.
+        SettingsError: it is on Docker Hub.
     """
     if repository.host == DOCKER_HUB:
         message = "build-info is for Artifactory, and the image goes to Docker Hub"
@@ -106,11 +106,11 @@ def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> Artif
 
     Args:
         url: of Artifactory itself.
-        by: its host, and who named it.
-        ways: the credentials, the first choice first.
+        by: its host, and what named it.
+        ways: the possible credentials, the preferred one first.
 
     Raises:
-        SettingsError: one that someone gave for just this may not be sent there.
+        SettingsError: one that was given for exactly this may not be sent there.
         SecretError: the reference of that credential leads nowhere.
     """
     notes: list[str] = []
@@ -124,7 +124,7 @@ def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> Artif
 
 
 def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[BoundCredential]:
-    """Yield what JFrog's own variables say; they are for the host that ``JF_URL`` names, where it does.
+    """Yield the credentials of JFrog's own variables; they are for the host of ``JF_URL``, where it is set.
 
     Args:
         env: variables.
@@ -142,7 +142,7 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
 
 
 def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
-    """Return the host of ``JF_URL``; no host where that cannot be read."""
+    """Return the host of ``JF_URL``; empty where that cannot be parsed."""
     if not env.get("JF_URL"):
         return Nearness.VARIABLE
     try:
@@ -158,14 +158,14 @@ def _jfrog_hint(host: str) -> str:
 def push_credential(
     host: str, credential: Credential, by: Nearness, connector: Connector | None, address: NamedHost
 ) -> BoundCredential:
-    """Return the push's credential, for the server that it is for as a registry's.
+    """Return the push's credential, for the server that is its registry.
 
     Args:
         host: of the registry.
         credential: of the push.
-        by: who gave it.
-        connector: whose it is, if it is a connector's.
-        address: of Artifactory; at another port of the same machine it is that of the same server only where someone
+        by: what gave it.
+        connector: where it comes from, if it is a connector's.
+        address: of Artifactory; at another port of the same machine it is the same server only where a source that is
             near enough says so.
     """
     hosts = {host_of(host), *([host_of(connector.url)] if connector else [])}
@@ -187,7 +187,7 @@ def _name(host: str) -> str:
 
 
 def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
-    """Return the pipeline's name, else the image's, and who said it."""
+    """Return the pipeline's name, else the image's, and its source."""
     is_named = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs
     if is_named or value_of("pipeline.identifier", facts.env):
         return str(facts.lookup(("pipeline", "name"))), "the pipeline's name"
@@ -195,6 +195,6 @@ def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
 
 
 def default_build_number(facts: Facts) -> tuple[str, str]:
-    """Return the run's number, and who said it; moves the counter where no CI system has one."""
+    """Return the run's number, and its source; moves the counter on where no CI system has one."""
     source = ci(facts.env).name or ("the CI system" if ci(facts.env).number else "the counter on this machine")
     return str(facts.lookup(("pipeline", "sequenceId"))), source

@@ -1,7 +1,7 @@
-"""Which credential may be sent to which host: only to one that whoever gave it, or someone nearer, has named.
+"""Which credential may be sent to which host: only to one that the source of the credential, or a nearer one, names.
 
-The nearest are those who start the run; a step file may come from anyone. Without this, whoever writes a file could
-send for the credentials that lie in the environment.
+The nearest sources belong to whoever starts the run; a step file may come from anyone. Without this rule, the author of
+a file could have the credentials of the environment sent to any host.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HUB_HOSTS: Final = HUB_NAMES | {"hub.docker.com"}
 
 
 class Nearness(IntEnum):
-    """How near a source is to whoever starts the run; the smaller, the nearer.
+    """How near a source is to whoever starts the run; smaller is nearer.
 
-    A file's ``envVariables`` and the rest of it are one source: whoever writes one writes the other. Variables of
-    other tools are as near as our own, although ours and the file's settings win over them.
+    A file's ``envVariables`` and the rest of it are one source, as they have the same author. Variables of other tools
+    are as near as our own, although ours and the file's settings take precedence.
     """
 
     FLAG = 0
@@ -46,11 +46,11 @@ class Nearness(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedHost:
-    """A host, and who named it.
+    """A host, and what named it.
 
     Attributes:
-        host: name, and the port unless it is the usual one; see :func:`host_of`.
-        who: the place, for people: ``step.yml:7:3``, ``JF_URL``.
+        host: name, and the port unless it is the default; see :func:`host_of`.
+        who: its place, for people: ``step.yml:7:3``, ``JF_URL``.
     """
 
     host: str
@@ -60,13 +60,13 @@ class NamedHost:
 
 @dataclass(frozen=True, slots=True)
 class BoundCredential:
-    """A credential that is not read yet, and the hosts that it may go to.
+    """A credential that is not read yet, and the hosts that it may be sent to.
 
     Attributes:
-        bounds: the hosts that it was given for, and no others; or who gave it for no host in particular, so that it is
-            for hosts that are named from as near.
-        hint: what to do where it may not go to a host; gets that host.
-        ambient: whether a run goes on without it: it lies in the environment, perhaps for someone else.
+        bounds: the hosts that it was given for, and no others; or how near its source is, so that it is for hosts that
+            are named from at least as near.
+        hint: what to do where it may not be sent to a host; gets that host.
+        ambient: whether a run continues without it: it is in the environment, perhaps for another program.
     """
 
     source: str
@@ -82,7 +82,7 @@ class BoundCredential:
         return address.host in self.bounds
 
     def refusal(self, address: NamedHost) -> str:
-        """Return why it may not."""
+        """Return why it may not be sent there."""
         if isinstance(self.bounds, Nearness):
             return f"{self.source} is not sent to {address.host}, which only {address.who} names"
         hosts = ", ".join(sorted(self.bounds)) or "no host that can be read"
@@ -101,9 +101,9 @@ def login_pair(
 
     Args:
         username: empty for none.
-        password: or what leads to it.
-        where: gives the place of a setting, for the error.
-        name: setting that has the password.
+        password: or the reference of its secret.
+        where: returns the place of a setting, for the error.
+        name: setting that holds the password.
         hint: what to do about one without the other.
 
     Raises:
@@ -119,12 +119,12 @@ def login_pair(
 
 
 def host_of(address: str) -> str:
-    """Return name and port of an address or a registry host, in lower case; without a port that is the usual one.
+    """Return name and port of an address or a registry host, in lower case; the default port is left out.
 
-    It is read by the parser that connects.
+    It is parsed by the parser that connects.
 
     Raises:
-        SettingsError: it has no host that can be read.
+        SettingsError: its host cannot be parsed.
     """
     try:
         return Address.parse(address if "://" in address else f"https://{address}").netloc
@@ -134,25 +134,25 @@ def host_of(address: str) -> str:
 
 
 def registry_host(address: str) -> str:
-    """Return the host that a setting such as ``https://index.docker.io/v1/`` means, as it stands in references.
+    """Return the host that a setting such as ``https://index.docker.io/v1/`` means, as in references.
 
     Raises:
-        SettingsError: it has no host that can be read.
+        SettingsError: its host cannot be parsed.
     """
     host = host_of(address)
     return DOCKER_HUB if host in HUB_HOSTS else host
 
 
 def is_same_server(one: str, other: str) -> bool:
-    """Return whether *one* is the server at *other*: the same host, or its usual port.
+    """Return whether *one* is the server at *other*: the same host, or its default port.
 
-    JFrog's port method has a port for each repository, and Artifactory itself at the usual one.
+    JFrog's port method has a port for each repository, and Artifactory itself at the default one.
     """
     return one == other or (one == other.rpartition(":")[0] and "]" not in other.rpartition(":")[2])
 
 
 def how_to_set(setting: Setting, by: Nearness, value: str) -> str:
-    """Return the hint that tells how someone as near as *by* sets *setting* to *value*."""
+    """Return the hint how a source as near as *by* sets *setting* to *value*."""
     variable = setting.variables[0] if setting.variables else setting.key
     in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
     ways = {

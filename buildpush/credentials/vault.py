@@ -33,7 +33,7 @@ _VARIABLE: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret is, and who says so.
+    """Where a secret is, and what says so.
 
     Attributes:
         text: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
@@ -48,12 +48,12 @@ class SecretReference:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """Gives secrets by identifier or reference; nothing is read before it is asked for.
+    """Returns secrets by identifier or reference; nothing is read before it is needed.
 
     Attributes:
         env: the environment.
         cwd: directory that the paths of references in settings start from.
-        directory: of a file per secret, named like its identifier; ``None`` for no such directory.
+        directory: with a file per secret, named like its identifier; ``None`` for none.
         references: secrets of the connectors file, by identifier.
     """
 
@@ -63,10 +63,10 @@ class Vault:
     references: Mapping[str, SecretReference] = field(default_factory=dict)
 
     def secret(self, identifier: str) -> Secret:
-        """Return the secret *identifier*, from the first who has it.
+        """Return the secret *identifier*, from the first source that has it.
 
         Raises:
-            SecretError: no source has it; the message names who was asked, the hint near identifiers.
+            SecretError: no source has it; the message names the sources, the hint similar identifiers.
         """
         _check_identifier(identifier)
         if (found := self._found(identifier)) is not None:
@@ -94,9 +94,9 @@ class Vault:
             return read_secret(self.cwd / path, f"file:{path}", whole=True)
 
     def remember(self) -> None:
-        """Hide every secret that there is to know of, also one that this run does not need.
+        """Hide every secret that can be found, including those that this run does not need.
 
-        One that cannot be read is an error where someone needs it, and not before.
+        One that cannot be read is an error only where it is needed.
         """
         for name, value in self.env.items():
             is_secret = name.startswith(_PREFIX) or name in _OF_TOOLS
@@ -119,11 +119,11 @@ class Vault:
         return self._bare(text)
 
     def _bare(self, identifier: str) -> Secret:
-        """Return the secret of an identifier with nothing around it, which may as well be the secret itself."""
+        """Return the secret of a bare identifier, which may turn out to be the secret itself."""
         _check_identifier(identifier)
         if (found := self._found(identifier)) is not None:
             return found
-        # So it stays out of the message, and out of the name of a variable, unless someone lists it.
+        # So it stays out of the message, and out of the name of a variable, unless it is listed.
         message = f"there is no secret with the identifier given here: {self._places(f'{_PREFIX}<ID>')}"
         known = self._known()
         hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
@@ -155,7 +155,7 @@ class Vault:
         return read_secret(path, f"file:{path}")
 
     def _places(self, variable: str) -> str:
-        """Return in words where a secret was looked for."""
+        """Return in words where a secret was searched."""
         files = f"{self.directory} has no file of that name" if self.directory else "--secrets gives no directory"
         listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
         return f"{variable} is not set, {files}, {listed}"
@@ -191,7 +191,7 @@ def points_to_secret(text: str) -> bool:
 
 
 def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
-    """Return the text of a file as a secret, without one line end at its end unless it is wanted *whole*.
+    """Return the text of a file as a secret, without one line end at its end, or *whole*.
 
     Raises:
         SecretError: it is missing, unreadable, empty, larger than 1 MiB or not UTF-8.
@@ -230,7 +230,7 @@ def _place(where: str | None) -> Iterator[None]:
 
 def _check_identifier(identifier: str) -> None:
     if not _IDENTIFIER.match(identifier):
-        # It stays out of the message: someone may have put the secret itself there.
+        # The text stays out of the message: it may be the secret itself.
         message = "this is not the identifier of a secret"
         hint = "an identifier has letters, digits, _ and $, with org. or account. in front where it belongs there"
         raise SecretError(message, hint=hint)

@@ -27,7 +27,7 @@ class SafeDisplay:
     """A display whose stream may be full or gone: then the work continues silently.
 
     Args:
-        inner: shows, as long as it can.
+        inner: the display that shows events as long as it can.
         drop: called once when it cannot any more.
     """
 

@@ -31,7 +31,7 @@ class Notebook:
         self._moving: dict[str, Progress] = {}
 
     def __call__(self, event: Event) -> None:
-        """Write the event's line, or move the updating one."""
+        """Write the event's line, or update the one in place."""
         if isinstance(event, Progress):
             self._move(event)
         line = self._sentences.of(event)
@@ -39,7 +39,7 @@ class Notebook:
             self._stream.write(f"{line}\n")
 
     def close(self) -> None:
-        """Empty the updating line: the lines above it tell the story."""
+        """Clear the updating line: the lines above it say what happened."""
         self._moving.clear()
         if self._handle is not None:
             self._update()

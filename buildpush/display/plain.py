@@ -10,7 +10,7 @@ from typing import TextIO
 from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.foundation.events import UNDER_WAY, Event, Progress
 
-# A layer that takes long says where it is this often, so that a CI system does not take silence for death.
+# A layer that takes long reports its progress this often, so that a CI system does not end a silent step.
 SECONDS_BETWEEN_PROGRESS = 10.0
 
 
@@ -34,7 +34,7 @@ class Plain:
                 self._stream.flush()
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: nothing is open."""
 
     def _progress(self, event: Progress) -> str:
         if event.state not in UNDER_WAY:
@@ -50,7 +50,7 @@ class Plain:
 
 
 def _pace(event: Progress, rate: float) -> str:
-    """Return bytes per second and, where the end is known, the time until then; nothing while nothing moves on."""
+    """Return bytes per second and, where the size is known, the time that is left; empty while nothing moves."""
     if rate <= 0:
         return ""
     left = f", {seconds_words((event.total - event.done) / rate)} left" if event.total else ""

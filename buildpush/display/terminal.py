@@ -24,7 +24,7 @@ class Terminal:
 
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
-            # Where there is not enough room, what a layer is called is cut off, and no number wraps.
+            # Where there is not enough room, the name of a layer is cut off, and no number wraps.
             TextColumn(
                 "  {task.description}",
                 markup=False,
@@ -51,7 +51,7 @@ class Terminal:
             self._bars.console.print(line, style=_style(event), markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the bars away and leave the cursor where a prompt belongs."""
+        """Remove the bars and leave the cursor where a prompt belongs."""
         self._bars.stop()
 
     def _move(self, event: Progress) -> None:

@@ -42,7 +42,7 @@ def seconds_words(seconds: float) -> str:
 
 
 def traffic_words(traffic: Traffic) -> str:
-    """Return what moved and what did not have to, such as ``1.00 GB read, 512.0 MB sent``."""
+    """Return what was moved, and what did not have to be, such as ``1.00 GB read, 512.0 MB sent``."""
     again = f" ({bytes_words(traffic.again)} of it again)" if traffic.again else ""
     words = [f"{bytes_words(traffic.read)} read", f"{bytes_words(traffic.sent)} sent{again}"]
     words += [f"{bytes_words(traffic.mounted)} mounted"] if traffic.mounted else []
@@ -58,7 +58,7 @@ class Sentences:
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
-        """Return one line for *event*, safe to show, or nothing where silence is better; more lines have a margin."""
+        """Return one line for *event*, safe to show, or empty where silence is better; further lines have a margin."""
         match event:
             case Started(phase, about):
                 line = f"{phase}: {about}" if about else phase

@@ -11,8 +11,8 @@ from typing import Final
 
 from buildpush.foundation.regex import regex
 
-# Whole ones only: of a sequence that never ends, just its control character is taken away. A class comes first, and
-# what goes on behind it: so a text without any is passed over quickly.
+# Complete sequences only: of one that never ends, just the control character is removed. The first character is matched
+# by a class, and this tail looks behind for it, so that text without controls is scanned quickly.
 _TAIL: Final = (
     r"(?:(?<=\x1b)\[|(?<=\x9b))[0-?]*[ -/]*(?:[@-~]|\Z)"
     r"|(?:(?<=\x1b)[\]PX^_]|(?<=[\x90\x98\x9d-\x9f]))[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
@@ -20,18 +20,18 @@ _TAIL: Final = (
     r"|(?<=\x1b)[78=>cDEHM]"
 )
 SEQUENCE_TAIL: Final = f"(?:{_TAIL})"
-# The inside of a character class: all controls but tab and line feed, and what leaves no mark on a screen.
+# The inside of a character class: all controls but tab and line feed, and characters that a screen does not show.
 UNSEEN: Final = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
 _SEQUENCE = regex(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
-# What stood around a sequence may be one now. Who nests them deeper wants to keep us: then what is left of them is read
-# as text, without the control characters.
+# Removing a sequence may join the text around it to a new one. Deeper nesting is an attempt to keep us busy: what is
+# left then is read as text, without the control characters.
 _MOST_PASSES: Final = 16
 _UNSEEN = regex(f"[{UNSEEN}]+")
-# Those that neither begin nor end a sequence, nor end a line: terminals take them out of the middle of one.
+# Controls that neither begin nor end a sequence or a line: terminals ignore them in the middle of a sequence.
 _QUIET = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
 # What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
 _LINE_END = regex("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -39,7 +39,7 @@ _SURROGATE = regex("[\ud800-\udfff]")
 
 
 def without_controls(text: str) -> str:
-    """Return *text* as a reader sees it: line feeds end its lines, and of all other controls tabs are left.
+    """Return *text* as a reader sees it: its lines end with line feeds, and no control characters but tabs are left.
 
     Half a character, as names of files may hold one, becomes U+FFFD.
     """

@@ -23,13 +23,13 @@ MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-# Text that every reader of YAML takes for text, even without quotes.
+# Text that every YAML reader reads as text, even without quotes.
 _PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 def read_yaml(path: Path, name: str | None = None) -> Node:
-    """Return the document in the file at *path*; *name* stands for it in messages.
+    """Return the document in the file at *path*; messages call it *name*.
 
     Raises:
         SourceError: it cannot be read, is larger than 1 MiB, or is not plain YAML; with line and column.
@@ -57,10 +57,10 @@ def read_text(path: Path, name: str | None = None) -> str:
 
 
 def _open(path: Path, name: str) -> BinaryIO:
-    """Return the file to read; a pipe, as of ``<(command)``, must begin to speak within a minute."""
+    """Return the file to read; a pipe, as of ``<(command)``, must give its first bytes within a minute."""
     if not stat.S_ISFIFO(path.stat().st_mode):
         return path.open("rb")
-    # Opened so, a pipe does not wait for someone who writes into it.
+    # Opened without blocking, a pipe does not wait for a writer.
     file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115 - the caller closes it
     if select.select([file], [], [], PIPE_SECONDS)[0]:
         os.set_blocking(file.fileno(), True)
@@ -85,7 +85,7 @@ def parse_yaml(text: str, name: str) -> Node:
     except failures.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (OverflowError, ValueError):  # from an escape such as "\\UFFFFFFFF"
-        message = "an escape in it does not stand for a character"
+        message = "an escape in it is not a valid character"
         raise SourceError(message, where=name, hint="look for backslashes between double quotes") from None
     except failures.YAMLError as error:
         position = getattr(error, "position", 0)
@@ -94,7 +94,7 @@ def parse_yaml(text: str, name: str) -> Node:
 
 
 def write_yaml(document: Mapping[str, Any]) -> str:
-    """Return *document*, of maps, lists and text, as YAML that every reader takes for the same."""
+    """Return *document*, of maps, lists and text, as YAML that every reader understands in the same way."""
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
 
@@ -197,7 +197,7 @@ class _Composer:
         compose = {"ScalarEvent": self.scalar, "SequenceStartEvent": self.sequence}.get(kind, self.mapping)
         node = compose(event, depth)
         if node.size > MOST_NODES:
-            self.fail(event, "its aliases stand for too much", "write it out, or leave it out")
+            self.fail(event, "its aliases expand to too much", "write it out, or leave it out")
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -280,7 +280,7 @@ class Node:
         file: as the user wrote it.
         line: counts from 1, as does ``column``.
         keys: for a map, line and column of every key.
-        size: number of nodes it stands for, itself included.
+        size: number of nodes after its aliases are expanded, itself included.
     """
 
     value: str | tuple[Node, ...] | Mapping[str, Node] | None
@@ -323,7 +323,7 @@ class Node:
         return node
 
     def raw(self) -> Raw:
-        """Return text, lists and dicts; what is nothing is the empty text."""
+        """Return text, lists and dicts; an empty value becomes the empty text."""
         if isinstance(self.value, Mapping):
             return {key: node.raw() for key, node in self.value.items()}
         if isinstance(self.value, tuple):

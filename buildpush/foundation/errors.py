@@ -1,4 +1,4 @@
-"""What can go wrong: one tree, one exit code per cause, a hint that tells what to do.
+"""What can go wrong: one tree, one exit code per cause, a hint that says what to do.
 
 ::
 
@@ -18,7 +18,7 @@
     │  │  └─ ElsewhereError                it leads to another host, which gives none
     │  ├─ RegistryError                    an answer that says no
     │  ├─ DigestError                      bytes are not those that were promised
-    │  └─ NotPushedError                   a push that was begun never came to its end
+    │  └─ NotPushedError                   a push was begun and never finished
     ├─ AuthenticationError             5   a host refuses the credentials
     ├─ BuildInfoError                  6   the image is pushed, its build-info is not published
     ├─ StrictError                     7   refused because of --strict, or of check=error=true
@@ -40,8 +40,8 @@ class BuildPushError(Exception):
         hint: what to do about it, or ``None``.
         setting: name of the setting whose card explains it, or ``None``.
         where: place of the cause, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
-        pushed: the names that stand for the image in spite of it, where several were asked for.
-        advice: its place on the page of troubleshooting, where a message in it is known there, or ``None``.
+        pushed: the names that were written in spite of the error, where several were asked for.
+        advice: its anchor on the troubleshooting page, where a message in it is listed there, or ``None``.
         results: what a run had achieved before it failed (``RunResult``), such as a push whose build-info was refused.
     """
 
@@ -155,7 +155,7 @@ class DigestError(PushError):
 
 
 class NotPushedError(PushError):
-    """A push that was begun never came to its end: the registry does not have its image."""
+    """A push was begun and never finished: the registry does not have its image."""
 
 
 class AuthenticationError(BuildPushError):

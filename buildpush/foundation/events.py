@@ -1,4 +1,4 @@
-"""What happens, as plain records; whoever works is handed one sink and calls it."""
+"""What happens, as plain records; whatever does work is handed one sink and calls it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Finished:
     about: str = ""
 
 
-# What a layer's state is while it moves; others are its end.
+# States of a layer that is on its way; all others are final.
 UNDER_WAY: Final = frozenset({"sending", "writing", "pulling"})
 
 
@@ -37,7 +37,7 @@ class Progress:
     item: str
     done: int
     total: int | None = None
-    state: str = "sending"  # one of UNDER_WAY, or an end: sent, written, mounted, exists
+    state: str = "sending"  # one of UNDER_WAY, or final: sent, written, mounted, exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Traffic:
     Attributes:
         read: bytes of layers that were read from their source.
         sent: bytes of blobs that were handed to the network, those sent again included.
-        again: those of ``sent`` that had been sent before, to no avail.
+        again: those of ``sent`` that had been sent before, in vain.
         mounted: bytes of blobs that the registry took over from another of its repositories.
         skipped: bytes of blobs that the repository had already.
         seconds: of all threads together, by work: ``read``, ``compress``, ``hash``, ``wait``, ``send``.
@@ -99,4 +99,4 @@ Sink = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
-    """Show nothing: the sink of library calls that were given none."""
+    """Show nothing: the sink of library calls without one."""

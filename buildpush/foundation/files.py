@@ -12,12 +12,12 @@ from typing import IO
 
 @contextmanager
 def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iterator[IO[bytes]]:
-    """Give a new file that takes the place of *path* when the block ends well, and is gone when it does not.
+    """Yield a new file that replaces *path* when the block ends without an error, and is removed otherwise.
 
     Args:
         path: its directory must be there.
         mode: permissions of the new file.
-        durable: whether its bytes are to be on the disk before it takes the place.
+        durable: whether its bytes must be on disk before it replaces *path*.
     """
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         draft = Path(file.name)

@@ -1,6 +1,6 @@
-"""Secrets that are known by their form: what is before the host of an address, and tokens of well-known services.
+"""Secrets that are recognised by their form: the user part of an address, and tokens of well-known services.
 
-The one cleaner of addresses is here. Whatever it does, doing it twice does no more than once.
+The only function that cleans addresses is here; cleaning twice has no further effect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from buildpush.foundation.regex import regex
 
-# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is no
+# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is not a
 # password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
 _USER_INFO = regex(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
 # The same before a registry host; NAME:TAG@sha256:... is a reference.
@@ -20,12 +20,12 @@ _BARE_USER_INFO = regex(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
 _WHOLE_USER_INFO = regex(r"(?<=://)[^\s/]*@")
 # USER@HOST:PATH, as ssh and git take it.
 _SCP = regex(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
-# The same with a password that holds a slash; git takes its user for the host, and whoever wrote it did not.
+# The same with a password that holds a slash; git takes its user for the host, which is not what its author meant.
 _SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:)")
-# The account on a server of SSH, such as git, is no secret; what is longer, or of mixed case, may be one.
+# The account on an SSH server, such as git, is not a secret; a longer one, or one of mixed case, may be.
 _ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
-# Of a repository of git, what is behind #: BRANCH:DIRECTORY.
+# Of a git repository, what follows the #: BRANCH:DIRECTORY.
 _OF_GIT = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
 _BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 
@@ -63,12 +63,12 @@ _IN_NAMES: Final = (
     "credential",
     "private",
 )
-# What else a name tells, as a word of its own only: COMPASS and PATH are no secrets.
+# Further names of secrets, as whole words only: COMPASS and PATH are not secrets.
 _WORDS_OF_NAMES: Final = frozenset(
     {"pass", "pwd", "pw", "pat", "jwt", "cookie", "cookies", "netrc", "cred", "creds", "dsn", "sas"}
 )
 _DIRECTORIES = frozenset({"PWD", "OLDPWD"})
-# camelCase, PascalCase and ABCDef; dots, dashes and whatever else is no letter.
+# camelCase, PascalCase and ABCDef; dots, dashes and anything else that is not a letter.
 _WORD_OF_NAME = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -84,7 +84,7 @@ def names_secret(name: str) -> bool:
 
 
 def without_user_info(text: str, mask: str) -> str:
-    """Return *text*, which may be a long one, with *mask* for what is before the host of each address in it."""
+    """Return *text*, which may be a long one, with *mask* in place of the user part of each address in it."""
     if "@" not in text or "://" not in text:
         return text
     return _USER_INFO.sub(lambda match: match[0] if match[0] == _account(match) else f"{mask}@", text)
@@ -100,7 +100,7 @@ def passwords_in(text: str) -> Iterator[str]:
 def clean_address(address: str) -> str:
     """Return *address* as it may be shown and published: without password, user and query.
 
-    The account of an SSH server stays, and of a repository of git the branch.
+    The account of an SSH server is kept, and the branch of a git repository.
     """
     before = None
     while before != address:
@@ -118,12 +118,12 @@ def _cleaned(address: str) -> str:
 
 
 def may_be_token(user: str) -> bool:
-    """Return whether the user name of an address may be a token that stands in its place."""
+    """Return whether the user name of an address may be a token."""
     return _ACCOUNT.match(f"{user}@") is None or looks_secret(user)
 
 
 def _account(match: re.Match[str]) -> str:
-    """Return the account that stands before a host of SSH's, with its ``@``; else nothing."""
+    """Return the account before the host of an SSH address, with its ``@``; else nothing."""
     before = match.string[max(0, match.start() - len("git+ssh://")) : match.start()]
     user = f"{match[0].removesuffix('@').partition(':')[0]}@"
     over_ssh = match.re.pattern == _SCP.pattern or _OVER_SSH.search(before) is not None
@@ -131,7 +131,7 @@ def _account(match: re.Match[str]) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Return whether a token, key or password is in *text*, as far as its form tells."""
+    """Return whether a token, key or password is in *text*, judged by its form."""
     return holds_token(text) or without_user_info(text, "") != text
 
 

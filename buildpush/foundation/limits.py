@@ -24,14 +24,15 @@ def time_limit(
     whole: timedelta | None = None,
     stop: Callable[[], object] | None = None,
 ) -> Iterator[None]:
-    """End the block when it takes longer than *limit*, with the clean-up of an interrupt.
+    """End the block when it takes longer than *limit*; it cleans up as after an interrupt.
 
     Args:
         limit: ``None`` for as long as it takes.
-        sink: told where it cannot be kept, which is outside the main thread.
+        sink: gets a note where the limit cannot be enforced, which is outside the main thread.
         what: whose limit it is.
-        whole: the limit that people know, if *limit* is what is left of it.
-        stop: ends what the block waits for, from another thread; with it, the limit is kept outside the main thread.
+        whole: the limit as the user set it, if *limit* is what is left of it.
+        stop: ends what the block waits for, from another thread; with it, the limit is enforced outside the main thread
+            too.
 
     Raises:
         TimeOutError: it took longer; it says what was done until then.
@@ -104,7 +105,7 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._running = False
         self._timer.cancel()
-        self._timer.join()  # a signal on its way arrives before the old handler is back
+        self._timer.join()  # a signal on its way arrives before the old handler is restored
         signal.signal(signal.SIGALRM, self._before)
 
     def _stop(self, *_: object) -> None:

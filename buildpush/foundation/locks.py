@@ -1,6 +1,6 @@
-"""Directories that are someone's: changed by one at a time, temporary, or private.
+"""Directories with an owner: changed by one process at a time, temporary, or private.
 
-What lies in a private directory is believed, so no one else may have put it there, or the whole directory.
+What is in a private directory is trusted, so no one else may have put it there, or replaced the directory.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from buildpush.foundation.errors import SettingsError
 
 try:
     import fcntl
-except ImportError:  # Windows has none; there, who writes last wins
+except ImportError:  # Windows does not have it; there, the last writer wins
     fcntl = None  # type: ignore[assignment]
 
 
 def private_directory(path: Path) -> None:
-    """Make *path* for its owner only, and so what is missing above it, which ``mkdir`` would make for everybody.
+    """Make *path* for its owner only, with the missing directories above it, which ``mkdir`` opens to everybody.
 
     Raises:
         OSError: it cannot be made.
-        SettingsError: it is there, and not only ours; see :func:`shared_by`.
+        SettingsError: it exists, and is not only ours; see :func:`shared_by`.
     """
     for directory in (*reversed(path.parents), path):
         if directory.exists() and not directory.is_dir():
@@ -44,16 +44,16 @@ def private_directory(path: Path) -> None:
 
 
 def private_part(path: Path) -> None:
-    """Make *path* private, as :func:`private_directory` does, and the directory that it is a part of before it."""
+    """Make *path* private, as :func:`private_directory` does, and its parent before it."""
     private_directory(path.parent)
     private_directory(path)
 
 
 def shared_by(path: Path) -> str | None:
-    """Return in words why others may change what is in *path*, or put another directory in its place; ``None`` if none.
+    """Return in words why others may change what is in *path*, or replace it; ``None`` if they may not.
 
-    Links are followed, and what they lie in counts as well. Who owns a directory above is not asked: in containers that
-    is often an unknown user.
+    Links are followed, and the directories that hold them count as well. The owner of a directory above does not
+    matter: in containers that is often an unknown user.
     """
     if os.name != "posix":
         return None
@@ -99,12 +99,12 @@ def _swapped(mode: int, child: Path, parent: Path) -> str | None:
 
 @contextmanager
 def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock on *directory*, and give whether it is held; the system lets go of it with the process.
+    """Hold a lock on *directory*, and yield whether it is held; the system releases it when the process ends.
 
     Args:
-        directory: or file; must be there.
+        directory: or file; it must exist.
         shared: others may hold it shared as well.
-        wait: until it is free; otherwise ``False`` is given where others hold it.
+        wait: until it is free; otherwise ``False`` is yielded where others hold it.
 
     Raises:
         OSError: the directory cannot be opened.
@@ -122,13 +122,13 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
 
 @contextmanager
 def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = True) -> Iterator[Path]:
-    """Give a directory for this process's user only, which is gone afterwards.
+    """Yield a directory for this process's user only, which is removed afterwards.
 
-    A later run sweeps what a killed one left: the name carries our number, and we hold a lock while we use the
-    directory, because in another container there may be another process of our number, or none.
+    A later run removes what a killed one left: the name holds our process number, and we hold a lock while we use the
+    directory, because in another container another process may have our number, or none.
 
     Args:
-        parent: where it lies; among the system's temporary directories by default.
+        parent: the directory to make it in; the system's temporary directory by default.
         what: more of its name.
         tidy: whether it is an error if something in it cannot be removed.
     """
@@ -143,7 +143,7 @@ def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = 
 
 
 def _is_there(descriptor: int, path: Path) -> bool:
-    """Return whether *path* is still what was opened: another may have taken its place before the lock was had."""
+    """Return whether *path* is still what was opened: another may have replaced it before we had the lock."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -151,7 +151,7 @@ def _is_there(descriptor: int, path: Path) -> bool:
 
 
 def hold(descriptor: int) -> None:
-    """Hold a lock on a file that is open, and that no other process knows yet, until it is closed."""
+    """Hold a lock on a file that is open, and that no other process can have opened yet, until it is closed."""
     if fcntl is not None:
         _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -161,6 +161,6 @@ def _taken(descriptor: int, how: int) -> bool:
         fcntl.flock(descriptor, how)
     except BlockingIOError:
         return False
-    except OSError:  # a network file system that knows no locks
+    except OSError:  # a network file system without locks
         return True
     return True

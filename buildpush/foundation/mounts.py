@@ -29,7 +29,7 @@ def below(directory: Path) -> list[Path]:
 
 
 def unmount(directory: Path) -> None:
-    """Unmount what is mounted at and below *directory*, as far as we may; who still uses it keeps it until the end."""
+    """Unmount what is mounted at and below *directory*, as far as we may; programs that use it keep it."""
     points = below(directory)
     if not points:
         return
@@ -41,7 +41,7 @@ def unmount(directory: Path) -> None:
 
 
 def remove(directory: Path) -> bool:
-    """Remove *directory*, mounts before directories, and return whether nothing of it is left.
+    """Unmount what is mounted in *directory*, remove it, and return whether nothing of it is left.
 
     While something is mounted there, nothing is removed: it may be someone's own files.
     """

@@ -1,8 +1,8 @@
 """Dataclasses whose methods are not compiled class by class.
 
 The standard library writes six or more methods of a class as text and compiles them, for half a millisecond each class;
-a command loads up to two hundred, and makes objects of some fifty.
-Here classes share their methods; ``__init__``, and what ``fields`` and ``replace`` read, is made when it is asked for.
+a command loads up to two hundred such classes, and makes objects of about fifty.
+Here classes share their methods; ``__init__``, and what ``fields`` and ``replace`` read, is made on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, slots: bool = False, **options: bool) -> Any:
-        """Make a dataclass as the standard library does; it does so itself where there are no slots."""
+        """Make a dataclass as the standard library does, which itself makes those without slots."""
         if cls is None:
             return lambda cls: dataclass(cls, slots=slots, **options)
         return _record(cls, **options) if slots else dataclasses.dataclass(cls, **options)
@@ -31,7 +31,7 @@ _STANDARD: Final = ("__dataclass_fields__", "__dataclass_params__", "__match_arg
 
 
 class _Unset:
-    """Stands in a signature for what a field's own function makes."""
+    """The default in a signature of a field that has a factory."""
 
     def __repr__(self) -> str:
         return "<factory>"
@@ -41,7 +41,7 @@ _UNSET: Final = _Unset()
 
 
 class _Later:
-    """Stands in a class for an attribute that is made when someone asks for it."""
+    """A class attribute that is made on first use."""
 
     def __init__(self, name: str, make: Callable[[], object]) -> None:
         self._name, self._make = name, make
@@ -69,7 +69,7 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
             type(cls.__name__, (), body)
         )
         for name, value in {"init": True, "repr": True, "eq": eq, "order": order, "frozen": frozen}.items():
-            setattr(standard.__dataclass_params__, name, value)  # what inherits from a record asks whether it is frozen
+            setattr(standard.__dataclass_params__, name, value)  # a subclass of a record reads this
         for name in _STANDARD:
             setattr(record, name, getattr(standard, name))
 
@@ -81,7 +81,7 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
     made |= {name: one for name, one in cls.__dict__.items() if name not in {*kinds, "__dict__", "__weakref__"}}
     made["__slots__"] = tuple(kinds)
     made["__shown__"] = tuple(name for name, field in fields.items() if field.repr)
-    made["__replace__"] = dataclasses.replace  # what copy.replace asks for, from Python 3.13 on
+    made["__replace__"] = dataclasses.replace  # copy.replace asks for it, from Python 3.13 on
     made["__values__"] = operator.attrgetter(
         *[name for name, field in fields.items() if field.compare] or ["__class__"]
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from re import compile as regex
 else:
 
-    class regex:  # noqa: N801  it stands for re.compile
+    class regex:  # noqa: N801  it is called like re.compile
         """A pattern with the methods of a compiled one; a match of it names another object as its ``re``."""
 
         def __init__(self, text: str | bytes, flags: int = 0) -> None:
@@ -19,7 +19,7 @@ else:
             if "_given" not in vars(self) or name.startswith("__"):
                 raise AttributeError(name)
             found = getattr(re.compile(*self._given), name)
-            setattr(self, name, found)  # the next time it is there at once
+            setattr(self, name, found)  # from now on no call is needed
             return found
 
 

@@ -1,6 +1,6 @@
 """The only place that knows how to hide a secret.
 
-A :class:`Secret` shows stars in every form of text, and whoever makes one registers its value, so that
+A :class:`Secret` shows stars in every form of text, and making one registers its value, so that
 :func:`redact` finds it in any text that is about to leave the program.
 """
 
@@ -21,13 +21,13 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
 MASK = "********"
-# Shorter values would blacken ordinary words; they are masked in their Secret only.
+# Shorter values would hide ordinary words; they are masked in their Secret only.
 SHORTEST = 4
 # A line of a longer secret, a key or a file of logins: programs print line by line.
 _SHORTEST_LINE = 8
 
 # How one text writes another: percent-encoding, entities of HTML, escapes of JSON, Go, Python, shells and git, a
-# quote within a shell's quotes. What steers a screen or ends a line writes nothing.
+# quote within a shell's quotes. Control characters and line ends write nothing.
 _KINDS: Final = {
     "%": r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)",
     "&": r"(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)",
@@ -40,16 +40,16 @@ _KINDS: Final = {
 _STEERS = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
 
 
-# How much of a sequence is nothing: all of it, its beginning, its first character. A control in front of a secret must
-# not swallow letters of it.
+# How much of a control sequence is removed: all of it, its beginning, its first character. A control in front of a
+# secret must not swallow letters of it.
 _SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
-# What takes controls out, then what reads the rest, step by step; the last step is done again and again.
+# The pattern that removes controls, then those that read the rest, step by step; the last step is repeated.
 _Decoding = tuple[re.Pattern[str], ...]
 
 
 @cache
 def _decoding(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Decoding:
-    """Return what reads a text that is written in *kinds*."""
+    """Return the pattern that reads a text that is written in *kinds*."""
     tail = f"{sequence}|" if sequence else ""
     controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
     written = [f"[{re.escape(kinds)}](?:{'|'.join(_KINDS[kind] for kind in kinds)})"] if kinds else []
@@ -59,8 +59,8 @@ def _decoding(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Decoding:
 def _decodings(text: str) -> Iterator[_Decoding]:
     """Yield the ways to read *text* that may differ from how it is written there; none for most lines of a log.
 
-    Each kind for itself, as what ends a secret may begin something of another kind; then all of them, one in the other.
-    A backslash also comes before what is of another kind, as in JSON on a page: then the other kind is read first.
+    Each kind by itself, as the end of a secret may begin something of another kind; then all of them, nested.
+    A backslash may also precede text of another kind, as in JSON on a page: then the other kind is read first.
     """
     kinds = "".join(kind for kind in _KINDS if kind in text)
     steers = not (text.isascii() and text.isprintable())
@@ -137,14 +137,14 @@ def redact(text: str) -> str:
 
     The account on a server of SSH, such as ``git``, stays.
 
-    A secret is found as it is and in base64, and each of them also percent-encoded, as entities of HTML, with escapes
-    of JSON, Go, Python or a shell, and with controls or line ends within.
-    A value that was cut or hashed is not recognised; of one of several lines, each line from eight characters is.
-    Doing it twice does no more than once.
+    A secret is found in plain text and in base64, and both of them also percent-encoded, as entities of HTML, with
+    escapes of JSON, Go, Python or a shell, and with controls or line ends within.
+    A value that was cut or hashed is not recognised; of a value of several lines, each line of eight characters or more
+    is. Doing it twice has no further effect.
     """
     known = _known
     before = None
-    while before != text:  # stars may complete a secret that has some; each turn leaves fewer other characters
+    while before != text:  # stars may complete a secret that has some; each round leaves fewer other characters
         before = text
         text = without_user_info(_without_known(text, known), MASK)
     return text
@@ -162,7 +162,7 @@ def redacted(value: Any) -> Any:
 
 
 def _redacted(text: str) -> str:
-    """Return *text* with its controls where they hide nothing: a document keeps what it holds."""
+    """Return *text*, redacted, with its controls where they hide no secret: a document keeps what it holds."""
     shown = redact(text)
     plain = without_controls(shown)
     return redact(plain) if plain != shown and known_in(plain) else shown
@@ -206,19 +206,19 @@ def _begun(text: str, forms: tuple[str, ...]) -> int:
 
 
 def _without_known(text: str, known: _KnownSecrets) -> str:
-    # All are looked for before one becomes stars: one that is the end of another would take it away from it.
+    # All are found before one is hidden: hiding one that is the end of another would hide the other from the search.
     places = [*_standing(text, known.forms), *_written(text, known.plain)]
     return _starred(text, places) if places else text
 
 
 def _standing(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where in *text* secrets stand as they are."""
+    """Yield where in *text* there are secrets in plain text."""
     # A build prints many lines, and most are shorter than any secret.
     yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
 
 
 def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where in *text* secrets are written in another way than they are."""
+    """Yield where in *text* there are secrets in another notation."""
     if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
         return  # most lines of a log, at once
     for way in _decodings(text):
@@ -346,7 +346,7 @@ class Secret:
         self.source = source
 
     def reveal(self) -> str:
-        """Return the value; call it only where bytes leave for the host that the secret belongs to."""
+        """Return the value; call it only where bytes are sent to the host that the secret belongs to."""
         return self._value
 
     def basic(self, username: str) -> str:

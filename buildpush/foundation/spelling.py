@@ -1,4 +1,4 @@
-"""What a word that nothing knows was probably meant to be."""
+"""What an unknown word was probably meant to be."""
 
 from __future__ import annotations
 

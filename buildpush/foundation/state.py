@@ -29,12 +29,12 @@ _PRIVATE_HINT = "set XDG_STATE_HOME to a directory that no one else may write to
 
 
 class NoStateError(SettingsError):
-    """The whole state directory cannot be used; a run says so once, and what it can do without says nothing more."""
+    """The whole state directory cannot be used; a run notes it once, and what can do without it notes nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state directory; parts are made when they are first written.
+    """The state directory; its parts are made when they are first needed.
 
     Attributes:
         directory: absolute; the user's state directory by default.
@@ -56,7 +56,7 @@ class State:
         directory = scratch / f"buildpush-state-{os.getuid()}"
         with suppress(RuntimeError):  # there is no home
             found = Path(platformdirs.user_state_dir("buildpush"))
-            directory = found if found.is_absolute() else directory  # older ones give ~ as it is
+            directory = found if found.is_absolute() else directory  # older versions return ~ itself
         return cls(directory, scratch)
 
     @property
@@ -105,7 +105,7 @@ class State:
         return [path for path in left if _swept(path, sink)]
 
     def clear(self) -> None:
-        """Remove all that is kept: records, logs, counters, layers, what was pushed before, pending build-infos."""
+        """Remove everything in it: records, logs, counters, layers, what was pushed before, pending build-infos."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _doubt(self) -> str | None:
@@ -136,12 +136,12 @@ def _plain(name: str) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write *text* to *path* for its owner only, whole or not at all, also where the machine stops in between."""
+    """Write *text* to *path* for its owner only, whole or not at all, even if the machine stops in between."""
     os.close(write_held(path, text))
 
 
 def write_held(path: Path, text: str) -> int:
-    """Write *text* as :func:`write_private` does, and return the file, open and locked; close it to let go."""
+    """Write *text* as :func:`write_private` does, and return the file, open and locked until it is closed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         hold(handle)
@@ -159,7 +159,7 @@ def write_held(path: Path, text: str) -> int:
 
 
 def _settle(directory: Path) -> None:
-    """Let the names in *directory* survive a power cut; a file system that cannot promise it is no reason to fail."""
+    """Let the names in *directory* survive a power cut; a file system that cannot promise it is not an error."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -178,7 +178,7 @@ def _left_behind(path: Path) -> bool:
 
 
 def _swept(path: Path, sink: Sink) -> bool:
-    """Remove *path*, unless a process holds it that we do not see: one in another container."""
+    """Remove *path*, unless a process that we do not see holds it, such as one in another container."""
     with suppress(OSError), locked(path, wait=False) as free:
         if not free:
             return False
@@ -201,22 +201,22 @@ def alive(process: int) -> bool:
 
 
 def process_mark(process: int | None = None) -> str:
-    """Return what tells a process, this one if none is named, from all others: its number may come again.
+    """Return what identifies a process, by default this one: its number may be used again.
 
-    In containers it always does: there, programs have the same small numbers in every run.
+    In containers it always is: there, programs have the same small numbers in every run.
     """
     number = os.getpid() if process is None else process
     return f"{number} {_begun(number)}"
 
 
 def is_at_work(mark: str) -> bool:
-    """Return whether the process of that mark, see :func:`process_mark`, is running; an empty one is none."""
+    """Return whether the process of that mark, see :func:`process_mark`, is running; false for an empty mark."""
     number = mark.partition(" ")[0]
     return number.isdecimal() and alive(int(number)) and mark == process_mark(int(number))
 
 
 def _begun(process: int) -> str:
-    """Return when a process began, in ticks since the machine did, and which machine; empty if unknown.
+    """Return when a process began, in ticks since the machine's start, and which machine; empty if unknown.
 
     Source: proc(5), the 22nd field of stat, counted from behind the program's name.
     """

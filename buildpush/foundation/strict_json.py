@@ -1,7 +1,7 @@
 """JSON that someone else wrote: read in one way only, or refused.
 
-Two readers of the same bytes must not find two things in them: names that stand twice, numbers that are none, and text
-that is no UTF-8 are refused, and so is what nests so deep, or counts so high, that no program could use it.
+Two readers of the same bytes must not find two meanings in them: names that appear twice, invalid numbers, and text
+that is not UTF-8 are refused, and so are nesting so deep, and numbers so large, that no program could use them.
 Source: RFC 8259, sections 4, 6 and 8.1.
 """
 
@@ -19,7 +19,7 @@ def parse(data: bytes | str) -> Any:
     """Return what the JSON *data* says.
 
     Raises:
-        ValueError: it is not JSON, or can be read in several ways, or by us in none; the message says why.
+        ValueError: it is not JSON, or it is ambiguous, or beyond our limits; the message says why.
     """
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
@@ -30,7 +30,7 @@ def parse(data: bytes | str) -> Any:
 
 
 def is_count(value: object) -> bool:
-    """Return whether *value* is a whole number from 0 on that fits into 64 bits; true and 1.0 are none."""
+    """Return whether *value* is a whole number from 0 on that fits into 64 bits; not true, and not 1.0."""
     return type(value) is int and 0 <= value < 2**63
 
 

@@ -1,7 +1,7 @@
-"""The one door for text that others wrote: servers, engines, programs, notebooks, names in files and manifests.
+"""The only entrance for text that others wrote: servers, engines, programs, notebooks, names in files and manifests.
 
 Whatever comes in is decoded, freed of controls, redacted, cut, and kept from beginning a line of its own, in this
-order; nothing is done to it afterwards but to show it.
+order; afterwards it is only shown.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact, without_begun
 
 LONGEST_LINE: Final = 16 * 1024
-# Of a line that is too long, more is read than is shown: a secret that the cut goes through is known as a whole.
+# Of a line that is too long, more is read than is shown: a secret that is cut there is still recognised.
 LONGEST_READ: Final = 4 * LONGEST_LINE
 LONGEST_QUOTE: Final = 2048
-# Begins every line of a text but its first, so that none can be taken for ours or for a command to a CI system.
+# Begins every line of a text but its first, so that no line looks like ours, or like a command to a CI system.
 MARGIN: Final = "  | "
 _ENTITY = regex(r"&[#\w\n]{1,40};")
 # HTML that shows nothing.
@@ -31,13 +31,13 @@ _COMMAND = regex(r"##(?=(?:vso|teamcity)?\[)", re.IGNORECASE)
 
 
 def decoded(data: bytes, *, whole: bool = True) -> str:
-    """Return *data* as text; what is no UTF-8 becomes U+FFFD, but for a character cut at the end if not *whole*."""
+    """Return *data* as text; what is not UTF-8 becomes U+FFFD, except a character cut at the end if not *whole*."""
     return codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=whole)
 
 
 def safe(text: str) -> str:
     """Return foreign *text* of one or more lines without controls, secrets and commands to CI systems."""
-    # Before, as a control in front of a secret may swallow a part of it; and after, as pieces may have come together.
+    # Before, as a control in front of a secret may swallow a part of it; and after, as removing controls joins pieces.
     hidden = redact(text)
     plain = without_controls(hidden)
     shown = plain if plain is hidden else redact(plain)
@@ -56,7 +56,7 @@ def quotation(text: str, most: int = LONGEST_QUOTE) -> str:
 
 
 def with_margin(text: str) -> str:
-    """Return *text*, parts of which may be foreign, so that lines behind the first stand behind a margin."""
+    """Return *text*, parts of which may be foreign, with a margin before every line but the first."""
     shown = safe(text)
     if "\n" not in shown:
         return shortened(shown, LONGEST_LINE)
@@ -68,13 +68,13 @@ def without_tags(page: str, between: str = "") -> str:
     """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
     from html import unescape  # it loads thousands of names
 
-    # First, as a control in the middle of an entity makes another text of it; a line feed that was one would as well.
+    # First, as a control in the middle of an entity changes its meaning; so would an entity of a line feed.
     whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
     return unescape(_TAG.sub(between, _SILENT.sub("", whole)))
 
 
 def shortened(text: str, most: int) -> str:
-    """Return at most *most* characters of a text that is safe already; dots say that there was more."""
+    """Return at most *most* characters of a text that is already safe; an ellipsis says that there was more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -90,7 +90,7 @@ def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
 
 
 class Lines:
-    """Foreign text that comes in pieces, given on line by line; of a line that is too long, the beginning.
+    """Foreign text that arrives in pieces, passed on line by line; a line that is too long is cut.
 
     Args:
         show: gets each line, safe and without its end.
@@ -114,7 +114,7 @@ class Lines:
         """Nothing is kept but the line that is not whole yet."""
 
     def close(self) -> None:
-        """Take what has come as the end."""
+        """Take what is left as the last line."""
         if self._rest:
             self._end(self._rest)
         self._rest = ""

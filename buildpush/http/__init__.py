@@ -1,1 +1,1 @@
-"""Requests to other machines: one pool per host, one retry table, one TLS and proxy story; the only urllib3."""
+"""Requests to other machines: a pool per host, a retry table, TLS and proxies; the only user of urllib3."""

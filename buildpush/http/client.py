@@ -1,4 +1,4 @@
-"""Requests to a host: one pool of connections, repeated where that is safe, and told where it is not.
+"""Requests to a host: one pool of connections; requests are repeated only where that is safe.
 
 A body that is a stream is sent once, and :class:`~buildpush.http.failures.Interrupted` says how far it came.
 """
@@ -53,10 +53,10 @@ class Http:
     Args:
         ca_files: certificates to trust besides the system's; of a directory, those of all its files.
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
-        insecure_hosts: spoken to with TLS and no look at the certificate, or without TLS where they speak none.
-        plain_hosts: spoken to without TLS, because their address says so.
-        retries: how stubborn to be.
-        sink: told about every wait.
+        insecure_hosts: reached with TLS and any certificate, or without TLS where they do not offer it.
+        plain_hosts: reached without TLS, because their address begins with ``http``.
+        retries: how often and how long to try.
+        sink: gets an event for every wait.
         sleep: waits seconds; one that :meth:`cancel` ends early if not given.
         timeouts: time limits.
     """
@@ -87,15 +87,15 @@ class Http:
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._hosts_that_answered: set[str] = set()  # something that was let stand
+        self._hosts_that_answered: set[str] = set()  # something that was allowed
         self._talked: set[str] = set()  # anything at all
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
         self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
-        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were spoken to
+        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were asked
         self._settling = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
-        self._told: dict[str, tuple[int, float]] = {}  # by host: which thread told that it is silent, and until when
+        self._told: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +217,7 @@ class Http:
         self.stop_if_cancelled()
 
     def _wait_for_silent(self, request: HttpRequest, broken: Broken, host: str) -> None:
-        """Wait before a host is asked again; when many wait for it, one of them says so."""
+        """Wait before a host is asked again; when many wait for it, one of them reports it."""
         seconds, me, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
         with self._lock:
             who, until = self._told.get(host, (me, now))
@@ -251,7 +251,7 @@ class Http:
         return answer
 
     def _persist(self, request: HttpRequest) -> Answer | Stream:
-        """Send *request* until there is an answer that the retry table lets stand."""
+        """Send *request* until there is an answer that the retry table accepts."""
         host = request.address.origin
         for attempt in itertools.count(1):
             request.attempt = attempt
@@ -279,7 +279,7 @@ class Http:
             self.stop_if_cancelled()
 
     def _worth_repeating(self, request: HttpRequest, broken: Broken, host: str) -> bool:
-        # A host that never answered is more likely misspelled than down: say so soon.
+        # A host that never answered is more likely misspelled than down: fail soon.
         most = self._most(host) if host in self._talked else min(2, self._retries.attempts)
         untouched = not broken.reached and not isinstance(request.body, CountedBody)
         return not broken.final and request.attempt < most and (request.repeatable or untouched)
@@ -292,7 +292,7 @@ class Http:
         return rule is not None and request.repeatable and request.attempt < most
 
     def _most(self, host: str) -> int:
-        """Return how often *host* is asked, which is down; one that answered before may be starting again."""
+        """Return how often *host*, which is down, is asked; one that answered before may be restarting."""
         attempts = self._retries.attempts
         if host not in self._hosts_that_answered:
             return attempts
@@ -303,7 +303,7 @@ class Http:
     def _seconds(self, attempt: int, answer: Answer | None) -> float:
         step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
         wish = retry_after(answer.headers) if answer else None
-        if wish:  # 0 says nothing: at once, and so all the time, is no way to spare a host
+        if wish:  # 0 is ignored: asking at once, again and again, does not spare a host
             return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
         return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
 
@@ -349,7 +349,7 @@ class Http:
         return Answer(response.status, response.headers, body, str(request.address), request.attempt)
 
     def _redirected(self, request: HttpRequest, answer: Answer) -> HttpRequest:
-        """Return the request that an answer sends on; another origin sees no credentials."""
+        """Return the request that follows a redirect; another origin sees no credentials."""
         there = self.connection_address(request.address.joined(answer.headers["Location"]))
         read = answer.status == 303 or (answer.status in {301, 302} and request.method == "POST")  # noqa: PLR2004
         method = "GET" if read else request.method
@@ -368,7 +368,7 @@ class Http:
     def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
         """Check that a server at *before* may make us send *method* to *there*.
 
-        How near a server is, is known of one that was spoken to: a name may be that of a host in this network.
+        How near a server is, is known once it was connected to: a name may belong to a host in this network.
 
         Raises:
             AddressError: it may not.
@@ -376,10 +376,10 @@ class Http:
         check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
 
     def connection_address(self, address: Address) -> Address:
-        """Return *address* as it is going to be connected to.
+        """Return *address* with the scheme that will be used.
 
-        A host that was declared insecure is spoken to with TLS where it can, whatever its certificate; else plainly.
-        Which it is, is found out once, by a request that sends no credentials.
+        A host that was declared insecure is reached with TLS where it offers it, whatever its certificate; else
+        without. This is found out once, by a request without credentials.
         """
         host = f"{address.host}:{address.port}"
         if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
@@ -394,7 +394,7 @@ class Http:
         return address if plain else secure
 
     def _is_plain(self, address: Address, secure: Address) -> bool | None:
-        """Return whether a host speaks no TLS; ``None`` where it gives no answer."""
+        """Return whether a host does not speak TLS; ``None`` where it does not answer."""
         try:
             self._send(HttpRequest("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
         except Broken as broken:
@@ -429,7 +429,7 @@ class Http:
 
     @property
     def never_trusted(self) -> tuple[str, ...]:
-        """Hosts that were declared insecure and never spoken to, sorted."""
+        """Hosts that were declared insecure and never asked, sorted."""
         met = {name for host in self._trusted for name in (host, host.rpartition(":")[0])}
         return tuple(sorted(self.insecure_hosts - met))
 

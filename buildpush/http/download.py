@@ -1,4 +1,4 @@
-"""A file of the web, fetched into a file of this machine."""
+"""A download from the web into a local file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
 
     Args:
         http: connections.
-        url: as someone typed it.
+        url: as the user wrote it.
         path: of the file.
         most: bytes that it may have; one more is read, and it is not asked for again.
 
     Returns:
-        When the server says that it was last changed, in seconds since 1970; 0 where it does not.
+        When it was last changed, in seconds since 1970, as the server says; 0 where it does not say.
 
     Raises:
-        UnreachableError: the connection breaks again and again; or it is no address.
-        BuildError: the server does not give it, or it is larger.
+        UnreachableError: the connection breaks again and again; or *url* is not an address.
+        BuildError: the server does not give the file, or it is larger.
     """
     address = str(Address.parse_lenient(url))
     for attempt in range(1, http.attempts + 1):
-        with http.open("GET", address) as answer:  # which is stubborn itself
+        with http.open("GET", address) as answer:  # which has its own retries
             if not isinstance(answer, Stream):
                 raise _refused(answer, url)
             try:

@@ -9,7 +9,7 @@ from buildpush.http.proxies import login
 from buildpush.http.urls import Address, url_without_secrets
 
 
-class Interrupted(UnreachableError):  # noqa: N818 - a word of the design; it is a state to go on from
+class Interrupted(UnreachableError):  # noqa: N818 - not an error but a state: the transfer can be resumed
     """The connection broke while a stream was being sent; *sent* bytes had been handed over by then."""
 
     def __init__(self, message: str, *, sent: int, hint: str | None = None) -> None:
@@ -35,7 +35,7 @@ class Broken(Exception):  # noqa: N818 - never leaves this module
 
 
 def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
-    """Say in a sentence why no answer came, and what to do."""
+    """Return a sentence that says why no answer came, and a hint."""
     import urllib3.exceptions as e
 
     host = Address.parse(url).netloc
@@ -67,7 +67,7 @@ def _explain_proxy(error: Exception, host: str, proxy: str | None) -> Broken:
 
 
 def proxy_login_failure(proxy: str | None) -> Broken:
-    """Say that a proxy refuses us (407), and not the registry."""
+    """Return the message that a proxy refuses us (407), not the registry."""
     who = f"the proxy {url_without_secrets(proxy)}" if proxy else "a proxy in between"
     if proxy and login(proxy):
         return _broken(
@@ -82,7 +82,7 @@ def _explain_silence(error: Exception, host: str) -> Broken:
     from buildpush.http.wires import TooSlowError
 
     if isinstance(slow := error.__cause__, TooSlowError):
-        return _broken(f"{host} answers too slowly: {slow}", "it may be overloaded, or the line bad", reached=True)
+        return _broken(f"{host} answers too slowly: {slow}", "it may be overloaded, or the line slow", reached=True)
     return _broken(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
 
 
@@ -92,7 +92,7 @@ def _explain_tls(error: Exception, host: str) -> Broken:
         if mark in str(error):
             return _broken(f"{host} {says}", hint, final=True, plain=says == _NO_TLS)
     plain = "EOF" in str(error) or "reset" in str(error)
-    return _broken(f"no secure connection to {host}: {reason}", "a proxy may break it open", reached=True, plain=plain)
+    return _broken(f"no secure connection to {host}: {reason}", "a proxy may intercept it", reached=True, plain=plain)
 
 
 _INSECURE_HINT = (

@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(slots=True)
 class HttpRequest:
-    """One request, as often as it takes."""
+    """One request, however often it is sent."""
 
     method: str
     address: Address
@@ -133,7 +133,7 @@ class Stream:
         return True
 
     def close(self) -> None:
-        """Give the connection up; what was not read is not wanted."""
+        """Close the connection; what was not read is dropped."""
         self._response.close()
         self._response.release_conn()
 

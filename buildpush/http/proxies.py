@@ -1,4 +1,4 @@
-"""Which proxy leads to an address, as the usual variables say."""
+"""Which proxy leads to an address, according to the usual variables."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Proxies:
         self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
 
     def find(self, url: str) -> str | None:
-        """Return the proxy's address, or ``None`` where *url* is reached directly, or is no address.
+        """Return the proxy's address, or ``None`` where *url* is reached directly, or is not an address.
 
         Raises:
-            SettingsError: the proxy's address is none; one that nothing needs, such as a SOCKS proxy for others, stops
-                nothing.
+            SettingsError: the proxy's address is invalid; one that is not needed, such as a SOCKS proxy for others, is
+                not checked.
         """
         if not any(self._by_scheme.values()):
             return None
@@ -49,7 +49,7 @@ class Proxies:
 
 
 def login(proxy: str) -> str | None:
-    """Return user and password that stand in a proxy's address, as ``USER:PASSWORD``, or ``None``."""
+    """Return the user and password of a proxy's address as ``USER:PASSWORD``, or ``None``."""
     name, _, password = user_info(proxy).partition(":")
     return f"{unquote(name)}:{unquote(password)}" if name else None
 

@@ -1,4 +1,4 @@
-"""How often and how long to wait: the table of statuses, and how stubborn a client is."""
+"""How often and how long to wait: the table of statuses, and the number of retries."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final
 
 from buildpush.foundation.records import dataclass
 
-# Bytes that an answer must bring in the seconds of a silence, once it has begun: a byte now and then is too few,
-# and every line over which an image can travel at all is faster.
+# Bytes that an answer that has begun must bring within the time limit for a silence: a byte now and then is too few,
+# and every line that can carry an image at all is faster.
 LEAST: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How stubborn to be: wait *base* x 2^n seconds up to *cap*, or what the server wishes, up to *longest*.
+    """How often to retry: wait *base* x 2^n seconds up to *cap*, or as long as the server asks, up to *longest*.
 
-    A host that answered before and is down is asked *restart* times more, which makes about a minute of waiting: as
-    long as a registry takes to start again.
+    A host that answered before and is now down is asked *restart* times more, for about a minute: as long as a registry
+    takes to restart.
     """
 
     attempts: int = 6
@@ -38,7 +38,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """What to do about a status: *whole_host* makes everybody who talks to that host wait; *down* says who is away."""
+    """What to do about a status: *whole_host* makes all requests to that host wait; *down* says what is unavailable."""
 
     whole_host: bool = False
     down: bool = False
@@ -53,10 +53,10 @@ RULES: Final[Mapping[int, RetryRule]] = {
     503: RetryRule(down=True),
     504: RetryRule(down=True),
     507: RetryRule(),
-    # Of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
+    # Statuses of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
     **dict.fromkeys(range(520, 528), RetryRule(down=True)),
 }
-# For so long after it went down a host is asked more often than others: many requests do not add up to an hour.
+# For this long after it went down, a host gets more retries than others: so many requests do not add up to an hour.
 LONGEST_RESTART: Final = 60.0
 
 

@@ -1,4 +1,4 @@
-"""Whom to trust over TLS."""
+"""Which certificates to trust over TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILED = regex(r"[0-9a-f]{8}\.[0-9]+\Z")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what is the same for all names of a file, or ``None`` where there is none."""
+    """Return what identifies a file under all its names, or ``None`` where there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -25,15 +25,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
-    """Return what connections trust: the system's certificates and *ca_files*; no server is checked if *insecure*.
+    """Return the context that trusts the system's certificates and *ca_files*; no server is checked if *insecure*.
 
     Raises:
-        SettingsError: A file of certificates cannot be read.
+        SettingsError: a file of certificates cannot be read.
     """
     import urllib3
 
     if insecure:
-        # urllib3 would warn at each connection; who declared the host insecure knows.
+        # urllib3 would warn at each connection; the user declared the host insecure and knows.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         blind.check_hostname = False
@@ -56,22 +56,22 @@ def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
 
 
 def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None]) -> None:
-    """Let *context* trust a file or a directory of certificates, but for files that it has *read* already."""
+    """Let *context* trust a file or a directory of certificates, except files that it has *read* already."""
     if not path.is_dir():
         context.load_verify_locations(path)
         read.add(_identity(path))
         return
-    context.load_verify_locations(capath=path)  # what is filed by its hash is looked up when it is needed
+    context.load_verify_locations(capath=path)  # certificates named by their hash are looked up when needed
     entries = sorted(path.iterdir())
     read |= {_identity(entry) for entry in entries if _FILED.match(entry.name)}
     for file in entries:
         if _identity(file) not in read:
-            with contextlib.suppress(OSError):  # other files may lie there, as for Go and OpenSSL
+            with contextlib.suppress(OSError):  # other files may be there, as Go and OpenSSL allow
                 context.load_verify_locations(file)
 
 
 def certificates_in(variables: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files and directories of certificates that variables name; directories that are not there are not.
+    """Return the files and directories of certificates that variables name; missing directories are left out.
 
     Source: OpenSSL (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, a list), requests (``REQUESTS_CA_BUNDLE``), curl,
     Harness.

@@ -1,8 +1,8 @@
 r"""Addresses that others wrote: read by the parser that connects, rebuilt from its parts; and where they may lead.
 
 A registry names the server that makes tokens (``realm``), the place of an upload or a blob (``Location``), the next
-page of a list (``Link``). What two parsers read in two ways (``http://OTHER\@REGISTRY/x``) leads credentials to a
-stranger, so here is the only one: urllib3's own, and what it connects to is what it said.
+page of a list (``Link``). An address that two parsers read in two ways (``http://OTHER\@REGISTRY/x``) leads credentials
+to a stranger, so there is only one parser here: urllib3's own, which also connects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from buildpush.foundation.text import quotation
 
 PORTS: Final = {"http": 80, "https": 443}
 _WRONG_HINT: Final = "the registry's external address may be set wrongly, or a proxy in between changes what it passes"
-# Parsers differ about all of these: some stop there, some pass over them, some take them for something else.
+# Parsers differ about all of these: some stop there, some skip them, some read them as something else.
 _FORBIDDEN = regex(r"[\x00-\x1f\x7f-\x9f\\]|\s")
 _AUTHORITY = regex(r"[^:/?#]+://(?P<authority>[^/?#]*)")
 _HOST = regex(r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?")
@@ -35,11 +35,11 @@ _LONGEST_SHOWN: Final = 200
 
 
 class AddressError(ElsewhereError):
-    """An address that a server wrote cannot be followed: it is none, or it leads where it must not."""
+    """An address that a server wrote cannot be followed: it is invalid, or it leads where it must not."""
 
 
 class Zone(Enum):
-    """How near to this machine a host is, as far as its name or number tells: names are not looked up."""
+    """How near to this machine a host is, judged by its name or number: names are not looked up."""
 
     WORLD = "elsewhere"
     NETWORK = "a private network"
@@ -49,12 +49,12 @@ class Zone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An http or https address without user info and fragment, in the one way to write it.
+    """An http or https address without user info and fragment, in its normal form.
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: in small letters; an IPv6 address in brackets.
-        port: also where it is the usual one.
+        host: in lower case; an IPv6 address in brackets.
+        port: given also where it is the default.
         path: begins with a slash; percent-encoded.
         query: percent-encoded; ``None`` where there is none.
     """
@@ -67,20 +67,20 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Return the address that *text* is.
+        """Parse *text* as an address.
 
         Raises:
-            AddressError: it is none, or parsers would not agree about it: a backslash, a blank, a control character,
+            AddressError: it is invalid, or parsers would disagree about it: a backslash, a blank, a control character,
                 a user before the host.
         """
         return _read(text)
 
     @classmethod
     def parse_lenient(cls, text: str) -> Address:
-        """Return the address that a person wrote, who may use blanks in it, and a user that is left out.
+        """Parse an address that a person wrote: blanks are allowed, and a user is dropped.
 
         Raises:
-            AddressError: it is none.
+            AddressError: it is invalid.
         """
         found = _AUTHORITY.match(text)
         if found and "\\" not in text:
@@ -94,7 +94,7 @@ class Address:
 
     @property
     def netloc(self) -> str:
-        """Host, and the port unless it is the usual one."""
+        """Host, and the port unless it is the default."""
         return self.host if self.port == PORTS[self.scheme] else f"{self.host}:{self.port}"
 
     @property
@@ -104,16 +104,16 @@ class Address:
 
     @property
     def zone(self) -> Zone:
-        """How near its host is."""
+        """How near its host is to this machine."""
         return zone_of(self.host)
 
     def joined(self, location: str) -> Address:
-        """Return the address of a *location* that the server here gave, which may be a part of an address only.
+        """Return the address of a *location* that this server gave, which may be relative.
 
         Raises:
-            AddressError: it is no address.
+            AddressError: it is not an address.
         """
-        text = location.strip(" \t")  # which are no part of a header's value
+        text = location.strip(" \t")  # which are not part of a header's value
         if _FORBIDDEN.search(text):
             raise _refused(text, "a backslash, blank or control character is in it")
         try:
@@ -152,12 +152,12 @@ def _refused(text: str, reason: str) -> AddressError:
 
 
 def _quoted(text: str) -> str:
-    """Return *text* as a message may hold it: what is no plain letter is escaped, and user and query are left out."""
+    """Return *text* for a message: what is not plain ASCII is escaped, and user and query are left out."""
     return ascii(clean_address(quotation(text, _LONGEST_SHOWN)))
 
 
 def user_info(text: str) -> str:
-    """Return what is before the host of an address, without the ``@``; nothing where there is nothing."""
+    """Return the user part of an address, without the ``@``; empty where there is none."""
     found = _AUTHORITY.match(text)
     return found["authority"].rpartition("@")[0] if found else ""
 
@@ -165,13 +165,13 @@ def user_info(text: str) -> str:
 def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone | None = None) -> None:
     """Check that a server at *before* may make us send *method* to *there*: the one policy for all that servers write.
 
-    Credentials are another matter: only the origin that they belong to sees them, wherever else a request may go.
+    Credentials are a separate matter: only the origin that they belong to sees them, wherever else a request goes.
 
     Args:
-        before: of whom it wrote the address.
+        before: the address of that server.
         there: the address.
-        method: what we are going to do there.
-        zone: how near *before* is, where more is known of it than its name.
+        method: of the request that we would send there.
+        zone: how near *before* is, where more than its name is known.
 
     Raises:
         AddressError: it leads out of TLS, into a network that the server is not in, or it would delete elsewhere.
@@ -187,7 +187,7 @@ def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone 
 
 
 def check_named(what: str, there: Address) -> None:
-    """Check that *what*, whose origin is unknown, may make us read *there*: as a stranger may.
+    """Check that *what*, whose origin is unknown, may make us read *there*; it is treated like a stranger.
 
     Raises:
         AddressError: it leads out of TLS, or into a network near us.
@@ -198,10 +198,10 @@ def check_named(what: str, there: Address) -> None:
 
 
 def _unsafe(base: Zone, there: Address, *, tls: bool) -> str:
-    """Return what speaks against reading *there* at the word of a host in *base*, or nothing."""
+    """Return the reason not to read *there* when a host in *base* says so, or the empty text."""
     if tls and there.scheme == "http":
         return "without TLS"
-    # A stranger must not use us as a door into a network.
+    # A stranger must not reach an internal network through us.
     may_reach = there.zone in {Zone.WORLD, base} or (base is Zone.MACHINE and there.zone is Zone.NETWORK)
     return "" if may_reach else f"on {there.zone.value}"
 
@@ -210,7 +210,7 @@ def origin(url: str) -> str:
     """Return scheme, host and port of *url*: what credentials belong to.
 
     Raises:
-        AddressError: it is no address; a server may have given it.
+        AddressError: it is not an address; a server may have given it.
     """
     return Address.parse(url).origin
 
@@ -219,7 +219,7 @@ def joined(base: str, location: str) -> str:
     """Return the full address of a *location* that a server at *base* gave.
 
     Raises:
-        AddressError: it is no address.
+        AddressError: it is not an address.
     """
     return str(Address.parse(base).joined(location))
 
@@ -244,7 +244,7 @@ _NAMES_OF_THIS_MACHINE: Final = frozenset({"localhost", "ip6-localhost", "ip6-lo
 
 
 def zone_of(host: str) -> Zone:
-    """Return how near *host* is, a name or a number in any of the forms that the system's resolver takes."""
+    """Return how near *host* is: a name, or a number in any form that the system's resolver takes."""
     name = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if name in _NAMES_OF_THIS_MACHINE or name.endswith(".localhost"):
         return Zone.MACHINE
@@ -255,7 +255,7 @@ def zone_of(host: str) -> Zone:
 def _number(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     with contextlib.suppress(ValueError):
         return _embedded(ipaddress.ip_address(name))
-    # 2130706433, 0x7f.1 and 0177.1 are 127.0.0.1 for whoever connects.
+    # 2130706433, 0x7f.1 and 0177.1 all connect to 127.0.0.1.
     with contextlib.suppress(OSError, ValueError):
         return ipaddress.IPv4Address(socket.inet_aton(name))
     return None
@@ -265,7 +265,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _embedded(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does.
+    """Return the IPv4 address that an IPv6 address embeds, if there is one.
 
     Source: RFC 4291 (mapped, compatible), RFC 3056 (6to4), RFC 6052 (NAT64).
     """
@@ -278,7 +278,7 @@ def _embedded(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddres
 
 
 _THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
-_SITE = ipaddress.ip_network("fec0::/10")  # given up since RFC 3879, and in use
+_SITE = ipaddress.ip_network("fec0::/10")  # deprecated by RFC 3879, and still in use
 
 
 def _zone_of_number(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zone:

@@ -1,4 +1,4 @@
-"""Connections that report themselves, tell slow from broken, and take no half answer for a whole one."""
+"""Connections that report themselves, tell slow from broken, and do not take half an answer for a whole one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MOST_INTERIM = 32
 
 
 class TooSlowError(TimeoutError):
-    """An answer comes, and so slowly that its end will not be seen."""
+    """An answer arrives too slowly."""
 
 
 class Paced(io.RawIOBase):
-    """What comes from a socket, as long as it comes in time.
+    """The bytes of a socket, as long as they arrive in time.
 
-    Only the time that is spent waiting counts: who reads slowly finds the bytes there. The wait for the first bytes is
-    the socket's own business.
+    Only the time spent waiting counts: for a slow reader the bytes are there already. The socket itself limits the wait
+    for the first bytes.
 
     Args:
         raw: gives the bytes.
@@ -47,10 +47,10 @@ class Paced(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill *buffer* with what comes next.
+        """Fill *buffer* with the next bytes.
 
         Raises:
-            TooSlowError: too little came for too long.
+            TooSlowError: too few bytes arrived for too long.
         """
         before = self._clock()
         size = self._raw.readinto(buffer) or 0
@@ -70,7 +70,7 @@ class Paced(io.RawIOBase):
         return self._raw.fileno()
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Release the socket."""
         self._raw.close()
         super().close()
 
@@ -91,9 +91,9 @@ class _LineReader:
 
 
 class WholeResponse(http.client.HTTPResponse):
-    """An answer whose headers have an end, and that comes in time.
+    """An answer with complete headers that arrives in time.
 
-    Python's own takes the headers of a broken connection as they are, and waits for each byte again.
+    Python's own accepts the headers of a broken connection, and waits anew for each byte.
     """
 
     silence = float("inf")
@@ -104,7 +104,7 @@ class WholeResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(Paced(buffered.detach(), self.silence))
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Read the first line of the answer: Python passes over 100 only, and 102 and 103 announce one as well.
+        """Read the first line of the answer: Python skips only 100, but 102 and 103 are interim answers as well.
 
         Source: RFC 9110, 15.2: a client must be able to read any number of interim answers.
         """
@@ -123,7 +123,7 @@ class WholeResponse(http.client.HTTPResponse):
             http.client.RemoteDisconnected: the connection ended before they did.
         """
         lines = _LineReader(self.fp)
-        self.fp = lines  # type: ignore[assignment]  # it has what is asked of it
+        self.fp = lines  # type: ignore[assignment]  # it has the methods that are used
         super().begin()
         if self.fp is not None:
             self.fp = lines.file
@@ -141,7 +141,7 @@ def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
     """
 
     def made(wire: HTTPConnection) -> None:
-        # The time limit for connecting must not be the one for sending: a slow line is no broken line.
+        # The time limit for connecting must not be the one for sending: a slow line is not a broken one.
         if wire.sock is not None:
             wire.sock.settimeout(silence)
         wired(wire)

@@ -28,9 +28,9 @@ _WORDS: Final = ("error_description", "message", "details", "reason", "error")
 
 
 def error_in(body: bytes) -> tuple[str | None, str]:
-    """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or none.
+    """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or empty.
 
-    A page of HTML is summed up, since it comes from a proxy or a login page that stands in between.
+    A page of HTML is summed up, since it comes from a proxy or a login page in between.
     """
     text = decoded(body) if len(body) <= _MOST_READ else without_begun(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
@@ -67,7 +67,7 @@ def _code(document: Any) -> str | None:
 
 
 def _reasons(document: Any) -> Iterator[str]:
-    """Yield what each error of *document* says, its detail behind it."""
+    """Yield what each error of *document* says, with its detail in brackets."""
     for error in _errors(document):
         if not isinstance(error, dict):
             yield _words(error)
@@ -84,7 +84,7 @@ def _reason(error: dict[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
-    """Return a text as it is, and anything else as JSON, its texts safe before JSON escapes what is in them."""
+    """Return a text unchanged, and anything else as JSON, with its texts made safe before JSON escapes them."""
     if value in (None, [], {}):
         return ""
     if isinstance(value, str):

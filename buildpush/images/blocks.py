@@ -11,7 +11,7 @@ _EMPTY: Final = memoryview(b"")
 
 
 def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
-    """Give what *reader* holds in pieces of exactly *size* bytes, the last one shorter."""
+    """Yield what *reader* holds in pieces of exactly *size* bytes, the last one shorter."""
     while block := reader.read(size):
         while len(block) < size and (more := reader.read(size - len(block))):
             block += more
@@ -19,14 +19,14 @@ def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
 
 
 class ForwardReader(io.RawIOBase):
-    """What has its own ``read``, as a file."""
+    """A base for classes with a ``read`` of their own, like a file's."""
 
     def readable(self) -> bool:
         """Return true."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Put the next bytes into *buffer*, and return how many; errors are those of ``read``."""
+        """Put the next bytes into *buffer*, and return how many; it raises what ``read`` raises."""
         block = self.read(len(buffer)) or b""
         buffer[: len(block)] = block
         return len(block)
@@ -70,20 +70,20 @@ class BlockReader(ForwardReader):
         return self._position
 
     def seek(self, position: int, whence: int = 0, /) -> int:
-        """Go forward to *position*, counted from the beginning.
+        """Skip to *position*, counted from the beginning.
 
         Raises:
-            io.UnsupportedOperation: it has passed by.
+            io.UnsupportedOperation: the stream is already past it.
         """
         if whence or position < self._position:
-            message = "a stream was to be read backwards"
+            message = "a stream cannot be read backwards"
             raise io.UnsupportedOperation(message)
         for _ in self._parts(position - self._position):
             pass
         return self._position
 
     def close(self) -> None:
-        """End the stream, and with it whatever the blocks are made from."""
+        """Close the stream, and with it what the blocks are made from."""
         close = getattr(self._source, "close", None)
         if close:
             close()

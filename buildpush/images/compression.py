@@ -1,8 +1,8 @@
 """Compression of layers in blocks, hashed on the way; the bytes do not depend on the number of threads.
 
-Each MiB of tar is compressed by itself, so that any thread can do any of them. A gzip layer is one member, whose
+Each MiB of tar is compressed by itself, so that threads can share the work. A gzip layer is one member, whose
 deflate blocks end on a byte after each MiB; a zstd layer is one frame per MiB.
-Same bytes in, same library, version and level: same bytes out.
+The same bytes, library, version and level give the same result.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HIGHEST_OF_ISAL = 3
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What went through: *digest*, *size*, *sha1* and *md5* of the compressed bytes, *diff_id* of the plain ones."""
+    """What was compressed: *digest*, *size*, *sha1* and *md5* of the compressed bytes, *diff_id* of the plain ones."""
 
     diff_id: Digest
     plain_size: int
@@ -52,13 +52,13 @@ class Hashes:
         self._md5 = hashlib.md5(usedforsecurity=False) if checksums else None
 
     def update(self, block: bytes) -> None:
-        """Take the next *block* in."""
+        """Add the next *block*."""
         for take in self.each:
             take(block)
 
     @property
     def each(self) -> tuple[Callable[[bytes], None], ...]:
-        """What takes the next block in, one function per hash: so that threads can share the work."""
+        """The functions that take the next block, one per hash, so that threads can share the work."""
         return (self._count, *(found.update for found in (self._sha1, self._md5) if found))
 
     def _count(self, block: bytes) -> None:
@@ -82,26 +82,26 @@ class Hashes:
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
-    """Return the digest of *data*; the other *algorithm* that OCI knows is sha512."""
+    """Return the digest of *data*; the only other *algorithm* of OCI's is sha512."""
     return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
 
 def library(kind: Compression, level: int) -> str:
-    """Return name and version of what compresses: one of the things that decide about a layer's digest."""
+    """Return the name and version of the compressor, on which a layer's digest depends."""
     return _coding(kind, level).name
 
 
 class Compressing:
-    """The compressed bytes of one layer, made ahead of who takes them; *result* says in the end what went through.
+    """The compressed bytes of one layer, made ahead of the reader; *result* says at the end what was compressed.
 
     Args:
-        reader: gives the plain tar; it is read once, with a *pool* by a thread of its own.
+        reader: of the plain tar; it is read once, with a *pool* in a thread of its own.
         kind: ``gzip``, ``zstd`` or ``none``.
-        level: of gzip, 0 to 3 is done by isal where it is there; higher ones, and all without it, by zlib-ng or zlib.
+        level: of gzip, 0 to 3 use isal where it is installed; higher ones, and all without it, use zlib-ng or zlib.
         checksums: whether sha1 and md5 are wanted.
-        algorithm: of the digest; that of the diff ID is always sha256 where it is another one.
-        pool: threads for compressing and hashing; without it all is done in line, with the same bytes.
-        meter: told the bytes read, and the seconds of reading, compressing and hashing.
+        algorithm: of the digest; a diff ID of its own is always sha256.
+        pool: threads for compressing and hashing; without it everything is done in this thread, with the same result.
+        meter: counts the bytes read, and the seconds of reading, compressing and hashing.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Compressing:
         self._check = 0
         self._plain = Hashes()
         self._packed = Hashes(checksums=checksums, algorithm=algorithm)
-        # What is sent as it is has one digest only.
+        # What is sent unchanged has one digest only.
         self._hashing_plain = () if kind == "none" else (self._in_order(self._take_plain),)
         self._hashing_packed = tuple(self._in_order(take) for take in self._packed.each)
         self.read = 0
@@ -151,7 +151,7 @@ class Compressing:
         return Compressed(diff_id, self.read, packed.digest, packed.size, packed.sha1, packed.md5)
 
     def _blocks(self) -> Iterator[bytes]:
-        """Read; in one thread."""
+        """Read a block; called in one thread."""
         source = blocks(self._reader)
         number = 0
         while True:
@@ -172,7 +172,7 @@ class Compressing:
             self._meter.count("read", size)
 
     def _work(self, number: int, block: bytes) -> bytes:
-        """Compress a block, and hash what is there to be hashed; in any thread."""
+        """Compress a block, and hash what can be hashed; called in any thread."""
         for hashing in self._hashing_plain:
             hashing.help()
         with self._timing("compress"):
@@ -204,7 +204,7 @@ class _Coding:
     Attributes:
         name: of the library, with its version.
         head: what comes first.
-        code: makes of one block what stands for it.
+        code: compresses one block.
         crc32: of the plain bytes, for the tail.
         tail: made of the plain bytes' CRC-32 and size.
     """
@@ -228,7 +228,7 @@ def _coding(kind: Compression, level: int) -> _Coding:
 
 def _gzip(level: int) -> _Coding:
     name, module = _deflater(level)
-    strength = level if name.startswith("isal") else max(level, 1)  # for the others, 0 is no compression at all
+    strength = level if name.startswith("isal") else max(level, 1)  # for the others, 0 means no compression at all
 
     def code(block: bytes) -> bytes:
         compressor = module.compressobj(strength, module.DEFLATED, -15)
@@ -244,9 +244,9 @@ def _gzip_tail(check: int, size: int) -> bytes:
 
 
 def _deflater(level: int) -> tuple[str, Any]:
-    """Return the fastest library for *level* that is here, with its name and version."""
+    """Return the fastest library for *level* that is installed, with its name and version."""
     if 0 <= level <= _HIGHEST_OF_ISAL:
-        with suppress(ImportError):  # there is no wheel for every machine
+        with suppress(ImportError):  # not every machine has a wheel
             import isal
             from isal import isal_zlib
 
@@ -259,7 +259,7 @@ def _deflater(level: int) -> tuple[str, Any]:
 
 
 def _zstd_frames(level: int) -> _Coding:
-    # One frame per block, as pzstd makes them: zstd's own threads would give other bytes than none.
+    # One frame per block, as pzstd makes them: zstd's own threads would give other bytes than a single thread.
     zstd = _zstd()
 
     def code(block: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What compressed bytes begin with, and readers of what is in them."""
+"""How compressed streams are recognised, and readers of their contents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from buildpush.images.blocks import BLOCK, BlockReader
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """Return what the standard library and the codecs raise for bytes that are no tar, or for its impossible times."""
+    """Return what the standard library and the codecs raise for bytes that are not a tar, or for impossible times."""
     own: list[type[Exception]] = [zlib.error, _zstandard().ZstdError]
     with suppress(ImportError):
         from isal import isal_zlib
@@ -30,16 +30,16 @@ def unreadable() -> tuple[type[Exception], ...]:
 
 
 def _zstandard() -> ModuleType:
-    """Return the module of zstd: the standard library's, before Python 3.14 its backport."""
+    """Return the module of zstd: the standard library's, or its backport before Python 3.14."""
     return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def decompressor(kind: str) -> Callable[[], Any]:
-    """Return what makes decompressors of a stream of *kind*, gzip or zstd."""
+    """Return the factory of decompressors for a stream of *kind*, gzip or zstd."""
     if kind == "zstd":
         return cast("Callable[[], Any]", _zstandard().ZstdDecompressor)
     module: Any = zlib
-    with suppress(ImportError):  # there is no wheel for every machine
+    with suppress(ImportError):  # not every machine has a wheel
         from isal import isal_zlib as module  # twice as fast
     return partial(module.decompressobj, zlib.MAX_WBITS | 16)
 
@@ -74,6 +74,6 @@ def decompressed(raw: BinaryIO) -> BinaryIO:
 def _gzip_file() -> Any:
     try:
         from isal import igzip
-    except ImportError:  # there is no wheel for every machine
+    except ImportError:  # not every machine has a wheel
         return gzip.GzipFile
     return igzip.IGzipFile

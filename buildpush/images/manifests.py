@@ -1,4 +1,4 @@
-"""The JSON documents of an image: manifest, index and configuration, read with care and written the same each time.
+"""The JSON documents of an image: manifest, index and configuration, read strictly and always written the same.
 
 Source: OCI image-spec 1.1, "Image Manifest", "Image Index", "Image Configuration".
 """
@@ -43,7 +43,7 @@ class Descriptor:
     urls: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return it as it stands in a manifest."""
+        """Return it as a manifest writes it."""
         document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.platform:
             words = {"architecture": self.platform.architecture, "os": self.platform.os}
@@ -53,7 +53,7 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was read: an image's, with *config* and *layers*, or an index, with *manifests*."""
+    """A parsed manifest: an image's, with *config* and *layers*, or an index, with *manifests*."""
 
     media_type: str
     config: Descriptor | None = None
@@ -62,14 +62,14 @@ class Manifest:
 
 
 def read_manifest(data: bytes, media_type: str = "") -> Manifest:
-    """Return what *data* says.
+    """Parse *data*.
 
     Args:
         data: the document.
-        media_type: what the registry calls it; the document's own word counts where it has one.
+        media_type: the registry's; the document's own takes precedence.
 
     Raises:
-        PushError: it is no manifest that we know.
+        PushError: it is not a manifest of a supported type.
     """
     document = _object(data, "manifest")
     said = document.get("mediaType") or media_type.partition(";")[0].strip()
@@ -92,7 +92,7 @@ def index_manifest(images: Sequence[Descriptor], media_type: str) -> bytes:
     """Return the manifest of several images: equal arguments give equal bytes.
 
     Raises:
-        PushError: a platform is no text.
+        PushError: a platform is not a string.
     """
     parts = [image.document() for image in images]
     return _json({"schemaVersion": _SCHEMA, "mediaType": media_type, "manifests": parts})
@@ -120,7 +120,7 @@ def compression_of(media_type: str) -> Compression:
 
 
 def left_out(target: Image | Index) -> str:
-    """Return the sentence about the layers that *target* goes without, because they may not be distributed."""
+    """Return the note about the layers of *target* that are not sent, because they may not be distributed."""
     images = target.images if isinstance(target, Index) else (target,)
     found = {layer.digest for image in images if image.manifest for layer in image.layers if layer.stays}
     if not found:
@@ -139,10 +139,10 @@ def read_config(data: bytes) -> Mapping[str, Any]:
 
 
 def diff_ids(config: bytes) -> tuple[Digest, ...]:
-    """Return the diff IDs that the configuration names; none where it names none yet, or is of another kind.
+    """Return the diff IDs that the configuration names; none where it names none yet, or is not an image's.
 
     Raises:
-        PushError: they are no digests, or it is an object that can be read in several ways, or in none.
+        PushError: they are not digests, or the JSON is ambiguous or unusable.
     """
     if not config.lstrip(b" \t\r\n\xef\xbb\xbf").startswith(b"{"):
         return ()  # an artifact's configuration may be anything
@@ -157,7 +157,7 @@ def diff_ids(config: bytes) -> tuple[Digest, ...]:
 
 
 def with_diff_ids(config: bytes, found: Sequence[Digest]) -> bytes:
-    """Return the configuration with the diff IDs that were computed: the rest stays in its order."""
+    """Return the configuration with the diff IDs that were computed: everything else keeps its order."""
     document = dict(read_config(config))
     document["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in found]}
     return _json(document)
@@ -188,7 +188,7 @@ def describe_layers(config: bytes, manifest: Manifest, repository: Repository | 
 
 
 def _steps(config: bytes) -> list[str]:
-    """Return the instruction behind each layer, from the history; it is for people, so nothing in it is an error."""
+    """Return the instruction behind each layer, from the history; only for people, so never an error."""
     try:
         entries = strict_json.parse(config)["history"]
         return [str(one.get("created_by", "")) for one in entries if not one.get("empty_layer")]
@@ -197,7 +197,7 @@ def _steps(config: bytes) -> list[str]:
 
 
 def without_manifest(target: Image | Index) -> Image | Index:
-    """Return *target* as if it had come without manifests: a push writes them, and compresses what is not yet."""
+    """Return *target* without its manifests: a push writes them anew, and compresses plain layers."""
     if isinstance(target, Image):
         return replace(target, manifest=None, manifest_type=OCI_MANIFEST)
     images = tuple(replace(image, manifest=None, manifest_type=OCI_MANIFEST) for image in target.images)
@@ -208,13 +208,13 @@ def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descrip
     """Return the image for *platform*.
 
     Args:
-        index: of images.
-        platform: that is wanted.
-        what: has the index, for messages.
-        there: the images that *what* has, if that may be not all of them.
+        index: of several images.
+        platform: the one that is wanted.
+        what: what has the index, for messages.
+        there: the images that *what* has, where some may be missing.
 
     Raises:
-        PushError: there is none; the hint says which there are.
+        PushError: there is none; the hint lists the platforms that there are.
     """
     have = index.manifests if there is None else there
     at = choose([one.platform for one in index.manifests], platform)
@@ -227,12 +227,12 @@ def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descrip
 
 
 def platforms_in(there: Sequence[Descriptor]) -> str:
-    """Return the platforms of images, for people; what runs nowhere, such as an attestation, has none."""
+    """Return the platforms of images, for people; an attestation, which cannot run, has none."""
     return ", ".join(sorted({str(one.platform) for one in there if one.platform and one.platform.runs})) or "none"
 
 
 def choose(there: Sequence[Platform | None], wanted: Platform) -> int | None:
-    """Return which of *there* is for *wanted*: the same variant, else one without, else any of the architecture."""
+    """Return which of *there* fits *wanted*: the same variant, else none, else any of the architecture."""
     fitting = {
         at: one.variant
         for at, one in enumerate(there)
@@ -257,7 +257,7 @@ def platform_of(config: bytes) -> Platform:
 
 
 def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str) -> None:
-    """Compare what a document names with what there is.
+    """Compare what a document lists with what there is.
 
     Raises:
         DigestError: they differ.
@@ -271,7 +271,7 @@ def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str
 
 
 def algorithms(named: Sequence[Digest]) -> Iterator[str]:
-    """Give the algorithms by which an index names its images; sha256 for those that it does not name."""
+    """Yield the algorithms of the digests by which an index names its images; sha256 for images without one."""
     return itertools.chain((one.algorithm for one in named), itertools.repeat("sha256"))
 
 
@@ -291,16 +291,16 @@ def check_size(found: int, promised: int | None, what: str) -> None:
 def _json(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:  # half a character, as JSON of others may hold
+    except UnicodeEncodeError as error:  # half a surrogate pair, as foreign JSON may hold
         message = f"the manifest would hold text that is not Unicode: {error.object[error.start : error.end]!a}"
         raise PushError(message, hint="the image's configuration is damaged: build or fetch it again") from error
 
 
 def read_json(data: bytes, what: str) -> Any:
-    """Return what a document of an image says.
+    """Parse a JSON document of an image.
 
     Raises:
-        PushError: it is not JSON, or can be read in several ways; it is called *what*.
+        PushError: it is not JSON, or is ambiguous; the message calls it *what*.
     """
     try:
         return strict_json.parse(data)
@@ -347,7 +347,7 @@ def _text(value: Mapping[str, Any], key: str) -> str:
 
 
 def _urls(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the addresses of a descriptor: only who reads them needs them, so none of them is an error here."""
+    """Return the addresses of a descriptor; a bad one is an error only where it is used."""
     listed = value.get("urls")
     return tuple(one for one in listed if isinstance(one, str)) if isinstance(listed, list) else ()
 

@@ -1,4 +1,4 @@
-"""What an image is, as it flows from an engine or a file to a registry; nothing here does work."""
+"""What an image is on its way from an engine or a file to a registry; nothing here does any work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Return the platform that ``os/architecture[/variant]`` names.
+        """Parse ``os/architecture[/variant]``.
 
         Raises:
             BadNameError: *text* has another form.
@@ -54,7 +54,7 @@ class Platform:
 
     @property
     def runs(self) -> bool:
-        """Whether anything runs there: what is said about images, such as attestations, has ``unknown/unknown``."""
+        """Whether anything runs there: attestations, for example, have ``unknown/unknown``."""
         return self.os != "unknown"
 
     @property
@@ -67,7 +67,7 @@ class Platform:
 
 
 def is_nondistributable(media_type: str) -> bool:
-    """Return whether layers of this type are fetched from their maker, and are not pushed unless someone says so.
+    """Return whether layers of this type are fetched from their publisher, and are pushed only on request.
 
     Source: OCI image-spec 1.1, "Non-Distributable Layers"; Docker's "Image Manifest V 2, Schema 2".
     """
@@ -76,7 +76,7 @@ def is_nondistributable(media_type: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer as its source knows it; what is not known yet is ``None``.
+    """One layer as its source knows it; what is still unknown is ``None``.
 
     Attributes:
         created_by: the instruction that made it, for progress and history.
@@ -85,10 +85,10 @@ class Layer:
         diff_id: digest of the plain tar.
         digest: digest of the bytes that the reader gives.
         size: number of bytes that the reader gives.
-        repository: where these very bytes lie already; a push to the same registry takes them over from there.
-        urls: where its maker gives these bytes out, as the manifest says.
-        distributed: whether it goes where the image goes, though its media type says that it does not.
-        learn: told the diff ID when all bytes were read, so that the source need not read them the next time.
+        repository: where the registry has these bytes already; a push to the same registry mounts them from there.
+        urls: where its publisher offers these bytes, according to the manifest.
+        distributed: whether it is pushed with the image, although its media type says that it is not.
+        learn: called with the diff ID when all bytes were read, so that the source need not read them next time.
     """
 
     created_by: str = ""
@@ -103,17 +103,17 @@ class Layer:
 
     @property
     def compressed(self) -> bool:
-        """Whether the reader gives compressed or encrypted bytes, which are sent as they are."""
+        """Whether the reader gives compressed or encrypted bytes, which are sent unchanged."""
         return self.packed or self.media_type.endswith("+encrypted")
 
     @property
     def stays(self) -> bool:
-        """Whether the image goes without these bytes, which are fetched from their maker."""
+        """Whether the image is pushed without these bytes, which are fetched from their publisher."""
         return is_nondistributable(self.media_type) and not self.distributed
 
     @property
     def packed(self) -> bool:
-        """Whether the reader gives compressed bytes, and who unpacks them gets what the diff ID is of."""
+        """Whether the reader gives compressed bytes that decompress to what the diff ID is of."""
         return self.media_type.endswith(("gzip", "zstd"))
 
 
@@ -127,14 +127,14 @@ class Image:
     Attributes:
         config: the configuration document's bytes.
             Where a layer's diff ID is not known yet, its ``rootfs.diff_ids`` is empty and the push fills it in.
-            Where ``late_config`` is there, it is ``{}``: see :meth:`with_config`.
+            Where ``late_config`` is set, it is ``{}``: see :meth:`with_config`.
         layers: base layer first.
         blobs: called with the positions of wanted layers, it gives ``(position, reader)`` in the source's own
-            order; it can be called again. A reader is good until the next one is asked for.
+            order; it can be called again. A reader is valid until the next one is requested.
         random_access: whether ``blobs`` may be called in parallel, once per layer.
-        manifest: its bytes, if the image came with one; it is then sent byte for byte.
+        manifest: its bytes, if the image came with one; it is then sent unchanged.
         manifest_type: media type of ``manifest``.
-        late_config: gives the configuration, for a source that tells it only behind the layers.
+        late_config: returns the configuration, for a source that has it only after the layers.
     """
 
     config: bytes
@@ -147,7 +147,7 @@ class Image:
     late_config: Callable[[], bytes] | None = field(default=None, repr=False)
 
     def with_config(self) -> Image:
-        """Return the same image with its configuration; cheap when the wanted layers were read before it is asked."""
+        """Return the same image with its configuration; cheap once the wanted layers have been read."""
         return self if self.late_config is None else replace(self, config=self.late_config(), late_config=None)
 
 
@@ -161,7 +161,7 @@ class Index:
 
     @staticmethod
     def of(images: Iterable[Image]) -> Image | Index:
-        """Return the image where there is one, else an index of all."""
+        """Return the image if there is only one, else an index of all."""
         found = tuple(images)
         return found[0] if len(found) == 1 else Index(found)
 
@@ -213,7 +213,7 @@ class PushedImage:
 
     @property
     def sent(self) -> int:
-        """Bytes of layers and config that travelled."""
+        """Bytes of layers and config that were sent."""
         return sum(blob.size for blob in {self.config, *self.layers} if blob.fate == "sent")
 
 

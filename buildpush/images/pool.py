@@ -1,4 +1,4 @@
-"""Threads that work ahead of who takes the results, in bounded room; and work that many may do, but only in order."""
+"""Threads that work ahead of their reader in bounded memory; and work that any thread may do, but only in order."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Final, Generic, Self, TypeVar
 Item = TypeVar("Item")
 
 
-# Blocks of 1 MiB on their way at once, over all layers: as much as the threads work on while a part is sent. Twice as
-# many made a push on two cores no faster, and 13 MB larger.
+# Blocks of 1 MiB in flight at once, over all layers: as much as the threads work on while a part is sent. Twice as many
+# made a push on two cores no faster, and took 13 MB more memory.
 _FOR_EACH_THREAD: Final = 4
-# With what is worked on and hashed these stay well below 64 MiB, however many threads there are.
+# Together with what is compressed and hashed these stay well below 64 MiB, however many threads there are.
 _MOST: Final = 16
-# What each layer may have on its way however many there are: one to work on, one to be taken.
+# What each layer may have in flight, however many layers there are: one to work on, one to be taken.
 _LEAST: Final = 2
 # Seconds that a reader has to end when no more of it is needed.
 _PATIENCE: Final = 5.0
-# How many blocks the work in order may be late.
+# How many blocks the work in order may fall behind.
 _BEHIND: Final = 4
 
 
 class Pool:
-    """Threads, and room for what they work on; shared by many streams. Close it, or use it in a ``with``.
+    """Threads, and memory for what they work on; shared by many streams. Close it, or use it in a ``with``.
 
     Args:
         threads: how many blocks are worked on at once.
@@ -49,21 +49,22 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End the threads; what was not begun is not done any more."""
+        """End the threads; work that has not begun is dropped."""
         self._threads.shutdown(cancel_futures=True)
 
     def stream(self, act: Callable[[int, bytes], Item], source: Iterator[bytes]) -> _BlockStream[Item]:
-        """Return what :func:`work_ahead` runs on."""
+        """Return the executor of :func:`work_ahead`."""
         return _BlockStream(self._threads, self._room, act, source)
 
 
 def work_ahead(
     pool: Pool | None, act: Callable[[int, bytes], Item], source: Iterator[bytes]
 ) -> Generator[Item, None, None]:
-    """Give ``act(number, block)`` for each block of *source* in order, numbered from 0.
+    """Yield ``act(number, block)`` for each block of *source* in order, numbered from 0.
 
-    With a pool, *source* is read by a thread of its own, and so it goes on while nothing is taken, until the room
-    is full; errors of *source* and of *act* come where their block would have come. Without, all is done in line.
+    With a pool, *source* is read in a thread of its own, and so continues while nothing is taken, until the room is
+    full; errors of *source* and of *act* are raised where their block would have come. Without, all is done in this
+    thread.
     """
     if pool is None:
         yield from starmap(act, enumerate(source))
@@ -93,7 +94,7 @@ class _Room:
             self._changed.notify_all()
 
     def take(self, who: object) -> bool:
-        """Wait until *who* may have one block more; return false if it has left."""
+        """Wait until *who* may have one more block; return false if it has left."""
         with self._changed:
             self._changed.wait_for(lambda: who not in self._held or self._has_room(self._held[who]))
             if who not in self._held:
@@ -135,7 +136,7 @@ class _BlockStream(Generic[Item]):
             yield value
 
     def close(self) -> None:
-        """Let the reader end, and wait for it: afterwards its source may be closed.
+        """Stop the reader, and wait for it: afterwards its source may be closed.
 
         A source that is silent is not waited for long: Ctrl-C would seem to do nothing.
         """
@@ -164,7 +165,7 @@ class _BlockStream(Generic[Item]):
 
 
 class InOrder:
-    """Gives numbered blocks to *act* one after the other, in whichever thread comes by.
+    """Gives numbered blocks to *act* one after the other, in whichever thread is free.
 
     Args:
         act: never called by two threads at once.
@@ -181,7 +182,7 @@ class InOrder:
         self._ready[number] = block
 
     def help(self) -> None:
-        """Do what can be done, unless another thread is at it."""
+        """Do what can be done, unless another thread is doing it."""
         if self._next in self._ready and self._at_it.acquire(blocking=False):
             try:
                 self._do()
@@ -189,12 +190,12 @@ class InOrder:
                 self._at_it.release()
 
     def catch_up(self, number: int) -> None:
-        """See to it that the work is not far behind block *number*, which is there like all before it."""
+        """Make sure that the work is not far behind block *number*, which was handed in like all before it."""
         if number - self._next >= _BEHIND:
             self.finish()
 
     def finish(self) -> None:
-        """Do all that is there."""
+        """Do everything that was handed in."""
         with self._at_it:
             self._do()
 

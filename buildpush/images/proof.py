@@ -1,4 +1,4 @@
-"""Layers are what they are said to be: counted, and looked into where they come compressed, while they pass."""
+"""Layers are what they claim to be: counted, and decompressed if need be, while they pass."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from buildpush.images.decompression import HEAD, compression_of, decompressor, u
 from buildpush.images.model import Layer
 from buildpush.images.references import Digest
 
-# What comes out of one block at once: a bomb must not fill the memory.
+# How much of one block is decompressed at once: a decompression bomb must not fill the memory.
 _MOST: Final = 1024 * 1024
 
 
 def check_diff_id(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes, which holds a layer against its diff ID where no other code does."""
+    """Return a reader of the same bytes, which checks a layer against its diff ID where no other code does."""
     if layer.diff_id is None or not needs_own_check(layer):
         return reader
     return cast("BinaryIO", DiffIdCheckingReader(reader, layer.diff_id, what))
 
 
 def needs_own_check(layer: Layer) -> bool:
-    """Return whether a layer's diff ID is another digest than the sha256 of its bytes, which is computed in any case.
+    """Return whether a layer's diff ID is not the sha256 of its bytes, which is computed in any case.
 
-    A layer of which no diff ID is known is that of an artifact, and may be anything.
+    A layer without a known diff ID belongs to an artifact, and may be anything.
     """
     algorithms = {one.algorithm for one in (layer.diff_id, layer.digest) if one}
     return layer.diff_id is not None and (layer.packed or algorithms != {"sha256"})
@@ -38,12 +38,12 @@ def check_size_of(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
 
 
 class SizeCheckingReader(ForwardReader):
-    """A reader that gives exactly as many bytes as were promised, and takes one more at most.
+    """A reader that gives exactly as many bytes as were promised, and reads at most one more.
 
     Args:
         reader: of the bytes.
-        size: how many there are.
-        what: is called so in errors.
+        size: how many were promised.
+        what: its name in errors.
     """
 
     def __init__(self, reader: BinaryIO, size: int, what: str) -> None:
@@ -73,12 +73,12 @@ class SizeCheckingReader(ForwardReader):
 
 
 class DiffIdCheckingReader(ForwardReader):
-    """A reader of compressed bytes, which come out as they are.
+    """A reader that passes compressed bytes on, and checks what is in them.
 
     Args:
-        reader: of the bytes; like Docker, it asks their beginning how they are compressed, and no media type.
-        diff_id: digest of what is in them; checked when their end is read.
-        what: is called so in errors.
+        reader: of the bytes; as in Docker, their beginning says how they are compressed, not the media type.
+        diff_id: digest of the decompressed bytes; checked when their end is read.
+        what: its name in errors.
     """
 
     def __init__(self, reader: BinaryIO, diff_id: Digest, what: str) -> None:
@@ -94,7 +94,7 @@ class DiffIdCheckingReader(ForwardReader):
         """Return up to *size* bytes, all that are left where it is negative.
 
         Raises:
-            DigestError: they are damaged, or hold something else than was promised.
+            DigestError: they are damaged, or hold something other than promised.
         """
         if size < 0:
             return self.readall()
@@ -110,7 +110,7 @@ class DiffIdCheckingReader(ForwardReader):
             self._refuse(f"is damaged: {error}", error)
 
     def _from_head(self, block: bytes) -> bytes:
-        """Return *block*, or nothing until so much is there that it tells how the bytes are compressed."""
+        """Return *block*, or nothing until there are enough bytes to tell how they are compressed."""
         if self._head is None:
             return block
         head = self._head + block
@@ -124,7 +124,7 @@ class DiffIdCheckingReader(ForwardReader):
         return head
 
     def _take(self, block: bytes) -> None:
-        """Take in what is in *block*; another stream may begin where one ends."""
+        """Decompress *block*; another stream may begin where one ends."""
         while block:
             if self._stream.eof:
                 self._stream = self._new()
@@ -134,7 +134,7 @@ class DiffIdCheckingReader(ForwardReader):
             block = self._stream.unused_data if self._stream.eof else b""
 
     def _waiting(self) -> bytes:
-        """Return more of what is in the last block; nothing where all of it is out."""
+        """Return more of the last block, decompressed; nothing at its end."""
         tail = getattr(self._stream, "unconsumed_tail", None)
         if tail is None:  # as zstd does it
             return b"" if self._stream.needs_input else cast("bytes", self._stream.decompress(b"", _MOST))
@@ -154,7 +154,7 @@ class DiffIdCheckingReader(ForwardReader):
 
 
 class _Uncompressed:
-    """Bytes that are not compressed, although they are called so."""
+    """Bytes that are not compressed, although their type says so."""
 
     eof = False
     unused_data = unconsumed_tail = b""

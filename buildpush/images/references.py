@@ -106,7 +106,7 @@ class Repository:
 
     @classmethod
     def parse(cls, text: str) -> Repository:
-        """Return the repository that *text* names; without a host it is one of Docker Hub.
+        """Parse *text* as a repository; without a host it is on Docker Hub.
 
         Raises:
             BadNameError: *text* breaks the grammar, or carries a tag or digest.
@@ -115,7 +115,7 @@ class Repository:
             message = f"{text!r} is an address, not a repository"
             raise BadNameError(message, hint="leave out the part up to ://", setting="repo")
         if "@" in text and not text.rpartition("@")[2].startswith(("sha256:", "sha512:")):
-            # What stands before it stays out of the message: it may be a password.
+            # What comes before the @ stays out of the message: it may be a password.
             message = f"before {text.rpartition('@')[2]!r} is a user or password, which a repository does not have"
             raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
         host, slash, path = text.partition("/")
@@ -156,7 +156,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Return the reference that *text* names; without tag and digest the tag is ``latest``.
+        """Parse *text* as a reference; without tag and digest the tag is ``latest``.
 
         Raises:
             BadNameError: *text* breaks the grammar.
@@ -174,7 +174,7 @@ class Reference:
 
     @property
     def target(self) -> str:
-        """What stands in a manifest URL: the digest where there is one, else the tag."""
+        """The last part of its manifest's URL: the digest where there is one, else the tag."""
         return str(self.digest or self.tag or "latest")
 
     def __str__(self) -> str:
@@ -201,7 +201,7 @@ def _check_part(part: str, path: str) -> None:
 
 
 def mirrored(reference: Reference, mirror: str) -> Reference:
-    """Return where *reference* is pulled from when *mirror*, ``HOST`` or ``HOST/PATH``, stands in for Docker Hub.
+    """Return where *reference* is pulled from when *mirror*, ``HOST`` or ``HOST/PATH``, replaces Docker Hub.
 
     Raises:
         BadNameError: *mirror* breaks the grammar.

@@ -1,4 +1,4 @@
-"""What is said about an image, and stored beside it: signatures, SBOMs, attestations.
+"""What describes an image, and is stored beside it: signatures, SBOMs, attestations.
 
 Source: OCI distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema"; cosign's tags are older than both.
 """
@@ -19,7 +19,7 @@ from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest
 
-# For what runs nowhere; its configuration may be anything, so it is not asked.
+# Of artifacts, which cannot run; their configuration may be anything, so it is not read.
 NO_PLATFORM: Final = Platform("unknown", "unknown")
 _COSIGN: Final = (".sig", ".att", ".sbom")
 _BESIDE: Final = regex(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
@@ -28,11 +28,11 @@ _DEEPEST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """One thing that is said about an image, or about another referrer.
+    """A manifest that refers to an image, or to another referrer.
 
     Attributes:
-        image: an artifact in the form of an image; it came with its manifest, which is never changed.
-        subject: digest of what it is about.
+        image: an artifact in the form of an image, with its own manifest, which is never changed.
+        subject: digest of what it refers to.
         tag: the tag under which cosign looks for it; ``None`` where its manifest names the subject.
     """
 
@@ -51,7 +51,7 @@ class Referrer:
         return digest_of(self.manifest)
 
     def descriptor(self) -> dict[str, Any]:
-        """Return it as lists of referrers have it."""
+        """Return its descriptor in a list of referrers."""
         document = strict_json.parse(self.manifest)
         kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
         found = {"mediaType": self.image.manifest_type, "digest": str(self.digest), "size": len(self.manifest)}
@@ -60,12 +60,12 @@ class Referrer:
 
 
 def list_tag(subject: Digest) -> str:
-    """Return the tag of the list of referrers, in registries that keep no such lists themselves."""
+    """Return the tag of the list of referrers, in registries that do not list referrers themselves."""
     return f"{subject.algorithm}-{subject.hex[:64]}"
 
 
 def cosign_tags(subject: Digest) -> tuple[str, ...]:
-    """Return the tags under which cosign looks for what is said about *subject*."""
+    """Return the tags under which cosign looks for signatures and attestations of *subject*."""
     return tuple(f"{list_tag(subject)}{kind}" for kind in _COSIGN)
 
 
@@ -75,14 +75,14 @@ def stands_beside(tag: str) -> bool:
 
 
 def subject_of(manifest: bytes) -> Digest | None:
-    """Return the digest of what *manifest* is about, or ``None`` where it is about nothing else."""
+    """Return the digest of the subject of *manifest*, or ``None`` where it has none."""
     with suppress(ValueError, LookupError, TypeError, BadNameError):
         return Digest(str(strict_json.parse(manifest)["subject"]["digest"]))
     return None
 
 
 def with_listed(listed: Sequence[Mapping[str, Any]], more: Iterable[Referrer]) -> bytes | None:
-    """Return a list of referrers that has *more* behind what was *listed*, or ``None`` where nothing is new."""
+    """Return the list of referrers *listed*, with *more* added at its end, or ``None`` where nothing is new."""
     there = {one.get("digest") for one in listed}
     new = {str(one.digest): one.descriptor() for one in more if str(one.digest) not in there}
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new.values()]}
@@ -94,10 +94,10 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
 
     Args:
         target: with the manifest that it came with.
-        find: gives the referrers of one digest.
+        find: returns the referrers of one digest.
 
     Raises:
-        PushError: one is listed that is about something else, or there is no end of referrers of referrers.
+        PushError: one is listed that has another subject, or referrers of referrers nest too deep.
     """
     parts: tuple[Image | Index, ...] = (target, *target.images) if isinstance(target, Index) else (target,)
     asked: set[Digest] = set()
@@ -116,6 +116,6 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
 
 def _checked(referrer: Referrer) -> Referrer:
     if referrer.tag is None and subject_of(referrer.manifest) != referrer.subject:
-        message = f"{referrer.digest} is listed as a referrer of {referrer.subject}, and says nothing about it"
+        message = f"{referrer.digest} is listed as a referrer of {referrer.subject}, but does not refer to it"
         raise PushError(message, hint="the list is damaged; leave out --referrers to copy the image alone")
     return referrer

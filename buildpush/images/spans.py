@@ -1,4 +1,4 @@
-"""Parts of files, read on their own: a whole file, or a member of a tar where it lies. Nothing is ever unpacked."""
+"""Parts of files, read on their own: a whole file, or a member of a tar in place. Nothing is ever unpacked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNPACKERS = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz", "zstd": "unzst
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where bytes lie in a file."""
+    """Where bytes are in a file."""
 
     offset: int
     size: int
@@ -34,7 +34,7 @@ class Span:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file that is read into an error that names it."""
+    """Turn an error of the system while a file is read into one that names the file."""
     try:
         yield
     except OSError as error:
@@ -49,16 +49,16 @@ def _refuse_special(path: Path, mode: int) -> None:
         raise PushError(message, hint="layouts and archives are made of files; it may be a directory, FIFO or device")
 
 
-# Without waiting: a FIFO would have us wait for someone to write, whatever signals come.
+# Without blocking: a FIFO would make us wait for a writer, whatever signals arrive.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _open_below(directory: Path, name: str) -> int:
-    """Return a descriptor of the file *name* below *directory*; no link on the way is followed, whoever puts it there.
+    """Return a descriptor of the file *name* below *directory*; no link on the way is followed.
 
     Raises:
-        PushError: there is a link on the way, or *name* leads elsewhere.
+        PushError: there is a link on the way, or *name* leads outside.
         OSError: it is not there.
     """
     *directories, last = name.split("/")
@@ -82,7 +82,7 @@ def _open_below(directory: Path, name: str) -> int:
 
 
 class Slice(ForwardReader):
-    """A part of a file, or all of it: any number of them may be open at once.
+    """A part of a file, or all of it: any number of readers may be open at once.
 
     Args:
         path: of the file, or of a directory above it.
@@ -92,7 +92,7 @@ class Slice(ForwardReader):
 
     def __init__(self, path: Path, span: Span | None = None, *, below: str = "") -> None:
         self._path = path / below
-        self._file = -1  # closing one that could not be opened is no mistake
+        self._file = -1  # one that could not be opened may be closed too
         with reading(self._path):
             self._file = _open_below(path, below) if below else os.open(path, _FLAGS)
             about = os.fstat(self._file)
@@ -141,7 +141,7 @@ class Directory:
         return Slice(self.path, below=name)
 
     def has(self, name: str) -> bool:
-        """Return whether there is anything of that name."""
+        """Return whether there is anything with that name."""
         return os.path.lexists(self.path / name)
 
     def document(self, name: str, size: int | None = None) -> bytes:
@@ -149,10 +149,10 @@ class Directory:
 
         Args:
             name: of the file.
-            size: how many there are to be.
+            size: how many bytes it must have.
 
         Raises:
-            PushError: it is not there, no ordinary file, or too large for a document.
+            PushError: it does not exist, is not a regular file, or is too large for a document.
             DigestError: it has another size.
         """
         with self.open(name) as reader:
@@ -166,7 +166,7 @@ class Tar:
     Attributes:
         path: not compressed.
         kind: what it should be, for messages.
-        remedy: how to make a right one.
+        remedy: how to make a valid one.
     """
 
     path: Path
@@ -179,7 +179,7 @@ class Tar:
         """Return the tar at *path*.
 
         Raises:
-            PushError: it is none, or compressed.
+            PushError: it is not a tar, or is compressed.
         """
         with reading(path):
             _refuse_compressed(path)
@@ -192,7 +192,7 @@ class Tar:
         return cls(path, kind, remedy, members)
 
     def span(self, name: str) -> Span:
-        """Return where the file *name* lies; a link inside the tar is followed once, as older Dockers write them.
+        """Return where the file *name* is; a link inside the tar, as older versions of Docker write, is followed once.
 
         Raises:
             PushError: there is no such file in it.
@@ -207,7 +207,7 @@ class Tar:
         return Span(member.offset_data, member.size)
 
     def has(self, name: str) -> bool:
-        """Return whether there is a member of that name."""
+        """Return whether there is a member with that name."""
         return posixpath.normpath(name) in self.members
 
     def open(self, name: str) -> Slice:
@@ -229,10 +229,10 @@ def _document(reader: Slice, size: int | None, what: str) -> bytes:
 
 
 def _limit_members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of an archive of images; refuse more than any has, since each costs memory."""
+    """Yield the members of an archive of images; refuse more than any archive has, since each costs memory."""
     for number, member in enumerate(archive):
         if number == _MANY:
-            message = f"{path} has more than {_MANY:,} files, and no archive of images has so many"
+            message = f"{path} has more than {_MANY:,} files, which is more than any archive of images has"
             raise PushError(message)
         yield member
 

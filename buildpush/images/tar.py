@@ -1,6 +1,6 @@
-"""Layers as tar streams, written fast and always the same way from files, bytes and other tars.
+"""Layers as tar streams, written fast and reproducibly from files, bytes and other tars.
 
-Source: POSIX ustar and pax; pax records only where ustar cannot say it.
+Source: POSIX ustar and pax; pax records only where ustar is not enough.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.blocks import BLOCK
 from buildpush.images.tar_members import Archive, read_members
 
-# Raised when the same entries give other bytes than before: what was remembered about them is void then.
+# Raised by one when the same entries give other bytes than before: what was remembered about them is void then.
 FORMAT = 1
 _RECORD = 512
-# Behind the target: magic, version, no names of user and group, device 0:0.
+# After the target: magic, version, no names of user and group, device 0:0.
 _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
 # What a header's checksum counts in any case; its own eight bytes count as blanks.
 _SUM_OF_REST = sum(_MAGIC_AND_DEVICE) + 8 * ord(" ")
 _KINDS = {"file": b"0", "hard": b"1", "link": b"2", "char": b"3", "block": b"4", "directory": b"5", "fifo": b"6"}
 _DEVICES = frozenset({"char", "block"})
 _CHECKSUM, _DEVICE = 148, 329
-# The record that GNU tar, Go and Docker have for it.
+# The record that GNU tar, Go and Docker use for it.
 CAPABILITY = "SCHILY.xattr.security.capability"
-# Name, mode and owner, size and time, checksum, kind, target, what is always the same, prefix; zeros behind each.
+# Name, mode and owner, size and time, checksum, kind, target, a constant part, prefix; each padded with zeros.
 _HEADER = Struct("100s24s24s8s1s100s88s167s")
 _ZEROS = bytes(_RECORD)
 _NAME = 100
@@ -42,15 +42,15 @@ EntryKind = Literal["file", "directory", "link", "hard", "char", "block", "fifo"
 _Numbers = tuple[int, int, int, int, int]
 
 
-# Named tuples, since there is one for each of the many files of a layer, and they are made three times faster.
+# Named tuples, since a layer has many files with one each, and they are made three times faster.
 
 
 class OnDisk(NamedTuple):
-    """The bytes of a file of this machine, which must still be the one that was seen.
+    """The bytes of a local file, which must still be the one that was seen.
 
     Attributes:
-        modified: when its bytes changed, in nanoseconds since 1970.
-        changed: when anything about it changed, which no program can set.
+        modified: when its bytes last changed, in nanoseconds since 1970.
+        changed: when anything about it last changed, which no program can set.
         names: how many hard links it has.
     """
 
@@ -77,7 +77,7 @@ class Entry(NamedTuple):
     """One thing in a layer.
 
     Attributes:
-        path: without slash at either end; bytes that are no UTF-8 as surrogate escapes.
+        path: without a slash at either end; bytes that are not UTF-8 as surrogate escapes.
         mode: permission bits, with set-id and sticky bits.
         modified: seconds since 1970.
         target: where a link points; of a hard link, the path of an entry that comes before it; of a device, its two
@@ -99,7 +99,7 @@ class Entry(NamedTuple):
 
 
 def header(entry: Entry) -> bytes:
-    """Return the tar header of *entry*, a pax header before it where ustar cannot say it all."""
+    """Return the tar header of *entry*, after a pax header where ustar is not enough."""
     path, kind, mode, uid, gid, modified, size, target, capability, _ = entry
     whole = f"{path}/" if kind == "directory" else path
     numbers = (mode & 0o7777, uid, gid, size if kind == "file" else 0, modified)
@@ -111,7 +111,7 @@ def header(entry: Entry) -> bytes:
 
 
 def _with_device(head: bytes, device: str) -> bytes:
-    """Return the header *head* with the two numbers of a device in it, and its checksum computed again."""
+    """Return the header *head* with the two numbers of a device in it, and a new checksum."""
     numbers = b"%07o\0%07o\0" % tuple(int(number) for number in device.split(":"))
     before, last = head[:-_RECORD], head[-_RECORD:]
     last = last[:_DEVICE] + numbers + last[_DEVICE + len(numbers) :]
@@ -120,7 +120,7 @@ def _with_device(head: bytes, device: str) -> bytes:
 
 
 def _encoded(path: str) -> bytes:
-    # Not as the locale says: the same names give the same bytes on every machine.
+    # Independent of the locale: the same names give the same bytes on every machine.
     return path.encode("utf-8", "surrogateescape")
 
 
@@ -136,7 +136,7 @@ def _size_of(entry: Entry) -> int:
 
 
 def _is_plain(path: str, uid: int, gid: int, size: int, modified: int) -> bool:
-    """Return whether ustar can say it without a prefix."""
+    """Return whether ustar can hold it without a prefix."""
     return (
         len(path) <= _NAME
         and path.isascii()
@@ -219,14 +219,14 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 
 def write(entries: Iterable[Entry]) -> Iterator[bytes]:
-    """Give the tar of *entries* in blocks of 1 MiB, the last one shorter.
+    """Yield the tar of *entries* in blocks of 1 MiB, the last one shorter.
 
-    Files whose bytes come out of another tar follow the others, in that tar's order; hard links come last.
-    Nothing is held in memory but a block.
+    Files whose bytes come from another tar follow the others, in that tar's order; hard links come last.
+    Only one block is held in memory.
 
     Raises:
-        ContextError: a file of this machine is not the one that was seen, or cannot be read.
-        BuildError: a tar that bytes are taken from is not what it was.
+        ContextError: a local file is not the one that was seen, or cannot be read.
+        BuildError: a tar that bytes are taken from has changed.
     """
     ready: list[Entry] = []
     taken: dict[Archive, dict[int, list[Entry]]] = {}
@@ -256,18 +256,18 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
 
 
 class _BlockBuffer:
-    """A block that fills up, and is given away when it is full."""
+    """A block that fills up, and is passed on when it is full."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(BLOCK))
         self.used = 0
 
     def has_room(self, size: int) -> bool:
-        """Return whether *size* bytes and padding go in without filling it."""
+        """Return whether *size* bytes and padding fit without filling it."""
         return self.used + size + _RECORD <= BLOCK
 
     def take(self, head: bytes, entry: Entry) -> None:
-        """Put in what there is room for: most files, so this is where the time goes."""
+        """Add the entries that fit: most files do, so this is where the time goes."""
         begin = self.used + len(head)
         end = begin + entry.size
         self.view[self.used : begin] = head
@@ -293,7 +293,7 @@ class _BlockBuffer:
             yield from self.advance(len(part))
 
     def advance(self, count: int) -> Iterator[bytes]:
-        """Count *count* bytes that were put straight into the view."""
+        """Count *count* bytes that were written directly into the view."""
         self.used += count
         if self.used == BLOCK:
             yield bytes(self.view)
@@ -307,7 +307,7 @@ class _BlockBuffer:
 
 
 def _copy_file(entry: Entry, block: _BlockBuffer) -> Iterator[bytes]:
-    """Put the bytes of a file behind its header."""
+    """Write the bytes of a file after its header."""
     content = entry.content
     if isinstance(content, bytes):
         yield from block.put(content)
@@ -356,7 +356,7 @@ def _read(descriptor: int, view: memoryview, seen: OnDisk) -> int:
 
 
 def _check_unchanged(now: os.stat_result, size: int, seen: OnDisk) -> None:
-    """Asked when the bytes were read: what changes a file before or while it is read changes its time."""
+    """Checked after the bytes were read: a change before or while a file is read changes its time."""
     if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, seen.modified, seen.inode):
         raise _changed_error(seen.path)
 
@@ -367,7 +367,7 @@ def _changed_error(path: str) -> ContextError:
 
 
 def _copy_members(archive: Archive, wanted: dict[int, list[Entry]], block: _BlockBuffer) -> Iterator[bytes]:
-    """Put members of another tar into the stream; a member that is wanted twice is read in a second pass."""
+    """Copy members of another tar into the stream; a member that is wanted twice is read in a second pass."""
     while wanted:
         left = set(wanted)
         with read_members(archive) as found:

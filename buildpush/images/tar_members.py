@@ -1,4 +1,4 @@
-"""Tars of others, read forward and member by member."""
+"""Foreign tars, read forward, member by member."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.blocks import BLOCK, BlockReader, ForwardReader
 from buildpush.images.decompression import decompressed, unreadable
 
-# Members that say something about the next one; Linux knows no path or attribute so long.
+# Members that describe the next one; no path or attribute on Linux is so long.
 _WORDS = frozenset(
     {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 )
@@ -24,12 +24,12 @@ _LARGEST_WORDS = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive:
-    """A tar that can be opened again and again; equal only to itself.
+    """A tar that can be opened repeatedly; equal only to itself.
 
     Attributes:
         about: what it is, for messages.
-        open: gives its bytes, compressed or not.
-        identity: what no tar of other bytes has, such as a digest; empty where that is not known.
+        open: returns its bytes, compressed or not.
+        identity: identifies its bytes, such as a digest; empty where that is not known.
     """
 
     about: str
@@ -38,24 +38,24 @@ class Archive:
 
 
 class Member(tarfile.TarInfo):
-    """A member of someone's tar: long names and pax records are read whole, so what is said in them has an end."""
+    """A member of a foreign tar: long names and pax records are read whole, so their size is limited."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _WORDS and self.size > _LARGEST_WORDS:
             message = f"a name or record of {self.size} bytes"
             raise tarfile.ReadError(message)
-        # The one place through which every header of the standard library goes.
+        # Every header that the standard library reads passes through here.
         return cast("tarfile.TarInfo", super()._proc_member(tar))  # type: ignore[misc]
 
 
 @contextmanager
 def read_members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]]:
-    """Give the members of *archive* with their ordinals, and for each a function that opens its bytes.
+    """Yield the members of *archive* with their ordinals, and for each a function that opens its bytes.
 
-    A member's bytes can be read until the next one is asked for.
+    A member's bytes can be read until the next one is requested.
 
     Raises:
-        BuildError: it is no tar, or breaks off.
+        BuildError: it is not a tar, or is truncated.
     """
     with archive.open() as raw:
         try:
@@ -68,27 +68,27 @@ def read_members(archive: Archive) -> Iterator[Iterator[tuple[int, tarfile.TarIn
 
 def _number_members(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo, Callable[[], BinaryIO | None]]]:
     for ordinal, member in enumerate(tar):
-        tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+        tar.members.clear()  # type: ignore[attr-defined]  # otherwise every header stays in memory
         yield ordinal, member, cast("Callable[[], BinaryIO | None]", partial(tar.extractfile, member))
 
 
 def stream_members(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
-    """Give the regular files of a tar that can only be read forward, each with a reader of its bytes.
+    """Yield the regular files of a tar that can only be read forward, each with a reader of its bytes.
 
-    A reader is good until the next file is asked for; nothing is kept of what was passed by.
+    A reader is valid until the next file is requested; nothing is kept of files that were passed.
 
     Args:
         pieces: the tar's bytes, in pieces of any size.
         what: the tar's name, for messages.
 
     Raises:
-        PushError: it is no tar, or breaks off.
+        PushError: it is not a tar, or is truncated.
     """
     stream = BlockReader(pieces)
     try:
         with tarfile.open(fileobj=stream, mode="r:", tarinfo=Member) as tar:
             for member in tar:
-                tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+                tar.members.clear()  # type: ignore[attr-defined]  # otherwise every header stays in memory
                 if member.isreg() and not member.issparse():
                     yield member, cast("BinaryIO", _StreamMember(stream, member.size, what))
     except (tarfile.TarError, io.UnsupportedOperation) as error:
@@ -107,7 +107,7 @@ class _StreamMember(ForwardReader):
     def read(self, size: int = -1, /) -> bytes:
         left = self._end - self._stream.tell()
         if left < 0:
-            message = "a member of a stream was to be read when it had passed by"
+            message = "a member of a stream was read after the stream had passed it"
             raise ValueError(message)
         wanted = left if size < 0 else min(size, left)
         block = self._stream.read(wanted)

@@ -1,4 +1,4 @@
-"""A container as a place, started by ``docker run`` or ``podman run`` and gone afterwards.
+"""A container as a place, started by ``docker run`` or ``podman run`` and removed afterwards.
 
 Source: docker container run, command line reference; podman-run(1).
 """
@@ -26,11 +26,11 @@ _NOT_STARTED: Final = frozenset({125, 126, 127})
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A directory or file of this machine that a container sees.
+    """A directory or file of this machine that is mounted into a container.
 
     Attributes:
-        outside: where it is here; absolute.
-        inside: where the container sees it; absolute.
+        outside: its path on this machine; absolute.
+        inside: its path in the container; absolute.
         writable: whether the container may write to it.
     """
 
@@ -41,23 +41,23 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A new container for each command; it is removed whatever becomes of the command.
+    """A new container for each command; it is removed however the command ends.
 
     Paths in arguments, variables and ``cwd`` are the container's own. Private files and variables reach it in files, so
-    that no command line tells them. ``docker inspect`` shows variables: a secret belongs into a private file, which
-    root in the container can read.
+    that they are on no command line. ``docker inspect`` shows variables: a secret belongs in a private file, which root
+    in the container can read.
 
     Attributes:
-        image: what it is started from; pulled if it is not there.
+        image: to start it from; pulled if it is not present.
         here: where the program runs.
         program: ``docker`` or ``podman``.
-        mounts: what of this machine it sees.
+        mounts: directories and files of this machine in it.
         memory: bytes at most.
-        cores: of processors at most, as in ``0.4``.
+        cores: processor cores at most, as in ``0.4``.
         user: number of the user that the command runs as; the image's own if not given.
         privileged: whether it may do everything.
-        network: as ``--network`` says it, such as ``host``; the program's default if not given.
-        private: where it sees the private files.
+        network: a value of ``--network``, such as ``host``; the program's default if not given.
+        private: where the private files are in it.
     """
 
     image: str
@@ -76,7 +76,7 @@ class Container:
 
         Raises:
             UnsupportedError: private files for a user who could not read them.
-            SourceError: a variable of several lines, for which there is no form.
+            SourceError: a variable of several lines, which cannot be passed on.
         """
         files, env = options.get("files") or {}, options.get("env") or {}
         if files and self.user:
@@ -92,7 +92,7 @@ class Container:
                 timeout=options.get("timeout"),
                 stream=options.get("stream"),
             )
-            ended = ran.status >= 0  # a signal ends the program and leaves the container behind
+            ended = ran.status >= 0  # a signal ends the program but not the container
         finally:
             if not ended:
                 self._remove(name)
@@ -100,7 +100,7 @@ class Container:
         return ran
 
     def command(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Command:
-        """Return what :meth:`run` would run, whose container's name is not known before."""
+        """Return what :meth:`run` would run; the container's name is not known before."""
         return Command(tuple(self._argv("buildpush", argv, options)))
 
     def _argv(self, name: str, argv: Sequence[str], options: CommandOptions) -> list[str]:
@@ -147,8 +147,8 @@ class Container:
             self.here.run([self.program, "rm", "--force", name])
 
     def _check_started(self, ran: Ran) -> None:
-        """Refuse the result of a container that did not start, in which the command had no say."""
-        marks = (f"{self.program}: ", "Error: ")  # docker's way and podman's
+        """Raise where the container did not start, so that the result is not the command's."""
+        marks = (f"{self.program}: ", "Error: ")  # of docker, and of podman
         errors = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
         if ran.status in _NOT_STARTED and errors:
             message = f"{self.program} cannot start a container of {self.image}: {errors[0].partition(': ')[2]}"

@@ -22,7 +22,7 @@ from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import Passes, for_engines
 from buildpush.places.place import FILES, CommandOptions, FileContent, Ran, Show
 
-# What is kept of each stream; a build may print gigabytes, and its end is what explains a failure.
+# How much is kept of each stream; a build may print gigabytes, and its end explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
 LARGEST_ERRORS = 1024 * 1024  # shown to people
 LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
@@ -33,11 +33,11 @@ _END_OF_US = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
 
 
 class Here:
-    """This machine: every command is a process group of its own, so that nothing it started outlives it.
+    """This machine: every command has its own process group, so that nothing it started outlives it.
 
     Args:
         env: the environment of the commands.
-        passes: says of each variable, by name and value, whether the commands may know it.
+        passes: says for each variable, by name and value, whether the commands get it.
         private: directory under which private files are put; the system's temporary directory if not given.
     """
 
@@ -56,7 +56,7 @@ class Here:
                 return _Exchange(process, stdin, options.get("stream")).finish(words[0], options.get("timeout"))
 
     def _variables(self) -> dict[str, str]:
-        """Return what the commands may know; asked each time, since secrets become known on the way."""
+        """Return the variables for the commands; computed each time, since secrets become known during a run."""
         return {name: value for name, value in self._env.items() if self._passes(name, value)}
 
 
@@ -111,11 +111,11 @@ def _process(
 
 @contextlib.contextmanager
 def _watchdog() -> Iterator[Callable[[int], object]]:
-    """Give a function that has a process group ended when we are gone, however that happens: after ``kill -9``, too.
+    """Yield a function that has a process group ended when our process ends in any way, even by ``kill -9``.
 
     A shell waits for the end of a pipe that only we hold open. Nothing that the system offers does as much: its signal
-    at the death of a parent comes when a thread ends, and does not reach what the program starts. The shell is there
-    before the program, and is told its group as soon as there is one.
+    at the death of a parent comes when a thread ends, and does not reach what the program starts. The shell is started
+    before the program, and gets its group as soon as there is one.
     """
     try:
         shell = subprocess.Popen(  # noqa: S603 - our own words
@@ -127,13 +127,13 @@ def _watchdog() -> Iterator[Callable[[int], object]]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:  # an image without a shell: then it is as it is
+    except OSError:  # an image without a shell: then nothing guards the group
         yield lambda _group: None
         return
     pipe = cast("IO[bytes]", shell.stdin)
 
     def watch(group: int) -> None:
-        with contextlib.suppress(OSError):  # someone has ended the shell
+        with contextlib.suppress(OSError):  # the shell has been ended
             os.write(pipe.fileno(), b"%d\n" % group)
 
     try:
@@ -153,7 +153,7 @@ def _program(name: str, env: Mapping[str, str]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group of *process*: politely, then surely; also what it left running."""
+    """End the whole group of *process*, and what it left running: by SIGTERM first, then by SIGKILL."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -191,15 +191,15 @@ class _LastBytes:
             self._cut = True
 
     def text(self) -> str:
-        """Return them, from the begin of a line: before it may stand the end of a secret."""
+        """Return them, from the beginning of a line: before that may be the end of a secret."""
         last = b"".join(self._pieces)
         return decoded(last.partition(b"\n")[2] if self._cut else last)
 
 
 class _PipeReader(io.RawIOBase):
-    """A stream that is taken from a pipe at once, whoever reads it later, however slowly.
+    """A stream that is read from a pipe at once, however slowly it is consumed.
 
-    Some programs, such as buildah, end without their last lines where those have not been read before.
+    Some programs, such as buildah, end without printing their last lines if nothing has read the ones before.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -210,7 +210,7 @@ class _PipeReader(io.RawIOBase):
         self._change = threading.Condition()
 
     def read_all(self) -> None:
-        """Take what there is until the pipe ends; only who reads a pipe closes it, and what left the group holds it."""
+        """Read until the pipe ends; only this thread closes it, though a process outside the group may hold it."""
         try:
             with self._pipe:
                 while piece := os.read(self._pipe.fileno(), _PIECE):
@@ -231,7 +231,7 @@ class _PipeReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill *buffer* with what was heard; waits for it."""
+        """Fill *buffer* with what was read; wait for it."""
         with self._change:
             self._change.wait_for(lambda: self._pieces or self._ended)
             if not self._pieces:
@@ -247,7 +247,7 @@ class _PipeReader(io.RawIOBase):
 
 
 class _Exchange:
-    """Feeds a process and listens to both its outputs until it has ended."""
+    """Feeds a process and reads both its outputs until it has ended."""
 
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes | None, stream: Show | None) -> None:
         self._process = process
@@ -286,11 +286,11 @@ class _Exchange:
         return Ran(status, self._out.text(), safe(self._err.text()))
 
     def _drain(self) -> None:
-        # Something the program left running may hold the pipes open for ever; it belongs to the group.
+        # A process that the program left running may hold the pipes open for ever; it belongs to the group.
         if not _join(self._readers):
             _signal(self._process, signal.SIGKILL)
             _join(self._readers)
-        # What was read is shown to its end, for as long as someone takes it.
+        # What was read is shown to its end, as long as the reader takes it.
         for thread in self._listeners:
             before = -1
             while thread.is_alive() and before != self._taken:
@@ -301,7 +301,7 @@ class _Exchange:
         pipe = self._process.stdin
         if pipe is None:
             return
-        # A program may end without reading all of it: that is its own business, and its status tells.
+        # A program may end without reading all of it: its status says whether that is an error.
         with contextlib.suppress(OSError), pipe:
             pipe.write(content)
 
@@ -326,6 +326,6 @@ class _Exchange:
             try:
                 for line in lines:
                     self._stream(line)
-            except Exception as error:  # noqa: BLE001 - whoever listens may fail; the program must not wait for it
+            except Exception as error:  # noqa: BLE001 - a listener may fail; the program must not wait for it
                 self._stream = None
                 self._failure = error

@@ -1,4 +1,4 @@
-"""The seam that every place fits: what is asked of one, and what it leaves behind."""
+"""The interface of places: what one is asked to run, and what the command leaves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Protocol, TypedDict, Unpack
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret, redact
 
-# Stands for the directory of the private files in arguments and variables: f"{FILES}/token".
-# It cannot be meant otherwise, since no argument can hold a NUL.
+# A placeholder for the directory of the private files in arguments and variables: f"{FILES}/token".
+# It is unambiguous, since no argument can hold a NUL.
 FILES = "\0files\0"
 _SHOWN = "private"
 
@@ -37,7 +37,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a place is asked to run, as a person reads it and a shell takes it."""
+    """What a place is asked to run, as a line for people that a shell takes too."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -66,20 +66,20 @@ class Place(Protocol):
     """Somewhere a command can run."""
 
     def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
-        """Run *argv* to its end and return what it left, whatever its exit status.
+        """Run *argv* to its end and return its result, whatever its exit status.
 
         Args:
             argv: program and arguments; no shell reads them.
             cwd: directory to run in.
-            files: private files, name to content; :data:`FILES` in *argv* and *env* stands for their directory,
-                which is gone afterwards. Login secrets travel only so.
+            files: private files, name to content; :data:`FILES` in *argv* and *env* is replaced by their directory,
+                which is removed afterwards. Credentials are passed only so.
             env: variables on top of the place's own.
             stdin: what the program reads; nothing if not given.
             timeout: seconds after which the program and all it started are ended.
-            stream: called with each line of either output, as it comes, secrets hidden.
+            stream: called with each line of either output, as it arrives, secrets hidden.
 
         Raises:
-            EngineMissingError: the program is not there or may not be run.
+            EngineMissingError: the program is not installed or may not be run.
             TimeOutError: *timeout* was reached.
         """
         ...

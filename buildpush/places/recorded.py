@@ -15,7 +15,7 @@ from buildpush.places.place import CommandOptions, FileContent, Ran
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as they were given."""
+    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as given."""
 
     argv: tuple[str, ...]
     cwd: Path | None = None
@@ -25,7 +25,7 @@ class RecordedCall:
 
 
 class Recorded:
-    """A place that runs nothing: it writes down what it was asked for, and answers what it was given.
+    """A place that runs nothing: it records what it was asked to run, and returns prepared answers.
 
     Args:
         answers: results in the order of the calls, the last one for all further calls; or a function of the call.
@@ -37,7 +37,7 @@ class Recorded:
         self._answer = answers if callable(answers) else _in_order(answers)
 
     def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
-        """Write the call down and return its answer; lines of the answer go to *stream*."""
+        """Record the call and return its answer; lines of the answer go to *stream*."""
         files, env = dict(options.get("files") or {}), dict(options.get("env") or {})
         call = RecordedCall(tuple(argv), options.get("cwd"), files, env, options.get("stdin"))
         self.calls.append(call)
