@@ -50,6 +50,7 @@ class BuildRequest:
         cache_repository: both at once, in a repository.
         caching: both at once, in a directory of this machine.
         mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
+        squash: whether all that the Dockerfile adds becomes one layer.
         optimize: whether cheaper snapshots of the file system will do.
         container: what the engine's own container may, if it starts one.
         archive: absolute file that the image is going to be written to.
@@ -75,6 +76,7 @@ class BuildRequest:
     cache_repository: Repository | None = None
     caching: bool = False
     mirror: str = ""
+    squash: bool = False
     optimize: bool = False
     container: StepContainer = StepContainer()
     archive: Path | None = None

@@ -117,7 +117,10 @@ _ROWS: Final = (
         "kaniko",
         "kaniko.kaniko:Kaniko",
         preferred_with="KUBERNETES_SERVICE_HOST",
-        settings={"kaniko_image": "the engine {engine} needs no image of kaniko"},
+        settings={
+            "kaniko_image": "the engine {engine} needs no image of kaniko",
+            "verbosity": "the engine {engine} prints what it always prints",
+        },
     ),
 )
 # In the order in which ``auto`` tries them.

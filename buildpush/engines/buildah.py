@@ -66,6 +66,7 @@ class Buildah:
         {
             **buildkit.FLAGS,
             "no_cache": "itself",
+            "squash": "--squash",
             "pull_image": "itself",
             "mirror": "registries.conf, private",
             "base_image_connector_refs": "--authfile, private",
@@ -181,7 +182,8 @@ class _BuildahBuild:
     def _flags(self, request: BuildRequest) -> list[str]:
         # A layer for each instruction, as other engines make them: one that did not change is not sent again.
         # Docker's form, since OCI's has no room for HEALTHCHECK, SHELL and ONBUILD.
-        flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", "--layers"]
+        layers = "--squash" if request.squash else "--layers"
+        flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", layers]
         flags.append("--identity-label=false")  # the same image whoever builds it
         if request.created is not None:
             flags += ["--timestamp", str(request.created)]

@@ -26,6 +26,7 @@ from buildpush.settings.flows import relative_hint
 from buildpush.settings.labels import automatic_labels, label_notes
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
+from buildpush.settings.shorthands import shorthand_notes, without_shorthands
 from buildpush.settings.step_credentials import (
     connector_of,
     connectors_of,
@@ -47,6 +48,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         SettingsError: something does not exist, does not fit, or is missing.
         SecretError: a secret reference leads nowhere.
     """
+    shorthands = shorthand_notes(settings, ctx)
+    settings = without_shorthands(settings, ctx)
     connector = connector_of(settings, ctx)
     repository = connector.repository(settings.repo) if connector else Repository.parse(settings.repo)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
@@ -83,6 +86,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
         notes=(
             *notes,
+            *shorthands,
             *tag_notes(settings, ctx),
             *label_notes(settings, ctx),
             *overridden_logins(settings, credentials, ctx),
@@ -102,12 +106,12 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         dockerfile=_dockerfile(settings, context, ctx),
         references=references,
         build_args=dict(settings.build_args),
-        labels={**automatic_labels(settings, ctx, _created(ctx.env)), **settings.labels},
+        labels={**automatic_labels(settings, ctx, _created(settings, ctx.env)), **settings.labels},
         target=settings.target,
         platforms=_platforms(settings),
         build_secrets=dict(_build_secrets(settings, ctx)),
         no_cache=settings.no_cache,
-        created=_created(ctx.env),
+        created=_created(settings, ctx.env),
         pull_image=settings.pull_image,
         add_hosts={name: address for name, _, address in (text.partition(":") for text in settings.add_host)},
         network=settings.network or "",
@@ -118,6 +122,7 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
         caching=settings.caching,
         mirror=settings.mirror or "",
+        squash=settings.squash,
         optimize=settings.optimize,
         container=_container(settings),
     )
@@ -227,10 +232,10 @@ def _build_secrets(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tupl
         yield identifier, ctx.vault.document(file, ctx.where("file_docker_secrets", identifier))
 
 
-def _created(env: Mapping[str, str]) -> int | None:
+def _created(settings: BuildAndPush, env: Mapping[str, str]) -> int | None:
     text = env.get("SOURCE_DATE_EPOCH", "").strip()
     if not text:
-        return None
+        return 0 if settings.reproducible else None
     if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
         message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is not a number of seconds since 1970"
         raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")

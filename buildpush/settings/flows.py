@@ -35,12 +35,13 @@ _SOURCES: Final = ("source_image", "source_tar_path")
 # Settings that engines act on, be it one engine alone.
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {
-    *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env")
+    *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
+    *("context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
 }
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
 )
-TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag"})
+TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag", "expand_repo"})
 
 
 def relative_hint(cwd: Path) -> str:

@@ -247,7 +247,7 @@ class ImageSettings(StepSettings):
         example="acme.jfrog.io/docker-hub",
         honoured_by="engine",
         place="env",
-        aliases=("PLUGIN_REGISTRY_MIRRORS",),
+        aliases=("PLUGIN_REGISTRY_MIRRORS", "DOCKER_PLUGIN_MIRROR"),
     )
     build_contexts: BuildContexts = setting(
         "More contexts, by the name that `COPY --from=NAME` and `FROM NAME` give them.",

@@ -12,7 +12,6 @@ from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.fields import Model
-from buildpush.settings.image_settings import ImageSettings
 from buildpush.settings.kinds import (
     AddressText,
     AutoSwitch,
@@ -28,6 +27,7 @@ from buildpush.settings.kinds import (
     Texts,
     WholeNumber,
 )
+from buildpush.settings.plugin_settings import PluginSettings
 
 # What is in a table is known as the code runs, not as it is checked.
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Resources(Model):
     requests: ResourceLimits | None = None
 
 
-class BuildAndPush(ImageSettings):
+class BuildAndPush(PluginSettings):
     """Build an image and push it: the step ``BuildAndPushDockerRegistry``, with build-info."""
 
     # Registry

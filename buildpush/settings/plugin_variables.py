@@ -99,11 +99,7 @@ _BUILD: Final = (
     *_sets("pull_image", PULL_IMAGE="dxb"),
     *_sets("no_cache", NO_CACHE="dxb"),
     *_noted("it packs the context for the classic builder, which is not used here", COMPRESS="dxb"),
-    *_refused(
-        "no engine here makes one layer out of all, and BuildKit does not either",
-        "copy the result into a last stage of the Dockerfile: FROM scratch, COPY --from=STAGE / /",
-        SQUASH="dxb",
-    ),
+    *_sets("squash", SQUASH="dxb"),
     *_noted("what an engine prints is kept in the state directory either way", QUIET="dxb"),
     *_sets("platforms", PLATFORM="dxk", CUSTOM_PLATFORM="k"),
     *_refused(
@@ -125,7 +121,7 @@ _TAGS: Final = (
     *_sets("auto_tag", DEFAULT_TAGS="dxb", AUTO_TAG="dxkb"),
     *_sets("auto_tag_suffix", DEFAULT_SUFFIX="dxb", AUTO_TAG_SUFFIX="dxkb"),
     *_sets("expand_tag", EXPAND_TAG="k"),
-    *_refused("the repository is used as it is written", "write repo with its host", EXPAND_REPO="k"),
+    *_sets("expand_repo", EXPAND_REPO="k"),
     *_sets("labels", CUSTOM_LABELS="dxkb"),
     *_sets("label_schema", LABEL_SCHEMA="dxb"),
     *_sets("auto_label", AUTO_LABEL="dxb"),
@@ -208,12 +204,7 @@ _DAEMON: Final = (
     *_noted("no Docker daemon is started here anyway", DAEMON_OFF="dx"),
     *_noted("no Docker daemon is started here, so none is waited for", DAEMON_RETRY_COUNT="dx"),
     *_sets("mirror", MIRROR="dx", REGISTRY_MIRRORS="k"),
-    PluginVariable(
-        "DOCKER_PLUGIN_MIRROR",
-        "dx",
-        refusal="only one name of the setting mirror is read",
-        instead="write PLUGIN_MIRROR",
-    ),
+    PluginVariable("DOCKER_PLUGIN_MIRROR", "dx", setting="mirror"),
     *_sets("insecure", INSECURE="dxk", SKIP_TLS_VERIFY="k"),
     *_noted("the daemon that runs here has its own store", STORAGE_DRIVER="dx", STORAGE_PATH="dx"),
     *_refused(_OWN_DAEMON, "set bip in /etc/docker/daemon.json", BIP="dx"),
@@ -228,7 +219,6 @@ _DAEMON: Final = (
     PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows what a daemon prints that is not started here"),
 )
 
-_IN_SPEC: Final = "what a cache's own server needs is in its specification here"
 _BUILDERS: Final = "a builder is not made here: the one that is in use builds"
 _BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
 _STORAGE: Final = "Harness' own storage of layers does not exist outside Harness"
@@ -239,11 +229,13 @@ _HARNESS_BUILDKIT: Final = "it is about a BuildKit that Harness' image brings al
 _BUILDX: Final = (
     *_sets("cache_from", CACHE_FROM="dx"),
     *_sets("cache_to", CACHE_TO="x"),
-    *_refused(_IN_SPEC, "write use_path_style=true in cacheFrom and cacheTo", PATH_STYLE="x"),
-    PluginVariable(
-        "AWS_PLUGIN_PATH_STYLE", "x", refusal=_IN_SPEC, instead="write use_path_style=true in cacheFrom and cacheTo"
+    *_sets("path_style", PATH_STYLE="x"),
+    PluginVariable("AWS_PLUGIN_PATH_STYLE", "x", setting="path_style"),
+    *_refused(
+        "only a BuildKit of Harness' own trusts any certificate of a cache",
+        "name the cache's authority in the configuration of the builder: docker buildx create --buildkitd-config",
+        CACHE_TLS_INSECURE="x",
     ),
-    *_refused(_IN_SPEC, "trust its certificate by SSL_CERT_FILE", CACHE_TLS_INSECURE="x"),
     *_refused(
         _BUILDERS,
         _BUILDER_HINT,
@@ -307,8 +299,8 @@ _LAYERS: Final = "which layers are kept in a cache is the engine's own choice, a
 _RETRIES: Final = "what fails on the way is tried again by itself, with growing pauses"
 
 _KANIKO: Final = (
-    *_noted("how kaniko looks for changed files is chosen by the setting optimize", SNAPSHOT_MODE="k"),
-    *_noted("PLUGIN_CACHE_REPO alone turns the cache on", ENABLE_CACHE="k"),
+    *_sets("snapshot_mode", SNAPSHOT_MODE="k"),
+    *_sets("enable_cache", ENABLE_CACHE="k"),
     *_sets("remote_cache_repo", CACHE_REPO="k"),
     *_refused(
         "layers of a cache do not get old here",
@@ -338,16 +330,8 @@ _KANIKO: Final = (
     ),
     *_noted(_RETRIES, PUSH_RETRY="k", IMAGE_DOWNLOAD_RETRY="k", IMAGE_FS_EXTRACT_RETRY="k"),
     *_noted("the rights are asked for before each build, which pushes nothing", SKIP_PUSH_PERMISSION_CHECK="k"),
-    *_refused(
-        "each instruction makes its own layer",
-        "copy the result into a last stage of the Dockerfile: FROM scratch, COPY --from=STAGE / /",
-        SINGLE_SNAPSHOT="k",
-    ),
-    *_refused(
-        "times in an image are not taken out, but can be said",
-        "set SOURCE_DATE_EPOCH in the environment, such as the time of the commit",
-        REPRODUCIBLE="k",
-    ),
+    *_sets("squash", SINGLE_SNAPSHOT="k"),
+    *_sets("reproducible", REPRODUCIBLE="k"),
     *_refused(
         _SNAPSHOTS, "remove it in the same RUN, or copy what is wanted into a last stage", "true", IGNORE_VAR_RUN="k"
     ),
@@ -357,8 +341,9 @@ _KANIKO: Final = (
         IGNORE_PATH="k",
         IGNORE_PATHS="k",
     ),
-    *_refused("a context is one directory here", "write it in context: CONTEXT/SUB_PATH", CONTEXT_SUB_PATH="k"),
-    *_noted("it is about what kaniko prints", VERBOSITY="k", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
+    *_sets("context_sub_path", CONTEXT_SUB_PATH="k"),
+    *_sets("verbosity", VERBOSITY="k"),
+    *_noted("the lines of kaniko are shown and kept in a form of our own", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
 )
 
 _S3: Final = "a bucket of layers is read only by a buildah of Harness' own"

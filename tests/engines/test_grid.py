@@ -229,6 +229,11 @@ def build_contexts(yard: Yard) -> None:
     assert built.text("b") == "of the other"
 
 
+def squash(yard: Yard) -> None:
+    built = yard.build("FROM scratch\nCOPY a /one\nCOPY a /two\n", squash=True)
+    assert (len(built.config["rootfs"]["diff_ids"]), sorted(built.files)) == (1, ["one", "two"])
+
+
 def cache_to(yard: Yard) -> None:
     yard.build("FROM scratch\nCOPY a /a\n", cache_to="type=local,dest=../cache,mode=max")
     assert (yard.root.parent / "cache/index.json").exists()
@@ -261,7 +266,7 @@ CASES = {
             *(add_host, base_image_connector_refs, build_args, build_contexts, cache_from, cache_to, caching, context),
             *(dockerfile, env_docker_secrets, file_docker_secrets, labels, mirror, network, no_cache, platforms),
             *(pull_image,),
-            *(remote_cache_repo, target),
+            *(remote_cache_repo, squash, target),
         )
     },
     "ssh": Case(command="--ssh"),

@@ -86,6 +86,7 @@ ANOTHER = {
     "resources": ({"container": StepContainer(memory=500, cores=0.4)}, "--memory 500 --cpus 0.4"),
     "run_as_user": ({"container": StepContainer(user=0)}, "--user 0"),
     "optimize": ({"optimize": True}, "--snapshot-mode=redo"),
+    "squash": ({"squash": True}, "--single-snapshot"),
     "target": ({"target": "s"}, "--target s"),
     "mirror": ({"mirror": "r.test/hub"}, "--registry-mirror r.test/hub --skip-default-registry-fallback"),
 }

@@ -101,8 +101,8 @@ def test_no_variable_stands_in_two_sections():
 @PLACES
 @pytest.mark.parametrize("text", ["false", "0", "no"])
 def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place, text):
-    loaded = place({"PLUGIN_SQUASH": text}, tmp_path)
-    assert any("PLUGIN_SQUASH has no effect" in note and "happens anyway" in note for note in loaded.notes)
+    loaded = place({"PLUGIN_IPV6": text}, tmp_path)
+    assert any("PLUGIN_IPV6 has no effect" in note and "happens anyway" in note for note in loaded.notes)
 
 
 @PLACES
@@ -191,4 +191,4 @@ def test_a_bake_file_is_refused_for_its_own_reason(tmp_path):
 def test_the_schema_knows_the_settings_of_a_plugin():
     steps = schema("step")["anyOf"][0]["anyOf"][0]["anyOf"]
     found = [step["properties"]["spec"]["properties"].get("settings", {}).get("properties", {}) for step in steps]
-    assert any({"repo", "build_args", "custom_labels", "daemon_off", "squash"} <= one.keys() for one in found)
+    assert any({"repo", "build_args", "custom_labels", "daemon_off", "ipv6"} <= one.keys() for one in found)

@@ -91,6 +91,7 @@ class Kaniko:
             "no_cache": "itself",
             "pull_image": "itself",
             "optimize": "--snapshot-mode=redo",
+            "squash": "--single-snapshot",
             "remote_cache_repo": "--cache-repo",
             "mirror": "--registry-mirror, --skip-default-registry-fallback",
             "base_image_connector_refs": "config.json, private",
@@ -225,16 +226,23 @@ class _KanikoBuild:
             yield from ("--label", f"{name}={value}")
         if request.target:
             yield from ("--target", request.target)
-        if request.optimize:
-            yield "--snapshot-mode=redo"
         if request.cache_repository:
             yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
         if request.mirror:
             yield from ("--registry-mirror", request.mirror, "--skip-default-registry-fallback")
-        if request.created is not None:
-            yield "--reproducible"
+        yield from self._switches()
         for host in sorted(filter(is_loopback, self._hosts)):
             yield from ("--insecure-registry", host)
+
+    def _switches(self) -> Iterator[str]:
+        verbosity = self.tools.settings.get("verbosity")
+        switches = {
+            "--snapshot-mode=redo": self.request.optimize,
+            "--single-snapshot": self.request.squash,
+            "--reproducible": self.request.created is not None,
+            f"--verbosity={verbosity}": verbosity,
+        }
+        return (flag for flag, is_on in switches.items() if is_on)
 
     def _private(self) -> Iterator[tuple[str, FileContent]]:
         if self.credentials:

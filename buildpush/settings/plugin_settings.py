@@ -1,0 +1,89 @@
+"""The settings that exist for Harness' plugins: most of them say other settings in the plugins' words; a table."""
+
+# Flags of other programs in this module's texts: --squash --single-snapshot
+
+from __future__ import annotations
+
+from typing import Literal
+
+from buildpush.settings.declare import setting
+from buildpush.settings.image_settings import ImageSettings
+from buildpush.settings.kinds import FileText, Switch
+
+Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
+
+
+class PluginSettings(ImageSettings):
+    """What the plugins of Harness call by names of their own."""
+
+    expand_repo: Switch = setting(
+        "Whether a {setting}`repo` without a host lies in {setting}`registry`.",
+        "Where a connector names the registry, it does anyway.",
+        default=False,
+        group="Image",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
+    context_sub_path: FileText | None = setting(
+        "A directory in {setting}`context` that is taken in its place.",
+        "The Dockerfile does not move with it.",
+        group="Build",
+        example="service",
+        honoured_by="run",
+        place="env",
+    )
+    reproducible: Switch = setting(
+        "Whether every time in the image is the beginning of 1970, so that the same files give the same image.",
+        "`SOURCE_DATE_EPOCH` in the environment says another time.",
+        default=False,
+        group="Build",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    squash: Switch = setting(
+        "Whether all that the Dockerfile adds becomes one layer on top of the base image.",
+        "buildah does it (`--squash`), and kaniko (`--single-snapshot`).",
+        default=False,
+        group="Build",
+        example=True,
+        honoured_by="engine",
+        place="env",
+        aliases=("PLUGIN_SINGLE_SNAPSHOT",),
+    )
+    snapshot_mode: Literal["full", "redo"] | None = setting(
+        "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",
+        "kaniko's third mode, `time`, overlooks files whose time does not change, so it is not used.",
+        group="Build",
+        example="redo",
+        honoured_by="run",
+        place="env",
+    )
+    enable_cache: Switch | None = setting(
+        "Whether layers are kept in a repository for later builds.",
+        "It is {setting}`remote_cache_repo`, else the one called `cache` below {setting}`repo`. "
+        "Without it, {setting}`remote_cache_repo` alone decides.",
+        group="Cache",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    path_style: Switch = setting(
+        "Whether a cache of the type `s3` has the name of its bucket in the path of its address.",
+        "It adds `use_path_style=true` to those of {setting}`cache_from` and {setting}`cache_to` that do not say it.",
+        default=False,
+        group="Cache",
+        example=True,
+        honoured_by="run",
+        place="env",
+        ambient=("AWS_PLUGIN_PATH_STYLE",),
+    )
+    verbosity: Verbosity | None = setting(
+        "How much kaniko prints.",
+        "It makes no difference to the image. What an engine prints is in its log in the state directory.",
+        group="Run",
+        example="debug",
+        honoured_by="run",
+        place="env",
+    )

@@ -1,0 +1,102 @@
+"""Settings that stand for others, as the plugins of Harness have them: brought into those that they stand for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from buildpush.credentials.pairing import registry_host
+from buildpush.dockerfile.caches import CacheSpec
+from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.settings.model import BuildAndPush
+from buildpush.settings.resolved import ResolveContext
+
+_STYLE = "use_path_style"
+
+
+def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
+    """Return *settings* in which those that stand for others have become them.
+
+    Raises:
+        SettingsError: one cannot become what it stands for.
+    """
+    for become in (_repository, _context, _snapshots, _cache_repository, _path_style):
+        settings = become(settings, ctx)
+    return settings
+
+
+def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    """Yield which of *settings* that stand for others, or that those come before, have no effect."""
+    if settings.expand_repo and (reason := _why_not_expanded(settings)):
+        yield f"{ctx.who('expand_repo')}: expand_repo has no effect: {reason}"
+    if settings.path_style and not _buckets(settings):
+        yield f"{ctx.who('path_style')}: path_style has no effect: neither cache_from nor cache_to is of the type s3"
+    if settings.reproducible and ctx.env.get("SOURCE_DATE_EPOCH", "").strip():
+        yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH says the time"
+    if settings.snapshot_mode and "optimize" in ctx.written:
+        yield f"{ctx.who('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
+    if settings.enable_cache is False and "remote_cache_repo" in ctx.written:
+        yield f"{ctx.who('remote_cache_repo')}: remote_cache_repo has no effect: enable_cache is off"
+
+
+def _repository(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
+    if not settings.expand_repo or settings.registry is None or _why_not_expanded(settings):
+        return settings
+    return settings.changed(repo=f"{registry_host(settings.registry)}/{settings.repo}")
+
+
+def _is_bare(repo: str) -> bool:
+    """Return whether *repo* names no host."""
+    return Repository.parse(repo).host == DOCKER_HUB and repo.partition("/")[0] not in {DOCKER_HUB, "index.docker.io"}
+
+
+def _why_not_expanded(settings: BuildAndPush) -> str:
+    if settings.connector_ref:
+        return "the connector gives the host"
+    if settings.registry is None:
+        return "no registry is given"
+    return "" if _is_bare(settings.repo) else "repo names its host"
+
+
+def _context(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
+    if settings.context_sub_path is None:
+        return settings
+    path = PurePath(settings.context_sub_path)
+    if path.is_absolute() or ".." in path.parts:
+        message = f"context_sub_path {str(path)!r} leads out of the context"
+        raise ctx.fail(message, "context_sub_path", "name a directory in it")
+    return settings.changed(context=os.path.normpath(f"{settings.context}/{path}"))
+
+
+def _snapshots(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
+    return settings.changed(optimize=settings.snapshot_mode == "redo") if settings.snapshot_mode else settings
+
+
+def _cache_repository(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
+    if settings.enable_cache is None or bool(settings.remote_cache_repo) is settings.enable_cache:
+        return settings
+    if not settings.enable_cache:
+        return settings.changed(remote_cache_repo=None)
+    if "repo" not in ctx.written:
+        message = "enable_cache keeps layers below repo, which is not given"
+        raise ctx.fail(message, "enable_cache", "set repo, or name another repository by remote_cache_repo")
+    return settings.changed(remote_cache_repo=f"{settings.repo}/cache")
+
+
+def _path_style(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
+    if not settings.path_style or not _buckets(settings):
+        return settings
+    found = tuple(map(_with_style, settings.cache_from))
+    to = {"cache_to": _with_style(settings.cache_to)} if settings.cache_to else {}
+    return settings.changed(**({"cache_from": found} if found else {}), **to)
+
+
+def _buckets(settings: BuildAndPush) -> list[CacheSpec]:
+    texts = (*settings.cache_from, *([settings.cache_to] if settings.cache_to else ()))
+    return [spec for spec in map(CacheSpec.parse, texts) if spec.kind == "s3"]
+
+
+def _with_style(text: str) -> str:
+    spec = CacheSpec.parse(text)
+    return str(spec.having(_STYLE, "true")) if spec.kind == "s3" and not spec.field(_STYLE) else text
