@@ -249,7 +249,7 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         username: at the registry that is written to.
         password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
         insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
-        timeout: after which the call is aborted, such as ``10m``; outside the main thread it ends requests.
+        timeout: after which the call is aborted, such as ``10m``.
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from buildpush.foundation.errors import PushError, SettingsError, TimeOutError
+from buildpush.foundation.interrupts import interrupt, pause, stoppable
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step import record_result, run_steps
+from buildpush.places import Here
 from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.tree import Loaded, Step
 
@@ -35,7 +39,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     begun = time.monotonic()
     try:
-        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), time_limit(timedelta(milliseconds=50), print):
+        with pytest.raises(TimeOutError, match=r"0:00:00\.05"), time_limit(timedelta(milliseconds=50)):
             wait(20)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -45,7 +49,7 @@ def test_a_timeout_ends_a_step_that_waits_even_where_ctrl_c_is_ignored():
 def test_what_ends_in_time_leaves_nothing_behind():
     before = signal.getsignal(signal.SIGALRM)
     there = set(threading.enumerate())
-    with time_limit(timedelta(hours=1), print):
+    with time_limit(timedelta(hours=1)):
         pass
     assert signal.getsignal(signal.SIGALRM) is before
     assert not [each for each in set(threading.enumerate()) - there if isinstance(each, threading.Timer)]
@@ -53,21 +57,80 @@ def test_what_ends_in_time_leaves_nothing_behind():
 
 def test_an_error_before_the_timeout_stays_what_it_is():
     message = "refused"
-    with pytest.raises(PushError, match="refused"), time_limit(timedelta(hours=1), print):
+    with pytest.raises(PushError, match="refused"), time_limit(timedelta(hours=1)):
         raise PushError(message)
 
 
-def test_a_timeout_that_cannot_be_kept_is_not_ignored_silently():
-    told = []
+def in_a_thread(act):
+    """Return what *act* raises in a thread of its own, and how long that took."""
+    raised = []
 
     def elsewhere():
-        with time_limit(timedelta(hours=1), told.append):
-            pass
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001
+            raised.append(error)
 
+    begun = time.monotonic()
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    thread.join()
-    assert "'timeout' has no effect" in told[0].text
+    thread.join(30)
+    return (raised or [None])[0], time.monotonic() - begun
+
+
+def test_a_timeout_ends_what_runs_in_any_thread():
+    def late():
+        with time_limit(timedelta(milliseconds=50)):
+            pause(25)
+
+    error, seconds = in_a_thread(late)
+    assert isinstance(error, TimeOutError)
+    assert seconds < 20
+
+
+@pytest.mark.programs
+def test_a_timeout_ends_a_program_that_another_thread_waits_for():
+    def late():
+        with time_limit(timedelta(milliseconds=300)):
+            Here(dict(os.environ)).run(["sleep", "25"])
+
+    error, seconds = in_a_thread(late)
+    assert isinstance(error, TimeOutError)
+    assert seconds < 20
+
+
+def test_what_a_thread_does_in_time_is_not_interrupted_afterwards():
+    def in_time():
+        for _ in range(20):
+            with suppress(TimeOutError), time_limit(timedelta(milliseconds=1)):
+                time.sleep(0.001)
+        pause(0.05)
+
+    assert in_a_thread(in_time)[0] is None
+
+
+def test_an_interrupt_calls_what_ends_a_wait_of_that_thread_alone():
+    ready, woken, ended = threading.Event(), threading.Event(), []
+
+    def waits():
+        with stoppable(woken.set):
+            ready.set()
+            woken.wait()
+            pause(5)
+
+    def main():
+        try:
+            waits()
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    thread = threading.Thread(target=main)
+    with stoppable(lambda: ended.append("the wrong one")):
+        thread.start()
+        ready.wait()
+        interrupt(thread.ident)
+        thread.join()
+    assert ended == ["interrupted"]
 
 
 def test_an_unknown_output_is_refused_before_anything_is_built(context):

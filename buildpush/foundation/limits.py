@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError
-from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.interrupts import interrupt, is_main, withdraw
 
 LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 
@@ -18,21 +18,16 @@ LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be
 @contextmanager
 def time_limit(
     limit: timedelta | None,
-    sink: Sink,
     *,
     what: str = "the step",
     whole: timedelta | None = None,
-    stop: Callable[[], object] | None = None,
 ) -> Iterator[None]:
     """End the block when it takes longer than *limit*; it cleans up as after an interrupt.
 
     Args:
         limit: ``None`` for as long as it takes.
-        sink: gets a note where the limit cannot be enforced, which is outside the main thread.
         what: whose limit it is.
         whole: the limit as the user set it, if *limit* is what is left of it.
-        stop: ends what the block waits for, from another thread; with it, the limit is enforced outside the main thread
-            too.
 
     Raises:
         TimeOutError: it took longer; it says what was done until then.
@@ -40,11 +35,7 @@ def time_limit(
     if limit is None:
         yield
         return
-    watch = _watch(limit.total_seconds(), stop)
-    if watch is None:
-        sink(Note("the setting 'timeout' has no effect here: only a run in the main thread can be ended"))
-        yield
-        return
+    watch = _Watch(limit.total_seconds()) if is_main() else _ThreadWatch(limit.total_seconds())
     try:
         with watch:
             yield
@@ -59,18 +50,14 @@ def time_limit(
         raise late from error
 
 
-def _watch(seconds: float, stop: Callable[[], object] | None) -> _Watch | _Stopwatch | None:
-    if threading.current_thread() is threading.main_thread():
-        return _Watch(seconds)
-    return _Stopwatch(seconds, stop) if stop else None
+class _ThreadWatch:
+    """Interrupts this thread, once, if its block takes longer than *seconds*."""
 
-
-class _Stopwatch:
-    """Calls *stop*, once, if its block takes longer than *seconds*."""
-
-    def __init__(self, seconds: float, stop: Callable[[], object]) -> None:
+    def __init__(self, seconds: float) -> None:
         self.reached = False
-        self._stop = stop
+        self._running = True
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._end)
         self._timer.daemon = True
 
@@ -78,12 +65,18 @@ class _Stopwatch:
         self._timer.start()
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running = False
         self._timer.cancel()
         self._timer.join()
+        if self.reached:
+            withdraw(self._thread)
 
     def _end(self) -> None:
-        self.reached = True
-        self._stop()
+        with self._lock:
+            if self._running:
+                self.reached = True
+                interrupt(self._thread)
 
 
 class _Watch:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.interrupts import stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.kept import KeptImages
@@ -59,7 +60,8 @@ class Hosts:
     def interruptible(self) -> Iterator[None]:
         """On Ctrl-C, break the connections first: workers that wait for a host end at once, and clean up."""
         try:
-            yield
+            with stoppable(self.http.cancel):
+                yield
         except KeyboardInterrupt:
             self.http.cancel()
             raise
@@ -243,7 +245,9 @@ class RunContext:
                     sink=self.log,
                 )
             )
-        return self._https[key]
+        found = self._https[key]
+        found.resume()  # an earlier step may have been interrupted
+        return found
 
     def hosts(
         self,

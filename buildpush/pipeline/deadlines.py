@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SourceError, TimeOutError
-from buildpush.foundation.events import Sink
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.records import dataclass
 from buildpush.settings.evaluate import evaluate_raw
@@ -50,12 +49,12 @@ def shorter(own: timedelta | None, deadline: Deadline | None, now: float) -> tim
     return left if own is None else min(own, left)
 
 
-def limited(own: timedelta | None, deadline: Deadline | None, sink: Sink) -> AbstractContextManager[None]:
+def limited(own: timedelta | None, deadline: Deadline | None) -> AbstractContextManager[None]:
     """Return what ends a block of a step: after its own time, or at *deadline* where that comes first."""
     limit = shorter(own, deadline, time.monotonic())
     if deadline is None or limit == own:
-        return time_limit(own, sink)
-    return time_limit(limit, sink, what=deadline.about, whole=deadline.limit)
+        return time_limit(own)
+    return time_limit(limit, what=deadline.about, whole=deadline.limit)
 
 
 def read_limit(written: WrittenValue | None, facts: Facts) -> timedelta | None:

@@ -26,6 +26,7 @@ from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
 from buildpush.foundation.forms import may_be_token
+from buildpush.foundation.interrupts import stoppable
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import remember
@@ -102,7 +103,9 @@ def _unpacked(text: str, root: Path, context: RunContext, most: int) -> LocalCon
     if is_web(text):
         _check_legible(text)
         path = root / "download"
-        download(context.http(), text, path, most=most)
+        http = context.http()
+        with stoppable(http.cancel):
+            download(http, text, path, most=most)
     with path.open("rb") as file:
         _unpack(file, printable_context(text), directory, most)
     return LocalContext(directory)

@@ -190,7 +190,7 @@ def _step(
     with context:
         hosts = context.hosts(credentials, plain, options.insecure_hosts())
         # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
-        with time_limit(limit, log, what="the command", stop=hosts.http.cancel), hosts.interruptible():
+        with time_limit(limit, what="the command"), hosts.interruptible():
             if names and origins:  # before anything is read: a wrong password then costs no export
                 with log.phase("preflight"):
                     for repository in repositories:

@@ -66,7 +66,7 @@ def _local(
         message = f"the context {about} is not a directory, and this command fetches and unpacks nothing"
         hint = "run does; or fetch it yourself, and name the directory"
         raise UnsupportedError(message, hint=hint, setting="context")
-    limit = limited(settings.timeout, deadline, context.log)
+    limit = limited(settings.timeout, deadline)
     found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
     if not (found.directory / settings.dockerfile).is_file():
         message = f"there is no {settings.dockerfile} in the context {about}"

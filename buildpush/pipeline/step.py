@@ -184,7 +184,7 @@ class _StepRun:
             return
         self._refuse_notes()
         order, output = self._with_output(order)
-        with self._recording(), limited(order.settings.timeout, self.deadline, self.log):
+        with self._recording(), limited(order.settings.timeout, self.deadline):
             hosts = self.context.hosts(order.credentials, order.plain_http, order.insecure)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)

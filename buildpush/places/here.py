@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Unpack, cast
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
+from buildpush.foundation.interrupts import is_main
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
@@ -28,6 +29,8 @@ LARGEST_ERRORS = 1024 * 1024  # shown to people
 LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
+# Outside the main thread, only who waits with a time limit hears of an interrupt.
+_LONG = 1e9
 _SHELL = "/bin/sh"
 _END_OF_US = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
 
@@ -270,7 +273,7 @@ class _Exchange:
         for thread in (*self._readers, *self._listeners):
             thread.start()
         try:
-            status = self._process.wait(timeout)
+            status = self._process.wait(timeout if timeout is not None or is_main() else _LONG)
         except subprocess.TimeoutExpired as error:
             _end(self._process)
             message = f"{name} took longer than {timeout:g} seconds and was ended"

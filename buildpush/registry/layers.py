@@ -11,6 +11,7 @@ from typing import BinaryIO, Self, TypeVar
 
 from buildpush.foundation.errors import CancelledError, DigestError
 from buildpush.foundation.events import Note, Progress, Sink
+from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.meter import Meter
 from buildpush.images.compression import Compressed
 from buildpush.images.decompression import HEAD
@@ -143,7 +144,7 @@ class Layers:
     def _all(self, futures: Mapping[int, Future[FutureValue]]) -> dict[int, FutureValue]:
         """Return all results; the first failure ends the others."""
         try:
-            finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            finished = _finished(futures.values())
         except BaseException:
             # Ctrl-C or a time-out: threads that wait for the network must not be waited for.
             self._registry.http.cancel()
@@ -293,6 +294,14 @@ class Layers:
             return layer.media_type
         kind = compression_of(layer.media_type) if layer.compressed else self._options.compression
         return layer_media_type(kind, self._options.media_types)
+
+
+def _finished(futures: Collection[Future[FutureValue]]) -> set[Future[FutureValue]]:
+    """Wait until one has failed or all have ended, and return those that have; an interrupt of this thread ends it."""
+    while True:
+        done, left = wait(futures, timeout=SLICE_SECONDS, return_when=FIRST_EXCEPTION)
+        if not left or any(future.cancelled() or future.exception() for future in done):
+            return done
 
 
 def _pushed(found: Compressed, media_type: str, fate: Fate, diff_id: Digest | None = None) -> PushedBlob:

@@ -1,0 +1,68 @@
+"""What Ctrl-C does to the main thread, for every other one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+# A thread that waits longer in one call of the system would not hear of its interrupt until then.
+SLICE_SECONDS: Final = 0.2
+
+_stops: dict[int, list[Callable[[], object]]] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def stoppable(stop: Callable[[], object]) -> Iterator[None]:
+    """Have *stop* called when this thread is interrupted in the block: it ends what the thread waits for."""
+    me = threading.get_ident()
+    with _lock:
+        _stops.setdefault(me, []).append(stop)
+    try:
+        yield
+    finally:
+        with _lock:
+            _stops[me].remove(stop)
+            if not _stops[me]:
+                del _stops[me]
+
+
+def interrupt(thread: int) -> None:
+    """Raise ``KeyboardInterrupt`` in *thread* as soon as it goes on, and end what it waits for."""
+    _raise_in(thread, KeyboardInterrupt)
+    with _lock:
+        stops = tuple(_stops.get(thread, ()))
+    for stop in stops:
+        stop()
+
+
+def withdraw(thread: int) -> None:
+    """Take back an interrupt that *thread* has not heard of."""
+    _raise_in(thread, None)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    import ctypes  # here, since few runs have more than one thread to interrupt
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind))
+
+
+def pause(seconds: float) -> None:
+    """Wait some seconds; an interrupt of this thread ends it."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, SLICE_SECONDS))
+
+
+def join(thread: threading.Thread) -> None:
+    """Wait until *thread* has ended; an interrupt of this thread ends it."""
+    while thread.is_alive():
+        thread.join(SLICE_SECONDS)
+
+
+def is_main() -> bool:
+    """Return whether this is the main thread, which a signal wakes from any call of the system."""
+    return threading.current_thread() is threading.main_thread()
