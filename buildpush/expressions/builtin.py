@@ -1,6 +1,7 @@
 """The names that are built in, and where the value of each comes from: CI variables first, then git and this machine.
 
-Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference".
+Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference", and for
+``codebase`` also "CI codebase variables reference".
 """
 
 from __future__ import annotations
@@ -9,13 +10,28 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from buildpush.expressions.ci import value_of, variables_of
+from buildpush.expressions.ci import all_variables_of, ci, value_of
+from buildpush.expressions.ci_systems import event_of
 from buildpush.expressions.evaluate import AbsentError, Value
+from buildpush.foundation.records import dataclass
 
 if TYPE_CHECKING:
     from buildpush.expressions.facts import Facts
 
-BuiltIn = Callable[["Facts"], Value]
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A name that is built in.
+
+    Attributes:
+        meaning: what it stands for, in words.
+        answer: gives the value.
+        origin: who gives it where no CI variable does, in words; empty where nothing else does.
+    """
+
+    meaning: str
+    answer: Callable[[Facts], Value]
+    origin: str = ""
 
 
 def _value(
@@ -24,7 +40,7 @@ def _value(
     otherwise: Callable[[Facts], str | None] = lambda _: None,
     *,
     needed: bool = False,
-) -> BuiltIn:
+) -> Callable[[Facts], str]:
     """Return what asks CI for *name*, and *otherwise*.
 
     Where neither has a value, ``??`` goes on; without that it is an error if *needed*, and an empty text if not.
@@ -40,10 +56,17 @@ def _value(
     return ask
 
 
-def _variable(name: str) -> BuiltIn:
-    """Return what asks for a name that only CI variables can say."""
-    variables = ", ".join(variables_of(name))
-    return _value(name, f"no CI variable gives it ({variables})" if variables else "nothing here gives it")
+def _variable(name: str, meaning: str) -> BuiltIn:
+    """Return the row of a name that only CI variables can say."""
+    variables = ", ".join(dict.fromkeys(one for those in all_variables_of(name).values() for one in those))
+    reason = f"no CI variable gives it ({variables})" if variables else "nothing here gives it"
+    return BuiltIn(meaning, _value(name, reason))
+
+
+def _known(name: str, facts: Facts) -> str:
+    """Return what flags and CI variables say about *name*."""
+    given = facts.inputs.get(name)
+    return str(given) if given else value_of(name, facts.env)
 
 
 # ---- pipeline
@@ -58,7 +81,10 @@ def _sequence_id(facts: Facts) -> Value:
 
 
 def _branch_sequence_id(facts: Facts) -> Value:
-    return facts.counter.take(*_counter(facts), str(_branch(facts)))
+    if _build_type(facts) == "tag":
+        message = "pipeline.branchSeqId has no value: this is a build of a tag, and it counts those of a branch"
+        raise AbsentError(message)
+    return facts.counter.take(*_counter(facts), str(facts.lookup(("codebase", "branch"))))
 
 
 def _counter(facts: Facts) -> tuple[str, str]:
@@ -81,6 +107,16 @@ def _user(facts: Facts) -> str | None:
     return facts.git.ask("config", "user.name") or facts.env.get("USER") or facts.env.get("LOGNAME")
 
 
+def _repository_name(facts: Facts) -> str | None:
+    url = value_of("codebase.repoUrl", facts.env) or facts.git.url or ""
+    return url.rstrip("/").removesuffix(".git").replace(":", "/").rpartition("/")[2] or None
+
+
+def _selected_stages(_: Facts) -> Value:
+    message = "pipeline.selectedStages has no value: the file does not have a pipeline"
+    raise AbsentError(message, fallback="")
+
+
 _execution_url = _value("pipeline.executionUrl", "no CI system gives its address")
 
 
@@ -96,91 +132,241 @@ def _no_commit(facts: Facts) -> str:
     return f"{facts.git.directory} is in no git repository with a commit"
 
 
-_branch = _value("codebase.branch", _no_branch, lambda facts: facts.git.branch, needed=True)
-_revision = _value(
-    "codebase.commitSha",
-    lambda facts: f"{_no_commit(facts)}, and no CI variable gives it",
-    lambda facts: facts.git.revision,
-    needed=True,
-)
+def _branch(facts: Facts) -> str:
+    """Return the branch; of a pull request the one that it is for, as in Harness."""
+    target = _known("codebase.targetBranch", facts) if _known("codebase.prNumber", facts) else ""
+    return target or _own_branch(facts)
+
+
+_own_branch = _value("codebase.branch", _no_branch, lambda facts: facts.git.branch, needed=True)
 
 
 def _reference(facts: Facts) -> str | None:
-    if tag := value_of("codebase.tag", facts.env):
+    if tag := _known("codebase.tag", facts):
         return f"refs/tags/{tag}"
-    if branch := value_of("codebase.branch", facts.env) or facts.git.branch:
+    if _known("codebase.prNumber", facts):
+        return None
+    if branch := _known("codebase.branch", facts) or facts.git.branch:
         return f"refs/heads/{branch}"
     return f"refs/tags/{facts.git.tag}" if facts.git.tag else None
 
 
+def _no_reference(facts: Facts) -> str:
+    if number := _known("codebase.prNumber", facts):
+        return f"this is pull request {number}, and no CI variable gives its reference"
+    return "HEAD is on no branch and has no tag"
+
+
 def _build_type(facts: Facts) -> str:
-    if value_of("codebase.prNumber", facts.env):
+    if _known("codebase.prNumber", facts):
         return "PR"
-    return "tag" if value_of("codebase.tag", facts.env) else "branch"
+    is_tag = _known("codebase.tag", facts) or not (
+        _known("codebase.branch", facts) or facts.git.branch or not facts.git.tag
+    )
+    return "tag" if is_tag else "branch"
+
+
+# ---- trigger
+
+
+def _by_trigger(name: str, answer: Callable[[Facts], Value]) -> Callable[[Facts], Value]:
+    """Return what gives *answer* where a trigger started the run."""
+
+    def ask(facts: Facts) -> Value:
+        if facts.lookup(("pipeline", "triggerType")) == "MANUAL":
+            message = f"{name} has no value: no trigger started this run"
+            raise AbsentError(message)
+        return answer(facts)
+
+    return ask
+
+
+def _same(name: str) -> Callable[[Facts], Value]:
+    return lambda facts: facts.lookup(tuple(name.split(".")))
+
+
+def _trigger_type(facts: Facts) -> Value:
+    words = {"SCHEDULER_CRON": "Scheduled", "WEBHOOK_CUSTOM": "Custom", "ARTIFACT": "Artifact"}
+    return words.get(str(facts.lookup(("pipeline", "triggerType"))), "Webhook")
+
+
+def _payload(facts: Facts) -> Value:
+    if event := event_of(facts.env):
+        return event
+    message = "trigger.payload has no value: only GitHub Actions keeps the event, in the file GITHUB_EVENT_PATH"
+    raise AbsentError(message)
+
+
+_OF_TRIGGER: Final = {
+    "branch": "codebase.branch",
+    "tag": "codebase.tag",
+    "commitSha": "codebase.commitSha",
+    "baseCommitSha": "codebase.baseCommitSha",
+    "sourceBranch": "codebase.sourceBranch",
+    "targetBranch": "codebase.targetBranch",
+    "prNumber": "codebase.prNumber",
+    "prTitle": "codebase.prTitle",
+    "gitUser": "codebase.gitUser",
+    "repoUrl": "codebase.repoUrl",
+}
+_TRIGGER: Final[Mapping[str, BuiltIn]] = {
+    "trigger.type": BuiltIn("what kind of trigger started the run: Webhook, Scheduled or Custom", _trigger_type),
+    "trigger.event": BuiltIn(
+        "what happened: PR for a pull request, else PUSH", lambda facts: "PR" if _build_type(facts) == "PR" else "PUSH"
+    ),
+    "trigger.sourceRepo": BuiltIn("who sent it: the name of the CI system", lambda facts: ci(facts.env).name),
+    "trigger.payload": BuiltIn("the event as it was delivered; its entries by their path", _payload),
+    **{f"trigger.{name}": BuiltIn(f"the same as {other}", _same(other)) for name, other in _OF_TRIGGER.items()},
+}
 
 
 def origin_of(name: str, facts: Facts) -> str:
     """Return in words who gives the value of a built-in name: CI variables, git, or this machine."""
     if value_of(name, facts.env):
-        given = [variable for variable in variables_of(name) if facts.env.get(variable)]
+        known = dict.fromkeys(one for those in all_variables_of(name).values() for one in those)
+        given = [variable for variable in known if facts.env.get(variable)]
         return f"the CI system, by {', '.join(given)}" if given else "variables of the CI system"
     if name == "codebase.shortCommitSha":
         return origin_of("codebase.commitSha", facts)
-    if name.startswith("codebase."):
-        return f"git in {facts.git.directory}"
-    return _OF_MACHINE.get(name, "this run")
+    origin = BUILT_IN[name].origin
+    return f"git in {facts.git.directory}" if origin == "git" else origin or "this run"
 
 
-_OF_MACHINE: Final = {
-    "pipeline.sequenceId": "the counter of this machine",
-    "pipeline.branchSeqId": "the counter of this machine, by branch",
-    "pipeline.name": "the name of the directory",
-    "pipeline.identifier": "the name of the pipeline",
-    "pipeline.triggeredBy.name": "git, or the user of this machine",
-    "pipeline.triggeredBy.email": "git",
-    "pipeline.startTs": "the clock",
+_PIPELINE: Final[Mapping[str, BuiltIn]] = {
+    "pipeline.sequenceId": BuiltIn(
+        "the number of the run, one more each time", _sequence_id, "the counter of this machine"
+    ),
+    "pipeline.branchSeqId": BuiltIn(
+        "the same, counted by branch; a build of a tag has none",
+        _branch_sequence_id,
+        "the counter of this machine, by branch",
+    ),
+    "pipeline.name": BuiltIn("the name of the pipeline", _pipeline_name, "the name of the directory"),
+    "pipeline.identifier": BuiltIn("its identifier", _pipeline_identifier, "the name of the pipeline"),
+    "pipeline.executionId": BuiltIn(
+        "an identifier of the run",
+        lambda facts: value_of("pipeline.executionId", facts.env) or facts.new_id(),
+        "this run",
+    ),
+    "pipeline.resumedExecutionId": BuiltIn(
+        "the same", lambda facts: facts.lookup(("pipeline", "executionId")), "this run"
+    ),
+    "pipeline.executionUrl": BuiltIn("the address of the run's page", _execution_url),
+    "pipeline.execution.url": BuiltIn("the same", _execution_url),
+    "pipeline.executionMode": BuiltIn("NORMAL: nothing is rolled back here", lambda _: "NORMAL", "this run"),
+    "pipeline.startTs": BuiltIn(
+        "when the run began, in milliseconds since 1970", lambda facts: int(facts.now * 1000), "the clock"
+    ),
+    "pipeline.triggerType": BuiltIn(
+        "what started the run: MANUAL, WEBHOOK, WEBHOOK_CUSTOM or SCHEDULER_CRON",
+        lambda facts: value_of("pipeline.triggerType", facts.env) or "MANUAL",
+        "MANUAL",
+    ),
+    "pipeline.triggeredBy.name": BuiltIn(
+        "who started it",
+        _value("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
+        "git, or the user of this machine",
+    ),
+    "pipeline.triggeredBy.email": BuiltIn(
+        "the address of who started it",
+        _value(
+            "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
+        ),
+        "git",
+    ),
+    "pipeline.selectedStages": BuiltIn(
+        "the identifiers of the stages that are run: all, or the one of --stage", _selected_stages, "the file"
+    ),
+    "pipeline.storeType": BuiltIn(
+        "REMOTE for a file in a git repository, else INLINE",
+        lambda facts: "REMOTE" if facts.git.revision else "INLINE",
+        "git",
+    ),
+    "pipeline.repo": BuiltIn(
+        "the name of that repository",
+        _value("pipeline.repo", "git has no remote named origin", _repository_name),
+        "git",
+    ),
+    "pipeline.branch": BuiltIn(
+        "its branch", _value("pipeline.branch", _no_branch, lambda facts: facts.git.branch), "git"
+    ),
+    "stage.executionUrl": BuiltIn("the address of the run's page", _execution_url),
+    "step.executionUrl": BuiltIn("the same", _execution_url),
+    "stage.name": _variable("stage.name", "the name of the stage"),
+    "stage.identifier": _variable("stage.identifier", "its identifier"),
+    "step.name": _variable("step.name", "the name of the step"),
+    "step.identifier": _variable("step.identifier", "its identifier"),
+    "account.identifier": _variable("account.identifier", "the account of Harness"),
+    "account.name": _variable("account.name", "its name"),
+    "account.companyName": _variable("account.companyName", "the company it belongs to"),
+    "org.identifier": _variable("org.identifier", "the organization"),
+    "org.name": _variable("org.name", "its name"),
+    "project.identifier": _variable("project.identifier", "the project"),
+    "project.name": _variable("project.name", "its name"),
 }
-_OF_CI: Final = (
-    *("stage.name", "stage.identifier", "step.name", "step.identifier"),
-    *("account.identifier", "account.name", "account.companyName"),
-    *("org.identifier", "org.name", "project.identifier", "project.name"),
-    *("codebase.gitUserId", "codebase.gitUserAvatar", "codebase.prNumber", "codebase.prTitle"),
-    *("codebase.pullRequestLink", "codebase.pullRequestBody", "codebase.sourceBranch", "codebase.targetBranch"),
-    *("codebase.baseCommitSha", "codebase.mergeSha", "codebase.state"),
-)
+_CODEBASE: Final[Mapping[str, BuiltIn]] = {
+    "codebase.branch": BuiltIn("the branch that is built; of a pull request the one that it is for", _branch, "git"),
+    "codebase.commitSha": BuiltIn(
+        "the commit that is built",
+        _value(
+            "codebase.commitSha",
+            lambda facts: f"{_no_commit(facts)}, and no CI variable gives it",
+            lambda facts: facts.git.revision,
+            needed=True,
+        ),
+        "git",
+    ),
+    "codebase.shortCommitSha": BuiltIn(
+        "its first seven characters", lambda facts: str(facts.lookup(("codebase", "commitSha")))[:7], "git"
+    ),
+    "codebase.commitRef": BuiltIn(
+        "the reference that is built, such as refs/heads/main",
+        _value("codebase.commitRef", _no_reference, _reference, needed=True),
+        "git",
+    ),
+    "codebase.commitMessage": BuiltIn(
+        "the message of the commit",
+        _value("codebase.commitMessage", _no_commit, lambda facts: facts.git.message, needed=True),
+        "git",
+    ),
+    "codebase.tag": BuiltIn(
+        "the tag of the commit",
+        _value("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
+        "git",
+    ),
+    "codebase.repoUrl": BuiltIn(
+        "the address of the repository, without credentials",
+        _value("codebase.repoUrl", "git has no remote named origin", lambda facts: facts.git.url, needed=True),
+        "git",
+    ),
+    "codebase.build.type": BuiltIn("what is built: branch, tag or PR", _build_type, "git"),
+    "codebase.gitUser": BuiltIn(
+        "the author of the commit",
+        _value("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
+        "git",
+    ),
+    "codebase.gitUserEmail": BuiltIn(
+        "the author's address",
+        _value("codebase.gitUserEmail", "git does not have it", lambda facts: facts.git.author_email),
+        "git",
+    ),
+    "codebase.gitUserId": _variable("codebase.gitUserId", "the author's login"),
+    "codebase.gitUserAvatar": _variable("codebase.gitUserAvatar", "the address of the author's picture"),
+    "codebase.prNumber": _variable("codebase.prNumber", "the number of the pull request"),
+    "codebase.prTitle": _variable("codebase.prTitle", "its title"),
+    "codebase.pullRequestLink": _variable("codebase.pullRequestLink", "its address"),
+    "codebase.pullRequestBody": _variable("codebase.pullRequestBody", "its text"),
+    "codebase.sourceBranch": _variable("codebase.sourceBranch", "the branch that it is of"),
+    "codebase.targetBranch": _variable("codebase.targetBranch", "the branch that it is for"),
+    "codebase.baseCommitSha": _variable("codebase.baseCommitSha", "the commit of that branch that it starts from"),
+    "codebase.mergeSha": _variable("codebase.mergeSha", "the commit that merges it"),
+    "codebase.state": _variable("codebase.state", "open, closed or merged"),
+}
 BUILT_IN: Final[Mapping[str, BuiltIn]] = {
-    "pipeline.sequenceId": _sequence_id,
-    "pipeline.branchSeqId": _branch_sequence_id,
-    "pipeline.name": _pipeline_name,
-    "pipeline.identifier": _pipeline_identifier,
-    "pipeline.executionId": lambda facts: value_of("pipeline.executionId", facts.env) or facts.new_id(),
-    "pipeline.resumedExecutionId": lambda facts: facts.lookup(("pipeline", "executionId")),
-    "pipeline.executionUrl": _execution_url,
-    "pipeline.execution.url": _execution_url,
-    "pipeline.executionMode": lambda _: "NORMAL",
-    "pipeline.startTs": lambda facts: int(facts.now * 1000),
-    "pipeline.triggerType": lambda facts: value_of("pipeline.triggerType", facts.env) or "MANUAL",
-    "pipeline.triggeredBy.name": _value("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
-    "pipeline.triggeredBy.email": _value(
-        "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
-    ),
-    "stage.executionUrl": _execution_url,
-    "step.executionUrl": _execution_url,
-    "codebase.branch": _branch,
-    "codebase.commitSha": _revision,
-    "codebase.shortCommitSha": lambda facts: str(_revision(facts))[:7],
-    "codebase.commitRef": _value("codebase.commitRef", "HEAD is on no branch and has no tag", _reference, needed=True),
-    "codebase.commitMessage": _value(
-        "codebase.commitMessage", _no_commit, lambda facts: facts.git.message, needed=True
-    ),
-    "codebase.tag": _value("codebase.tag", "this commit has no tag", lambda facts: facts.git.tag),
-    "codebase.repoUrl": _value(
-        "codebase.repoUrl", "git has no remote named origin", lambda facts: facts.git.url, needed=True
-    ),
-    "codebase.build.type": _build_type,
-    "codebase.gitUser": _value("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
-    "codebase.gitUserEmail": _value(
-        "codebase.gitUserEmail", "git does not have it", lambda facts: facts.git.author_email
-    ),
-    **{name: _variable(name) for name in _OF_CI},
+    **_PIPELINE,
+    **_CODEBASE,
+    **{
+        name: BuiltIn(row.meaning, _by_trigger(name, row.answer), "what started the run")
+        for name, row in _TRIGGER.items()
+    },
 }

@@ -5,6 +5,7 @@ All of it is passed in, nothing is read here.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
@@ -29,7 +30,7 @@ _TEMPORARY: Final = {
     "strategy": "it has a value only inside a loop",
     "steps": "no earlier step of that name gives it one",
     "execution": "no earlier step of that name gives it one",
-    "trigger": "no trigger started this run",
+    "trigger": "no trigger started this run, or it does not say this",
 }
 _DEPLOYMENT: Final = frozenset(
     {"artifact", "artifacts", "infra", "service", "serviceVariables", "manifest", "manifests", "delegate", "instance"}
@@ -102,14 +103,15 @@ class Facts:
         for length in range(len(path), 0, -1):
             name = ".".join(path[:length])
             if name in self.written:
-                return _descend(self._evaluate(name), path[length:])
+                found = self._evaluate(name)
+                return _descend(_payload(found) if name == "trigger.payload" else found, path[length:])
             if name in BUILT_IN:
                 return _descend(self._once(name), path[length:])
         return self._elsewhere(path)
 
     def _once(self, name: str) -> Value:
         if name not in self._memo:
-            self._memo[name] = BUILT_IN[name](self)
+            self._memo[name] = BUILT_IN[name].answer(self)
         return self._memo[name]
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
@@ -232,6 +234,16 @@ def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
         yield f"{before}{key}"
         if isinstance(value, Mapping):
             yield from _names(value, f"{before}{key}.")
+
+
+def _payload(text: Value) -> Value:
+    """Return the event that a flag gives as JSON; its parts are asked for by their path."""
+    try:
+        found: Value = json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        message = f"the value of trigger.payload is not JSON: {error}"
+        raise ExpressionError(message, hint="give the event as JSON, or --var trigger.payload.NAME=VALUE") from None
+    return found
 
 
 def _descend(value: Value, rest: tuple[str, ...]) -> Value:

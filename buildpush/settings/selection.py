@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 from buildpush.foundation.errors import SourceError
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS
+from buildpush.settings.surroundings import stages_of
 from buildpush.settings.tree import Branch, Element, Stage, Step, leaves, with_steps
 from buildpush.settings.words import nearest, reject
 
@@ -58,6 +60,13 @@ def _with_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Ele
         return replace(step, runs=step.runs and _is_in(path, wanted))
 
     return with_steps(tree, choose)
+
+
+def selected_stages(tree: tuple[Element, ...], wanted: str | None) -> dict[str, str]:
+    """Return what the file answers about the stages that are run: a list of their identifiers."""
+    stages = (stage.header.identifier for stage in stages_of(tree) if wanted is None or _is_called(stage, wanted))
+    quoted = ", ".join(json.dumps(identifier) for identifier in stages if identifier)
+    return {"pipeline.selectedStages": f"<+[{quoted}]>"} if quoted else {}
 
 
 def _is_in(path: Iterable[Branch], stage: str) -> bool:

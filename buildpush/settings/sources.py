@@ -23,7 +23,7 @@ from buildpush.settings.forms import older_form
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
-from buildpush.settings.selection import check_runs, select
+from buildpush.settings.selection import check_runs, select, selected_stages
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, models
@@ -87,7 +87,9 @@ def read(
         whole = file_tree(file, cwd)
         check_runs(whole, file)
         fill = partial(_with_settings, outside=outside, notes=notes, known={})
-        tree = with_steps(select(whole, file, stage, step), fill)
+        selected = selected_stages(whole, stage)
+        filled = with_steps(select(whole, file, stage, step), fill)
+        tree = with_steps(filled, lambda one, _: replace(one, facts={**selected, **one.facts}))
     loaded = Loaded(tree, tuple(dict.fromkeys(notes)), file, project_path)
     check_used(flags, keywords, loaded.steps)
     return loaded

@@ -220,7 +220,7 @@ def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[N
     if used is None:
         yield stage.infrastructure, "stage"
         return
-    others = [other for other in _stages(path) if other is not stage and other.header.identifier == used.text]
+    others = [other for other in stages_of(path) if other is not stage and other.header.identifier == used.text]
     if not others and "<+" not in used.text and any(isinstance(one, Pipeline) for one in path):
         message = f"there is no other stage {used.text!r} whose infrastructure could be used"
         raise SourceError(message, where=used.where, hint="write the identifier of a stage of this pipeline")
@@ -229,12 +229,13 @@ def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[N
             yield other.infrastructure, f"pipeline.stages.{used.text}"
 
 
-def _stages(elements: Iterable[Element]) -> Iterator[Stage]:
+def stages_of(elements: Iterable[Element]) -> Iterator[Stage]:
+    """Yield the stages below *elements*, in the order of the file."""
     for element in elements:
         if isinstance(element, Stage):
             yield element
         elif isinstance(element, Pipeline | Parallel):
-            yield from _stages(element.children)
+            yield from stages_of(element.children)
 
 
 def _lower(node: Node, asked: str) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from buildpush.expressions import ci as systems
 from buildpush.expressions.builtin import BUILT_IN
-from buildpush.expressions.ci import CI_SYSTEMS, CiSystem, ci, output_files, revision_of
+from buildpush.expressions.ci import ci, output_files, revision_of
+from buildpush.expressions.ci_systems import CI_SYSTEMS, CiSystem
 from buildpush.expressions.evaluate import AbsentError, evaluate
 from buildpush.expressions.facts import Counter, Facts, Git, Vcs, vcs
 from buildpush.foundation.errors import EngineMissingError, ExpressionError, SecretError, SettingsError
