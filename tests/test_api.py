@@ -135,3 +135,11 @@ def test_a_traceback_shows_the_hint(place):
     with pytest.raises(BuildPushError) as caught:
         buildpush.check(tags=["1"])
     assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+
+
+def test_a_plan_writes_values_as_a_step_file_does(place):
+    plan = buildpush.check("step.yml", timeout="1h30m", optimize=True, labels={"a": "b"})
+    values = {name: one["value"] for name, one in plan.as_json()["settings"].items()}
+    assert values["timeout"] == "1h 30m"
+    assert values["optimize"] == "true"
+    assert values["labels"] == "a=b"

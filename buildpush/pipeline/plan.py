@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from buildpush.dockerfile.outline import outline
@@ -27,6 +28,7 @@ from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.steps import Outcome, Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
+from buildpush.settings.kinds import duration_text
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue
@@ -249,4 +251,6 @@ def _format_value(value: object) -> str:
         return ", ".join(f"{key}={_format_value(part)}" for key, part in value.items())
     if isinstance(value, list):  # what is kept as it is written, such as a failure strategy
         return format_value(value)
-    return str(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
