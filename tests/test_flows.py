@@ -112,7 +112,7 @@ def test_no_archive_takes_the_place_of_a_pipe(place, box, form):
 
 
 @sandbox
-@pytest.mark.parametrize(("place_", "words"), [("Dockerfile", "is the Dockerfile"), ("nope/x.tar", "not there")])
+@pytest.mark.parametrize(("place_", "words"), [("Dockerfile", "is the Dockerfile"), ("nope/x.tar", "does not exist")])
 def test_no_archive_takes_the_place_of_the_dockerfile_or_lies_nowhere(place, box, place_, words):
     text = (place / "Dockerfile").read_text()
     with pytest.raises(SettingsError, match=words):
@@ -194,7 +194,7 @@ def index_of(path: Path) -> dict:
             "source_image",
         ),
         ({"PLUGIN_TAR_PATH": "."}, "is a directory", "tar_path"),
-        ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a directory that is not there", "tar_path"),
+        ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a directory that does not exist", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x" * 5000}, "cannot be accessed", None),
         ({"PLUGIN_CONTEXT": "x" * 5000}, "cannot be accessed", None),
         ({"PLUGIN_DOCKERFILE": "x" * 5000}, "cannot be accessed", None),

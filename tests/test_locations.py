@@ -110,7 +110,7 @@ def test_a_reference_may_have_docker_in_front():
     "text", [f"docker-daemon:{DIGEST}", f"docker-daemon:a@{DIGEST}", f"docker-archive:a:b@{DIGEST}"]
 )
 def test_a_digest_is_no_name_that_can_be_given(text):
-    with pytest.raises(SettingsError, match=r"not a name that|knows tags only"):
+    with pytest.raises(SettingsError, match=r"not a name that|has only tags"):
         check_destination(parse(text))
 
 

@@ -68,7 +68,7 @@ def test_a_run_that_fails_leaves_no_file_of_an_earlier_one(push, tmp_path):
     ("variables", "words"),
     [
         ({"PLUGIN_ARTIFACT_FILE": "."}, "'.' is a directory"),
-        ({"PLUGIN_ARTIFACT_FILE": "gone/a.json"}, "lies in a directory that is not there"),
+        ({"PLUGIN_ARTIFACT_FILE": "gone/a.json"}, "is in a directory that does not exist"),
         ({"PLUGIN_METADATA_FILE": "Dockerfile"}, "is the Dockerfile"),
         ({"PLUGIN_ARTIFACT_FILE": "a", "PLUGIN_METADATA_FILE": "./a"}, "is written by another setting too"),
     ],

@@ -1,1 +1,1 @@
-"""What a Dockerfile says, and what is asked of an engine that builds it."""
+"""Dockerfiles: reading them, checking them, and the request to an engine that builds one."""

@@ -1,4 +1,4 @@
-"""Where BuildKit finds and leaves layers of builds, as ``--cache-from`` and ``--cache-to`` say it.
+"""Where BuildKit finds and stores layers of builds, in the form of ``--cache-from`` and ``--cache-to``.
 
 Source: Docker documentation, "Cache storage backends"; buildx 0.13, util/buildflags.
 """
@@ -25,8 +25,8 @@ class CacheSpec:
     """One cache.
 
     Attributes:
-        kind: registry, local, inline, gha, s3, azblob, or what BuildKit will know one day.
-        fields: the others, in the order in which they were written.
+        kind: registry, local, inline, gha, s3, azblob, or a type that BuildKit adds later.
+        fields: the others, in their order in the text.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class CacheSpec:
 
     @classmethod
     def parse(cls, text: str) -> CacheSpec:
-        """Return the cache that *text* names: one line of CSV, ``type=…,key=value…``, or the name of an image.
+        """Parse *text* as a cache: one line of CSV, ``type=…,key=value…``, or the name of an image.
 
         Raises:
             BadNameError: it has another form, or holds a secret.
@@ -71,7 +71,7 @@ class CacheSpec:
         return replace(self, fields=(*others, (name, value)))
 
     def at(self, directory: Path) -> CacheSpec:
-        """Return the same cache with paths that count from *directory* made absolute."""
+        """Return the same cache with paths relative to *directory* made absolute."""
         if self.kind != "local":
             return self
         paths = {"src", "dest"}

@@ -22,7 +22,7 @@ LONGEST_LINE = 64 * 1024
 
 @dataclass(frozen=True)
 class Ignore:
-    """What holds for one build.
+    """The ignored paths of one build.
 
     Attributes:
         patterns: of the file.
@@ -33,7 +33,7 @@ class Ignore:
     path: str = ".dockerignore"
 
     def without(self, path: str) -> Ignore:
-        """Return what leaves *path* out as well, whatever the file says."""
+        """Return the same with *path* left out as well, whatever the file says."""
         return Ignore(self.patterns.and_name(path), self.path)
 
     def hides(self, path: str) -> bool:
@@ -46,9 +46,9 @@ class Ignore:
 
 
 def read(context: Path, dockerfile: Path | None) -> Ignore:
-    """Return the patterns for *dockerfile*: of ``NAME.dockerignore`` beside it, else of the context's own file.
+    """Return the patterns for *dockerfile*: those of ``NAME.dockerignore`` beside it, else of the context's own file.
 
-    A further context has no Dockerfile, and only a file of its own.
+    An additional context has no Dockerfile, only a file of its own.
 
     Raises:
         ContextError: the file cannot be read, leads out of the context, or holds a malformed pattern; ``where`` is
@@ -72,7 +72,7 @@ def read(context: Path, dockerfile: Path | None) -> Ignore:
 
 
 def _is_ours(path: Path, directories: Iterable[Path]) -> bool:
-    """Return whether *path* is a file that may be read: no pipe, and no link out of *directories*, whoever made it."""
+    """Return whether *path* is a file that may be read: not a pipe, and not a link out of *directories*."""
     real = Path(os.path.realpath(path))
     inside = not path.is_symlink() or any(real.is_relative_to(os.path.realpath(directory)) for directory in directories)
     return stat.S_ISREG(path.stat().st_mode) and inside
@@ -82,7 +82,7 @@ def parse(content: bytes, path: str = ".dockerignore") -> Ignore:
     """Return the patterns that *content* holds, one per line; ``#`` in the first column begins a comment.
 
     Raises:
-        ContextError: it is larger than 1 MiB, has a line that Docker does not read, or a malformed pattern.
+        ContextError: it is larger than 1 MiB, or has a line that Docker does not read or a malformed pattern.
     """
     if len(content) > LARGEST:
         message = f"it is larger than {LARGEST} bytes"
@@ -93,7 +93,7 @@ def parse(content: bytes, path: str = ".dockerignore") -> Ignore:
 
 
 def _pattern(line: str, where: str) -> Pattern | None:
-    """Return the pattern of *line*: cleaned before its ``!`` is seen, and then once more, as Docker does."""
+    """Return the pattern of *line*: cleaned before its ``!`` is removed, and once more after it, as Docker does."""
     if len(line.encode("utf-8", "surrogateescape")) >= LONGEST_LINE:
         message = f"a line of {LONGEST_LINE} bytes or more"
         raise ContextError(message, where=where)

@@ -18,16 +18,16 @@ _INTEGER = regex(r"[+-]?[0-9]{1,18}\Z")
 
 
 def read_integer(text: str) -> int | None:
-    """Return a whole number of at most 18 digits; ``None`` where *text* is none."""
+    """Return a whole number of at most 18 digits; ``None`` where *text* is something else."""
     return int(text) if _INTEGER.match(text) else None
 
 
 def read_duration(text: str) -> int | None:
-    """Return nanoseconds; ``None`` where *text* is no duration, such as ``1m30s``, or one too long for Go."""
+    """Return nanoseconds; such as of ``1m30s``; ``None`` where *text* is not a duration, or too long for Go."""
     negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
     if unsigned == "0":
         return 0
-    # All of it at once: part by part, a text of digits alone is gone through from each of them.
+    # The whole text at once: part by part, a text of digits only would be scanned again from each of them.
     parts = _PART.findall(unsigned) if _ALL.match(unsigned) else []
     total = sum(_nanoseconds(whole, decimals, unit) for whole, decimals, unit in parts)
     if not parts or total > _LONGEST:
@@ -36,13 +36,13 @@ def read_duration(text: str) -> int | None:
 
 
 def _nanoseconds(whole: str, decimals: str, unit: str) -> int:
-    """Return nanoseconds; a part of one does not count."""
+    """Return nanoseconds; a fraction of one is dropped."""
     digits = decimals[:20]
     return int((whole[:40] + digits) or 0) * _UNITS[unit] // int(f"1{'0' * len(digits)}")
 
 
 def format_duration(nanoseconds: int) -> str:
-    """Return *nanoseconds*, none or at least a millisecond of them, as in ``1m30s``."""
+    """Return *nanoseconds*, 0 or at least a millisecond, in the form ``1m30s``."""
     if 0 < nanoseconds < _UNITS["s"]:
         return _decimal(nanoseconds, "ms")
     hours, rest = divmod(nanoseconds, _UNITS["h"])

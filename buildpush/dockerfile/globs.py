@@ -1,10 +1,10 @@
-"""Shell patterns in Dockerfile substitutions: ``*``, ``?`` and backslashes, found in steps that text and pattern bound.
+"""Shell patterns in Dockerfile substitutions: ``*``, ``?`` and backslashes, matched in a bounded number of steps.
 
-As one regular expression, each star tries every end for every end of the one before it, which never ends on
-``${a//*a*a*a*b/x}``. A star takes what it likes, so the earliest place of each part between two stars is as good as any
-other, and the latest place of the last part gives the longest match: no step is ever taken back.
+In a single regular expression, each star tries every end for every end of the one before it, which practically never
+ends for ``${a//*a*a*a*b/x}``. As a star matches anything, the earliest place of each part between two stars is as good
+as any other, and the latest place of the last part gives the longest match: there is no backtracking.
 
-Source: BuildKit, ``frontend/dockerfile/shell/lex.go``: as in Go, no wildcard takes an end of line.
+Source: BuildKit, ``frontend/dockerfile/shell/lex.go``: as in Go, no wildcard matches an end of line.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Final
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 
-# Characters of the text, times those of a part with question marks: about a second.
+# Length of the text times that of a part with question marks: about a second.
 MOST_STEPS: Final = 10**8
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """What stands between two stars: as text, or with ``None`` for each question mark."""
+    """The part between two stars: as text, or as characters with ``None`` for each question mark."""
 
     characters: tuple[str | None, ...]
     text: str | None
@@ -55,16 +55,16 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A shell pattern, taken apart at its stars."""
+    """A shell pattern, split at its stars."""
 
     parts: tuple[_Segment, ...]
 
     @classmethod
     def parse(cls, pattern: str) -> Glob:
-        """Return the pattern that *pattern* writes.
+        """Parse *pattern*.
 
         Raises:
-            DockerfileError: a backslash stands before what it cannot escape.
+            DockerfileError: a backslash precedes a character that it cannot escape.
         """
         parts: list[list[str | None]] = [[]]
         chars = iter(pattern)
@@ -77,7 +77,7 @@ class Glob:
         return cls(tuple(_Segment.of(part) for part in ([*parts[:1], *inner, *parts[1:][-1:]])))
 
     def check(self, value: str) -> None:
-        """Refuse what would take too long.
+        """Refuse a match that would take too long.
 
         Raises:
             DockerfileError: a part with question marks is too large for *value*.
@@ -110,7 +110,7 @@ class Glob:
             end = self.match(value, start, longest=True)
             if end is not None:
                 return start, end
-            # What one place of a line leads to, a later one leads to as well: the next line is the next chance.
+            # What fails from one place of a line fails from a later one too: the next chance is the next line.
             line_end = _line_end(value, start + head.width)
             if line_end == len(value):
                 return None
@@ -118,7 +118,7 @@ class Glob:
         return None
 
     def matches(self, value: str) -> Iterator[tuple[int, int]]:
-        """Give the matches one after the other; an empty one may touch the one before it."""
+        """Yield the matches in order; an empty one may touch the one before it."""
         begin = 0
         while begin <= len(value) and (found := self.search(value, begin)):
             yield found
@@ -132,7 +132,7 @@ def _line_end(value: str, begin: int) -> int:
 
 
 def _escaped(char: str) -> str:
-    """Return the character that a backslash in a pattern stands before, whatever the file's escape is."""
+    """Return the character that a backslash in a pattern escapes, whatever the file's escape is."""
     if char in {"}", "/", "*", "?", "\\"} and char:
         return char
     message = f"in a pattern, a backslash escapes * ? / }} or itself, not {char!r}"

@@ -14,11 +14,11 @@ from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
-# Between arguments; what is cut off at the ends of a line is SPACE.
+# Between arguments; SPACE is what is stripped at the ends of a line.
 _BLANKS = regex(r"[\t\v\f\r ]+")
 _ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
 _HEREDOC = regex(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
-_DOLLAR = "\ue000"  # stands for a dollar that is no variable
+_DOLLAR = "\ue000"  # a placeholder for a dollar that begins no variable
 
 
 def partition_blank(text: str) -> tuple[str, str, str]:
@@ -28,14 +28,14 @@ def partition_blank(text: str) -> tuple[str, str, str]:
 
 
 def split_blanks(text: str) -> tuple[str, ...]:
-    """Return what stands between blanks; quotes mean nothing."""
+    """Split at blanks; quotes have no meaning."""
     return tuple(_BLANKS.split(text))
 
 
 def split_words(text: str, escape: str) -> list[str]:
     """Return the words of *text*; blanks inside quotes do not separate, quotes and escapes stay.
 
-    A quote that is never closed reaches to the end; an escape that is the last character goes away.
+    A quote that is never closed reaches to the end; an escape as the last character is dropped.
     """
     mark = re.escape(escape)
     double = rf'"(?:{mark}.|[^"{mark}])*(?:"|(?={mark}\Z)|\Z)'
@@ -52,7 +52,7 @@ def split_words(text: str, escape: str) -> list[str]:
 
 
 def split_flags(text: str, escape: str) -> tuple[list[str], str]:
-    """Return the words that begin with two dashes at the head of *text*, without quotes, and what comes after them."""
+    """Return the words that begin with two dashes at the start of *text*, without quotes, and the rest."""
     token = _flag_token(re.escape(escape))
     word = re.compile(f"[{_ASCII_SPACE}]*(?P<flag>--(?:{token.pattern})*)", re.DOTALL)
     found: list[str] = []
@@ -79,11 +79,11 @@ def _unquoted(escape: str, match: re.Match[str]) -> str:
 
 
 class NotStringsError(Exception):
-    """A JSON array holds something else than strings."""
+    """A JSON array holds something other than strings."""
 
 
 def read_array(text: str) -> tuple[str, ...] | None:
-    """Return the strings of a JSON array, or ``None`` where *text* is none.
+    """Return the strings of a JSON array, or ``None`` where *text* is not one.
 
     Raises:
         NotStringsError: it is one, but not of strings.
@@ -100,7 +100,7 @@ def read_array(text: str) -> tuple[str, ...] | None:
 
 
 def _no_json(name: str) -> None:
-    """Refuse NaN and its like, which Python would take."""
+    """Refuse NaN and the like, which Python would accept."""
     raise ValueError(name)
 
 
@@ -111,7 +111,7 @@ class HeredocStart:
     Attributes:
         name: the line that ends it.
         expand: whether its variables are replaced: no part of the name is quoted.
-        strip: whether tabs at the head of its lines go away.
+        strip: whether tabs at the start of its lines are removed.
     """
 
     name: str
@@ -140,7 +140,7 @@ def heredoc_starts(line: str) -> list[HeredocStart]:
         expand(line, lambda _name: "x")
     except DockerfileError:
         return []
-    # Each character has one way only to be read: with two, a quote that nothing closes takes exponential time.
+    # Each character can be read in one way only: with two, an unclosed quote takes exponential time.
     plain = rf"<<[\t\r ]*|\\(?:.|\Z)|[^{SPACE}'\"\\]"
     words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"\\])*\")+", line, re.DOTALL)
     return [found for found in map(read_heredoc_start, words) if found]

@@ -1,4 +1,4 @@
-"""A Dockerfile as data: stages, their instructions, and where they stand; variables are not replaced."""
+"""A Dockerfile as data: stages, their instructions, and their lines; variables are not replaced."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ class Instruction:
         name: in upper case.
         line: where it begins, from 1.
         rest: everything after name and flags, continuation lines joined; of ONBUILD, what an image keeps.
-        flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values stand one a line.
-        words: its arguments: the array in exec form, else what stands between blanks (ADD, COPY, VOLUME, EXPOSE,
+        flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values are separated by
+            line feeds.
+        words: its arguments: the array in exec form, else the words between blanks (ADD, COPY, VOLUME, EXPOSE,
             FROM), else ``rest`` as the only word.
         exec_form: whether it was written as a JSON array.
         pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
         heredocs: in order of appearance.
-        trigger: what ONBUILD leaves for later, taken apart but not checked; ``None`` where its name is unknown.
-        comments: the lines of comments that stand over it, without their number signs.
+        trigger: the instruction of an ONBUILD, parsed but not checked; ``None`` where its name is unknown.
+        comments: the lines of comments above it, without their number signs.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class BuildStage:
-    """What one FROM begins.
+    """A stage: one FROM and what follows it.
 
     Attributes:
         base: image or stage as written, variables not replaced.
@@ -71,7 +72,7 @@ class BuildStage:
 
     @property
     def title(self) -> str:
-        """Its name, else its number with a word that says of what."""
+        """Its name, else ``stage`` and its number."""
         return self.name or f"stage {self.number}"
 
 
@@ -82,7 +83,7 @@ class Dockerfile:
     Attributes:
         path: as shown in messages.
         arguments: the ARG instructions before the first FROM.
-        stages: in order; empty where ``syntax`` names a language that is not ours to read.
+        stages: in order; empty where ``syntax`` names a language that we do not read.
         escape: backslash or backtick.
         syntax: value of the ``# syntax=`` directive, or ``None``.
         check: value of the ``# check=`` directive, or ``None``.

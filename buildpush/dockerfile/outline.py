@@ -1,4 +1,4 @@
-"""A Dockerfile as far as it can be read: for what needs its names only, where an engine may know more than we do."""
+"""A Dockerfile as far as we can read it, for code that needs only its names: an engine may understand more."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from buildpush.foundation.errors import DockerfileError
 
 
 def outline(path: Path) -> Dockerfile:
-    """Return the Dockerfile at *path* as far as it can be read, for what needs its names only.
+    """Return the Dockerfile at *path* as far as we can read it, for code that needs only its names.
 
     An engine may know instructions, flags and whole languages (``# syntax=``) that we do not; most of these still
-    begin with ARG or FROM. What is not understood is left out, and nothing is checked; there are no stages in a file
-    that begins otherwise.
+    begin with ARG or FROM. What we do not understand is left out, and nothing is checked; a file that begins otherwise
+    has no stages.
 
     Raises:
         DockerfileError: it is missing or unreadable.
@@ -40,7 +40,7 @@ def outline(path: Path) -> Dockerfile:
 
 
 def outlined(content: bytes, path: str) -> Dockerfile:
-    """Return what *content*, which is not understood as a whole, names; no stages where that cannot be told."""
+    """Return the names in *content*, which we do not understand as a whole; no stages where they cannot be found."""
     nothing = Dockerfile(path, (), ())
     if len(content) > LARGEST or b"\0" in content:
         return nothing
@@ -63,7 +63,8 @@ class _LenientReader(InstructionReader):
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
         super().__init__(lines, escape, path)
-        # Where a heredoc of a name could end, at the latest: else each one without an end would cost the whole file.
+        # The last line at which a heredoc of a name could end: otherwise each one without an end would cost a scan of
+        # the file.
         self.last: dict[tuple[bool, str], int] = {}
         for at, line in enumerate(lines):
             text = line.rstrip("\r")
@@ -89,7 +90,7 @@ class _LenientReader(InstructionReader):
         return {flag: "\n".join(values) for flag, values in found.items() if any(values)}
 
     def pass_over_heredocs(self, instruction: Instruction, text: str) -> None:
-        """Go on behind the texts that an instruction announces, whichever it is: FROM in them means nothing."""
+        """Skip the heredocs that an instruction announces, whichever it is: FROM has no meaning in them."""
         if instruction.name in FLAGS.keys() - HEREDOCS - {"ONBUILD"} or instruction.exec_form:
             return
         for announced in heredoc_starts(text):

@@ -1,4 +1,4 @@
-"""The parser of Dockerfiles: reading only, nothing is run or resolved.
+"""The parser of Dockerfiles: nothing is run or resolved.
 
 Source: Dockerfile reference; where the page is silent, what BuildKit does.
 """
@@ -59,7 +59,7 @@ _STAGE_NAME = regex(r"[a-z][a-z0-9_.-]*\Z")
 
 
 def read(path: Path) -> Dockerfile:
-    """Return the Dockerfile at *path*.
+    """Parse the Dockerfile at *path*.
 
     Raises:
         DockerfileError: it is missing, unreadable or malformed.
@@ -68,7 +68,7 @@ def read(path: Path) -> Dockerfile:
 
 
 def content_of(path: Path) -> bytes:
-    """Return what is in a Dockerfile, one byte more than is read of one at most.
+    """Return the bytes of a Dockerfile, at most one more than it may have.
 
     Raises:
         DockerfileError: it is missing or unreadable.
@@ -86,7 +86,7 @@ def _others(path: Path) -> str:
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if "dockerfile" in entry.name.lower())
     except OSError:
-        return f"the directory {path.parent} is not there"
+        return f"the directory {path.parent} does not exist"
     return f"in {path.parent} there is {', '.join(names[:5])}" if names else "set 'dockerfile' to its path"
 
 
@@ -95,7 +95,7 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
 
     Args:
         content: up to 1 MiB; UTF-8 with or without byte order mark, any line ends; other bytes are read as U+FFFD.
-        path: how messages call the file.
+        path: the file's name in messages.
 
     Raises:
         DockerfileError: it is too large, holds a NUL, or breaks the grammar; ``where`` is file and line.
@@ -118,7 +118,7 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
 
 
 def parse_trigger(text: str, path: str) -> Instruction:
-    """Return the instruction that an image's ONBUILD list holds as *text*.
+    """Parse *text*, an entry of an image's ONBUILD list.
 
     Raises:
         DockerfileError: it cannot be read.
@@ -131,7 +131,7 @@ def parse_trigger(text: str, path: str) -> Instruction:
 
 
 def read_directives(lines: list[str], path: str) -> dict[str, str]:
-    """Return the parser directives at the head of the file; any other line ends it."""
+    """Return the parser directives at the start of the file; any other line ends them."""
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _DIRECTIVE.match(line.rstrip("\r").lstrip(SPACE))
@@ -149,7 +149,7 @@ def read_directives(lines: list[str], path: str) -> dict[str, str]:
 
 
 class InstructionReader:
-    """Goes over the lines once and gives instructions."""
+    """Reads the lines once and yields instructions."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
         self.lines = lines
@@ -160,7 +160,7 @@ class InstructionReader:
         self.continued = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
 
     def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
-        """Return the error of what is wrong in that *line*."""
+        """Return an error about that *line*."""
         return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
 
     def instructions(self) -> Iterator[Instruction]:
@@ -180,7 +180,7 @@ class InstructionReader:
                     comments.clear()
 
     def logical_line(self) -> str | None:
-        """Return the next line with its continuation lines, comments and empty ones left out; ``None`` for no line."""
+        """Return the next line with its continuation lines, without comments and empty lines; ``None`` at the end."""
         text, more = self.cut(self.next_line().lstrip(SPACE))
         if not more and (not text or text.startswith("#")):
             return None
@@ -223,7 +223,7 @@ class InstructionReader:
         name = partition_blank(text)[0].upper()
         if name in {"ONBUILD", "FROM", "MAINTAINER"}:
             raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
-        # What is unknown is accepted as it is; the child build that runs it will complain.
+        # An unknown one is accepted unchanged; the child build that runs it will complain.
         return self.taken_apart(text, line)[0] if name in FLAGS else None
 
     def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:
@@ -235,25 +235,25 @@ class InstructionReader:
                 hint = nearest_hint(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
                 raise self.error(line, f"unknown flag --{flag} of {name}", hint or None)
             if flag in found and flag not in _REPEATED:
-                raise self.error(line, f"the flag --{flag} of {name} is there twice")
+                raise self.error(line, f"the flag --{flag} of {name} is given twice")
             if flag in _SWITCHES:
                 value = self.switch(word, line)
             elif not equals:
                 raise self.error(line, f"flag --{flag} of {name} needs a value")
             found[flag] = f"{found[flag]}\n{value}" if flag in found else value
-        if found.get("from") == "":  # as BuildKit: from nothing is from the context
+        if found.get("from") == "":  # as in BuildKit: an empty source is the context
             del found["from"]
         return found
 
     def switch(self, word: str, line: int) -> str:
-        """Return the value of a flag that says yes or no."""
+        """Return the value of a boolean flag."""
         _, equals, value = word.lower().partition("=")
         if not equals or value in {"true", "false"}:
             return value or "true"
         raise self.error(line, f"{quotation(word, 60)} is neither true nor false")
 
     def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
-        """Read the heredocs that the line *text* announces off the lines that follow it."""
+        """Read the heredocs that the line *text* announces from the following lines."""
         inner = instruction.trigger if instruction.name == "ONBUILD" else instruction
         if not inner or inner.name not in HEREDOCS or inner.exec_form:
             return instruction
@@ -279,7 +279,7 @@ class InstructionReader:
         raise self.error(line, f"unterminated heredoc: a line with only {name} is missing")
 
     def detailed(self, instruction: Instruction) -> Instruction:
-        """Return *instruction* with its arguments taken apart, as far as BuildKit does it in triggers too."""
+        """Return *instruction* with its arguments parsed, as far as BuildKit does that in triggers too."""
         name, rest = instruction.name, instruction.rest
         if name in _PAIRS:
             return replace(instruction, pairs=self.pairs(instruction))
@@ -325,7 +325,7 @@ class InstructionReader:
         return key, value
 
     def checked(self, instruction: Instruction, flags: list[str]) -> Instruction:
-        """Return *instruction* with its flags, when all is as it must be."""
+        """Return *instruction* with its flags, once everything is checked."""
         name, line = instruction.name, instruction.line
         if name not in FLAGS:
             message = f"unknown instruction {quotation(name, 40)}"
@@ -343,7 +343,7 @@ class InstructionReader:
         return checked
 
     def check_arguments(self, instruction: Instruction) -> None:
-        """Refuse an instruction without what it needs."""
+        """Refuse an instruction without the arguments that it needs."""
         name, line, words = instruction.name, instruction.line, instruction.words
         if name == "HEALTHCHECK":
             self.check_health(words, line)
@@ -375,11 +375,11 @@ class InstructionReader:
             raise self.error(line, "HEALTHCHECK CMD needs a command")
 
     def check_health_flags(self, flags: Mapping[str, str], line: int) -> None:
-        """Refuse numbers that are none; BuildKit does so in stages that nothing needs, too."""
+        """Refuse invalid numbers; so does BuildKit, even in stages that nothing needs."""
         for flag, text in flags.items():
             number = read_integer(text or "0") if flag == "retries" else read_duration(text or "0")
             if flag == "retries" and (number is None or not 0 <= number < _MOST_RETRIES):
-                raise self.error(line, f"--retries={quotation(text, 40)} is not a number that is not negative")
+                raise self.error(line, f"--retries={quotation(text, 40)} is not a number from 0 on")
             if number is None:
                 raise self.error(line, f"--{flag}={quotation(text, 40)} is not a duration", "write it as 30s or 1m30s")
             if flag != "retries" and number and number < _SHORTEST:

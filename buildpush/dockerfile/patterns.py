@@ -1,8 +1,8 @@
 """Patterns of paths, as Docker matches those of ``.dockerignore``, ``--exclude`` and ``--parents``.
 
-Docker's way is its own: a pattern is compared as a whole, by its beginning, by its end, or as a regular expression,
-depending on where its stars are; a directory hands on to what is in it which patterns matched; and a directory that
-is left out is not even looked into where no exception can name what is in it.
+Docker's rules are its own: a pattern is compared as a whole, by its beginning, by its end, or as a regular expression,
+depending on where its stars are; what is in a directory inherits which patterns matched it; and a directory that is
+left out is not even opened where no exception can name what is in it.
 
 Source: moby/patternmatcher, ``MatchesUsingParentResults``; tonistiigi/fsutil, ``NewFilterFS``; Go, path/filepath.
 """
@@ -25,7 +25,7 @@ from buildpush.foundation.text import quotation
 
 _HINT: Final = "escape a bracket that is meant literally: \\["
 _STAR, _DIRECTORIES, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
-# In a class of these, there is no slash, and nothing that Go reads in another way.
+# A class of these contains no slash, and nothing that Go reads differently.
 _CLASS: Final = regex(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
 _ODD: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
 _ODD_NAME: Final = r"[^\n\x80-\U0010ffff]*+[\n\x80-\U0010ffff]"
@@ -40,7 +40,7 @@ class Pattern:
 
     Attributes:
         text: as written.
-        where: file and line, where it stands in a file.
+        where: file and line, if it is from a file.
         cleaned: what is matched, without the ``!``.
         keeps: whether it begins with ``!``: an exception from those before it.
     """
@@ -52,10 +52,10 @@ class Pattern:
 
     @cached_property
     def fits(self) -> Matcher:
-        """Tells whether a path, with ``/`` between its parts, is what the pattern says.
+        """Tells whether a path, with ``/`` between its parts, matches the pattern.
 
         Raises:
-            ContextError: its regular expression is malformed; Docker says so no earlier than that it needs it.
+            ContextError: its regular expression is malformed; like Docker, we find that out only when it is used.
         """
         try:
             return _compiled(self.cleaned)
@@ -64,7 +64,7 @@ class Pattern:
 
     @cached_property
     def prefix(self) -> str | None:
-        """How paths begin that it may fit, ended by a slash; ``None`` where that cannot be said."""
+        """The beginning of all paths that it may match, up to a slash; ``None`` where there is none."""
         found = self.cleaned.removesuffix("/**").removesuffix("/*")
         return None if re.search(r"[*\[\]?^\\]", found) else f"{found}/"
 
@@ -78,9 +78,9 @@ def read_pattern(text: str, where: str | None, written: str | None = None) -> Pa
     """Return the pattern *text*; ``None`` for a blank one.
 
     Args:
-        text: to be cleaned.
+        text: not cleaned yet.
         where: for errors.
-        written: how it was written, if otherwise.
+        written: the original text, if it differs.
 
     Raises:
         ContextError: it is malformed.
@@ -108,12 +108,13 @@ def clean(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryState:
-    """What is known of a directory that was looked at on the way down.
+    """What is known of a directory that a walk has visited.
 
     Attributes:
-        matched: for each pattern whether it holds for the directory and all in it; empty above the first directory.
+        matched: for each pattern whether it holds for the directory and everything in it; empty above the first
+            directory.
         chosen: whether the patterns name it.
-        closed: whether nothing in it can be chosen otherwise, so that it is not looked into.
+        closed: whether nothing in it can be chosen by an exception, so that it is not opened.
     """
 
     matched: Sequence[bool] = ()
@@ -130,7 +131,7 @@ def _no_pattern(_path: str) -> None:
 
 @dataclass(frozen=True)
 class Patterns:
-    """Patterns in their order: the last one that holds decides."""
+    """Patterns in their order: the last one that matches decides."""
 
     patterns: tuple[Pattern, ...] = ()
     _directories: dict[str, DirectoryState] = field(default_factory=dict, compare=False, repr=False)
@@ -163,7 +164,7 @@ class Patterns:
     def _match(self, above: Sequence[bool], path: str) -> tuple[list[bool], bool]:
         """Return for each pattern whether it holds, and whether they choose *path*.
 
-        As Docker's, one that would not change the answer is not asked, and so does not hold further down either.
+        As in Docker, one that would not change the answer is not tried, and so does not hold further down either.
         """
         chosen, matched = False, []
         for position, pattern in enumerate(self.patterns):
@@ -181,7 +182,7 @@ class Patterns:
 
     @cached_property
     def named(self) -> Callable[[str], object]:
-        """Tells of most paths that no pattern fits them, so that they are as their directory is; of others, nothing."""
+        """A quick test that finds most paths that no pattern matches: they have their directory's state."""
         expressions = [_plain_expression(pattern.cleaned) for pattern in self.patterns]
         if not self.patterns or None in expressions:
             return bool if self.patterns else _no_pattern
@@ -201,7 +202,7 @@ class Patterns:
         return self.below(above, path)
 
     def and_name(self, path: str) -> Patterns:
-        """Return these, and one more that stands nowhere and names *path* alone."""
+        """Return these, and one more that is in no file and names *path* alone."""
         return Patterns((*self.patterns, Pattern(path, None, re.sub(r"([!-.:-@\[-`{-~])", r"\\\1", path))))
 
     def chosen(self, path: str) -> bool:
@@ -209,7 +210,7 @@ class Patterns:
         return self.state(path).chosen
 
     def by(self, path: str) -> Pattern | None:
-        """Return the pattern that made them name *path*; ``None`` where they do not."""
+        """Return the pattern by which they name *path*; ``None`` where they do not."""
         if not self.chosen(path):
             return None
         held = zip(self.patterns, self.state(path).matched, strict=False)
@@ -220,7 +221,7 @@ NONE: Final = Patterns()
 
 
 def _from_the_top(path: str) -> Iterator[str]:
-    """Give every directory above *path*, the highest first, and then *path*."""
+    """Yield every directory above *path*, the highest first, and then *path*."""
     at = path.find("/")
     while at >= 0:
         yield path[:at]
@@ -229,7 +230,7 @@ def _from_the_top(path: str) -> Iterator[str]:
 
 
 def read_patterns(texts: Iterable[str]) -> Patterns:
-    """Return the patterns *texts*, which stand in no file.
+    """Return the patterns *texts*, which are not from a file.
 
     Raises:
         ContextError: one is malformed.
@@ -242,7 +243,7 @@ def read_patterns(texts: Iterable[str]) -> Patterns:
 
 
 def _compiled(pattern: str) -> Matcher:
-    """Return what tells whether a path fits *pattern*.
+    """Return a function that tells whether a path matches *pattern*.
 
     Raises:
         ValueError: its regular expression is malformed.
@@ -283,7 +284,7 @@ def _kind(pattern: str) -> tuple[str, str]:
 
 
 def _pieces(pattern: str) -> Iterator[str]:
-    """Give ``**`` at the end, ``**/`` before it, with the slash or not; escapes, usual classes, single characters."""
+    """Yield ``**`` at the end, ``**/`` before it, with the slash or not; escapes, usual classes, single characters."""
     at = 0
     while at < len(pattern):
         if pattern.startswith("**", at):
@@ -296,13 +297,13 @@ def _pieces(pattern: str) -> Iterator[str]:
         at += len(piece)
 
 
-# A plain backtracking expression takes exponential time for *a*a*a*b. As in Go, the first place where what follows a
-# star fits is as good as any later one, as long as another star comes after it; an atomic group keeps that place. That
-# holds where nothing between the stars may be a slash, and no name holds a newline: else it is for an Expression.
+# A plain backtracking expression takes exponential time for *a*a*a*b. As in Go, the first place where the part after a
+# star matches is as good as any later one, as long as another star follows; an atomic group keeps that place. That is
+# so where nothing between the stars may be a slash, and no name holds a newline: otherwise an Expression is used.
 
 
 def _plain_expression(pattern: str) -> str | None:
-    """Return what Python's ``match`` takes for *pattern*; ``None`` where it is odd."""
+    """Return a regular expression of Python for *pattern*; ``None`` where it is too unusual."""
     kind, _ = _kind(pattern)
     if kind == "exact":
         return re.escape(pattern) + r"\Z"
@@ -327,7 +328,7 @@ def _plain_piece(piece: str) -> str | None:
 
 
 def _through_directories(pieces: Sequence[str]) -> str:
-    """Return the expression of *pieces*; ``**/`` takes the first directory where the parts up to the next one fit."""
+    """Return the expression of *pieces*; ``**/`` takes the first directory where the parts up to the next one match."""
     first, *others = _split(pieces, _DIRECTORIES)
     found = within_directory(first)
     for number, part in enumerate(others, 1):
@@ -348,7 +349,7 @@ def within_directory(pieces: Sequence[str]) -> str:
 
 
 def _split(pieces: Sequence[str], at: str) -> list[list[str]]:
-    """Return what stands between the pieces *at*; several in a row mean one."""
+    """Return the pieces between those *at*; several in a row mean one."""
     parts: list[list[str]] = [[]]
     before = ""
     for piece in pieces:
@@ -360,7 +361,7 @@ def _split(pieces: Sequence[str], at: str) -> list[list[str]]:
     return parts
 
 
-# What Go's filepath.Match finds wrong with a pattern when it is asked about the name "."; more it does not look at.
+# The errors that Go's filepath.Match finds in a pattern when it matches the name "."; it does not check the rest.
 
 
 def _is_sound(pattern: str) -> bool:
@@ -380,7 +381,7 @@ def _is_sound(pattern: str) -> bool:
 
 
 def _chunk(pattern: str) -> tuple[bool, str, str]:
-    """Return whether *pattern* begins with a star, what stands between it and the next one, and the rest."""
+    """Return whether *pattern* begins with a star, the part between it and the next one, and the rest."""
     bare = pattern.lstrip("*")
     at, inside = 0, False
     while at < len(bare) and (inside or bare[at] != "*"):
@@ -390,10 +391,10 @@ def _chunk(pattern: str) -> tuple[bool, str, str]:
 
 
 def _rest(chunk: str, name: str, *, last: bool) -> str | None:
-    """Return what *chunk*, which has no star, leaves of *name*; ``None`` where it does not fit.
+    """Return what *chunk*, which has no star, leaves of *name*; ``None`` where it does not match.
 
     Raises:
-        ValueError: it is malformed; fitting or not.
+        ValueError: it is malformed, whether it matches or not.
     """
     at, fits = 0, True
     while at < len(chunk):

@@ -1,4 +1,4 @@
-"""The platform of this machine, and what a builder knows of platforms by itself."""
+"""The platform of this machine, and the arguments that a builder sets from platforms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 
 
 def machine() -> Platform:
-    """Return the platform of images that run on this machine: Linux, whatever the machine runs."""
+    """Return the platform of images that run on this machine: always Linux, whatever its own system."""
     name = platform.machine().lower()
     return Platform("linux", _ARCHITECTURES.get(name, name), "v7" if name == "armv7l" else "")
 
@@ -20,16 +20,16 @@ def machine() -> Platform:
 def platform_arguments(
     dockerfile: Dockerfile, request: BuildRequest, target: Platform | None = None, here: Platform | None = None
 ) -> dict[str, str]:
-    """Return the arguments that no ARG needs to give a value, such as ``TARGETARCH``.
+    """Return the arguments that the builder sets, such as ``TARGETARCH``.
 
     Args:
         dockerfile: has the stage that is built.
         request: says which.
-        target: platform that is built for; by default the first of *request*, which may leave it to the builder.
+        target: platform to build for; by default the first of *request*, which may leave it to the builder.
         here: platform of the builder; this machine's by default.
 
     Raises:
-        DockerfileError: the stage is not there.
+        DockerfileError: the stage does not exist.
     """
     here = here or machine()
     target = target or (request.platforms[0] if request.platforms else here)

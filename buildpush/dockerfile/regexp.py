@@ -1,7 +1,7 @@
-r"""Regular expressions as Go reads them, of the kind that patterns of paths become; a match takes linear time.
+r"""Regular expressions as Go reads them, of the kind that path patterns become; a match takes linear time.
 
 Go turns a line of ``.dockerignore`` into such an expression without escaping all of it, so that ``a|b*`` is a choice,
-``\d`` a digit and ``[^a]`` may be a slash. This is for such odd lines; the usual ones do not come here.
+``\d`` a digit and ``[^a]`` may be a slash. This is for such unusual lines only.
 
 Source: Go, regexp/syntax, "Syntax", with its flags for Perl's.
 """
@@ -53,7 +53,7 @@ def _complement(ranges: Sequence[Range]) -> tuple[Range, ...]:
     return (*found, (begin, _HIGHEST)) if begin <= _HIGHEST else tuple(found)
 
 
-# The parts of an expression; each adds its instructions to a program, which goes on at the next one.
+# The parts of an expression; each adds its instructions to a program, which continues with the next one.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _CharacterClass:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """A place between two characters: ``begin``, ``end``, ``word`` or ``inside`` (no edge of a word)."""
+    """A place between two characters: ``begin``, ``end``, ``word`` (the edge of a word) or ``inside`` (not an edge)."""
 
     kind: str
 
@@ -89,7 +89,7 @@ class GoRegexp:
     """An expression of Go.
 
     Args:
-        text: the whole of it; U+FFFD stands for each byte that is no UTF-8.
+        text: the whole of it; U+FFFD replaces each byte that is not UTF-8.
 
     Raises:
         ValueError: Go does not read it, or it is too large.
@@ -101,7 +101,7 @@ class GoRegexp:
         self._steps = self._program.steps
 
     def search(self, text: str) -> bool:
-        """Return whether it fits somewhere in *text*."""
+        """Return whether it matches somewhere in *text*."""
         now: set[int] = set()
         for at in range(len(text) + 1):
             self._reach(0, at, text, now)
@@ -112,7 +112,7 @@ class GoRegexp:
         return False
 
     def _after(self, char: int, at: int, text: str, now: set[int]) -> set[int]:
-        """Return where the program may be behind *char*, which ends at *at*."""
+        """Return where the program may be after *char*, which ends at *at*."""
         found: set[int] = set()
         for step in now:
             ranges = self._steps[step]
@@ -151,7 +151,7 @@ def _in_word(char: str) -> bool:
 
 
 class _Compiler:
-    """Steps: ranges of a character, a place, or a list of the steps to go on with."""
+    """Steps: ranges of a character, a place, or a list of the steps to continue with."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[Range, ...] | str | list[int]] = []
@@ -221,12 +221,12 @@ class _RegexParser:
         return found if self.at == len(self.text) else _malformed("a bracket is closed that was not opened")
 
     def _begins(self, text: str) -> bool:
-        """Go past *text* where it stands here, and return whether it does."""
+        """Skip *text* if it comes next, and return whether it does."""
         found = self.text.startswith(text, self.at)
         self.at += len(text) if found else 0
         return found
 
-    def _next(self, message: str = "it breaks off") -> str:
+    def _next(self, message: str = "it ends too early") -> str:
         if self.at >= len(self.text):
             _malformed(message)
         self.at += 1
@@ -251,7 +251,7 @@ class _RegexParser:
         return tuple(found)
 
     def _repeats(self) -> tuple[int, int | None] | None:
-        """Return how often what was read comes, where that stands here."""
+        """Return how often the last part is repeated, if a quantifier comes next."""
         for sign, repeats in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
             if self._begins(sign):
                 return repeats
@@ -318,7 +318,7 @@ class _RegexParser:
             return _CONTROLS[char]
         if char.isascii() and not char.isalnum():
             return char
-        _malformed(f"nothing is written \\{char}")
+        _malformed(f"\\{char} has no meaning")
 
     def _octal(self, first: str) -> str:
         following = self.text[self.at : self.at + 2]
@@ -384,7 +384,7 @@ def _literal(char: str) -> _CharacterClass:
 
 
 def _count(text: str) -> int | None:
-    """Return a number of repeats; ``None`` where Go sees none."""
+    """Return a number of repeats; ``None`` where Go does not read one."""
     if not text.isascii() or not text.isdigit() or (len(text) > 1 and text.startswith("0")):
         return None
     return int(text[:9])

@@ -1,4 +1,4 @@
-"""What an engine is asked to build: nothing left to decide."""
+"""What an engine is asked to build, with everything decided."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from buildpush.images.references import Reference, Repository
 
 @dataclass(frozen=True, slots=True)
 class StepContainer:
-    """What the container of a step may, for engines that start one.
+    """What the container of a step may do and use, for engines that start one.
 
     Attributes:
-        user: number of the user it runs as; ``None`` for the image's own.
+        user: number of the user that it runs as; ``None`` for the image's own.
         memory: bytes at most.
-        cores: of processors at most.
+        cores: processor cores at most.
         privileged: whether it may do everything.
     """
 
@@ -32,28 +32,28 @@ class StepContainer:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """An order for an engine: nothing in it is left to decide.
+    """A request to an engine: everything in it is decided.
 
     Attributes:
         context: absolute directory.
         dockerfile: absolute file.
         references: what the image will be called; at least one.
-        created: seconds since 1970 to stamp on everything, or ``None`` for the files' own times and now.
+        created: time of everything, in seconds since 1970, or ``None`` for the files' own times and now.
         build_secrets: id to value, for ``RUN --mount=type=secret``.
-        pull_image: whether base images are asked for again even where the engine has them.
+        pull_image: whether base images are pulled again even where the engine has them.
         add_hosts: name to address, for RUN.
-        network: of RUN: default, none or host; empty for the engine's own way.
+        network: of RUN: default, none or host; empty for the engine's default.
         build_contexts: name to an absolute directory, or to an address that BuildKit knows, for ``--from=NAME``.
         ssh: ``ID``, ``ID=SOCKET`` or ``ID=KEY_FILE``, for ``RUN --mount=type=ssh``.
         cache_from: where layers of earlier builds are looked for.
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
-        caching: both at once, in a directory of this machine.
+        caching: both at once, in a local directory.
         mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
         squash: whether all that the Dockerfile adds becomes one layer.
-        optimize: whether cheaper snapshots of the file system will do.
-        container: what the engine's own container may, if it starts one.
-        archive: absolute file that the image is going to be written to.
+        optimize: whether cheaper snapshots of the file system are enough.
+        container: what the engine's own container may do and use, if it starts one.
+        archive: absolute path of the file that the image will be written to.
     """
 
     context: Path

@@ -1,6 +1,6 @@
-"""Traps in a Dockerfile, told before anything is built: a table of rules over what its instructions find.
+"""Traps in a Dockerfile, found before anything is built: a table of rules about its instructions.
 
-A rule that BuildKit has as well has BuildKit's name and finds what BuildKit finds; what is quiet in BuildKit is quiet
+A rule that BuildKit has as well has BuildKit's name and finds the same; what BuildKit does not report is not reported
 here, and ``# check=skip=NAME`` silences ours too.  Notes name variables and paths as they are written, never a value.
 
 Source: BuildKit 0.34, frontend/dockerfile/linter/ruleset.go and dockerfile2llb/validations.go.
@@ -85,7 +85,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """A rule that was met; *words* say where, what and what to do."""
+    """A trap that was found; *words* say where, what and what to do."""
 
     rule: str
     line: int
@@ -98,10 +98,10 @@ class Trap:
 
 @dataclass(frozen=True, slots=True)
 class DockerfileAdvice:
-    """What there is to say about a Dockerfile.
+    """The traps of a Dockerfile.
 
     Attributes:
-        refused: the rules for which the file itself asks to be refused, with ``# check=error=true``.
+        refused: the rules by which the file itself wants to be refused, with ``# check=error=true``.
     """
 
     traps: tuple[Trap, ...] = ()
@@ -131,15 +131,15 @@ class Check:
         return cls(names == {"all"}, names - {"all"}, options.get("error", "0") in _TRUE)
 
     def silences(self, rule: str) -> bool:
-        """Return whether *rule* is not asked for."""
+        """Return whether *rule* is to be skipped."""
         return self.everything or rule in self.skipped
 
 
 def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> DockerfileAdvice:
-    """Return the traps of what *request* builds; none where the Dockerfile is one that only the engine can read.
+    """Return the traps of what *request* builds; none where only the engine can read the Dockerfile.
 
     Args:
-        request: its target, arguments, contexts and Dockerfile count.
+        request: its target, arguments, contexts and Dockerfile matter.
         missing: returns what the engine does not support; called only where the Dockerfile has something that not
             every engine supports.
     """
@@ -159,7 +159,7 @@ def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Dock
 def _check(file: Dockerfile, request: BuildRequest) -> Check:
     """Return what the file's directive asks for, or the build argument that comes before it."""
     options = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
-    return Check.parse(options) or Check()  # a malformed one is refused by BuildKit, and unknown to the others
+    return Check.parse(options) or Check()  # BuildKit refuses a malformed one, and other builders ignore it
 
 
 def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
@@ -178,7 +178,7 @@ def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]
 
 
 def _check_above(instruction: Instruction) -> Check:
-    """Return what a comment over the instruction asks for; the first one that is a directive counts."""
+    """Return what a comment above the instruction asks for; the first directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
     options = next((match[1] for match in matches if match), "")
     return Check.parse(options) or Check()
@@ -192,7 +192,7 @@ def _duplicate_stage_name(found: BuildWalk) -> Findings:
     seen: set[str] = set()
     for stage in found.dockerfile.stages:
         if stage.name and stage.name in seen:
-            yield stage.begins, f"an earlier stage is called {stage.name} too, and hidden from here on; rename one"
+            yield stage.begins, f"an earlier stage is called {stage.name} too, and is hidden from here on; rename one"
         seen |= {stage.name or ""}
 
 
@@ -228,7 +228,7 @@ def _undefined(found: BuildWalk) -> Findings:
 def _how_to_define(found: BuildWalk, name: str) -> str:
     if any(name == one for instruction in found.dockerfile.arguments for one, _ in instruction.pairs):
         return f"${name} is set before the first FROM only; repeat ARG {name} in this stage"
-    return f"nothing sets ${name}; declare it before, with ARG or ENV, or write \\${name} where it is no variable"
+    return f"nothing sets ${name}; declare it before, with ARG or ENV, or write \\${name} if it is not a variable"
 
 
 def _several(found: BuildWalk) -> Findings:
@@ -236,8 +236,8 @@ def _several(found: BuildWalk) -> Findings:
     for step in _steps_of(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
         name = step.instruction.name
         earlier = before.get((step.stage.number, name))
-        if earlier:  # as in BuildKit, a comment over the later one silences it
-            words = f"a later {name} of this stage takes its place; remove one"
+        if earlier:  # as in BuildKit, a comment above the later one silences it
+            words = f"a later {name} of this stage replaces it; remove one"
             yield replace(earlier, comments=step.instruction.comments), words
         before[step.stage.number, name] = step.instruction
 
@@ -253,7 +253,7 @@ def _constant_platform(found: BuildWalk) -> Findings:
 
 
 def _says_platform(stage: str, text: str) -> bool:
-    """Return whether the name of the stage tells the platform, or *text* is none."""
+    """Return whether the stage's name says its platform, or *text* is not a platform."""
     try:
         platform = Platform.parse(text)
     except BadNameError:
@@ -275,17 +275,20 @@ def _ignored(found: BuildWalk) -> Findings:
     try:
         yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
     except BuildPushError:
-        return  # the engine says so itself
+        return  # the engine reports it itself
 
 
 def _left_out(found: BuildWalk, ignore: dockerignore.Ignore) -> Findings:
     if not ignore.patterns or ignore.patterns.keep_some:
-        return  # a line that keeps may keep what is in an ignored directory
+        return  # an exception may keep what is in an ignored directory
     for step in _steps_of(found, "ADD", "COPY"):
         if "from" not in step.instruction.flags:
             for word in step.sources:
                 if word.sure and not _WEB.match(word.text) and _hides(ignore, word.text):
-                    yield step.instruction, f"{ignore.path} leaves out {word.raw}; copy something else, or mend it"
+                    yield (
+                        step.instruction,
+                        f"{ignore.path} leaves out {word.raw}; copy something else, or correct that file",
+                    )
 
 
 def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
@@ -337,7 +340,7 @@ def _run_into_volume(found: BuildWalk) -> Findings:
 
 
 def _writes(text: str, directory: str) -> bool:
-    """Return whether a shell's *text* writes into *directory*: by a redirection, or by a command of those that do."""
+    """Return whether a shell's *text* writes into *directory*: by a redirection, or by a command that writes files."""
     place = rf"['\"]?{re.escape(directory)}(?![\w.-])"
     if re.search(rf">>?\s*{place}", text):
         return True
@@ -357,7 +360,7 @@ def _copy_into_volume(found: BuildWalk) -> Findings:
 def _mounts(found: BuildWalk) -> Findings:
     for step in _steps_of(found, "RUN"):
         if "mount" in step.instruction.flags:
-            yield step.instruction, "this builder knows no RUN --mount; install buildx, or use engine: buildah"
+            yield step.instruction, "this builder does not support RUN --mount; install buildx, or use engine: buildah"
 
 
 def _some_mounts(found: BuildWalk) -> Findings:
@@ -367,25 +370,28 @@ def _some_mounts(found: BuildWalk) -> Findings:
             name = kind[1].lower() if kind else "bind"
             if name not in {"cache", "secret"}:
                 since = " before kaniko 1.28" if name == "bind" and "from=" not in mount else ""
-                yield step.instruction, f"--mount=type={name} is passed over{since}; use engine: buildx or buildah"
+                yield step.instruction, f"--mount=type={name} is ignored{since}; use engine: buildx or buildah"
 
 
 def _heredocs(found: BuildWalk) -> Findings:
     for step in found.steps:
         if step.instruction.heredocs:
-            yield step.instruction, "this builder knows no heredocs; use engine: buildx, or a file of the context"
+            yield (
+                step.instruction,
+                "this builder does not support heredocs; use engine: buildx, or a file of the context",
+            )
 
 
 def _old_heredocs(found: BuildWalk) -> Findings:
     for step in found.steps:
         if step.instruction.heredocs:
-            words = "kaniko before 1.25.4 passes heredocs over; pin a later kaniko_image, or use engine: buildx"
+            words = "kaniko before 1.25.4 ignores heredocs; pin a later kaniko_image, or use engine: buildx"
             yield step.instruction, words
 
 
 RULES: Final = (
     Rule("CopyIgnoredFile", "COPY or ADD of a file that `.dockerignore` leaves out.", _ignored),
-    Rule("DuplicateStageName", "Two stages of one name.", _duplicate_stage_name, whole=True),
+    Rule("DuplicateStageName", "Two stages with the same name.", _duplicate_stage_name, whole=True),
     Rule("FromPlatformFlagConstDisallowed", "FROM for one fixed platform.", _constant_platform),
     Rule("MultipleInstructionsDisallowed", "A CMD, ENTRYPOINT or HEALTHCHECK that a later one replaces.", _several),
     Rule("ReservedStageName", "A stage called `scratch` or `context`.", _reserved_stage_name, whole=True),
@@ -399,33 +405,33 @@ RULES: Final = (
         _unpinned,
         buildkit=False,
     ),
-    Rule("StageBeginsLater", "FROM of an image that is called as a later stage.", _begins_later, buildkit=False),
-    Rule("HeredocUnknown", "A heredoc, which the builder does not know.", _heredocs, buildkit=False, needs=HEREDOCS),
+    Rule("StageBeginsLater", "FROM of an image with the name of a later stage.", _begins_later, buildkit=False),
+    Rule("HeredocUnknown", "A heredoc, which the builder does not support.", _heredocs, buildkit=False, needs=HEREDOCS),
     Rule(
         "HeredocPassedOver",
-        "A heredoc, which old versions of the builder pass over.",
+        "A heredoc, which old versions of the builder ignore.",
         _old_heredocs,
         buildkit=False,
         needs=OLD_HEREDOCS,
     ),
-    Rule("MountUnknown", "`RUN --mount`, which the builder does not know.", _mounts, buildkit=False, needs=MOUNTS),
+    Rule("MountUnknown", "`RUN --mount`, which the builder does not support.", _mounts, buildkit=False, needs=MOUNTS),
     Rule(
         "MountPassedOver",
-        "`RUN --mount` of a kind that the builder passes over.",
+        "`RUN --mount` of a type that the builder ignores.",
         _some_mounts,
         buildkit=False,
         needs=SOME_MOUNTS,
     ),
     Rule(
         "RunIntoVolume",
-        "RUN that writes into a VOLUME of its stage, which the builder throws away.",
+        "RUN that writes into a VOLUME of its stage; the builder discards the files.",
         _run_into_volume,
         buildkit=False,
         needs=RUN_INTO_VOLUMES,
     ),
     Rule(
         "CopyIntoVolume",
-        "COPY or ADD into a VOLUME of its stage, which the builder throws away.",
+        "COPY or ADD into a VOLUME of its stage; the builder discards the files.",
         _copy_into_volume,
         buildkit=False,
         needs=COPY_INTO_VOLUMES,

@@ -1,4 +1,4 @@
-"""Which stages of a Dockerfile a target takes, and what each begins from; only names are resolved here."""
+"""Which stages of a Dockerfile a target needs, and what each begins from; only names are resolved here."""
 
 # Flags of other programs in this module's texts: --from
 
@@ -35,12 +35,12 @@ _BEFORE: Final = "name a stage that begins before, or an image; or move that sta
 def global_arguments(
     dockerfile: Dockerfile, given: Mapping[str, str], automatic: Mapping[str, str] = _NONE
 ) -> dict[str, str | None]:
-    """Return the arguments that FROM lines may use: *given* ones win over their defaults.
+    """Return the arguments that FROM lines may use: *given* ones take precedence over their defaults.
 
     Args:
         dockerfile: its ``arguments`` are evaluated in order.
         given: build arguments of the user.
-        automatic: what the builder knows by itself, such as ``TARGETARCH``; a default wins over it.
+        automatic: those that the builder sets, such as ``TARGETARCH``; a default takes precedence.
 
     Raises:
         DockerfileError: a default holds a malformed substitution.
@@ -58,7 +58,7 @@ def global_arguments(
 
 
 def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, str | None]) -> str:
-    """Return *text* with *values* put in; an error carries the *line*."""
+    """Return *text* with *values* substituted; an error names the *line*."""
     try:
         return expand(text, values.get, dockerfile.escape)
     except DockerfileError as error:
@@ -70,7 +70,7 @@ class StageSource:
     """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
 
     Attributes:
-        context: directory or address of a further context that is no image.
+        context: directory or address of an additional context that is not an image.
     """
 
     stage: BuildStage | None = None
@@ -88,7 +88,7 @@ def origin(
         dockerfile: of the stage.
         stage: whose FROM it is.
         values: of the global arguments.
-        contexts: further ones, which come before stages and images of their names.
+        contexts: additional ones, which take precedence over stages and images with their names.
 
     Raises:
         DockerfileError: the base's name is empty, or a substitution is malformed.
@@ -101,7 +101,7 @@ def origin(
         raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
     if base in contexts:
         return replace(_context_source(contexts[base]), platform=platform)
-    # Names of stages are lower case whatever was written, and BuildKit compares this one as it is.
+    # Names of stages are always lower case, and BuildKit compares this one unchanged.
     earlier = dockerfile.stage(base, before=stage.number) if base == base.lower() else None
     if earlier:
         return StageSource(stage=earlier, platform=platform)
@@ -109,7 +109,7 @@ def origin(
 
 
 class StageOrderError(DockerfileError):
-    """A stage takes files from one that is not there before it."""
+    """A stage takes files from one that does not begin before it."""
 
 
 def source(
@@ -117,10 +117,10 @@ def source(
 ) -> StageSource:
     """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
 
-    As in BuildKit, a name is that of the last stage in the whole file that has it.
+    As in BuildKit, a name means the last stage in the whole file that has it.
 
     Raises:
-        StageOrderError: there is no stage of that number, or it does not begin before this one.
+        StageOrderError: there is no stage with that number, or it does not begin before this one.
     """
     if _NUMBER.match(name):
         return _earlier(dockerfile, stage, _numbered(dockerfile, name, line), name, line)
@@ -135,7 +135,7 @@ def mounted(
     Only buildah counts stages there; for BuildKit, a number is the name of an image.
 
     Raises:
-        StageOrderError: the stage of that name does not begin before this one.
+        StageOrderError: the stage with that name does not begin before this one.
     """
     if name not in contexts and _NUMBER.match(name) and 0 <= int(name) < stage.number:
         return StageSource(stage=dockerfile.stages[int(name)])
@@ -155,7 +155,7 @@ def _source_named(
 def _numbered(dockerfile: Dockerfile, name: str, line: int) -> BuildStage:
     if 0 <= int(name) < len(dockerfile.stages):
         return dockerfile.stages[int(name)]
-    message = f"--from={name}: there is no stage of that number; there are {len(dockerfile.stages)}, counted from 0"
+    message = f"--from={name}: there is no stage with that number; there are {len(dockerfile.stages)}, counted from 0"
     raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
 
 
@@ -170,12 +170,12 @@ def _earlier(dockerfile: Dockerfile, stage: BuildStage, found: BuildStage, name:
 
 
 def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None) -> None:
-    """Check that stages take files from stages before them: what is none of these is no image of a registry.
+    """Check that stages take files only from stages before them: no other name may be taken for an image.
 
-    As in BuildKit: circles and numbers in the whole file, the order in the stages that the target needs.
+    As in BuildKit: cycles and numbers in the whole file, the order in the stages that the target needs.
 
     Raises:
-        StageOrderError: with the line; of a circle, with all its stages.
+        StageOrderError: with the line; for a cycle, with all its stages.
         DockerfileError: as for :func:`needed`.
     """
     _check_circles(dockerfile, request.build_contexts)
@@ -184,7 +184,7 @@ def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | 
 
 
 def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
-    """Raise where a stage takes files from itself, by way of others or not."""
+    """Raise where a stage takes files from itself, directly or through others."""
     takes = {stage.number: _takes(dockerfile, stage, contexts) for stage in dockerfile.stages}
     closed: set[int] = set()
     for first, sources in takes.items():
@@ -203,9 +203,9 @@ def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
 
 
 def _takes(dockerfile: Dockerfile, stage: BuildStage, contexts: Mapping[str, str]) -> dict[int, int]:
-    """Return the numbers of the stages that *stage* takes from, and in which line; FROM leads back only."""
+    """Return the numbers of the stages that *stage* takes from, and in which line; FROM only leads backwards."""
     found: dict[int, int] = {}
-    if stage.name in contexts:  # which take its place
+    if stage.name in contexts:  # which replace it
         return found
     if stage.base not in contexts and (base := dockerfile.stage(stage.base, before=stage.number)):
         found[base.number] = stage.line
@@ -237,10 +237,10 @@ def needed(
         dockerfile: as parsed.
         target: stage to build.
         values: of the global arguments.
-        contexts: further ones, which come before stages and images of their names.
+        contexts: additional ones, which take precedence over stages and images with their names.
 
     Raises:
-        DockerfileError: the target is not there, or a FROM cannot be resolved.
+        DockerfileError: the target does not exist, or a FROM cannot be resolved.
     """
     wanted: dict[int, BuildStage] = {}
     open_ends = [dockerfile.target(target)]
@@ -255,7 +255,7 @@ def needed(
 def needed_for(
     dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None
 ) -> Iterator[tuple[BuildStage, Mapping[str, str | None]]]:
-    """Yield the stages that *request* takes for one of its platforms after the other, with the global arguments.
+    """Yield the stages that *request* needs, for each of its platforms, with the global arguments.
 
     Args:
         dockerfile: as parsed.
@@ -275,14 +275,14 @@ def needed_for(
 def _origins(
     dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str]
 ) -> Iterator[StageSource]:
-    """Give what *stage* begins from and what it copies from."""
+    """Yield what *stage* begins from and what it copies from."""
     yield origin(dockerfile, stage, values, contexts)
     for name, line, copied in _names(stage):
         yield (source if copied else mounted)(dockerfile, stage, name, line, contexts)
 
 
 def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
-    """Give what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
+    """Yield what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
     for instruction in stage.instructions:
         copied = instruction.name == "COPY"
         names = [instruction.flags["from"]] if copied and "from" in instruction.flags else []
@@ -294,10 +294,10 @@ def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
 
 
 def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Reference, ...]:
-    """Return the images of registries that *request* takes, each once, in file order.
+    """Return the images of registries that *request* needs, each once, in file order.
 
     Raises:
-        DockerfileError: the target is not there, or a FROM cannot be resolved.
+        DockerfileError: the target does not exist, or a FROM cannot be resolved.
     """
     if not dockerfile.stages:
         return ()
@@ -310,7 +310,7 @@ def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Referenc
 
 
 def _context_source(place: str) -> StageSource:
-    """Return what a further context at *place* is."""
+    """Return the base that an additional context at *place* is."""
     return StageSource(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else StageSource(context=place)
 
 

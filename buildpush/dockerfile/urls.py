@@ -1,6 +1,7 @@
-"""What ADD and a context may name besides files: repositories of git, and files of the web.
+"""Addresses that ADD and a context may name: git repositories, and files on the web.
 
-Source: Dockerfile reference, "ADD"; docker buildx build, "Build context"; which of both it is, as BuildKit sees it.
+Source: Dockerfile reference, "ADD"; docker buildx build, "Build context"; BuildKit's rules decide which of the two it
+    is.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ _GIT = regex(r"git@|git://|ssh://|https?://[^?#]+\.git(?:[?#].*)?\Z", re.IGNOREC
 
 
 def is_web(address: str) -> bool:
-    """Return whether *address* is a file of the web."""
+    """Return whether *address* is a file on the web."""
     return bool(_WEB.match(address)) and not is_git(address)
 
 
 def is_git(address: str) -> bool:
-    """Return whether *address* is a repository of git."""
+    """Return whether *address* is a git repository."""
     return bool(_GIT.match(address))
 
 
 def is_legible(address: str) -> bool:
-    """Return whether host and port of *address* can be read; nothing else is said of what it leads to."""
+    """Return whether host and port of *address* can be parsed; nothing else is checked."""
     try:
         parts = urlsplit(address)
         return parts.port != 0 and bool(parts.hostname or not parts.scheme)
@@ -35,8 +36,8 @@ def is_legible(address: str) -> bool:
 
 
 def safe_url(address: str) -> str:
-    """Return *address* as it may be printed: without user and query, which may be secrets; a branch of git stays.
+    """Return *address* as it may be printed: without user and query, which may be secrets; a git branch stays.
 
-    A file of this machine stays as it is.
+    A local file stays unchanged.
     """
     return clean_address(address) if is_web(address) or is_git(address) else address

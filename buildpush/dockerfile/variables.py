@@ -16,9 +16,9 @@ VariableLookup = Callable[[str], str | None]
 
 DEEPEST = 32
 LONGEST = 1 << 20
-# What Go's unicode.IsSpace takes; Python's own classes differ in U+001C to U+001F.
+# What Go's unicode.IsSpace accepts; Python's own classes differ in U+001C to U+001F.
 SPACE = " \t\n\v\f\r\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_MARK = "\ufeff"  # Go's scanner skips a byte order mark where it begins
+_MARK = "\ufeff"  # Go's scanner skips a byte order mark at the beginning
 _SPECIAL = frozenset("@*#?-$!")
 _OPERATORS = frozenset("+-?#%")
 
@@ -32,7 +32,7 @@ def expand(text: str, lookup: VariableLookup, escape: str = "\\") -> str:
         escape: the file's escape character.
 
     Raises:
-        DockerfileError: a substitution is malformed, or ``${NAME:?message}`` found nothing.
+        DockerfileError: a substitution is malformed, or ``${NAME:?message}`` finds no value.
     """
     return _Scanner(text, lookup, escape).whole()
 
@@ -45,7 +45,7 @@ def expand_words(text: str, lookup: VariableLookup, escape: str = "\\") -> list[
 
 
 class _Words:
-    """The words that come out of a text.
+    """The words of a text.
 
     BuildKit keeps the open word in a place that every substitution in it empties, so that ``80${x:-81}`` is the word
     ``81``; that is done here too.
@@ -57,7 +57,7 @@ class _Words:
         self.buffer: list[str] = [] if buffer is None else buffer
 
     def add(self, text: str, *, separates: bool) -> None:
-        """Put *text* at the end; its blanks begin another word where it *separates*."""
+        """Append *text*; its blanks begin another word where it *separates*."""
         if not separates:
             self.buffer.append(text)
             self.open = True
@@ -92,8 +92,8 @@ class _WordMode:
     """How a part of a text is read.
 
     Attributes:
-        raw: escapes stay, for a pattern that is read once more.
-        pattern: so do those in quotes, twice, since they mean themselves there.
+        raw: escapes stay, for a pattern that is parsed later.
+        pattern: those in quotes stay too, doubled, since they are literal there.
     """
 
     raw: bool = False
@@ -101,7 +101,7 @@ class _WordMode:
 
 
 class _Scanner:
-    """One pass over a text, as ``frontend/dockerfile/shell/lex.go`` of BuildKit goes over it."""
+    """One pass over a text, as in BuildKit's ``frontend/dockerfile/shell/lex.go``."""
 
     def __init__(self, text: str, lookup: VariableLookup, escape: str) -> None:
         self.text = text
@@ -124,7 +124,7 @@ class _Scanner:
         return char
 
     def until(self, stop: str, manner: _WordMode, words: _Words) -> str:
-        """Go on up to *stop* (which is consumed), or to the end where *stop* is empty."""
+        """Read up to *stop* (which is consumed), or to the end where *stop* is empty."""
         words.buffer.clear()
         found: list[str] = []
         size = 0
@@ -144,7 +144,7 @@ class _Scanner:
         return "".join(found)
 
     def piece(self, manner: _WordMode) -> tuple[str, bool]:
-        """Return what the next character begins, and whether blanks in it separate words."""
+        """Return the text that begins with the next character, and whether blanks in it separate words."""
         char = self.take()
         if char == "$":
             return self.dollar(), True
@@ -274,9 +274,9 @@ def _in_name(char: str) -> bool:
 
 
 def _replace_all(pattern: Glob, replacement: str, value: str) -> str:
-    """Return *value* with all that matches replaced as Go does it.
+    """Return *value* with all matches replaced as in Go.
 
-    In the replacement ``$0`` stands for what matched, other names for nothing and ``$$`` for a dollar;
+    In the replacement ``$0`` is the match, other names are empty and ``$$`` is a dollar;
     an empty match that touches the one before it does not count.
 
     Source: Go, package regexp, ``Regexp.ReplaceAllString`` and ``Regexp.Expand``.
@@ -302,7 +302,7 @@ def _template(text: str, matched: str) -> str:
 
 
 def _check_size(size: int) -> None:
-    """Refuse what doubles with every line, as in ``ENV A=$A$A``, before it fills the memory."""
+    """Refuse a value that doubles with every line, as in ``ENV A=$A$A``, before it fills the memory."""
     if size > LONGEST:
         message = f"a value is longer than {LONGEST} characters when its variables are replaced"
         raise DockerfileError(message, hint="look for a variable that contains itself")
@@ -311,7 +311,7 @@ def _check_size(size: int) -> None:
 def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
     """Return *value* without the shortest or longest part at one end that the shell *pattern* matches."""
     if from_end:
-        # The shortest end is found from behind; an escape stays before what it escapes.
+        # The shortest end is found from behind; an escape stays before the character that it escapes.
         behind = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
         return trim(value[::-1], behind, from_end=False, longest=longest)[::-1]
     glob = _glob(pattern)

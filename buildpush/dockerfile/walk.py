@@ -1,6 +1,6 @@
-"""What each instruction of a build finds: variables, their names and values; nothing is built, nothing is pulled.
+"""The variables at each instruction of a build, with their values; nothing is built, nothing is pulled.
 
-What a base image of a registry sets is not known here, so a variable that is not set in the file may still be set.
+The variables of a base image in a registry are not known here, so one that the file does not set may still be set.
 
 Source: BuildKit 0.34, frontend/dockerfile/dockerfile2llb: ``dispatch``, ``dispatchArg`` and ``initOnBuildTriggers``.
 """
@@ -21,7 +21,7 @@ from buildpush.dockerfile.stages import expanded, global_arguments, needed, orig
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
-# BuildKit asks for these two itself; they are no variables of the build.
+# BuildKit reads these two itself; they are not variables of the build.
 _NO_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _OF_COPY = ("chown", "chmod", "checksum")
 _HEREDOC_VARIABLE = regex(r"\\.|\$\{?(\d+|[^\W\d]\w*|[@*#?\-$!])", re.DOTALL)
@@ -33,7 +33,7 @@ class Word:
 
     Attributes:
         raw: as written.
-        text: with variables replaced; those of the base image by nothing.
+        text: with variables replaced; those of the base image by the empty text.
         unset: variables in it that nothing before it sets.
         sure: whether ``text`` is what the build will see.
     """
@@ -46,17 +46,17 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class ExpandedInstruction:
-    """An instruction that is carried out.
+    """An instruction that is run.
 
     Attributes:
         instruction: on the line of FROM where it is a trigger of the base.
-        stage: whose instruction it is.
-        words: those in which variables are replaced, in order; of ENV and LABEL name and value in turns.
+        stage: that it belongs to.
+        words: those in which variables are replaced, in order; of ENV and LABEL, name and value in turn.
         in_heredocs: variables in its heredocs that nothing before it sets.
-        known: whether everything is known that the base sets.
+        known: whether all variables of the base are known.
         is_first_workdir: whether no WORKDIR came before it.
         volumes: the paths that were declared before it, absolute or as written.
-        directory: that of WORKDIR, as far as it is known.
+        directory: of WORKDIR, as far as it is known.
     """
 
     instruction: Instruction
@@ -81,13 +81,13 @@ class ExpandedInstruction:
 
 @dataclass(frozen=True, slots=True)
 class BuildWalk:
-    """A build, gone through once.
+    """A build whose instructions were walked through once.
 
     Attributes:
         stages: those that the target needs.
         steps: their instructions, in order.
         globals: values of the arguments before the first FROM, and of the platform.
-        declared: names of all these, with a value or without.
+        declared: names of all these, with or without a value.
     """
 
     dockerfile: Dockerfile
@@ -98,13 +98,13 @@ class BuildWalk:
     declared: frozenset[str]
 
     def word(self, text: str, line: int) -> tuple[Word, frozenset[str]]:
-        """Return a word of a FROM, and the global variables that it took."""
+        """Return a word of a FROM, and the global variables that it used."""
         return _replaced(self.dockerfile, text, line, self.globals)
 
 
 @dataclass(slots=True)
 class _WalkState:
-    """What a stage knows so far."""
+    """The state of a stage so far."""
 
     values: dict[str, str | None] = field(default_factory=lambda: {"PATH": ""})
     arguments: frozenset[str] = frozenset()
@@ -116,10 +116,10 @@ class _WalkState:
 
 
 def walk(dockerfile: Dockerfile, request: BuildRequest) -> BuildWalk:
-    """Return what the instructions of the stages that *request* needs find.
+    """Walk through the instructions of the stages that *request* needs.
 
     Raises:
-        DockerfileError: the target is not there, or a substitution is malformed.
+        DockerfileError: the target does not exist, or a substitution is malformed.
     """
     values = global_arguments(dockerfile, request.build_args, platform_arguments(dockerfile, request))
     declared = {name for instruction in dockerfile.arguments for name, _ in instruction.pairs}
@@ -130,7 +130,7 @@ def walk(dockerfile: Dockerfile, request: BuildRequest) -> BuildWalk:
 
 
 class _Walker:
-    """Goes through stages in file order and keeps what each ends with for those that begin from it."""
+    """Walks through stages in file order and keeps the final state of each for those that begin from it."""
 
     def __init__(self, dockerfile: Dockerfile, request: BuildRequest, values: Mapping[str, str | None]) -> None:
         self.dockerfile = dockerfile
@@ -145,7 +145,7 @@ class _Walker:
         scene = replace(base, values=dict(base.values), known=known, volumes=(), triggers=())
         self.ends[stage.number] = scene
         if stage.name in self.request.build_contexts:
-            scene.known = False  # the context stands for the whole stage
+            scene.known = False  # the context replaces the whole stage
             return
         for text in base.triggers:
             trigger = parse_trigger(text, self.dockerfile.where(stage.line))
@@ -180,7 +180,7 @@ class _Walker:
                 yield self.word(raw, instruction.line, scene)
 
     def argument(self, instruction: Instruction, scene: _WalkState) -> Iterator[Word]:
-        """Yield the defaults of ARG that count, and let each name hold for the next."""
+        """Yield the defaults of ARG that apply, and make each name known to the next."""
         for name, default in instruction.pairs:
             value = self.request.build_args.get(name)
             if value is None and default is not None:
@@ -200,7 +200,7 @@ class _Walker:
 
     @staticmethod
     def after(step: ExpandedInstruction, scene: _WalkState) -> None:
-        """Let the instruction do to *scene* what it does."""
+        """Apply the instruction to *scene*."""
         name, texts = step.instruction.name, [word.text for word in step.words]
         if name == "ENV":
             scene.values |= dict(zip(texts[::2], texts[1::2], strict=True))
@@ -214,7 +214,7 @@ class _Walker:
 
 
 def _in_heredocs(instruction: Instruction, scene: _WalkState) -> frozenset[str]:
-    """Return the variables in heredocs of COPY and ADD that are not set; those of RUN are the shell's."""
+    """Return the variables in heredocs of COPY and ADD that are not set; those of RUN belong to the shell."""
     if instruction.name == "RUN":
         return frozenset()
     texts = (heredoc.text for heredoc in instruction.heredocs if heredoc.expand)
@@ -242,7 +242,7 @@ def _raw_words(instruction: Instruction) -> Iterator[str]:
 def _replaced(
     dockerfile: Dockerfile, text: str, line: int, values: Mapping[str, str | None]
 ) -> tuple[Word, frozenset[str]]:
-    """Return *text* with *values* put in, and which of them it took."""
+    """Return *text* with *values* substituted, and the names of those that it used."""
     asked = _TrackedValues(values)
     whole = expanded(dockerfile, line, text, asked)
     unset = frozenset(name for name in asked.names if values.get(name) is None)
@@ -250,7 +250,7 @@ def _replaced(
 
 
 class _TrackedValues(dict[str, "str | None"]):
-    """Values that remember which names were asked for."""
+    """Values that remember which names were looked up."""
 
     def __init__(self, values: Mapping[str, str | None]) -> None:
         super().__init__(values)

@@ -1,4 +1,4 @@
-"""Wildcards in the sources of COPY and ADD, as Go matches them: a part of the path each.
+"""Wildcards in the sources of COPY and ADD, as Go matches them, within one part of the path.
 
 Source: Go, path/filepath, "Match".
 """
@@ -15,7 +15,7 @@ from buildpush.foundation.regex import regex
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a path has the form of *pattern*.
+    """Return a function that tells whether a path matches *pattern*.
 
     Raises:
         ContextError: it is malformed.
@@ -29,19 +29,19 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     pieces = _pieces(pattern)
-    if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # the other way would take for ever
+    if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # otherwise it would take for ever
         return GoRegexp(f"^{''.join(pieces)}$").search
     wanted = re.compile(within_directory(pieces) + r"\Z")
     return lambda path: wanted.match(path) is not None
 
 
 def deepest(patterns: Sequence[str]) -> int:
-    """Return of how many parts a path may be that matches *patterns*: a class may be a slash, too."""
+    """Return how many parts a path that matches *patterns* may have: a class may match a slash, too."""
     return len(patterns) + sum(pattern.count("[") for pattern in patterns)
 
 
 def _pieces(pattern: str) -> list[str]:
-    """Return the regular expressions of what a path is made of.
+    """Return the regular expressions of the parts of a path.
 
     ``*`` and ``?`` stop at ``/``, ``[a-z]`` and ``[^a-z]`` are classes, a backslash escapes; ``**`` means ``*``.
 
@@ -57,7 +57,7 @@ def _pieces(pattern: str) -> list[str]:
 
 
 def _piece(pattern: str, at: int) -> tuple[str, int]:
-    """Return the expression of what stands at *at*, and where the next piece begins."""
+    """Return the expression of the piece at *at*, and where the next one begins."""
     char = pattern[at]
     if char == "[":
         return _class(pattern, at + 1)

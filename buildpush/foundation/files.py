@@ -39,4 +39,4 @@ def unwritable(path: Path) -> str:
         return "is a directory"
     if path.exists() and not path.is_file():
         return "is a device, a pipe or a socket"
-    return "" if Path(os.path.realpath(path)).parent.is_dir() else "lies in a directory that is not there"
+    return "" if Path(os.path.realpath(path)).parent.is_dir() else "is in a directory that does not exist"

@@ -1,4 +1,4 @@
-"""Sources and destinations of images, in skopeo's words: one row each, and one module that reads and writes there.
+"""Sources and destinations of images, with skopeo's names: one row each, and one module that reads and writes there.
 
 A new one is a row in :data:`TRANSPORTS` and a module with its :class:`~buildpush.transfer.driver.Driver`.
 """
@@ -23,7 +23,7 @@ class Location:
         kind: name of its row in :data:`TRANSPORTS`.
         path: file or directory, as written; of the daemon, the image's name or ID; empty for a registry.
         name: tag or reference inside a file or directory; empty where none is given.
-        reference: of a registry, or of the daemon where *path* is no ID.
+        reference: of a registry, or of the daemon where *path* is not an ID.
     """
 
     kind: str
@@ -41,17 +41,17 @@ class Location:
 
     @property
     def names(self) -> tuple[Reference, ...]:
-        """What the image is called there, if it has a tag."""
+        """The image's name there, if it has a tag."""
         return (self.reference,) if self.reference and self.reference.tag else ()
 
     @property
     def repository(self) -> Repository | None:
-        """Where it is in a registry; ``None`` for what is on this machine."""
+        """Its place in a registry; ``None`` for a location on this machine."""
         return self.reference.repository if self.reference and not self.path else None
 
     @property
     def holds_several(self) -> bool:
-        """Whether images of different names have room there."""
+        """Whether it can hold images with different names."""
         return self.transport.holds_several and not self.name
 
 
@@ -60,14 +60,14 @@ class Transport:
     """A kind of source and destination.
 
     Attributes:
-        name: stands before the colon.
-        form: what stands behind the colon.
+        name: the text before the colon.
+        form: of the text after the colon.
         about: what it is, for people.
         code: a module of this room, and the name of its driver in there.
-        honours: fields of :class:`~buildpush.transfer.driver.Packing` that it has room for.
-        keeps_referrers: whether it has room for signatures, SBOMs and attestations.
-        holds_several: whether one location has room for images of several names.
-        member: by which an archive of this kind is known; empty for what is no archive.
+        honours: fields of :class:`~buildpush.transfer.driver.Packing` that it supports.
+        keeps_referrers: whether it can hold signatures, SBOMs and attestations.
+        holds_several: whether one location can hold images with several names.
+        member: by which an archive of this kind is recognised; empty where it is not an archive.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Transport:
 
     @property
     def driver(self) -> Driver:
-        """What reads and writes there; its module is loaded when it is first asked for."""
+        """What reads and writes there; its module is loaded on first use."""
         module, _, name = self.code.partition(":")
         return cast("Driver", getattr(import_module(f"{__name__}.{module}"), name))
 

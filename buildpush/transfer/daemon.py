@@ -1,8 +1,8 @@
-"""The Docker daemon as a source, and as a destination that it loads from; the only door to ``docker``.
+"""The Docker daemon as a source, and as a destination; the only user of the SDK ``docker``.
 
-A daemon gives an image out as a tar that can only be read forward, and every asking costs it the whole image: with the
-overlay2 store it first puts all layers together. So layers are taken as they come by, and documents are remembered;
-and an overlay2 store that may be read here is read where it lies.
+A daemon exports an image as a tar that can only be read forward, and every export costs it the whole image: with the
+overlay2 store it first assembles all layers. So layers are taken in the order of the export, and documents are
+remembered; and an overlay2 store that may be read here is read in place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REMEDIES = (
     "(sudo usermod -aG docker $USER, then log in again, or set DOCKER_HOST)"
 )
 CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
-# What the SDK calls a daemon behind a socket of this machine.
+# The SDK's address of a daemon behind a local socket.
 _HERE = "http+docker://localhost"
 _PIECE = 1024 * 1024
 _NOT_FOUND, _REFUSED = 404, 400
@@ -48,7 +48,7 @@ _NAMES_DIGESTS = (1, 44)
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what the SDK raises where the daemon refuses, is not there, or goes away."""
+    """Return the errors of the SDK where the daemon refuses, is not running, or goes away."""
     from docker.errors import DockerException
 
     return (DockerException, OSError)
@@ -60,7 +60,7 @@ def home_of(env: Mapping[str, str]) -> Path:
 
 
 def connect(env: Mapping[str, str], home: Path) -> DockerClient:
-    """Return a connection to the daemon; whoever asked for it closes it.
+    """Return a connection to the daemon; the caller closes it.
 
     Args:
         env: variables; ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and those of TLS mean what they mean to Docker.
@@ -87,20 +87,20 @@ def connect(env: Mapping[str, str], home: Path) -> DockerClient:
 
 @contextmanager
 def open_daemon(env: Mapping[str, str], scratch: Path, memory: Memory | None, sink: Sink) -> Iterator[Daemon]:
-    """Give the daemon that *env* names; errors are those of :func:`connect`."""
+    """Yield the daemon that *env* names; errors are those of :func:`connect`."""
     with closing(connect(env, home_of(env))) as client:
         yield Daemon(client, scratch, memory, sink)
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """What the daemon has, and what it can be given.
+    """A Docker daemon, from which images are exported, and into which they are loaded.
 
     Attributes:
         client: connected.
         scratch: directory for what cannot be streamed.
-        memory: keeps the documents that the daemon tells only in an export.
-        sink: hears when an export is asked for again.
+        memory: keeps the documents that only an export of the daemon has.
+        sink: gets an event when an export is repeated.
     """
 
     client: DockerClient
@@ -115,7 +115,7 @@ class Daemon:
 
     @contextmanager
     def image(self, name: str) -> Iterator[Image | Index]:
-        """Give the image that the daemon knows by *name*, a reference or an image ID.
+        """Yield the image that the daemon knows by *name*, a reference or an image ID.
 
         Raises:
             PushError: there is none, or it cannot be read.
@@ -136,11 +136,11 @@ class Daemon:
             yield exported_image(export, facts)
 
     def load(self, image: Image, reference: Reference) -> None:
-        """Give *image* to the daemon, under the tag *reference*; its bytes are streamed.
+        """Load *image* into the daemon, under the tag *reference*; its bytes are streamed.
 
         Raises:
-            PushError: the daemon does not take it.
-            DigestError: the source's bytes are not those that it promised; the daemon takes nothing then.
+            PushError: the daemon does not accept it.
+            DigestError: the source's bytes are not those that it promised; then the daemon loads nothing.
         """
         answer = self._ask("to load", self.client.api.load_image, docker_archive(image, [reference], self.scratch))
         for line in self._reading(answer or ()):
@@ -149,9 +149,9 @@ class Daemon:
                 raise PushError(message)
 
     def _pieces(self, name: str, identity: Digest) -> Iterator[bytes]:
-        """Give the bytes of an export; where they break off, it is asked for once more.
+        """Yield the bytes of an export; where they break off, it is requested once more.
 
-        Its files have the same sizes each time; that they are the same ones is checked by whoever takes them.
+        Its files have the same sizes each time; the reader checks that they are the same.
         """
         done = 0
         for last in (False, True):
@@ -182,7 +182,7 @@ class Daemon:
         return cast("Mapping[str, Any]", self._ask("what it is", self.client.info))
 
     def _in_place(self, export: Export, facts: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
-        """Return an image whose layers are read from the daemon's store, if that lies here and may be read."""
+        """Return an image whose layers are read from the daemon's store, if that is on this machine and may be read."""
         root = overlay.store_of(info) if self.client.api.base_url == _HERE else None
         if root is None:
             return None
@@ -200,7 +200,7 @@ class Daemon:
 
     @contextmanager
     def _saved(self, export: Export) -> Iterator[Image]:
-        """Give an image of a Docker whose export does not say which layer is which before its end."""
+        """Yield an image of a Docker whose export does not say before its end which layer is which."""
         with temporary(self.scratch) as directory:
             path = directory / "image.tar"
             try:

@@ -1,4 +1,4 @@
-"""Images and indexes on their way to a destination: what it has room for, and how far their layers are."""
+"""Images and indexes on their way to a destination: what it supports, and the progress of layers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from buildpush.transfer.sources import platforms_of
 def write(
     target: Image | Index, destination: Location, clients: Clients, options: WriteOptions | None = None
 ) -> Delivered:
-    """Bring *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
+    """Write *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
 
     An image that came with a manifest keeps it, where manifests are kept.
 
     Raises:
         SettingsError: this destination cannot hold it.
         BuildError: a file cannot be written.
-        PushError: the source cannot be read, or the destination does not take it.
+        PushError: the source cannot be read, or the destination does not accept it.
     """
     return destination.transport.driver.write(target, destination, clients, options or WriteOptions())
 
@@ -37,7 +37,7 @@ def check_destination(destination: Location) -> None:
     """Refuse, before anything is done, what cannot be a destination.
 
     Raises:
-        SettingsError: an image ID, or a digest, which is no name that can be given; or no archive can be written there.
+        SettingsError: an image ID or a digest, which cannot be given as names; or no archive can be written there.
     """
     if destination.transport.member and (reason := unwritable(Path(destination.path))):
         message = f"the archive {destination.path!r} {reason}"
@@ -46,10 +46,10 @@ def check_destination(destination: Location) -> None:
 
 
 def check_packing(packing: Packing, destination: Location) -> None:
-    """Refuse a setting of *packing* that this destination has no room for.
+    """Refuse a setting of *packing* that this destination does not support.
 
     Raises:
-        UnsupportedError: naming it.
+        UnsupportedError: naming the setting.
     """
     for setting in unsupported_packing(packing, destination):
         message = f"{destination.kind}: does not support the setting {setting!r}"
@@ -57,7 +57,7 @@ def check_packing(packing: Packing, destination: Location) -> None:
 
 
 def unsupported_packing(packing: Packing, destination: Location) -> tuple[str, ...]:
-    """Return the settings of *packing* that are set, and that this destination has no room for."""
+    """Return the settings of *packing* that are set, and that this destination does not support."""
     honours = destination.transport.honours
     return tuple(
         name for name in ("compression", "media_types") if getattr(packing, name) is not None and name not in honours
@@ -65,11 +65,11 @@ def unsupported_packing(packing: Packing, destination: Location) -> tuple[str, .
 
 
 def single_image(target: Image | Index, destination: Location, sink: Sink) -> Image:
-    """Return the one image of *target* for a destination that keeps no manifest; its layers tell how far they are.
+    """Return the one image of *target* for a destination without manifests; its layers report their progress.
 
     Raises:
         SettingsError: there are several.
-        UnsupportedError: it is not whole.
+        UnsupportedError: it is not complete.
     """
     kind, image = destination.kind, target
     if isinstance(image, Index):
@@ -82,13 +82,13 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
             sink(Note(f"the attestations of {running[0].platform} are left out: they cannot be written to {kind}:"))
         image = running[0]
     if left := left_out(image):
-        message = f"only whole images can be written to {kind}:, and {left}"
+        message = f"only complete images can be written to {kind}:, and {left}"
         raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
     return _watched(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
 
 
 def watched(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Index:
-    """Return *target*, whose layers tell *sink* how far they are read."""
+    """Return *target*, whose layers report their progress to *sink*."""
     if isinstance(target, Index):
         images = (_watched(image, f"{prefix}{image.platform.label} ", sink) for image in target.images)
         return replace(target, images=tuple(images))
@@ -96,7 +96,7 @@ def watched(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Inde
 
 
 def watched_referrers(referrers: Sequence[Referrer], sink: Sink) -> list[Referrer]:
-    """Return *referrers*, whose layers tell *sink* how far they are read."""
+    """Return *referrers*, whose layers report their progress to *sink*."""
     of = len(referrers)
     return [replace(one, image=watched(one.image, sink, f"referrer {at}/{of} ")) for at, one in enumerate(referrers, 1)]
 
@@ -113,7 +113,7 @@ def _watched(image: Image, prefix: str, sink: Sink) -> Image:
 
 
 class _ProgressReader:
-    """A reader that tells how far it is."""
+    """A reader that reports its progress."""
 
     def __init__(self, reader: BinaryIO, item: str, total: int | None, sink: Sink) -> None:
         self._reader = reader

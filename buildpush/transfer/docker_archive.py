@@ -1,4 +1,4 @@
-"""Docker archives: read where they lie, and written as ``docker load`` reads them.
+"""Docker archives: read in place, and written as ``docker load`` reads them.
 
 Source: moby, image/spec "Combined Image JSON + Filesystem Changeset Format".
 """
@@ -32,14 +32,14 @@ _MAGIC: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 
 
 def open_docker_archive(path: Path, name: str | None = None) -> Image:
-    """Return the image in a file that ``docker save`` wrote; its layers are read from there when they are wanted.
+    """Return the image in a file that ``docker save`` wrote; its layers are read from there when needed.
 
     Args:
         path: not compressed.
         name: reference of the image; not needed where the archive has only one.
 
     Raises:
-        PushError: it is no such archive, or does not have exactly one image of that name.
+        PushError: it is not such an archive, or does not have exactly one image with that name.
     """
     tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
     document = read_json(tar.document("manifest.json"), f"{path}: manifest.json")
@@ -48,7 +48,7 @@ def open_docker_archive(path: Path, name: str | None = None) -> Image:
     found = [one for one in entries if wanted is None or wanted in map(_whole, _tags(one))]
     if len(found) != 1:
         names = ", ".join(tag for one in entries for tag in _tags(one)) or "none"
-        message = f"{path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
+        message = f"{path} has {len(found)} images" + (f" with the name {name!r}" if name else "")
         raise PushError(message, hint=f"name one; it has: {names}")
     config = tar.document(str(found[0].get("Config")))
     listed = found[0].get("Layers")
@@ -61,7 +61,7 @@ def _tags(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _whole(name: str) -> str:
-    """Return a reference with all that Docker leaves out when it writes one."""
+    """Return a reference with the parts that Docker leaves out when it writes one."""
     try:
         return str(Reference.parse(name))
     except BadNameError:
@@ -93,12 +93,12 @@ def _type_of(tar: Tar, name: str) -> str:
 
 
 def write_docker_archive(image: Image, path: Path, references: Sequence[Reference] = ()) -> None:
-    """Write *image* as ``docker load`` reads it; the file is there whole or not at all.
+    """Write *image* as ``docker load`` reads it; the file is written whole or not at all.
 
     Args:
-        image: its layers are written as its source gives them.
-        path: of the file; its directory must be there.
-        references: what the image is called after loading.
+        image: its layers are written as its source has them.
+        path: of the file; its directory must exist.
+        references: names of the image after loading.
 
     Raises:
         BuildError: the file cannot be written, such as on a full disk.
@@ -110,12 +110,12 @@ def write_docker_archive(image: Image, path: Path, references: Sequence[Referenc
 
 
 def docker_archive(image: Image, references: Sequence[Reference], scratch: Path) -> Iterator[bytes]:
-    """Give the bytes of the archive that ``docker load`` reads.
+    """Yield the bytes of the archive that ``docker load`` reads.
 
     Args:
-        image: its layers are given as its source gives them.
-        references: what the image is called after loading.
-        scratch: directory that a layer waits in whose size is not known before it was read; one at a time.
+        image: its layers are given as its source has them.
+        references: names of the image after loading.
+        scratch: directory for a layer whose size is known only after it was read; one at a time.
 
     Raises:
         DigestError: the source's bytes are not those that it promised.
@@ -143,7 +143,7 @@ def _layer_name(digest: Digest) -> str:
 def _archived_layer(
     layer: Layer, reader: BinaryIO, scratch: Path, there: set[Digest]
 ) -> Generator[bytes, None, tuple[Digest, Digest]]:
-    """Give header and bytes of a layer, and return digest and diff ID: at once where size and digest are known."""
+    """Yield header and bytes of a layer, and return digest and diff ID: at once where size and digest are known."""
     promised = layer.digest or (None if layer.compressed else layer.diff_id)
     if promised and layer.size is not None and promised.algorithm == "sha256":
         there.add(promised)
@@ -151,7 +151,7 @@ def _archived_layer(
         yield from _exactly(reader, layer.size, promised)
         found = checked(layer, "none", Compressed(promised, layer.size, promised, layer.size))
         return promised, found.diff_id
-    with tempfile.TemporaryFile(dir=scratch) as spool:  # a tar wants to know the size before the bytes
+    with tempfile.TemporaryFile(dir=scratch) as spool:  # in a tar, the size comes before the bytes
         algorithm = layer.digest.algorithm if layer.digest else "sha256"
         found = write_through(Compressing(reader, "none", 0, algorithm=algorithm), spool)
         found = checked(layer, "none", found)
@@ -164,7 +164,7 @@ def _archived_layer(
 
 
 def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
-    """Give the bytes of a member, filled up to a whole record.
+    """Yield the bytes of a member, padded to a whole record.
 
     Raises:
         DigestError: they are not those that *digest* promises.
@@ -191,7 +191,7 @@ class _DockerArchiveDriver:
 
     def check(self, destination: Location) -> None:
         if destination.reference and not destination.names:
-            message = f"{destination} names a digest, and an archive knows tags only"
+            message = f"{destination} names a digest, and an archive has only tags"
             raise SettingsError(message, hint="write docker-archive:FILE:NAME:TAG")
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> None:

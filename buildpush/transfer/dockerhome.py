@@ -1,4 +1,4 @@
-"""Where the Docker daemon is, as Docker's own configuration says."""
+"""Where the Docker daemon is, according to Docker's own configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WENT_AWAY: Final = "see its log (journalctl -u docker) and whether memory ran ou
 
 
 def docker_config(home: Path) -> dict[str, Any]:
-    """Return Docker's ``config.json``, empty where it is not there or cannot be read."""
+    """Return Docker's ``config.json``, empty where it does not exist or cannot be read."""
     try:
         found = strict_json.parse((home / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -21,7 +21,7 @@ def docker_config(home: Path) -> dict[str, Any]:
 
 
 def daemon_builder(env: Mapping[str, str], home: Path) -> str:
-    """Return the name of the builder that is the daemon itself: that of Docker's context; arguments as below."""
+    """Return the name of the daemon's own builder, which is that of Docker's context; arguments as below."""
     if env.get("DOCKER_HOST"):
         return "default"
     return str(env.get("DOCKER_CONTEXT") or docker_config(home).get("currentContext") or "default")

@@ -1,4 +1,4 @@
-"""What one kind of source and destination does, and what it is given."""
+"""The interface of a kind of source and destination, and its arguments."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Delivered = PushedImage | PushedIndex | Digest | None
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """What sources and destinations are reached with.
+    """The clients with which sources and destinations are reached.
 
     Attributes:
         registry: client for all registries.
         daemon: connects to the Docker daemon, when it is first needed.
-        cwd: directory that files and directories count from.
+        cwd: directory that relative files and directories start from.
     """
 
     registry: Registry
@@ -38,7 +38,7 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """How what has no manifest yet is packed; what is compressed already stays as it is."""
+    """How an image without a manifest is packed; layers that are already compressed stay unchanged."""
 
     compression: Compression | None = None
     media_types: MediaTypes | None = None
@@ -46,13 +46,13 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What an image is written with.
+    """The arguments with which an image is written.
 
     Attributes:
-        names: what it is called there, where the destination does not say it.
+        names: of the image there, where the destination does not have one.
         packing: of layers and manifests that are not packed yet.
-        referrers: what goes with it, to a destination that keeps referrers.
-        sink: told how far each layer is.
+        referrers: of the image, for a destination that keeps referrers.
+        sink: gets the progress of each layer.
     """
 
     names: Sequence[Reference | str] = ()
@@ -65,18 +65,18 @@ class Driver(Protocol):
     """Reads and writes at the locations of one kind."""
 
     def parse(self, text: str, /) -> Location | None:
-        """Return the location that *text*, behind the kind and its colon, names; ``None`` where a part is missing."""
+        """Parse *text*, which follows the kind and its colon; ``None`` where a part is missing."""
 
     def open(
         self, source: Location, clients: Clients, platform: Platform | None
     ) -> AbstractContextManager[Image | Index]:
-        """Give what is there; of an index, the image for *platform* at least."""
+        """Yield what is there; of an index, at least the image for *platform*."""
 
     def find_referrers(self, target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
-        """Return what is said there about *target*, at any depth; asked only where referrers are kept."""
+        """Return the referrers of *target* there, at any depth; called only where referrers are kept."""
 
     def check(self, destination: Location) -> None:
         """Refuse, before anything is done, what cannot be a destination."""
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Delivered:
-        """Bring *target* there; return the receipt of a registry, or the digest of the manifest that was written."""
+        """Write *target* there; return the receipt of a registry, or the digest of the manifest that was written."""

@@ -1,7 +1,7 @@
-"""Images in the export of a Docker daemon: layers as they come by, and documents on the way.
+"""Images in the export of a Docker daemon: layers in its order, and documents on the way.
 
 With the overlay2 store an image's ID is the digest of its configuration, with containerd's that of its manifest or
-index. A layer of the overlay2 store may be read where it lies, as long as the store can be read.
+index. A layer of the overlay2 store may be read in place, as long as the store can be read.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Export:
     Attributes:
         name: of the image, for messages.
         identity: image ID.
-        pieces: gives the bytes of the export, from the beginning each time.
+        pieces: yields the bytes of the export, from the beginning each time.
         memory: keeps documents for the next time.
-        sink: told what the daemon does not have.
+        sink: gets a note about what the daemon does not have.
         documents: what was found so far.
-        awaited: documents that are to be picked up.
+        awaited: documents that are still needed.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Export:
     awaited: set[Digest] = field(default_factory=set)
 
     def files(self) -> Generator[tuple[Digest, int, BinaryIO], None, None]:
-        """Give digest, size and reader of each file; the digest is what the file's name says."""
+        """Yield digest, size and reader of each file; the digest is from the file's name."""
         for member, reader in stream_members(self.pieces(), f"the export of {self.name}"):
             if match := _HEX.search(member.name):
                 yield Digest(f"sha256:{match[0]}"), member.size, reader
 
     def layers(self, wanted: Mapping[Digest, int]) -> Generator[tuple[int, BinaryIO], None, None]:
-        """Give the wanted layers in the export's own order; then read on until every awaited document is there."""
+        """Yield the wanted layers in the export's own order; then read on until every awaited document was found."""
         left = dict(wanted)
         with closing(self.files()) as files:
             while left or self.awaited:
@@ -73,7 +73,7 @@ class Export:
                     self.take(digest, reader.read())
 
     def take(self, digest: Digest, data: bytes) -> None:
-        """Take a document in, if it is what its name promises."""
+        """Keep a document, if it is what its name promises."""
         if digest_of(data) != digest:
             return
         self.documents[digest] = data
@@ -136,7 +136,7 @@ def overlay_image(export: Export, found: overlay.StoredImage, info: Mapping[str,
 
 
 def _layer_blocks(export: Export, layer: overlay.StoredLayer, digest: Digest) -> Iterator[bytes]:
-    """Give a layer from the store; should a file not be there, or not be ours to read, go on with the export."""
+    """Yield a layer from the store; if a file is missing or may not be read, continue with the export."""
     done = 0
     try:
         for block in layer.blocks():
@@ -148,7 +148,7 @@ def _layer_blocks(export: Export, layer: overlay.StoredLayer, digest: Digest) ->
 
 
 def _rest_of_layer(done: int, export: Export, digest: Digest) -> Iterator[bytes]:
-    """Give what the export has of a layer behind its first *done* bytes."""
+    """Yield what the export has of a layer after its first *done* bytes."""
     with closing(export.layers({digest: 0})) as found:
         for _, reader in found:
             for block in blocks(reader):
@@ -158,7 +158,7 @@ def _rest_of_layer(done: int, export: Export, digest: Digest) -> Iterator[bytes]
 
 
 def _layers_in_turn(export: Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
-    """Give the wanted layers; equal ones by an export each, since a stream passes by once."""
+    """Yield the wanted layers; equal ones by an export each, since a stream is read only once."""
     left = dict(wanted)
     while left:
         first = {digest: at for at, digest in reversed(left.items())}
@@ -169,8 +169,8 @@ def _layers_in_turn(export: Export, wanted: Mapping[int, Digest]) -> Iterator[tu
 class ContainerdImage:
     """An image of containerd's store, whose ID is the digest of its manifest or index.
 
-    Which blob is which stands in the manifest, which may come by behind them: where it is not remembered, a first
-    export is read for the documents alone.
+    The manifest says which blob is which, but may come after them: where it is not remembered, a first export is read
+    for the documents alone.
     """
 
     def __init__(self, export: Export) -> None:
@@ -196,7 +196,7 @@ class ContainerdImage:
         return self._part(images)
 
     def _part(self, images: Sequence[Image]) -> Image | Index:
-        """Return what the daemon has of an index, which is another one then."""
+        """Return what the daemon has of an index, which is a different index then."""
         there = tuple(image for image in images if image.platform.runs)
         if not there:
             message = f"the Docker daemon has no image of the index {self._export.name}"
@@ -206,7 +206,7 @@ class ContainerdImage:
         return Index.of(there)
 
     def _needed(self) -> list[Digest]:
-        """Return the documents that belong to the image, as far as the known ones tell."""
+        """Return the documents that belong to the image, as far as the known ones name them."""
         found, queue = [], [self._export.identity]
         while queue:
             digest = queue.pop()
@@ -226,7 +226,7 @@ class ContainerdImage:
         return [digest for digest in self._needed() if digest not in self._export.documents]
 
     def _look_through(self) -> None:
-        """Take in every small document of an export, until none is missing."""
+        """Keep every small document of an export, until none is missing."""
         with closing(self._export.files()) as files:
             for digest, size, reader in files:
                 if size <= LARGEST_DOCUMENT and (head := reader.read(1)) == b"{":
@@ -260,7 +260,7 @@ class ContainerdImage:
 
 
 def _read(data: bytes) -> Manifest:
-    """Return what a manifest says, also one that leaves out its own type, as OCI allows."""
+    """Parse a manifest, even one without its own type, as OCI allows."""
     return read_manifest(data, OCI_INDEX if b'"manifests"' in data else OCI_MANIFEST)
 
 

@@ -1,4 +1,4 @@
-"""Layers as a file gets them: each distinct one once, and held against what its source promised."""
+"""Layers for a file: each distinct one once, and checked against what its source promised."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def same_as(image: Image) -> list[int]:
 
 
 def distinct(image: Image, positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-    """Give each distinct layer once, in the order of the source."""
+    """Yield each distinct layer once, in the order of the source."""
     wanted = set(positions)
-    if not wanted:  # of none of them there is anything to read
+    if not wanted:  # there is nothing to read
         return
     with _closed(image.blobs(sorted(wanted))) as found:
         for at, reader in found:
@@ -38,7 +38,7 @@ def distinct(image: Image, positions: Collection[int]) -> Iterator[tuple[int, Bi
 
 @contextmanager
 def _closed(blobs: Iterator[tuple[int, BinaryIO]]) -> Iterator[Iterator[tuple[int, BinaryIO]]]:
-    """Give *blobs*, and let go of what they hold: the connection to a registry, or a file."""
+    """Yield *blobs*, and close what they hold: the connection to a registry, or a file."""
     try:
         yield blobs
     finally:
@@ -47,13 +47,13 @@ def _closed(blobs: Iterator[tuple[int, BinaryIO]]) -> Iterator[Iterator[tuple[in
 
 
 def checked_reader(reader: BinaryIO, image: Image, at: int) -> BinaryIO:
-    """Return a reader of the same bytes, which holds them against all that is said of the layer."""
+    """Return a reader of the same bytes, which checks them against everything that is known of the layer."""
     layer, what = image.layers[at], f"layer {at + 1}/{len(image.layers)}"
     return check_diff_id(check_size_of(reader, layer, what), layer, what)
 
 
 def write_through(compressing: Compressing, file: IO[bytes]) -> Compressed:
-    """Write what comes out of *compressing*, and return what it was."""
+    """Write the output of *compressing*, and return its digests."""
     for block in compressing:
         file.write(block)
     if compressing.result is None:  # it has one after the last block
@@ -62,14 +62,14 @@ def write_through(compressing: Compressing, file: IO[bytes]) -> Compressed:
 
 
 def checked(layer: Layer, kind: Compression, found: Compressed) -> Compressed:
-    """Return *found* with the diff ID of the layer, which is not the digest of bytes that came compressed.
+    """Return *found* with the diff ID of the layer, which is not the digest of bytes that were already compressed.
 
     Raises:
         DigestError: something is not what the source promised.
     """
     if layer.digest and kind == "none":
         check_digests([layer.digest], [found.digest], "the source's digests")
-    if layer.compressed or needs_own_check(layer):  # it was held against its diff ID while it passed
+    if layer.compressed or needs_own_check(layer):  # it was checked against its diff ID while it was read
         return replace(found, diff_id=layer.diff_id or found.diff_id)
     check_digests([layer.diff_id or found.diff_id], [found.diff_id], "the source's diff IDs")
     return found
@@ -79,7 +79,7 @@ def checked_config(image: Image, found: Sequence[Digest]) -> bytes:
     """Return the configuration, with the diff IDs that were *found* where it names none.
 
     Raises:
-        DigestError: it names others, or a compressed layer came without its own.
+        DigestError: it names others, or a compressed layer does not have one.
     """
     known = diff_ids(image.config)
     if known:
@@ -93,7 +93,7 @@ def checked_config(image: Image, found: Sequence[Digest]) -> bytes:
 
 
 def as_promised(layer: Layer) -> tuple[Compressed, Descriptor]:
-    """Return what a layer is that stays where it is, as the manifest says it."""
+    """Return the receipt of a layer that is not sent, according to the manifest."""
     if layer.digest is None or layer.size is None:
         raise AssertionError
     found = Compressed(layer.diff_id or layer.digest, 0, layer.digest, layer.size)

@@ -74,10 +74,10 @@ def write_layout(
 
     Args:
         target: an image that came with a manifest is kept byte for byte.
-        directory: made if it is not there; other images in it stay.
-        references: names under which it is listed; an older image of the same name is no longer listed.
+        directory: made if it does not exist; other images in it stay.
+        references: names under which it is listed; an older image with the same name is no longer listed.
         compression: of layers that are not compressed yet.
-        referrers: what is said about *target*; listed too.
+        referrers: of *target*; listed too.
 
     Raises:
         BuildError: the files cannot be written, such as on a full disk.
@@ -88,7 +88,7 @@ def write_layout(
         writer = _LayoutWriter(files, compression)
         wanted, beside = writer.put(target), writer.put_referrers(referrers)
         files.document("oci-layout", _MARK)
-        with locked(directory):  # else what another writer lists in this moment would be lost
+        with locked(directory):  # otherwise what another writer lists meanwhile would be lost
             _move_in(aside, directory)
             index = _listed(_entries_to_keep(directory, references), wanted, references, beside)
             _DirectoryWriter(directory).document("index.json", index)
@@ -96,7 +96,7 @@ def write_layout(
 
 
 def _entries_to_keep(directory: Path, references: Sequence[ReferenceOrTag]) -> list[Mapping[str, Any]]:
-    """Return what a layout lists besides an image of these names; what has no name makes room for one without."""
+    """Return what a layout lists besides an image with these names; an image without a name replaces one without."""
     path, files = directory / "index.json", Directory(directory)
     old = entries_of(files.document("index.json"), str(path)) if path.exists() else []
     return old if references else [one for one in old if names_of(one) or is_referrer(one, files)]
@@ -104,20 +104,20 @@ def _entries_to_keep(directory: Path, references: Sequence[ReferenceOrTag]) -> l
 
 @contextmanager
 def _made(directory: Path) -> Iterator[None]:
-    """Make *directory*, and remove it if the block fails, and those above it that were not there; others stay."""
+    """Make *directory*; if the block fails, remove it, and those above it that did not exist."""
     new = [one for one in (directory, *directory.parents) if not one.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # someone else has put something in
+        with suppress(OSError):  # another process has written into it
             for one in new:
                 one.rmdir()
         raise
 
 
 def _move_in(aside: Path, directory: Path) -> None:
-    """Put the files below *aside* into the same places below *directory*, when all of them are whole."""
+    """Move the files below *aside* to the same places below *directory*, once all of them are complete."""
     for path in sorted(one for one in aside.rglob("*") if one.is_file()):
         target = directory / path.relative_to(aside)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def write_oci_archive(
     compression: Compression = "none",
     referrers: Sequence[Referrer] = (),
 ) -> Descriptor:
-    """Write *target* as a tar of an OCI image layout; the file is there whole or not at all.
+    """Write *target* as a tar of an OCI image layout; the file is written whole or not at all.
 
     Arguments and errors are those of :func:`write_layout`; what was in *path* before is replaced.
     """
@@ -179,12 +179,12 @@ class _DirectoryWriter:
 
 
 class _TarWriter:
-    """Members of a tar; one whose name and size turn out behind its bytes gets its header then."""
+    """Members of a tar; one whose name and size are known only after its bytes gets its header then."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._names: set[str] = set()
-        # skopeo makes directories that are not named root's, which an ordinary user may not.
+        # skopeo makes directories without an entry owned by root, which an ordinary user may not.
         for directory in ("blobs/", "blobs/sha256/"):
             file.write(header(directory, 0, tarfile.DIRTYPE, 0o755))
 
@@ -195,7 +195,7 @@ class _TarWriter:
 
     def layer(self, compressing: Compressing) -> Compressed:
         begin = self._file.tell()
-        # A name by sha512 is longer than a header of one record can say.
+        # A name by sha512 is too long for a header of one record.
         nobody = digest_of(b"", compressing.algorithm)
         self._file.write(bytes(len(header(blob_name(nobody), 0))))
         found = write_through(compressing, self._file)
@@ -214,7 +214,7 @@ class _TarWriter:
 
 
 class _LayoutWriter:
-    """Puts blobs into a layout, under the digests that they turn out to have."""
+    """Writes blobs into a layout, under the digests that they turn out to have."""
 
     def __init__(self, files: _FileWriter, compression: Compression) -> None:
         self._files = files
@@ -224,7 +224,7 @@ class _LayoutWriter:
         return self._index(target) if isinstance(target, Index) else self._image(target)
 
     def put_referrers(self, referrers: Sequence[Referrer]) -> list[dict[str, Any]]:
-        """Put what is said about an image, and return how ``index.json`` lists it."""
+        """Write the referrers of an image, and return how ``index.json`` lists them."""
         for one in referrers:
             self.put(one.image)
         return [one.descriptor() | ({"annotations": {REF_NAME: one.tag}} if one.tag else {}) for one in referrers]
@@ -289,7 +289,7 @@ def _listed(
     references: Sequence[ReferenceOrTag],
     beside: Sequence[Mapping[str, Any]],
 ) -> bytes:
-    """Return the new ``index.json``: what was there under other names, then *wanted* and what is said about it."""
+    """Return the new ``index.json``: the images with other names, then *wanted* and its referrers."""
     names = [one if isinstance(one, str) else str(one.tag or one) for one in references]
     mine = [wanted.document() | {"annotations": {REF_NAME: name}} for name in names] or [wanted.document()]
     new = [*mine, *beside]

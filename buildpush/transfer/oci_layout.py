@@ -1,4 +1,4 @@
-"""OCI image layouts that are read, as a directory and as a tar; ``oci.py`` writes them.
+"""Reading OCI image layouts, as a directory and as a tar; ``oci.py`` writes them.
 
 Source: OCI image-spec 1.1, "Image Layout".
 """
@@ -36,16 +36,16 @@ REF_NAME: Final = "org.opencontainers.image.ref.name"
 def open_layout(
     directory: Path, name: str | None = None, platform: Platform | None = None, *, keep_manifest: bool = True
 ) -> Image | Index:
-    """Return the image or index in an OCI image layout; its layers are read when they are wanted.
+    """Return the image or index in an OCI image layout; its layers are read when needed.
 
     Args:
         directory: with ``oci-layout`` and ``index.json``.
         name: tag or reference by which the layout lists it; not needed where there is only one.
-        platform: which image of an index is wanted; ``None`` for the whole index, which has to be there then.
-        keep_manifest: whether it will be sent byte for byte; without it, a push may compress its layers.
+        platform: which image of an index is wanted; ``None`` for the whole index, which has to be complete then.
+        keep_manifest: whether it will be sent unchanged; without it, a push may compress its layers.
 
     Raises:
-        PushError: it is no layout, does not have exactly one image of that name, or none for the platform.
+        PushError: it is not a layout, or does not have exactly one image with that name, or none for the platform.
         DigestError: a document is not what its digest promises.
     """
     return read_layout(directory, keep_manifest=keep_manifest).image(name, platform)
@@ -57,21 +57,21 @@ def open_oci_archive(path: Path, name: str | None = None, platform: Platform | N
 
 
 def read_layout(directory: Path, *, keep_manifest: bool = True) -> LayoutReader:
-    """Return what reads a layout in a directory."""
+    """Return the reader of a layout in a directory."""
     return LayoutReader(Directory(directory), directory, keep_manifest)
 
 
 def read_oci_archive(path: Path) -> LayoutReader:
-    """Return what reads a layout in a tar.
+    """Return the reader of a layout in a tar.
 
     Raises:
-        PushError: it is none, or compressed.
+        PushError: it is not one, or is compressed.
     """
     return LayoutReader(Tar.at(path, "OCI archive", "make one with: skopeo copy SOURCE oci-archive:FILE"), path)
 
 
 class LayoutReader:
-    """A layout that is read: a directory, or a tar."""
+    """A layout to read from: a directory, or a tar."""
 
     def __init__(self, files: Directory | Tar, path: Path, keep_manifest: bool = True) -> None:
         self._files = files
@@ -79,19 +79,19 @@ class LayoutReader:
         self._keep_manifest = keep_manifest
 
     def image(self, name: str | None, platform: Platform | None) -> Image | Index:
-        """Return the image or index of that name; errors are those of :func:`open_layout`."""
+        """Return the image or index with that name; errors are those of :func:`open_layout`."""
         entries = self._listed()
         found = [one for one in entries if name is None or name in names_of(one)]
         if name is None and len(found) > 1:
             found = entries = [one for one in entries if not is_referrer(one, self._files)]
         if len({str(one.get("digest")) for one in found}) != 1:  # one image may be listed under several names
             names = ", ".join(sorted({repr(word) for one in entries for word in names_of(one)})) or "none"
-            message = f"{self._path} has {len(found)} images" + (f" of the name {name!r}" if name else "")
+            message = f"{self._path} has {len(found)} images" + (f" with the name {name!r}" if name else "")
             raise PushError(message, hint=f"name one; it has: {names}")
         return self._read(read_manifest(_index_of(found[0])).manifests[0], platform)
 
     def referrers(self, target: Image | Index) -> tuple[Referrer, ...]:
-        """Return what is said about *target*, at any depth.
+        """Return the referrers of *target*, at any depth.
 
         Raises:
             PushError: a manifest cannot be used.
@@ -153,14 +153,14 @@ class LayoutReader:
 
 
 def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
-    """Return what an ``index.json`` lists, as it stands there."""
+    """Return what an ``index.json`` lists, unchanged."""
     document = read_json(index, what)
     listed = document.get("manifests") if isinstance(document, dict) else None
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def is_referrer(entry: Mapping[str, Any], files: Directory | Tar) -> bool:
-    """Return whether an entry of ``index.json`` is about another one; what cannot be read is about nothing."""
+    """Return whether an entry of ``index.json`` refers to another one; false where it cannot be read."""
     if any(map(stands_beside, names_of(entry))):
         return True
     with suppress(PushError):
@@ -170,12 +170,12 @@ def is_referrer(entry: Mapping[str, Any], files: Directory | Tar) -> bool:
 
 
 def _index_of(entry: Mapping[str, Any]) -> bytes:
-    """Return an index of one entry, to read the entry with the same care as everything else."""
+    """Return an index of one entry, to check the entry as strictly as everything else."""
     return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
 
 
 def names_of(entry: Mapping[str, Any]) -> set[str]:
-    """Return the tags or references by which an entry of ``index.json`` is known."""
+    """Return the tags or references of an entry of ``index.json``."""
     notes = entry.get("annotations")
     found = notes if isinstance(notes, dict) else {}
     return {str(found[key]) for key in (REF_NAME, "io.containerd.image.name") if key in found}

@@ -1,7 +1,7 @@
-"""Images in the overlay2 store of a Docker daemon of this machine, read where they lie; nothing is ever written there.
+"""Images in the overlay2 store of a Docker daemon on this machine, read in place; nothing is ever written there.
 
-A layer's files lie in a directory, and beside it is kept what its tar had between their bytes: together they are the
-tar again, byte for byte. Whoever takes the layer checks that they are, as for every source.
+A layer's files are in a directory, and the rest of its tar is kept beside it: together they give the same tar, byte for
+byte. The reader of the layer checks that, as for every source.
 Source: moby, layer/filestore.go; vbatts/tar-split, tar/asm/assemble.go and tar/storage/entry.go.
 """
 
@@ -31,7 +31,7 @@ _SEGMENT = 2
 
 
 class StoreError(PushError):
-    """The store has not what is asked for, or may not be read."""
+    """The store does not have what is asked for, or may not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ class StoredLayer:
     """A layer as the store keeps it.
 
     Attributes:
-        split: what its tar had between the files' bytes, and in which order.
-        files: directory of what is in it.
+        split: the tar without the files' bytes, in order.
+        files: directory with its files.
     """
 
     split: Path
     files: Path
 
     def blocks(self) -> Iterator[bytes]:
-        """Give its tar in blocks of 1 MiB, the last one shorter; any number of these may be under way at once.
+        """Yield its tar in blocks of 1 MiB, the last one shorter; several iterations may run at once.
 
         Raises:
-            StoreError: a file is not there, not as large as it was, or may not be read.
+            StoreError: a file is missing, has another size, or may not be read.
         """
         block = _BlockBuilder()
         with _store_errors(self.split), self.split.open("rb") as packed, closing(_LayerFiles(self.files)) as tree:
@@ -78,20 +78,20 @@ def store_of(info: Mapping[str, Any]) -> Path | None:
     root = Path(str(info.get("DockerRootDir") or ""))
     try:
         return root if root.is_absolute() and root.is_dir() else None
-    except OSError:  # in a directory that is not ours to look into
+    except OSError:  # in a directory that we may not open
         return None
 
 
 def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
-    """Return an image of the store in the directory *root*, when all of it but the files' bytes has been looked at.
+    """Return an image of the store in the directory *root*, after everything but the files' bytes was checked.
 
     Args:
-        root: as the daemon calls it; it may be another one's, or not a daemon's at all.
+        root: as the daemon names it; it may belong to another daemon, or to none.
         identity: image ID, which is the digest of the configuration.
         layers: diff IDs, as the daemon says.
 
     Raises:
-        StoreError: it is not there, not the one that is meant, or may not be read.
+        StoreError: it does not exist, is not the expected one, or may not be read.
     """
     with _store_errors(root):
         config = _document(root / "image" / DRIVER / "imagedb/content/sha256" / identity.hex)
@@ -135,7 +135,7 @@ def _document(path: Path) -> bytes:
 
 @contextmanager
 def _store_errors(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with the store into one error."""
+    """Turn any error of the store into a StoreError."""
     try:
         yield
     except StoreError:
@@ -153,12 +153,12 @@ def _parse_errors() -> tuple[type[Exception], ...]:
 
 
 def _name(entry: Mapping[str, Any]) -> bytes:
-    raw = entry.get("name_raw")  # only of a name that is no UTF-8
+    raw = entry.get("name_raw")  # only of a name that is not UTF-8
     return a2b_base64(raw) if raw else str(entry["name"]).encode()
 
 
 class _LayerFiles:
-    """The files below a directory, by the names that a tar has for them; no name and no link leads out of it.
+    """The files below a directory, by their names in a tar; no name and no link leads out of it.
 
     The directories on the way to the last file stay open: a tar has the files of a directory one after the other.
     """
@@ -173,7 +173,7 @@ class _LayerFiles:
         parent, _, name = path.rpartition(b"/")
         if parent != self._parent:
             self._enter(parent)
-        # Without waiting, should the file have become a pipe.
+        # Without blocking, in case the file has become a pipe.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.open(name, flags, dir_fd=self._directories[-1])
 
@@ -191,7 +191,7 @@ class _LayerFiles:
         self._parent = parent
 
     def close(self) -> None:
-        """Let go of all directories."""
+        """Close all directories."""
         while self._directories:
             os.close(self._directories.pop())
 
@@ -201,14 +201,14 @@ def _open_directory(path: Path | bytes, parent: int | None = None) -> int:
 
 
 class _BlockBuilder:
-    """Bytes that wait until they are a block."""
+    """Bytes that are collected into blocks."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.room = BLOCK
 
     def put(self, piece: bytes) -> Iterator[bytes]:
-        """Take the next bytes; give the blocks that are full now."""
+        """Add the next bytes; yield the blocks that are full now."""
         while len(piece) >= self.room:
             head, piece = piece[: self.room], piece[self.room :]
             self._pieces.append(head)
@@ -217,14 +217,14 @@ class _BlockBuilder:
         self.room -= len(piece)
 
     def take(self) -> bytes:
-        """Return what is there, and start over."""
+        """Return what was collected, and start over."""
         whole = b"".join(self._pieces)  # a single piece is not copied
         self._pieces, self.room = [], BLOCK
         return whole
 
 
 def _copy(file: int, size: int, block: _BlockBuilder) -> Iterator[bytes]:
-    """Put the first *size* bytes of a file into the block, and close it."""
+    """Add the first *size* bytes of a file to the block, and close the file."""
     try:
         while size:
             piece = os.read(file, min(size, block.room))

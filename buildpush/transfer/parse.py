@@ -1,4 +1,4 @@
-"""A source or destination as it is written, and what to say where it is not one."""
+"""The parser of sources and destinations, and hints where a text is not one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _HINT: Final = f"write one of {', '.join(row.pattern for row in TRANSPORTS.value
 
 
 def parse(text: str) -> Location:
-    """Return the source or destination that *text* names.
+    """Parse *text* as a source or destination.
 
     Raises:
-        SettingsError: it names none; the hint tells how they are written.
+        SettingsError: it is not one; the hint says how they are written.
         BadNameError: a reference in it breaks the grammar.
     """
     kind, colon, rest = text.partition(":")
@@ -31,7 +31,7 @@ def parse(text: str) -> Location:
 
 
 def reference_of(text: str) -> Reference:
-    """Return the reference *text*; ``docker://`` may stand in front.
+    """Parse *text* as a reference, with or without ``docker://`` in front.
 
     Raises:
         BadNameError: it breaks the grammar, or holds a user or password, which is not shown.
@@ -47,7 +47,7 @@ def reference_of(text: str) -> Reference:
 
 
 def file_location(kind: str, text: str) -> Location | None:
-    """Return the location of a file or directory, which a name may follow; ``None`` where one of them is empty."""
+    """Return the location of a file or directory, with or without a name; ``None`` where one of them is empty."""
     path, colon, name = text.partition(":")
     return None if not path or (colon and not name) else Location(kind, path, name)
 

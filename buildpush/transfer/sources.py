@@ -1,4 +1,4 @@
-"""Images and indexes where they are: opened, chosen by platform, with what is said about them."""
+"""Images and indexes at their sources: opened, chosen by platform, with their referrers."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from buildpush.transfer.driver import Clients
 def open_source(
     source: Location, clients: Clients, platform: Platform | None = None, *, nondistributable: bool = False
 ) -> Iterator[Image | Index]:
-    """Give the image or index at *source*; its layers are read when they are wanted, while the context is open.
+    """Yield the image or index at *source*; its layers are read when needed, while the context is open.
 
     Args:
         source: where it is.
-        clients: to get there.
+        clients: to reach it with.
         platform: which image of an index is wanted; ``None`` for the whole index.
-        nondistributable: whether layers are wanted that are fetched from their maker otherwise.
+        nondistributable: whether layers that are usually fetched from their publisher are wanted.
 
     Raises:
-        PushError: it is not there, or cannot be read.
+        PushError: it does not exist, or cannot be read.
         SettingsError: it is not for *platform*.
         EngineMissingError: there is no Docker daemon.
     """
@@ -39,21 +39,21 @@ def open_source(
 
 
 def find_referrers(target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
-    """Return what *source*, which keeps referrers, has about *target*, at any depth.
+    """Return the referrers of *target* at *source*, which keeps referrers, at any depth.
 
     Raises:
-        PushError: a list cannot be read, or one of the listed is not there.
+        PushError: a list cannot be read, or a listed referrer does not exist.
     """
     return source.transport.driver.find_referrers(target, source, clients)
 
 
 def archive_at(path: Path) -> Location:
-    """Return the location of the archive *path*, which says itself of which kind it is.
+    """Return the location of the archive *path*, whose contents say which kind it is.
 
-    One that is of both kinds, as newer Dockers write it, is Docker's.
+    One of both kinds, as newer versions of Docker write it, is taken as Docker's.
 
     Raises:
-        PushError: it is none.
+        PushError: it is not an archive of images.
     """
     tar = Tar.at(path, "archive of an image", "make one with: docker save IMAGE --output FILE")
     for row in TRANSPORTS.values():
@@ -64,7 +64,7 @@ def archive_at(path: Path) -> Location:
 
 
 def platforms_of(target: Image | Index) -> str:
-    """Return in words which platforms there are images for."""
+    """Return the platforms of the images, in words."""
     images = target.images if isinstance(target, Index) else (target,)
     return ", ".join(sorted({str(image.platform) for image in images if image.platform.runs}))
 

@@ -1,4 +1,4 @@
-"""Files that images are written into, and members of a tar one after the other."""
+"""Files that images are written into, and the members of a tar."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ END: Final = bytes(2 * _RECORD)
 
 
 def header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mode: int = 0o644) -> bytes:
-    """Return a header whose length the name decides, whatever the size; equal images of one user make equal archives.
+    """Return a header whose length depends on the name only; equal images of one user give equal archives.
 
-    The owner is who writes it: skopeo unpacks an OCI archive, and an ordinary user may not make files of root.
+    The owner is the current user: skopeo unpacks an OCI archive, and an ordinary user may not make files of root.
     """
     entry = tarfile.TarInfo(name)  # time 0
     entry.size, entry.type, entry.mode = size, kind, mode
@@ -30,18 +30,18 @@ def header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mode: int = 0o64
 
 
 def padding(size: int) -> bytes:
-    """Return what fills a member of *size* bytes up to a whole record."""
+    """Return the padding of a member of *size* bytes to a whole record."""
     return bytes(-size % _RECORD)
 
 
 def member(name: str, data: bytes) -> bytes:
-    """Return a small file as it stands in a tar."""
+    """Return a small file as a member of a tar."""
     return header(name, len(data)) + data + padding(len(data))
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a new file that takes the place of *path*, or of the file that a link there names, when all went well.
+    """Yield a new file that replaces *path*, or the file that a link there names, if all goes well.
 
     Raises:
         BuildError: it cannot be written, such as on a full disk.
@@ -56,7 +56,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file that is written into an error that names it."""
+    """Turn an error of the system while a file is written into one that names the file."""
     try:
         yield
     except OSError as error:

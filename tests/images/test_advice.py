@@ -134,9 +134,9 @@ def test_what_an_engine_lacks_is_a_trap_for_that_engine(told, line, rule):
 @pytest.mark.parametrize(
     ("mount", "words"),
     [
-        ("target=/c", "passed over before kaniko 1.28;"),
-        ("type=bind,from=other,target=/c", "passed over;"),
-        ("type=tmpfs,target=/c", "passed over;"),
+        ("target=/c", "is ignored before kaniko 1.28;"),
+        ("type=bind,from=other,target=/c", "is ignored;"),
+        ("type=tmpfs,target=/c", "is ignored;"),
     ],
 )
 def test_kanikos_note_on_a_mount_says_which_versions_pass_it_over(tmp_path, mount, words):

@@ -108,7 +108,7 @@ def test_a_layout_holds_several_images_by_name(tmp_path):
     with pytest.raises(PushError, match="2 images") as caught:
         open_layout(tmp_path)
     assert caught.value.hint == "name one; it has: '1', '2'"
-    with pytest.raises(PushError, match="0 images of the name '3'"):
+    with pytest.raises(PushError, match="0 images with the name '3'"):
         open_layout(tmp_path, "3")
 
 

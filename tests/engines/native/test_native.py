@@ -515,7 +515,7 @@ def test_devices_pipes_capabilities_and_the_bytes_of_links_come_through(director
         ("COPY --parents [ /", "malformed pattern"),
         ("COPY --chmod=u+y a /", "mode"),
         ("COPY --chmod=98 a /", "mode"),
-        ("COPY --from=3 a /", "no stage of that number"),
+        ("COPY --from=3 a /", "no stage with that number"),
         ("COPY --from=$x a /", "variable"),
         ("EXPOSE nope", "port"),
         ("EXPOSE 65536", "port"),
