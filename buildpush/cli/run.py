@@ -127,7 +127,9 @@ def _explain(**options: Any) -> None:
     from buildpush.reference import explain
 
     loaded, context = load(options)
-    context = replace(context, dry=True)
+    from buildpush.pipeline.step_values import StepValues
+
+    context = replace(context, dry=True, values=StepValues.planned(loaded.tree))
     context.vault.remember()
     if name and "<+" in name:
         _explain_expression(name, loaded, context, as_json=as_json)
@@ -156,7 +158,7 @@ def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_js
 
     parts: list[Part] = []
     step = next(iter(loaded.steps), None)
-    facts = context.facts.within(step.scope, step.facts) if step else context.facts
+    facts = context.facts.within(step.scope, step.facts, step.around) if step else context.facts
     try:
         value = explain(text, facts, parts)
     finally:

@@ -36,7 +36,7 @@ from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 
-__all__ = ["AbsentError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
+__all__ = ["AbsentError", "LaterError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
 
 _HAS_COLUMN: Final = regex(r"\(column \d+\)\Z")
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
@@ -55,6 +55,10 @@ class AbsentError(ExpressionError):
     def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
         super().__init__(message, **details)
         self.fallback = fallback
+
+
+class LaterError(ExpressionError):
+    """The name has a value only once a step has run: a plan goes on without it, and nothing stands for it."""
 
 
 class Names(Protocol):

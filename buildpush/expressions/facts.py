@@ -32,6 +32,7 @@ _TEMPORARY: Final = {
     "execution": "no earlier step of that name gives it one",
     "trigger": "no trigger started this run, or it does not say this",
 }
+Steps = Callable[[tuple[str, ...], tuple[str, ...]], Value]
 _DEPLOYMENT: Final = frozenset(
     {"artifact", "artifacts", "infra", "service", "serviceVariables", "manifest", "manifests", "delegate", "instance"}
     | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
@@ -57,6 +58,9 @@ class Facts:
         inputs: values given by flag, which beat all others: by name (``pipeline.sequenceId``; ``x`` for
             ``pipeline.variables.x``), or by the setting whose ``<+input>`` asks (``tags``).
         new_id: gives a fresh id.
+        steps: answers for what became of the steps of the run, asked with what is around who asks; ``None`` for a
+            path that is about no step.
+        around: identifiers of the stage and the groups that who asks is in.
     """
 
     env: Mapping[str, str]
@@ -68,14 +72,22 @@ class Facts:
     written: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Value] = field(default_factory=dict)
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
+    steps: Steps = lambda _path, _around: None
+    around: tuple[str, ...] = ("",)
     _memo: dict[str, Value] = field(default_factory=dict, repr=False)
     _results: dict[str, Value] = field(default_factory=dict, repr=False)
     _pending: tuple[str, ...] = ()
 
-    def within(self, scope: Mapping[str, Value] | None = None, written: Mapping[str, str] | None = None) -> Facts:
+    def within(
+        self,
+        scope: Mapping[str, Value] | None = None,
+        written: Mapping[str, str] | None = None,
+        around: tuple[str, ...] | None = None,
+    ) -> Facts:
         """Return the facts of the same run with *scope* and *written* laid over: ``{"matrix": {"os": "linux"}}``."""
         return replace(
             self,
+            around=self.around if around is None else around,
             scope={**self.scope, **(scope or {})},
             written={**self.written, **(written or {})},
             _results={},  # a variable may be made of what has changed now
@@ -151,7 +163,9 @@ class Facts:
                 return f"{name} in the file, written {self.written[name]}"
             if name in BUILT_IN:
                 return origin_of(name, self)
-        return f"the environment variable {path[1]}" if path[0] == "env" and path[1:] else "the file"
+        if path[0] == "env" and path[1:]:
+            return f"the environment variable {path[1]}"
+        return "a step of this run"
 
     def _in_scope(self, path: tuple[str, ...]) -> Value:
         """Return what the scope has for *path*; ``None`` for nothing."""
@@ -183,6 +197,8 @@ class Facts:
         return self._results[name]
 
     def _elsewhere(self, path: tuple[str, ...]) -> Value:
+        if (found := self.steps(path, self.around)) is not None:
+            return found
         root, rest = path[0], path[1:]
         if root == "env" and rest and rest[0] not in _DEPLOYMENT_ENV:
             return self._variable(path)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import field, replace
 
+from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.fetched_contexts import STDIN
 from buildpush.pipeline.loops import is_in_loop
+from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.runlog import RunLog
-from buildpush.pipeline.steps import Outcome, Walk, raise_failure
-from buildpush.settings.evaluate import evaluate
+from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.steps import Walk, raise_failure
+from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tags import tags_without_git
@@ -32,19 +35,23 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
     """
     if len(loaded.steps) == 1 and not is_in_loop(loaded.tree):
         return 1
-    dry = replace(context, dry=True, log=RunLog())
+    values = StepValues(loaded.tree)
+    dry = replace(context, dry=True, log=RunLog(), values=values)
     steps: list[Step] = []
     pushes = Pushes()
 
     def check(step: Step, _: object) -> Outcome:
         steps.append(step)
         if push or (step.kind and step.kind.builds):
-            settings = evaluate(step, dry.facts, push=push)
-            pushes.add(step, settings)
-        return Outcome(step, "succeeded")
+            try:
+                pushes.add(step, evaluate(step, dry.facts, push=push))
+            except LaterError:
+                check_known(step, dry.facts, push=push)
+        return Outcome(step, "planned")
 
     with dry:
-        raise_failure(Walk(check, dry.facts, planned=True).over(loaded.tree), ())
+        walk = Walk(check, dry.facts, wait=lambda step, _: steps.append(step), values=values)
+        raise_failure(walk.over(loaded.tree), ())
     _check_stdin(steps)
     return len(steps)
 

@@ -15,7 +15,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
 from buildpush.pipeline.failures import ANSWERS, PLAIN, ROLLBACKS, AskPerson, Verdict, error_types, exit_code
-from buildpush.pipeline.steps import Failure, Outcome
+from buildpush.pipeline.outcomes import Failure, Outcome
 from buildpush.settings.failures import FailureAction, choose
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
@@ -115,7 +115,7 @@ class Attempts:
         step, error, retried = failed.step, failed.error, failed.retried
         own = step.scope.get("step")
         about = {"retryCount": retried, **(own if isinstance(own, Mapping) else {}), "exitCode": exit_code(error)}
-        facts = self.facts.within({**step.scope, "step": about}, step.facts)
+        facts = self.facts.within({**step.scope, "step": about}, step.facts, step.around)
         is_wanted = not action.condition or is_true(action.condition, facts, action.where)
         if is_wanted and retried < action.retries:
             wait = action.wait(retried + 1)

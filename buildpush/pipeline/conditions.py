@@ -14,7 +14,6 @@ from buildpush.settings.conditions import Condition
 from buildpush.settings.failures import FailureStrategy
 
 _COLUMN: Final = regex(r" \(column \d+\)\Z")
-_LATER: Final = regex(r"<\+\s*(?:execution\.)?steps\.|\.steps\.")
 _NOUNS: Final = {"stageStatus": ("step", "stage"), "pipelineStatus": ("stage", "pipeline")}
 
 
@@ -29,6 +28,8 @@ class StatusSoFar:
         strategies: failure strategies of all that is around, the nearest first.
         deadlines: of all that is around and has a time-out.
         runs: how many times the loops around it run it in all.
+        place: identifiers of the stage and the groups that it is in.
+        open: in a plan, conditions around it that only the run decides.
     """
 
     stage_failed: bool = False
@@ -37,21 +38,23 @@ class StatusSoFar:
     strategies: tuple[tuple[FailureStrategy, ...], ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     runs: int = 1
+    place: tuple[str, ...] = ("",)
+    open: tuple[str, ...] = ()
 
 
-def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts, *, planned: bool = False) -> str:
+def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts) -> str:
     """Return why something is not run, for people; the empty text if it is.
 
     Args:
         condition: its own.
         progress: what has happened before it.
         facts: answer the expressions in the condition.
-        planned: whether nothing has run yet, so that what depends on the outputs of steps is taken for true.
 
     Raises:
+        LaterError: in a plan, what it asks is known after a step has run.
         ExpressionError: the condition has no answer; that never counts as true, nor as false.
     """
-    return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts, planned=planned)
+    return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts)
 
 
 def _by_status(condition: Condition, progress: StatusSoFar) -> str:
@@ -64,8 +67,8 @@ def _by_status(condition: Condition, progress: StatusSoFar) -> str:
     return ""
 
 
-def _by_expression(condition: Condition, facts: Facts, *, planned: bool) -> str:
-    if condition.text == "true" or (planned and _LATER.search(condition.text)):
+def _by_expression(condition: Condition, facts: Facts) -> str:
+    if condition.text == "true":
         return ""
     if is_true(condition.text, facts, condition.where):
         return ""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from buildpush.http.client import Http
     from buildpush.pipeline.failures import AskPerson
     from buildpush.pipeline.results import RunResult
+    from buildpush.pipeline.step_values import StepValues
     from buildpush.places import Place
     from buildpush.registry.client import Registry
     from buildpush.registry.memory import Memory
@@ -85,6 +86,7 @@ class RunContext:
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
         kept: images that were built and not pushed, for later steps.
+        values: what expressions know of the steps of the run.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where nobody can be asked.
     """
@@ -102,6 +104,7 @@ class RunContext:
     notes: tuple[str, ...] = ()
     results: list[RunResult] = field(default_factory=list)
     kept: KeptImages = field(default_factory=KeptImages)
+    values: StepValues | None = None
     wait: Callable[[float], object] = time.sleep
     ask: AskPerson | None = None
 
@@ -171,7 +174,8 @@ class RunContext:
         git = Git(Here(self.env), self.cwd)
         variables = dict(self.variables)
         started = self.now().timestamp()
-        return Facts(self.env, git, counter, started, self.vault.secret, written=variables, inputs=variables)
+        facts = Facts(self.env, git, counter, started, self.vault.secret, written=variables, inputs=variables)
+        return replace(facts, steps=self.values) if self.values else facts
 
     @cached_property
     def ci(self) -> Ci:

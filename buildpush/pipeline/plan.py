@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from buildpush.dockerfile.outline import outline
@@ -14,6 +15,7 @@ from buildpush.dockerfile.stages import needed_for
 from buildpush.dockerfile.urls import is_git, is_legible, is_web
 from buildpush.engines.choice import choose, note_traps
 from buildpush.engines.seam import Engine
+from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
@@ -22,12 +24,16 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
 from buildpush.pipeline.ahead import Pushes
+from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.resolve import resolve_step
-from buildpush.pipeline.steps import Outcome, Walk, raise_failure
+from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
+from buildpush.settings.evaluate import check_known
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
@@ -141,20 +147,22 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SkippedStep:
-    """A step that a run would not run, if all before it goes well.
+    """A step that a run would not run, if all before it goes well, or of which only the run knows what it does.
 
     Attributes:
         reason: why.
+        waits: whether it depends on what an earlier step gives.
     """
 
     step: Step
     reason: str
     notes: tuple[str, ...] = ()
+    waits: bool = False
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the plan as pairs of words."""
         yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
-        yield "skipped", self.reason
+        yield self._word, self.reason
         for note in self.notes:
             yield "note", note
 
@@ -165,23 +173,38 @@ class SkippedStep:
         """Return the plan as plain JSON types."""
         step = self.step
         names = {"step": step.name or step.identifier, "identifier": step.identifier, "where": step.where}
-        return dict(redacted({**names, "skipped": self.reason, "notes": list(self.notes)}))
+        return dict(redacted({**names, self._word: self.reason, "notes": list(self.notes)}))
+
+    @property
+    def _word(self) -> str:
+        return "later" if self.waits else "skipped"
 
 
 def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
     """Return what a run of *loaded* would do if every step goes well, step by step."""
-    dry = replace(context, dry=True, kept=KeptImages.of(loaded.steps))
+    values = StepValues(loaded.tree)
+    dry = replace(context, dry=True, kept=KeptImages.of(loaded.steps), values=values)
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes()
 
-    def add(step: Step, _: object) -> Outcome:
-        plans.append(one := plan(step, dry))
+    def add(step: Step, progress: StatusSoFar) -> Outcome:
+        notes = tuple(f"whether it is run is open: {reason}" for reason in progress.open)
+        try:
+            one = plan(step, dry)
+        except LaterError:
+            reasons = dict.fromkeys(map(str, check_known(step, dry.facts).values()))
+            plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
+            return Outcome(step, "planned")
+        plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings)
         dry.kept.foresee(one.order, step)
-        return Outcome(step, "succeeded")
+        return Outcome(step, "planned")
+
+    def skip(step: Step, reason: str, *, waits: bool = False) -> None:
+        plans.append(SkippedStep(step, reason, waits=waits))
 
     dry.vault.remember()
-    walk = Walk(add, dry.facts, lambda step, reason: plans.append(SkippedStep(step, reason)), planned=True)
+    walk = Walk(add, dry.facts, skip, wait=partial(skip, waits=True), values=values)
     raise_failure(walk.over(loaded.tree), ())
     return tuple(plans)
 

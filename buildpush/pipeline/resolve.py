@@ -41,7 +41,7 @@ def resolve_step(
         stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
         deadline: of what the step stands in.
     """
-    facts = context.facts.within(step.scope, step.facts)
+    facts = context.facts.within(step.scope, step.facts, step.around)
     settings = evaluate(step, facts, sink=context.log, push=push)
     with _readable_paths():
         settings, history = _local(settings, context, stack, deadline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from buildpush.display.words import bytes_words
 from buildpush.foundation.events import Decision, Traffic
@@ -16,6 +16,19 @@ from buildpush.images.references import Digest
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
+
+# What a step gives to later ones, and what that is. ``digest`` and ``IMAGE_TAR_PATH`` are what drone-kaniko writes.
+OUTPUTS: Final[Mapping[str, str]] = {
+    "digest": "digest of the manifest or index",
+    "image": "first reference that names it",
+    "images": "all references, separated by commas",
+    "tag": "tag of the first reference",
+    "tags": "all tags, separated by commas",
+    "IMAGE_TAR_PATH": "path of the tar that the image was written to",
+    "build_name": "name of the build whose build-info is published",
+    "build_number": "its number",
+    "build_info_url": "address of the build-info",
+}
 
 # Raised when a key is renamed or leaves; new keys may come without a new number.
 JSON_VERSION = 1
@@ -66,6 +79,19 @@ class RunResult:
     def references(self) -> tuple[str, ...]:
         """Every reference that now names the digest."""
         return tuple(str(reference) for reference in self.pushed.references) if self.pushed else ()
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What later steps may ask of it, by the names in :data:`OUTPUTS`."""
+        found: dict[str, str | None] = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
+        if self.pushed and self.references:
+            tags = [str(reference.tag) for reference in self.pushed.references if reference.tag]
+            found |= {"image": self.references[0], "images": ",".join(self.references)}
+            found |= {"tag": tags[0] if tags else None, "tags": ",".join(tags)}
+        if self.published:
+            build = self.published
+            found |= {"build_name": build.name, "build_number": build.number, "build_info_url": build.url}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def images(self) -> tuple[PushedImage, ...]:
@@ -167,6 +193,12 @@ class PipelineResult:
             for step, span in zip(self.steps, spans, strict=True)
         )
         return f"<table><tr><th>step</th><th></th><th>digest</th><th>{_total(self.steps):.1f} s</th></tr>{rows}</table>"
+
+
+def _tar_path(output: str | None) -> str | None:
+    """Return the path of the archive that an image was written to; ``None`` where it was written to something else."""
+    kind, _, path = (output or "").partition(":")
+    return path if kind in {"docker-archive", "oci-archive"} else None
 
 
 def _became(step: RunResult) -> str:

@@ -31,12 +31,14 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.receipts import remove_receipts, write_receipts
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.steps import Outcome, Walk, attempt, raise_failure
+from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.steps import Walk, attempt, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
@@ -89,7 +91,8 @@ def run_steps(
     location = parse_output(output) if output else None
     if not push:
         _refuse_push(loaded)
-    context = replace(context, notes=loaded.notes, kept=KeptImages.of(loaded.steps))
+    values = StepValues(loaded.tree)
+    context = replace(context, notes=loaded.notes, kept=KeptImages.of(loaded.steps), values=values)
     with context:
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
@@ -109,7 +112,8 @@ def run_steps(
             drop=partial(_drop_result, context=context),
         )
         keep = partial(_keep_ignored, context=context, record=push)
-        outcomes = Walk(lambda step, progress: keep(attempts(step, progress)), context.facts, skip).over(loaded.tree)
+        walk = Walk(lambda step, progress: keep(attempts(step, progress)), context.facts, skip, values=values)
+        outcomes = walk.over(loaded.tree)
         raise_failure(outcomes, context.results, context.log)
     return tuple(context.results)
 

@@ -3,74 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import field, replace
+from typing import Final
 
 from buildpush.advice.table import advise
+from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
 from buildpush.pipeline.deadlines import Deadline, read_limit
-from buildpush.pipeline.failures import Verdict, strategies
+from buildpush.pipeline.failures import strategies
 from buildpush.pipeline.loops import iterate, loop_of
+from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.step_values import StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
-from buildpush.settings.failures import ErrorType
 from buildpush.settings.loops import MOST
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
 
 _BEGUN: Final = StatusSoFar()
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One failed attempt of a step.
-
-    Attributes:
-        error: what it failed with.
-        types: of the error, as failure strategies name them.
-        verdict: what followed.
-        reason: which strategy asked for that; empty without one.
-    """
-
-    error: str
-    types: tuple[ErrorType, ...]
-    verdict: Verdict
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one step.
-
-    Attributes:
-        status: ``ignored`` if it failed and a failure strategy lets the run go on.
-        result: its receipt; a step that failed after its push has one as well.
-        error: why it failed.
-        reason: why it was skipped, or what it failed with when that is ignored.
-        aborts: whether nothing is run after it.
-        failures: its failed attempts.
-    """
-
-    step: Step
-    status: Literal["succeeded", "failed", "ignored", "skipped"]
-    result: RunResult | None = None
-    error: Exception | None = None
-    reason: str = ""
-    aborts: bool = False
-    failures: tuple[Failure, ...] = ()
-
-    @property
-    def outputs(self) -> Mapping[str, str]:
-        """What later steps may ask of it by name: the digest, and the first reference of the image."""
-        if self.result is None or self.result.digest is None:
-            return {}
-        references = self.result.references
-        return {"digest": self.result.digest} | ({"image": references[0]} if references else {})
 
 
 class TooManyRunsError(SettingsError):
@@ -85,14 +40,16 @@ class Walk:
         run: runs one step, and does about a failure what the strategies around it ask for.
         facts: of the run; they answer conditions.
         skip: hears of a step that is not run, and why.
-        planned: whether nothing is done, so that what the outputs of steps will be is not known.
+        wait: hears of a step in a plan, of which only the run knows how it is run, and why.
+        values: gets each outcome; it answers what expressions ask about steps.
         clock: gives seconds, for time-outs.
     """
 
     run: Callable[[Step, StatusSoFar], Outcome]
     facts: Facts
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
-    planned: bool = False
+    wait: Callable[[Step, str], object] = lambda _step, _reason: None
+    values: StepValues = field(default_factory=StepValues)
     clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
@@ -105,7 +62,7 @@ class Walk:
     def _element(self, element: Element, progress: StatusSoFar) -> list[Outcome]:
         if isinstance(element, Parallel):  # one that fails says nothing about those beside it
             return self._beside(element.children, progress)
-        step = next((step for step, _ in leaves((element,)) if step.runs), None)
+        step, path = next(((step, path) for step, path in leaves((element,)) if step.runs), (None, ()))
         if step is None:
             return []
         loop = loop_of(element)
@@ -115,8 +72,26 @@ class Walk:
             return self._loop(element, loop, step, progress)
         except TooManyRunsError:
             raise
+        except LaterError as error:
+            return self._later(element, str(error), progress)
         except SettingsError as error:
-            return [Outcome(step, "failed", error=error)]
+            there = replace(progress, place=place_of(path, progress.place))
+            return [self._added(Outcome(step, "failed", error=error), there)]
+
+    def _later(self, element: Element, reason: str, progress: StatusSoFar) -> list[Outcome]:
+        """Let the plan say that only the run knows how what is in *element* is run."""
+        found = []
+        for step, path in leaves((element,)):
+            if step.runs:
+                self.wait(step, reason)
+                found.append(
+                    self._added(Outcome(step, "planned"), replace(progress, place=place_of(path, progress.place)))
+                )
+        return found
+
+    def _added(self, outcome: Outcome, progress: StatusSoFar) -> Outcome:
+        self.values.add((*progress.place, outcome.step.identifier), outcome)
+        return outcome
 
     def _beside(self, elements: Iterable[Element], progress: StatusSoFar) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -128,7 +103,7 @@ class Walk:
         self, element: Step | Stage | StepGroup, loop: WrittenValue, step: Step, progress: StatusSoFar
     ) -> list[Outcome]:
         """Run every iteration of *element*; as those in parallel, they begin whatever became of the others."""
-        facts = self._facts(step)
+        facts = self._facts(step, progress)
         if reason := self._reason_for_all(element, loop, facts, progress):
             return self._once(element, step, replace(progress, reason=reason))
         found, outcomes = iterate(element, loop, facts), list[Outcome]()
@@ -142,13 +117,16 @@ class Walk:
             reason = _unless_aborted(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
-            first = next(step for step, _ in leaves((one,)) if step.runs)
+            first, path = next((step, path) for step, path in leaves((one,)) if step.runs)
             try:
                 outcomes += self._once(one, first, replace(progress, reason=reason))
             except TooManyRunsError:
                 raise
+            except LaterError as error:
+                outcomes += self._later(one, str(error), progress)
             except SettingsError as error:
-                outcomes.append(Outcome(first, "failed", error=error))
+                there = replace(progress, place=place_of(path, progress.place))
+                outcomes.append(self._added(Outcome(first, "failed", error=error), there))
         return outcomes
 
     def _reason_for_all(
@@ -162,29 +140,40 @@ class Walk:
         if reason or text is None:
             return reason
         written = WrittenValue({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
-        return reason_to_skip(
-            replace(read_condition(written, "stageStatus"), status="All"), progress, facts, planned=self.planned
-        )
+        return reason_to_skip(replace(read_condition(written, "stageStatus"), status="All"), progress, facts)
 
     def _once(self, element: Pipeline | Stage | StepGroup | Step, step: Step, progress: StatusSoFar) -> list[Outcome]:
         """Run *element*, the first step of which is *step*, if it is to be run."""
         condition = condition_of(element)
         reason = progress.reason
         if condition:
-            reason = reason_to_skip(condition, progress, self._facts(step), planned=self.planned)
+            reason, progress = self._reason(condition, step, progress)
         if isinstance(element, Step):
-            if not reason:
-                own = strategies(element.settings.get("failure_strategies"), self._facts(element))
-                return [self.run(element, replace(progress, strategies=(own, *progress.strategies)))]
-            self.skip(element, reason)
-            return [Outcome(element, "skipped", reason=reason)]
+            return [self._added(self._step(replace(element, around=progress.place), reason, progress), progress)]
         if isinstance(element, Stage):
             progress = replace(progress, stage_failed=False)
+        progress = replace(progress, place=place_of((element,), progress.place))
         if reason and not progress.reason:
             reason = f"{_about(element)} is skipped: {reason}"
-        if reason:
-            return self.over(element.children, replace(progress, reason=reason))
-        return self.over(element.children, self._inside(element, self._facts(step), progress))
+        if not reason:
+            progress = self._inside(element, self._facts(step, progress), progress)
+        outcomes = self.over(element.children, replace(progress, reason=reason))
+        self.values.end(() if isinstance(element, Pipeline) else progress.place)
+        return outcomes
+
+    def _reason(self, condition: Condition, step: Step, progress: StatusSoFar) -> tuple[str, StatusSoFar]:
+        """Return why something is not run; in a plan, what only the run can decide goes into the progress."""
+        try:
+            return reason_to_skip(condition, progress, self._facts(step, progress)), progress
+        except LaterError as error:
+            return "", replace(progress, open=(*progress.open, str(error)))
+
+    def _step(self, step: Step, reason: str, progress: StatusSoFar) -> Outcome:
+        if not reason:
+            own = strategies(step.settings.get("failure_strategies"), self._facts(step, progress))
+            return self.run(step, replace(progress, strategies=(own, *progress.strategies)))
+        self.skip(step, reason)
+        return Outcome(step, "skipped", reason=reason)
 
     def _inside(self, element: Pipeline | Stage | StepGroup, facts: Facts, progress: StatusSoFar) -> StatusSoFar:
         """Return *progress* with the failure strategies and the deadline of *element*, which begins now."""
@@ -195,9 +184,9 @@ class Walk:
             deadlines += (Deadline(self.clock() + limit.total_seconds(), limit, _about(element)),)
         return replace(progress, strategies=(own, *progress.strategies), deadlines=deadlines)
 
-    def _facts(self, step: Step) -> Facts:
-        """Return the facts with what the file says around *step*."""
-        return self.facts.within(step.scope, step.facts)
+    def _facts(self, step: Step, progress: StatusSoFar) -> Facts:
+        """Return the facts with what the file says around *step*, for what is at the place of *progress*."""
+        return self.facts.within(step.scope, step.facts, progress.place)
 
 
 def _after(outcomes: Sequence[Outcome], progress: StatusSoFar) -> StatusSoFar:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from buildpush.expressions import methods
-from buildpush.expressions.evaluate import Value
+from buildpush.expressions.evaluate import LaterError, Value
 from buildpush.expressions.evaluate import evaluate as answer
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw, Trail
@@ -21,7 +21,7 @@ from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
-from buildpush.settings.validate import validate
+from buildpush.settings.validate import validate, validate_known
 from buildpush.settings.written import Origin, WrittenValue, in_front
 
 # These are kept as written: they are evaluated while the step runs.
@@ -46,11 +46,30 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     Raises:
         SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
-    around = facts.within(step.scope, step.facts)
+    around = facts.within(step.scope, step.facts, step.around)
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
     settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
     return _with_arguments(_with_secrets(settings, step, around), step, around, sink)
+
+
+def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, LaterError]:
+    """Check of the settings of *step* what is known before the run; return why the others are not, by name.
+
+    Raises:
+        SettingsError: as :func:`evaluate`, about what is known.
+    """
+    around = facts.within(step.scope, step.facts, step.around)
+    values: dict[str, Raw] = {} if push else {"repo": UNNAMED}
+    later: dict[str, LaterError] = {}
+    for name, written in step.settings.items():
+        if push or name not in _FOR_A_PUSH:
+            try:
+                values[name] = evaluate_setting(step, name, written, around)
+            except LaterError as error:
+                later[name] = error
+    validate_known(step, values, later)
+    return later
 
 
 def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink) -> StepSettings:

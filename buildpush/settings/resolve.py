@@ -36,6 +36,6 @@ def resolve(
         SettingsError: something is not there, does not fit, or is missing.
         SecretError: a secret reference leads nowhere.
     """
-    around = facts.within(step.scope, step.facts) if step else facts
+    around = facts.within(step.scope, step.facts, step.around) if step else facts
     ctx = ResolveContext(cwd, around, vault, connectors or Connectors(), step.settings if step else {})
     return kind_of(settings).resolve(settings, ctx)

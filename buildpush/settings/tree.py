@@ -42,6 +42,7 @@ class Step:
             ``step.identifier``.
         environment: the variables that pipeline, stage, groups and its own ``envVariables`` give it.
         scope: what the loops around it give it: ``{"matrix": {"os": "alpine"}}``.
+        around: identifiers of the stage, empty without one, and of the groups that it is in.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
         rollback: whether it undoes a stage or group.
         node: as written; ``None`` without a file.
@@ -56,6 +57,7 @@ class Step:
     facts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, WrittenValue] = field(default_factory=dict)
     scope: Mapping[str, Value] = field(default_factory=dict)
+    around: tuple[str, ...] = ("",)
     runs: bool = True
     rollback: bool = False
     node: Node | None = field(default=None, repr=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import BadNameError, SecretError, SettingsError, UnsupportedError
@@ -29,18 +30,32 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
         SettingsError: a value cannot be used, or one is missing; with the place that set it.
         UnsupportedError: something was set that nothing honours yet.
     """
+    try:
+        settings = step.model(**_decoded(step, values))
+    except ValidationError as error:
+        raise _error(error, step) from None
+    _refuse_unhonoured(settings, step, sink)
+    return settings
+
+
+def validate_known(step: Step, values: Mapping[str, Raw | None], later: Collection[str]) -> None:
+    """Check *values* as :func:`validate` does, where those of the names in *later* are still to come."""
+    try:
+        step.model(**_decoded(step, values))
+    except ValidationError as error:
+        known = [one for one in error.errors if one.path[0] not in later]
+        if known:
+            raise _error(ValidationError(known), step) from None
+
+
+def _decoded(step: Step, values: Mapping[str, Raw | None]) -> dict[str, Any]:
     decoded = {}
     for name, raw in values.items():
         setting, origin = setting_named(step.model, name), _origin(step, name)
         value = None if raw is None else decode(setting, raw_of(raw, setting, origin.where), origin)
         if value is not None:
             decoded[name] = value
-    try:
-        settings = step.model(**decoded)
-    except ValidationError as error:
-        raise _error(error, step) from None
-    _refuse_unhonoured(settings, step, sink)
-    return settings
+    return decoded
 
 
 def _origin(step: Step, name: str) -> Origin:

@@ -13,13 +13,17 @@ from pathlib import Path
 
 from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.vault import Vault
+from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import Note
+from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.kept import KeptImages
-from buildpush.pipeline.steps import Outcome, Walk
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.steps import Walk
 from buildpush.places import Ran, Recorded
-from buildpush.settings.evaluate import evaluate
+from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
@@ -79,25 +83,38 @@ class Shown:
         connectors = read_connectors(self.cwd / "connectors.yml")
         vault = Vault(ENV, self.cwd, None, connectors.references)
         git = Git(Recorded(lambda _: Ran(128)), self.cwd)
-        facts = Facts(ENV, git, Counter(self.cwd / "state"), 0.0, vault.secret, written=given, inputs=given)
+        values = StepValues(loaded.tree)
+        counter = Counter(self.cwd / "state")
+        facts = Facts(ENV, git, counter, 0.0, vault.secret, written=given, inputs=given, steps=values)
 
         kept = KeptImages.of(loaded.steps)
 
-        def run(step: Step, _strategies: object = None) -> Outcome:
+        def run(step: Step) -> Outcome:
             notes: list[str] = []
             settings = evaluate(step, facts, sink=lambda event: isinstance(event, Note) and notes.append(event.text))
-            around = facts.within(step.scope)
+            around = facts.within(step.scope, around=step.around)
             order = resolve(settings, cwd=self.cwd, facts=around, vault=vault, connectors=connectors, step=step)
             order = kept.with_builder(order)
             kept.foresee(order, step)
             self.lines += [f"step {step.identifier} ({step.where})", *map("  ".__add__, self.order(order))]
             self.lines += [f"  note {note}" for note in (*notes, *order.notes)]
-            return Outcome(step, "succeeded")
+            return Outcome(step, "planned")
+
+        def planned(step: Step, progress: StatusSoFar) -> Outcome:
+            self.lines += [f"open {step.identifier}: {reason}" for reason in progress.open]
+            try:
+                return run(step)
+            except LaterError:
+                wait(step, "; ".join(map(str, check_known(step, facts).values())))
+                return Outcome(step, "planned")
+
+        def wait(step: Step, reason: str) -> None:
+            self.lines.append(f"later {step.identifier} ({step.where}): {reason}")
 
         def skip(step: Step, reason: str) -> None:
             self.lines.append(f"skip {step.identifier} ({step.where}): {reason}")
 
-        for outcome in Walk(run, facts, skip, planned=True).over(loaded.tree):
+        for outcome in Walk(planned, facts, skip, wait, values=values).over(loaded.tree):
             if outcome.error:
                 raise outcome.error
         self.lines += [f"not run: {other}" for other in loaded.others]

@@ -1,0 +1,68 @@
+"""What became of a step, and what later steps may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from buildpush.foundation.errors import TimeOutError
+from buildpush.foundation.records import dataclass
+from buildpush.pipeline.failures import Verdict
+from buildpush.pipeline.results import RunResult
+from buildpush.settings.failures import ErrorType
+from buildpush.settings.tree import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt of a step.
+
+    Attributes:
+        error: what it failed with.
+        types: of the error, as failure strategies name them.
+        verdict: what followed.
+        reason: which strategy asked for that; empty without one.
+    """
+
+    error: str
+    types: tuple[ErrorType, ...]
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one step.
+
+    Attributes:
+        status: ``ignored`` if it failed and a failure strategy lets the run go on; ``planned`` where nothing is run.
+        result: its receipt; a step that failed after its push has one as well.
+        error: why it failed.
+        reason: why it was skipped, or what it failed with when that is ignored.
+        aborts: whether nothing is run after it.
+        failures: its failed attempts.
+    """
+
+    step: Step
+    status: Literal["succeeded", "failed", "ignored", "skipped", "planned"]
+    result: RunResult | None = None
+    error: Exception | None = None
+    reason: str = ""
+    aborts: bool = False
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """What later steps may ask of it by name."""
+        return self.result.outputs if self.result else {}
+
+    @property
+    def state(self) -> str:
+        """The status as expressions have it, in the words of Harness."""
+        if self.aborts:
+            return "ABORTED"
+        if self.status == "failed":
+            return "EXPIRED" if isinstance(self.error, TimeOutError) else "FAILED"
+        if self.status == "ignored":
+            return "SUCCEEDED" if self.failures and self.failures[-1].verdict == "succeeded" else "IGNORE_FAILED"
+        return self.status.upper()

@@ -1,0 +1,233 @@
+"""What expressions know of the steps of a run: their outputs and states, by the paths that Harness has for them.
+
+Paths and states are those of Harness, "Built-in and custom Harness variables reference"; a state is that of a node of
+its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABORTED``, ``EXPIRED`` or ``RUNNING``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NoReturn, TypeAlias
+
+from buildpush.expressions.evaluate import AbsentError, LaterError
+from buildpush.expressions.tree import Value
+from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.spelling import did_you_mean
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.results import OUTPUTS, RunResult
+from buildpush.settings.tree import Element, Stage, Step, StepGroup, leaves
+
+Place: TypeAlias = tuple[str, ...]  # identifiers of the stage, empty without one, of the groups, and of the step
+
+_STATES: Final = frozenset({"status", "currentStatus", "liveStatus"})
+_BY_WEIGHT: Final = ("ABORTED", "FAILED", "EXPIRED", "IGNORE_FAILED", "SUCCEEDED", "SKIPPED")
+_STEPS: Final = ("stage", "spec", "execution", "steps")
+_PUBLISHED: Final = ("stepArtifacts", "publishedImageArtifacts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question about a step, group or stage.
+
+    Attributes:
+        name: all of it, as it is written.
+        places: where the step may stand, the nearest first.
+        rest: what is asked about it.
+    """
+
+    name: str
+    places: tuple[Place, ...]
+    rest: tuple[str, ...]
+
+
+class StepValues:
+    """Answers for the steps of one run; the walk adds each outcome. A question is a path, and who asks is somewhere."""
+
+    def __init__(self, tree: tuple[Element, ...] = ()) -> None:
+        self._steps = {(*place_of(path), step.identifier): step for step, path in leaves(tree) if not step.rollback}
+        self._outcomes: dict[Place, Outcome] = {}
+        self._ended: frozenset[Place] = frozenset()
+        self._lock = threading.Lock()  # steps may run beside each other; who reads sees all or nothing of a change
+
+    @classmethod
+    def planned(cls, tree: tuple[Element, ...]) -> StepValues:
+        """Return the same where every step that runs is still to run."""
+        values = cls(tree)
+        for place, step in values._steps.items():
+            if step.runs:
+                values.add(place, Outcome(step, "planned"))
+        return values
+
+    def add(self, place: Place, outcome: Outcome) -> None:
+        """Keep what became of the step at *place*, in place of an earlier attempt."""
+        with self._lock:
+            self._outcomes = {**self._outcomes, place: outcome}
+
+    def end(self, place: Place) -> None:
+        """Keep that nothing more is run in the stage or group at *place*; the empty one is the pipeline."""
+        with self._lock:
+            self._ended |= {place}
+
+    def __call__(self, path: tuple[str, ...], around: Place) -> Value:
+        """Return what *path* stands for where it is asked in *around*; ``None`` if it is about no step.
+
+        Raises:
+            AbsentError: a step that was skipped, or has failed, does not have it.
+            LaterError: it is known after a step has run, in a plan.
+            ExpressionError: there is no such step or output, or the step is not run here.
+        """
+        asked = _asked(path, around)
+        if asked is None:
+            return None
+        place = next((place for place in asked.places if self._is_known(place)), None)
+        if place is None:
+            self._refuse(asked)
+        if outcome := self._outcomes.get(place):
+            return _of_step(asked, outcome)
+        if step := self._steps.get(place):
+            self._refuse_step(asked, step)
+        return self._of_branch(asked, place)
+
+    def _is_known(self, place: Place) -> bool:
+        return any(one[: len(place)] == place for one in (*self._steps, *self._outcomes))
+
+    def _refuse(self, asked: _Asked) -> NoReturn:
+        """Raise why no step is where *asked* looks: it is in what is not run here, or does not exist."""
+        for place in asked.places:
+            for end in range(len(place) - 1, 0, -1):
+                closed = self._steps.get((*place[:end], ""))
+                if closed and not closed.runs:
+                    self._refuse_step(asked, closed)
+        place = asked.places[-1]
+        what = f"step {place[-1]!r}" if place[1:] else f"stage {place[0]!r}"
+        message = f"{asked.name} does not exist: there is no {what} there"
+        known = {_path(one): one for one in (*self._outcomes, *self._steps)}
+        same = [path for path, one in known.items() if one[-1] == place[-1]]
+        near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
+        raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
+
+    def _refuse_step(self, asked: _Asked, step: Step) -> NoReturn:
+        """Raise why a step has no outcome: it is not run here, is run by a loop, or comes later."""
+        if not step.runs:
+            message = f"{asked.name} is not known: {step.about} is not run here"
+            raise ExpressionError(message, hint=_flag(asked))
+        if iterations := [place[-1] for place, one in self._outcomes.items() if one.step.where == step.where]:
+            message = f"{asked.name} is not known: {step.about} is run by a loop"
+            raise ExpressionError(message, hint=f"write the identifier of one iteration: {', '.join(iterations)}")
+        message = f"{asked.name} is not known: {step.about} is not run before this"
+        raise ExpressionError(message, hint="ask a step that stands before it")
+
+    def _of_branch(self, asked: _Asked, place: Place) -> Value:
+        """Return the state of a stage or group: that of the worst step in it so far, or that it is under way."""
+        if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
+            return None
+        outcomes = [outcome for at, outcome in self._outcomes.items() if at[: len(place)] == place]
+        there = [step for at, step in self._steps.items() if at[: len(place)] == place]
+        if there and not any(step.runs for step in there):
+            self._refuse_step(asked, there[0])
+        if any(outcome.status == "planned" for outcome in outcomes):
+            message = f"{asked.name} is known when the run is there"
+            raise LaterError(message)
+        if asked.rest == ("status",) and place not in self._ended:
+            return "RUNNING" if outcomes else "NOT_STARTED"
+        states = {outcome.state for outcome in outcomes}
+        if place not in self._ended:
+            states = states - {"SKIPPED"} or {"SUCCEEDED"}
+        return next((state for state in _BY_WEIGHT if state in states), "SUCCEEDED")
+
+
+def place_of(path: Iterable[Element], around: Place = ("",)) -> Place:
+    """Return the place of the last branch in *path*, which begins at *around*; a group may have no identifier."""
+    for branch in path:
+        if isinstance(branch, Stage):
+            around = (branch.header.identifier,)
+        elif isinstance(branch, StepGroup) and branch.header.identifier:
+            around = (*around, branch.header.identifier)
+    return around
+
+
+def _asked(path: tuple[str, ...], around: Place) -> _Asked | None:
+    """Return what *path* asks; ``None`` if it is about neither step, group, stage nor the run."""
+    name, stage = ".".join(path), around[:1]
+    if path[0] == "steps" and path[1:]:
+        chain, rest = _chain(path[1:])
+        return _Asked(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
+    if path[:2] == ("pipeline", "stages") and path[3:]:
+        stage, path = path[2:3], ("stage", *path[3:])
+    if path[0] == "execution":
+        path = ("stage", "spec", *path)
+    if path[:4] == _STEPS and path[4:]:
+        chain, rest = _chain(path[4:])
+        return _Asked(name, ((*stage, *chain),), rest)
+    place = {"stage": stage, "pipeline": ()}.get(path[0])
+    is_state = place is not None and len(path) == len(("stage", "status")) and path[1] in _STATES
+    return _Asked(name, (place,), path[1:]) if is_state and place is not None else None
+
+
+def _chain(path: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
+    """Return the identifiers at the beginning of ``GROUP.steps.STEP.output.x``, and what follows them."""
+    chain: Place = path[:1]
+    rest = path[1:]
+    while rest[:1] == ("steps",) and rest[1:]:
+        chain, rest = (*chain, rest[1]), rest[2:]
+    return chain, rest
+
+
+def _path(place: Place) -> str:
+    steps = f"execution.steps.{'.steps.'.join(place[1:])}"
+    return f"pipeline.stages.{place[0]}.spec.{steps}" if place[0] else steps
+
+
+def _flag(asked: _Asked) -> str:
+    return f"--var {asked.name}=VALUE gives it"
+
+
+# ---- one step
+
+
+def _of_step(asked: _Asked, outcome: Outcome) -> Value:
+    rest = asked.rest
+    if not (_is_output(rest) or rest[:1] == ("retryCount",) or (len(rest) == 1 and rest[0] in _STATES)):
+        message = f"{asked.name} does not exist: a step has output.outputVariables, status and retryCount"
+        raise ExpressionError(message, hint=f"outputs are {', '.join(OUTPUTS)}")
+    if rest[:2] == ("output", "outputVariables") and rest[2:] and rest[2] not in OUTPUTS:
+        message = f"{asked.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
+        raise ExpressionError(message, hint=did_you_mean(rest[2], OUTPUTS) or f"it has {', '.join(OUTPUTS)}")
+    if outcome.status == "planned":
+        message = f"{asked.name} is known after {outcome.step.about} has run"
+        raise LaterError(message)
+    if rest[0] == "retryCount":
+        return sum(failure.verdict == "again" for failure in outcome.failures)
+    if rest[0] in _STATES:
+        return outcome.state
+    value: Value = _published(outcome.result)
+    if not rest[0].startswith("artifact_"):
+        value = outcome.outputs.get(rest[2]) if rest[2:] else dict(outcome.outputs)
+    if not value:
+        message = f"{asked.name} has no value: {outcome.step.about} {_why_none(outcome)}"
+        raise AbsentError(message, hint=_flag(asked))
+    return value
+
+
+def _is_output(rest: Sequence[str]) -> bool:
+    if rest and rest[0].startswith("artifact_"):
+        return tuple(rest[1:3]) == _PUBLISHED
+    return tuple(rest[:2]) == ("output", "outputVariables")
+
+
+def _why_none(outcome: Outcome) -> str:
+    if outcome.status == "skipped":
+        return f"was skipped: {outcome.reason}"
+    return "does not give it" if outcome.status == "succeeded" else "has failed"
+
+
+def _published(result: RunResult | None) -> list[dict[str, str]]:
+    """Return the images that a step has pushed, with the names that Harness has for their parts."""
+    return list(_images(result)) if result and result.pushed else []
+
+
+def _images(result: RunResult) -> Iterator[dict[str, str]]:
+    for reference in result.pushed.references if result.pushed else ():
+        yield {"imageName": str(reference.repository), "tag": str(reference.tag or ""), "digest": result.digest or ""}

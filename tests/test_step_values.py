@@ -1,0 +1,267 @@
+"""What expressions know of the steps of a run: outputs and states, by the paths that Harness has for them."""
+
+from __future__ import annotations
+
+import pytest
+
+import buildpush
+from buildpush.cli import run_command
+from buildpush.expressions.evaluate import AbsentError, LaterError, evaluate
+from buildpush.foundation.documents import parse_yaml
+from buildpush.foundation.errors import ExpressionError, PushError, TimeOutError
+from buildpush.images.model import Platform, PushedBlob, PushedImage
+from buildpush.images.references import Digest, Reference
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.outcomes import Failure, Outcome
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.step_values import StepValues
+from buildpush.settings.tree import leaves, read_tree
+
+FILE = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: build
+        spec:
+          execution:
+            steps:
+              - step: {type: BuildAndPushDockerRegistry, identifier: app}
+              - parallel:
+                  - stepGroup:
+                      identifier: more
+                      steps:
+                        - step: {type: BuildAndPushDockerRegistry, identifier: side}
+                        - step: {type: Run, identifier: test, name: Unit tests}
+                  - step: {type: BuildAndPushDockerRegistry, identifier: beside}
+              - step: {type: BuildAndPushDockerRegistry, identifier: looped, strategy: {parallelism: 2}}
+              - step: {type: BuildAndPushDockerRegistry, identifier: last}
+    - stage:
+        identifier: scan
+        template: {templateRef: org.scan}
+"""
+TREE = read_tree(parse_yaml(FILE, "p.yml"))
+STEPS = {step.identifier: step for step, _ in leaves(TREE)}
+DIGEST = Digest("sha256:" + "a" * 64)
+BLOB = PushedBlob(digest=DIGEST, size=1, media_type="x", fate="sent")
+IN_BUILD, IN_MORE = ("build",), ("build", "more")
+
+
+def pushed(step="app"):
+    references = tuple(Reference.parse(f"reg.example/team/{step}:{tag}") for tag in ("1", "latest"))
+    image = PushedImage(b"{}", "x", DIGEST, references, BLOB, b"{}", (), Platform("linux", "amd64"))
+    return Outcome(STEPS[step], "succeeded", RunResult(step=step, pushed=image))
+
+
+@pytest.fixture
+def values():
+    found = StepValues(TREE)
+    found.add(("build", "app"), pushed())
+    found.add(("build", "more", "side"), pushed("side"))
+    for number in (0, 1):
+        found.add(("build", f"looped_{number}"), pushed("looped"))
+    return found
+
+
+def ask(values, expression, around=IN_BUILD):
+    context = RunContext.default(env={}, cwd="/")
+    facts = RunContext(**{**vars(context), "values": values}).facts
+    return evaluate(f"<+{expression}>", facts.within(around=around))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "steps.app",
+        "execution.steps.app",
+        "stage.spec.execution.steps.app",
+        "pipeline.stages.build.spec.execution.steps.app",
+    ],
+)
+@pytest.mark.parametrize("around", [IN_BUILD, IN_MORE])
+def test_a_digest_is_known_by_each_path_to_its_step(values, path, around):
+    assert ask(values, f"{path}.output.outputVariables.digest", around) == str(DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("rest", "value"),
+    [
+        ("output.outputVariables.image", "reg.example/team/app:1"),
+        ("output.outputVariables.tags", "1,latest"),
+        ("output.outputVariables.digest.split(':')[0]", "sha256"),
+        ("artifact_app.stepArtifacts.publishedImageArtifacts[1].tag", "latest"),
+        ("artifact_app.stepArtifacts.publishedImageArtifacts[0].imageName", "reg.example/team/app"),
+        ("status", "SUCCEEDED"),
+        ("retryCount", 0),
+    ],
+)
+def test_what_a_step_gives(values, rest, value):
+    assert ask(values, f"steps.app.{rest}") == value
+
+
+def test_a_step_of_a_group_is_known_by_the_path_of_the_group_and_inside_by_its_own_name(values):
+    for around, path in ((IN_BUILD, "execution.steps.more.steps.side"), (IN_MORE, "steps.side")):
+        assert ask(values, f"{path}.output.outputVariables.tag", around) == "1"
+    with pytest.raises(ExpressionError, match="there is no step 'side' there") as caught:
+        ask(values, "execution.steps.side.output.outputVariables.tag")
+    assert "did you mean pipeline.stages.build.spec.execution.steps.more.steps.side?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("execution.steps.more.steps.test.output.outputVariables.ok", "Run 'Unit tests' (p.yml:14:33) is not run here"),
+        ("pipeline.stages.scan.spec.execution.steps.deep.output.outputVariables.ok", "org.scan"),
+        ("pipeline.stages.scan.status", "is not run here"),
+    ],
+)
+def test_what_is_not_run_here_is_asked_with_the_variable_that_gives_it(values, path, says):
+    with pytest.raises(ExpressionError) as caught:
+        ask(values, f"{path} ?? 'x'")
+    assert says in str(caught.value)
+    assert caught.value.hint == f"--var {path}=VALUE gives it"
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("steps.last.status", "'last' (p.yml:17:23) is not run before this"),
+        ("steps.looped.status", "'looped' (p.yml:16:23) is run by a loop"),
+        ("steps.app.output.outputVariables.digset", "has no output 'digset'"),
+        ("steps.app.outputs.digest", "a step has output.outputVariables, status and retryCount"),
+        ("pipeline.stages.biuld.spec.execution.steps.app.status", "there is no step 'app' there"),
+    ],
+)
+def test_a_wrong_name_is_no_absent_value(values, expression, says):
+    with pytest.raises(ExpressionError) as caught:
+        ask(values, f"{expression} ?? 'x'")
+    assert says in str(caught.value)
+    assert not isinstance(caught.value, AbsentError)
+
+
+def test_an_iteration_is_asked_by_its_own_identifier(values):
+    assert ask(values, "steps.looped_1.output.outputVariables.tag") == "1"
+
+
+ERROR = PushError("the registry is gone")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "why"),
+    [
+        (Outcome(STEPS["app"], "skipped", reason="its condition is false"), "SKIPPED", "was skipped: its condition"),
+        (Outcome(STEPS["app"], "failed", error=ERROR), "FAILED", "has failed"),
+        (Outcome(STEPS["app"], "failed", error=TimeOutError("too long")), "EXPIRED", "has failed"),
+        (Outcome(STEPS["app"], "failed", error=ERROR, aborts=True), "ABORTED", "has failed"),
+        (Outcome(STEPS["app"], "ignored", RunResult(step="app")), "IGNORE_FAILED", "has failed"),
+        (
+            Outcome(STEPS["app"], "ignored", failures=(Failure("gone", (), "succeeded"),)),
+            "SUCCEEDED",
+            "has failed",
+        ),
+        (Outcome(STEPS["app"], "succeeded", RunResult(step="app")), "SUCCEEDED", "does not give it"),
+    ],
+)
+def test_a_step_without_an_output_says_why_and_another_value_may_stand_for_it(outcome, state, why):
+    values = StepValues(TREE)
+    values.add(("build", "app"), outcome)
+    assert ask(values, "execution.steps.app.currentStatus") == state
+    with pytest.raises(AbsentError, match=why):
+        ask(values, "steps.app.output.outputVariables.digest")
+    assert ask(values, "steps.app.output.outputVariables.digest ?? 'none'") == "none"
+
+
+def test_a_stage_and_the_pipeline_have_the_state_of_the_worst_step_so_far(values):
+    assert [ask(values, f"stage.{name}") for name in ("currentStatus", "status")] == ["SUCCEEDED", "RUNNING"]
+    values.add(("build", "beside"), Outcome(STEPS["beside"], "failed", error=ERROR))
+    assert ask(values, "stage.liveStatus") == ask(values, "pipeline.currentStatus") == "FAILED"
+    values.end(IN_BUILD)
+    assert ask(values, "pipeline.stages.build.status") == "FAILED"
+    assert ask(values, "execution.steps.more.status") == "RUNNING"
+
+
+@pytest.mark.parametrize("path", ["steps.app.output.outputVariables.digest", "steps.app.status", "stage.currentStatus"])
+def test_a_plan_has_no_value_and_takes_no_other_for_it(path):
+    with pytest.raises(LaterError, match="is known"):
+        ask(StepValues.planned(TREE), f"{path} ?? 'x'")
+
+
+# ---- whole files
+
+CHAIN = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: app
+    spec:
+      repo: {host}/docker-local/app
+      tags: ["1"]
+      envVariables: {{PLUGIN_ENGINE: native}}
+- step: {{type: Run, identifier: test, name: Unit tests}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: child
+    when: {{condition: {when}}}
+    spec:
+      repo: {host}/docker-local/child
+      tags: ["{tag}"]
+      envVariables: {{PLUGIN_ENGINE: native}}
+"""
+SHORT = "<+steps.app.output.outputVariables.digest.substring(7, 19)>"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n", encoding="utf-8")
+    (tmp_path / "a").write_text("a", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(place, *, host="reg.example", when="<+steps.app.status> == 'SUCCEEDED'", tag=SHORT):
+    (place / "p.yml").write_text(CHAIN.format(host=host, when=when, tag=tag), encoding="utf-8")
+
+
+def login(box):
+    known = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal(), "PLUGIN_REGISTRY": box.host}
+    return known | {"PLUGIN_INSECURE": "true"}
+
+
+def test_a_plan_says_which_settings_and_conditions_are_known_later_and_why(place, capsys):
+    write(place)
+    assert run_command(["check", "p.yml"]) == 0
+    plan = capsys.readouterr().out.split("\n\n")[1]
+    assert "known after BuildAndPushDockerRegistry 'app' (p.yml:2:5) has run" in plan
+    assert "later" in plan
+    assert "whether it is run is open: p.yml:12:12: condition: steps.app.status is known after" in plan
+
+
+def test_a_plan_checks_what_is_known_of_such_a_step(place, capsys):
+    write(place, host="UPPER.example/x")
+    (place / "p.yml").write_text(CHAIN.format(host="reg.example", when="true", tag=SHORT + " x"), encoding="utf-8")
+    text = (place / "p.yml").read_text(encoding="utf-8").replace("docker-local/child", "docker-local/CHILD")
+    (place / "p.yml").write_text(text, encoding="utf-8")
+    assert run_command(["check", "p.yml"]) == 2
+    assert "docker-local/CHILD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(place, capsys, command):
+    write(place, when="<+steps.test.output.outputVariables.ok> == 'yes'")
+    assert run_command([command, "p.yml"]) == 2
+    shown = capsys.readouterr().err
+    assert "Run 'Unit tests' (p.yml:8:9) is not run here" in " ".join(shown.split())
+    assert "--var steps.test.output.outputVariables.ok=VALUE gives it" in shown
+
+
+@pytest.mark.sandbox
+def test_an_output_that_is_given_for_a_step_that_is_not_run_counts(place, box):
+    write(place, host=box.host, when="<+steps.test.output.outputVariables.ok> == 'yes'", tag="2")
+    answers = {"steps.test.output.outputVariables.ok": "no"}
+    result = buildpush.run_pipeline("p.yml", env=login(box), variables=answers)
+    assert [bool(step.skipped) for step in result] == [False, True]
+
+
+@pytest.mark.sandbox
+def test_the_digest_of_a_step_is_the_tag_of_a_later_one(place, box):
+    write(place, host=box.host)
+    first, second = buildpush.run_pipeline("p.yml", env=login(box))
+    assert second.references[0].endswith(f":{first.digest[7:19]}")
