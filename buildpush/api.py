@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
@@ -28,10 +29,18 @@ if TYPE_CHECKING:
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.contents import Entry
+    from buildpush.settings.sources import Beside
     from buildpush.settings.tree import Loaded
 
 OptionalPath = str | Path | None
-_DEFAULTS = {"strict": False, "allow_nondistributable_artifacts": False, "insecure": (), "referrers": False}
+Paths = str | Path | Sequence[str | Path]
+_DEFAULTS = {
+    "strict": False,
+    "allow_nondistributable_artifacts": False,
+    "insecure": (),
+    "referrers": False,
+    "inputs": (),
+}
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -76,6 +85,8 @@ class PipelineOptions(TypedDict, total=False):
     cwd: OptionalPath
     stage: str | None
     step: str | None
+    templates: OptionalPath
+    inputs: Paths
 
 
 class RunOptions(PipelineOptions, total=False):
@@ -93,6 +104,8 @@ def load(
     cwd: OptionalPath = None,
     step: str | None = None,
     stage: str | None = None,
+    templates: OptionalPath = None,
+    inputs: Paths = (),
     **settings: Any,
 ) -> Loaded:
     """Return the steps of *file* with all their settings, and where each was set.
@@ -103,12 +116,15 @@ def load(
         cwd: directory that relative paths start from; the process's own if not given.
         step: identifier of the only step that is wanted.
         stage: identifier of the only stage that is wanted.
+        templates: directory with the files of templates that *file* names.
+        inputs: an input set or an overlay, or several, of which the last counts.
         settings: settings by their Python names; they beat variables, and those the file.
 
     Raises:
         SettingsError: something cannot be read or is set twice; the message says where.
     """
-    return _read(file, settings, _context_of(env=env, cwd=cwd), step, stage)
+    choice = _Choice(step, stage, templates, inputs)
+    return _read(file, settings, _context_of(env=env, cwd=cwd), choice)
 
 
 @with_keywords
@@ -122,6 +138,8 @@ def run(
     cwd: OptionalPath = None,
     step: str | None = None,
     stage: str | None = None,
+    templates: OptionalPath = None,
+    inputs: Paths = (),
     strict: bool = False,
     sink: Sink | None = None,
     **settings: Any,
@@ -137,6 +155,8 @@ def run(
         cwd: directory that relative paths start from; the process's own if not given.
         step: identifier of the only step that is wanted.
         stage: identifier of the only stage that is wanted.
+        templates: directory with the files of templates that *file* names.
+        inputs: an input set or an overlay, or several, of which the last counts.
         strict: fail where a note would be given.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
         settings: settings by their Python names; they beat variables, and those the file.
@@ -148,7 +168,9 @@ def run(
     from buildpush.pipeline.step import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return run_steps(_one_step(file, settings, context, step, stage), context, strict=strict)[0]
+        return run_steps(
+            _one_step(file, settings, context, _Choice(step, stage, templates, inputs)), context, strict=strict
+        )[0]
 
 
 @with_keywords
@@ -163,6 +185,8 @@ def build(
     cwd: OptionalPath = None,
     step: str | None = None,
     stage: str | None = None,
+    templates: OptionalPath = None,
+    inputs: Paths = (),
     sink: Sink | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -173,7 +197,12 @@ def build(
     from buildpush.pipeline.step import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        return run_steps(_one_step(file, settings, context, step, stage), context, push=False, output=output)[0]
+        return run_steps(
+            _one_step(file, settings, context, _Choice(step, stage, templates, inputs)),
+            context,
+            push=False,
+            output=output,
+        )[0]
 
 
 def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -315,6 +344,8 @@ def check(
     cwd: OptionalPath = None,
     step: str | None = None,
     stage: str | None = None,
+    templates: OptionalPath = None,
+    inputs: Paths = (),
     **settings: Any,
 ) -> Plan | SkippedStep:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked.
@@ -327,7 +358,7 @@ def check(
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        loaded = _one_step(file, settings, context, step, stage)
+        loaded = _one_step(file, settings, context, _Choice(step, stage, templates, inputs))
         (planned,) = plan_steps(loaded, context)
         return replace(planned, notes=(*loaded.notes, *planned.notes))
 
@@ -345,6 +376,8 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
         cwd: directory that relative paths start from; the process's own if not given.
         stage: identifier of the only stage that is run.
         step: identifier of the only step that is run, as often as its loop says.
+        templates: directory with the files of templates that *file* names.
+        inputs: an input set or an overlay, or several, of which the last counts.
         strict: fail where a note would be given.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
 
@@ -356,7 +389,7 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
     from buildpush.pipeline.step import run_steps
 
     with _context(options.get("sink"), **_around(options)) as context:
-        loaded = _all_steps(file, {}, context, options.get("step"), options.get("stage"))
+        loaded = _all_steps(file, {}, context, _choice(options))
         return PipelineResult(run_steps(loaded, context, strict=options.get("strict", False)))
 
 
@@ -372,13 +405,19 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, **_around(options)) as context:
-        loaded = _all_steps(file, {}, context, options.get("step"), options.get("stage"))
+        loaded = _all_steps(file, {}, context, _choice(options))
         return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
 
 @with_keywords
 def list_pipeline(
-    file: str | Path, *, cwd: OptionalPath = None, stage: str | None = None, step: str | None = None
+    file: str | Path,
+    *,
+    cwd: OptionalPath = None,
+    stage: str | None = None,
+    step: str | None = None,
+    templates: OptionalPath = None,
+    inputs: Paths = (),
 ) -> tuple[Entry, ...]:
     """Return every stage, group and step of *file*, of any kind, and whether it is run here; no setting is read.
 
@@ -387,6 +426,8 @@ def list_pipeline(
         cwd: directory that relative paths start from; the process's own if not given.
         stage: identifier of the only stage that is run.
         step: identifier of the only step that is run.
+        templates: directory with the files of templates that *file* names.
+        inputs: an input set or an overlay, or several, of which the last counts.
 
     Raises:
         SettingsError: the file cannot be read, or has no such stage or step.
@@ -395,10 +436,9 @@ def list_pipeline(
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
 
-    for name, value in (("step", step), ("stage", stage)):
-        _check_text(name, *(() if value is None else (value,)))
+    beside = _Choice(step, stage, templates, inputs).beside()
     path = _path("file", file) or Path()
-    return tuple(entries(select(file_tree(path, _path("cwd", cwd) or Path()), path, stage, step)))
+    return tuple(entries(select(file_tree(path, _path("cwd", cwd) or Path(), beside, []), path, stage, step)))
 
 
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -406,33 +446,63 @@ def _around(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
 
 
-def _read(
-    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
-) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What of a file is run, and what completes the file."""
+
+    step: str | None
+    stage: str | None
+    templates: OptionalPath
+    inputs: Paths
+
+    def beside(self) -> Beside:
+        """Return what completes the file; all that a caller gives is checked.
+
+        Raises:
+            SettingsError: something is of another type.
+        """
+        from buildpush.settings.sources import Beside
+
+        for name, value in (("step", self.step), ("stage", self.stage)):
+            _check_text(name, *(() if value is None else (value,)))
+        several = isinstance(self.inputs, Sequence) and not isinstance(self.inputs, str)
+        paths: Sequence[Any] = self.inputs if several else [self.inputs]  # type: ignore[assignment]  # as Python sees it
+        inputs = [_path("inputs", one) for one in paths]
+        return Beside(_path("templates", self.templates), tuple(one for one in inputs if one is not None))
+
+
+def _choice(options: Mapping[str, Any]) -> _Choice:
+    return _Choice(options.get("step"), options.get("stage"), options.get("templates"), options.get("inputs") or ())
+
+
+def _read(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
     from buildpush.settings.sources import read
 
-    for name, value in (("step", step), ("stage", stage)):
-        _check_text(name, *(() if value is None else (value,)))
-    path = _path("file", file)
-    return read(path, env=context.env, flags={}, keywords=settings, cwd=context.cwd, step=step, stage=stage)
+    path, beside = _path("file", file), choice.beside()
+    return read(
+        path,
+        env=context.env,
+        flags={},
+        keywords=settings,
+        cwd=context.cwd,
+        step=choice.step,
+        stage=choice.stage,
+        beside=beside,
+    )
 
 
-def _all_steps(
-    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
-) -> Loaded:
+def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
     from buildpush.settings.lookups import with_lookup_notes
 
-    loaded = _read(file, settings, context, step, stage)
+    loaded = _read(file, settings, context, choice)
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
 
 
-def _one_step(
-    file: OptionalPath, settings: Mapping[str, Any], context: RunContext, step: str | None, stage: str | None
-) -> Loaded:
+def _one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
     """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
     from buildpush.pipeline.loops import is_in_loop
 
-    loaded = _all_steps(file, settings, context, step, stage)
+    loaded = _all_steps(file, settings, context, choice)
     if len(loaded.steps) != 1:
         names = ", ".join(step.identifier for step in loaded.steps)
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.contents import Entry
     from buildpush.settings.declare import Setting
+    from buildpush.settings.sources import Beside
     from buildpush.settings.tree import Loaded
 
 
@@ -53,6 +54,10 @@ def _common() -> list[click.Parameter]:
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
         click.Option(["--stage"], metavar="ID", help="Only the steps of the stage with this identifier."),
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
+        click.Option(["--templates"], metavar="DIRECTORY", help="Directory with the files of templates."),
+        click.Option(
+            ["--inputs"], metavar="FILE", multiple=True, help="An input set or an overlay; of several the last counts."
+        ),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
         click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(
@@ -126,23 +131,37 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
         secrets=options.pop("secrets") or None,
         variables=dict(pair(text) for text in options.pop("var")),
     )
-    file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
-    loaded = read(file, env=context.env, flags=_flags(options), keywords={}, cwd=context.cwd, step=step, stage=stage)
+    file, step, stage, beside = options.pop("file"), options.pop("step"), options.pop("stage"), _beside(options)
+    flags = _flags(options)
+    loaded = read(
+        file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, beside=beside
+    )
     return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
 
 
-def contents(options: dict[str, Any]) -> list[Entry]:
-    """Return what the file of a command's options holds; others than those that choose are refused."""
+def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:
+    """Return what the file of a command's options holds, with notes; others than those that choose are refused."""
     from buildpush.settings.contents import entries
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
 
     file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
+    beside, notes = _beside(options), list[str]()
     is_vain = bool(_flags(options)) or any(options.values())
     if file is None or is_vain:
         message = "--list is given with a setting or an option of a run" if file else "--list is given without a file"
-        raise SettingsError(message, hint="write --list with FILE, --stage, --step and --json alone")
-    return list(entries(select(file_tree(file, Path()), file, stage, step)))
+        raise SettingsError(
+            message, hint="write --list with FILE, --stage, --step, --templates, --inputs, --json alone"
+        )
+    return list(entries(select(file_tree(file, Path(), beside, notes), file, stage, step))), notes
+
+
+def _beside(options: dict[str, Any]) -> Beside:
+    """Take what completes the file out of *options*."""
+    from buildpush.settings.sources import Beside
+
+    directory = options.pop("templates")
+    return Beside(Path(directory) if directory else None, tuple(map(Path, options.pop("inputs"))))
 
 
 def pair(text: str, flag: str = "--var") -> tuple[str, str]:

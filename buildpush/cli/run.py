@@ -67,10 +67,12 @@ def _list(options: dict[str, Any]) -> None:
     from buildpush.cli import report
 
     as_json = options.pop("as_json")
-    found = contents(options)
+    found, notes = contents(options)
     click.echo(
         report.as_json({"contents": [one.as_json() for one in found]}) if as_json else "\n".join(map(str, found))
     )
+    for note in notes:
+        tell(f"note: {with_margin(note)}")
 
 
 def make_check() -> click.Command:

@@ -227,7 +227,7 @@ class _Composer:
 
     def mapping(self, start: Any, depth: int) -> Node:
         entries: dict[str, Node] = {}
-        keys: dict[str, tuple[int, int]] = {}
+        keys: dict[str, str] = {}
         merged: list[Node] = []
         while type(event := next(self.events)).__name__ != "MappingEndEvent":
             key = self.key(event)
@@ -236,10 +236,10 @@ class _Composer:
                 merged += self.merged(value)
                 continue
             if key in entries:
-                line = keys[key][0]
+                line = keys[key].rsplit(":", 2)[1]
                 self.fail(event, f"the key {key!r} appears here a second time", f"the first is in line {line}")
             entries[key] = value
-            keys[key] = (event.start_mark.line + 1, event.start_mark.column + 1)
+            keys[key] = f"{self.name}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         for base in merged:
             keys = {**base.keys, **keys}
             entries = {**base.entries, **entries}
@@ -279,7 +279,7 @@ class Node:
         value: text, the items of a list, or the entries of a map; ``None`` for nothing, ``~`` and ``null``.
         file: as the user wrote it.
         line: counts from 1, as does ``column``.
-        keys: for a map, line and column of every key.
+        keys: for a map, the place of every key, which may be in another file.
         size: number of nodes after its aliases are expanded, itself included.
     """
 
@@ -287,7 +287,7 @@ class Node:
     file: str
     line: int
     column: int
-    keys: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
     size: int = 1
 
     @property
@@ -297,8 +297,7 @@ class Node:
 
     def where_key(self, key: str) -> str:
         """Return the place of a key of this map."""
-        line, column = self.keys[key]
-        return f"{self.file}:{line}:{column}"
+        return self.keys[key]
 
     @property
     def entries(self) -> Mapping[str, Node]:

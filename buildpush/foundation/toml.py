@@ -27,16 +27,14 @@ def parse_project_toml(text: str, name: str) -> Node | None:
     if table is None:
         return None
     header = _line_of(text, r"\[tool\.buildpush\]", 1)
-    keys = {
-        key: (_line_of(text, rf"(?:\[tool\.buildpush\.)?\"?{re.escape(key)}\"?\s*[=\]]", header), 1) for key in table
-    }
-    entries = {key: _node(value, name, keys[key][0]) for key, value in table.items()}
-    return Node(entries, name, header, 1, keys)
+    lines = {key: _line_of(text, rf"(?:\[tool\.buildpush\.)?\"?{re.escape(key)}\"?\s*[=\]]", header) for key in table}
+    entries = {key: _node(value, name, lines[key]) for key, value in table.items()}
+    return Node(entries, name, header, 1, {key: f"{name}:{line}:1" for key, line in lines.items()})
 
 
 def _node(value: Any, name: str, line: int) -> Node:
     if isinstance(value, dict):
-        keys = dict.fromkeys(value, (line, 1))
+        keys = dict.fromkeys(value, f"{name}:{line}:1")
         return Node({key: _node(part, name, line) for key, part in value.items()}, name, line, 1, keys)
     if isinstance(value, list):
         return Node(tuple(_node(part, name, line) for part in value), name, line, 1)

@@ -29,7 +29,7 @@ _INPUTS: Final = {
     "baseimageconnector": "baseImageConnectorRefs",
     "envvars": "envVariables",
 }
-_OF_OURS: Final = regex(r"buildAndPushToDocker(?:@1(?:\.[0-9]+)*)?\Z")
+OF_OURS: Final = regex(r"buildAndPushToDocker(?:@1(?:\.[0-9]+)*)?\Z")
 # Steps of the newer form that are no templates: the key says what they do.
 _OTHERS: Final = ("run", "run-test", "action", "approval", "background", "barrier", "queue", "wait", "agent")
 _CONTAINERS: Final = frozenset(
@@ -62,7 +62,7 @@ def older_form(document: Node) -> Node:
 def map_of(node: Node, entries: Mapping[str, Node], names: Mapping[str, str] | None = None) -> Node:
     """Return a map in place of *node*, whose keys stand where *node* has them, be it by the other one of *names*."""
     written = {new: old for old, new in (names or {}).items()}
-    keys = {key: node.keys.get(key, node.keys.get(written.get(key, key), (node.line, node.column))) for key in entries}
+    keys = {key: node.keys.get(key, node.keys.get(written.get(key, key), node.where)) for key in entries}
     return replace(node, value=dict(entries), keys=keys)
 
 
@@ -141,7 +141,7 @@ def _step(node: Node, uses: Node) -> Node:
         _KEYS.get(key, key): entry for key, entry in node.entries.items() if key not in {"uses", "with", "template"}
     }
     rest = _with_condition(node, rest)
-    is_ours = _OF_OURS.match(uses.text)
+    is_ours = OF_OURS.match(uses.text)
     kind = replace(uses, value=BUILD.type if is_ours else uses.text)
     spec = {"spec": _inputs(inner.at("with") or map_of(inner, {}))} if is_ours else {}
     return map_of(node, {"step": map_of(node, {"type": kind, **rest, **spec}, _KEYS)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,8 @@ from buildpush.settings.words import nearest, reject
 _LISTED: Final = "buildpush check FILE --list shows which steps are run"
 
 
-def check_runs(tree: tuple[Element, ...], file: Path) -> None:
-    """Refuse a file of which nothing is run here.
+def check_runs(tree: tuple[Element, ...], file: Path, reasons: Sequence[str]) -> None:
+    """Refuse a file of which nothing is run here; *reasons* say why a template is not in its place.
 
     Raises:
         SourceError: it has no step of a kind that buildpush runs.
@@ -30,6 +30,7 @@ def check_runs(tree: tuple[Element, ...], file: Path) -> None:
     hint = f"it runs {BUILD.type}"
     if steps:
         message += f", only {', '.join(step.about for step in steps)}"
+        hint = next(iter(reasons), hint)
         if any(nearest(step.type, (kind.type for kind in STEP_KINDS.values())) for step in steps):
             hint = f"did you mean type: {BUILD.type}?"
     raise SourceError(message, where=str(file), hint=hint)
@@ -54,7 +55,7 @@ def _with_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Ele
     inside = [step for step, path in leaves(tree) if _is_in(path, wanted)]
     if not any(step.runs for step in inside):
         message = f"nothing in the stage {wanted!r} is run here, only {', '.join(step.about for step in inside)}"
-        raise SourceError(message, where=str(file), hint=_LISTED)
+        raise SourceError(message, where=str(file), hint=_way(inside) or _LISTED)
 
     def choose(step: Step, path: tuple[Branch, ...]) -> Step:
         return replace(step, runs=step.runs and _is_in(path, wanted))
@@ -94,4 +95,10 @@ def _refuse_other(steps: list[Step], file: Path, wanted: str) -> None:
     if other is None:
         reject("step", wanted, [step.identifier for step in steps if step.runs], str(file))
     message = f"{other.about} is not run here"
-    raise SourceError(message, where=other.where, hint=_LISTED)
+    raise SourceError(message, where=other.where, hint=_way([other]) or _LISTED)
+
+
+def _way(steps: Iterable[Step]) -> str:
+    """Return how to give what stands elsewhere, if one of *steps* is that."""
+    is_elsewhere = any(step.node and step.node.at("template", "templateRef") for step in steps)
+    return "name the directory of its template's file with --templates" if is_elsewhere else ""

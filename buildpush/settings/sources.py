@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from buildpush.foundation.documents import Node, read_text, read_yaml
 from buildpush.foundation.errors import SourceError
@@ -20,6 +20,7 @@ from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.forms import older_form
+from buildpush.settings.input_sets import with_input_sets
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
@@ -28,11 +29,33 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
+from buildpush.settings.templates import Templates
 from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue, written_at
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Files that complete the one with the steps, relative to the working directory.
+
+    Attributes:
+        templates: directory of the templates that it names.
+        inputs: input sets, of which the last counts.
+    """
+
+    templates: Path | None = None
+    inputs: tuple[Path, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The flag that gives the first of them; empty if there are none."""
+        return "--templates" if self.templates else "--inputs" if self.inputs else ""
+
+
+NOTHING_BESIDE: Final = Beside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,7 @@ def read(
     cwd: Path,
     step: str | None,
     stage: str | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Loaded:
     """Return the steps to run with their settings as written, each with what set it.
 
@@ -66,6 +90,7 @@ def read(
         cwd: where the search for the project file begins; it ends at the root of the repository.
         step: identifier or name of the only step to run.
         stage: identifier or name of the only stage to run.
+        beside: templates and input sets.
 
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
@@ -78,14 +103,18 @@ def read(
         what, name = ("step", step) if step is not None else ("stage", stage)
         message = f"the {what} {name!r} is to be taken from a file, but no file is given"
         raise SourceError(message, where=f"--{what}", hint="name the file that holds it")
+    if file is None and beside.flag:
+        message = "it completes a file, but no file is given"
+        raise SourceError(message, where=beside.flag, hint="name the file with the steps")
     outside = _Outside(env, flags, keywords, project, cwd)
     notes = [*notes_of_environment(env, known_variables(*models()))]
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(outside, notes),)
     else:
-        whole = file_tree(file, cwd)
-        check_runs(whole, file)
+        whole = file_tree(file, cwd, beside, reasons := list[str]())
+        check_runs(whole, file, reasons)
+        notes += reasons
         fill = partial(_with_settings, outside=outside, notes=notes, known={})
         selected = selected_stages(whole, stage)
         filled = with_steps(select(whole, file, stage, step), fill)
@@ -95,13 +124,16 @@ def read(
     return loaded
 
 
-def file_tree(file: Path, cwd: Path) -> tuple[Element, ...]:
-    """Return what *file*, relative to *cwd*, holds.
+def file_tree(file: Path, cwd: Path, beside: Beside, notes: list[str]) -> tuple[Element, ...]:
+    """Return what *file*, relative to *cwd*, holds, with the templates and inputs that are *beside* it.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: one of them cannot be read, or does not fit.
     """
-    return read_tree(older_form(read_yaml(cwd / file, str(file))))
+    document = with_input_sets(read_yaml(cwd / file, str(file)), beside.inputs, cwd)
+    directory = beside.templates
+    templates = Templates(cwd / directory if directory else None, str(directory), notes)
+    return read_tree(older_form(templates.expand(document)))
 
 
 def find_project(cwd: Path) -> tuple[Path | None, Node | None]:

@@ -22,7 +22,7 @@ _CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "ste
 _ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup": ("rollbackSteps",)}
 # What is acted on around a step, what only names and sorts it, and what is listed among the steps that are not run.
 _ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy", "failureStrategies", "timeout")
-_LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier", "contextType")
+_LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier", "contextType", "stageType")
 ARCHITECTURE_LABELS: Final = ("kubernetes.io/arch", "beta.kubernetes.io/arch")  # of the nodes of a cluster
 _LISTED = ("template", "rollbackSteps")
 
@@ -335,6 +335,9 @@ def _step(node: Node) -> Step:
         near = next((key for key in node.entries if nearest(key, ["type", *_WRAPPERS])), None)
         if near:
             reject("key", near, ["type", *_WRAPPERS], node.where_key(near))
+        if set(node.entries) & {"inputSet", "overlayInputSet"}:
+            message = "this is an input set, and no step"
+            raise SourceError(message, where=node.where, hint="give it with --inputs, beside the file of its pipeline")
         message = "this step does not have a type"
         raise SourceError(message, where=node.where, hint=f"write type: {BUILD.type}")
     name = _text(node, "name")

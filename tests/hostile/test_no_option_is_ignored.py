@@ -75,6 +75,8 @@ def test_an_option_is_seen_or_named_wherever_an_image_comes_from_and_goes(stage,
 RUN = ["--repo={host}/docker-local/app", "--tags=1", "--engine=native", "--no-publish-build-info"]
 SHOW = ["build-info", "show", "shown", "7", "--artifactory-url=http://{host}/artifactory/"]
 READING = {
+    "templates": ["--templates=nowhere"],
+    "inputs": ["--inputs=nowhere.yml"],
     "connectors": ["--connectors=connectors.yml"],
     "secrets": ["--secrets=secrets"],
     "var": ["--var=regoin=eu"],

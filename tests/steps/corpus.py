@@ -1,7 +1,8 @@
 """Step files as people write them, and what of each is planned: ``NAME.yml`` and ``NAME.txt`` beside this module.
 
 One more is two more files.
-A line ``# var NAME=VALUE`` of a file is what ``--var`` would give, ``# step ID`` what ``--step`` would choose.
+A line ``# var NAME=VALUE`` of a file is what ``--var`` would give, ``# step ID`` what ``--step`` would choose,
+``# inputs NAME`` the input set ``inputs/NAME`` of ``--inputs``, and ``# templates`` gives all of ``templates``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copytree
 
 from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.vault import Vault
@@ -27,7 +29,7 @@ from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.sources import read
+from buildpush.settings.sources import Beside, read
 from buildpush.settings.tree import Step
 
 DIRECTORY = Path(__file__).parent
@@ -79,7 +81,10 @@ class Shown:
         written = (DIRECTORY / f"{self.name}.yml").read_text()
         given = dict(line.partition("=")[::2] for line in re.findall(r"^# var (.*)", written, re.MULTILINE))
         step = next(iter(re.findall(r"^# step (.*)", written, re.MULTILINE)), None)
-        loaded = read(Path(f"{self.name}.yml"), env=ENV, flags={}, keywords={}, cwd=self.cwd, step=step)
+        inputs = tuple(Path("inputs", name) for name in re.findall(r"^# inputs (.*)", written, re.MULTILINE))
+        beside = Beside(Path("templates") if re.search("^# templates$", written, re.MULTILINE) else None, inputs)
+        file = Path(f"{self.name}.yml")
+        loaded = read(file, env=ENV, flags={}, keywords={}, cwd=self.cwd, step=step, beside=beside)
         connectors = read_connectors(self.cwd / "connectors.yml")
         vault = Vault(ENV, self.cwd, None, connectors.references)
         git = Git(Recorded(lambda _: Ran(128)), self.cwd)
@@ -123,6 +128,8 @@ class Shown:
     def prepare(self) -> None:
         """Make the directory that the file is run in."""
         (self.cwd / f"{self.name}.yml").write_bytes((DIRECTORY / f"{self.name}.yml").read_bytes())
+        for directory in ("inputs", "templates"):
+            copytree(DIRECTORY / directory, self.cwd / directory)
         for directory in (".", "services/auth", "services/web"):
             (self.cwd / directory).mkdir(parents=True, exist_ok=True)
             (self.cwd / directory / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")

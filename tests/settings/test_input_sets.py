@@ -1,0 +1,112 @@
+"""Input sets and overlays: each value takes the place of its input, and a key that nothing asks for is an error."""
+
+from __future__ import annotations
+
+import pytest
+
+import buildpush
+from buildpush.foundation.errors import SourceError
+
+PIPELINE = """\
+pipeline:
+  identifier: mill
+  variables:
+    - {name: kind, type: String, value: <+input>}
+  stages:
+    - stage:
+        identifier: saw
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: planks
+                  spec: {repo: host.test/a, tags: <+input>, target: "<+input>.allowedValues(one,two)"}
+"""
+SET = """\
+inputSet:
+  identifier: {name}
+  pipeline:
+    identifier: {pipeline}
+    variables: [{{name: kind, type: String, value: {kind}}}]
+    stages:
+      - stage:
+          identifier: {stage}
+          spec: {{execution: {{steps: [{{step: {{identifier: planks, spec: {spec}}}}}]}}}}
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.yml").write_text(PIPELINE, encoding="utf-8")
+
+    def put(name, *, text="", pipeline="mill", kind="oak", stage="saw", spec="{}"):
+        text = text or SET.format(name=name, pipeline=pipeline, kind=kind, stage=stage, spec=spec)
+        (tmp_path / f"{name}.yml").write_text(text, encoding="utf-8")
+
+    return put
+
+
+def settings(*inputs):
+    (step,) = buildpush.load("p.yml", inputs=inputs[0] if len(inputs) == 1 else inputs).steps
+    return {name: written.value for name, written in step.settings.items()}
+
+
+def test_a_value_takes_the_place_of_its_input(write):
+    write("one", spec="{tags: ['1', '2'], target: two}")
+    assert settings("one.yml")["tags"] == ["1", "2"]
+    (step,) = buildpush.load("p.yml", inputs="one.yml").steps
+    assert step.settings["tags"].origin.where == "one.yml:9:73"
+    assert step.environment["kind"].value == "<+pipeline.variables.kind>"
+    assert step.facts["pipeline.variables.kind"] == "oak"
+
+
+def test_of_several_input_sets_the_last_counts_and_gives_no_more_than_it_says(write):
+    write("one", spec="{tags: ['1'], target: one}")
+    write("two", spec="{tags: ['2']}")
+    assert [settings("one.yml", "two.yml")[name] for name in ("tags", "target")] == [["2"], "one"]
+    assert settings("two.yml", "one.yml")["tags"] == ["1"]
+
+
+def test_an_overlay_finds_its_input_sets_beside_it(write):
+    write("one", spec="{tags: ['1']}")
+    write("two", spec="{tags: ['2']}")
+    write("both", text="overlayInputSet: {identifier: both, inputSetReferences: [two, one]}")
+    assert settings("both.yml")["tags"] == ["1"]
+    write("both", text="overlayInputSet: {identifier: both, inputSetReferences: [two, tree]}")
+    with pytest.raises(SourceError, match=r"both\.yml:1:63: unknown input set 'tree'"):
+        settings("both.yml")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"spec": "{tag: ['1']}"}, "unknown input 'tag'"),
+        ({"spec": "{repo: host.test/b}"}, "the pipeline does not ask for this"),
+        ({"spec": "{target: three}"}, "'three' for <.input> is not one of one, two"),
+        ({"stage": "see"}, "the pipeline does not have see here"),
+        ({"pipeline": "shop"}, "is for the pipeline 'shop', and the file has 'mill'"),
+        ({"text": "pipeline: {identifier: mill}"}, "neither an input set"),
+        ({"text": "overlayInputSet: {identifier: one}"}, "does not name an input set"),
+    ],
+)
+def test_what_the_pipeline_does_not_ask_for_is_refused_with_its_place(write, more, words):
+    write("one", **more)
+    with pytest.raises(SourceError, match=words) as caught:
+        settings("one.yml")
+    assert caught.value.where.startswith("one.yml")
+    assert caught.value.hint
+
+
+def test_an_input_set_for_what_is_no_pipeline_is_refused(write):
+    write("one")
+    write("p", text="- step: {type: BuildAndPushDockerRegistry, spec: {repo: host.test/a, tags: <+input>}}")
+    with pytest.raises(SourceError, match="an input set is for a pipeline"):
+        settings("one.yml")
+
+
+def test_an_input_set_in_place_of_the_pipeline_is_recognised(write):
+    write("one")
+    with pytest.raises(SourceError, match="this is an input set"):
+        buildpush.load("one.yml")
