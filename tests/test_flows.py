@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import buildpush
-from buildpush.foundation.errors import BuildPushError, PushError, SettingsError, StrictError
-from buildpush.foundation.events import Note
+from buildpush.foundation.errors import BuildPushError, EngineMissingError, PushError, SettingsError, StrictError
+from buildpush.foundation.events import Note, Started
 from buildpush.transfer.docker_archive import open_docker_archive
 
 sandbox = pytest.mark.sandbox
@@ -273,3 +273,34 @@ def test_an_image_of_the_daemon_is_pushed_without_a_build(need, place, box, monk
         subprocess.run(
             ["docker", "rmi", "--force", image, "buildpush.test/tested", here], check=False, capture_output=True
         )
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("pushes", [False, True])
+def test_a_built_image_is_put_into_the_daemon_under_all_its_names(need, place, box, monkeypatch, pushes):
+    need("docker")
+    for name, text in {"LOAD": "true", "NO_PUSH": "false" if pushes else "true", "DAEMON_OFF": "true"}.items():
+        monkeypatch.setenv(f"PLUGIN_BUILDX_{name}" if name == "LOAD" else f"PLUGIN_{name}", text)
+    monkeypatch.setenv("PLUGIN_TAGS", "one,two")
+    names = [f"{box.host}/docker-local/app:{tag}" for tag in ("one", "two")]
+    try:
+        result = buildpush.run(env={**os.environ})
+        words = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
+        found = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+        assert len(found) == 2
+        assert len(set(found)) == 1
+        assert (result.pushed is not None) is pushes
+        assert result.output == f"docker-daemon:{names[0]}"
+    finally:
+        subprocess.run(["docker", "rmi", "--force", *names], check=False, capture_output=True)
+
+
+@sandbox
+def test_a_daemon_that_is_not_there_stops_a_step_before_it_builds(place, monkeypatch):
+    monkeypatch.setenv("PLUGIN_BUILDX_LOAD", "true")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/none.sock")
+    events = []
+    with pytest.raises(EngineMissingError, match="load puts the image into the Docker daemon") as caught:
+        buildpush.run(env={**os.environ}, sink=events.append)
+    assert caught.value.setting == "load"
+    assert "build" not in {event.phase for event in events if isinstance(event, Started)}

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.errors import EngineMissingError, SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
+from buildpush.images.model import Image, Index
+from buildpush.images.references import Reference
 from buildpush.settings.flows import archive_notes, unused_names
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Step
 from buildpush.transfer import Location
-from buildpush.transfer.destinations import check_destination, check_packing, unsupported_packing
-from buildpush.transfer.driver import Packing
+from buildpush.transfer.destinations import check_destination, check_packing, single_image, unsupported_packing
+from buildpush.transfer.driver import Clients, Packing
 from buildpush.transfer.parse import parse
+
+if TYPE_CHECKING:
+    from buildpush.transfer.daemon import Daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,28 @@ def output_of(order: ResolvedStep) -> Output | None:
     return Output(Location("docker-archive", str(order.tar))) if order.tar else None
 
 
+@contextmanager
+def daemon_of(clients: Clients) -> Iterator[Daemon]:
+    """Give the Docker daemon that images are put into.
+
+    Raises:
+        EngineMissingError: it does not answer.
+    """
+    try:
+        with clients.daemon() as daemon:
+            yield daemon
+    except EngineMissingError as error:
+        message = f"load puts the image into the Docker daemon: {error}"
+        raise EngineMissingError(message, hint=error.hint, setting="load") from error
+
+
+def load(image: Image | Index, references: Sequence[Reference], clients: Clients, sink: Sink) -> None:
+    """Put *image* into the Docker daemon, under each of *references*."""
+    single = single_image(image, Location("docker-daemon", str(references[0])), sink)
+    with daemon_of(clients) as daemon:
+        daemon.load(single, *references)
+
+
 def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:
     """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means."""
     if order.tar and location:
@@ -53,7 +83,7 @@ def output_of_build(step: Step, order: ResolvedStep, location: Location | None, 
     output = output_of(order)
     location = output.location if output else location
     is_named = bool(location and (location.name or location.reference))
-    for note in unused_names(step.settings, str(location or ""), is_named=is_named):
+    for note in unused_names(step.settings, str(location or order.load or ""), is_named=is_named):
         sink(Note(note))
     return Output(location, _packing(step, order, location, sink)) if location else None
 

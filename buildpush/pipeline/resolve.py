@@ -49,7 +49,7 @@ def resolve_step(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
     order = context.kept.with_builder(order)
-    kept = order.tar is not None or context.kept.takes(order) or not push
+    kept = order.tar is not None or order.load or context.kept.takes(order) or not push
     for note in (*order.notes, *_idle(order, step, push=push, kept=kept), *_unpublished(order, context)):
         context.log(Note(note))
     return replace(order, git_directory=history) if history else order

@@ -25,6 +25,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
+from buildpush.pipeline import outputs
 from buildpush.pipeline.ahead import check_ahead
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import Hosts, RunContext
@@ -203,9 +204,11 @@ class _StepRun:
         remove_receipts(order.receipts)
         with self._publication(order, hosts, server) as publication:
             is_kept = self.options.push and self.context.kept.takes(order)
-            with self._image(order, engine, hosts, drain=not (order.push or output or is_kept)) as image:
+            with self._image(order, engine, hosts, drain=not (order.push or output or is_kept or order.load)) as image:
                 if image and is_kept:
                     self._keep(image, order, hosts)
+                if image and order.load:
+                    self._load(image, order, hosts)
                 if image and output:
                     self._write(image, order, output, hosts)
                 if image and order.push:
@@ -245,6 +248,9 @@ class _StepRun:
 
     def _check(self, order: ResolvedStep, hosts: Hosts, server: Artifactory | None) -> None:
         """Ask every host for the rights that the step will need, so that a wrong password costs no build."""
+        if order.load:
+            with outputs.daemon_of(hosts.clients):
+                pass
         if not self.options.push:
             return
         with self.log.phase("preflight"):
@@ -308,6 +314,11 @@ class _StepRun:
             self.pushed = written
         else:
             self.output, self.written = str(output.location), written
+
+    def _load(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
+        with self.log.phase("load", ", ".join(map(str, order.references))):
+            outputs.load(image, order.references, hosts.clients, self.log)
+        self.output = f"docker-daemon:{order.references[0]}"
 
     def _keep(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
         """Put the image where a later step of this run finds it, whatever engine has built it."""

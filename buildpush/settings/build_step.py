@@ -68,6 +68,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         request=request,
         source=source,
         tar=tar,
+        load=flows.loads(settings, references, ctx.fail),
         credentials=credentials,
         artifactory=artifactory,
         build=build,

@@ -32,12 +32,14 @@ class Variable:
         separator: is put between the entries of a list or map.
         inverted: the variable holds the opposite of the setting.
         only_with: another variable that must be true for this one to count; it then replaces its siblings.
+        option: what its text is the value of, where the setting is a list of options.
     """
 
     name: str
     separator: str = ","
     inverted: bool = False
     only_with: str = ""
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Declared:
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
+    adds_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Setting:
         hint: without effect on the image, so that setting it is a note, and no error, while nothing acts on it.
         instead: what to do while nothing acts on it.
         ambient: variables of other tools, used when nothing else sets it.
+        adds_up: whether several of its variables make one list, in place of contradicting each other.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Setting:
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
+    adds_up: bool
 
     @property
     def secret(self) -> bool:
@@ -160,11 +165,12 @@ def setting(
     separator: str = ",",
     aliases: tuple[Variable | str, ...] = (),
     ambient: tuple[str, ...] = (),
+    adds_up: bool = False,
 ) -> Any:
     """Return the field that declares a setting; ``REQUIRED`` as default means that it must be set."""
     known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
     declared = Declared(
-        sentence, text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient
+        sentence, text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient, adds_up
     )
     return Field(default, declared)
 
@@ -246,6 +252,7 @@ def _setting(name: str, field: Field) -> Setting:
         separator=declared.separator,
         aliases=declared.aliases,
         ambient=declared.ambient,
+        adds_up=declared.adds_up,
     )
 
 

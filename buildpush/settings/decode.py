@@ -129,13 +129,13 @@ def _open_secret(setting: Setting, secret: Secret, origin: Origin) -> str:
 
 def _list(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> list[str] | None:
     if isinstance(raw, str):
-        return _split(raw, variable.separator) or None
+        return split(raw, variable.separator) or None
     if not isinstance(raw, list):
         message = f"{subject(setting.key, origin.where)} takes a list"
         raise SettingsError(message, where=origin.where, setting=setting.name, hint=_such_as(setting))
     texts = [_text(setting, part, origin, position) for position, part in enumerate(raw)]
     if origin.kind == "flag" and setting.separator == ",":  # as in its variable, where no value can hold a comma either
-        return [part for text in texts for part in _split(text, ",") or [text]]
+        return [part for text in texts for part in split(text, ",") or [text]]
     return texts
 
 
@@ -145,7 +145,7 @@ def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Mapp
     if isinstance(raw, dict):
         kept = {key: part for key, part in raw.items() if isinstance(part, Secret) and setting.name == _OF_SECRETS}
         return {key: _text(setting, part, origin, key) for key, part in raw.items() if key not in kept} | kept
-    texts = _split(raw, variable.separator) if isinstance(raw, str) else _texts(setting, raw, origin)
+    texts = split(raw, variable.separator) if isinstance(raw, str) else _texts(setting, raw, origin)
     entries: dict[str, str] = {}
     for position, text in enumerate(texts):
         key, value = _entry(setting, text, origin.at(position), variable)
@@ -178,7 +178,8 @@ def _commas(setting: Setting) -> str:
     return "values with a comma go into a file or a flag"
 
 
-def _split(text: str, separator: str) -> list[str]:
+def split(text: str, separator: str) -> list[str]:
+    """Return the entries that a variable's *text* has between its separators; blanks beside a comma do not count."""
     parts = text.split(separator)
     return [part for part in ((part.strip() for part in parts) if separator == "," else parts) if part]
 

@@ -15,6 +15,7 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.build_step import UNNAMED
+from buildpush.settings.buildx_options import with_options
 from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.layers import remember_passwords
@@ -50,6 +51,7 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
     settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
+    settings = with_options(settings, step, sink)
     return _with_arguments(_with_secrets(settings, step, around), step, around, sink)
 
 
@@ -81,7 +83,7 @@ def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink
             value = _Answers("build_args_from_env", name, written.origin, facts).of(written.value)
         else:
             value = facts.env.get(name, "")
-        where = step.settings["build_args_from_env"].origin.where
+        where = (step.settings.get("build_args_from_env") or step.settings["buildx_options"]).origin.where
         if isinstance(value, Secret):
             message = f"build_args_from_env: the secret in {name} would be readable here"
             raise SecretError(message, hint=READABLE_HINT, setting="build_args_from_env", where=where)

@@ -36,7 +36,7 @@ _SOURCES: Final = ("source_image", "source_tar_path")
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
-    *("context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
+    *("load", "context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
 }
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
@@ -191,6 +191,23 @@ def archive_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
         message = "a Docker archive holds the image of one platform, and platforms names several"
         raise fail(message, "tar_path", "use build --output oci-archive:FILE")
     return path
+
+
+def loads(settings: BuildAndPush, references: tuple[Reference, ...], fail: Fail) -> bool:
+    """Return whether the built image is put into the Docker daemon.
+
+    Raises:
+        SettingsError: it cannot hold the image.
+    """
+    if not settings.load or settings.push_only:
+        return False
+    if not references:
+        message = "the Docker daemon knows images by their names, and repo is not given"
+        raise fail(message, "load", "set repo")
+    if len(settings.platforms) > 1:
+        message = "the Docker daemon is given the image of one platform, and platforms names several"
+        raise fail(message, "load", "name one platform, or leave load out")
+    return True
 
 
 def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Path]:

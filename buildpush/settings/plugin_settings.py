@@ -1,14 +1,14 @@
 """The settings that exist for Harness' plugins: most of them say other settings in the plugins' words; a table."""
 
-# Flags of other programs in this module's texts: --squash --single-snapshot
+# Flags of other programs in this module's texts: any
 
 from __future__ import annotations
 
 from typing import Literal
 
-from buildpush.settings.declare import setting
+from buildpush.settings.declare import Variable, setting
 from buildpush.settings.image_settings import ImageSettings
-from buildpush.settings.kinds import FileText, Switch
+from buildpush.settings.kinds import FileText, Switch, Texts
 
 Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
@@ -78,6 +78,29 @@ class PluginSettings(ImageSettings):
         honoured_by="run",
         place="env",
         ambient=("AWS_PLUGIN_PATH_STYLE",),
+    )
+    load: Switch = setting(
+        "Whether the built image is also put into the Docker daemon, under the names that it is pushed by.",
+        "With {setting}`push` at `false` it goes only there. It is the image of one platform.",
+        default=False,
+        group="Push",
+        example=True,
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_BUILDX_LOAD",),
+    )
+    buildx_options: Texts = setting(
+        "Options of `docker buildx build`, each of which becomes the setting of the same meaning.",
+        "So they count with every engine that honours that setting; one that no setting stands for is refused. "
+        "In `PLUGIN_BUILDX_OPTIONS` a comma separates two options, in `PLUGIN_BUILDX_OPTIONS_SEMICOLON` a semicolon. "
+        "`PLUGIN_SECRET` is the value of one `--secret`.",
+        default=(),
+        group="Build",
+        example=("--platform=linux/amd64", "--ssh=default"),
+        honoured_by="run",
+        place="env",
+        adds_up=True,
+        aliases=(Variable("PLUGIN_BUILDX_OPTIONS_SEMICOLON", ";"), Variable("PLUGIN_SECRET", option="--secret")),
     )
     verbosity: Verbosity | None = setting(
         "How much kaniko prints.",

@@ -102,11 +102,7 @@ _BUILD: Final = (
     *_sets("squash", SQUASH="dxb"),
     *_noted("what an engine prints is kept in the state directory either way", QUIET="dxb"),
     *_sets("platforms", PLATFORM="dxk", CUSTOM_PLATFORM="k"),
-    *_refused(
-        "it is the raw text of one flag of docker",
-        "write ID=VARIABLE in PLUGIN_SECRETS_FROM_ENV, or ID=FILE in PLUGIN_SECRETS_FROM_FILE",
-        SECRET="dx",
-    ),
+    *_sets("buildx_options", SECRET="dx"),
     *_sets("env_docker_secrets", SECRETS_FROM_ENV="dx"),
     *_sets("file_docker_secrets", SECRETS_FROM_FILE="dx"),
     *_refused(
@@ -246,17 +242,8 @@ _BUILDX: Final = (
         BUILDER_DRIVER_OPTS_NEW="x",
         BUILDER_REMOTE_CONN="x",
     ),
-    *_refused(
-        "a step leaves nothing in the Docker daemon",
-        "use buildpush build --output docker-daemon:NAME:TAG",
-        BUILDX_LOAD="x",
-    ),
-    *_refused(
-        "raw flags of buildx are not passed on, since other engines would not know them",
-        "write PLUGIN_PLATFORM, PLUGIN_SSH, PLUGIN_NETWORK, PLUGIN_ADD_HOST or PLUGIN_BUILD_CONTEXTS",
-        BUILDX_OPTIONS="x",
-        BUILDX_OPTIONS_SEMICOLON="x",
-    ),
+    *_sets("load", BUILDX_LOAD="x"),
+    *_sets("buildx_options", BUILDX_OPTIONS="x", BUILDX_OPTIONS_SEMICOLON="x"),
     *_refused(_BAKE, "write one step for each target", BAKE_FILE="x", BAKE_OPTIONS="x"),
     *_refused(
         "the archive of a step is Docker's",

@@ -33,6 +33,7 @@ class ResolvedStep:
         request: order for the engine; ``None`` for a step that builds nothing.
         source: the image that is pushed in place of a built one.
         tar: file that the built image is written to.
+        load: whether it is put into the Docker daemon.
         references: what the image will be called, or is called already.
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
         artifactory: where build-info goes; ``None`` where none is published.
@@ -53,6 +54,7 @@ class ResolvedStep:
     request: BuildRequest | None = None
     source: ExistingImage | None = None
     tar: Path | None = None
+    load: bool = False
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     artifactory: ArtifactoryTarget | None = None
     build: BuildIdentity = field(default_factory=BuildIdentity)

@@ -158,9 +158,9 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting in settings_of(kind.model):
-        for variable, text in variables_for(setting, texts, layers.notes, ambient=True):
+        for variable, raw in variables_for(setting, texts, layers.notes, ambient=True):
             where = node.where_key(variable)
-            layers.variables.add(setting, text, Origin("file", where, format_setting(setting, text), variable))
+            layers.variables.add(setting, raw, Origin("file", where, format_setting(setting, raw), variable))
 
 
 def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None:

@@ -160,13 +160,14 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
             notes.append(note_of("variable", name, text, written.origin.where, known))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
     for setting in settings_of(kind.model):
-        for name, text in variables_for(setting, texts, notes, ambient=True):
+        for name, raw in variables_for(setting, texts, notes, ambient=True):
             place = around[name][1].origin.where
-            origin = Origin("file", place, format_setting(setting, text), name)
-            check_secret(setting, text, origin)
-            layer.add(setting, text, origin)
-    for setting_name, (_, origin) in layer.values.items():  # asked for by name, so that --var may give another value
-        layer.values[setting_name] = (around[origin.variable][1].value, origin)
+            origin = Origin("file", place, format_setting(setting, raw), name)
+            check_secret(setting, raw, origin)
+            layer.add(setting, raw, origin)
+    for setting_name, (found, origin) in layer.values.items():  # by name, so that --var may give another value
+        if isinstance(found, str):
+            layer.values[setting_name] = (around[origin.variable][1].value, origin)
     return layer
 
 

@@ -10,7 +10,7 @@ from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable, settings_of
-from buildpush.settings.decode import format_value
+from buildpush.settings.decode import format_value, split
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import SettingsLayer, remember_passwords
 from buildpush.settings.step_settings import StepSettings
@@ -31,7 +31,7 @@ def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
 
 def variables_for(
     setting: Setting, texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
-) -> list[tuple[str, AnyRaw]]:
+) -> list[tuple[str, AnyRaw | list[Raw]]]:
     """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing.
 
     Raises:
@@ -46,10 +46,24 @@ def variables_for(
             notes.append(
                 f"{variable.name} counts, and {setting.variables[0]} does not, because of {variable.only_with}"
             )
-    pairs = [(variable.name, text) for variable, text in gated or found]
+    if setting.adds_up and found:
+        return [_sum(found)]
+    pairs: list[tuple[str, AnyRaw | list[Raw]]] = [(variable.name, text) for variable, text in gated or found]
     if ambient:
         pairs += [(name, texts[name]) for name in setting.ambient if texts.get(name)]
     return pairs
+
+
+def _sum(found: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]:
+    """Return the entries of all variables of a list under the name of the first; of a single one as they are."""
+    first, text = found[0]
+    if len(found) == 1 and not first.option:
+        return first.name, text
+    entries: list[Raw] = []
+    for variable, raw in found:
+        parts = raw if isinstance(raw, list) else [raw] if variable.option else split(str(raw), variable.separator)
+        entries += [f"{variable.option}={part}" if variable.option else part for part in parts]
+    return first.name, entries
 
 
 def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> SettingsLayer:
@@ -72,9 +86,9 @@ def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> Settings
     return layer
 
 
-def _value(setting: Setting, name: str, text: str) -> tuple[Raw, Origin]:
+def _value(setting: Setting, name: str, text: Raw) -> tuple[Raw, Origin]:
     """Return value and origin; the text of a secret is the secret itself unless it is a reference to one."""
-    if setting.secret and not is_reference(text) and not is_expression(text):
+    if setting.secret and isinstance(text, str) and not is_reference(text) and not is_expression(text):
         return Secret(text, source=name), Origin("variable", name, MASK, name)
     return text, Origin("variable", name, format_value(text), name)
 

@@ -135,14 +135,14 @@ class Daemon:
         else:
             yield exported_image(export, facts)
 
-    def load(self, image: Image, reference: Reference) -> None:
-        """Load *image* into the daemon, under the tag *reference*; its bytes are streamed.
+    def load(self, image: Image, *references: Reference) -> None:
+        """Load *image* into the daemon, under the tags *references*; its bytes are streamed.
 
         Raises:
             PushError: the daemon does not accept it.
             DigestError: the source's bytes are not those that it promised; then the daemon loads nothing.
         """
-        answer = self._ask("to load", self.client.api.load_image, docker_archive(image, [reference], self.scratch))
+        answer = self._ask("to load", self.client.api.load_image, docker_archive(image, list(references), self.scratch))
         for line in self._reading(answer or ()):
             if "error" in line:
                 message = f"the Docker daemon rejects the image: {quotation(str(line['error']))}"

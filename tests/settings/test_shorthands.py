@@ -9,7 +9,7 @@ import pytest
 
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
-from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.places import Ran, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
@@ -105,6 +105,29 @@ BECOMES = {
         {"PLUGIN_PATH_STYLE": "true", "PLUGIN_CACHE_TO": f"{S3},use_path_style=false"},
         lambda order: caches(order.request) == [f"{S3},use_path_style=false"],
     ),
+    "BUILDX_LOAD": ({"PLUGIN_BUILDX_LOAD": "true", "PLUGIN_NO_PUSH": "true"}, lambda order: order.load),
+    "BUILDX_OPTIONS": (
+        {"PLUGIN_BUILDX_OPTIONS": "--no-cache,--target=runtime"},
+        lambda order: (order.request.no_cache, order.request.target) == (True, "runtime"),
+    ),
+    "BUILDX_OPTIONS_SEMICOLON": (
+        {"PLUGIN_BUILDX_OPTIONS_SEMICOLON": "--platform=linux/amd64,linux/arm64;--pull"},
+        lambda order: (len(order.request.platforms), order.request.pull_image) == (2, True),
+    ),
+    "both BUILDX_OPTIONS": (
+        {"PLUGIN_BUILDX_OPTIONS": "--no-cache", "PLUGIN_BUILDX_OPTIONS_SEMICOLON": "--build-arg=A=1,2;--label=a=b"},
+        lambda order: (
+            (order.request.no_cache, order.request.build_args, order.request.labels) == (True, {"A": "1,2"}, {"a": "b"})
+        ),
+    ),
+    "SECRET": (
+        {"PLUGIN_SECRET": "id=npmrc,src=Dockerfile"},
+        lambda order: list(order.request.build_secrets) == ["npmrc"],
+    ),
+    "SECRET and BUILDX_OPTIONS": (
+        {"PLUGIN_SECRET": "id=npmrc,src=Dockerfile", "PLUGIN_BUILDX_OPTIONS": "--no-cache"},
+        lambda order: order.request.no_cache and list(order.request.build_secrets) == ["npmrc"],
+    ),
     "VERBOSITY": ({"PLUGIN_VERBOSITY": "debug"}, lambda order: order.own_settings["verbosity"] == "debug"),
 }
 
@@ -152,3 +175,130 @@ def test_a_directory_in_the_context_lies_in_it(directory, path):
 def test_a_way_to_look_for_files_that_overlooks_some_is_refused(directory):
     with pytest.raises(SettingsError, match="'time' is not one of full, redo"):
         order_of(in_file, {**REPO, "PLUGIN_SNAPSHOT_MODE": "time"}, directory)
+
+
+# ---- options of buildx
+
+
+def with_options(directory, *options, **more):
+    return order_of(in_file, {**REPO, "PLUGIN_BUILDX_OPTIONS_SEMICOLON": ";".join(options), **more}, directory)
+
+
+OPTIONS = {
+    "--add-host=db.test:10.0.0.7": lambda order: order.request.add_hosts == {"db.test": "10.0.0.7"},
+    "--add-host=db.test=10.0.0.7": lambda order: order.request.add_hosts == {"db.test": "10.0.0.7"},
+    "--build-arg A=1": lambda order: order.request.build_args == {"A": "1"},
+    "--build-arg;A=a=b": lambda order: order.request.build_args == {"A": "a=b"},
+    "--build-context=more=service": lambda order: order.request.build_contexts["more"].endswith("/service"),
+    "--cache-from=h.test/c:1": lambda order: str(order.request.cache_from[0]) == "type=registry,ref=h.test/c:1",
+    "--cache-to=type=inline": lambda order: str(order.request.cache_to[0]) == "type=inline",
+    "--file=service/Dockerfile": lambda order: order.request.dockerfile.parent.name == "service",
+    "-f;service/Dockerfile": lambda order: order.request.dockerfile.parent.name == "service",
+    "--label=a=b,c": lambda order: order.request.labels == {"a": "b,c"},
+    "--load": lambda order: order.load,
+    "--metadata-file=m.json": lambda order: order.receipts["metadata_file"].name == "m.json",
+    "--network=none": lambda order: order.request.network == "none" and "network" in order.for_engines,
+    "--no-cache": lambda order: order.request.no_cache,
+    "--no-cache=false": lambda order: not order.request.no_cache,
+    "--output=type=docker": lambda order: order.load,
+    "--output type=docker,dest=image.tar": lambda order: order.tar.name == "image.tar",
+    "--platform=linux/arm64": lambda order: [str(one) for one in order.request.platforms] == ["linux/arm64"],
+    "--provenance=false": lambda order: order.request is not None,
+    "--pull": lambda order: order.request.pull_image,
+    "--push": lambda order: order.push,
+    "--push=false": lambda order: not order.push,
+    "--sbom=false": lambda order: order.request is not None,
+    "--secret=id=a,src=Dockerfile": lambda order: list(order.request.build_secrets) == ["a"],
+    "--ssh=default": lambda order: order.request.ssh == ("default",),
+    "--ssh sshkey=Dockerfile": lambda order: order.request.ssh[0].startswith("sshkey=/"),
+    "--target=runtime": lambda order: order.request.target == "runtime",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_buildx_becomes_the_setting_of_its_meaning(directory, option):
+    assert OPTIONS[option](with_options(directory, option))
+
+
+def test_an_option_adds_to_what_is_set(directory):
+    order = with_options(directory, "--build-arg=A=2", "--build-arg=C=3", PLUGIN_BUILD_ARGS="A=1,B=1")
+    assert order.request.build_args == {"A": "2", "B": "1", "C": "3"}
+
+
+def test_a_build_argument_without_a_value_has_that_of_its_variable(directory):
+    variables = {**REPO, "PLUGIN_BUILDX_OPTIONS": "--build-arg=GRAIN"}
+    assert order_of(in_file, variables, directory, {"GRAIN": "fine"}).request.build_args["GRAIN"] == "fine"
+
+
+def test_a_secret_of_an_option_is_that_of_the_variable(directory):
+    variables = {**REPO, "PLUGIN_BUILDX_OPTIONS_SEMICOLON": "--secret=id=tok,env=TOK"}
+    order = order_of(in_file, variables, directory, {"TOK": "a-planted-secret"})
+    assert order.request.build_secrets["tok"].reveal() == "a-planted-secret"
+
+
+def test_platforms_of_an_option_come_before_that_of_the_machine(directory):
+    step = {"type": "BuildAndPushDockerRegistry", "spec": {"repo": "h.test/a", "tags": ["1"]}}
+    step["spec"]["envVariables"] = {"PLUGIN_BUILDX_OPTIONS": "--platform=linux/arm64"}
+    stage = {"spec": {"platform": {"os": "Linux", "arch": "Amd64"}, "execution": {"steps": [{"step": step}]}}}
+    (directory / "stage.yml").write_text(json.dumps({"stage": stage}))
+
+    def place(_variables, cwd):
+        return {}, read(Path("stage.yml"), env={}, flags={}, keywords={}, cwd=cwd, step=None)
+
+    order = order_of(place, {}, directory)
+    assert [str(one) for one in order.request.platforms] == ["linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("option", "reason", "hint"),
+    [
+        ("--allow=network.host", "the builder's own configuration", "--network=host"),
+        ("--annotation=a=b", "annotations", "--label=KEY=VALUE"),
+        ("--attest=type=sbom", "no attestation", "leave it out"),
+        ("--builder=mine", "the builder that is in use", "BUILDX_BUILDER"),
+        ("--output=type=registry", "said by settings", "PLUGIN_TAR_PATH"),
+        ("-o;out", "said by settings", "PLUGIN_TAR_PATH"),
+        ("--provenance=mode=max", "no attestation", "--provenance=false"),
+        ("--sbom=true", "no attestation", "--sbom=false"),
+        ("--shm-size=1g", "containers of RUN", "builder runs"),
+        ("-t;h.test/b", "names of the image", "repo and tags"),
+        ("--no-cache-filter=a", "all stages", "--no-cache"),
+    ],
+)
+def test_an_option_without_a_setting_is_refused_for_its_own_reason(directory, option, reason, hint):
+    with pytest.raises(UnsupportedError, match=reason) as caught:
+        with_options(directory, option)
+    assert hint in caught.value.hint
+    assert caught.value.where.startswith("step.yml:1:")
+
+
+@pytest.mark.parametrize(
+    ("option", "message", "hint"),
+    [
+        ("--platfrom=linux/amd64", "not an option of docker buildx build", "did you mean --platform?"),
+        ("linux/arm64", "'linux/arm64' is not an option", "PLUGIN_BUILDX_OPTIONS_SEMICOLON"),
+        ("--ssh", "--ssh does not have a value", "--ssh=VALUE"),
+        ("--target;--pull", "--target does not have a value", "--target=VALUE"),
+        ("--no-cache --pull", "'--pull' is not true or false", "one option in each entry"),
+        ("--label=a", "does not have a =", "NAME=VALUE"),
+        ("--secret=id=a,env=B,src=c", "is not a secret", "id=ID,src=FILE"),
+        ("--secret=token", "is not a line of KEY=VALUE", "SEMICOLON"),
+        ("--network=mine", "'mine' is not one of default, none, host", "one of them"),
+        ("--platform=amd64/linux/x/y", "--platform: ", ""),
+        ("--cache-to=type=inline;--cache-to=type=local,dest=c", "left in one cache", "leave one of them out"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_an_error(directory, option, message, hint):
+    with pytest.raises(SettingsError, match=message) as caught:
+        with_options(directory, option)
+    assert hint in (caught.value.hint or "")
+
+
+def test_an_option_that_pushes_contradicts_a_build_alone(directory):
+    with pytest.raises(SettingsError, match="--push: it asks for a push, and push is off"):
+        with_options(directory, "--push", PLUGIN_NO_PUSH="true")
+
+
+def test_an_image_without_a_name_or_of_several_platforms_is_not_put_into_the_daemon(directory):
+    with pytest.raises(SettingsError, match="platforms names several"):
+        with_options(directory, "--load", "--platform=linux/amd64,linux/arm64")
