@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from buildpush.advice.table import advise
-from buildpush.cli.ask import ask
+from buildpush.cli.ask import ask, ask_input
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -265,6 +266,13 @@ def test_a_question_is_asked_until_it_is_answered(tmp_path, typed, answer):
         assert ask("gone", ["retry", "abort"], timedelta(seconds=20), answer_in, out) == answer
         out.seek(0)
         assert out.read().startswith("gone\nretry, abort? ")
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("1.2\n", "1.2"), ("\n", None), ("", None)])
+def test_an_input_is_asked_for_with_what_may_be_given(typed, answer):
+    out = io.StringIO()
+    assert ask_input("tags", ".regex([0-9.]+)", answer_in=io.StringIO(typed), out=out) == answer
+    assert out.getvalue() == "tags = <+input>.regex([0-9.]+)? "
 
 
 def test_a_question_has_its_time(tmp_path):

@@ -1,4 +1,4 @@
-"""A person in a terminal is asked what follows a failure."""
+"""A person in a terminal is asked what follows a failure, and for inputs that are given while the file is run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,43 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, TextIO
 
-from buildpush.foundation.text import with_margin
+from buildpush.foundation.text import one_line, with_margin
 
 if TYPE_CHECKING:
+    from buildpush.expressions.facts import AskInput
     from buildpush.pipeline.failures import AskPerson
 
 
 def asker() -> AskPerson | None:
     """Return the function that asks; ``None`` without a terminal to read from and to write to, and on Windows."""
-    if os.name == "nt":  # where a terminal cannot be waited for with a time limit
-        return None
-    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if os.name == "nt" or not _has_person():  # where a terminal cannot be waited for with a time limit
         return None
     return lambda question, answers, limit: ask(question, answers, limit, sys.stdin, sys.stderr)
+
+
+def _has_person() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def input_asker() -> AskInput | None:
+    """Return the function that asks for the value of an input, of each once; ``None`` without a terminal."""
+    return cache(partial(ask_input, answer_in=sys.stdin, out=sys.stderr)) if _has_person() else None
+
+
+def ask_input(field: str, limits: str, *, answer_in: TextIO, out: TextIO) -> str | None:
+    """Return what a person types for the input of *field*; ``None`` for an empty line, and at the end of the input.
+
+    Args:
+        field: its name.
+        limits: what may be given, as the file has it.
+        answer_in: a file of the system, such as a terminal.
+        out: where the question goes.
+    """
+    print(f"{one_line(field or 'input')} = <+input>{one_line(limits)}? ", end="", file=out, flush=True)
+    return answer_in.readline().strip() or None
 
 
 def ask(question: str, answers: Sequence[str], limit: timedelta, answer_in: TextIO, out: TextIO) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildpush.cli.ask import asker
+from buildpush.cli.ask import asker, input_asker
 from buildpush.cli.messages import tell
 from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load
 from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
@@ -59,7 +59,7 @@ def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManag
     from buildpush.pipeline.step import run_steps
 
     with report, with_display(context) as shown:
-        run_steps(loaded, replace(shown, ask=asker()), **how)
+        run_steps(loaded, replace(shown, ask=asker(), ask_input=input_asker()), **how)
 
 
 def _list(options: dict[str, Any]) -> None:

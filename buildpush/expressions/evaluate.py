@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from buildpush.expressions import methods, operators, patterns
 from buildpush.expressions.grammar import escape, parse
 from buildpush.expressions.tree import (
+    AbsentError,
     Chain,
     Constant,
     Expression,
@@ -39,22 +40,16 @@ from buildpush.foundation.secrets import Secret
 __all__ = ["AbsentError", "LaterError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
 
 _HAS_COLUMN: Final = regex(r"\(column \d+\)\Z")
+_FUNCTORS: Final = {
+    "secrets": '<+secrets.getValue("id")>',
+    "json": "json.select(path, text)",
+    "regex": "regex.extract(pattern, text)",
+    "xml": "another expression: what is XML cannot be looked into",
+}
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 Seen = Callable[[Expression, Value], None]
-
-
-class AbsentError(ExpressionError):
-    """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
-
-    Attributes:
-        fallback: what it stands for where no name follows; ``None`` if that is an error.
-    """
-
-    def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
-        super().__init__(message, **details)
-        self.fallback = fallback
 
 
 class LaterError(ExpressionError):
@@ -81,6 +76,15 @@ class Names(Protocol):
 
     def given(self, field: str) -> Value:
         """Return what was given for the ``<+input>`` of *field*, ``None`` for nothing."""
+
+    def ask(self, field: str, limits: str) -> Value:
+        """Return what a person types for the ``<+input>`` of *field*; ``None`` where no one can be asked."""
+        del field, limits
+        return None
+
+    def instead(self, error: AbsentError) -> Value:
+        """Return what stands for a name that has no value; raise *error* where nothing may."""
+        raise error
 
 
 def evaluate(template: Template | str, names: Names, *, field: str = "", seen: Seen | None = None) -> Value:
@@ -151,6 +155,9 @@ class _Evaluation:
     def input(self, node: Input) -> Value:
         suffixes = dict(node.suffixes)
         value = self.names.given(self.field)
+        if value is None and "executionInput" in suffixes:
+            limits = "".join(f".{name}({raw})" for name, raw in node.suffixes if name != "executionInput")
+            value = self.names.ask(self.field, limits)
         if value is None:
             value = self.default(suffixes)
         for name in ("allowedValues", "selectOneFrom", "selectManyFrom"):
@@ -165,7 +172,9 @@ class _Evaluation:
         if "default" not in suffixes:
             what = f" for {self.field!r}" if self.field else ""
             message = f"<+input>{what} needs a value"
-            raise AbsentError(message, hint=f"give --var {self.field or 'NAME'}=VALUE, or write .default(VALUE)")
+            asks = "; in a terminal, run asks for it" if "executionInput" in suffixes else ""
+            hint = f"give --var {self.field or 'NAME'}=VALUE, or write .default(VALUE){asks}"
+            raise AbsentError(message, hint=hint)
         raw = suffixes["default"].strip()
         if raw.startswith("*"):
             message = "the default of <+input> cannot begin with an asterisk"
@@ -205,7 +214,7 @@ class _Evaluation:
         self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
     ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
         """Return the value that the longest path beginning with *base* has, and the steps after that path."""
-        if base.word in ("secrets", "json", "xml"):
+        if base.word in _FUNCTORS:
             return self.functor(base, steps)
         keys, rest = [base.word], list(steps)
         safe = False
@@ -233,22 +242,26 @@ class _Evaluation:
         try:
             return self.names.lookup(keys)
         except AbsentError as error:
-            if safe:
-                return None
-            if error.fallback is None or self.asking:
-                raise
-            return error.fallback
+            return None if safe else self.instead(error)
+
+    def instead(self, error: AbsentError) -> Value:
+        """Return what stands for a name without a value, unless an operator goes on from here."""
+        if error.fallback is None or self.asking:
+            raise error
+        return self.names.instead(error)
 
     def functor(
         self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
     ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
         call = steps[0]
         if not isinstance(call, MethodCall):
-            hint = 'write <+secrets.getValue("id")>' if base.word == "secrets" else "write json.select(path, text)"
-            fail(f"{base.word} has functions only", hint, at=base.at)
+            fail(f"{base.word} has functions only", f"write {_FUNCTORS[base.word]}", at=base.at)
         arguments = [self.value(argument) for argument in call.arguments]
         if base.word != "secrets":
-            return methods.functor(base.word, call.method, arguments), steps[1:]
+            try:
+                return methods.functor(base.word, call.method, arguments), steps[1:]
+            except AbsentError as error:
+                return self.instead(error), steps[1:]
         if call.method != "getValue" or len(arguments) != 1 or not isinstance(arguments[0], str):
             fail("secrets has one function, getValue, with one text", 'write secrets.getValue("id")', at=call.at)
         return self.names.secret(arguments[0]), steps[1:]

@@ -9,7 +9,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from buildpush.expressions import methods
 from buildpush.expressions.builtin import BUILT_IN, origin_of
@@ -40,6 +40,7 @@ _DEPLOYMENT: Final = frozenset(
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
 _DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
 _ASKS_VAULT: Final = "<+secrets.getValue("
+AskInput: TypeAlias = Callable[[str, str], str | None]
 _VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 
@@ -61,6 +62,9 @@ class Facts:
         steps: answers for what became of the steps of the run, asked with what is around who asks; ``None`` for a
             path that is about no step.
         around: identifiers of the stage and the groups that who asks is in.
+        person: asks a person for an input; ``None`` where no one can be asked.
+        note: hears of each name that has no value and stands for the empty text, once.
+        strict: whether a name without a value is an error: here is what goes into an image, or its name.
     """
 
     env: Mapping[str, str]
@@ -74,6 +78,10 @@ class Facts:
     new_id: Callable[[], str] = field(default=lambda: uuid.uuid4().hex)
     steps: Steps = lambda _path, _around: None
     around: tuple[str, ...] = ("",)
+    person: AskInput | None = None
+    note: Callable[[str], object] = field(default=lambda _: None)
+    strict: bool = False
+    _noted: set[str] = field(default_factory=set, repr=False)
     _memo: dict[str, Value] = field(default_factory=dict, repr=False)
     _results: dict[str, Value] = field(default_factory=dict, repr=False)
     _pending: tuple[str, ...] = ()
@@ -92,6 +100,24 @@ class Facts:
             written={**self.written, **(written or {})},
             _results={},  # a variable may be made of what has changed now
         )
+
+    def for_image(self) -> Facts:
+        """Return the facts for what goes into an image, or its name: a name without a value is an error there."""
+        return replace(self, strict=True, _results={})
+
+    def instead(self, error: AbsentError) -> Value:
+        """Return what stands for a name without a value: where it is no error, the empty text, which is noted."""
+        if self.strict:
+            raise error
+        message = str(error.args[0])
+        if message not in self._noted:
+            self._noted.add(message)
+            self.note(f"{message}; it stands for the empty text here")
+        return error.fallback
+
+    def ask(self, field: str, limits: str) -> Value:
+        """Return what a person types for the input of *field*; ``None`` for nothing, or where no one can be asked."""
+        return self.person(field, limits) if self.person else None
 
     def given(self, field: str) -> Value:
         """Return the value given for an ``<+input>`` of *field*, or ``None``."""
@@ -123,7 +149,11 @@ class Facts:
 
     def _once(self, name: str) -> Value:
         if name not in self._memo:
-            self._memo[name] = BUILT_IN[name].answer(self)
+            try:
+                self._memo[name] = BUILT_IN[name].answer(self)
+            except AbsentError as error:
+                error.hint = error.hint or f"--var {name}=VALUE gives it, or write one for this case: <+{name} ?? 'x'>"
+                raise
         return self._memo[name]
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:

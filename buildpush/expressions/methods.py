@@ -1,4 +1,4 @@
-"""What expressions may call on a value: methods of Java's ``String`` and collections, and the ``json`` functions.
+"""What expressions may call on a value: methods of Java's ``String`` and collections; and functions.
 
 Lengths and positions count characters (code points); Java counts a character beyond U+FFFF as two.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions import patterns
-from buildpush.expressions.tree import LONGEST, Value, fail
+from buildpush.expressions.tree import LONGEST, AbsentError, Value, fail
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.spelling import did_you_mean
@@ -166,6 +166,18 @@ def _index_of(text: str, arguments: Arguments) -> Value:
     return text.find(_text(arguments, 0), max(0, _position(arguments, 1, 0)))
 
 
+def _last_index_of(text: str, arguments: Arguments) -> Value:
+    word = _text(arguments, 0)
+    begin = _position(arguments, 1, len(text))
+    return text.rfind(word, 0, begin + len(word)) if begin >= 0 else -1
+
+
+def _compare(text: str, other: str) -> int:
+    """Return how far apart the first letters are that differ, or else the lengths, as Java's ``compareTo``."""
+    pairs = zip(text, other, strict=False)
+    return next((ord(one) - ord(two) for one, two in pairs if one != two), len(text) - len(other))
+
+
 def _starts_with(text: str, arguments: Arguments) -> Value:
     begin = _position(arguments, 1, 0)
     return 0 <= begin <= len(text) and text.startswith(_text(arguments, 0), begin)
@@ -192,8 +204,11 @@ _TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
     "endsWith": (1, 1, lambda text, given: text.endswith(_text(given, 0))),
     "equalsIgnoreCase": (1, 1, lambda text, given: text.casefold() == _text(given, 0).casefold()),
     "indexOf": (1, 2, _index_of),
-    "lastIndexOf": (1, 1, lambda text, given: text.rfind(_text(given, 0))),
+    "lastIndexOf": (1, 2, _last_index_of),
+    "compareTo": (1, 1, lambda text, given: _compare(text, _text(given, 0))),
+    "compareToIgnoreCase": (1, 1, lambda text, given: _compare(text.lower(), _text(given, 0).lower())),
     "substring": (1, 2, _substring),
+    "subSequence": (2, 2, _substring),
     "split": (1, 2, _split),
     "replace": (2, 2, _replace),
     "replaceAll": (2, 2, _replace_all("all")),
@@ -203,6 +218,8 @@ _TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
     "toUpperCase": (0, 0, lambda text, _: text.upper()),
     "trim": (0, 0, lambda text, _: text.strip(_TRIMMED)),
     "strip": (0, 0, lambda text, _: text.strip()),
+    "stripLeading": (0, 0, lambda text, _: text.lstrip()),
+    "stripTrailing": (0, 0, lambda text, _: text.rstrip()),
     "length": (0, 0, lambda text, _: len(text)),
     "size": (0, 0, lambda text, _: len(text)),
     "isEmpty": (0, 0, lambda text, _: not text),
@@ -241,6 +258,8 @@ _MAP: Final[Mapping[str, tuple[int, int, Method]]] = {
     "size": (0, 0, lambda entries, _: len(entries)),
     "isEmpty": (0, 0, lambda entries, _: not entries),
     "containsKey": (1, 1, lambda entries, given: isinstance(given[0], str) and given[0] in entries),
+    "containsValue": (1, 1, lambda entries, given: given[0] in entries.values()),
+    "getOrDefault": (2, 2, lambda entries, given: entries.get(str(given[0]), given[1])),
     "keySet": (0, 0, lambda entries, _: list(entries)),
     "values": (0, 0, lambda entries, _: list(entries.values())),
     "get": (1, 1, lambda entries, given: item(entries, given[0])),
@@ -283,20 +302,46 @@ def number(value: Value) -> int | float | None:
     return float(value) if "." in value else int(value)
 
 
-# ---- json
+# ---- functions
+
+FUNCTIONS: Final[Mapping[str, Mapping[str, int]]] = {
+    "json": {"select": 2, "list": 2, "object": 1, "format": 1},
+    "regex": {"extract": 2, "replace": 3, "match": 2},
+}
 
 
 def functor(owner: str, method: str, arguments: Arguments) -> Value:
-    """Return what ``json.select(path, text)``, ``list``, ``object`` or ``format`` gives.
+    """Return what ``json.select(path, text)``, ``regex.extract(pattern, text)`` and the like give.
 
     Raises:
+        AbsentError: no part of the text matches the pattern.
         ExpressionError: unknown function, text that is no JSON, or a path that leads nowhere.
     """
-    known = {"select": 2, "list": 2, "object": 1, "format": 1} if owner == "json" else {}
+    known = FUNCTIONS.get(owner, {})
     if method not in known:
-        fail(f"{owner}.{method}() is not available", "known are json.select, json.list, json.object and json.format")
+        names = [f"{one}.{name}" for one, functions in FUNCTIONS.items() for name in functions]
+        fail(f"{owner}.{method}() is not available", f"known are {', '.join(names[:-1])} and {names[-1]}")
     if len(arguments) != known[method]:
-        fail(f"json.{method}() takes {known[method]} arguments, {len(arguments)} are given")
+        fail(f"{owner}.{method}() takes {known[method]} arguments, {len(arguments)} are given")
+    if any(isinstance(argument, Secret) for argument in arguments):
+        fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
+    return _regex(method, arguments) if owner == "regex" else _of_json(method, arguments)
+
+
+def _regex(method: str, arguments: Arguments) -> Value:
+    pattern, text = patterns.compile_pattern(_text(arguments, 0)), _text(arguments, len(arguments) - 1)
+    if method == "replace":
+        return patterns.replace(text, pattern, _text(arguments, 1), "all", LONGEST)
+    found = [match[0] for match in pattern.found(text)]
+    if method == "match":
+        return bool(found)
+    if not any(found):
+        message = f"no part of the text matches {pattern.text!r}"
+        raise AbsentError(message, fallback="", hint='give a value for this case: <+regex.extract(…) ?? "none">')
+    return next(filter(None, found))  # as in Harness: matches of nothing are passed over
+
+
+def _of_json(method: str, arguments: Arguments) -> Value:
     if method == "format":
         return json_text(arguments[0])
     found = _json(arguments[-1])

@@ -132,6 +132,18 @@ class Template:
     parts: tuple[str | Expression, ...]
 
 
+class AbsentError(ExpressionError):
+    """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
+
+    Attributes:
+        fallback: what it may stand for where no name follows; ``None`` if that is an error.
+    """
+
+    def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
+        super().__init__(message, **details)
+        self.fallback = fallback
+
+
 def fail(message: str, hint: str | None = None, *, at: int | None = None) -> NoReturn:
     """Raise the error that says *message*, with the column of offset *at* if it is known."""
     raise ExpressionError(message if at is None else f"{message} (column {at + 1})", hint=hint) from None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from buildpush.credentials.docker import Credential, Keychain
     from buildpush.credentials.vault import Vault
     from buildpush.expressions.ci import Ci
-    from buildpush.expressions.facts import Facts
+    from buildpush.expressions.facts import AskInput, Facts
     from buildpush.http.client import Http
     from buildpush.pipeline.failures import AskPerson
     from buildpush.pipeline.results import RunResult
@@ -89,6 +89,7 @@ class RunContext:
         values: what expressions know of the steps of the run.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where nobody can be asked.
+        ask_input: asks a person for the value of an input; ``None`` where nobody can be asked.
     """
 
     env: Mapping[str, str]
@@ -107,6 +108,7 @@ class RunContext:
     values: StepValues | None = None
     wait: Callable[[float], object] = time.sleep
     ask: AskPerson | None = None
+    ask_input: AskInput | None = None
 
     @classmethod
     def default(
@@ -174,7 +176,17 @@ class RunContext:
         git = Git(Here(self.env), self.cwd)
         variables = dict(self.variables)
         started = self.now().timestamp()
-        facts = Facts(self.env, git, counter, started, self.vault.secret, written=variables, inputs=variables)
+        facts = Facts(
+            self.env,
+            git,
+            counter,
+            started,
+            self.vault.secret,
+            written=variables,
+            inputs=variables,
+            person=self.ask_input,
+            note=lambda text: self.log(Note(text)),
+        )
         return replace(facts, steps=self.values) if self.values else facts
 
     @cached_property

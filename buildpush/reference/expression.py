@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from buildpush.expressions.evaluate import Names, Value, evaluate
+from buildpush.expressions.evaluate import AbsentError, Names, Value, evaluate
 from buildpush.expressions.facts import Facts
 from buildpush.expressions.spelled import spelled
 from buildpush.expressions.tree import Constant, Expression
@@ -52,9 +52,14 @@ class _Asked(Names):
 
     def __init__(self, facts: Facts, parts: list[Part]) -> None:
         self._facts, self._parts = facts, parts
+        self._absent = ""
 
     def lookup(self, path: tuple[str, ...]) -> Value:
-        value = self._facts.lookup(path)
+        try:
+            value = self._facts.lookup(path)
+        except AbsentError:
+            self._absent = ".".join(path)
+            raise
         self._tell(".".join(path), value, self._facts.source(path))
         return value
 
@@ -67,6 +72,15 @@ class _Asked(Names):
         value = self._facts.given(field)
         if value is not None:
             self._tell("<+input>", value, f"--var {field}")
+        return value
+
+    def ask(self, field: str, limits: str) -> Value:
+        return self._facts.ask(field, limits)
+
+    def instead(self, error: AbsentError) -> Value:
+        value = self._facts.instead(error)
+        if self._absent and self._absent in str(error.args[0]):
+            self._tell(self._absent, value, f"nowhere: {error.args[0]}")
         return value
 
     def _tell(self, text: str, value: Value, source: str) -> None:

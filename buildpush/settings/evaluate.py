@@ -29,6 +29,9 @@ from buildpush.settings.written import Origin, WrittenValue, in_front
 _LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
 
 
+# What goes into an image, or its name, or decides that: a name without a value is an error there.
+_OF_IMAGES: Final = frozenset({"Image", "Build", "Cache", "Registry", "Push"})
+_NAMES_OF_IMAGES: Final = frozenset({"docker_image"})
 # Where an image goes and what is recorded about it: not needed for a build without a push.
 _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
     setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
@@ -48,11 +51,12 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
         SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
     around = facts.within(step.scope, step.facts, step.around)
+    image = around.for_image()
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
-    values = {name: evaluate_setting(step, name, written, around) for name, written in wanted.items()}
+    values = {name: evaluate_setting(step, name, written, around, image) for name, written in wanted.items()}
     settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
     settings = with_options(settings, step, sink)
-    return _with_arguments(_with_secrets(settings, step, around), step, around, sink)
+    return _with_arguments(_with_secrets(settings, step, image), step, image, sink)
 
 
 def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, LaterError]:
@@ -112,8 +116,15 @@ def _variable(name: str | Secret, step: Step, facts: Facts) -> Secret:
     raise SecretError(message, where=written.origin.where, setting="env_docker_secrets", hint="give it a value")
 
 
-def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts) -> Raw:
+def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts, image: Facts | None = None) -> Raw:
     """Return the value of one setting with its expressions evaluated, not typed yet.
+
+    Args:
+        step: as written.
+        name: of the setting.
+        written: its value, with expressions.
+        facts: answer them.
+        image: answer them in what goes into an image, or its name; made of *facts* if not given.
 
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
@@ -121,6 +132,8 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts)
     if name in _LATER:
         return written.value
     setting = setting_named(step.model, name)
+    if setting.group in _OF_IMAGES or name in _NAMES_OF_IMAGES:
+        facts = image or facts.for_image()
     value = _Answers(name, setting.key, written.origin, facts).of(written.value)
     remember_passwords(setting, value)
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from buildpush.expressions.evaluate import Value, evaluate
+from buildpush.expressions.evaluate import Names, Value, evaluate
 from buildpush.foundation.documents import Node, Raw
 from buildpush.foundation.errors import ExpressionError, SourceError
 from buildpush.foundation.secrets import Secret
@@ -118,7 +118,7 @@ def _holds_expression(raw: Raw) -> bool:
     return isinstance(raw, str) and "<+" in raw
 
 
-class _Given:
+class _Given(Names):
     """Answers an input with what is given for it, and nothing else."""
 
     def __init__(self, value: Raw) -> None:

@@ -53,6 +53,12 @@ class Known:
     def given(self, field):
         return self.inputs.get(field)
 
+    def ask(self, field, limits):
+        return self.inputs.get(f"typed for {field}{limits}")
+
+    def instead(self, error):
+        raise error
+
 
 def answer(text, **inputs):
     return evaluate(text, Known(inputs), field="tags")
@@ -109,12 +115,27 @@ TEXT = {
     '<+json.select("a.b[1]", \'{"a":{"b":[1,"two"]}}\')>': "two",
     '<+json.select(\'$.a["b c"]\', \'{"a":{"b c":"x"}}\')>': "x",
     "<+json.format({a: [1, true, null]})>": '{"a":[1,true,null]}',
+    "<+regex.extract('[0-9]*', 'build-3935-0.rpm')>": "3935",
+    "<+regex.extract('v([0-9]+)', codebase.branch) ?? 'none'>": "none",
+    "<+regex.replace('/.*', '!', codebase.branch)>": "feature!",
+    "<+'  x '.stripLeading()>|<+'  x '.stripTrailing()>": "x |  x",
+    "<+'feature/x'.subSequence(0, 7)>": "feature",
+    "<+json.object('{\"a\":\"b\"}').getOrDefault('c', 'none')>": "none",
     "list <+json.list('a', '{\"a\":[1,2]}')>": "list [1,2]",
     '<+json.object(\'{"a":"b"}\').a>': "b",
     "a > b <+pipeline.name> c": "a > b Site c",
 }
 
 VALUES = {
+    "<+regex.match('Lane$', codebase.branch)>": True,
+    "<+regex.match('lane$', codebase.branch)>": False,
+    "<+'b'.compareTo('a')>": 1,
+    "<+'abc'.compareTo('ab')>": 1,
+    "<+'A'.compareToIgnoreCase('a')>": 0,
+    "<+'a.b.c'.lastIndexOf('.', 2)>": 1,
+    "<+'a.b.c'.lastIndexOf('.')>": 3,
+    "<+'a'.lastIndexOf('a', 0 - 1)>": -1,
+    "<+matrix.service.containsValue('api')>": True,
     "<+pipeline.sequenceId>": 42,
     "<+pipeline.sequenceId + 1>": 43,
     "<+1 + 2 * 3 - 4>": 3,
@@ -241,6 +262,14 @@ REFUSED = {
     "<+json.select('b', '{\"a\":1}')>": "no key 'b'",
     "<+json.select('a', '[NaN]')>": "is not JSON",
     "<+json.parse('1')>": "not available",
+    "<+regex.extract('v[0-9]', codebase.branch)>": "no part of the text matches",
+    "<+regex.extract('(', codebase.branch)>": "is not a pattern",
+    "<+regex.find('a', 'b')>": "not available",
+    "<+regex.match('a')>": "takes 2 arguments",
+    "<+regex.extract('.', secrets.getValue('token'))>": "a secret cannot be changed",
+    "<+json.format(secrets.getValue('token'))>": "a secret cannot be changed",
+    "<+codebase.branch.getClass()>": "no method 'getClass'",
+    "<+input>.executionInput()": "needs a value",
     "<+xml.select('a', 'b')>": "not available",
     "<+secrets.token>": "functions only",
     "<+secrets.getValue(token)>": "unknown name token",
@@ -350,6 +379,18 @@ class TestInput:
     def test_several_may_be_chosen(self):
         assert answer("<+input>.selectManyFrom(a,b,c)", tags="a, c") == "a, c"
         assert "'d'" in str(refused("<+input>.selectManyFrom(a,b,c)", tags=["a", "d"]))
+
+    def test_a_person_is_asked_where_it_is_given_while_the_file_is_run(self):
+        typed = {"typed for tags.allowedValues(dev,prod)": "dev"}
+        assert answer("<+input>.allowedValues(dev,prod).executionInput()", **typed) == "dev"
+        assert answer("<+input>.executionInput()", tags="given", **{"typed for tags": "typed"}) == "given"
+        assert answer("<+input>.default(main).executionInput()") == "main"
+        assert "in a terminal" in refused("<+input>.executionInput()").hint
+
+    def test_what_a_person_types_is_checked_too(self):
+        typed = {"typed for tags.allowedValues(dev,prod)": "live"}
+        text = "<+input>.allowedValues(dev,prod).executionInput()"
+        assert "'live' for <+input> is not one of dev, prod" in str(refused(text, **typed))
 
     def test_it_may_stand_inside_another_expression(self):
         assert answer("<+<+input>.toLowerCase()>", tags="DEV") == "dev"

@@ -238,6 +238,40 @@ class TestUnknown:
         assert "in no git repository" in str(self.refused(facts, "codebase.commitSha", answers={}))
 
 
+class TestNothingKnown:
+    def test_it_stands_for_the_empty_text_with_one_note_by_name(self, facts):
+        notes = []
+        known = facts(note=notes.append)
+        assert evaluate("<+codebase.tag><+codebase.tag>", known) == ""
+        assert evaluate("<+codebase.tag><+codebase.prNumber>", known.within({"matrix": {"a": "b"}})) == ""
+        assert notes == [
+            "codebase.tag has no value: this commit has no tag; it stands for the empty text here",
+            next(note for note in notes if note.startswith("codebase.prNumber has no value: no CI variable gives it")),
+        ]
+
+    def test_nothing_is_noted_where_the_expression_has_a_value_for_this_case(self, facts):
+        notes = []
+        known = facts(note=notes.append)
+        assert evaluate("<+codebase.tag ?? 'x'><+empty codebase.tag><+codebase?.tag ?? 'x'>", known) == "xtruex"
+        assert notes == []
+
+    def test_in_an_image_it_is_an_error_also_in_a_variable(self, facts):
+        known = facts(written={"pipeline.variables.v": "v<+codebase.tag>"})
+        assert evaluate("<+pipeline.variables.v>", known) == "v"
+        for text in ("<+codebase.tag>", "<+pipeline.variables.v>", "<+regex.extract('x', 'y')>"):
+            with pytest.raises(AbsentError) as caught:
+                evaluate(text, known.for_image())
+        assert caught.value.hint
+        assert evaluate("<+codebase.tag ?? 'none'>", known.for_image()) == "none"
+
+    def test_the_error_says_how_to_give_it(self, facts):
+        with pytest.raises(AbsentError) as caught:
+            evaluate("<+codebase.tag>", facts().for_image())
+        assert caught.value.hint == (
+            "--var codebase.tag=VALUE gives it, or write one for this case: <+codebase.tag ?? 'x'>"
+        )
+
+
 class TestCounter:
     def test_a_run_has_one_number(self, facts):
         known = facts()

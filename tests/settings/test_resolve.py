@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,19 @@ from buildpush.credentials.connectors import Connectors
 from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.jfrog import artifactory_address
 from buildpush.credentials.vault import Vault
+from buildpush.expressions.builtin import BUILT_IN
+from buildpush.expressions.evaluate import AbsentError
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
 from buildpush.images.model import Platform
 from buildpush.places import Ran, Recorded
-from buildpush.settings.evaluate import evaluate
+from buildpush.settings.declare import settings_of
+from buildpush.settings.evaluate import evaluate, evaluate_setting
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
+from buildpush.settings.stepkinds import STEP_KINDS
+from buildpush.settings.tree import Step
+from buildpush.settings.written import Origin, WrittenValue
 
 STEP = """
 pipeline:
@@ -138,6 +145,49 @@ def house(tmp_path):
 def spec(*lines):
     """Return the step with *lines* added to its spec."""
     return STEP + "".join(f"                    {line}\n" for line in lines)
+
+
+SETTINGS = {
+    setting.name: (kind, setting)
+    for kind in (STEP_KINDS["publish"], STEP_KINDS["build"])
+    for setting in settings_of(kind.model)
+    if setting.name not in {"when", "failure_strategies", "strategy", "env_variables"}
+}
+NOT_OF_IMAGES = {
+    *("identifier", "name", "description", "timeout", "enforce"),
+    *("url", "access_token", "username", "password", "api_key", "git_path"),
+    *("pem_file_contents", "pem_file_path", "log_level", "publish_build_info", "artifactory_url", "artifactory_token"),
+    *("build_name", "build_number", "build_url", "build_project", "build_module", "env_include", "verbosity"),
+    *("engine", "place", "fetch_limit", "kaniko_image", "run_as_user", "resources", "privileged", "reports"),
+}
+
+
+def outcome(act):
+    """Return what *act* gives, and the error where a name has no value."""
+    try:
+        return act(), None
+    except AbsentError as error:
+        return None, error
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_fact_that_is_not_known_is_never_silently_empty(house, name):
+    """In what goes into an image, or its name, it is an error with the way to give it; elsewhere it is noted once."""
+    kind, setting = SETTINGS[name]
+    step = Step("a", "A", kind.type, {}, "step.yml:1:1", kind)
+    nowhere = replace(house.parts()[2], env={}, git=Git(Recorded(lambda _: Ran(128)), house.cwd))
+    for fact in BUILT_IN:
+        notes = []
+        facts = replace(nowhere, note=notes.append, _noted=set())
+        written = WrittenValue(f"<+{fact}>", Origin("file", "step.yml:2:2", f"<+{fact}>"))
+        value, error = outcome(lambda facts=facts, written=written: evaluate_setting(step, name, written, facts))
+        if error:
+            assert (bool(error.hint), error.setting, error.where) == (True, name, "step.yml:2:2"), fact
+            continue
+        assert value not in (None, "null"), fact
+        if value == "":
+            assert name in NOT_OF_IMAGES or setting.group == "Build-info", fact
+            assert len(notes) == 1, fact
 
 
 class TestEvaluate:
