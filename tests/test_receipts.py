@@ -83,3 +83,53 @@ def test_a_file_is_not_written_where_nothing_is_pushed(push, tmp_path):
     result, _ = push(PLUGIN_ARTIFACT_FILE="artifact.json", PLUGIN_NO_PUSH="true")
     assert not (tmp_path / "artifact.json").exists()
     assert any("artifact_file" in note for note in result.notes)
+
+
+def test_the_dotenv_file_has_lines_that_gitlab_reads(push, tmp_path):
+    result, repo = push(PLUGIN_DOTENV_FILE="buildpush.env")
+    assert (tmp_path / "buildpush.env").read_text().splitlines() == [
+        f"BUILDPUSH_DIGEST={result.digest}",
+        f"BUILDPUSH_IMAGE={repo}:1",
+        f"BUILDPUSH_IMAGES={repo}:1,{repo}:2",
+    ]
+
+
+FILES = ("artifact_file", "dotenv_file", "image_name_with_digest_file", "image_name_tag_with_digest_file")
+
+
+@pytest.fixture
+def matrix(box, tmp_path):
+    """Return what runs a step twice by a matrix, with further variables; it returns the result and the repository."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nARG WHICH\nCOPY Dockerfile /$WHICH\n")
+    repo = f"{box.host}/docker-local/app"
+
+    def run(**variables):
+        spec = {"repo": repo, "tags": ["<+matrix.tag>"], "envVariables": {"PLUGIN_ENGINE": "native"} | variables}
+        spec["buildArgs"] = {"WHICH": "<+matrix.tag>"}
+        strategy = {"matrix": {"tag": ["a", "b"]}}
+        step = {"type": "BuildAndPushDockerRegistry", "identifier": "push", "strategy": strategy, "spec": spec}
+        (tmp_path / "step.yml").write_text(json.dumps({"step": step}))
+        env = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal(), "PLUGIN_REGISTRY": box.host}
+        return buildpush.run_pipeline("step.yml", env=env, cwd=tmp_path), repo
+
+    return run
+
+
+def test_steps_of_one_run_that_name_one_file_add_to_it(matrix, tmp_path):
+    for name in FILES:
+        (tmp_path / name).write_text("of an earlier run")
+    result, repo = matrix(**{f"PLUGIN_{name.upper()}": name for name in FILES})
+    first, second = (step.digest for step in result)
+    images = json.loads((tmp_path / "artifact_file").read_text())["data"]["images"]
+    assert images == [{"image": f"{repo}:a", "digest": first}, {"image": f"{repo}:b", "digest": second}]
+    assert (tmp_path / "image_name_with_digest_file").read_text() == f"{repo}@{first}\n{repo}@{second}\n"
+    assert (tmp_path / "image_name_tag_with_digest_file").read_text() == f"{repo}:a@{first}\n{repo}:b@{second}\n"
+    assert f"BUILDPUSH_IMAGES={repo}:a,{repo}:b\n" in (tmp_path / "dotenv_file").read_text()
+    assert f"BUILDPUSH_DIGEST={second}\n" in (tmp_path / "dotenv_file").read_text()
+
+
+def test_a_metadata_file_holds_the_last_push_and_a_note_says_so(matrix, tmp_path):
+    result, _ = matrix(PLUGIN_METADATA_FILE="metadata.json")
+    assert json.loads((tmp_path / "metadata.json").read_text())["containerimage.digest"] == result[1].digest
+    assert not [note for note in result[0].notes if "metadata.json" in note]
+    assert [note for note in result[1].notes if "metadata.json holds one push" in note]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildpush.cli.files import check_writable, write
 from buildpush.cli.messages import drop, error_json, say
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
-from buildpush.foundation.files import replacement
 from buildpush.foundation.secrets import redacted
 
 if TYPE_CHECKING:
@@ -98,14 +97,13 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     if digest_file == _STDOUT and digests:
         click.echo(digests[-1])
     elif digest_file and digests:
-        _write(Path(digest_file), digests[-1] + "\n")
+        write(Path(digest_file), digests[-1] + "\n")
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
-    for path in _output_files(env) if digests else ():
-        last = next(result for result in reversed(results) if result.digest)
-        image = f"image={last.references[0]}\n" if last.references else ""
-        _append(path, f"digest={last.digest}\n{image}")
+    from buildpush.cli.outputs import leave  # here, since help leaves nothing
+
+    leave(results, env, stdout_is_free=not as_json and digest_file != _STDOUT)
 
 
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
@@ -117,48 +115,10 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
-    receipts = _output_files(env) if digest_file in (None, "", _STDOUT) else (Path(digest_file), *_output_files(env))
-    for path in receipts:
-        _check_writable(path)
+    from buildpush.cli.outputs import paths_in
+
+    own = [Path(digest_file)] if digest_file and digest_file != _STDOUT else []
+    for path in (*own, *paths_in(env)):
+        check_writable(path)
     if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile
         Path(digest_file).resolve().unlink()
-
-
-def _output_files(env: Mapping[str, str]) -> tuple[Path, ...]:
-    from buildpush.expressions.ci import output_files  # here, since help asks for no outputs
-
-    return output_files(env)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse before the run what would fail after it."""
-    there = path if path.exists() else path.absolute().parent
-    if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
-        message = f"{path} cannot be written"
-        raise SettingsError(message, hint="name a file in a directory that exists and is writable")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write *text* to *path*, whole or not at all; what is not a file, such as a pipe, is written to directly."""
-    try:
-        if path.exists() and not path.is_file():
-            _append(path, text)
-            return
-        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays
-            file.write(text.encode())
-    except OSError as error:
-        raise _write_error(path, error) from error
-
-
-def _append(path: Path, text: str) -> None:
-    """Add *text* to what others may add to as well: in one piece."""
-    try:
-        with path.open("ab", buffering=0) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise _write_error(path, error) from error
-
-
-def _write_error(path: Path, error: OSError) -> BuildPushError:
-    message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
-    return BuildPushError(message)

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from buildpush.expressions.ci_systems import CI_SYSTEMS, Env, Made, ValueSource
+from buildpush.expressions.ci_systems import CI_SYSTEMS, Env, FileKind, Made, ValueSource
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
 
@@ -45,9 +45,11 @@ def _lookups(name: str) -> Iterator[ValueSource]:
     return (system.values[name] for system in CI_SYSTEMS if name in system.values)
 
 
-def output_files(env: Env) -> tuple[Path, ...]:
-    """Return the files that take outputs of the step, a line ``key=value`` each."""
-    return tuple(Path(env[system.output]) for system in CI_SYSTEMS if system.output and env.get(system.output))
+def files(env: Env, kind: FileKind) -> Mapping[str, Path]:
+    """Return the files of that *kind* which *env* names, each once, by the variables that name them."""
+    named = [name for system in CI_SYSTEMS for name, one in system.files.items() if one == kind and env.get(name)]
+    by_path = {Path(env[name]): name for name in reversed(named)}
+    return {name: path for path, name in reversed(by_path.items())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
@@ -39,6 +40,9 @@ class Made:
 # Variables, of which the first that is set counts; or what makes the value of several variables.
 ValueSource = str | tuple[str, ...] | Made
 
+# Outputs for later steps, a line each; a summary in Markdown; a card, as Drone shows it beside the log.
+FileKind = Literal["outputs", "summary", "card"]
+
 
 @dataclass(frozen=True, slots=True)
 class CiSystem:
@@ -48,13 +52,13 @@ class CiSystem:
         name: as its makers write it.
         marker: variable by which it is recognised.
         values: lookups by the name in expressions that they give the value of, such as ``codebase.branch``.
-        output: variable that names the file for outputs of the step, a line ``key=value`` each.
+        files: variables that name the files which it reads after a step, and what belongs into each.
     """
 
     name: str
     marker: str
     values: Mapping[str, ValueSource]
-    output: str = ""
+    files: Mapping[str, FileKind] = field(default_factory=dict)
 
 
 def _trigger(variable: str, **types: str) -> Made:
@@ -254,6 +258,7 @@ CI_SYSTEMS: Final = (
             "project.identifier": "HARNESS_PROJECT_ID",
             "project.name": "HARNESS_PROJECT_ID",
         },
+        files={"HARNESS_OUTPUT_FILE": "outputs", "HARNESS_OUTPUT": "outputs"},
     ),
     CiSystem(
         "GitHub Actions",
@@ -298,7 +303,7 @@ CI_SYSTEMS: Final = (
             "codebase.mergeSha": Made(("GITHUB_REF", "GITHUB_SHA", "GITHUB_EVENT_PATH"), _github_merge),
             "codebase.state": Made(("GITHUB_EVENT_PATH",), _github_state),
         },
-        output="GITHUB_OUTPUT",
+        files={"GITHUB_OUTPUT": "outputs", "GITHUB_STEP_SUMMARY": "summary"},
     ),
     CiSystem(
         "GitLab CI",
@@ -357,7 +362,12 @@ CI_SYSTEMS: Final = (
             "codebase.targetBranch": "CHANGE_TARGET",
         },
     ),
-    CiSystem("Drone", "DRONE", {**_DRONE, "pipeline.sequenceId": "DRONE_BUILD_NUMBER"}, output="DRONE_OUTPUT"),
+    CiSystem(
+        "Drone",
+        "DRONE",
+        {**_DRONE, "pipeline.sequenceId": "DRONE_BUILD_NUMBER"},
+        files={"DRONE_OUTPUT": "outputs", "DRONE_CARD_PATH": "card"},
+    ),
     CiSystem(
         "Azure Pipelines",
         "TF_BUILD",

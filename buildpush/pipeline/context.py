@@ -21,6 +21,7 @@ from buildpush.foundation.interrupts import stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.receipts import Receipts
 from buildpush.pipeline.runlog import RunLog
 
 # What only some runs need is imported where it is needed: a push reads no connectors and evaluates no expression.
@@ -87,6 +88,7 @@ class RunContext:
         results: of the steps so far.
         kept: images that were built and not pushed, for later steps.
         values: what expressions know of the steps of the run.
+        receipts: files that tell what was pushed.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where nobody can be asked.
         ask_input: asks a person for the value of an input; ``None`` where nobody can be asked.
@@ -106,6 +108,7 @@ class RunContext:
     results: list[RunResult] = field(default_factory=list)
     kept: KeptImages = field(default_factory=KeptImages)
     values: StepValues | None = None
+    receipts: Receipts = field(default_factory=Receipts)
     wait: Callable[[float], object] = time.sleep
     ask: AskPerson | None = None
     ask_input: AskInput | None = None

@@ -1,57 +1,98 @@
-"""Files that tell later steps what was pushed, in the forms of Harness' plugins.
+"""Files that tell later steps what was pushed, in the forms of Harness' plugins and of GitLab.
 
 Sources: drone-plugin-lib and drone-kaniko (``artifact``), buildx (``--metadata-file``), kaniko
-(``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``).
+(``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``), GitLab (``artifacts:reports:dotenv``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.files import replacement
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import redacted
+from buildpush.foundation.text import one_line
 from buildpush.images.model import PushedImage, PushedIndex
 
+if TYPE_CHECKING:
+    from buildpush.images.references import Reference
 
-def remove_receipts(paths: Mapping[str, Path]) -> None:
-    """Remove those of an earlier run, which nobody is to take for this one's."""
-    for path in paths.values():
-        path.unlink(missing_ok=True)
-
-
-def write_receipts(paths: Mapping[str, Path], pushed: PushedImage | PushedIndex) -> None:
-    """Write what was *pushed* to the files in *paths*, by the names of their settings.
-
-    Raises:
-        BuildPushError: a file cannot be written.
-    """
-    for name, path in paths.items():
-        try:
-            with replacement(path, mode=0o644, durable=True) as file:
-                file.write(_text(name, pushed).encode())
-        except OSError as error:
-            message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
-            raise BuildPushError(message, setting=name) from error
+_OF_ONE: Final = frozenset({"metadata_file"})  # what holds one push, as the program writes it that it comes from
 
 
-def _text(name: str, pushed: PushedImage | PushedIndex) -> str:
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a step has pushed, and the address of the build-info about it, if there is one."""
+
+    pushed: PushedImage | PushedIndex
+    build_info: str = ""
+
+
+class Receipts:
+    """The files of a run: where several steps name one file, it holds what all of them have pushed."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._told: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
+
+    def remove(self, paths: Mapping[str, Path]) -> None:
+        """Remove those of an earlier run, which nobody is to take for this one's."""
+        with self._lock:
+            for name, path in paths.items():
+                if (name, path) not in self._told:
+                    path.unlink(missing_ok=True)
+
+    def write(self, paths: Mapping[str, Path], delivery: Delivery) -> Iterator[str]:
+        """Add *delivery* to the files in *paths*, by the names of their settings; yield what they no longer hold.
+
+        Raises:
+            BuildPushError: a file cannot be written.
+        """
+        with self._lock:
+            for name, path in paths.items():
+                known = self._told.setdefault((name, path), {})
+                if known and name in _OF_ONE:
+                    yield f"{path} holds one push: that of this step has replaced that of an earlier one"
+                    known.clear()
+                for reference in delivery.pushed.references:
+                    known.pop(reference, None)  # a step that is run again comes last again
+                    known[reference] = delivery
+                _write(name, path, known)
+
+
+def _write(name: str, path: Path, known: Mapping[Reference, Delivery]) -> None:
+    try:
+        with replacement(path, mode=0o644, durable=True) as file:
+            file.write(_text(name, known).encode())
+    except OSError as error:
+        message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+        raise BuildPushError(message, setting=name) from error
+
+
+def _text(name: str, known: Mapping[Reference, Delivery]) -> str:
     if name == "artifact_file":
-        return json.dumps(_artifact(pushed)) + "\n"
+        return json.dumps(_artifact(known)) + "\n"
     if name == "metadata_file":
-        return json.dumps(_metadata(pushed), indent=2) + "\n"
+        return json.dumps(_metadata(next(iter(known.values())).pushed), indent=2) + "\n"
+    if name == "dotenv_file":
+        return _lines(f"BUILDPUSH_{variable}={one_line(redacted(text))}" for variable, text in _variables(known))
     if name == "image_name_with_digest_file":
-        names = dict.fromkeys(str(reference.repository) for reference in pushed.references)
-    else:
-        names = dict.fromkeys(map(str, pushed.references))
-    return "".join(f"{one}@{pushed.digest}\n" for one in names)
+        return _lines(f"{reference.repository}@{one.pushed.digest}" for reference, one in known.items())
+    return _lines(f"{reference}@{one.pushed.digest}" for reference, one in known.items())
 
 
-def _artifact(pushed: PushedImage | PushedIndex) -> dict[str, Any]:
-    images = [{"image": str(reference), "digest": str(pushed.digest)} for reference in pushed.references]
-    address = f"https://{pushed.references[0].repository.host}"
+def _lines(texts: Iterable[str]) -> str:
+    return "".join(f"{text}\n" for text in dict.fromkeys(texts))
+
+
+def _artifact(known: Mapping[Reference, Delivery]) -> dict[str, Any]:
+    images = [{"image": str(reference), "digest": str(one.pushed.digest)} for reference, one in known.items()]
+    address = f"https://{next(iter(known)).repository.host}"
     return {"kind": "docker/v1", "data": {"registryType": "Docker", "registryUrl": address, "images": images}}
 
 
@@ -64,3 +105,13 @@ def _metadata(pushed: PushedImage | PushedIndex) -> dict[str, Any]:
         "containerimage.digest": str(pushed.digest),
         "image.name": ",".join(map(str, pushed.references)),
     }
+
+
+def _variables(known: Mapping[Reference, Delivery]) -> Iterator[tuple[str, str]]:
+    """Yield the variables by name: what the last step has pushed, and all images; GitLab reads no quotation marks."""
+    last = list(known.values())[-1]
+    yield "DIGEST", str(last.pushed.digest)
+    yield "IMAGE", str(last.pushed.references[0])
+    yield "IMAGES", ",".join(map(str, known))
+    if last.build_info:
+        yield "BUILD_INFO_URL", last.build_info

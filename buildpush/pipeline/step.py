@@ -35,7 +35,7 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
-from buildpush.pipeline.receipts import remove_receipts, write_receipts
+from buildpush.pipeline.receipts import Delivery
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepValues
@@ -201,7 +201,7 @@ class _StepRun:
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
         )
         self._check(order, hosts, server)
-        remove_receipts(order.receipts)
+        self.context.receipts.remove(order.receipts)
         with self._publication(order, hosts, server) as publication:
             is_kept = self.options.push and self.context.kept.takes(order)
             with self._image(order, engine, hosts, drain=not (order.push or output or is_kept or order.load)) as image:
@@ -378,7 +378,9 @@ class _StepRun:
 
     def _write_receipts(self, order: ResolvedStep) -> None:
         if self.pushed and order.push:
-            write_receipts(order.receipts, self.pushed)
+            delivery = Delivery(self.pushed, self.published.url if self.published else "")
+            for note in self.context.receipts.write(order.receipts, delivery):
+                self.log(Note(note))
 
     def _publish(self, order: ResolvedStep, publication: Publication | None) -> None:
         if self.pushed and publication:

@@ -207,7 +207,8 @@ class BuildAndPush(PluginSettings):
     )
     artifact_file: FileText | None = setting(
         "A file that gets the pushed references with their digest, as Harness' plugins write it.",
-        "It is the JSON by which Harness shows the artifacts of a step. A file of an earlier run is removed first.",
+        "It is the JSON by which Harness shows the artifacts of a step. A file of an earlier run is removed first; "
+        "steps of one run that name one file add to it.",
         group="Push",
         example="artifact.json",
         honoured_by="push",
@@ -231,6 +232,16 @@ class BuildAndPush(PluginSettings):
         "A file that gets `HOST/NAME:TAG@DIGEST` of what was pushed, a line for each tag, as kaniko writes it.",
         group="Push",
         example="images.txt",
+        honoured_by="push",
+        place="env",
+    )
+
+    dotenv_file: FileText | None = setting(
+        "A file that gets `BUILDPUSH_DIGEST`, `BUILDPUSH_IMAGE`, `BUILDPUSH_IMAGES` and `BUILDPUSH_BUILD_INFO_URL`.",
+        "Each is a line `NAME=VALUE` without quotation marks, as GitLab reads it: name the file in "
+        "`artifacts:reports:dotenv` of the job, and later jobs have the variables.",
+        group="Push",
+        example="buildpush.env",
         honoured_by="push",
         place="env",
     )

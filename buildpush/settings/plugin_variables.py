@@ -175,10 +175,10 @@ _MODE: Final = (
 )
 
 _OUTPUTS: Final = (
-    PluginVariable("DRONE_CARD_PATH", "dx", note="it is a page of Drone's about the image, and none is written here"),
+    *_facts("dx", DRONE_CARD_PATH="the file that gets the card of what was pushed"),
     *_sets("artifact_file", ARTIFACT_FILE="dxk"),
     *_noted("every registry is one of Docker's kind here, and the artifact file says so", REGISTRY_TYPE="dx"),
-    *_facts("k", DRONE_OUTPUT="the file that gets `digest` and `image`"),
+    *_facts("k", DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
         "how many layers came from a cache is not counted here",

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.sandbox
 
 BUILD = {"repo": "{host}/docker-local/app", "engine": "native", "tags": ["1"]}
 PLUGIN = {
+    "dotenv_file": "out/buildpush.env",
     "docker_image": "{host}/docker-local/app:1",
     "url": "http://{host}/artifactory/",
     "build_name": "a",
@@ -55,6 +56,7 @@ VALUES = {
     "base_image_connector_refs": ["jfrog"],
     "build_contexts": {"assets": "assets"},
     "connector_ref": "jfrog",
+    "dotenv_file": "out/buildpush.env",
     "docker_image": "{host}/docker-local/library/base:1",
     "engine": "auto",
     "env_include": ["STAGE"],

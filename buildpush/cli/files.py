@@ -1,0 +1,55 @@
+"""Files that a command writes its results to: checked before anything is done, and written whole or added to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.files import replacement
+
+
+def check_writable(path: Path) -> None:
+    """Refuse before the run what would fail after it.
+
+    Raises:
+        SettingsError: nothing can be written there.
+    """
+    there = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
+        message = f"{path} cannot be written"
+        raise SettingsError(message, hint="name a file in a directory that exists and is writable")
+
+
+def write(path: Path, text: str) -> None:
+    """Write *text* to *path*, whole or not at all; what is not a file, such as a pipe, is written to directly.
+
+    Raises:
+        BuildPushError: it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            append(path, text)
+            return
+        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays
+            file.write(text.encode())
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def append(path: Path, text: str) -> None:
+    """Add *text* to what others may add to as well: in one piece.
+
+    Raises:
+        BuildPushError: it cannot be written.
+    """
+    try:
+        with path.open("ab", buffering=0) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def _failure(path: Path, error: OSError) -> BuildPushError:
+    message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+    return BuildPushError(message)

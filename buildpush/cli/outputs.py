@@ -1,0 +1,115 @@
+"""What a run leaves for the CI system that it is part of: outputs that later steps read, and a summary for people.
+
+Sources: drone-kaniko (``pkg/output``), drone-plugin-lib (``harness/variables.go``), GitHub's "Workflow commands".
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from buildpush.cli.files import append
+from buildpush.cli.messages import say
+from buildpush.expressions.ci import files
+from buildpush.foundation.regex import regex
+from buildpush.foundation.secrets import redacted
+from buildpush.foundation.text import one_line
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import Published
+    from buildpush.images.references import Reference
+    from buildpush.pipeline.results import RunResult
+
+STREAMS: Final = frozenset({"/dev/stdout", "/dev/stderr"})
+_PLAIN: Final = regex(r"[\w@%+=:,./-]*\Z")
+_ESCAPES: Final = str.maketrans({one: f"\\{one}" for one in '\\"!$`'} | {"\n": "\\n", "\r": "\\r"})
+_MARKS: Final = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>()#+!|~-"})
+
+
+def paths_in(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that *env* names and that are written; the log is none."""
+    named = [*files(env, "outputs").values(), *files(env, "summary").values(), *files(env, "card").values()]
+    return tuple(path for path in named if str(path) not in STREAMS)
+
+
+def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_free: bool) -> None:
+    """Write what *results* led to into the files that *env* names.
+
+    Raises:
+        BuildPushError: one cannot be written.
+    """
+    for variable, path in files(env, "outputs").items():
+        form = _for_github if variable == "GITHUB_OUTPUT" else _as_words if path.suffix == ".out" else _as_dotenv
+        if text := "".join(form(name, redacted(value)) for name, value in _outputs(results)):
+            append(path, text)
+    for path in files(env, "summary").values():
+        if lines := _summary(results):
+            append(path, redacted("\n".join([*lines, "", ""])))
+    for path in files(env, "card").values():
+        from buildpush.cli.card import write_card  # here, since Drone alone asks for one
+
+        write_card(results, path, datetime.now(UTC), stdout_is_free=stdout_is_free)
+
+
+def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
+    """Yield the outputs by name: what the last step led to that has one, and all images."""
+    last = next((result for result in reversed(results) if result.digest), None)
+    if last and last.digest:
+        yield "digest", last.digest
+        yield from [("image", last.references[0])] if last.references else []
+    if images := dict.fromkeys(reference for result in results for reference in result.references):
+        yield "images", ",".join(images)
+    if url := next((result.published.url for result in reversed(results) if result.published), ""):
+        yield "build_info_url", url
+    written = next((result.output for result in reversed(results) if result.output), "")
+    if written.startswith("docker-archive:"):
+        yield "IMAGE_TAR_PATH", written.removeprefix("docker-archive:")
+
+
+def _for_github(name: str, value: str) -> str:
+    """Return an output as GitHub reads it; a value cannot end itself and begin another one."""
+    if value.splitlines() in ([], [value]):
+        return f"{name}={value}\n"
+    end = f"end_{secrets.token_hex(16)}"
+    return f"{name}<<{end}\n{value}\n{end}\n"
+
+
+def _as_dotenv(name: str, value: str) -> str:
+    return f"{name}={value}\n" if _PLAIN.match(value) else f'{name}="{value.translate(_ESCAPES)}"\n'
+
+
+def _as_words(name: str, value: str) -> str:
+    if value.splitlines() in ([], [value]):
+        return f"{name} {value}\n"
+    say("note", f"the output {name} has several lines, which a .out file cannot hold: it is left out")
+    return ""
+
+
+# ---- the summary
+
+
+def _summary(results: Sequence[RunResult]) -> list[str]:
+    """Return a table of what the registry has now, in Markdown; nothing where it has nothing."""
+    rows: dict[tuple[str, str], tuple[list[Reference], Published | None]] = {}
+    for result in results:
+        for reference in result.pushed.references if result.pushed else ():
+            names, published = rows.get((str(reference.repository), str(result.digest)), ([], None))
+            rows[str(reference.repository), str(result.digest)] = [*names, reference], result.published or published
+    if not rows:
+        return []
+    lines = ["| image | tags | digest | build-info |", "|---|---|---|---|"]
+    return lines + [_row(image, digest, *of) for (image, digest), of in rows.items()]
+
+
+def _row(image: str, digest: str, references: Sequence[Reference], published: Published | None) -> str:
+    tags = ", ".join(f"`{tag}`" for tag in dict.fromkeys(one.tag for one in references if one.tag))
+    return f"| `{image}` | {tags} | `{digest}` | {_link(published) if published else ''} |"
+
+
+def _link(published: Published) -> str:
+    words = one_line(f"{published.name} {published.number}").translate(_MARKS)
+    url = one_line(published.url).translate({ord("|"): "%7C", ord("<"): "%3C", ord(">"): "%3E", ord(" "): "%20"})
+    return f"[{words}](<{url}>)" if url.startswith(("https://", "http://")) else words
