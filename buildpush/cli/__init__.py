@@ -17,6 +17,7 @@ from buildpush.foundation.spelling import did_you_mean
 # name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
+    "plugin": ("Do what the variables of one of Harness' plugins ask for.", "run.make_plugin"),
     "check": ("Show what a run would do, and where each value comes from; does nothing.", "run.make_check"),
     "explain": ("Show a setting: its card, its value, and where the value comes from.", "run.make_explain"),
     "build": ("Build without a push, into an archive or a directory.", "run.make_build"),

@@ -164,6 +164,17 @@ def _beside(options: dict[str, Any]) -> Beside:
     return Beside(Path(directory) if directory else None, tuple(map(Path, options.pop("inputs"))))
 
 
+def load_plugin(like: str | None) -> tuple[Loaded, RunContext]:
+    """Return the step that the environment alone asks for, and its context; *like* names the plugin."""
+    from buildpush.pipeline.context import RunContext
+    from buildpush.settings.plugin_environment import plugin_for
+    from buildpush.settings.sources import read
+
+    context = RunContext.default()
+    kind = plugin_for(context.env, like)
+    return read(None, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None, kind=kind), context
+
+
 def pair(text: str, flag: str = "--var") -> tuple[str, str]:
     """Return the name and the value of NAME=VALUE."""
     name, equals, value = text.partition("=")

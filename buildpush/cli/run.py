@@ -1,9 +1,11 @@
-"""The commands that read a step: run, check, explain, build."""
+"""The commands that read a step: run, plugin, check, explain, build."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import click
 
 from buildpush.cli.ask import asker, input_asker
 from buildpush.cli.messages import tell
-from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load
+from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load, load_plugin
 from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
 from buildpush.foundation.text import one_line, with_margin
 
@@ -22,8 +24,22 @@ if TYPE_CHECKING:
 
 def make_run() -> click.Command:
     """Return the command that does the main job."""
-    strict = click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note.")
-    return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, strict])
+    return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, _strict()])
+
+
+def make_plugin() -> click.Command:
+    """Return the command that does what a plugin of Harness does."""
+    text = """Do what the variables PLUGIN_* ask for, in the place of one of Harness' plugins.
+
+    With PLUGIN_REPO it builds and pushes, as docker, buildx, kaniko and buildah-docker do; with PLUGIN_DOCKER_IMAGE
+    it publishes build-info of an image that is pushed already, as artifactory-publish-docker-buildinfo does.
+    """
+    like = click.Option(["--like"], metavar="PLUGIN", help="The plugin that is meant, such as docker or buildx.")
+    return click.Command("plugin", callback=_plugin, params=[like, JSON, DIGEST_FILE, _strict()], help=text)
+
+
+def _strict() -> click.Option:
+    return click.Option(["--strict"], is_flag=True, help="Fail before the push instead of printing a note.")
 
 
 def make_build() -> click.Command:
@@ -36,10 +52,19 @@ def _run(**options: Any) -> None:
     if options.pop("listed"):
         _list(options)
         return
-    as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
+    _read_and_run(partial(load, options), options.pop("as_json"), options.pop("digest_file"), options.pop("strict"))
+
+
+def _plugin(like: str | None, as_json: bool, digest_file: str | None, strict: bool) -> None:
+    _read_and_run(partial(load_plugin, like), as_json, digest_file, strict)
+
+
+def _read_and_run(
+    read: Callable[[], tuple[Loaded, RunContext]], as_json: bool, digest_file: str | None, strict: bool
+) -> None:
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
-        loaded, context = load(options)
+        loaded, context = read()
         document.update(file_json(loaded))
         check_receipts(digest_file, context.env)
         report = reported(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)

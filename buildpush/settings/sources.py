@@ -7,7 +7,7 @@ project file beat other tools' variables beat the defaults.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from buildpush.settings.loops import loop_notes
 from buildpush.settings.selection import check_runs, select, selected_stages
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
-from buildpush.settings.stepkinds import BUILD, models
+from buildpush.settings.stepkinds import BUILD, StepKind, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
 from buildpush.settings.templates import Templates
 from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, read_tree, with_steps
@@ -79,11 +79,12 @@ def read(
     step: str | None,
     stage: str | None = None,
     beside: Beside = NOTHING_BESIDE,
+    kind: StepKind = BUILD,
 ) -> Loaded:
     """Return the steps to run with their settings as written, each with what set it.
 
     Args:
-        file: the step file, relative to *cwd*; ``None`` makes one build step of everything else.
+        file: the step file, relative to *cwd*; ``None`` makes one step of everything else.
         env: the process's environment.
         flags: by Python name, values as click gives them; ``None`` and ``()`` set nothing.
         keywords: by Python name; ``None`` sets nothing.
@@ -91,6 +92,7 @@ def read(
         step: identifier or name of the only step to run.
         stage: identifier or name of the only stage to run.
         beside: templates and input sets.
+        kind: of the step that is made where there is no file.
 
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
@@ -110,7 +112,7 @@ def read(
     notes = [*notes_of_environment(env, known_variables(*models()))]
     tree: tuple[Element, ...]
     if file is None:
-        tree = (_step_without_file(outside, notes),)
+        tree = (_step_without_file(outside, kind, notes),)
     else:
         whole = file_tree(file, cwd, beside, reasons := list[str]())
         check_runs(whole, file, reasons)
@@ -183,8 +185,7 @@ def _with_settings(
         layers.append(platform_layer(step.kind.model, path))
     written = _merged(step.kind.model, outside, layers, notes)
     notes += _notes_of(written.get("strategy"))
-    if step.kind.image and step.kind.builds and "tags" not in written:
-        written = {**written, **_tags_of_plugin(outside.cwd)}
+    written = _with_tags_of_plugin(written, step.kind, outside.cwd)
     variables = {name: variable for name, (_, variable) in around.items()} | own.environment
     return replace(step, settings=written, facts={**answers(path, known), **step.facts}, environment=variables)
 
@@ -193,22 +194,29 @@ def _notes_of(loop: WrittenValue | None) -> Iterable[str]:
     return loop_notes(loop.value, loop.origin) if loop else ()
 
 
-def _tags_of_plugin(cwd: Path) -> dict[str, WrittenValue]:
-    """Return the tags in the file that the plugins read where none are set."""
+def _with_tags_of_plugin(written: Mapping[str, WrittenValue], kind: StepKind, cwd: Path) -> Mapping[str, WrittenValue]:
+    """Return *written* with the tags in the file that the plugins read where none are set."""
     path = cwd / ".tags"
-    text = read_text(path, path.name).strip() if path.is_file() else ""
-    return {"tags": WrittenValue(text, Origin("file", path.name, text))} if text else {}
+    if "tags" in written or not (kind.image and kind.builds and path.is_file()):
+        return written
+    text = read_text(path, path.name).strip()
+    return {**written, "tags": WrittenValue(text, Origin("file", path.name, text))} if text else written
 
 
-def _step_without_file(outside: _Outside, notes: list[str]) -> Step:
-    settings = _merged(BUILD.model, outside, [], notes)
-    return Step(
-        BUILD.identifier,
-        "Build and push",
-        BUILD.type,
-        settings,
-        f"{'keywords' if outside.keywords else 'flags'} and variables",
-    )
+def _step_without_file(outside: _Outside, kind: StepKind, notes: list[str]) -> Step:
+    notes += _notes_of_other_kinds(outside.env, kind)
+    settings = _with_tags_of_plugin(_merged(kind.model, outside, [], notes), kind, outside.cwd)
+    name = "Build and push" if kind.builds else "Publish build-info"
+    where = "variables" if kind.image else f"{'keywords' if outside.keywords else 'flags'} and variables"
+    return Step(kind.identifier, name, kind.type, settings, where, kind)
+
+
+def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[str]:
+    """Yield which variables of ours are only for steps that are not there."""
+    others = known_variables(*models()).keys() - known_variables(kind.model).keys()
+    reader = "a step that builds" if kind.builds else "the build-info plugin"
+    for name in sorted(name for name in others if name.startswith("PLUGIN_") and env.get(name)):
+        yield f"{name} has no effect: {reader} does not read it"
 
 
 def _merged(

@@ -80,6 +80,8 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
 
 
 def _ways(setting: Setting, step: Step) -> str:
+    if step.node is None and step.kind is not None and step.kind.image:  # variables are all that it is given by
+        return f"set {setting.variables[0]}"
     is_plugin = step.kind is not None and step.kind.image != "" and step.kind.builds
     place = f"spec.settings.{setting.name}" if is_plugin else setting.yaml
     flags = setting.flags[:1] if step.kind is None or step.kind.builds else ()  # the command line has those of a build

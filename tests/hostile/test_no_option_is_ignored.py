@@ -95,6 +95,15 @@ COMMANDS = {
             "strict": (["run", *RUN, "--optimize"], ["run", *RUN, "--optimize", "--strict"]),
         },
     ),
+    "plugin": (
+        ["plugin"],
+        {
+            "like": ["--like=artifactory-publish-docker-buildinfo"],
+            "as_json": ["--json"],
+            "digest_file": ["--digest-file=out/digest"],
+            "strict": ["--strict"],
+        },
+    ),
     "check": (
         ["check", *RUN],
         READING
@@ -193,7 +202,11 @@ MARKS = {"doctor": pytest.mark.programs}
 
 
 @pytest.mark.parametrize("command", [pytest.param(name, marks=MARKS.get(name, ())) for name in COMMANDS])
-def test_an_option_of_a_command_is_seen_or_named(more, command):
+def test_an_option_of_a_command_is_seen_or_named(more, command, monkeypatch):
+    if command == "plugin":  # it has no other way to be told
+        variables = {"PLUGIN_REPO": f"{more.box.host}/docker-local/app", "PLUGIN_ENGINE": "native", "PLUGIN_QUIET": "1"}
+        for name, text in variables.items():
+            monkeypatch.setenv(name, text)
     usual, options = COMMANDS[command]
     silent = []
     for name, added in options.items():
