@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from io import StringIO
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeAlias
+from typing import Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
@@ -22,10 +22,13 @@ PIPE_SECONDS = 60.0
 MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
+_BETWEEN = frozenset({"StreamStartEvent", "StreamEndEvent", "DocumentEndEvent", "CommentEvent"})
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 # Text that every YAML reader reads as text, even without quotes.
 _PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+_T = TypeVar("_T")
 
 
 def read_yaml(path: Path, name: str | None = None) -> Node:
@@ -35,6 +38,11 @@ def read_yaml(path: Path, name: str | None = None) -> Node:
         SourceError: it cannot be read, is larger than 1 MiB, or is not plain YAML; with line and column.
     """
     return parse_yaml(read_text(path, name), name or str(path))
+
+
+def read_documents(path: Path, name: str) -> tuple[Node, ...]:
+    """Return the documents in the file at *path*, one or several; errors are those of :func:`read_yaml`."""
+    return _parsed(read_text(path, name), name, _Composer.documents)
 
 
 def read_text(path: Path, name: str | None = None) -> str:
@@ -77,11 +85,15 @@ def parse_yaml(text: str, name: str) -> Node:
         SourceError: a syntax error, several documents, a duplicate key, a custom tag, too many aliases, or
             too deep; with line and column.
     """
+    return _parsed(text, name, _Composer.document)
+
+
+def _parsed(text: str, name: str, compose: Callable[[_Composer], _T]) -> _T:
     import ruamel.yaml.error as failures
     from ruamel.yaml import YAML
 
     try:
-        return _Composer(YAML(typ="safe", pure=True).parse(text), name).document()
+        return compose(_Composer(YAML(typ="safe", pure=True).parse(text), name))
     except failures.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (OverflowError, ValueError):  # from an escape such as "\\UFFFFFFFF"
@@ -171,18 +183,31 @@ class _Composer:
     def document(self) -> Node:
         """Return the only document."""
         node: Node | None = None
+        for start, found in self.parts():
+            if node is not None:
+                self.fail(start, "a second document begins here", "keep one document per file")
+            node = found
+        return node or self.empty()
+
+    def documents(self) -> tuple[Node, ...]:
+        """Return all documents but those that hold nothing beside others."""
+        nodes = tuple(node for _, node in self.parts())
+        return tuple(node for node in nodes if node.value is not None) or nodes or (self.empty(),)
+
+    def parts(self) -> Iterator[tuple[Any, Node]]:
+        """Yield the first event of each document, and the document."""
+        start: Any = None
         for event in self.events:
             kind = type(event).__name__
-            if kind in {"StreamStartEvent", "StreamEndEvent", "DocumentEndEvent", "CommentEvent"}:
-                continue
-            if kind != "DocumentStartEvent":
-                node = self.node(event, 1)
-            elif node is not None:
-                self.fail(event, "a second document begins here", "keep one document per file")
-        if node is None:
-            message = "it is empty"
-            raise SourceError(message, where=self.name, hint="write a step into it")
-        return node
+            if kind == "DocumentStartEvent":
+                start = event
+                self.anchors.clear()
+            elif kind not in _BETWEEN:
+                yield start, self.node(event, 1)
+
+    def empty(self) -> NoReturn:
+        message = "it is empty"
+        raise SourceError(message, where=self.name, hint="write a step into it")
 
     def node(self, event: Any, depth: int) -> Node:
         kind = type(event).__name__

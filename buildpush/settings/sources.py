@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from buildpush.foundation.documents import Node, read_text, read_yaml
+from buildpush.foundation.documents import Node, read_documents, read_text, read_yaml
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import format_setting
+from buildpush.settings.drone import from_drone, is_drone
 from buildpush.settings.forms import older_form
 from buildpush.settings.input_sets import with_input_sets
 from buildpush.settings.keywords import check_names, check_used, python_layer
@@ -132,10 +133,21 @@ def file_tree(file: Path, cwd: Path, beside: Beside, notes: list[str]) -> tuple[
     Raises:
         SourceError: one of them cannot be read, or does not fit.
     """
-    document = with_input_sets(read_yaml(cwd / file, str(file)), beside.inputs, cwd)
+    document = with_input_sets(_document(file, cwd, notes), beside.inputs, cwd)
     directory = beside.templates
     templates = Templates(cwd / directory if directory else None, str(directory), notes)
     return read_tree(older_form(templates.expand(document)))
+
+
+def _document(file: Path, cwd: Path, notes: list[str]) -> Node:
+    """Return the document in *file*; that of a Drone server may have several."""
+    first, *more = documents = read_documents(cwd / file, str(file))
+    if is_drone(documents):
+        return from_drone(documents, notes)
+    if more:
+        message = "a second document begins here"
+        raise SourceError(message, where=more[0].where, hint="keep one document per file")
+    return first
 
 
 def find_project(cwd: Path) -> tuple[Path | None, Node | None]:

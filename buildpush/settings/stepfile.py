@@ -96,7 +96,12 @@ def _asked(spec: Node) -> frozenset[str]:
     """Return the names of variables that hold build secrets or build arguments."""
     secrets, arguments = spec.at("envDockerSecrets"), spec.at("envVariables", variable_name("build_args_from_env"))
     names = [entry.text for entry in secrets.entries.values()] if secrets else []
-    return frozenset([*names, *(name.strip() for name in (arguments.text.split(",") if arguments else ()))])
+    names += [name.strip() for name in (arguments.text.split(",") if arguments else ())]
+    for key in ("build_args_from_env", "secrets_from_env"):  # as settings of a plugin
+        if node := spec.at("settings", key):
+            texts = [item.text for item in node.items] or node.text.split(",")
+            names += [text.rpartition("=")[2].strip() for text in texts]
+    return frozenset(names)
 
 
 def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: SettingsLayer) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from buildpush.foundation import spelling
 from buildpush.foundation.errors import SourceError
+
+_MANY: Final = 60
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -22,8 +24,10 @@ def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
     Raises:
         SourceError: always.
     """
-    words = list(words)
+    words = sorted(set(words))
     near = nearest(word, words)
-    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(words))}"
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(words)}"
+    if not near and len(words) > _MANY:
+        hint = f"none of the {len(words)} that are known is near it; buildpush explain lists the settings"
     message = f"unknown {what} {word!r}"
     raise SourceError(message, where=where, hint=hint)
