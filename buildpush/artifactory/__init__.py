@@ -1,6 +1,6 @@
-"""What is recorded: build-info, and the Artifactory that keeps it.
+"""Build-info, and the Artifactory that stores it.
 
-The way through: :func:`describe` turns a receipt into a :class:`BuildInfo`, :func:`publish` hands it to an
+In short: :func:`describe` turns a receipt into a :class:`BuildInfo`, :func:`publish` sends it to an
 :class:`Artifactory`.
 """
 

@@ -1,4 +1,4 @@
-"""Addresses of an Artifactory and of what is in it: made from names that may come from anyone."""
+"""Addresses of an Artifactory and of what is in it, made from untrusted names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from buildpush.images.references import check_host
 def base_url(text: str, http: Http) -> str:
     """Return *text* as the address of an Artifactory, ending in ``/artifactory/``.
 
-    Taken as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
-    alone, which is https but for this machine and insecure hosts.
+    Accepted as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
+    alone, which means https except for this machine and insecure hosts.
 
     Raises:
-        SettingsError: it is no http address, carries a password, or would send ours without TLS.
+        SettingsError: it is not an http address, contains a password, or would send ours without TLS.
     """
     text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
     if user_info(text):
@@ -28,7 +28,7 @@ def base_url(text: str, http: Http) -> str:
     address = _read(text)
     host = check_host(address.netloc)
     if address.scheme == "http" and scheme_for(host, http) != "http":
-        message = f"credentials do not travel to {host} without TLS"
+        message = f"credentials are not sent to {host} without TLS"
         hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
     return f"{address.scheme}://{host}{_path_before_artifactory(address.path)}/artifactory/"
@@ -44,7 +44,7 @@ def _read(text: str) -> Address:
 
 
 def _path_before_artifactory(path: str) -> str:
-    """Return the part of *path* that a proxy put before Artifactory's own."""
+    """Return the part of *path* that a proxy added before Artifactory's own."""
     names = [name for name in path.split("/") if name]
     for mark in ("artifactory", "ui"):
         if mark in names:
@@ -56,7 +56,7 @@ def segments(*names: str) -> str:
     """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
 
     Raises:
-        BuildInfoError: a name would lead elsewhere; documents may come from anyone.
+        BuildInfoError: a name would lead elsewhere; documents are untrusted.
     """
     if {"", ".", ".."} & set(names):
         message = f"{'/'.join(names)!r} is not a path in a repository"
@@ -65,12 +65,12 @@ def segments(*names: str) -> str:
 
 
 def property_query(properties: Mapping[str, str]) -> str:
-    """Return *properties* as the query of ``api/storage`` wants them."""
+    """Return *properties* in the form of the query of ``api/storage``."""
     return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
 
 
 def _property_value(value: str) -> str:
-    """A comma would begin a second value, a semicolon or bar a second property."""
+    """Escape a value: a comma would begin a second value, a semicolon or bar a second property."""
     return quote("".join(f"\\{mark}" if mark in "\\,|=;" else mark for mark in value), safe="")
 
 

@@ -1,4 +1,4 @@
-"""What Artifactory says in its answers, typed: read key by key, since anything may answer in its place."""
+"""Artifactory's answers, typed: read key by key, since anything may answer in its place."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from buildpush.http.words import error_in, is_page
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFacts:
-    """What Artifactory says about a repository.
+    """A repository, as Artifactory describes it.
 
     Attributes:
         kind: ``local``, ``remote``, ``virtual`` or ``federated``.
-        deploys_to: of a virtual one, the key of the repository that takes what is pushed; else ``""``.
+        deploys_to: of a virtual one, the key of the repository that stores what is pushed; else ``""``.
     """
 
     key: str
@@ -42,7 +42,7 @@ NO_FILE_FACTS: Final = FileFacts("", "", "")
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file of a list: its path in the repository, and its checksums, of which old servers tell only sha1."""
+    """One file of a list: its path in the repository, and its checksums, of which old servers give only sha1."""
 
     path: str
     facts: FileFacts
@@ -57,28 +57,28 @@ class PublishedRun:
 
 
 def wrapped_build(reading: Reading) -> BuildInfo | None:
-    """Return what *reading*, of an answer, says."""
+    """Return the object that *reading*, of an answer, holds."""
     return BuildInfo.parse(reading.others().get("buildInfo"))
 
 
 def published_run(reading: Reading) -> PublishedRun:
-    """Return what *reading*, of an answer, says."""
+    """Return the object that *reading*, of an answer, holds."""
     return PublishedRun(reading.text("uri").removeprefix("/"), reading.text("started"))
 
 
 def repository_facts(key: str, reading: Reading) -> RepositoryFacts:
-    """Return what *reading*, of an answer, says."""
+    """Return the object that *reading*, of an answer, holds."""
     kind = reading.text("rclass") or reading.text("type").lower()
     return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
 
 
 def file_facts(reading: Reading) -> FileFacts:
-    """Return what *reading*, of an answer, says."""
+    """Return the object that *reading*, of an answer, holds."""
     return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
 
 
 def listed_file(directory: str, reading: Reading) -> ListedFile:
-    """Return what *reading*, of an answer, says."""
+    """Return the object that *reading*, of an answer, holds."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
     return ListedFile(f"{directory}/{reading.text('uri').lstrip('/')}", facts)
 
@@ -87,17 +87,17 @@ def json_object(answer: Answer) -> Reading:
     """Return the JSON object in *answer*.
 
     Raises:
-        BuildInfoError: a page or something else came instead, as from a proxy.
+        BuildInfoError: it is something else, such as a proxy's page.
     """
     try:
         return Reading(strict_json.parse(answer.body), "the answer")
     except (ValueError, SourceError) as error:
         message = f"{answer.url.partition('?')[0]} answers with something that is not a JSON object"
-        raise BuildInfoError(message, hint="does a proxy stand in between?") from error
+        raise BuildInfoError(message, hint="is there a proxy in between?") from error
 
 
 def version_in(answer: Answer) -> str:
-    """Return the version that stands in the headers of every answer: ``Artifactory/7.104.5 70001``."""
+    """Return the version in the headers of every answer: ``Artifactory/7.104.5 70001``."""
     words = (answer.headers.get("X-JFrog-Version") or "").split()
     name, _, version = words[0].partition("/") if words else ("", "", "")
     return version if name == "Artifactory" else ""

@@ -1,4 +1,4 @@
-"""How Artifactory's REST interface is told who we are: by password, access token or the old API key."""
+"""Authentication at Artifactory's REST interface: by password, access token or the old API key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _API_KEY_LENGTH: Final = 73
 
 
 def authorization(credential: Credential | None) -> str | None:
-    """Return the value of ``Authorization``, made again for every request and kept nowhere."""
+    """Return the value of ``Authorization``, made anew for every request and never stored."""
     if credential is None or (_has_api_key(credential) and not credential.username):
         return None
     if credential.kind != "access" or _has_api_key(credential):
@@ -26,13 +26,13 @@ def api_key(credential: Credential | None) -> str | None:
 
 
 def who(credential: Credential | None) -> str:
-    """Return who this is, and who says so, for messages."""
+    """Return the user and the source of a credential, for messages."""
     if credential is None:
         return "no credentials were given"
     return f"{f'user {credential.username!r}' if credential.username else 'the token'} from {credential.source}"
 
 
 def _has_api_key(credential: Credential) -> bool:
-    """Tell the old API keys from access tokens, as jfrog-client-go does."""
+    """Return whether this is an old API key and not an access token, by the rule of jfrog-client-go."""
     token = credential.password.reveal()
     return credential.kind == "access" and token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH

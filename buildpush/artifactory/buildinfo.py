@@ -1,8 +1,8 @@
-"""From the receipt of a push to its build-info: pure, and without asking anyone.
+"""From the receipt of a push to its build-info: pure functions without requests.
 
 Modules and files are those that ``jf`` writes (``jf docker push`` for one image, ``jf rt build-docker-create`` for an
 index), in a fixed order, with two differences: a platform's variant is part of its module's id, and so is the platform
-that an attestation is about.
+that an attestation is for.
 Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory, artifactory/commands/container.
 """
 
@@ -49,14 +49,14 @@ def describe(
     path with the tag where two would be equal.
     An index gives a module per tag for its own manifest, and one per platform named after the first tag: the files of
     a platform exist once, and Artifactory does not promote a file that is listed twice.
-    ``record.module`` takes the place of ``name:tag``; of several tags, each then gets ``module:tag``.
+    ``record.module`` replaces ``name:tag``; with several tags, each then gets ``module:tag``.
 
     Args:
         pushed: what the registry confirmed; all references are in one Artifactory.
         record: what the receipt cannot know.
         repository_key: key of the physical repository that has the files.
-        prefix: what stands before the image's own path in the references: ``docker/`` in
-            ``acme.jfrog.io/docker/team/app``, nothing where the key is part of the host.
+        prefix: what comes before the image's own path in the references: ``docker/`` in
+            ``acme.jfrog.io/docker/team/app``, empty where the key is part of the host.
             By default it is the repository key, if the paths begin with it.
         base: digests of layers that are known to come from the base image; they become dependencies as well.
             Without them there are none: guessing them from the history, as ``jf`` does, makes builds depend on
@@ -149,7 +149,7 @@ def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
 
 
 def _names(references: tuple[Reference, ...], module: str, home: _Layout) -> dict[Reference, str]:
-    """Return the module id of each reference, each another one."""
+    """Return the module id of each reference, all different."""
     each = tuple(dict.fromkeys(references))
     if module:
         return {r: module if len(each) == 1 else f"{module}{_tag_or_digest(r)}" for r in each}
@@ -221,7 +221,7 @@ def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # Masked where it was collected already; a caller of the library may hand in something else.
+    # Already masked where it was collected; a caller of the library may pass something else.
     return {f"{ENVIRONMENT_PREFIX}{name}": redact(value) for name, value in sorted(environment.items())}
 
 

@@ -54,14 +54,14 @@ _WRITTEN = frozenset({200, 201, 204})
 _MISSING = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
-# A list of files is not offered by every edition, nor to everybody.
+# A list of files is not available in every edition, nor to every user.
 _LIST_ANSWERS = frozenset({200, 400, 403, 404, 405, 501})
 # An unknown repository key is "Bad Request".
 _REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
 
 
 class RefusedError(BuildInfoError):
-    """Artifactory answered, and the answer says no.
+    """Artifactory answered with a refusal.
 
     Attributes:
         status: HTTP status of the answer.
@@ -81,7 +81,7 @@ class Home:
 
     Attributes:
         repository_key: of the physical repository.
-        prefix: what stands before the image's own path in a reference; see :func:`buildpush.artifactory.describe`.
+        prefix: what comes before the image's own path in a reference; see :func:`buildpush.artifactory.describe`.
     """
 
     repository_key: str
@@ -89,11 +89,11 @@ class Home:
 
 
 class Artifactory:
-    """One Artifactory server and who we are for it.
+    """One Artifactory server, and our credential for it.
 
     Args:
         url: as :func:`base_url` takes it.
-        http: shared with the registry; it repeats what may be repeated.
+        http: shared with the registry; it repeats requests that may be repeated.
     """
 
     def __init__(self, url: str, http: Http, credential: Credential | None = None, *, sink: Sink = ignore) -> None:
@@ -112,22 +112,22 @@ class Artifactory:
 
     @property
     def platform_url(self) -> str:
-        """Address of the JFrog platform, which has the pages for people; ends in a slash."""
+        """Address of the JFrog platform, which has the web pages; ends in a slash."""
         return self.url.removesuffix("artifactory/")
 
     # ---- endpoints
 
     def version(self) -> str:
-        """Return the server's version, such as ``7.104.5``; asked for only where no answer told it yet."""
+        """Return the server's version, such as ``7.104.5``; requested only where no answer had it yet."""
         if not self._seen_version:
             answer = self._ask("GET", "api/system/version", accept=_OK)
             self._seen_version = self._understood(answer, lambda document: document.text("version", needed=True))
         return self._seen_version
 
     def repository(self, key: str) -> RepositoryFacts | None:
-        """Return what is known about repository *key*; ``None`` where there is none, or we may not look at it.
+        """Return what is known about repository *key*; ``None`` where it does not exist, or we may not see it.
 
-        It is asked for once.
+        It is requested once.
         """
         if key not in self._known:
             answer = self._ask("GET", f"api/repositories/{segments(key)}", accept=_REPOSITORY_ANSWERS)
@@ -143,7 +143,7 @@ class Artifactory:
         return self._understood(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
 
     def files_below(self, key: str, directory: str) -> tuple[ListedFile, ...] | None:
-        """Return every file below *directory* of repository *key*; ``None`` where the server gives us no such list."""
+        """Return every file below *directory* of repository *key*; ``None`` where the server does not list them."""
         answer = self._ask("GET", f"{self._storage(key, directory)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
         if answer.status == _MISSING:
             return ()
@@ -152,14 +152,14 @@ class Artifactory:
         return self._understood(answer, lambda document: document.each("files", partial(listed_file, directory)))
 
     def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
-        """Return the properties of one file; where it has none, or is not there, an empty mapping."""
+        """Return the properties of one file; empty where it has none, or does not exist."""
         answer = self._ask("GET", f"{self._storage(key, path)}?properties", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return {}
         return self._understood(answer, lambda document: document.lists_of_texts("properties"))
 
     def remove_properties(self, key: str, path: str, names: Collection[str]) -> None:
-        """Take properties away from one file; it does not matter if it is not there."""
+        """Remove properties from one file; it does not matter if it does not exist."""
         listed = quote(",".join(names), safe=",")
         self._ask("DELETE", f"{self._storage(key, path)}?properties={listed}&recursive=0", accept=_WRITTEN | {_MISSING})
 
@@ -170,7 +170,7 @@ class Artifactory:
         return answer.status != _MISSING
 
     def put_build(self, info: BuildInfo) -> None:
-        """Store *info*; a run of the same name, number and start is replaced."""
+        """Store *info*; a run with the same name, number and start is replaced."""
         body = json.dumps(info.document()).encode()
         headers = {"Content-Type": _BUILD_INFO_TYPE}
         self._ask("PUT", f"api/build{query_of(project=info.project)}", accept=_WRITTEN, body=body, headers=headers)
@@ -181,7 +181,7 @@ class Artifactory:
         """Return one run of a build: the one that *started* then, else the newest; ``None`` where there is none.
 
         Raises:
-            BuildInfoError: the answer is no build-info.
+            BuildInfoError: the answer is not a build-info.
         """
         query = query_of(started=started_text(started) if started else None, project=project)
         answer = self._ask("GET", f"api/build/{segments(name, number)}{query}", accept=_OK_OR_MISSING)
@@ -201,7 +201,7 @@ class Artifactory:
     def build_page(self, info: BuildInfo) -> str:
         """Return the address of the page that shows the run of *info* to people.
 
-        A server that does not tell its version is taken for one of today: no address is worth a failure.
+        A server without a version is assumed to be a current one: a missing address must not be a failure.
         """
         if self._told_or_asked_version().partition(".")[0] in _BEFORE_7:
             return f"{self.url}webapp/#/builds/{segments(info.name, info.number)}"
@@ -219,7 +219,7 @@ class Artifactory:
         """Return where the images of *repository* are kept.
 
         Args:
-            repository: as it stands in the references.
+            repository: as in the references.
             told: key that the registry named (``X-Artifactory-Docker-Registry``).
                 It may be that of a virtual repository, so the server is asked what it is.
 
@@ -231,20 +231,20 @@ class Artifactory:
             if facts is None or facts.package_type not in _IMAGE_PACKAGES:
                 continue
             return self._physical(facts, prefix)
-        if told:  # the account may push there and may not look at its settings
+        if told:  # the account may push there but not read its settings
             return likely_home(repository, told)
-        message = f"{self.host} has no repository for {repository}, or does not show it to {who(self.credential)}"
-        raise BuildInfoError(message, hint="does the image go to the registry of this Artifactory?", setting="repo")
+        message = f"{self.host} has no repository for {repository}, or hides it from {who(self.credential)}"
+        raise BuildInfoError(message, hint="is the image pushed to the registry of this Artifactory?", setting="repo")
 
     def _physical(self, facts: RepositoryFacts, prefix: str) -> Home:
         if facts.kind != "virtual":
             return Home(facts.key, prefix)
         if not facts.deploys_to:
-            message = f"the virtual repository {facts.key} does not say where it keeps what is pushed"
+            message = f"the virtual repository {facts.key} does not say where it stores what is pushed"
             raise BuildInfoError(message, hint="push to the local repository behind it", setting="repo")
         if facts.key not in self._told:
             self._told.add(facts.key)
-            reason = f"{facts.key} is a virtual repository that keeps what is pushed there"
+            reason = f"{facts.key} is a virtual repository that stores what is pushed there"
             self._sink(Decision("repository of the build-info", facts.deploys_to, reason))
         return Home(facts.deploys_to, prefix)
 
@@ -269,7 +269,7 @@ class Artifactory:
             headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
             body=body,
             authorization=partial(authorization, self.credential),
-            redirect=key is None,  # our header would follow to any host
+            redirect=key is None,  # our header would be sent to any host
         )
         self._seen_version = self._seen_version or version_in(answer)
         if answer.status not in accept:
@@ -285,7 +285,7 @@ class Artifactory:
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
 
     def _unknown(self) -> str:
-        """Say that Artifactory does not know who we are, and who was shown to it."""
+        """Return the message that Artifactory does not accept our credential, and which one it was."""
         if self.credential is None:
             return f"{self.host} requires credentials for Artifactory, and none were given"
         is_token = self.credential.kind == "access"
@@ -310,10 +310,10 @@ class Artifactory:
 
 
 def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str]]:
-    """Return what may be the repository key, likeliest first, each with the prefix that it leaves in the path.
+    """Return the possible repository keys, the likeliest first, each with the prefix that it leaves in the path.
 
-    The three shapes of a JFrog registry: ``host/KEY/image``, ``KEY.host/image`` or ``name-KEY.jfrog.io/image``, and
-    a port per key, which only the registry itself can tell.
+    The three shapes of a JFrog registry: ``host/KEY/image``, ``KEY.host/image`` or ``name-KEY.jfrog.io/image``, and a
+    port per key, for which only the registry knows the key.
     """
     first, slash, _ = repository.path.partition("/")
     label = repository.host.partition(":")[0].partition(".")[0]

@@ -1,7 +1,7 @@
-"""Where in Artifactory the files of a build-info are now: found by what is there, since names move.
+"""Where in Artifactory the files of a build-info are now: found by their contents, since names move.
 
-A manifest and the blobs beside it lie in one directory, that of a tag or of a digest. It is ours as long as the
-manifest in it is; someone who pushes the same tag puts theirs there, and blobs that both share lie there as before.
+A manifest and the blobs beside it are in one directory, that of a tag or of a digest. It is ours as long as the
+manifest in it is; whoever pushes the same tag replaces the manifest, and blobs that both share stay there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from buildpush.foundation.records import dataclass
 
 _MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 _FORBIDDEN: Final = 403
-# How versions of Artifactory write the directory of a digest.
+# The forms in which versions of Artifactory write the directory of a digest.
 _DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
@@ -33,7 +33,7 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Files that lie together, and go together.
+    """Files in one directory, which are moved together.
 
     Attributes:
         head: the manifest, whose checksum decides whose directory it is; for a file without one, that file.
@@ -71,12 +71,12 @@ class ImageFiles:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of a directory.
+    """What was found at a directory.
 
     Attributes:
         wanted: as the build-info has it.
         presence: what is there.
-        found: where our files are; *wanted* itself, or another directory, or ``None``.
+        found: where our files are: *wanted* itself, another directory, or ``None``.
     """
 
     wanted: ImageFiles
@@ -97,7 +97,7 @@ def _directories(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
     heads = [file for file in files if _name(file.path) in _MANIFESTS]
     if len(heads) == 1:
         yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
-    else:  # no image's: each file speaks for itself
+    else:  # not of an image: each file is looked up by itself
         yield from map(ImageFiles, files)
 
 
@@ -110,7 +110,7 @@ def _name(path: str) -> str:
 
 
 def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
-    """Return what is at *directory* now; where it is not ours, look in the image's other ones."""
+    """Return what is at *directory* now; where it is not ours, look in the image's other directories."""
     presence = presence_of(directory.head, client)
     if presence is Presence.OURS or (presence is Presence.UNSEEN and is_named_by_digest(directory)):
         return Finding(directory, presence, directory)
@@ -118,7 +118,7 @@ def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
 
 
 def presence_of(file: Artifact, client: Artifactory) -> Presence:
-    """Return what is at the path of *file*; it is not known whose a file without a checksum is."""
+    """Return what is at the path of *file*; the owner of a file without a checksum is unknown."""
     if not (file.sha256 or file.sha1 or file.md5):
         return Presence.UNSEEN
     try:
@@ -133,7 +133,7 @@ def presence_of(file: Artifact, client: Artifactory) -> Presence:
 
 
 def is_same(file: Artifact, facts: FileFacts) -> bool:
-    """Return whether *facts* are those of *file*: one checksum that both know decides, the strongest first."""
+    """Return whether *facts* are those of *file*: the strongest checksum that both have decides."""
     pairs = ((file.sha256, facts.sha256), (file.sha1, facts.sha1), (file.md5, facts.md5))
     known = next(((ours, theirs) for ours, theirs in pairs if ours and theirs), ("", "?"))
     return known[0].lower() == known[1].lower()
@@ -146,7 +146,7 @@ def is_named_by_digest(directory: ImageFiles) -> bool:
 
 
 def _elsewhere(directory: ImageFiles, client: Artifactory) -> ImageFiles | None:
-    """Return another directory of the same image that has our manifest: that of its digest before all others."""
+    """Return another directory of the same image that has our manifest, preferably that of its digest."""
     image = _parent(directory.path)
     if not image or _name(directory.head.path) not in _MANIFESTS:
         return None
@@ -168,11 +168,11 @@ def _by_digest(directory: ImageFiles, image: str, client: Artifactory) -> ImageF
 def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
     """Return *info* with the paths at which its files are.
 
-    A file that is nowhere keeps its name and checksums and loses its path: what lies there is not ours, or may become
-    someone else's, and a promotion takes what it finds at a path.
+    A file that is not found keeps its name and checksums but loses its path: what is there is not ours, or may be
+    replaced, and a promotion takes what it finds at a path.
     """
     every = tuple(findings)
-    # Artifactory promotes no file that is listed twice: a directory stands for one of our files.
+    # Artifactory does not promote a file that is listed twice: each directory is used for one of our files.
     taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
     now: dict[tuple[str, str], Artifact] = {}
     for seen in every:

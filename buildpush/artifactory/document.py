@@ -1,4 +1,4 @@
-"""The build-info document, typed: what it says, as JSON and back. Nothing here talks to a server."""
+"""The build-info document, typed, with its conversion to JSON and back. Nothing here talks to a server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def started_text(moment: datetime) -> str:
 
 
 def started_from(text: str) -> datetime | None:
-    """Return the moment that any ISO form with an offset names, cut to milliseconds, or ``None``."""
+    """Parse any ISO form with an offset, cut to milliseconds; ``None`` if it is not one."""
     try:
         moment = datetime.fromisoformat(text)
         return _cut(moment) if moment.tzinfo else None
@@ -81,8 +81,8 @@ class Artifact:
     Attributes:
         path: inside the repository, with the file's name.
         repository: key of the physical repository (``originalDeploymentRepo``).
-        sha1: hex, or ``""`` as long as it is not known; so are the others.
-        others: keys that buildpush does not know, kept as they came; so in the other records.
+        sha1: hex, or ``""`` as long as it is not known; so are the other checksums.
+        others: keys that buildpush does not know, kept unchanged; also in the other records.
     """
 
     name: str
@@ -130,7 +130,7 @@ class BuildRecord:
         module: id of the module instead of ``name:tag``, or ``""``.
         environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` gives them.
         principal: who triggered the run at the CI system.
-        artifactory_principal: user at Artifactory; the server replaces it by whom it authenticated.
+        artifactory_principal: user at Artifactory; the server replaces it by the authenticated user.
         duration_ms: milliseconds since *started*, or 0 where it was not measured.
 
     Raises:
@@ -184,7 +184,7 @@ class BuildInfo:
     Attributes:
         started: in UTC, whole milliseconds.
         properties: environment (keys begin with ``buildInfo.env.``) and other free properties.
-        project: key of the JFrog project; it travels in the address as well.
+        project: key of the JFrog project; it is also sent in the address.
     """
 
     name: str
@@ -222,9 +222,9 @@ class BuildInfo:
 
     @classmethod
     def parse(cls, document: object) -> BuildInfo:
-        """Return what *document*, JSON from a file or a server, says.
+        """Read a build-info from *document*, JSON from a file or a server.
 
-        Keys that buildpush does not know are kept, so that a document written by another tool stays whole.
+        Keys that buildpush does not know are kept, so that a document written by another tool stays complete.
 
         Raises:
             SourceError: a key is missing or has another type; the message names it, such as ``modules[0].id``.
@@ -233,10 +233,10 @@ class BuildInfo:
 
     @classmethod
     def load(cls, path: Path) -> BuildInfo:
-        """Return the build-info saved in *path*, as it is or inside the server's ``buildInfo`` wrapper.
+        """Return the build-info saved in *path*, bare or inside the server's ``buildInfo`` wrapper.
 
         Raises:
-            SourceError: the file cannot be read, or is no build-info.
+            SourceError: the file cannot be read, or is not a build-info.
         """
         document = load_json(path)
         if isinstance(document, Mapping) and isinstance(document.get("buildInfo"), Mapping):
@@ -255,7 +255,7 @@ def _document(record: object) -> dict[str, Any]:
 
 
 def _read(kind: type[Record], reading: Reading) -> Record:
-    """Return the record that *reading* says."""
+    """Return the record that *reading* holds."""
     values = {key.attribute or key.name: key.form.read(reading, key.name) for key in _KEYS[kind]}
     return kind(**values, **({"others": reading.others()} if hasattr(kind, "others") else {}))
 
@@ -283,7 +283,7 @@ _AGENT = _Form(lambda reading, key: reading.one(key, partial(_read, Agent), Agen
 
 
 class _Key(NamedTuple):
-    """A key in JSON, and the attribute that has its value where that is named otherwise."""
+    """A key in JSON, and the attribute that has its value if its name differs."""
 
     name: str
     form: _Form = _TEXT
@@ -291,7 +291,7 @@ class _Key(NamedTuple):
 
 
 _CHECKSUMS = (_Key("sha1"), _Key("md5"), _Key("sha256"))
-# What each record is in JSON: keys in jf's order.
+# The JSON form of each record: keys in jf's order.
 _KEYS: Mapping[type, tuple[_Key, ...]] = {
     Agent: (_Key("name"), _Key("version")),
     VcsEntry: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),

@@ -1,6 +1,6 @@
 """Which environment variables a build-info may show: those on a list, and never a secret.
 
-Artifactory shows them to everybody who may read the build, so the list says what goes in, not what stays out.
+Artifactory shows them to everybody who may read the build, so the list says what is included, not what is left out.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from buildpush.foundation.secrets import redact
 def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
     """Return the variables of *env* that a build-info may show, sorted by name.
 
-    A name must fit one of *patterns* (``*`` stands for anything, case counts).
+    A name must fit one of *patterns* (``*`` matches anything; case matters).
     A name that usually holds a secret is left out, even where a pattern with ``*`` fits; written out in full it is
-    taken, because someone asked for exactly this one. A value that has the form of a secret is left out always.
-    In every value, known secrets and the user part of URLs are stars.
+    included, because it was asked for explicitly. A value that has the form of a secret is always left out.
+    In every value, known secrets and the user part of URLs are masked.
     """
     wanted = tuple(patterns)
     shown = {name: redact(env[name]) for name in sorted(env) if _asked_for(name, wanted)}

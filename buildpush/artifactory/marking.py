@@ -23,11 +23,11 @@ from buildpush.foundation.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AnnotationResult:
-    """What became of the properties.
+    """The result of setting the properties.
 
     Attributes:
         findings: of every directory of the build-info, in its order.
-        bare: our files that got none, because the server does not have them, or takes none there.
+        bare: our files without them, because the server does not have the file, or accepts none there.
     """
 
     findings: tuple[Finding, ...]
@@ -44,8 +44,8 @@ def annotate(
 ) -> AnnotationResult:
     """Set the properties on every file of *info* that is where ours is.
 
-    Whose a directory is decides the checksum of its manifest, which is looked at right before its property is set, and
-    again after those of the blobs beside it: if the name moved meanwhile, ours are taken back.
+    The checksum of its manifest decides whose a directory is. It is read right before its property is set, and again
+    after those of the blobs beside it: if the name moved meanwhile, our properties are removed.
 
     Raises:
         BuildInfoError: the account may not annotate, or the server does not answer as it should.
@@ -70,19 +70,19 @@ def _after(seen: Finding, lost: Mapping[str, Presence]) -> Finding:
 
 
 def _is_enough(claim: tuple[Finding, bool]) -> bool:
-    """Return whether a claim need not be tried again: it has its property, or nobody will let us see."""
+    """Return whether a claim need not be tried again: it has its property, or we may not see it."""
     seen, has = claim
     return has or (seen.presence is Presence.UNSEEN and seen.found is None)
 
 
 def _claim(directory: ImageFiles, *, client: Artifactory, put: Callable[[Artifact], bool]) -> tuple[Finding, bool]:
-    """Look where our files are, and set the property of their head at once; return whether it has it."""
+    """Find our files, and set the property of their head at once; return whether it has it."""
     seen = find_files(directory, client)
     return seen, bool(seen.found and put(seen.found.head))
 
 
 def _put(file: Artifact, *, client: Artifactory, properties: Mapping[str, str], sleep: Sleep) -> bool:
-    """Set the properties of one file; ``False`` where it is not there."""
+    """Set the properties of one file; ``False`` where it does not exist."""
     return send_until_there(
         lambda: client.set_properties(file.repository, file.path, properties),
         lambda: _has(file, client, properties),
@@ -96,7 +96,7 @@ def _has(file: Artifact, client: Artifactory, properties: Mapping[str, str]) -> 
 
 
 def _lost(directories: Sequence[ImageFiles], client: Artifactory, properties: Mapping[str, str]) -> dict[str, Presence]:
-    """Return what is now where directories became someone else's, by place; our properties are taken back there."""
+    """Return what is now where directories became someone else's, by place; our properties are removed there."""
     movable = [directory for directory in directories if not is_named_by_digest(directory)]
     now = in_parallel(lambda directory: presence_of(directory.head, client), movable)
     lost = [pair for pair in zip(movable, now, strict=True) if pair[1] in {Presence.THEIRS, Presence.NOTHING}]

@@ -1,4 +1,4 @@
-"""Asking again: what was just written may be seen late, and what was refused may be there all the same."""
+"""Asking again: what was just written may be visible late, and what was refused may have been stored all the same."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from buildpush.artifactory.client import RefusedError
 from buildpush.foundation.errors import BuildInfoError, UnreachableError
 
-# What was just pushed may take a moment to be found: 16 s in all.
+# It may take a moment until what was just pushed is found: 16 s in all.
 PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
-# Between several attempts to write the same, beside those that every request has.
+# Between attempts to write the same document, besides the retries of every request.
 AGAIN: Final = (1.0, 4.0)
 WORKERS: Final = 4
 # Statuses that another attempt does not change: no permission, no such address.
@@ -23,12 +23,12 @@ R = TypeVar("R")
 
 
 def send_until_there(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
-    """Return what *send* returns; where it fails, look whether what was sent is there, and else send it again.
+    """Return what *send* returns; where it fails, check whether what was sent is there, and otherwise send it again.
 
-    Some servers answer 400 or 409 to what they keep, and an answer may be lost.
+    Some servers answer 400 or 409 to what they store, and an answer may be lost.
 
     Returns:
-        What *send* gives, or ``True`` where it failed and what was sent is there.
+        What *send* returns, or ``True`` where it failed and what was sent is there.
 
     Raises:
         RefusedError, UnreachableError: the last failure, after three.
@@ -55,7 +55,7 @@ def ask_until(
     enough: Callable[[R], bool] = bool,
     waits: Sequence[float] = PATIENCE,
 ) -> list[R]:
-    """Return what *ask* answers to each of *things*, in order; while that is not *enough*, ask again."""
+    """Return what *ask* answers for each of *things*, in order; while that is not *enough*, ask again."""
     answers = in_parallel(ask, things)
     for seconds in waits:
         late = [place for place, answer in enumerate(answers) if not enough(answer)]
@@ -68,7 +68,7 @@ def ask_until(
 
 
 def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return what *act* makes of each of *things*, in order, four at a time; the first error ends it."""
+    """Return the result of *act* for each of *things*, in order, four at a time; the first error ends it."""
     if len(things) == 1:
         return [act(things[0])]
     from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +78,7 @@ def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
     try:
         return list(pool.map(act, things))
     except KeyboardInterrupt:
-        patient = False  # the owner of the connections cuts the requests under way
+        patient = False  # the owner of the connections ends the requests that are running
         raise
     finally:
         pool.shutdown(wait=patient, cancel_futures=True)

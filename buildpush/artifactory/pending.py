@@ -1,4 +1,4 @@
-"""Build-infos that are not published yet, one file each: written before the push, gone once Artifactory has it."""
+"""Build-infos that are not published yet, one file each: written before the push, removed once Artifactory has it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pending:
 
     Attributes:
         server: address of the Artifactory that it is for, or ``""`` where it is not known.
-        pushed: whether the registry confirmed the push; otherwise its end is not known.
+        pushed: whether the registry confirmed the push; otherwise its outcome is unknown.
     """
 
     info: BuildInfo
@@ -35,7 +35,7 @@ class Pending:
     pushed: bool = True
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON types: in the wrapper in which Artifactory answers, and what we need beside it."""
+        """Return it as JSON types: in Artifactory's wrapper, with our own keys beside it."""
         beside = {"push": "confirmed" if self.pushed else _BEGUN, "server": self.server}
         return {"buildInfo": self.info.document(), "buildpush": beside}
 
@@ -47,7 +47,7 @@ def save(pending: Pending, directory: Path) -> Path:
 
     Raises:
         OSError: it cannot be written.
-        SettingsError: the directory would lie where others may replace it.
+        SettingsError: others could replace the directory.
     """
     if not directory.is_dir():
         private_directory(directory)
@@ -57,7 +57,7 @@ def save(pending: Pending, directory: Path) -> Path:
 
 
 def load(path: Path) -> Pending:
-    """Return what was saved in *path*; a build-info alone counts as one whose push was confirmed.
+    """Return what was saved in *path*; for a bare build-info, the push is assumed to be confirmed.
 
     Raises:
         SourceError: the file cannot be read, or is no build-info.
@@ -69,10 +69,10 @@ def load(path: Path) -> Pending:
 
 
 class Claim:
-    """The file of a run that is under way, held until the run ends: others see by the lock that it is.
+    """The file of a running run, locked until the run ends, so that others see that it is running.
 
     Args:
-        directory: private, and there.
+        directory: private; it must exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -81,7 +81,7 @@ class Claim:
         self._held: int | None = None
 
     def write(self, pending: Pending) -> Path:
-        """Write *pending* in the place of what was there.
+        """Write *pending* over what was there.
 
         Raises:
             OSError: it cannot be written; what was there stays.
@@ -93,13 +93,13 @@ class Claim:
         return path
 
     def remove(self) -> None:
-        """Remove the file: nothing waits any more."""
+        """Remove the file: nothing is pending any more."""
         if self.path:
             self.path.unlink(missing_ok=True)
         self.path = None
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
+        """Close the file, and keep it."""
         held, self._held = self._held, None
         if held is not None:
             os.close(held)
@@ -112,18 +112,18 @@ class Claim:
 
 
 def left_behind(directory: Path) -> Iterator[tuple[Path, Pending]]:
-    """Yield what runs left that came to no end, oldest first by name; each is held while it is looked at."""
+    """Yield what unfinished runs left, ordered by name; each is locked while it is looked at."""
     for path in sorted(directory.glob("*.json")):
         try:
             with locked(path, wait=False) as free:
                 if free:
                     yield path, load(path)
         except (OSError, SourceError):
-            continue  # gone meanwhile, or nothing that we wrote
+            continue  # removed meanwhile, or not written by us
 
 
 def file_name(info: BuildInfo) -> str:
-    """Return the name of the file of a run: to be recognised, and no other run's."""
+    """Return the name of the file of a run, readable and unique."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.project or 'default'}-{info.name}-{info.number}")[:_LONGEST]
     whole = hashlib.sha256(json.dumps([info.project, info.name, info.number]).encode()).hexdigest()
     return f"{words.lstrip('.')}-{info.timestamp}-{whole[:8]}.json"

@@ -1,4 +1,4 @@
-"""From a build-info to a published one: properties on the files, the document, and a look at what arrived."""
+"""Publishing a build-info: properties on the files, the document, and a check of what arrived."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FINISH: Final = ("buildpush", "build-info", "publish")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A build-info that the server has, as it was read back.
+    """A build-info on the server, as it was read back.
 
     Attributes:
         url: page that shows it to people.
@@ -52,15 +52,15 @@ class Published:
 
 
 def check_publish(client: Artifactory, name: str, number: str, *, project: str = "", sink: Sink = ignore) -> None:
-    """Check before building what can be checked of a later :func:`publish`.
+    """Check in advance what can be checked of a later :func:`publish`.
 
-    Artifactory offers no way to ask an ordinary account for its right to publish; what is seen is that it takes the
-    credentials, and whether this name and number is there already. An account that may not read may still publish.
+    Artifactory offers no way to ask whether an ordinary account may publish; what is checked is that it accepts the
+    credentials, and whether this name and number exist already. An account that may not read may still publish.
 
     Raises:
-        SettingsError: Artifactory would refuse the name or number, or what answers there is no Artifactory.
+        SettingsError: Artifactory would refuse the name or number, or what answers there is not an Artifactory.
         AuthenticationError: the credentials are refused.
-        UnreachableError: there is no answer, or one that says the server is out of order.
+        UnreachableError: there is no answer, or one that says that the server has failed.
     """
     check_identity("name", name)
     check_identity("number", number)
@@ -79,7 +79,7 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
 
 
 def _early_error(error: BuildInfoError) -> BuildPushError:
-    """Return *error* as what it is before anything is pushed, since its own class says that the image is there."""
+    """Return *error* with a class for the time before a push, since its own class says that the image is pushed."""
     status = error.status if isinstance(error, RefusedError) else 0
     kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
     hint = error.hint or "check the address of Artifactory; without build-info: publish_build_info: no"
@@ -98,25 +98,26 @@ def publish(
 ) -> Published:
     """Publish *info* and return where it can be seen.
 
-    Every file that is where ours is gets ``build.name``, ``build.number`` and ``build.timestamp``; checksums that the
-    receipt did not have are asked from the server; then comes the document, which is read back and compared.
-    The same run can be published again: it replaces itself. A name that is someone else's by now, a file that is
-    gone, and an account that may not read are notes, not errors.
+    Every file that is still ours gets ``build.name``, ``build.number`` and ``build.timestamp``; the server is asked for
+    checksums that the receipt does not have; then the document is sent, read back and compared.
+    The same run can be published again: it replaces itself. A name that now belongs to another image, a missing file,
+    and an account that may not read are notes, not errors.
 
     Args:
         info: as :func:`describe` gives it, or as it was saved.
         client: the Artifactory that has the files.
         directory: where the document is kept if it cannot be published.
-        sink: told what is not as it was pushed, and where the document was saved, if the run is cancelled.
+        sink: gets notes about what differs from what was pushed, and where the document was saved, if the run is
+            cancelled.
         finish: the command that finishes it later, without the file's name.
         sleep: waits so many seconds.
-        fresh: the files were pushed just now: what is not there yet is waited for, and if nothing comes, they were
-            pushed elsewhere, which is an error. Later, they may have been deleted.
+        fresh: whether the files were just pushed: then missing ones are waited for, and if none of them appears, they
+            were pushed elsewhere, which is an error. Later, they may have been deleted.
 
     Raises:
         SettingsError: Artifactory would refuse the build's name or number.
         BuildInfoError: whatever went wrong, after the document was saved; the hint is the command that finishes it.
-        CancelledError, TimeOutError: as they came, after the document was saved.
+        CancelledError, TimeOutError: unchanged, after the document was saved.
     """
     check_identity("name", info.name)
     check_identity("number", info.number)
@@ -137,14 +138,14 @@ def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *
     for text in _notes(annotated, client):
         sink(Note(text))
     whole = complete(with_found_paths(wanted, annotated.findings), client, sink=sink)
-    page = client.build_page(whole)  # may ask the server: not once it has the document
+    page = client.build_page(whole)  # may ask the server: so before it has the document
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
     return Published(page, whole.name, whole.number, whole.started)
 
 
 def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
-    """Return *info* with the repository behind each virtual one, which takes no properties."""
+    """Return *info* with the repository behind each virtual one, which does not accept properties."""
     keys = {artifact.repository for artifact in info.artifacts if artifact.repository}
     known = {key: facts.deploys_to for key in sorted(keys) if (facts := client.repository(key))}
 
@@ -166,7 +167,7 @@ def _is_elsewhere(annotated: AnnotationResult) -> bool:
 
 
 def _notes(annotated: AnnotationResult, client: Artifactory) -> Iterator[str]:
-    """Yield in words what is not as it was pushed."""
+    """Yield in words what differs from what was pushed."""
     for seen in annotated.findings:
         if seen.presence in {Presence.THEIRS, Presence.NOTHING}:
             yield _move_note(seen)
@@ -174,20 +175,20 @@ def _notes(annotated: AnnotationResult, client: Artifactory) -> Iterator[str]:
     if unseen:
         places = ", ".join(seen.wanted.place for seen in unseen[:3]) + (" ..." if unseen[3:] else "")
         yield (
-            f"{client.host} does not tell {who(client.credential)} whose {places} is: the build-info names the files "
-            "where they should be, which was not looked up, and they get no properties"
+            f"{client.host} does not show {places} to {who(client.credential)}: the build-info names the files "
+            "where they should be, which was not checked, and they get no properties"
         )
     if annotated.bare:
         places = ", ".join(f"{file.repository}/{file.path}" for file in annotated.bare[:3])
-        yield f"{len(annotated.bare)} files do not name their build, since {client.host} does not find them: {places}"
+        yield f"{client.host} does not find {len(annotated.bare)} of the files, so they get no properties: {places}"
 
 
 def _move_note(seen: Finding) -> str:
     place = seen.wanted.place
-    words = f"{place} is another image now" if seen.presence is Presence.THEIRS else f"{place} is not there any more"
+    words = f"{place} is another image now" if seen.presence is Presence.THEIRS else f"{place} does not exist any more"
     if seen.found:
         return f"{words}; ours is at {seen.found.place}, which the build-info names"
-    return f"{words}, nor is ours elsewhere; the build-info names it by its digest, without a path"
+    return f"{words}, and ours was not found; the build-info names it by its digest, without a path"
 
 
 def publish_push(
@@ -204,7 +205,7 @@ def publish_push(
     """Find where Artifactory keeps *pushed*, describe it, and :func:`publish` that.
 
     Where the server cannot even be asked for the repository, the document is saved with the repository key that the
-    registry named, or else the first part of the path.
+    registry named, or else with the first part of the path.
     *base* is as for :func:`describe`; the other arguments are as for :func:`publish`.
 
     Raises:
@@ -226,10 +227,10 @@ def publish_push(
 def expected_build_info(
     pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
 ) -> BuildInfo:
-    """Return the build-info of *pushed* as far as it can be told: where its place is not known, it is guessed.
+    """Return the build-info of *pushed* as far as possible: where its place is not known, it is guessed.
 
     Raises:
-        CancelledError, TimeOutError: as they came.
+        CancelledError, TimeOutError: unchanged.
     """
     repository, told = pushed.references[0].repository, pushed.repository_key
     try:
@@ -247,12 +248,12 @@ def _described(
     return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix, base=base)
 
 
-# ---- the acts
+# ---- the steps
 
 
 def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
     """Return *info* with every checksum that can be found; the server is asked only for those that are missing."""
-    # Directories of several tags hold the same blobs: the first place stands for all.
+    # Directories of several tags hold the same blobs: the first place is looked up for all.
     asked: dict[str, Artifact] = {}
     lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
     for artifact in lacking:
@@ -262,12 +263,12 @@ def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> Bu
     facts = {sha256: told for sha256, told in zip(asked, found, strict=True) if told}
     left = {a.sha256 for a in lacking} - facts.keys()
     if left:
-        sink(Note(f"{len(left)} files are in the build-info without sha1 and md5, which {client.host} does not give"))
+        sink(Note(f"the build-info has no sha1 and md5 of {len(left)} of the files: {client.host} does not give them"))
     return replace(info, modules=tuple(_completed(module, facts) for module in info.modules))
 
 
 def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
-    """Return the checksums of a file, if it is the one and we may look."""
+    """Return the checksums of a file, if it is ours and may be read."""
     try:
         facts = client.file(artifact.repository, artifact.path)
     except RefusedError as error:
@@ -292,7 +293,7 @@ def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
 
 
 def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
-    """Store the document; where the server says no, look whether it has it all the same, else send it again.
+    """Store the document; where the server refuses, check whether it has it all the same, else send it again.
 
     Raises:
         RefusedError, UnreachableError: the last of three failures; what is there is not what was sent.
@@ -306,7 +307,7 @@ def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) ->
 
 
 def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep: Sleep = time.sleep) -> None:
-    """Read the run back and compare its modules, and the digests of their files; who may not read gets a note.
+    """Read the run back and compare its modules, and the digests of their files; note it if it may not be read.
 
     Raises:
         BuildInfoError: the server does not have the run, or has something else.
@@ -316,14 +317,14 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
     except RefusedError as error:
         if not _is_forbidden(error):
             raise
-        sink(Note(f"the build-info was taken, and could not be compared with what is there: {error}"))
+        sink(Note(f"the build-info was accepted, but could not be compared with what is there: {error}"))
         return
     if stored is None:
-        message = f"{client.host} took the build-info and does not have it"
+        message = f"{client.host} accepted the build-info but does not have it"
         raise BuildInfoError(message)
     difference = first_difference(info.modules, stored.modules)
     if difference:
-        message = f"{client.host} keeps another build-info than was sent: {difference}"
+        message = f"{client.host} has a different build-info than was sent: {difference}"
         raise BuildInfoError(message)
 
 
@@ -333,7 +334,7 @@ def _is_forbidden(error: BuildInfoError) -> bool:
 
 def _read_back(info: BuildInfo, client: Artifactory) -> BuildInfo | None:
     stored = client.get_build(info.name, info.number, info.started, project=info.project)
-    # Some servers answer with the newest run where the one that was asked for is not there.
+    # Some servers answer with the newest run where the requested one does not exist.
     return stored if stored and stored.timestamp == info.timestamp else None
 
 
@@ -361,7 +362,7 @@ def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
     return BuildInfoError(message, hint=hint, setting="artifactory_url")
 
 
-# ---- what cannot be published is kept
+# ---- what cannot be published is saved
 
 
 def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]) -> str:

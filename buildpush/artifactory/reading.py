@@ -1,4 +1,4 @@
-"""Untrusted JSON, read key by key: what has the wrong type is an error that names its place."""
+"""Untrusted JSON, read key by key: a wrong type is an error that names its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildpush.foundation import strict_json
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.text import quotation
 
-LARGEST = 64 * 1024 * 1024  # bytes; a build of thousands of images stays far below
+LARGEST = 64 * 1024 * 1024  # bytes; a build of thousands of images is far smaller
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ def load_json(path: Path) -> Any:
     """Return the JSON value in *path*.
 
     Raises:
-        SourceError: the file cannot be read, is larger than 64 MiB, or holds no JSON.
+        SourceError: the file cannot be read, is larger than 64 MiB, or is not JSON.
     """
     try:
         with path.open("rb") as file:
@@ -43,7 +43,7 @@ def load_json(path: Path) -> Any:
 
 
 class Reading:
-    """One JSON object being read; keys that were not read are in :meth:`others`.
+    """One JSON object that is read; keys that were not read are in :meth:`others`.
 
     Args:
         value: what should be an object.
@@ -108,12 +108,12 @@ class Reading:
         return tuple(value)
 
     def one(self, key: str, read: Callable[[Reading], T], default: T) -> T:
-        """Return what *read* makes of the object at *key*, or *default*."""
+        """Return what *read* returns for the object at *key*, or *default*."""
         value = self._take(key)
         return default if value is None else read(Reading(value, self._at(key)))
 
     def each(self, key: str, read: Callable[[Reading], T]) -> tuple[T, ...]:
-        """Return what *read* makes of every object in the list at *key*."""
+        """Return what *read* returns for every object in the list at *key*."""
         value = self._take(key)
         if value is None:
             return ()
@@ -122,7 +122,7 @@ class Reading:
         return tuple(read(Reading(item, f"{self._at(key)}[{place}]")) for place, item in enumerate(value))
 
     def others(self) -> dict[str, Any]:
-        """Return the keys that were not asked for, as they are."""
+        """Return the keys that were not asked for, unchanged."""
         return {key: value for key, value in self._value.items() if key not in self._asked}
 
     def wrong(self, key: str, wanted: str) -> SourceError:

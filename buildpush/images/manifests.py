@@ -125,8 +125,8 @@ def left_out(target: Image | Index) -> str:
     found = {layer.digest for image in images if image.manifest for layer in image.layers if layer.stays}
     if not found:
         return ""
-    many = "a layer that is" if len(found) == 1 else f"{len(found)} layers that are"
-    return f"{many} not distributed by its media type stays behind; the manifest keeps it, with its address"
+    many = "a layer is" if len(found) == 1 else f"{len(found)} layers are"
+    return f"{many} left out, as their media types are not distributed; the manifest keeps the addresses"
 
 
 def read_config(data: bytes) -> Mapping[str, Any]:

@@ -1,1 +1,1 @@
-"""How bytes travel: images out of registries and into them."""
+"""How images are pulled from registries and pushed to them."""

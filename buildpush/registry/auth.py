@@ -1,4 +1,4 @@
-"""Credentials for a host, and what a registry wants to see of them: nothing, a password, or a token made from it."""
+"""Authentication at a registry: without credentials, with a password, or with a token obtained for it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from buildpush.http.messages import Answer
 from buildpush.http.urls import Address, AddressError, url_without_secrets
 from buildpush.images.references import DOCKER_HUB
 
-# Token servers that stand elsewhere than their registry, and are known to belong to it.
+# Token servers on another host than their registry that are known to belong to it.
 _KNOWN_REALMS = {
     DOCKER_HUB: "auth.docker.io",
     **{f"rg.{region}.scw.cloud": "api.scaleway.com" for region in ("fr-par", "nl-ams", "pl-waw")},
 }
-# Domains under which strangers have hosts beside each other.
+# Domains under which unrelated people have hosts.
 _SHARED_DOMAINS = frozenset(
     {"amazonaws.com", "amazonaws.com.cn", "azurecr.io", "azurecr.cn", "azurecr.us", "azurewebsites.net"}
     | {"github.io", "gitlab.io", "herokuapp.com"}
@@ -33,7 +33,7 @@ _SHARED_DOMAINS = frozenset(
 )
 # Under JFrog's, a server named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.
 _JFROG = ".jfrog.io"
-# Domains of one network, which cannot be registered: whoever has a host there has them all.  Source: RFC 6762,
+# Domains of a private network, which cannot be registered: all hosts there have the same owner.  Source: RFC 6762,
 # appendix G; ICANN, "Reservation of .internal".
 _PRIVATE_DOMAINS = frozenset({"corp", "home", "internal", "intranet", "lan", "local", "private"})
 _SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
@@ -44,7 +44,7 @@ _UNAUTHORIZED = 401
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a registry wants: *scheme* is ``basic`` or ``bearer``; the rest says where tokens are made."""
+    """What a registry requires: *scheme* is ``basic`` or ``bearer``; the rest says where tokens are issued."""
 
     scheme: str
     realm: str = ""
@@ -57,7 +57,7 @@ _WORD = regex(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', 
 
 
 def read_challenge(header: str) -> Challenge | None:
-    """Return what ``WWW-Authenticate`` asks for, a token before a password; ``None`` for nothing we can do.
+    """Parse ``WWW-Authenticate``, a token before a password; ``None`` for nothing that we support.
 
     Source: RFC 9110, 11.6.1; distribution-spec, "Token Authentication Specification".
     """
@@ -76,12 +76,12 @@ def _challenge(scheme: str, text: str) -> Challenge:
 
 
 def belongs(realm: str, host: str, base: str) -> bool:
-    """Return whether credentials of *host* may be shown to the token server at *realm*.
+    """Return whether credentials of *host* may be sent to the token server at *realm*.
 
     Args:
         realm: address from the challenge, which anyone may have written.
         host: registry, as in references.
-        base: address under which the registry is spoken to.
+        base: address at which the registry is reached.
     """
     try:
         there, here = Address.parse(realm), Address.parse(base)
@@ -95,7 +95,7 @@ def belongs(realm: str, host: str, base: str) -> bool:
 
 
 def _are_relatives(one: str, other: str) -> bool:
-    """Return whether a token server named *one* is of those who have the registry named *other*."""
+    """Return whether a token server named *one* has the same owner as the registry named *other*."""
     if one == other or one.endswith(f".{other}") or other.endswith(f".{one}"):
         return "." in one and "." in other
     if one.endswith(_JFROG) and other.endswith(_JFROG):
@@ -105,7 +105,7 @@ def _are_relatives(one: str, other: str) -> bool:
 
 
 def _domain(host: str) -> str | None:
-    """Return the part of a name that someone registered, as well as one can tell without a list of them all."""
+    """Return the registered part of a name, as well as that can be known without a list of all public suffixes."""
     labels = host.split(".")
     if len(labels) > 1 and labels[-1] in _PRIVATE_DOMAINS:
         return labels[-1]
@@ -121,14 +121,14 @@ class _Token:
 
 
 class Authorizer:
-    """What one registry gets to see: asked for at each request, fetched once, renewed under a lock.
+    """The authorization for one registry: looked up at each request, fetched once, renewed under a lock.
 
     Args:
         http: to ask with.
         host: as in references.
         base: address of the registry.
-        keychain: knows the credential, if there is one.
-        clock: monotonic seconds; the lifetime of tokens does not depend on what time it is.
+        keychain: finds the credential, if there is one.
+        clock: monotonic seconds; the lifetime of tokens does not depend on the time of day.
     """
 
     def __init__(
@@ -146,12 +146,12 @@ class Authorizer:
 
     @property
     def credential(self) -> Credential | None:
-        """What the keychain has for this host."""
+        """The keychain's credential for this host."""
         return self._keychain.find(self.host)
 
     @property
     def scheme(self) -> str:
-        """``basic``, ``bearer``, or ``anonymous`` where nothing is asked for."""
+        """``basic``, ``bearer``, or ``anonymous`` where nothing is required."""
         challenge = self._ask_challenge()
         return challenge.scheme if challenge else "anonymous"
 
@@ -169,9 +169,9 @@ class Authorizer:
             return f"Bearer {token.text}" if token.text else None
 
     def renew(self, answer: Answer, scope: str, used: str | None) -> bool:
-        """Take in a refusal (401) of the header *used*; return whether it is worth trying again.
+        """Learn from a refusal (401) of the header *used*; return whether to try again.
 
-        Some registries forget to say in the middle of a push what they want; then it is what they wanted before.
+        Some registries do not repeat the challenge in the middle of a push; then the earlier one still holds.
         Source: buildx#324.
         """
         challenge = read_challenge(answer.headers.get("WWW-Authenticate", "")) or (self._challenge if used else None)
@@ -201,11 +201,13 @@ class Authorizer:
         return AuthenticationError(message, hint=self._hint(), setting="connector_ref")
 
     def _refusal(self, credential: Credential, answer: Answer) -> str:
-        """Say what is refused: a wrong password is one thing, a user who may not do this another."""
+        """Return what is refused: the password, or the permission of a known user."""
         named = credential.username not in {"", TOKEN_USER}
         user = f" of {credential.username!r}" if named else ""
         if self._foreign_server():
-            return f"wants a token from elsewhere, where the credentials{user} (from {credential.source}) are not shown"
+            return (
+                f"requires a token from elsewhere, where the credentials{user} (from {credential.source}) are not sent"
+            )
         if answer.status == 403:  # noqa: PLR2004 - forbidden
             return f"knows the credentials{user} (from {credential.source}), which do not give this permission"
         challenge = self._challenge
@@ -217,13 +219,15 @@ class Authorizer:
 
     def _hint(self) -> str:
         if foreign := self._foreign_server():
-            return f"the token server {foreign} does not belong to {self.host}: it was shown no credentials"
+            return f"the token server {foreign} does not belong to {self.host}: no credentials were sent to it"
         return "check user name and password or token, whether it has expired, and that it is for this host"
 
     def _foreign_server(self) -> str:
-        """Return the address of a token server that may see none of our credentials, or nothing."""
+        """Return the address of a token server that must not get our credentials, or empty."""
         challenge = self._challenge
-        realm = challenge.realm if challenge and challenge.scheme == "bearer" else ""  # a password's is a mere name
+        realm = (
+            challenge.realm if challenge and challenge.scheme == "bearer" else ""
+        )  # that of basic authentication is only a name
         return url_without_secrets(realm) if realm and not belongs(realm, self.host, self._base) else ""
 
     def _ask_challenge(self) -> Challenge | None:
@@ -233,7 +237,7 @@ class Authorizer:
                 if answer.status == 401:  # noqa: PLR2004 - unauthorised
                     self._challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
                 elif not answer.ok and self.credential:
-                    # Not every registry answers here; most of those that do not take a password.
+                    # Not every registry answers here; most of those that do not accept a password.
                     self._challenge = Challenge("basic")
                 self._asked = True
             return self._challenge
@@ -254,7 +258,7 @@ class Authorizer:
         """Return the address of the token server that the registry names.
 
         Raises:
-            RegistryError: it is no address, or one that the registry may not send us to.
+            RegistryError: it is not an address, or one that the registry may not send us to.
         """
         try:
             address = Address.parse(realm)
@@ -272,7 +276,7 @@ class Authorizer:
             form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
             body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            # Not on to wherever a redirect leads: the body is a credential.
+            # Redirects are not followed: the body is a credential.
             return self._http.request("POST", str(server), headers=headers, body=body, repeatable=True, redirect=False)
         query = [("client_id", "buildpush"), ("service", challenge.service)]
         query += [("scope", one) for one in scope.split()]
@@ -292,9 +296,9 @@ class Authorizer:
 
 
 def wider(asked: str, ours: str) -> str:
-    """Return what the registry *asked* for, and what else the token is for in the very same repositories.
+    """Return the scope that the registry *asked* for, and what else is wanted in the same repositories.
 
-    An answer to a HEAD asks for ``pull`` alone; and a registry may call a repository otherwise than we do.
+    An answer to a HEAD asks for ``pull`` alone; and a registry may use another name for a repository than we do.
     """
     named = {one.rpartition(":")[0] for one in asked.split()}
     rest = [one for one in ours.split() if not asked or one.rpartition(":")[0] in named]

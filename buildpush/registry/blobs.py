@@ -1,4 +1,4 @@
-"""One blob in a repository: is it there, can it be mounted, else send it."""
+"""One blob in a repository: whether it exists there, and whether it can be mounted."""
 
 from __future__ import annotations
 
@@ -48,29 +48,29 @@ class Bytes:
 
 
 def find(registry: Registry, repository: Repository, digest: Digest, size: int | None = None) -> Stored | None:
-    """Return the blob if *repository* has it, ``None`` if not, or if we may not know that.
+    """Return the blob if *repository* has it, ``None`` if not, or if we may not know.
 
     Args:
         registry: to ask.
         repository: where it may be.
         digest: of the blob.
-        size: that it has, if that is known: a page that says 200 to everything is no blob of that size.
+        size: that it has, if that is known: a page that answers 200 to everything does not have that size.
 
     Raises:
-        UnreachableError: the registry gives no answer; where it leads to a store that gives none, nothing is told.
+        UnreachableError: the registry does not answer; a silent store behind it counts as unknown.
     """
     if registry.is_hidden(repository):
         return None
     try:
         answer = registry.request(repository, "HEAD", f"blobs/{digest}")
-        if answer.status == _METHOD_NOT_ALLOWED:  # ask for the bytes, and hang up when they come
+        if answer.status == _METHOD_NOT_ALLOWED:  # request the bytes, and close the connection when they arrive
             with registry.open(repository, f"blobs/{digest}") as stream:
                 return _read_blob(registry, repository, stream, digest, size)
     except AuthenticationError as error:
         registry.hide(repository, str(error))
         return None
     except ElsewhereError as error:
-        registry.hide(repository, str(error))  # the same store has the others, and each would be waited for
+        registry.hide(repository, str(error))  # the others are in the same store, and each would be waited for
         return None
     return _read_blob(registry, repository, answer, digest, size)
 
@@ -78,12 +78,12 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
 def _read_blob(
     registry: Registry, repository: Repository, answer: Answer | Stream, digest: Digest, size: int | None
 ) -> Stored | None:
-    """Return what an answer tells of a blob; where it tells nothing, that is noted."""
+    """Return what an answer says about a blob; where it says nothing, add a note."""
     if answer.status == _OK:
         return _stored(answer, digest, size)
-    if answer.status >= _BROKEN:  # it was asked more than once by now, and each of the others would be
+    if answer.status >= _BROKEN:  # it was asked several times, and would be for each of the others
         registry.hide(repository, f"status {answer.status}")
-    elif answer.status != _NOT_FOUND:  # the next one may be another matter: Xray forbids single ones
+    elif answer.status != _NOT_FOUND:  # the next one may be different: Xray blocks single blobs
         registry.note_once(repository, f"{repository} does not say whether it has {digest}: status {answer.status}")
     return None
 
@@ -91,7 +91,7 @@ def _read_blob(
 def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stored | None:
     headers = answer.headers
     says, length = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
-    if says != str(digest) and says.startswith("sha256:"):  # one by another algorithm cannot be compared
+    if says != str(digest) and says.startswith("sha256:"):  # a digest by another algorithm cannot be compared
         return None
     size = int(length) if length.isdecimal() else None
     if None not in {wanted, size} and wanted != size:
@@ -101,7 +101,7 @@ def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stor
 
 @dataclass(frozen=True, slots=True)
 class MountResult:
-    """What became of the wish to take a blob over.
+    """The result of a mount.
 
     Attributes:
         done: the repository has it.
@@ -113,7 +113,7 @@ class MountResult:
 
 
 def mount(registry: Registry, repository: Repository, digest: Digest, origin: Repository) -> MountResult:
-    """Ask the registry to take the blob over from *origin*, another repository of its own; a refusal is no error."""
+    """Ask the registry to mount the blob from *origin*, another of its repositories; a refusal is not an error."""
     query = f"mount={quote(str(digest))}&from={quote(origin.path, safe='')}"
     try:
         answer = registry.request(
@@ -124,7 +124,11 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
             body=b"",
             repeatable=True,
         )
-    except (AuthenticationError, RegistryError, ElsewhereError):  # no right to read there, say: the bytes are sent
+    except (
+        AuthenticationError,
+        RegistryError,
+        ElsewhereError,
+    ):  # such as no permission to read there: the bytes are sent
         return MountResult(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
         registry.heed(answer, repository.host)

@@ -1,6 +1,7 @@
-"""Everything that is said to a registry in one blob's upload: begun, sent, asked, ended, given up. Decides nothing.
+"""All requests of one blob's upload: begin, send, ask, end, give up. Nothing is decided here.
 
-What it gave to the network is counted and timed, and the session is kept in the memory, so that a later run finds it.
+Bytes that were handed to the network are counted and timed, and the session is kept in the memory, so that a later run
+finds it.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ class Channel:
         registry: to send to.
         repository: to send into.
         what: the blob in words, for messages.
-        fingerprint: under which the memory finds its session again; nothing where that is not wanted.
-        meter: told what was sent, and how long that took.
+        fingerprint: by which the memory finds its session again; empty where that is not wanted.
+        meter: counts what was sent, and how long that took.
 
     Attributes:
         session: that the registry has begun, if there is one.
-        reached: as far into the blob as bytes were ever given to the network.
+        reached: how far into the blob bytes were ever handed to the network.
     """
 
     def __init__(self, registry: Registry, repository: Repository, what: str, fingerprint: str, meter: Meter) -> None:
@@ -92,11 +93,11 @@ class Channel:
         self.registry.heed(answer, self.repository.host)
         location = self.registry.following(self.repository, answer, answer.headers["Location"])
         self.session = UploadState(location, self.chosen_way(wish))
-        self.keep()  # some registries keep what they have of a part as well
+        self.keep()  # some registries keep an incomplete part as well
         return self.session
 
     def enter(self, begun: str | None) -> None:
-        """Go on with the session of an earlier run, or with the one that a mount has *begun*, if there is one."""
+        """Resume the session of an earlier run, or the one that a mount has *begun*, if there is one."""
         way = self.chosen_way(None)
         wanted = self._memory and way == "parts" and not self.profile.late
         found = self._memory.take_session(self.repository, self._fingerprint) if self._memory and wanted else None
@@ -118,7 +119,7 @@ class Channel:
             self._memory.leave_session(self.repository, self._fingerprint, self.session.location)
 
     def drop(self, *, give_up: bool = False) -> None:
-        """Go on without the session; with *give_up*, the registry is told to forget it as well."""
+        """Continue without the session; with *give_up*, ask the registry to cancel it as well."""
         session, self.session = self.session, None
         if session and give_up:
             self.registry.give_up(self.repository, session.location)
@@ -126,7 +127,7 @@ class Channel:
             self._memory.forget_session(self.repository, self._fingerprint, session.location)
 
     def follow(self, answer: Answer) -> None:
-        """Take over the address at which the upload goes on, which may be another after each part."""
+        """Keep the address at which the upload continues, which may change after each part."""
         if location := answer.headers.get("Location"):
             url = self.registry.following(self.repository, answer, location)
             self.session = self.current.moved(url)
@@ -134,11 +135,11 @@ class Channel:
     # Requests
 
     def ask(self) -> Answer:
-        """Return the answer to the question how far the upload is."""
+        """Return the answer about the progress of the upload."""
         return self.registry.request(self.repository, "GET", self.current.location, repeatable=True)
 
     def asked_offset(self) -> int | None:
-        """Return what the registry says to the question how far the upload is; not every one answers."""
+        """Return the progress of the upload according to the registry; not every registry answers."""
         try:
             answer = self.ask()
         except (UnreachableError, AuthenticationError):
@@ -151,12 +152,12 @@ class Channel:
         headers: dict[str, str],
         digest: Digest | None = None,
     ) -> Transmitted:
-        """Send *blocks* and return the answer; send them once more where the registry sends us on to.
+        """Send *blocks* and return the answer; where the registry redirects us, send them there once more.
 
         Args:
-            blocks: gives what to send, and the position of its first byte in the blob.
+            blocks: what to send, and the position of its first byte in the blob.
             headers: besides the type.
-            digest: of all of it, where this is to be the end of the upload as well.
+            digest: of the whole blob, where this request ends the upload as well.
 
         Raises:
             RetryableError: the connection broke.
@@ -184,7 +185,7 @@ class Channel:
         self.learn(lambda profile: profile.after_cut(sent, fresh=fresh))
 
     def _count(self, body: _TimedBody, seconds: float) -> None:
-        """Count what one request has sent; what was given to the network before is sent again."""
+        """Count what one request has sent; bytes that were handed to the network before count as sent again."""
         end = body.first + body.size
         self._meter.count("sent", body.size)
         self._meter.count("again", max(0, min(end, self.reached) - body.first))
@@ -193,7 +194,7 @@ class Channel:
         self._meter.spend("wait", max(0.0, seconds - body.seconds - body.making))
 
     def end(self, digest: Digest) -> Answer:
-        """End the upload; this is not repeated blindly, since after a failure it may well have been done."""
+        """End the upload; this is not repeated blindly, since it may have succeeded in spite of a failure."""
         url = self._address_of_end(digest)
         try:
             with self._meter.timing("wait"):
@@ -207,7 +208,7 @@ class Channel:
 
 
 class _TimedBody:
-    """Blocks on their way to the network: counts them, and tells the time to send them from that to make them.
+    """Blocks on their way to the network: counts them, and measures the time to send them apart from that to make them.
 
     Args:
         first: position of their first byte in the blob.

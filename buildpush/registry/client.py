@@ -1,4 +1,4 @@
-"""A registry as the rest of this room sees it: addresses, permissions, and what its refusals mean."""
+"""The client of registries: addresses, permissions, and the meaning of refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
 
 @dataclass(frozen=True, slots=True)
 class PushAccess:
-    """The right to push, as the preflight found it.
+    """The permission to push, as the preflight found it.
 
     Attributes:
         username: ``None`` where the registry needs no login.
@@ -49,14 +49,14 @@ class PushAccess:
 
 
 class Registry:
-    """The registries of the world, spoken to with one keychain; shared by threads.
+    """A client for any registry, with one keychain; shared by threads.
 
     Args:
-        http: connections; whoever made it closes it.
-        keychain: knows credentials by host.
-        sink: told what happens.
-        memory: knows what was pushed before.
-        workers: how many blobs travel at once.
+        http: connections; its creator closes it.
+        keychain: finds credentials by host.
+        sink: gets the events.
+        memory: of what was pushed before.
+        workers: how many blobs are sent at once.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Registry:
         self._keychain = keychain or Keychain()
         self._authorizers: dict[str, Authorizer] = {}
         self._profiles: dict[str, UploadProfile] = {}
-        self._hidden: set[Repository] = set()  # where it is no use to ask what is there
-        self._noted: set[object] = set()  # of what one note is enough
+        self._hidden: set[Repository] = set()  # where it is useless to ask what exists
+        self._noted: set[object] = set()  # kinds of notes that were given once
         self._lock = threading.Lock()
 
     def base(self, host: str) -> str:
@@ -84,28 +84,28 @@ class Registry:
         return f"{scheme_for(host, self.http)}://{HUB_HOST if host == DOCKER_HUB else host}"
 
     def authorizer(self, host: str) -> Authorizer:
-        """Return what the registry at *host* gets to see of our credentials."""
+        """Return the authorization for the registry at *host*."""
         with self._lock:
             if host not in self._authorizers:
                 self._authorizers[host] = Authorizer(self.http, host, self.base(host), self._keychain)
             return self._authorizers[host]
 
     def profile(self, host: str) -> UploadProfile:
-        """Return how uploads to *host* are best sent, as far as this or an earlier push has learnt it."""
+        """Return how uploads to *host* are best sent, as learnt by this push or an earlier one."""
         with self._lock:
             if host not in self._profiles:
                 self._profiles[host] = (self.memory.find_profile(host) if self.memory else None) or UploadProfile()
             return self._profiles[host]
 
     def learn(self, host: str, lesson: Callable[[UploadProfile], UploadProfile]) -> None:
-        """Send uploads to *host* in another way from now on: the one that *lesson* makes of the present one."""
+        """Send uploads to *host* in another way from now on: *lesson* returns it from the present one."""
         before = self.profile(host)
         with self._lock:
             profile = self._profiles[host] = lesson(self._profiles[host])
             if profile != before and self.memory:
                 self.memory.keep_profile(host, profile)
         if profile.fresh and not before.fresh:
-            self.http.close()  # idle connections have carried something already
+            self.http.close()  # idle connections have been used before
 
     def heed(self, answer: Answer, host: str) -> None:
         """Learn from an *answer* that began an upload how small a part may be (``OCI-Chunk-Min-Length``)."""
@@ -118,13 +118,13 @@ class Registry:
         return repository in self._hidden
 
     def hide(self, repository: Repository, reason: str) -> None:
-        """Ask no more what *repository* has, and say why: each such question would cost a new token."""
+        """Stop asking what *repository* has, and note why: each such request would cost a new token."""
         with self._lock:
             self._hidden.add(repository)
         self.note_once(repository, f"{repository} does not say what it has, so all of it is sent: {reason}")
 
     def note_once(self, kind: object, text: str) -> None:
-        """Tell *text*, unless something of this *kind* was told before."""
+        """Send a note of *text*, unless there was one of this *kind* before."""
         with self._lock:
             told = kind in self._noted
             self._noted.add(kind)
@@ -146,13 +146,13 @@ class Registry:
     ) -> Answer:
         """Ask about *repository* and return the answer, whatever its status.
 
-        It is 401 only where a stream must be sent again, or another host says it, to which the registry led: what that
-        one wants is no word about our login.
+        It is 401 only where a stream must be sent again, or where the registry led to another host that says so: that
+        does not concern our login.
 
         Args:
             repository: its host is asked.
             method: in capitals.
-            path: behind the repository's name (``blobs/sha256:…``), or a ``Location`` that the registry gave.
+            path: after the repository's name (``blobs/sha256:…``), or a ``Location`` that the registry gave.
             actions: for the token.
             also: one more scope for the token.
             headers: of the request.
@@ -180,14 +180,14 @@ class Registry:
             if not ours or not again or not authorizer.renew(answer, scope, used):
                 break
             if body is not None and not isinstance(body, bytes):
-                return answer  # its sender starts over, with the new token
+                return answer  # the caller starts over, with the new token
         raise authorizer.refused(answer)
 
     @contextlib.contextmanager
     def open(
         self, repository: Repository, path: str, *, headers: Mapping[str, str] | None = None
     ) -> Iterator[Stream | Answer]:
-        """Give a blob as a stream, or the answer that refuses it; an answer of 401 as :class:`AuthenticationError`."""
+        """Yield a blob as a stream, or the answer that refuses it; 401 raises :class:`AuthenticationError`."""
         url = self.address(repository, path)
         authorizer = self.authorizer(repository.host)
         scope = f"repository:{repository.path}:pull"
@@ -203,11 +203,11 @@ class Registry:
             yield second
 
     def is_elsewhere(self, repository: Repository, answer: Answer) -> bool:
-        """Return whether another host answered than the registry that was asked, which had led there."""
+        """Return whether the answer comes from another host, to which the registry led."""
         return origin(answer.url) != self.http.connection_address(Address.parse(self.base(repository.host))).origin
 
     def _refusal_of_login(self, repository: Repository, answer: Answer | Stream) -> Answer | None:
-        """Return an answer that wants another login, if the registry itself says so."""
+        """Return an answer that requires another login, if it is from the registry itself."""
         if isinstance(answer, Stream) or answer.status != _UNAUTHORIZED or self.is_elsewhere(repository, answer):
             return None
         return answer
@@ -215,11 +215,11 @@ class Registry:
     def address(self, repository: Repository, path: str, method: str = "GET") -> str:
         """Return the full address of *path*, which may be a ``Location`` in any of the forms that registries use.
 
-        A registry behind a proxy often knows neither the scheme nor the port under which it is seen from outside:
-        where only they differ, those that worked so far are kept.
+        A registry behind a proxy often knows neither the scheme nor the port of its external address: where only these
+        differ, those that worked so far are kept.
 
         Raises:
-            AddressError: it is no address, or *method* may not be sent there.
+            AddressError: it is not an address, or *method* may not be sent there.
         """
         base = Address.parse(f"{self.base(repository.host)}/v2/{repository.path}/")
         there = base.joined(path)
@@ -229,10 +229,10 @@ class Registry:
         return str(there)
 
     def following(self, repository: Repository, answer: Answer, location: str) -> str:
-        """Return the full address of a *location* in an *answer*, which counts from the address that answered.
+        """Return the full address of a *location* in an *answer*, which is relative to the address that answered.
 
         Raises:
-            AddressError: it is no address, or may not be followed.
+            AddressError: it is not an address, or may not be followed.
         """
         here = Address.parse(answer.url)
         url = self.address(repository, str(here.joined(location)))
@@ -248,8 +248,8 @@ class Registry:
         """Find out, before anything is built, whether *repository* may be pushed to.
 
         Raises:
-            AuthenticationError: the credentials are refused, or do not reach so far.
-            RegistryError: there is no such repository, or the registry says no for another reason.
+            AuthenticationError: the credentials are refused, or lack the permission.
+            RegistryError: there is no such repository, or the registry refuses for another reason.
             UnreachableError: there is no answer.
         """
         answer = self.request(repository, "POST", "blobs/uploads/", body=b"", repeatable=True)
@@ -274,12 +274,12 @@ class Registry:
         )
 
     def give_up(self, repository: Repository, location: str) -> None:
-        """Tell the registry that an upload is not wanted any more; it does not matter whether it listens."""
+        """Ask the registry to cancel an upload; it does not matter whether it does."""
         with contextlib.suppress(BuildPushError):
             self.request(repository, "DELETE", location, repeatable=False)
 
     def forbidden(self, repository: Repository, answer: Answer) -> AuthenticationError:
-        """Return the error for a known user who may not do this."""
+        """Return the error for a known user without the permission."""
         authorizer = self.authorizer(repository.host)
         credential = authorizer.credential
         who = f"{credential.username!r} (from {credential.source})" if credential else "an anonymous user"
@@ -291,7 +291,7 @@ class Registry:
 
 
 def read_refusal(answer: Answer) -> tuple[str | None, str]:
-    """Return the code of an answer that says no, and its reason: one line."""
+    """Return the code of a refusal, and its reason: one line."""
     code, says = error_in(answer.body)
     if is_page(answer.body):
         return None, f"answered with {says}"
@@ -307,23 +307,23 @@ _PAGE_HINT = "a proxy or a login page answers in place of the registry: check ho
 _HINTS: Mapping[int | str, str] = {
     "NAME_UNKNOWN": "the first part of the path is Artifactory's repository key: check it and its spelling",
     "MANIFEST_UNKNOWN": "check repository and tag",
-    "TOOMANYREQUESTS": "the registry limits how often it is asked: log in, or wait",
-    _FORBIDDEN: "the user may lack a permission, or the tag may not be overwritten",
-    _NOT_FOUND: "check host and repository; some hosts want the repository key as first part of the path",
+    "TOOMANYREQUESTS": "the registry limits the rate of requests: log in, or wait",
+    _FORBIDDEN: "the user may not have a permission, or the tag may not be overwritten",
+    _NOT_FOUND: "check host and repository; some hosts require the repository key as the first part of the path",
     _TOO_LARGE: "a proxy in between limits the size of requests; ask for its limit to be raised",
 }
 
 
-_READING_HINT = "the user may lack the right to read, or a scan such as Xray's blocks it for a while"
+_READING_HINT = "the user may not have the permission to read, or a scan such as Xray's blocks it for a while"
 
 
 def refusal(answer: Answer, what: str, *, reading: bool = False) -> RegistryError:
-    """Return the error for an answer that says no: what was wanted, what the registry said, and what to do.
+    """Return the error for a refusal: what was requested, what the registry said, and what to do.
 
     Args:
         answer: of the registry.
         what: in words.
-        reading: whether nothing was to be changed.
+        reading: whether the request was only to read.
     """
     code, says = read_refusal(answer)
     words = " ".join(filter(None, (code, says))) or "without a reason"

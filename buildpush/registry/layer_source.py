@@ -1,4 +1,4 @@
-"""The bytes of a layer as the registry gets them: read, compressed, hashed, and held against what is said of them."""
+"""The bytes of a layer as the registry gets them: read, compressed, hashed, and checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from buildpush.images.references import Digest, Repository
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
 
-# Bytes of compressed layers that are unpacked of every image: about 50 ms of one core.
+# Bytes of compressed layers that are decompressed in every image: about 50 ms of one core.
 _LOOKED_AT = 4 * 1024 * 1024
 _LONGEST_WORDS = 48
 
@@ -56,38 +56,38 @@ class ImageUpload:
     diff_ids: tuple[Digest, ...]
 
     def with_final_image(self) -> ImageUpload:
-        """Return it when its layers are there: some sources tell the configuration only behind them."""
+        """Return it once its layers were read: some sources have the configuration only after them."""
         image = self.image.with_config()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
 
     def stays(self, at: int) -> bool:
-        """Whether a layer may not be distributed; one that gets another manifest becomes one like others."""
+        """Whether a layer may not be distributed; with a new manifest it becomes an ordinary layer."""
         return bool(self.image.manifest) and self.image.layers[at].stays
 
     def item(self, at: int) -> str:
-        """What a layer is called in messages."""
+        """The name of a layer in messages."""
         said = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
         words = f" ({said})" if said else ""
         return f"{self.prefix}layer {at + 1}/{len(self.image.layers)}{words}"
 
     def kind(self, at: int, wanted: Compression) -> Compression:
-        """How to compress a layer; not at all what is compressed, or must not change."""
+        """How to compress a layer; not at all if it is already compressed, or must not change."""
         return "none" if self.image.manifest or self.image.layers[at].compressed else wanted
 
     def claims_to_be_plain(self, at: int) -> bool:
-        """Whether a layer is called compressed, and its diff ID is the digest of the bytes as they are."""
+        """Whether a layer has a compressed media type, but its diff ID is the digest of its own bytes."""
         layer = self.image.layers[at]
         alike = layer.digest is not None and layer.digest == self.diff_id(at)
         return alike and layer.packed and not self.stays(at)
 
     def small(self) -> frozenset[int]:
-        """The smallest layers, which are together as large as is looked at in every image."""
+        """The smallest layers, up to the total size that is decompressed in every image."""
         sizes = sorted((layer.size or 0, at) for at, layer in enumerate(self.image.layers) if layer.packed)
         sums = itertools.accumulate(size for size, _ in sizes)
         return frozenset(at for (_, at), sum_ in zip(sizes, sums, strict=True) if sum_ <= _LOOKED_AT)
 
     def diff_id(self, at: int) -> Digest | None:
-        """The diff ID of a layer, where its source or the configuration knows it."""
+        """The diff ID of a layer, if its source or the configuration knows it."""
         known = self.image.layers[at].diff_id
         return known or (self.diff_ids[at] if at < len(self.diff_ids) else None)
 
@@ -96,7 +96,7 @@ class LayerSources:
     """Makes the bytes of layers, with the options and the threads of one push.
 
     Attributes:
-        stop: set to end everything that is being read.
+        stop: set to end all readers.
     """
 
     def __init__(self, options: Options, memory: Memory | None, sink: Sink, meter: Meter) -> None:
@@ -108,15 +108,15 @@ class LayerSources:
         self._pool = Pool(_cores())
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         self._pool.close()
 
     def made_by(self, kind: Compression) -> str:
-        """Return what the memory calls this way of compressing: library, version and level."""
+        """Return the memory's key of this compression: library, version and level."""
         return f"{library(kind, self._options.level)}, level {self._options.level}, blocks of {BLOCK}"
 
     def compressing(self, reader: BinaryIO, kind: Compression, algorithm: str) -> Compressing:
-        """Return what compresses *reader* with this push's options and threads."""
+        """Return the compressor of *reader* with this push's options and threads."""
         options = self._options
         return Compressing(
             reader,
@@ -129,7 +129,7 @@ class LayerSources:
         )
 
     def promised_result(self, work: ImageUpload, at: int) -> Compressed | None:
-        """Return what a layer that is sent as it is will be, where its source says so and no checksums are wanted."""
+        """Return the result for a layer that is sent unchanged, if its source knows it and no checksums are wanted."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
             return None
@@ -138,14 +138,14 @@ class LayerSources:
         return Compressed(work.diff_id(at) or layer.digest, 0, layer.digest, layer.size)
 
     def read(self, reader: BinaryIO) -> bytes:
-        """Return the next block of *reader*, and take note of it."""
+        """Return the next block of *reader*, and count it."""
         with self._meter.timing("read"):
             block = reader.read(BLOCK)
         self._meter.count("read", len(block))
         return block
 
     def report(self, item: str, done: int, total: int | None) -> None:
-        """Tell how far *item* is; raise if the push was stopped."""
+        """Report the progress of *item*; raise if the push was stopped."""
         if self.stop.is_set():
             message = "stopped"
             raise CancelledError(message)
@@ -165,10 +165,10 @@ class LayerSources:
         return replace(sent, diff_id=diff_id or sent.diff_id)
 
     def must_prove(self, work: ImageUpload, at: int) -> bool:
-        """Return whether a layer's diff ID is held against what is in its compressed bytes, which costs time.
+        """Return whether to check a layer's diff ID against its decompressed bytes, which costs time.
 
-        It is where we are the first to say so in a manifest, or the bytes have no known digest, and it was not done
-        before. An image that came with its manifest is the word of someone else: of that, what is small is looked at.
+        We do where we are the first to write it into a manifest, or the bytes have no known digest, unless it was done
+        before. For an image that came with its manifest, its author is responsible: only its small layers are checked.
         """
         layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._memory
         if not needs_own_check(replace(layer, diff_id=diff_id)):
@@ -213,7 +213,7 @@ class LayerSource:
         self.result = self._sources.check_diff_id(found, self._work, self._at)
 
     def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
-        """Give bytes whose digest is known: the registry computes it in any case, and nothing else wants it."""
+        """Yield bytes whose digest is known: the registry computes it in any case, and nothing else needs it."""
         done = 0
         with self._checked_reader() as reader:
             while block := self._sources.read(reader):
@@ -224,7 +224,7 @@ class LayerSource:
 
     @contextmanager
     def _checked_reader(self) -> Iterator[BinaryIO]:
-        """Give a reader that holds its bytes against what is said of them, before the last of them is sent."""
+        """Yield a reader that checks its bytes against what is known of them, before the last of them is sent."""
         layer = replace(self._work.image.layers[self._at], diff_id=self._work.diff_id(self._at))
         with self._open() as reader:
             counted = check_size_of(reader, layer, self.item)

@@ -1,4 +1,4 @@
-"""The layers and the configuration of an image on their way: what need not travel, what does, and what was learnt."""
+"""The layers and the configuration of an image during a push: what need not be sent, what must, and what was learnt."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from buildpush.registry.upload import send
 
 FutureValue = TypeVar("FutureValue")
 
-# Parts that are under way, of all layers together: what memory is spent on, besides what is compressed ahead.
+# Parts in flight, of all layers together: they take memory, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
-# What the memory calls a layer that someone else compressed.
+# The memory's key of a layer that another program compressed.
 _ELSEWHERE = "elsewhere"
 
 
@@ -57,7 +57,7 @@ class Layers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sources.stop.set()
-        if error is not None:  # nothing waits for a layer of an image that will not be complete
+        if error is not None:  # an image that will not be complete does not need its other layers
             self._registry.http.cancel()
         self._senders.shutdown(cancel_futures=True)
         self._sources.close()
@@ -65,7 +65,7 @@ class Layers:
             self._registry.http.resume()
 
     def config(self, document: bytes, media_type: str, work: ImageUpload, algorithm: str = "sha256") -> PushedBlob:
-        """Bring the configuration into the repository, under its digest by *algorithm*."""
+        """Send the configuration to the repository, under its digest by *algorithm*."""
         source = Bytes(document, checksums=self._options.checksums, algorithm=algorithm)
         known = source.known
         if self._present(work.repository, known):
@@ -79,9 +79,9 @@ class Layers:
         return send(self._registry, work.repository, Parts(source), what=what, promised=promised, meter=self._meter)
 
     def send(self, work: ImageUpload) -> tuple[PushedBlob, ...]:
-        """Bring all layers into the repository; return them in the image's order.
+        """Send all layers to the repository; return them in the image's order.
 
-        The registry is asked for all of them first; those that are missing travel at once where their source allows.
+        The registry is asked for all of them first; the missing ones are sent in parallel where their source allows.
         """
         self._refuse_impossible(work)
         first_of: dict[object, int] = {}
@@ -99,10 +99,10 @@ class Layers:
         return tuple(done[at] for at in same_as)
 
     def mend(self, work: ImageUpload, config: bytes, blobs: Sequence[PushedBlob]) -> None:
-        """Send those of *blobs*, the configuration first, that the repository does not show, each once in a push.
+        """Send those of *blobs*, the configuration first, that the repository does not show, each once per push.
 
         Raises:
-            DigestError: a layer has become another by now, which the manifest does not name.
+            DigestError: a layer has changed meanwhile, so that the manifest does not name it.
         """
         for at, blob in enumerate(blobs, -1):
             if (at >= 0 and work.stays(at)) or (work.repository, blob.digest) in self._mended:
@@ -110,7 +110,7 @@ class Layers:
             if find(self._registry, work.repository, blob.digest, blob.size) is None:
                 self._mended.add((work.repository, blob.digest))
                 what = f"{work.prefix}config" if at < 0 else work.item(at)
-                self._sink(Note(f"{what} was confirmed and is not there any more: it is sent again"))
+                self._sink(Note(f"{what} was confirmed but has disappeared: it is sent again"))
                 again = (
                     self._send_config(Bytes(config, algorithm=blob.digest.algorithm), work)
                     if at < 0
@@ -119,9 +119,9 @@ class Layers:
                 check_digests([blob.digest], [again.digest], f"the digest of {what}")
 
     def _refuse_impossible(self, work: ImageUpload) -> None:
-        """Refuse layers that are compressed and say that they are not: their diff ID is the digest of these bytes.
+        """Refuse layers that are compressed against their type: their diff ID is the digest of these bytes.
 
-        One that is only called compressed, as some tools do it, is what its diff ID says, and Docker takes it.
+        One that only has a compressed type, as some tools write it, matches its diff ID, and Docker accepts it.
         """
         same = [at for at in range(len(work.image.layers)) if work.claims_to_be_plain(at)]
         for at, reader in work.image.blobs(same) if same else ():
@@ -146,7 +146,7 @@ class Layers:
         try:
             finished = _finished(futures.values())
         except BaseException:
-            # Ctrl-C or a time-out: threads that wait for the network must not be waited for.
+            # Ctrl-C or a time-out: do not wait for threads that wait for the network.
             self._registry.http.cancel()
             raise
         failed = [error for future in finished if not future.cancelled() and (error := future.exception())]
@@ -156,10 +156,10 @@ class Layers:
         return {at: future.result() for at, future in futures.items()}
 
     def _avoid_sending(self, work: ImageUpload, at: int) -> PushedBlob | MountResult | None:
-        """Return a layer that need not travel: the repository has it, or another one of the same registry.
+        """Return a layer that need not be sent: this repository has it, or another one of the same registry.
 
         Returns:
-            A mount that was not done may have begun an upload, in which the layer is to be sent.
+            A refused mount may have begun an upload, in which the layer is then sent.
         """
         known = self._known(work, at)
         if known is None:
@@ -173,7 +173,7 @@ class Layers:
         mounted = self._mount(known, work, at)
         if mounted is None or not mounted.done:
             return mounted
-        # Artifactory tells the checksums only when it is asked; what it took over is there, though it may show it late.
+        # Artifactory gives the checksums only on request; a mounted blob exists, though it may be visible late.
         there = (self._present(work.repository, known) if self._options.checksums else None) or known
         self._sink(Progress(work.item(at), known.size, known.size, "mounted"))
         self._meter.count("mounted", known.size)
@@ -181,13 +181,13 @@ class Layers:
         return _pushed(there, media_type, "mounted", diff_id)
 
     def _count_skipped(self, there: Compressed, work: ImageUpload, at: int) -> None:
-        """Take note of a layer that the repository has."""
+        """Record a layer that the repository has."""
         self._remember_home(there.digest, work.repository)
         self._sink(Progress(work.item(at), there.size, there.size, "exists"))
         self._meter.count("skipped", there.size)
 
     def _mount(self, known: Compressed, work: ImageUpload, at: int) -> MountResult | None:
-        """Ask for a blob from another repository of the same registry, where one is known to have it."""
+        """Mount a blob from another repository of the same registry, if one is known to have it."""
         host, memory = work.repository.host, self._registry.memory
         home = self._homes.get(known.digest) or work.image.layers[at].repository
         if home is None or home.host != host:
@@ -195,7 +195,7 @@ class Layers:
         if home is None or home == work.repository or (home, work.repository) in self._refused:
             return None
         mounted = mount(self._registry, work.repository, known.digest, home)
-        if not mounted.done:  # it will not be another time either
+        if not mounted.done:  # a later attempt would fail as well
             self._refused.add((home, work.repository))
         return mounted
 
@@ -206,7 +206,7 @@ class Layers:
             self._registry.memory.keep_home(repository, digest)
 
     def _known(self, work: ImageUpload, at: int) -> Compressed | None:
-        """Return what a layer will be in the registry, where that is known without reading it."""
+        """Return what a layer will be in the registry, if that is known without reading it."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if learnt := self._results.get((id(work.image), at)):
             return learnt
@@ -228,7 +228,7 @@ class Layers:
         return replace(known, sha1=found.sha1, md5=found.md5) if found else known
 
     def _present(self, repository: Repository, known: Compressed) -> Compressed | None:
-        """Return *known* with what the registry says about it, or ``None`` if *repository* has it not."""
+        """Return *known* with what the registry says about it, or ``None`` if *repository* does not have it."""
         stored = find(self._registry, repository, known.digest, known.size)
         if stored is None:
             return None
@@ -237,7 +237,7 @@ class Layers:
         return replace(known, sha1=stored.sha1 or known.sha1, md5=stored.md5 or known.md5)
 
     def _travel(self, work: ImageUpload, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
-        """Send a layer's bytes; *reader* gives them the first time, the image itself from then on."""
+        """Send a layer's bytes; *reader* gives them the first time, and the image itself from then on."""
         source = LayerSource(self._sources, work, at, work.kind(at, self._options.compression), reader)
         with closing(Parts(source)) as parts:
             return self._find_small(parts, work, at) or self._send_bytes(source, parts, work, at, begun)
@@ -265,7 +265,7 @@ class Layers:
         return min(LARGEST_PART, (_UNDER_WAY if kind != "none" else 2 * _UNDER_WAY) // self._at_once)
 
     def _remember(self, layer: Compressed, work: ImageUpload, at: int) -> None:
-        """Remember what a layer became, for the next repository of this push and for pushes to come."""
+        """Remember what a layer became, for the next repository of this push and for later pushes."""
         self._results[id(work.image), at] = layer
         self._homes[layer.digest] = work.repository
         self._remember_home(layer.digest, work.repository)
@@ -276,8 +276,8 @@ class Layers:
             self._registry.memory.keep(layer, _ELSEWHERE)
 
     def _find_small(self, parts: Parts, work: ImageUpload, at: int) -> PushedBlob | None:
-        """Make the first part of a layer; if that was all of it, ask for it before it is sent."""
-        if self._known(work, at):  # it was asked for already
+        """Read the first part of a layer; if that is all of it, ask whether the registry has it before sending it."""
+        if self._known(work, at):  # the registry was asked already
             return None
         parts.fill(self._part(work.kind(at, self._options.compression)))
         found = parts.result
@@ -309,6 +309,6 @@ def _pushed(found: Compressed, media_type: str, fate: Fate, diff_id: Digest | No
 
 
 def _identity(layer: Layer, at: int) -> object:
-    """What two layers must share to be sent once; a layer of which nothing is known is like no other."""
+    """The key by which two layers are sent once; a layer without a known digest equals no other."""
     known = layer.digest or layer.diff_id
     return (known, layer.media_type) if known else at

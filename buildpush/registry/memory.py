@@ -1,8 +1,8 @@
-"""What was pushed before: what known layers became, where blobs lie, uploads that have not ended, hosts' profiles.
+"""What was pushed before: what known layers became, where blobs are, unfinished uploads, profiles of hosts.
 
-It makes things faster and is never needed: what cannot be read or written is as good as not there. Nothing is believed
-that the registry does not confirm. All of it is facts in one table, each of a kind, which says how long it is good for.
-So it does not grow for ever: once a day what is too old or too much is forgotten.
+It makes pushes faster but is never required: what cannot be read or written is ignored. Nothing is believed that the
+registry does not confirm. Everything is a fact in one table, and its kind says how long it is valid. So that it does
+not grow for ever, once a day what is too old or too much is deleted.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.profile import UploadProfile
 
-# Raised with every change of the table or its values: an older file is replaced, since nothing in it is precious.
+# Raised with every change of the table or its values: an older file is replaced, since nothing in it is essential.
 _VERSION: Final = 7
 _FactKind = Literal["layer", "blob", "home", "session", "profile", "document", "scan"]
 _FactValue = str | bytes
-# Days for which a fact is good after it was kept last.
+# Days for which a fact is valid after it was last stored.
 _DAYS: Final[dict[_FactKind, int]] = {
     "layer": 90,  # diff ID and how it was compressed: the digest
-    "blob": 90,  # digest: all that was seen of it
+    "blob": 90,  # digest: everything that is known of it
     "home": 90,  # host and digest: path of a repository that has it
-    "session": 2,  # repository and fingerprint: where the upload goes on, and whose it is
+    "session": 2,  # repository and fingerprint: where the upload continues, and which process has it
     "profile": 1,  # host
     "document": 90,  # digest: its bytes
-    "scan": 90,  # how the files looked: the diff ID
+    "scan": 90,  # state of the files: the diff ID
 }
 _LARGEST_DOCUMENT: Final = 1024 * 1024
 _DOCUMENTS: Final = 32 * 1024 * 1024
-# Facts of a kind at most, after a pruning, documents aside: about 12 MB of layers with their blobs, and less of others.
+# Maximum number of facts of a kind after a pruning, except documents: about 12 MB of layers with their blobs.
 _MANY: Final = 40_000
 _TABLE = "facts (kind TEXT, key TEXT, value, kept INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID"
 _SHAPE = "SELECT sql FROM sqlite_master WHERE name = 'facts'"
 _FIND = "SELECT value FROM facts WHERE kind = ? AND key = ? AND kept >= strftime('%s', 'now') - 86400 * ?"
-# What is the same is written again only after a day, so that it stays young.
+# An unchanged fact is written again only after a day, to renew it.
 _KEEP = """
 INSERT INTO facts VALUES (?, ?, ?, strftime('%s', 'now') + 0)
     ON CONFLICT DO UPDATE SET value = excluded.value, kept = excluded.kept
@@ -73,7 +73,7 @@ class Memory:
     """A file of facts, shared by threads and by processes; close it, or use it in a ``with``.
 
     Args:
-        path: made when it is not there; readable by its owner only.
+        path: created if it does not exist; readable by its owner only.
 
     Attributes:
         was_damaged: whether it was replaced because it could not be read.
@@ -92,7 +92,7 @@ class Memory:
         self.close()
 
     def close(self) -> None:
-        """Forget nothing, and let go of the file."""
+        """Close the file."""
         with self._lock:
             if self._database:
                 self._database.close()
@@ -109,12 +109,12 @@ class Memory:
         return found if found and found.md5 else None
 
     def proves(self, diff_id: Digest, digest: Digest) -> bool:
-        """Return whether the layer *digest* was seen to hold what has this diff ID, since we made it or unpacked it."""
+        """Return whether the layer *digest* is known to have this diff ID, since we made it or decompressed it."""
         found = self._blob(str(digest))
         return found is not None and found.diff_id == diff_id
 
     def keep(self, layer: Compressed, made_by: str) -> None:
-        """Remember what a layer became; checksums that are known already stay known."""
+        """Remember what a layer became; known checksums are kept."""
         if not layer.md5 and (known := self.find_blob(layer.digest)):
             layer = replace(layer, sha1=known.sha1, md5=known.md5)
         facts = [str(layer.diff_id), layer.plain_size, layer.size, layer.sha1, layer.md5]
@@ -122,7 +122,7 @@ class Memory:
         self._keep("layer", f"{layer.diff_id} {made_by}", str(layer.digest))
 
     def find_home(self, host: str, digest: Digest) -> Repository | None:
-        """Return the repository of *host* that had the blob when it was last heard of."""
+        """Return the repository of *host* that was last known to have the blob."""
         path = self._find("home", f"{host} {digest}")
         return Repository(host, path) if path else None
 
@@ -131,11 +131,11 @@ class Memory:
         self._keep("home", f"{repository.host} {digest}", repository.path)
 
     def take_session(self, repository: Repository, fingerprint: str) -> str | None:
-        """Return the address of an upload that an earlier run began and no process continues; it is ours from now on.
+        """Return the address of an upload that an earlier run began and no process continues, and claim it.
 
         Args:
             repository: that it was begun in.
-            fingerprint: tells its blob from others.
+            fingerprint: identifies its blob.
         """
         key = f"{repository} {fingerprint}"
         value = self._find("session", key)
@@ -145,11 +145,11 @@ class Memory:
         return str(location) if self._write(_REPLACE, _session(location, process_mark()), key, value) == 1 else None
 
     def keep_session(self, repository: Repository, fingerprint: str, location: str) -> None:
-        """Remember at which address an upload of this process goes on."""
+        """Remember at which address an upload of this process continues."""
         self._keep("session", f"{repository} {fingerprint}", _session(location, process_mark()))
 
     def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
-        """Let others, or a later push of this process, go on with our upload."""
+        """Let others, or a later push of this process, continue our upload."""
         ours, nobodys = _session(location, process_mark()), _session(location, "")
         self._write(_REPLACE, nobodys, f"{repository} {fingerprint}", ours)
 
@@ -169,21 +169,21 @@ class Memory:
         self._keep("profile", host, json.dumps(asdict(profile)))
 
     def find_diff_id(self, seen: str) -> Digest | None:
-        """Return what a layer was when its files looked as *seen* and were read, within the last 90 days."""
+        """Return the diff ID of a layer that was read within the last 90 days with its files in the state *seen*."""
         text = self._find("scan", seen)
         return Digest(text) if text else None
 
     def keep_diff_id(self, seen: str, diff_id: Digest) -> None:
-        """Remember what a layer was whose files look as *seen*."""
+        """Remember the diff ID of a layer with its files in the state *seen*."""
         self._keep("scan", seen, str(diff_id))
 
     def find_document(self, digest: Digest) -> bytes | None:
-        """Return a configuration or manifest that was kept, if it is still what its digest promises."""
+        """Return a stored configuration or manifest, if it still matches its digest."""
         content: bytes | None = self._find("document", str(digest))
         return content if content and digest_of(content) == digest else None
 
     def keep_document(self, content: bytes) -> None:
-        """Remember a configuration or manifest that its source tells only at a price."""
+        """Remember a configuration or manifest that is expensive to get from its source."""
         if len(content) <= _LARGEST_DOCUMENT:
             self._keep("document", str(digest_of(content)), content)
 
@@ -195,7 +195,7 @@ class Memory:
         return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
 
     def _find(self, kind: _FactKind, key: str) -> Any:
-        """Return what was kept as *kind* under *key*, text or bytes as it was, or ``None``."""
+        """Return what was stored as *kind* under *key*, as text or bytes, or ``None``."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database and (row := self._database.execute(_FIND, (kind, key, _DAYS[kind])).fetchone()):
                 return row[0]
@@ -205,7 +205,7 @@ class Memory:
         self._write(_KEEP, kind, key, value)
 
     def _write(self, order: str, *words: _FactValue) -> int:
-        """Return how many rows were changed; none where that is not possible."""
+        """Return how many rows were changed; none where the file cannot be used."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:
                 return self._database.execute(order, words).rowcount
@@ -219,7 +219,7 @@ def _session(location: str, owner: str) -> str:
 def _open(path: Path) -> tuple[sqlite3.Connection | None, bool]:
     """Return the database, replaced if it is damaged or of another version, and whether it was damaged.
 
-    There is none where it cannot be opened.
+    It is ``None`` where it cannot be opened.
     """
     was_damaged = False
     for _ in range(2):
@@ -230,7 +230,7 @@ def _open(path: Path) -> tuple[sqlite3.Connection | None, bool]:
             if database.execute("PRAGMA user_version").fetchone()[0] in {0, _VERSION}:
                 _set_up(database)
                 return database, was_damaged
-        except sqlite3.OperationalError:  # locked, or the disk is full: not a reason to throw it away
+        except sqlite3.OperationalError:  # locked, or the disk is full: not a reason to delete it
             _close(database)
             return None, was_damaged
         except sqlite3.DatabaseError:
@@ -244,10 +244,10 @@ def _open(path: Path) -> tuple[sqlite3.Connection | None, bool]:
 
 
 def _set_up(database: sqlite3.Connection) -> None:
-    """Make the table where there is none, and forget what is too old.
+    """Create the table if it does not exist, and delete what is too old.
 
     Raises:
-        sqlite3.DatabaseError: there is another table of its name, which would refuse every fact for ever.
+        sqlite3.DatabaseError: there is a different table with its name, which would refuse every fact for ever.
     """
     database.execute("PRAGMA synchronous = OFF")
     database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
@@ -258,9 +258,9 @@ def _set_up(database: sqlite3.Connection) -> None:
 
 
 def _prune(database: sqlite3.Connection) -> None:
-    """Forget, once a day, what was kept too long ago, and the oldest of what is too much.
+    """Delete, once a day, facts that are too old, and the oldest of those that are too many.
 
-    The first process of a day does it; what it does not get to, because another one writes, is left for tomorrow.
+    The first process of a day does it; if another process is writing, the rest is left for the next day.
     """
     with contextlib.suppress(sqlite3.Error):
         if database.execute(_BEGIN_PRUNING).rowcount != 1:

@@ -1,7 +1,7 @@
-"""One manifest under one name: sent, then looked at. What the registry confirmed stays so, whatever reading says.
+"""One manifest under one name: sent, then read back. A failure to read it takes no confirmation back.
 
-A registry may show late what it took (replicas, caches), or not at all (Xray while it scans, robots that may only
-deploy): that is waited for and noted, and never takes back a confirmation.
+A registry may show late what it accepted (replicas, caches), or not at all (Xray while it scans, robots that may only
+deploy): we wait for it and note it, and the confirmation still holds.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ from buildpush.images.references import Digest, Reference, is_digest
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 
 _CREATED, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED = 201, 403, 404, 405
-_BROKEN: Final = 500  # and above: the server has failed, or who stands before it
-# What registries answer to the wish to overwrite a tag that is immutable: Amazon's 400, Artifactory's 403 and 409,
+_BROKEN: Final = 500  # and above: the server has failed, or a proxy before it
+# What registries answer to an attempt to overwrite an immutable tag: Amazon's 400, Artifactory's 403 and 409,
 # Harbor's 412.
 _IMMUTABLE = frozenset({400, 403, 409, 412})
 # A manifest names something that the registry does not have, or does not have yet.  Source: moby#36823.
 _LACKS: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
-# How often is looked: for some seconds where it may be on its way, once more where a scan may be quick.
+# How often to read it back: for some seconds where it may be late, once more where a scan may be quick.
 _LOOKS: Final = {_NOT_FOUND: 6, _FORBIDDEN: 2}
 
 
 class Naming:
-    """What one push calls what it brought.
+    """Writes the manifests of one push under their names.
 
     Args:
         registry: to ask.
-        sink: told what could not be looked at.
+        sink: gets a note about what could not be read back.
 
     Attributes:
-        listed: digests of manifests that the registry itself enters into its lists of referrers.
+        listed: digests of manifests that the registry itself adds to its lists of referrers.
     """
 
     def __init__(self, registry: Registry, sink: Sink) -> None:
         self._registry = registry
         self._sink = sink
-        self._patient = True  # until a name was waited for in vain: the next ones would be as well
+        self._patient = True  # until waiting for a name was in vain: it would be for the next ones too
         self.listed: set[Digest] = set()
 
     def name(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> str | None:
-        """Let *name* stand for *manifest*; return Artifactory's repository key, where it says that.
+        """Write *manifest* under *name*; return Artifactory's repository key, if the answer has it.
 
         Args:
             manifest: whose blobs were confirmed.
             media_type: of the manifest.
             name: a tag, or the manifest's own digest.
-            mend: sends what the repository has lost of those blobs, after a second refusal for the want of them.
+            mend: sends those blobs again that the repository has lost, after a second refusal because of them.
 
         Raises:
-            RegistryError: the registry says no.
-            DigestError: it has something else.
+            RegistryError: the registry refuses.
+            DigestError: the registry has something else.
             UnreachableError: there is no answer.
             AuthenticationError: the credentials are refused.
         """
@@ -82,12 +82,12 @@ class Naming:
         _compare(answer, digest, name, manifest)
         if "OCI-Subject" in answer.headers:
             self.listed.add(digest)
-        # A page for people, or a proxy, may answer 200 to anything: only this is said of nothing else.
+        # A web page, or a proxy, may answer 200 to anything: only this header belongs to a registry.
         confirmed = answer.status == _CREATED or is_digest(answer.headers.get("Docker-Content-Digest", ""))
         return self._look(manifest, media_type, name, confirmed=confirmed) or _key(answer)
 
     def _send(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> Answer:
-        """Send the manifest; again where the registry does not see its blobs yet, or has lost one."""
+        """Send the manifest; send it again where the registry does not see its blobs yet, or has lost one."""
         headers = {"Content-Type": media_type}
         for attempt in itertools.count(1):
             answer = self._registry.request(
@@ -102,7 +102,7 @@ class Naming:
         return answer
 
     def _was_taken(self, digest: Digest, media_type: str, name: Reference, lost: PushError) -> bool:
-        """Return whether *name* stands for the manifest although no answer said so: one may be *lost* on its way."""
+        """Return whether *name* names the manifest without a confirmation: the answer may be *lost*."""
         try:
             there = self.names_now(media_type, name)
         except PushError:
@@ -113,19 +113,19 @@ class Naming:
         return True
 
     def names_now(self, media_type: str, name: Reference) -> Answer | None:
-        """Return the registry's answer about what *name* stands for, or ``None`` if there is none."""
+        """Return the registry's answer about what *name* names, or ``None`` if there is none."""
         headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
         try:
             answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
-        except (AuthenticationError, ElsewhereError):  # who may write may perhaps not read
+        except (AuthenticationError, ElsewhereError):  # permission to write may come without permission to read
             return None
         return answer if answer.ok else None
 
     def _accept_same(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> str | None:
-        """Accept a refusal where the name stands for the same image already, and may not be written again.
+        """Accept a refusal where the name already names the same image, and may not be written again.
 
         Raises:
-            RegistryError: it stands for another image, or for none.
+            RegistryError: it names another image, or none.
         """
         no = refusal(answer, f"{name} was not accepted")
         about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
@@ -137,10 +137,10 @@ class Naming:
             message = f"{name} names {says}, and may not name {digest} instead: {no}"
             hint = "the registry does not let this tag be overwritten: choose another one"
             raise RegistryError(message, status=no.status, code=no.code, hint=hint)
-        self._sink(Note(f"{name} was there already, the same, and may not be written again"))
+        self._sink(Note(f"{name} already names the same image, and may not be written again"))
         return _key(there)
 
-    # Looking at what was confirmed
+    # Reading back what was confirmed
 
     def _look(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
         try:
@@ -167,17 +167,17 @@ class Naming:
             if error is None:
                 break
             if answer.ok and self._is_there(manifest, media_type, name.repository.at(digest)):
-                # Someone may have pushed the same tag in this moment; then ours is there under its digest.
+                # Someone may have pushed the same tag meanwhile; then ours exists under its digest.
                 self._sink(Note(f"{name} was pushed as {digest}, and names another image now"))
                 break
-            # A tag that names what it named before is as late as one that is not there.
+            # A tag that still names the previous image is as late as one that does not exist.
             if not self._patient or attempt >= _LOOKS.get(_NOT_FOUND if answer.ok else answer.status, 1):
                 raise error
             self._registry.http.wait(str(name), str(error), attempt)
         return answer
 
     def _ask(self, media_type: str, name: Reference) -> Answer:
-        """Return what is said about a name, with the manifest itself where nothing else tells its digest."""
+        """Return the answer about a name, with the manifest itself where no header has its digest."""
         headers, path = {"Accept": media_type}, f"manifests/{name.target}"
         answer = self._registry.request(name.repository, "HEAD", path, headers=headers)
         silent = answer.ok and not answer.headers.get("Docker-Content-Digest")  # which the specification allows
@@ -194,7 +194,7 @@ def _key(answer: Answer) -> str | None:
 
 
 def _objection(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> PushError | None:
-    """Return what speaks against an answer that should show the manifest."""
+    """Return what is wrong with an answer that should show the manifest."""
     if not answer.ok:
         return refusal(answer, f"{name} is not shown")
     try:
@@ -209,9 +209,9 @@ _CHANGED: Final = "a proxy in between changes what it passes on, or someone push
 
 
 def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> None:
-    """Hold what the answer says, by whichever algorithm, against what was sent."""
+    """Compare the digest in the answer, by whichever algorithm, with what was sent."""
     says = answer.headers.get("Docker-Content-Digest", "")
-    if not is_digest(says) and not says.startswith("sha256:"):  # by no algorithm that we know
+    if not is_digest(says) and not says.startswith("sha256:"):  # by an algorithm that we do not know
         return
     if says == str(digest_of(manifest, says.partition(":")[0])):
         return

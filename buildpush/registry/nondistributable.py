@@ -1,6 +1,6 @@
-"""Layers of types that are not distributed, taken along at someone's wish: from the source, else from their maker.
+"""Layers of types that are not distributed, included on request: from the source, else from their publisher.
 
-A manifest may have been written by anyone, and so may the addresses in it: they are held against the one policy of
+A manifest may come from anyone, and so may the addresses in it: they are checked by the one policy of
 ``http/urls.py``, get no credentials, and may give only the bytes that the manifest promises.
 """
 
@@ -21,20 +21,20 @@ from buildpush.images.references import Repository
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import Blob
 
-# Addresses of one layer that are tried: images of Windows have one.
+# Addresses of one layer that are tried: Windows images have one.
 _MOST: Final = 8
 
 OpenReader = Callable[[], AbstractContextManager[BinaryIO]]
 
 
 def with_nondistributable(target: Image | Index, registry: Registry, home: Repository | None = None) -> Image | Index:
-    """Return *target* with all its layers, as others have them.
+    """Return *target* with all its layers as ordinary ones.
 
     Args:
         target: from anywhere, or built on a base that has such layers.
         registry: to ask with.
-        home: where *target* comes from, if from a registry: the addresses may lead where that one may lead. A layer
-            that a registry is known to have comes from there, whatever else does not.
+        home: where *target* comes from, if from a registry: the addresses may lead where that registry may lead. A
+            layer that a registry is known to have comes from there, even if others do not.
     """
     if isinstance(target, Index):
         return replace(target, images=tuple(_whole(image, registry, home) for image in target.images))
@@ -59,10 +59,10 @@ def _whole(image: Image, registry: Registry, home: Repository | None) -> Image:
 
 @contextmanager
 def _open_layer(image: Image, at: int, registry: Registry, home: Repository | None) -> Iterator[BinaryIO]:
-    """Give a reader of a layer, from the first place that has it.
+    """Yield a reader of a layer, from the first place that has it.
 
     Raises:
-        PushError: none has it; the message says what the last one said.
+        PushError: no place has it; the message says why.
         DigestError: one has something else.
         AddressError: the manifest names an address that may not be followed.
     """
@@ -78,7 +78,7 @@ def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryI
     for place in places:
         try:
             reader = stack.enter_context(place())
-            reader.read(0)  # asks, and a refusal is an error here
+            reader.read(0)  # sends the request; a refusal is an error here
         except (DigestError, AddressError):
             raise
         except PushError as error:
@@ -106,7 +106,7 @@ def _in_source(image: Image, at: int) -> Iterator[BinaryIO]:
 def _at_address(
     layer: Layer, url: str, registry: Registry, home: Repository | None
 ) -> AbstractContextManager[BinaryIO]:
-    """Return a reader of what is at *url*, which is asked without credentials."""
+    """Return a reader of what is at *url*, requested without credentials."""
     if layer.digest is None or layer.size is None:  # a manifest names both
         raise AssertionError
     http, there = registry.http, registry.http.connection_address(Address.parse(url))

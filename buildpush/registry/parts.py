@@ -1,4 +1,4 @@
-"""A blob's bytes in parts: the one that is on its way stays in memory until the registry has confirmed it."""
+"""A blob's bytes in parts: a part stays in memory until the registry has confirmed it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _MARKED = 1024 * 1024
 
 
 class Source(Protocol):
-    """Bytes that can be sent: made again at each iteration, described once they are through."""
+    """Bytes that can be sent: made again at each iteration, and described after its end."""
 
     @property
     def result(self) -> Compressed | None:
-        """What went through, after the last byte."""
+        """Digest and size, after the last byte."""
         ...
 
     @property
     def length(self) -> int | None:
-        """Number of bytes, where it is known before."""
+        """Number of bytes, if it is known in advance."""
         ...
 
     def __iter__(self) -> Iterator[bytes]: ...
@@ -34,7 +34,7 @@ class Parts:
     """A window that moves over a source's bytes.
 
     Args:
-        source: iterated once, and once more whenever bytes are wanted that have left the window.
+        source: iterated once, and again whenever bytes before the window are needed.
 
     Attributes:
         start: position of the window's first byte in the blob.
@@ -55,16 +55,16 @@ class Parts:
 
     @property
     def end(self) -> int:
-        """Position behind the window's last byte."""
+        """Position after the window's last byte."""
         return self.start + self.size
 
     @property
     def result(self) -> Compressed | None:
-        """What the blob is, once the window has reached its end."""
+        """Digest and size of the blob, once the window has reached its end."""
         return self.source.result if self.ended else None
 
     def fill(self, wanted: int) -> int:
-        """Read until the window has *wanted* bytes, a block more at most, or all there are; return its size."""
+        """Read until the window has *wanted* bytes, at most a block more, or reaches the end; return its size."""
         while self.size < wanted and not self.ended:
             block = next(self._blocks, None)
             if block is None:
@@ -80,12 +80,12 @@ class Parts:
         return length <= most if length is not None else self.fill(most + 1) <= most
 
     def next_part(self, most: int) -> int:
-        """Return how many bytes the next part has; a source that tells its length need not be read for that."""
+        """Return how many bytes the next part has; a source that knows its length need not be read for that."""
         length = self.source.length
         return min(most, length - self.start if length and length > self.start else self.fill(most))
 
     def first(self, most: int) -> Iterator[Piece]:
-        """Give up to *most* bytes from the window's start, and read while they are given; they stay in the window."""
+        """Yield up to *most* bytes from the window's start, reading as needed; they stay in the window."""
         given = 0
         for at in itertools.count():
             if given == most or self.fill(given + 1) == given:
@@ -95,7 +95,7 @@ class Parts:
             yield piece
 
     def move_to(self, position: int) -> None:
-        """Let the window begin at *position*; a move back makes all bytes before it again."""
+        """Let the window begin at *position*; to move back, the source is read again from its beginning."""
         if position < self.start:
             self.close()
             self._begin()
@@ -111,21 +111,21 @@ class Parts:
         self.size -= count
 
     def fingerprint(self) -> str:
-        """Return what tells this blob from others before it is through: its beginning, and its length if known."""
+        """Return what identifies this blob before its end is known: its beginning, and its length if known."""
         digest = hashlib.sha256()
         for block in self.first(_MARKED):
             digest.update(block)
         return f"{digest.hexdigest()} {self.source.length or ''}"
 
     def rest(self) -> Iterator[Piece]:
-        """Give everything from the window's start to the blob's end, for a source that is sent in one go."""
+        """Yield everything from the window's start to the blob's end, for a blob that is sent in one request."""
         while self.size or self.fill(1):
             block = self._held[0]
             self._drop(len(block))
             yield block
 
     def close(self) -> None:
-        """Let go of the source, which may have threads and files of its own."""
+        """Close the source, which may have threads and files of its own."""
         self._held.clear()
         self.size = 0
         close = getattr(self._blocks, "close", None)

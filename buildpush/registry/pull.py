@@ -1,4 +1,4 @@
-"""An image or index out of a registry: manifests and configuration now, layers when someone reads them."""
+"""An image or index from a registry: manifests and configuration at once, layers when they are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
 _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
-# A registry has to take manifests of 4 MiB; nobody writes a configuration or manifest of this size.
+# A registry has to accept manifests of 4 MiB; no configuration or manifest has this size.
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
 _PARTIAL, _NOT_FOUND = 206, 404
 
@@ -39,18 +39,18 @@ Ask = Callable[[Mapping[str, str]], AbstractContextManager[Stream | Answer]]
 def pull(
     reference: Reference, registry: Registry, platform: Platform | None = None, *, artifact: bool = False
 ) -> Image | Index:
-    """Return what *reference* names; its layers stay where they are until they are read.
+    """Return what *reference* names; its layers are fetched when they are read.
 
     Args:
         reference: by digest, where it has one.
         registry: to ask.
         platform: which image of an index is wanted; ``None`` for the whole index.
-        artifact: whether it may be something that runs nowhere: then its configuration may be anything.
+        artifact: whether it may be something that cannot run: then its configuration may be anything.
 
     Raises:
-        RegistryError: it is not there, or may not be read.
+        RegistryError: it does not exist, or may not be read.
         DigestError: the bytes are not those that the digest promises.
-        PushError: it is no image, or has none for the platform.
+        PushError: it is not an image, or has none for the platform.
         UnreachableError: there is no answer.
         AuthenticationError: the credentials are refused.
     """
@@ -67,7 +67,7 @@ def pull(
 def _chosen(
     chosen: Descriptor, index: Manifest, reference: Reference, registry: Registry, platform: Platform
 ) -> tuple[bytes, Manifest]:
-    """Return the manifest of one image of *index*; where it is not there, the error says which ones are."""
+    """Return the manifest of one image of *index*; where it is missing, the error says which ones exist."""
     try:
         return _manifest(reference.repository.at(chosen.digest), registry, chosen.size)
     except RegistryError as error:
@@ -79,7 +79,7 @@ def _chosen(
 
 
 def _has(repository: Repository, registry: Registry, one: Descriptor) -> bool:
-    """Return whether *repository* shows a manifest; this is for the words of an error, and never raises another."""
+    """Return whether *repository* shows a manifest; this is for the text of an error, and never raises another."""
     path, headers = f"manifests/{one.digest}", {"Accept": _ACCEPT}
     try:
         return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
@@ -113,10 +113,10 @@ def _manifest(reference: Reference, registry: Registry, size: int | None = None)
 
 
 def _allowed(size: int | None, what: str) -> int:
-    """Return how many bytes of a document are read, besides one more.
+    """Return how many bytes of a document to read, besides one more.
 
     Raises:
-        PushError: *size* is what no document has.
+        PushError: *size* is larger than any document is.
     """
     if size is not None and size > _LARGEST_DOCUMENT:
         message = f"{what} has {size} bytes, more than an image can need"
@@ -153,13 +153,13 @@ def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) 
 
 
 class Blob(io.RawIOBase):
-    """A layer that is read over the network: goes on where a broken line left off, checks the digest at the end.
+    """A layer that is read over the network: continues where a broken connection ended, checks the digest at the end.
 
-    Of what is longer than promised it takes one byte more, and does not ask again.
+    If it is longer than promised, one more byte is read, and it is not requested again.
 
     Args:
-        ask: asks with these headers for the bytes.
-        http: knows how stubborn to be.
+        ask: requests the bytes with these headers.
+        http: knows how often to retry.
         wanted: digest and size.
         what: the layer, in messages.
     """
@@ -175,11 +175,11 @@ class Blob(io.RawIOBase):
         self._stream: Stream | None = None
         self._breaks = 0
         self._since = 0  # bytes since the last break
-        self._behind = 0  # bytes that the stream gives once more, because its server knows no ranges
+        self._behind = 0  # bytes that the stream repeats, because its server does not support ranges
 
     @classmethod
     def of(cls, repository: Repository, registry: Registry, wanted: Descriptor) -> Blob:
-        """Return a reader of what a repository has."""
+        """Return a reader of a blob in a repository."""
 
         def ask(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
             return registry.open(repository, f"blobs/{wanted.digest}", headers=headers)
@@ -191,23 +191,23 @@ class Blob(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to *size* bytes, all of them if it is negative, none at the end; 0 only asks for them.
+        """Return up to *size* bytes, all of them if it is negative, none at the end; 0 only sends the request.
 
         Raises:
-            RegistryError: they are not given.
+            RegistryError: the registry refuses.
             DigestError: they are not those that were promised.
             UnreachableError: the connection broke again and again.
         """
         return self.readall() if size < 0 else self._next(size)
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill *buffer* as :meth:`read` would, and return how far."""
+        """Fill *buffer* as :meth:`read` would, and return the number of bytes."""
         block = self._next(len(buffer))
         buffer[: len(block)] = block
         return len(block)
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         self._open.close()
         super().close()
 
@@ -227,7 +227,7 @@ class Blob(io.RawIOBase):
             if not block and size:
                 self._check()
             self._since += len(block)
-            if self._since >= LEAST:  # it got further; a byte each time is no way to get anywhere
+            if self._since >= LEAST:  # it got further; a byte each time is not enough progress
                 self._breaks = 0
             return block
 
@@ -241,7 +241,7 @@ class Blob(io.RawIOBase):
         return answer
 
     def _catch_up(self, stream: Stream) -> None:
-        """Pass over what was read before; the line may break here too."""
+        """Skip what was read before; the connection may break here too."""
         while self._behind and (passed := stream.read(min(self._behind, 1024 * 1024))):
             self._behind -= len(passed)
 

@@ -65,7 +65,7 @@ def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
 
 
 def _no_mending() -> None:
-    """There is nothing to mend with."""
+    """Send nothing: there is nothing to mend with."""
 
 
 def push(
@@ -81,29 +81,29 @@ def push(
     before: Before = _ignore_receipt,
     sink: Sink = ignore,
 ) -> PushedImage | PushedIndex:
-    """Send *target*, let every reference name it, and return what the registry confirmed.
+    """Send *target*, write its manifest under every reference, and return what the registry confirmed.
 
     Args:
         target: an image that came with a manifest is sent byte for byte.
-        references: what it will be called; all tags of a repository come from one upload.
+        references: its names; all tags of a repository share one upload.
         registry: to send with.
         compression: of layers that are not compressed yet.
         level: of the compression.
         media_types: of the manifest, unless it came with one.
         checksums: whether sha1 and md5 are wanted, for build-info.
-        referrers: what is said about *target*; all of it is there before a name moves.
-        before: gets the receipt as it will be, once: every blob is there, and no manifest of *target* is sent yet.
-            What it raises ends the push.
-        sink: told how far each blob is.
+        referrers: of *target*; all of them are sent before any name changes.
+        before: called once with the future receipt, when every blob is there, and no manifest of *target* is sent yet.
+            An error in it ends the push.
+        sink: gets the progress of each blob.
 
     Raises:
-        DigestError: bytes are not those that were promised; no tag was moved.
-        RegistryError: the registry says no; the message says which tags were moved.
-        UnreachableError: there is no answer any more.
+        DigestError: bytes are not those that were promised; no tag was changed.
+        RegistryError: the registry refuses; the message says which tags were changed.
+        UnreachableError: the registry stopped answering.
         AuthenticationError: the credentials are refused.
         CancelledError: the push was interrupted.
     """
-    layer_media_type(compression, media_types)  # refuses what does not go together, before anything is sent
+    layer_media_type(compression, media_types)  # refuses incompatible options, before anything is sent
     options = Options(compression, level, media_types, checksums)
     meter = Meter()
     try:
@@ -121,11 +121,11 @@ def push(
 def name(
     manifest: bytes, media_type: str, names: Sequence[Reference], registry: Registry, sink: Sink = ignore
 ) -> str | None:
-    """Let *names* stand for a *manifest* whose blobs their repository has; return Artifactory's repository key.
+    """Write a *manifest* whose blobs its repository has under all *names*; return Artifactory's repository key.
 
     Raises:
-        RegistryError: the registry says no; the message says which names stand for it now.
-        UnreachableError: there is no answer any more.
+        RegistryError: the registry refuses; the message says which names were written.
+        UnreachableError: the registry stopped answering.
         AuthenticationError: the credentials are refused.
     """
     options = Options("none", 1, "oci", checksums=False)
@@ -219,23 +219,23 @@ class _Delivery:
         return partial(self._layers.mend, parts.work, parts.config_document, (parts.config, *parts.layers))
 
     def _name_with_key(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
-        """Let its names stand for what is in *receipt*, and return it with Artifactory's repository key."""
+        """Write what is in *receipt* under its names, and return it with Artifactory's repository key."""
         key = self.names(receipt.manifest, receipt.media_type, receipt.references, mend)
         return replace(receipt, repository_key=key)
 
     def _bring_referrers(self, repository: Repository) -> None:
-        """Bring in what is said about the image; a manifest may be there before its subject is."""
+        """Send the referrers of the image; a manifest may exist before its subject does."""
         alone = _Delivery(self._registry, self._options, self._layers, self._sink)
         try:
             for at, referrer in enumerate(self._referrers, 1):
                 alone.referrer(referrer, repository, f"referrer {at}/{len(self._referrers)} ")
             alone.list_referrers([one for one in self._referrers if one.tag is None], repository)
         except (PushError, AuthenticationError) as error:
-            message = f"the referrers did not all arrive in {repository}, so nothing was named there: {error}"
+            message = f"not all referrers arrived in {repository}, so no tag was written there: {error}"
             raise _with_names(error, [message]) from error
 
     def _list_itself(self, image: Image | Index, manifest: bytes, references: Sequence[Reference]) -> None:
-        """Enter what was pushed into the list of its subject, if it has one and the registry keeps no such lists.
+        """Add what was pushed to the list of its subject, if it has one and the registry keeps no such lists.
 
         Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject".
         """
@@ -245,12 +245,12 @@ class _Delivery:
         for repository in _by_repository(references):
             try:
                 self.list_referrers([Referrer(image, subject)], repository)
-            except (PushError, AuthenticationError) as error:  # which takes back nothing: it is pushed
-                message = f"nothing was entered in the list of what refers to {repository.at(subject)}: {error}"
+            except (PushError, AuthenticationError) as error:  # which changes nothing: it is pushed
+                message = f"nothing was added to the list of referrers of {repository.at(subject)}: {error}"
                 self._sink(Note(message))
 
     def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
-        """Bring one referrer in, under its digest or cosign's tag."""
+        """Send one referrer, under its digest or cosign's tag."""
         name = repository.tagged(Tag(referrer.tag)) if referrer.tag else repository.at(referrer.digest)
         answer = self._naming.names_now(referrer.image.manifest_type, name) if referrer.tag else None
         before = answer.headers.get("Docker-Content-Digest") if answer else None
@@ -259,29 +259,29 @@ class _Delivery:
         else:
             self._image_in(referrer.image, repository, [name], prefix)
         if before not in {None, str(referrer.digest)}:
-            self._sink(Note(f"{name} named {before} before, and names the source's {referrer.digest} now"))
+            self._sink(Note(f"{name} named {before} before, and now names the source's {referrer.digest}"))
 
     def list_referrers(self, referrers: Sequence[Referrer], repository: Repository) -> None:
-        """Enter referrers into the lists that a registry does not keep itself: one tag for each subject."""
+        """Add referrers to the lists that a registry does not keep itself: one tag for each subject."""
         left = [one for one in referrers if one.digest not in self._naming.listed]
         for subject in dict.fromkeys(one.subject for one in left):
             name = repository.tagged(Tag(list_tag(subject)))
             mine = (one for one in left if one.subject == subject)
             listed = self._listed(name)
             if listed is None:  # what others have listed there must not be lost
-                self._sink(Note(f"the list of referrers {name} may not be read, so nothing was entered there"))
+                self._sink(Note(f"the list of referrers {name} may not be read, so nothing was added to it"))
             elif document := with_listed(listed, mine):
                 self.names(document, OCI_INDEX, [name])
 
     def _listed(self, name: Reference) -> list[dict[str, Any]] | None:
-        """Return what a list has, ``None`` where it may not be read, or not where it is kept."""
+        """Return what a list has, ``None`` where it may not be read."""
         try:
             return read_list(name, self._registry)
         except ElsewhereError:
             return None
 
     def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Uploaded:
-        """Bring all blobs of *image* into *repository*."""
+        """Send all blobs of *image* to *repository*."""
         work = ImageUpload(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
         work = work.with_final_image()
@@ -297,7 +297,7 @@ class _Delivery:
         return _Uploaded(manifest, media_type, config, document, layers, work)
 
     def _unchanged(self, work: ImageUpload, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Uploaded:
-        """Bring in the rest of an image that came with its manifest."""
+        """Send the rest of an image that came with its manifest."""
         named = read_manifest(manifest, work.image.manifest_type)
         if named.config is None:
             message = "an image's manifest names a configuration, this one is an index"
@@ -312,7 +312,7 @@ class _Delivery:
     def names(
         self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _no_mending
     ) -> str | None:
-        """Let every name stand for *manifest*, one by one; return Artifactory's repository key."""
+        """Write *manifest* under every name, one by one; return Artifactory's repository key."""
         key: str | None = None
         named: list[Reference] = []
         failed: dict[Reference, PushFailure] = {}
@@ -354,7 +354,7 @@ def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> Push
 
 
 def _call_once(before: Before, references: Sequence[Reference]) -> Before:
-    """Return *before* as each repository calls it: the first time counts, and the receipt has all names."""
+    """Return *before* as each repository calls it: only the first call counts, and the receipt has all names."""
     told: list[Digest] = []
 
     def tell(receipt: PushedImage | PushedIndex) -> None:
@@ -378,7 +378,7 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
 def _deliver_to_each(
     references: Sequence[Reference], deliver: Callable[[Repository, list[Reference]], Receipt]
 ) -> list[Receipt]:
-    """Deliver to one repository after the other; where one fails, the error says what became of all names."""
+    """Push to one repository after the other; where one fails, the error says what happened to all names."""
     receipts: list[Receipt] = []
     done: list[Reference] = []
     for repository, names in _by_repository(references).items():
@@ -397,7 +397,7 @@ def _deliver_to_each(
 
 
 def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> None:
-    """Let an interrupt say which tags stand for the image all the same: it may be a time limit's."""
+    """Let an interrupt, which may be that of a time limit, say which tags were written in spite of it."""
     tags = [str(name) for name in done if name.tag]
     if tags:
         interrupt.add_note(f"{', '.join(tags)} {'is' if len(tags) == 1 else 'are'} pushed")
@@ -407,7 +407,7 @@ def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> No
 def _with_names(
     error: PushFailure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
 ) -> PushFailure:
-    """Return the same error with other words, which say what became of all names, and with those that are pushed."""
+    """Return the same error with a text that says what happened to all names, and with those that are pushed."""
     names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in left)]
     message = "; ".join([*words, *names])
     if isinstance(error, RegistryError):

@@ -1,4 +1,4 @@
-"""A receipt for an image that someone pushed earlier, as the registry tells it now."""
+"""A receipt for an image that was pushed earlier, from what the registry has now."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from buildpush.registry.pull import pull
 
 
 def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedIndex:
-    """Return what the registry has under *reference*, as a push of it would have confirmed it.
+    """Return what the registry has under *reference*, in the form of a push's receipt.
 
-    No layer is read; sha1 and md5 stay unknown, and publishing asks Artifactory for them.
+    No layer is read; sha1 and md5 are unknown; publishing asks Artifactory for them.
 
     Raises:
-        PushError: it is not there, is no image, or cannot be fetched.
+        PushError: it does not exist, is not an image, or cannot be fetched.
         AuthenticationError: the credentials are refused.
     """
     found = pull(reference, registry)

@@ -21,20 +21,20 @@ from buildpush.registry.client import Registry, refusal
 from buildpush.registry.pull import pull
 
 _NOT_FOUND = 404
-# What Artifactory answers for a tag that is not there, in a virtual repository of which the user may not read every
-# member; others say 401.  Source: cosign#2973, go-containerregistry#1691.
+# What Artifactory answers for a tag that does not exist, in a virtual repository of which the user may not read every
+# member; others answer 401.  Source: cosign#2973, go-containerregistry#1691.
 _HIDDEN = frozenset({401, 403})
-# What registries answer that know no such address; go-containerregistry asks for the tag after the same ones.
+# What registries without this endpoint answer; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
 _NEXT = regex(r'<([^<>]+)>\s*;[^,<]*\brel="?next\b')
 
 
 def find_referrers(target: Image | Index, repository: Repository, registry: Registry) -> tuple[Referrer, ...]:
-    """Return what *repository* has about *target*, at any depth; layers are read when they are wanted.
+    """Return the referrers of *target* in *repository*, at any depth; layers are read when needed.
 
     Raises:
-        RegistryError: one is listed and not there, or may not be read.
+        RegistryError: one is listed but missing, or may not be read.
         PushError: a list is damaged.
         UnreachableError: there is no answer.
         AuthenticationError: the credentials are refused.
@@ -51,10 +51,10 @@ def find_referrers(target: Image | Index, repository: Repository, registry: Regi
 
 
 def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]] | None:
-    """Return the descriptors in the list that has a tag, none where there is no such tag; ``None`` if it is hidden.
+    """Return the descriptors in the list that has a tag, empty if there is no such tag; ``None`` if it is hidden.
 
     Raises:
-        PushError: it is no list, or cannot be fetched.
+        PushError: it is not a list, or cannot be fetched.
     """
     answer = _asked(name.repository, f"manifests/{name.target}", registry)
     if answer is None:
@@ -63,7 +63,7 @@ def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]] | Non
 
 
 def _asked(repository: Repository, path: str, registry: Registry) -> Answer | None:
-    """Return the answer about a list, or ``None`` where we may not know even whether there is one."""
+    """Return the answer about a list, or ``None`` where we may not even know whether it exists."""
     try:
         answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
     except AuthenticationError:
@@ -72,7 +72,7 @@ def _asked(repository: Repository, path: str, registry: Registry) -> Answer | No
 
 
 def _listed(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
-    """Return the digests that refer to *subject*."""
+    """Return the digests of the manifests that refer to *subject*."""
     what = f"the list of referrers of {repository.at(subject)}"
     found: list[dict[str, Any]] = []
     path = f"referrers/{subject}"
@@ -85,7 +85,7 @@ def _listed(subject: Digest, repository: Repository, registry: Registry) -> list
         if following is None:
             return [Digest(one["digest"]) for one in found]
         path = following
-    message = f"{what} has no end: {_MOST_PAGES} pages were read"
+    message = f"{what} does not end: {_MOST_PAGES} pages were read"
     raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
 
 
@@ -97,12 +97,14 @@ def _listed_by_tag(name: Reference, registry: Registry) -> list[Digest]:
 
 
 def _note_hidden(name: Reference, registry: Registry) -> None:
-    text = f"{name} may not be read, as some registries say of what does not exist: if it exists, it was left behind"
+    text = (
+        f"{name} may not be read, which some registries answer for what does not exist: if it exists, it was not copied"
+    )
     registry.note_once(("referrers", name.repository), text)
 
 
 def _next(answer: Answer, what: str, repository: Repository, registry: Registry) -> str | None:
-    """Return the address of the next page, which a registry cannot have elsewhere."""
+    """Return the address of the next page, which must be at the same registry."""
     following = _NEXT.search(answer.headers.get("Link", ""))
     if following is None:
         return None
@@ -114,7 +116,7 @@ def _next(answer: Answer, what: str, repository: Repository, registry: Registry)
 
 
 def _keeps_no_lists(answer: Answer) -> bool:
-    """Return whether this registry is older than the lists, or a page for people answers in its place."""
+    """Return whether this registry does not support the lists yet, or a web page answers in its place."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     return answer.status in _NO_LISTS or (answer.ok and kind != OCI_INDEX)
 

@@ -1,10 +1,10 @@
-"""One blob on its way: in parts, or in one go where parts are not taken; after a break from where the registry is.
+"""The upload of one blob: in parts, or in one request where parts are refused; resumed after a break.
 
 Source: OCI distribution-spec 1.1, "Pushing a blob in chunks". Registries differ: docker-registry forgets an upload
-whose connection broke in the middle of a part, crane's does not tell how far it came, Artifactory's way is not
-documented. GHCR takes no part above 4 MiB, others no second one, ECR and zot tell of an upload less than they have,
-some proxies know no PATCH. So what was refused is sent in a way that asks less, in small portions as long as a host is
-unknown, and what worked is remembered: a refusal costs a fraction of the blob.
+whose connection broke in the middle of a part, crane's does not say how far it came, Artifactory's behaviour is not
+documented. GHCR accepts no part above 4 MiB, others no second one, ECR and zot report less of an upload than they have,
+some proxies do not support PATCH. So what was refused is sent in a way that requires less, in small portions as long as
+a host is unknown, and what worked is remembered: a refusal costs a fraction of the blob.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, Retrya
 
 _CREATED = 201
 _UNAUTHORIZED, _TOO_LARGE = 401, 413
-# What registries answer that do not take a blob in parts; and what says that PATCH itself is not known.
+# What registries that refuse parts answer; and those that do not support PATCH.
 _NO_PARTS: Final = frozenset({400, 405, 411, 415, 501})
 _NO_PATCH: Final = frozenset({405, 501})
 _NO_STREAM: Final = frozenset({411, 415})
@@ -56,17 +56,17 @@ def send(
         what: the blob in words, for messages.
         promised: the digest that the bytes must have, if that is known.
         begun: address of an upload that the registry began already.
-        most: bytes of a part, which is held in memory.
-        meter: told what was sent, and how long that took.
+        most: maximum bytes of a part, which is held in memory.
+        meter: counts what was sent, and how long that took.
 
     Raises:
         DigestError: the bytes have another digest than was promised, here or there.
-        RegistryError: the registry says no.
-        UnreachableError: the line broke too often without getting any further.
+        RegistryError: the registry refuses.
+        UnreachableError: the connection broke too often without any progress.
         AuthenticationError: the credentials are refused.
     """
     is_one_part = parts.is_within(registry.profile(repository.host).most(most))
-    # One part costs no more than to ask what is there of it.
+    # Sending one part costs no more than asking for its progress.
     fingerprint = parts.fingerprint() if registry.memory and not is_one_part else ""
     channel = Channel(registry, repository, what, fingerprint, meter or Meter())
     channel.enter(begun)
@@ -87,8 +87,8 @@ class _Upload:
         self._wanted = most
         self._plan = UploadPlan()
         self._is_one_part = parts.is_within(self._most)
-        self._best = 0  # as far as the registry ever confirmed
-        self._failures: Counter[int] = Counter()  # by status, 0 for none, since it last got any further
+        self._best = 0  # how far the registry ever confirmed it
+        self._failures: Counter[int] = Counter()  # by status, 0 for none, since the last progress
 
     def run(self) -> Compressed:
         while True:
@@ -112,12 +112,12 @@ class _Upload:
         return self._commit()
 
     def _is_complete(self, session: UploadState) -> bool:
-        """Return whether the registry has confirmed all there is."""
+        """Return whether the registry has confirmed everything."""
         return self._parts.ended and not self._parts.size and session.offset == self._parts.start
 
     @property
     def _most(self) -> int:
-        """Bytes of a part, where nothing speaks against it."""
+        """Preferred bytes of a part."""
         return self._channel.profile.most(self._wanted)
 
     @property
@@ -132,7 +132,7 @@ class _Upload:
         known = self._parts.source.length or self._parts.end
         return self._parts.next_part(self._channel.profile.size(self._wanted, known))
 
-    # Beginning, and going on after a failure
+    # Beginning, and resuming after a failure
 
     def _begin(self) -> UploadState:
         session = self._channel.begin(self._plan.way)
@@ -140,7 +140,7 @@ class _Upload:
         return session
 
     def _prepare(self, failure: RetryableError) -> None:
-        """Get ready for another try, or raise what stands in its way."""
+        """Prepare another try, or raise the error if there is none."""
         http, status = self._channel.registry.http, failure.answer.status if failure.answer else 0
         self._failures[status] += 1
         total = self._failures.total()
@@ -155,7 +155,7 @@ class _Upload:
         http.wait(what, f"{failure.error}{self._cost()}", self._failures.total(), failure.answer)
 
     def _turn_to(self, way: UploadMethod | None = None) -> bool:
-        """Send all of it again, in a way that asks less of the registry; return whether there is one left."""
+        """Send all of it again, in a way that requires less of the registry; return whether there is one left."""
         present = self._channel.current.way
         less: UploadMethod = "patch" if present == "parts" and not self._is_alone else "put"
         plan = self._plan.turned_to(way or less, present)
@@ -167,12 +167,12 @@ class _Upload:
         return True
 
     def _cost(self) -> str:
-        """Say what has to be sent again, where the registry keeps nothing of it."""
+        """Return words for what has to be sent again, where the registry keeps nothing of it."""
         sent = self._channel.reached
         return f"; {sent:,} bytes are sent again" if self._channel.session is None and sent else ""
 
     def _find_out(self, session: UploadState) -> UploadState:
-        """Ask the registry how much of the upload it has, and go on from there."""
+        """Ask the registry how much of the upload it has, and continue from there."""
         answer = self._channel.ask()
         if answer.status in PASSING:
             raise RetryableError(
@@ -193,10 +193,10 @@ class _Upload:
         return self._confirmed(offset, Doubt.TOLD)
 
     def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
-        """Go on at *offset*: what lies before it need not be sent any more."""
+        """Continue at *offset*: what comes before it need not be sent any more."""
         self._channel.session = session = self._channel.current.at(offset, doubt)
         self._parts.move_to(offset)
-        if self._parts.start < offset:  # the registry has more than there is: that upload is not ours
+        if self._parts.start < offset:  # the registry has more than the blob: that upload is not ours
             error = DigestError(f"{self._what}: the registry has {offset} bytes of {self._parts.start}")
             raise RetryableError(error, lost=True)
         self._channel.reached = max(self._channel.reached, offset)
@@ -210,7 +210,7 @@ class _Upload:
     def _send_part(self, size: int) -> None:
         first = self._parts.start
         headers = {"Content-Length": str(size)}
-        if not self._is_alone:  # all of it is taken without it anywhere, and in some registries nothing large with it
+        if not self._is_alone:  # every registry accepts a whole blob without it, and some refuse a large one with it
             headers["Content-Range"] = f"{first}-{first + size - 1}"
         if self._channel.profile.fresh:
             headers["Connection"] = "close"
@@ -218,7 +218,7 @@ class _Upload:
         if not sent.answer.ok:
             raise self._refused(sent, size)
         self._channel.follow(sent.answer)
-        if not sent.complete:  # whatever it says that it has, it cannot have seen
+        if not sent.complete:  # it claims to have what it cannot have seen
             raise self._too_early(sent.answer)
         end, doubt = self._end_of(sent.answer, first, size)
         if end <= first:
@@ -231,14 +231,14 @@ class _Upload:
             self._channel.learn(lambda profile: profile.after_part(size, second=first > 0))
 
     def _end_of(self, answer: Answer, first: int, size: int) -> tuple[int, Doubt]:
-        """Return how far the upload is after a part was taken, and the doubt about that.
+        """Return how far the upload is after a part was accepted, and the doubt about that.
 
         ECR's ``Range`` stays behind the first part, zot's is of the part alone: then the registry is asked, once for
-        each host, and where it says nothing better, that it took the part is assumed. The digest tells in the end.
+        each host, and unless it knows better, we assume that it has the part. The digest decides in the end.
         Source: aws/containers-roadmap#2831, regclient#961.
         """
         end, offset, late = first + size, offset_in(answer), self._channel.profile.late
-        one_byte = offset == 0 and end == 1  # of which registries say 0-0, too
+        one_byte = offset == 0 and end == 1  # for which registries say 0-0, too
         if offset in {None, end} or one_byte:
             return end, Doubt.NONE
         told = None if late else self._channel.asked_offset()
@@ -254,7 +254,7 @@ class _Upload:
         return RetryableError(PushError(message), answer, tries=3)
 
     def _send_whole(self) -> None:
-        """Send everything in one PATCH, as Docker does; after a break it starts over."""
+        """Send everything in one PATCH, as Docker does; after a break, start over."""
         length = self._parts.source.length
         try:
             sent = self._channel.transmit(self._everything, {} if length is None else {"Content-Length": str(length)})
@@ -269,20 +269,20 @@ class _Upload:
         self._confirmed(self._parts.start)
 
     def _everything(self) -> tuple[int, Iterable[Piece]]:
-        """Give the blob from its first byte on; what has left the memory is made again."""
+        """Yield the blob from its first byte on; what is no longer in memory is made again."""
         self._parts.move_to(0)
         return 0, self._parts.rest()
 
-    # What a refusal is about
+    # What a refusal means
 
     def _refused(self, sent: Transmitted, size: int) -> Exception:
-        """Return what to make of an answer that says no to a part of *size* bytes."""
+        """Return the meaning of an answer that refuses a part of *size* bytes."""
         answer, repository = sent.answer, self._channel.repository
         error = refusal(answer, f"{self._what} was not accepted by {repository}")
-        if answer.status == _UNAUTHORIZED:  # there is a new token by now
+        if answer.status == _UNAUTHORIZED:  # there is a new token now
             refused = self._channel.registry.authorizer(repository.host).refused(answer)
             return RetryableError(refused, answer, tries=2, certain=sent.complete)
-        if answer.status == _TOO_LARGE:  # for a proxy that limits what passes it, parts become smaller
+        if answer.status == _TOO_LARGE:  # for a proxy that limits the size of requests, parts become smaller
             if self._channel.profile.after_limit(size) is None:
                 return error
             self._channel.learn(lambda profile: profile.after_limit(size) or profile)
@@ -292,7 +292,7 @@ class _Upload:
         return judge(error, answer, begun=self._best > 0)
 
     def _another_way(self, error: RegistryError, answer: Answer, size: int) -> RetryableError | None:
-        """Return what tries another way to send the blob, where the refusal may be of this one."""
+        """Return a retry in another way, if the refusal may concern this one."""
         if answer.status in _NO_PATCH and not self._channel.profile.takes_parts and self._turn_to("put"):
             return RetryableError(error, answer)
         if answer.status == WRONG_RANGE and self._channel.current.way == "parts" and not self._is_alone:
@@ -303,7 +303,7 @@ class _Upload:
         return None
 
     def _retry_with_less(self, error: RegistryError, answer: Answer, size: int) -> RetryableError:
-        """Return what asks less after a part was refused as if it were at the wrong place, which it may be."""
+        """Return a retry that requires less after a part was refused as if at the wrong offset, where it may be."""
         first = self._parts.start
         if self._resend_if_assumed():
             return RetryableError(error, answer)
@@ -319,7 +319,7 @@ class _Upload:
         return RetryableError(error, answer, tries=3, other_way=True)
 
     def _resend_if_assumed(self) -> bool:
-        """Send all of it in one go where the registry was assumed to have more than it says; return whether it is."""
+        """Send all of it in one request where we assumed that the registry has more than it says; return whether so."""
         if self._channel.current.doubt is not Doubt.ASSUMED:
             return False
         self._channel.learn(lambda profile: replace(profile, late=False, takes_parts=False))
@@ -327,7 +327,7 @@ class _Upload:
 
     @property
     def _may_dislike_parts(self) -> bool:
-        """Whether parts may be the reason of a refusal: some registries take none, others one only."""
+        """Whether parts may be the reason for a refusal: some registries accept none, others only one."""
         return self._channel.current.way == "parts" and not self._is_alone and not self._channel.profile.takes_parts
 
     # The end
@@ -337,14 +337,14 @@ class _Upload:
         if way == "put" and self._parts.result is None:  # the PUT that brings it must name its digest
             deque(self._everything()[1], 0)
         result = self._parts.result
-        if result is None:  # a source that ended has a result
+        if result is None:  # a source at its end has a result
             raise AssertionError
         self._check(result)
         answer = self._put(result) if way == "put" else self._channel.end(result.digest)
         if not answer.ok:
             no = self._not_confirmed(answer)
             if isinstance(no, RetryableError):
-                no.lost = no.lost or way == "put"  # how much of that it has is unknown
+                no.lost = no.lost or way == "put"  # how much of it the registry has is unknown
             raise no
         if answer.status != _CREATED and "Docker-Content-Digest" not in answer.headers:
             raise self._unconfirmed(answer)
@@ -356,7 +356,7 @@ class _Upload:
         return result
 
     def _put(self, result: Compressed) -> Answer:
-        """Send all of it with the end of the upload, for those who know no PATCH."""
+        """Send all of it with the end of the upload, for registries without PATCH."""
         try:
             sent = self._channel.transmit(self._everything, {"Content-Length": str(result.size)}, result.digest)
         except RetryableError as failure:
@@ -375,7 +375,7 @@ class _Upload:
 
     def _compare(self, answer: Answer, digest: Digest) -> None:
         says, host = answer.headers.get("Docker-Content-Digest", ""), self._channel.repository.host
-        if says == str(digest) or not says.startswith("sha256:"):  # by another algorithm it says nothing
+        if says == str(digest) or not says.startswith("sha256:"):  # a digest by another algorithm proves nothing
             return
         message = f"{self._what} was altered on its way: {digest} was sent, {host} has {says}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
@@ -384,22 +384,22 @@ class _Upload:
         error = refusal(answer, f"{self._what} was not confirmed by {self._channel.repository}")
         if error.code != "DIGEST_INVALID":
             return judge(error, answer, begun=self._best > 0)
-        hint = "run again; if it stays so, the source is damaged, or a proxy in between changes what it passes on"
+        hint = "run again; if it happens again, the source is damaged, or a proxy in between changes what it passes on"
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
-        # What another run had sent may be something else, or the offset was not true: all of it is sent once more.
+        # What another run sent may be different, or the offset was wrong: all of it is sent once more.
         doubt = self._channel.current.doubt
         self._resend_if_assumed()
         return RetryableError(altered, answer, lost=True) if doubt else altered
 
     def _unconfirmed(self, answer: Answer) -> RetryableError:
-        """Return what to make of a yes that names nothing: a login page, say, answers 200 to everything."""
+        """Return the meaning of a success without a digest: a login page, for example, answers 200 to everything."""
         host = self._channel.repository.host
         message = f"{host} does not confirm {self._what}: status {answer.status}, and no digest"
         error = RegistryError(message, status=answer.status, hint="a proxy or a login page may be in between")
         return RetryableError(error, answer, tries=2)
 
     def _arrived(self) -> Compressed | None:
-        """Return the blob if it is there in spite of a failure; without an answer it is not."""
+        """Return the blob if it exists in spite of a failure; no answer counts as no."""
         result = self._parts.result
         if result is None or self._parts.size:
             return None

@@ -1,7 +1,7 @@
-"""The state of one blob's upload: the session that the registry keeps, and the plan after refusals. Nothing acts here.
+"""The state of one blob's upload: the registry's session, and the plan after refusals. Nothing is sent here.
 
-A session is begun here or resumed from an earlier run; after a failure its offset is unknown until the registry was
-asked. The plan is the blob's, and outlives a session.
+A session is begun here or resumed from an earlier run; after a failure its offset is unknown until the registry is
+asked. The plan belongs to the blob, and outlives a session.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from buildpush.registry.profile import UploadMethod
 
 
 class Doubt(IntEnum):
-    """How far the registry may have something else than the bytes up to the session's offset."""
+    """How sure we are that the registry has the bytes up to the session's offset."""
 
     NONE = 0  # it confirmed the end of each part of this session
-    TOLD = 1  # we went on at an offset that it told after a failure
-    ASSUMED = 2  # it said less, and we assumed that it has all that it took
+    TOLD = 1  # we continued at an offset that it gave after a failure
+    ASSUMED = 2  # it said less, and we assumed that it has everything it accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class UploadState:
     """One upload that the registry has begun.
 
     Attributes:
-        location: address at which it goes on.
+        location: address at which it continues.
         way: how the blob is sent in it.
         offset: how many bytes it has, as far as we know.
-        known: whether that is so; else the registry is to be asked first.
+        known: whether that is certain; else the registry must be asked first.
         resumed: whether an earlier run began it, so that it may have more than this one has sent.
-        doubt: about the offset; it never becomes less.
+        doubt: about the offset; it never decreases.
     """
 
     location: str
@@ -55,16 +55,16 @@ class UploadState:
         return replace(self, known=certain)
 
     def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
-        """Return it at an *offset* that is known, with all the doubt so far and this."""
+        """Return it at a known *offset*, with the doubt so far and this one."""
         return replace(self, offset=offset, known=True, doubt=max(self.doubt, doubt))
 
 
 @dataclass(frozen=True, slots=True)
 class UploadPlan:
-    """What refusals have changed in how a blob is sent: each change is made once.
+    """What refusals have changed in how a blob is sent: each change is made only once.
 
     Attributes:
-        ways: that were turned to, the present one last; none as long as it is sent as the host's profile says.
+        ways: those that were switched to, the present one last; empty as long as the host's profile decides.
         smaller_parts: whether smaller parts were tried.
     """
 
@@ -73,11 +73,11 @@ class UploadPlan:
 
     @property
     def way(self) -> UploadMethod | None:
-        """The way that was turned to last."""
+        """The way that was switched to last."""
         return self.ways[-1] if self.ways else None
 
     def turned_to(self, way: UploadMethod, present: UploadMethod) -> UploadPlan | None:
-        """Return the plan to send the blob in a *way* that asks less than the *present* one, if it was not tried."""
+        """Return the plan to send the blob in a *way* that requires less than the *present* one, if still untried."""
         return None if present == "put" or way in self.ways else replace(self, ways=(*self.ways, way))
 
     def with_smaller_parts(self) -> UploadPlan | None:

@@ -9,21 +9,21 @@ from buildpush.http.messages import Answer
 from buildpush.http.retry import RULES
 
 BAD_REQUEST, NOT_FOUND, WRONG_RANGE, TOO_MANY = 400, 404, 416, 429
-# The registry had a bad moment, or a proxy before it: the upload continues where the registry is.
+# A temporary failure of the registry, or of a proxy before it: the upload continues at the registry's offset.
 PASSING: Final = frozenset({*RULES, 499})
 FINAL_CODES: Final = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
 
 
 class RetryableError(Exception):
-    """Something failed that may succeed the next time.
+    """Something failed that may succeed next time.
 
     Args:
         error: what to raise if it does not.
         answer: of the registry, if there was one.
         lost: whether the session is known to be gone.
-        tries: how often in a row, without any progress, this is worth it.
-        certain: whether it is known that the registry took nothing of what was sent.
-        other_way: whether another way to send the blob is worth a try when the tries are used up.
+        tries: how often to try in a row without any progress.
+        certain: whether it is known that the registry kept nothing of what was sent.
+        other_way: whether to try another way to send the blob when the tries are used up.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ def judge(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
     """Return *error*, in a form that allows another try where that may succeed.
 
     Args:
-        error: what the answer says.
+        error: the meaning of the answer.
         answer: of the registry.
         begun: whether the registry has confirmed something of the blob.
     """
@@ -62,6 +62,6 @@ def judge(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
     if answer.status == NOT_FOUND:
         return RetryableError(error, answer, lost=True)
     if answer.status == BAD_REQUEST:
-        # A proxy answers 400 when an upload stalls; when it says so twice it means it.
+        # A proxy answers 400 when an upload stalls; a second one is a real refusal.
         return RetryableError(error, answer, lost=not begun, tries=2, other_way=True)
     return error

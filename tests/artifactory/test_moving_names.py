@@ -155,7 +155,7 @@ def test_an_image_that_is_nowhere_any_more_can_be_finished_all_the_same(world):
     with pytest.raises(BuildInfoError, match="does not have") as caught:
         world.publish(info)
     world.publish(load(world.saved(caught.value)).info, fresh=False)
-    assert "is not there any more" in world.notes[0]
+    assert "does not exist any more" in world.notes[0]
     world.check_document(info)
     [stored] = world.box.builds("app")
     assert all(not {"path", "originalDeploymentRepo"} & one.keys() for one in stored["modules"][0]["artifacts"])
@@ -171,7 +171,7 @@ def test_a_repository_that_is_gone_is_a_note_when_the_build_info_is_finished(wor
         ),
     )
     world.publish(renamed, fresh=False)
-    assert "docker-old/team/app/1/manifest.json is not there any more" in world.notes[0]
+    assert "docker-old/team/app/1/manifest.json does not exist any more" in world.notes[0]
 
 
 def test_a_name_that_moves_between_the_look_and_the_property_gets_none_of_ours(world, monkeypatch):
@@ -215,7 +215,7 @@ def test_an_account_that_may_not_read_publishes_what_it_pushed(world):
     world.box.add_fault("GET", "api/storage", status=403, times=None)
     world.publish(info)
     [note] = world.notes
-    assert "was not looked up" in note
+    assert "was not checked" in note
     assert world.waits == []  # nobody will ever say it
     assert "build.name" not in world.box.properties("docker-local", "team/app/1/manifest.json")
     [stored] = world.box.builds("app")

@@ -248,7 +248,7 @@ def test_a_repository_that_is_not_there_is_an_error(desk):
 def test_a_virtual_repository_that_keeps_nothing_is_an_error(desk):
     body = b'{"key": "docker", "rclass": "virtual", "packageType": "docker"}'
     desk.box.add_fault("GET", "api/repositories", status=200, body=body)
-    with pytest.raises(BuildInfoError, match="does not say where it keeps what is pushed") as caught:
+    with pytest.raises(BuildInfoError, match="does not say where it stores what is pushed") as caught:
         desk.client().locate(Repository(desk.box.host, "docker/app"))
     assert "local repository" in caught.value.hint
 
@@ -529,7 +529,7 @@ def test_without_a_start_the_newest_run_is_read(desk):
 
 def test_a_server_that_forgets_is_found_out(desk):
     desk.box.add_fault("GET", "api/build/hello/42", status=404, times=99)
-    with pytest.raises(BuildInfoError, match="took the build-info and does not have it"):
+    with pytest.raises(BuildInfoError, match="accepted the build-info but does not have it"):
         desk.publish(desk.hello())
     assert desk.waits == list(PATIENCE)
 
@@ -559,7 +559,7 @@ def test_checksums_of_another_file_in_the_place_of_ours_are_not_taken(desk, reci
     [stored] = desk.box.builds("hello")
     [file] = [a for m in stored["modules"] for a in m["artifacts"] if config.digest.hex in a["name"]]
     assert "sha1" not in file
-    assert "without sha1 and md5" in desk.notes[0]
+    assert "has no sha1 and md5" in desk.notes[0]
 
 
 def test_checksums_that_we_may_not_look_at_stay_empty(desk, recipes):
@@ -567,7 +567,7 @@ def test_checksums_that_we_may_not_look_at_stay_empty(desk, recipes):
     info = desk.hello("1.0", config=config)
     desk.box.add_fault("GET", "api/storage.*sha256__", status=403)
     desk.publish(info)
-    assert "without sha1 and md5" in desk.notes[0]
+    assert "has no sha1 and md5" in desk.notes[0]
     assert len(desk.box.builds("hello")) == 1
 
 
@@ -586,7 +586,7 @@ def test_of_what_could_not_be_looked_up_three_places_are_named(desk, tags, more)
     desk.box.add_fault("GET", "api/storage", status=403, times=None)
     desk.publish(info)
     places = ", ".join(f"docker-local/team/hello/1.{number}/manifest.json" for number in range(3))
-    assert f"whose {places}{more} is: the build-info" in desk.notes[0]
+    assert f"does not show {places}{more} to " in desk.notes[0]
 
 
 def test_files_that_take_no_properties_are_counted_and_three_of_them_named(desk):
@@ -595,7 +595,7 @@ def test_files_that_take_no_properties_are_counted_and_three_of_them_named(desk)
     desk.publish(info)
     blobs = [f"docker-local/{one.path}" for one in info.artifacts if "sha256__" in one.path]
     places = ", ".join(blobs[:3])
-    assert desk.notes == [f"4 files do not name their build, since {desk.box.host} does not find them: {places}"]
+    assert desk.notes == [f"{desk.box.host} does not find 4 of the files, so they get no properties: {places}"]
 
 
 def test_a_manifest_that_takes_no_properties_is_named_as_well(desk):
@@ -603,7 +603,7 @@ def test_a_manifest_that_takes_no_properties_is_named_as_well(desk):
     desk.box.add_fault("PUT", "api/storage.*/1.1/manifest", status=404, times=None)
     desk.publish(info)
     place = "docker-local/team/hello/1.1/manifest.json"
-    assert desk.notes == [f"1 files do not name their build, since {desk.box.host} does not find them: {place}"]
+    assert desk.notes == [f"{desk.box.host} does not find 1 of the files, so they get no properties: {place}"]
 
 
 def test_an_account_that_may_not_annotate_is_told_so(desk):

@@ -173,7 +173,7 @@ def test_a_name_for_what_may_not_be_read_is_an_error_that_says_so(serve, client)
 
     with pytest.raises(RegistryError, match="cannot be fetched: status 403") as caught:
         receipt(repository.tagged("1"), registry)
-    assert "right to read" in caught.value.hint
+    assert "permission to read" in caught.value.hint
 
 
 def test_a_further_tag_that_may_not_be_read_afterwards_is_a_note(serve, client, events):
@@ -229,7 +229,7 @@ def test_a_list_of_referrers_that_may_not_be_read_is_not_written_anew(serve, cli
     push(image, [repository.tagged("sbom")], registry, sink=registry.sink)
 
     assert ("docker-local/app", "sbom") in server.manifests
-    assert any("nothing was entered" in text for text in notes(events))
+    assert any("nothing was added" in text for text in notes(events))
     assert not server.asked("PUT", "/manifests/sha256-")
 
 
@@ -483,7 +483,7 @@ def test_a_tag_that_may_not_be_overwritten_and_names_the_same_is_a_success(serve
     server.quirks.append(refused(status, "DENIED", None))
 
     assert pushed_to(server, client).digest == before.digest
-    assert any("was there already, the same" in text for text in notes(events))
+    assert any("already names the same image" in text for text in notes(events))
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_a_docker_archive_takes_the_layer_by_switch_and_is_refused_without(windo
     source = f"docker://{server.host}/src/app:1"
     with pytest.raises(UnsupportedError, match="not distributed") as caught:
         moved(source, "docker-archive:to:app:1")
-    assert "--allow-nondistributable-artifacts" in caught.value.hint
+    assert "allow_nondistributable_artifacts" in caught.value.hint
     assert not (tmp_path / "to").exists()
     moved(source, "docker-archive:to:app:1", **{SWITCH: True})
     with tarfile.open(tmp_path / "to") as archive:

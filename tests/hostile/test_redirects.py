@@ -221,7 +221,7 @@ def test_a_list_of_referrers_that_leads_nowhere_is_a_note(serve, client, events,
     push(with_subject(about), [repository.tagged("sbom")], registry, sink=registry.sink)
 
     assert (APP, "sbom") in server.manifests
-    assert "nothing was entered" in notes(events)
+    assert "nothing was added" in notes(events)
     assert not server.asked("PUT", "/manifests/sha256-")
 
 
@@ -239,7 +239,7 @@ def test_a_list_that_cannot_be_written_does_not_take_back_what_was_confirmed(ser
     pushed = push(with_subject(about), [repository.tagged("sbom")], registry, sink=registry.sink)
 
     assert str(pushed.digest) in server.truth
-    assert "nothing was entered" in notes(events)
+    assert "nothing was added" in notes(events)
 
 
 # Any reads, anywhere

@@ -82,8 +82,8 @@ def test_a_right_that_is_missing_is_not_called_a_wrong_password(serve, client):
 # The sentence itself
 
 PAGE = b"<html><head><title>Log in</title></head></html>"
-FORBIDDEN = "the user may lack a permission, or the tag may not be overwritten"
-READING = "the user may lack the right to read, or a scan such as Xray's blocks it for a while"
+FORBIDDEN = "the user may not have a permission, or the tag may not be overwritten"
+READING = "the user may not have the permission to read, or a scan such as Xray's blocks it for a while"
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ READING = "the user may lack the right to read, or a scan such as Xray's blocks 
         ((409, {}, b'{"errors": [{"message": "taken"}]}'), "status 409: taken", None),
         ((403, {}, b"no"), "status 403: no", FORBIDDEN),
         ((413, {}, b""), "status 413: without a reason", "a proxy in between limits the size of requests"),
-        ((404, {}, b""), "status 404: without a reason", "check host and repository; some hosts want"),
+        ((404, {}, b""), "status 404: without a reason", "check host and repository; some hosts require"),
         (
             (404, {}, fault(404, "NAME_UNKNOWN", "x").body),
             "status 404: NAME_UNKNOWN x",
             "the first part of the path is",
         ),
         ((404, {}, fault(404, "MANIFEST_UNKNOWN", "x").body), "404: MANIFEST_UNKNOWN x", "check repository and tag"),
-        ((429, {}, fault(429, "TOOMANYREQUESTS", "x").body), "429: TOOMANYREQUESTS x", "the registry limits how often"),
+        ((429, {}, fault(429, "TOOMANYREQUESTS", "x").body), "429: TOOMANYREQUESTS x", "the registry limits the rate"),
         ((502, {}, PAGE), 'status 502: answered with a web page, titled "Log in"', "a proxy or a login page answers"),
         ((307, {"Location": "/x?token=planted"}, b""), "status 307: it redirects to https://r.io/x", None),
         ((307, {"Location": "ftp://[x"}, b""), "status 307: it redirects to ftp://[x", None),

@@ -697,7 +697,7 @@ def refused(host, base, challenge, credential, answer):
             401,
             "me",
             "password",
-            "wants a token from elsewhere, where CRED",
+            "requires a token from elsewhere, where CRED",
         ),
     ],
 )
@@ -715,7 +715,7 @@ def test_a_refusal_says_what_was_refused_and_where_it_came_from(challenge, url, 
     [
         (
             "https://evil.io/t?x=1",
-            "the token server https://evil.io/t does not belong to r.acme.io: it was shown no cr",
+            "the token server https://evil.io/t does not belong to r.acme.io: no cr",
         ),
         (REALM, "check user name and password or token, whether it has expired, and that it is for this host"),
     ],

@@ -88,7 +88,7 @@ def test_a_list_that_goes_on_elsewhere_is_not_followed():
 def test_a_list_without_an_end_is_read_for_a_hundred_pages():
     registry = Lists(itself=page("b", link=f"</v2/{PATH}>; rel=next"))
     registry.answers[f"https://r.example/v2/{PATH}"] = registry.answers[PATH]
-    with pytest.raises(PushError, match=f"^{LIST} has no end: 100 pages were read"):
+    with pytest.raises(PushError, match=f"^{LIST} does not end: 100 pages were read"):
         found(registry)
     assert len(registry.asked) == 100
 
@@ -117,7 +117,7 @@ def test_who_is_not_let_in_is_asked_for_the_tag_and_told_where_that_is_hidden_to
     assert found(registry) == ""
     [(key, text)] = registry.notes
     assert key == ("referrers", HERE)
-    assert text.startswith(f"{HERE.tagged(Tag(list_tag(SUBJECT)))} may not be read, as some registries say of ")
+    assert text.startswith(f"{HERE.tagged(Tag(list_tag(SUBJECT)))} may not be read, which some registries answer for ")
 
 
 @pytest.mark.parametrize("status", [500, 503, 301])

@@ -515,7 +515,7 @@ def test_an_immutable_tag_that_names_the_same_image_is_a_success(box, registry, 
     two = push(source(SMALL).image(), [repository.tagged("1")], registry, sink=events.append)
 
     assert one.digest == two.digest
-    assert any(isinstance(event, Note) and "was there already" in event.text for event in events)
+    assert any(isinstance(event, Note) and "already names the same image" in event.text for event in events)
 
 
 def test_an_immutable_tag_that_names_another_image_is_an_error_with_both_digests(box, registry, repository, source):
