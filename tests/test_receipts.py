@@ -56,6 +56,12 @@ def test_the_files_of_kaniko_have_the_names_with_the_digest(push, tmp_path):
     assert (tmp_path / "images.txt").read_text() == f"{repo}:1@{result.digest}\n{repo}:2@{result.digest}\n"
 
 
+def test_the_directories_of_a_file_are_made_as_the_plugins_make_them(push, tmp_path):
+    """Harness names a file in a directory that may not be there yet."""
+    push(PLUGIN_ARTIFACT_FILE="tmp/.plugin/artifact")
+    assert json.loads((tmp_path / "tmp/.plugin/artifact").read_text())["kind"] == "docker/v1"
+
+
 def test_a_run_that_fails_leaves_no_file_of_an_earlier_one(push, tmp_path):
     (tmp_path / "artifact.json").write_text("of an earlier run")
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY nothing /\n")
@@ -68,7 +74,7 @@ def test_a_run_that_fails_leaves_no_file_of_an_earlier_one(push, tmp_path):
     ("variables", "words"),
     [
         ({"PLUGIN_ARTIFACT_FILE": "."}, "'.' is a directory"),
-        ({"PLUGIN_ARTIFACT_FILE": "gone/a.json"}, "is in a directory that does not exist"),
+        ({"PLUGIN_ARTIFACT_FILE": "Dockerfile/a/b.json"}, "is below .*Dockerfile, which is not a directory"),
         ({"PLUGIN_METADATA_FILE": "Dockerfile"}, "is the Dockerfile"),
         ({"PLUGIN_ARTIFACT_FILE": "a", "PLUGIN_METADATA_FILE": "./a"}, "is written by another setting too"),
     ],

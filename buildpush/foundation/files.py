@@ -33,10 +33,17 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
             raise
 
 
-def unwritable(path: Path) -> str:
-    """Return why no file can be written to *path*, a link followed, or nothing."""
+def unwritable(path: Path, *, makes_directories: bool = False) -> str:
+    """Return why no file can be written to *path*, a link followed, or nothing.
+
+    With *makes_directories*, who writes it makes the directories that it is in.
+    """
     if path.is_dir():
         return "is a directory"
     if path.exists() and not path.is_file():
         return "is a device, a pipe or a socket"
-    return "" if Path(os.path.realpath(path)).parent.is_dir() else "is in a directory that does not exist"
+    directory = Path(os.path.realpath(path)).parent
+    if makes_directories:
+        there = next(one for one in (directory, *directory.parents) if one.exists())
+        return "" if there.is_dir() else f"is below {there}, which is not a directory"
+    return "" if directory.is_dir() else "is in a directory that does not exist"

@@ -67,6 +67,7 @@ class Receipts:
 
 def _write(name: str, path: Path, known: Mapping[Reference, Delivery]) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # as the plugins do
         with replacement(path, mode=0o644, durable=True) as file:
             file.write(_text(name, known).encode())
     except OSError as error:

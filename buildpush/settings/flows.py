@@ -222,7 +222,7 @@ def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Pa
         text = getattr(settings, name)
         path = Path(os.path.realpath(cwd / (text or "")))
         is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
-        state = ("is the Dockerfile" if is_dockerfile else unwritable(path)) if text else ""
+        state = ("is the Dockerfile" if is_dockerfile else unwritable(path, makes_directories=True)) if text else ""
         if state or path in found.values():
             message = f"the file {text!r} {state or 'is written by another setting too'}"
             raise fail(message, name, relative_hint(cwd))
