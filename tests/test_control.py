@@ -141,11 +141,21 @@ def test_iterations_that_push_the_same_reference_are_refused_before_anything_is_
     assert site.tags == []
 
 
-def test_a_note_says_that_iterations_run_one_after_the_other(site, capsys):
-    site.write(site.step("push", "strategy: {parallelism: 2}", tag="<+strategy.iteration>"))
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_parallel_steps_that_push_the_same_reference_are_refused_before_anything_is_pushed(site, capsys, command):
+    inner = "".join(f"    {line}\n" for name in ("api", "web") for line in site.step(name, tag="1").splitlines())
+    site.write(f"- parallel:\n{inner}")
+    assert run_command([command, "p.yml"]) == 2
+    shown = capsys.readouterr().err
+    assert f"the parallel steps 'api' and 'web' both push {site.box.host}/docker-local/app:1" in shown
+    assert site.tags == []
+
+
+def test_steps_one_after_the_other_may_push_the_same_reference(site):
+    inner = "".join(f"    {line}\n" for line in site.step("web", tag="2").splitlines())
+    site.write(site.step("api", tag="1"), f"- parallel:\n{inner}", site.step("again", tag="1"))
     assert site.run() == 0
-    assert site.tags == ["0", "1"]
-    assert "the iterations of strategy run one after the other here" in capsys.readouterr().err
+    assert site.tags == ["1", "2"]
 
 
 def test_iterations_are_named_as_the_loop_says(site, capsys):

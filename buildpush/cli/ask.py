@@ -9,13 +9,16 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache, partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
+from buildpush.foundation.interrupts import SLICE_SECONDS, is_main
 from buildpush.foundation.text import one_line, with_margin
 
 if TYPE_CHECKING:
     from buildpush.expressions.facts import AskInput
     from buildpush.pipeline.failures import AskPerson
+
+_LONG: Final = 1e9  # seconds
 
 
 def asker() -> AskPerson | None:
@@ -44,6 +47,8 @@ def ask_input(field: str, limits: str, *, answer_in: TextIO, out: TextIO) -> str
         out: where the question goes.
     """
     print(f"{one_line(field or 'input')} = <+input>{one_line(limits)}? ", end="", file=out, flush=True)
+    if not is_main():  # where an interrupt does not end the reading
+        _has_line(answer_in, _LONG)
     return answer_in.readline().strip() or None
 
 
@@ -61,7 +66,7 @@ def ask(question: str, answers: Sequence[str], limit: timedelta, answer_in: Text
     print(with_margin(question), file=out)
     while (left := end - time.monotonic()) > 0:
         print(f"{', '.join(answers)}? ", end="", file=out, flush=True)
-        if not select.select([answer_in], [], [], left)[0]:
+        if not _has_line(answer_in, left):
             break
         line = answer_in.readline()
         if not line:
@@ -70,3 +75,12 @@ def ask(question: str, answers: Sequence[str], limit: timedelta, answer_in: Text
             return line.strip().lower()
     print(file=out)
     return None
+
+
+def _has_line(answer_in: TextIO, seconds: float) -> bool:
+    """Wait until something is typed, *seconds* at most; an interrupt of this thread ends it."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if select.select([answer_in], [], [], min(left, SLICE_SECONDS))[0]:
+            return True
+    return False

@@ -1,4 +1,4 @@
-"""Events in a notebook: plain lines that stay in the executed notebook, and one line that updates in place."""
+"""Events in a notebook: plain lines and a table of what runs at the same time, which stay, and a line that updates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from buildpush.display.branches import HEADINGS, BranchTable, branch_of
 from buildpush.display.words import Sentences, bytes_words
 from buildpush.foundation.events import UNDER_WAY, Event, Progress
 from buildpush.foundation.text import one_line
@@ -29,11 +30,16 @@ class Notebook:
         self._last = 0.0
         self._sentences = Sentences()
         self._moving: dict[str, Progress] = {}
+        self._branches = BranchTable(clock)
+        self._table: Any = None
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, or update the one in place."""
-        if isinstance(event, Progress):
-            self._move(event)
+        branch, inner = branch_of(event)
+        if isinstance(inner, Progress):
+            self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
+        elif self._branches.add(branch, inner):
+            self._show_branches()
         line = self._sentences.of(event)
         if line:
             self._stream.write(f"{line}\n")
@@ -44,11 +50,18 @@ class Notebook:
         if self._handle is not None:
             self._update()
 
-    def _move(self, event: Progress) -> None:
+    def _show_branches(self) -> None:
+        """Show the table, which stays when all branches have ended; the next ones get another."""
+        self._table = self._shown(self._table, _table(self._branches))
+        if self._branches.is_over:
+            self._branches.clear()
+            self._table = None
+
+    def _move(self, item: str, event: Progress) -> None:
         if event.state in UNDER_WAY:
-            self._moving[event.item] = event
+            self._moving[item] = event
         else:
-            self._moving.pop(event.item, None)
+            self._moving.pop(item, None)
         if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and self._moving:
             self._update()
 
@@ -58,10 +71,14 @@ class Notebook:
         self._last = self._clock()
         rows = [f"{escape(one_line(item))} {_share(event)}" for item, event in self._moving.items()]
         text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
-        if self._handle is None:
-            self._handle = self._show(text)
-        else:
-            self._handle.update(_Html(text))
+        self._handle = self._shown(self._handle, text)
+
+    def _shown(self, handle: Any, text: str) -> Any:
+        """Show *text* by *handle*, or by a new one, and return it."""
+        if handle is None:
+            return self._show(text)
+        handle.update(_Html(text))
+        return handle
 
 
 class _Html:
@@ -75,6 +92,14 @@ class _Html:
 
     def __repr__(self) -> str:
         return ""
+
+
+def _table(branches: BranchTable) -> str:
+    from html import escape
+
+    head = "".join(f"<th>{escape(word)}</th>" for word in HEADINGS)
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in branches.rows())
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def _share(event: Progress) -> str:

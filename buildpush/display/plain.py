@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
+from buildpush.display.branches import branch_of
 from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.foundation.events import UNDER_WAY, Event, Progress
 
@@ -28,7 +29,11 @@ class Plain:
     def __call__(self, event: Event) -> None:
         """Write the event's line, if it has one."""
         with self._lock:
-            line = self._progress(event) if isinstance(event, Progress) else self._sentences.of(event)
+            branch, inner = branch_of(event)
+            if isinstance(inner, Progress) and inner.state in UNDER_WAY:
+                line = self._progress(f"[{branch}] " if branch else "", inner)
+            else:
+                line = self._sentences.of(event)
             if line:
                 self._stream.write(f"{self._clock() - self._start:7.1f}s  {line}\n")
                 self._stream.flush()
@@ -36,17 +41,16 @@ class Plain:
     def close(self) -> None:
         """Do nothing: nothing is open."""
 
-    def _progress(self, event: Progress) -> str:
-        if event.state not in UNDER_WAY:
-            return self._sentences.of(event)
+    def _progress(self, prefix: str, event: Progress) -> str:
         now = self._clock()
-        before = self._last.setdefault(event.item, (now, event.done))
+        item = f"{prefix}{event.item}"
+        before = self._last.setdefault(item, (now, event.done))
         if now - before[0] < SECONDS_BETWEEN_PROGRESS:
             return ""
-        self._last[event.item] = (now, event.done)
+        self._last[item] = (now, event.done)
         of = f" of {bytes_words(event.total)}" if event.total else ""
         rate = (event.done - before[1]) / (now - before[0])
-        return f"{event.state} {event.item}: {bytes_words(event.done)}{of}{_pace(event, rate)}"
+        return f"{prefix}{event.state} {event.item}: {bytes_words(event.done)}{of}{_pace(event, rate)}"
 
 
 def _pace(event: Progress, rate: float) -> str:

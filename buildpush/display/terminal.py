@@ -1,16 +1,19 @@
-"""Events in a terminal: lines that stay, and a live bar per layer below them."""
+"""Events in a terminal: lines that stay, below them a table of what runs at the same time, and a bar per layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from buildpush.display.branches import HEADINGS, BranchTable, branch_of
 from buildpush.display.words import Sentences
 from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.progress import TaskID
+    from rich.table import Table
 
 
 class Terminal:
@@ -18,10 +21,12 @@ class Terminal:
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
         from rich.progress import Progress as Bars
         from rich.table import Column
 
+        self._branches = BranchTable()
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
             # Where there is not enough room, the name of a layer is cut off, and no number wraps.
@@ -35,34 +40,52 @@ class Terminal:
             TransferSpeedColumn(table_column=Column(no_wrap=True)),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
             console=self._console,
-            transient=True,
-            refresh_per_second=8,
         )
+        self._live = Live(get_renderable=self._below, console=self._console, transient=True, refresh_per_second=8)
         self._tasks: dict[str, TaskID] = {}
         self._sentences = Sentences()
-        self._bars.start()
+        self._live.start()
 
     def __call__(self, event: Event) -> None:
         """Move a bar, or print the event's line above the bars."""
-        if isinstance(event, Progress):
-            self._move(event)
+        branch, inner = branch_of(event)
+        if isinstance(inner, Progress):
+            self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
         line = self._sentences.of(event)
         if line:
-            self._bars.console.print(line, style=_style(event), markup=False, soft_wrap=True)
+            self._console.print(line, style=_style(inner), markup=False, soft_wrap=True)
+        if self._branches.add(branch, inner) and self._branches.is_over:
+            self._console.print(self._table())
+            self._branches.clear()
 
     def close(self) -> None:
         """Remove the bars and leave the cursor where a prompt belongs."""
-        self._bars.stop()
+        self._live.stop()
 
-    def _move(self, event: Progress) -> None:
+    def _below(self) -> Group:
+        from rich.console import Group
+
+        return Group(self._table(), self._bars.get_renderable())
+
+    def _table(self) -> Table | str:
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = list(self._branches.rows())
+        table = Table(*HEADINGS, box=None)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        return table if rows else ""
+
+    def _move(self, item: str, event: Progress) -> None:
         if event.state not in UNDER_WAY:
-            task = self._tasks.pop(event.item, None)
+            task = self._tasks.pop(item, None)
             if task is not None:
                 self._bars.remove_task(task)
             return
-        if event.item not in self._tasks:
-            self._tasks[event.item] = self._bars.add_task(one_line(event.item), total=event.total)
-        self._bars.update(self._tasks[event.item], completed=event.done, total=event.total)
+        if item not in self._tasks:
+            self._tasks[item] = self._bars.add_task(one_line(item), total=event.total)
+        self._bars.update(self._tasks[item], completed=event.done, total=event.total)
 
 
 def _style(event: Event) -> str:

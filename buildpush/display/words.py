@@ -6,9 +6,11 @@ from collections import Counter
 
 from buildpush.foundation.events import (
     UNDER_WAY,
+    BranchState,
     Decision,
     Event,
     Finished,
+    FromBranch,
     Log,
     Note,
     Progress,
@@ -17,12 +19,13 @@ from buildpush.foundation.events import (
     Traffic,
 )
 from buildpush.foundation.regex import regex
-from buildpush.foundation.text import with_margin
+from buildpush.foundation.text import one_line, with_margin
 
 _COUNTED = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _ALL_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000
+_Unbranched = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
 
 
 def bytes_words(count: int) -> str:
@@ -50,15 +53,33 @@ def traffic_words(traffic: Traffic) -> str:
     return ", ".join(words)
 
 
+def branch_words(state: BranchState) -> str:
+    """Return what has become of a branch; nothing for one that waits or begins."""
+    if state.state in {"waiting", "running"}:
+        return ""
+    words = state.state if state.state == "skipped" else f"{state.state} in {seconds_words(state.seconds)}"
+    return f"{words}: {state.image}" if state.image else words
+
+
 class Sentences:
-    """The words for events; the end of a layer is reported once, and repeated retries only now and then."""
+    """The words for events; the end of a layer is reported once, and repeated retries only now and then.
+
+    What happens in a branch has its name in front of each line.
+    """
 
     def __init__(self) -> None:
+        self._branches: dict[str, Sentences] = {}
         self._printed: set[tuple[str, str]] = set()
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
         """Return one line for *event*, safe to show, or empty where silence is better; further lines have a margin."""
+        if isinstance(event, FromBranch):
+            return self._of_branch(event)
+        return with_margin(branch_words(event) if isinstance(event, BranchState) else self._line(event))
+
+    def _line(self, event: _Unbranched) -> str:
+        line = ""
         match event:
             case Started(phase, about):
                 line = f"{phase}: {about}" if about else phase
@@ -76,7 +97,11 @@ class Sentences:
                 line = self._end_of(item, done, state)
             case Traffic():
                 line = f"moved: {traffic_words(event)}"
-        return with_margin(line)
+        return line
+
+    def _of_branch(self, event: FromBranch) -> str:
+        text = self._branches.setdefault(event.branch, Sentences()).of(event.event)
+        return "\n".join(f"[{one_line(event.branch)}] {line}" for line in text.split("\n")) if text else ""
 
     def _retry(self, event: Retry) -> str:
         line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"

@@ -6,6 +6,7 @@ All of it is passed in, nothing is read here.
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
@@ -85,6 +86,7 @@ class Facts:
     _memo: dict[str, Value] = field(default_factory=dict, repr=False)
     _results: dict[str, Value] = field(default_factory=dict, repr=False)
     _pending: tuple[str, ...] = ()
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def within(
         self,
@@ -148,13 +150,17 @@ class Facts:
         return self._elsewhere(path)
 
     def _once(self, name: str) -> Value:
-        if name not in self._memo:
-            try:
-                self._memo[name] = BUILT_IN[name].answer(self)
-            except AbsentError as error:
-                error.hint = error.hint or f"--var {name}=VALUE gives it, or write one for this case: <+{name} ?? 'x'>"
-                raise
-        return self._memo[name]
+        with self._lock:  # steps that run at the same time have the same number
+            if name not in self._memo:
+                self._memo[name] = self._answer(name)
+            return self._memo[name]
+
+    def _answer(self, name: str) -> Value:
+        try:
+            return BUILT_IN[name].answer(self)
+        except AbsentError as error:
+            error.hint = error.hint or f"--var {name}=VALUE gives it, or write one for this case: <+{name} ?? 'x'>"
+            raise
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
         """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing.

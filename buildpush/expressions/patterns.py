@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -31,6 +32,7 @@ _NOT_JAVA = regex(r"\(\?[P(]|\{,")
 _JAVA_GROUP = regex(r"\(\?<(?=[A-Za-z])")
 _REPLACEMENT = regex(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
+_compiling = threading.Lock()  # what Python does with warnings is one for all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def compile_pattern(text: str) -> JavaPattern:
     python = _JAVA_GROUP.sub("(?P<", text)
     try:
         # \d and \w mean ASCII in Java unless asked otherwise.
-        with warnings.catch_warnings():
+        with _compiling, warnings.catch_warnings():
             # Python warns about Java's intersections and nested classes, which it reads in another way.
             warnings.simplefilter("error")
             compiled = re.compile(python, re.ASCII)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Final
+from typing import Final, Literal
 
 from buildpush.foundation.records import dataclass
 
@@ -94,7 +94,32 @@ class Traffic:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
+State = Literal["waiting", "running", "succeeded", "ignored", "failed", "skipped", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchState:
+    """What has become of a branch: of steps that run at the same time as others.
+
+    Attributes:
+        seconds: since it began, at its end.
+        image: what it has pushed.
+    """
+
+    state: State
+    seconds: float = 0.0
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FromBranch:
+    """*event* happens in the branch of that name; one in another branch has both names, with a slash between them."""
+
+    branch: str
+    event: Event
+
+
+Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | FromBranch
 Sink = Callable[[Event], None]
 
 

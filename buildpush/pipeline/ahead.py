@@ -8,6 +8,7 @@ from dataclasses import field, replace
 from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
+from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.fetched_contexts import STDIN
 from buildpush.pipeline.loops import is_in_loop
@@ -16,6 +17,7 @@ from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.settings.evaluate import check_known, evaluate
+from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tags import tags_without_git
@@ -40,11 +42,11 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
     steps: list[Step] = []
     pushes = Pushes()
 
-    def check(step: Step, _: object) -> Outcome:
+    def check(step: Step, progress: StatusSoFar) -> Outcome:
         steps.append(step)
         if push or (step.kind and step.kind.builds):
             try:
-                pushes.add(step, evaluate(step, dry.facts, push=push))
+                pushes.add(step, evaluate(step, dry.facts, push=push), progress)
             except LaterError:
                 check_known(step, dry.facts, push=push)
         return Outcome(step, "planned")
@@ -56,6 +58,14 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
     return len(steps)
 
 
+def refuse_push(loaded: Loaded) -> None:
+    """Refuse a push that was asked for just now; one that the file or a variable asks for is for a run."""
+    for written in (step.settings.get("push") for step in loaded.steps):
+        if written and written.origin.kind in {"flag", "keyword"} and str(written.value).strip().lower() in TRUE:
+            message = "a build pushes nothing"
+            raise SettingsError(message, where=written.origin.where, hint="use run, which builds and pushes")
+
+
 def _check_stdin(steps: Iterable[Step]) -> None:
     piped = [step for step in steps if "context" in step.settings and step.settings["context"].value == STDIN]
     if len(piped) > 1:
@@ -65,27 +75,35 @@ def _check_stdin(steps: Iterable[Step]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """The references that iterations push, by step of the file: two equal ones would overwrite each other."""
+    """What steps push that may run at the same time: of two equal references one would overwrite the other."""
 
-    _seen: dict[tuple[str, str], Step] = field(default_factory=dict)
+    _seen: dict[str, list[tuple[Step, StatusSoFar]]] = field(default_factory=dict)
 
-    def add(self, step: Step, settings: StepSettings) -> None:
+    def add(self, step: Step, settings: StepSettings, progress: StatusSoFar) -> None:
         """Keep what *step* pushes.
 
         Raises:
-            SettingsError: another iteration of it pushes the same.
+            SettingsError: a step that may run at the same time pushes the same.
         """
-        if not isinstance(settings, BuildAndPush) or not settings.push or not step.scope:
+        if not isinstance(settings, BuildAndPush) or not settings.push or not progress.branches:
             return
         for tag in tags_without_git(settings):
             reference = f"{settings.registry} {settings.connector_ref} {settings.repo}:{tag}"
-            other = self._seen.setdefault((step.where, reference), step)
-            if other is step:
-                continue
-            message = f"the iterations {other.name!r} and {step.name!r} both push {settings.repo}:{tag}"
-            names = " or ".join(_names(step)) or "<+strategy.iteration>"
-            where = step.settings["tags"].origin.where if "tags" in step.settings else step.where
-            raise SettingsError(message, where=where, setting="tags", hint=f"write {names} into repo or tags")
+            seen = self._seen.setdefault(reference, [])
+            for other in (other for other, at in seen if progress.beside(at)):
+                raise _overwriting(step, other, f"{settings.repo}:{tag}")
+            seen.append((step, progress))
+
+
+def _overwriting(step: Step, other: Step, name: str) -> SettingsError:
+    """Return the error of *step*, which pushes *name* as *other* does."""
+    names = " or ".join(_names(step)) or "<+strategy.iteration>"
+    what, hint = "iterations", f"write {names} into repo or tags"
+    if step.where != other.where:
+        what, hint = "parallel steps", "give each one a tag of its own, or let them run one after the other"
+    message = f"the {what} {other.name!r} and {step.name!r} both push {name}"
+    where = step.settings["tags"].origin.where if "tags" in step.settings else step.where
+    return SettingsError(message, where=where, setting="tags", hint=hint)
 
 
 def _names(step: Step) -> Iterable[str]:

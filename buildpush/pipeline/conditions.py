@@ -30,6 +30,7 @@ class StatusSoFar:
         runs: how many times the loops around it run it in all.
         place: identifiers of the stage and the groups that it is in.
         open: in a plan, conditions around it that only the run decides.
+        branches: in which of the branches that may run at the same time it is: what makes them, and the number.
     """
 
     stage_failed: bool = False
@@ -40,6 +41,13 @@ class StatusSoFar:
     runs: int = 1
     place: tuple[str, ...] = ("",)
     open: tuple[str, ...] = ()
+    branches: tuple[tuple[object, int], ...] = ()
+
+    def beside(self, other: StatusSoFar) -> bool:
+        """Return whether a step that is here may run at the same time as one that is at *other*."""
+        pairs = zip(self.branches, other.branches, strict=False)
+        mine, its = next(((mine, its) for mine, its in pairs if mine != its), ((None, 0), (None, 0)))
+        return mine[0] is its[0] is not None
 
 
 def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts) -> str:

@@ -6,18 +6,18 @@ Nothing below reads the environment or the clock: both are passed in here.
 from __future__ import annotations
 
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
-from buildpush.foundation.interrupts import stoppable
+from buildpush.foundation.interrupts import pause, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.kept import KeptImages
@@ -42,6 +42,26 @@ if TYPE_CHECKING:
     from buildpush.settings.tree import Step
     from buildpush.transfer.daemon import Daemon
     from buildpush.transfer.driver import Clients
+
+
+# What a run opens or finds out once, also where several threads ask for it.
+_SHARED: Final = ("connectors", "vault", "facts", "ci", "memory", "_lasting")
+
+
+class Starts:
+    """Gives each build of a run its start; Artifactory, which counts in milliseconds, knows a run of a build by it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: datetime | None = None
+
+    def next(self, now: datetime) -> datetime:
+        """Return *now*, or the first millisecond after the last start."""
+        with self._lock:
+            if self._last is not None:
+                now = max(now, self._last + timedelta(milliseconds=1))
+            self._last = now
+        return now
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +109,7 @@ class RunContext:
         kept: images that were built and not pushed, for later steps.
         values: what expressions know of the steps of the run.
         receipts: files that tell what was pushed.
+        starts: gives each build a start of its own.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where nobody can be asked.
         ask_input: asks a person for the value of an input; ``None`` where nobody can be asked.
@@ -109,7 +130,8 @@ class RunContext:
     kept: KeptImages = field(default_factory=KeptImages)
     values: StepValues | None = None
     receipts: Receipts = field(default_factory=Receipts)
-    wait: Callable[[float], object] = time.sleep
+    starts: Starts = field(default_factory=Starts)
+    wait: Callable[[float], object] = pause
     ask: AskPerson | None = None
     ask_input: AskInput | None = None
 
@@ -137,6 +159,24 @@ class RunContext:
     def with_sink(self, sink: Sink) -> RunContext:
         """Return the same context with *sink* called with every event."""
         return replace(self, log=RunLog(sink))
+
+    def branch(self, name: str) -> RunContext:
+        """Return the context of steps that run at the same time as others.
+
+        Its log, its results and its connections are its own; all else is that of the whole run.
+        """
+        own = replace(self, log=self.log.branch(name), results=[])
+        vars(own).update({shared: getattr(self, shared) for shared in _SHARED})
+        return own
+
+    def cancel(self) -> None:
+        """End every request under way."""
+        for http in tuple(vars(self).get("_https", {}).values()):
+            http.cancel()
+
+    def start(self) -> datetime:
+        """Return when a build begins, which is now; no other one of this run has the same start."""
+        return self.starts.next(self.now())
 
     @property
     def pending(self) -> Path:
@@ -211,11 +251,16 @@ class RunContext:
 
     def keep(self, order: ResolvedStep, step: Step) -> Path:
         """Return the file for an image that later steps push; it is there until the ``with`` block ends."""
-        return self.kept.new_file(order, step, self._stack)
+        return self.kept.new_file(order, step, self._lasting)
 
     @cached_property
     def _stack(self) -> ExitStack:
         return ExitStack()
+
+    @cached_property
+    def _lasting(self) -> ExitStack:
+        """What stays until the end of the whole run."""
+        return self._stack.enter_context(ExitStack())
 
     @cached_property
     def _https(self) -> dict[object, Http]:

@@ -25,10 +25,12 @@ class Iterations:
 
     Attributes:
         elements: the copies, in their order.
-        queued: how many of them Harness begins before it looks at what became of the others.
+        at_once: how many run at the same time; ``None`` where the loop does not say it.
+        queued: how many of them are begun whatever became of the others.
     """
 
     elements: tuple[Loopable, ...]
+    at_once: int | None
     queued: int
 
 
@@ -65,7 +67,8 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
         scope = _scope(element, iteration, number, len(loop.iterations))
         label = str(_label(name, written, facts.within(scope))) if name else ""
         copies.append(_copy(element, scope, iteration.suffix, label))
-    return Iterations(tuple(copies), loop.at_once if loop.skips_queued else len(copies))
+    queued = (loop.at_once or len(copies)) if loop.skips_queued else len(copies)
+    return Iterations(tuple(copies), loop.at_once, queued)
 
 
 def _now(written: WrittenValue) -> WrittenValue:

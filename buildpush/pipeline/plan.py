@@ -196,7 +196,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
             return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
-        pushes.add(step, one.order.settings)
+        pushes.add(step, one.order.settings, progress)
         dry.kept.foresee(one.order, step)
         return Outcome(step, "planned")
 

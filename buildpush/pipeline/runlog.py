@@ -7,11 +7,24 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from buildpush.foundation.errors import BuildError
-from buildpush.foundation.events import Decision, Event, Finished, Log, Note, Retry, Sink, Started, Traffic, ignore
+from buildpush.foundation.events import (
+    Decision,
+    Event,
+    Finished,
+    FromBranch,
+    Log,
+    Note,
+    Retry,
+    Sink,
+    Started,
+    Traffic,
+    ignore,
+)
 from buildpush.foundation.text import one_line, with_margin
 
 
@@ -36,6 +49,16 @@ class RunLog:
         self.decisions: list[Decision] = []
         self.notes = [with_margin(note) for note in notes]
         self._inner = [0.0]
+
+    def branch(self, name: str) -> RunLog:
+        """Return the log of steps that run at the same time as others; its events carry the *name* of the branch."""
+        return RunLog(partial(self._pass_on, name))
+
+    def _pass_on(self, name: str, event: Event) -> None:
+        if isinstance(event, FromBranch):
+            name, event = f"{name}/{event.branch}", event.event
+        with self._lock:
+            self._sink(FromBranch(name, event))
 
     def __call__(self, event: Event) -> None:
         """Keep what the result will show, and pass the event on."""

@@ -26,8 +26,9 @@ from buildpush.foundation.state import NoStateError
 from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline import outputs
-from buildpush.pipeline.ahead import check_ahead
+from buildpush.pipeline.ahead import check_ahead, refuse_push
 from buildpush.pipeline.attempts import Attempts
+from buildpush.pipeline.branches import Branches, Turns
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.images import repack
@@ -45,7 +46,6 @@ from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
 from buildpush.settings.flows import ExistingImage
-from buildpush.settings.kinds import TRUE
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.transfer import Location
@@ -91,9 +91,17 @@ def run_steps(
     """
     location = parse_output(output) if output else None
     if not push:
-        _refuse_push(loaded)
+        refuse_push(loaded)
     values = StepValues(loaded.tree)
-    context = replace(context, notes=loaded.notes, kept=KeptImages.of(loaded.steps), values=values)
+    turns = Turns()
+    context = replace(
+        context,
+        notes=loaded.notes,
+        kept=KeptImages.of(loaded.steps),
+        values=values,
+        ask=turns.person(context.ask),
+        ask_input=turns.input(context.ask_input),
+    )
     with context:
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
@@ -102,21 +110,30 @@ def run_steps(
         if location:
             check_room(location, count)
         options = RunOptions(push, location, strict)
-        run = partial(run_step, context=context, options=options)
-        skip = partial(_skip, context=context, record=push)
-        attempts = Attempts(
-            lambda step, deadline: attempt(step, partial(run, deadline=deadline), context.results),
-            context.facts,
-            context.log,
-            context.wait,
-            context.ask,
-            drop=partial(_drop_result, context=context),
-        )
-        keep = partial(_keep_ignored, context=context, record=push)
-        walk = Walk(lambda step, progress: keep(attempts(step, progress)), context.facts, skip, values=values)
-        outcomes = walk.over(loaded.tree)
-        raise_failure(outcomes, context.results, context.log)
+        raise_failure(_walk(context, options).over(loaded.tree), context.results, context.log)
     return tuple(context.results)
+
+
+def _walk(context: RunContext, options: RunOptions) -> Walk:
+    """Return the walk that runs steps in *context*."""
+    run = partial(run_step, context=context, options=options)
+    skip = partial(_skip, context=context, record=options.push)
+    attempts = Attempts(
+        lambda step, deadline: attempt(step, partial(run, deadline=deadline), context.results),
+        context.facts,
+        context.log,
+        context.wait,
+        context.ask,
+        drop=partial(_drop_result, context=context),
+    )
+    keep = partial(_keep_ignored, context=context, record=options.push)
+    return Walk(
+        lambda step, progress: keep(attempts(step, progress)),
+        context.facts,
+        skip,
+        values=context.values or StepValues(),
+        beside=Branches(context, partial(_walk, options=options)),
+    )
 
 
 def _skip(step: Step, reason: str, context: RunContext, *, record: bool) -> None:
@@ -173,7 +190,7 @@ class _StepRun:
         self.options = options
         self.deadline = deadline
         # Artifactory knows a run of a build by its start: with one start, a step would replace what another published.
-        self.started = context.now()
+        self.started = context.start()
         self.pushed: Pushed | None = None
         self.base: frozenset[Digest] = frozenset()
         self.published: Published | None = None
@@ -466,14 +483,6 @@ def _reason_not_published(order: ResolvedStep) -> str:
     if "publish_build_info" in order.set_names:
         return "the setting 'publish_build_info' asks for it"
     return "no Artifactory is given: set JF_URL, 'artifactory_url' or 'publish_build_info'"
-
-
-def _refuse_push(loaded: Loaded) -> None:
-    """Refuse a push that was asked for just now; one that the file or a variable asks for is for a run."""
-    for written in (step.settings.get("push") for step in loaded.steps):
-        if written and written.origin.kind in {"flag", "keyword"} and str(written.value).strip().lower() in TRUE:
-            message = "a build pushes nothing"
-            raise SettingsError(message, where=written.origin.where, hint="use run, which builds and pushes")
 
 
 def _announce(loaded: Loaded, context: RunContext, *, strict: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field, replace
+from functools import partial
+from itertools import chain
 from typing import Final
 
 from buildpush.advice.table import advise
@@ -26,10 +28,24 @@ from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, St
 from buildpush.settings.written import WrittenValue, written_at
 
 _BEGUN: Final = StatusSoFar()
+_Conditional = Pipeline | Stage | StepGroup | Step
+_Act = Callable[["Walk", Sequence["Outcome"]], list["Outcome"]]
 
 
 class TooManyRunsError(SettingsError):
     """Loops inside one another make more runs than anyone means; it ends the walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Steps that may run at the same time as those of other branches.
+
+    Attributes:
+        run: runs them on a walk, and returns what became of each.
+    """
+
+    name: str
+    run: Callable[[Walk], list[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,7 @@ class Walk:
         skip: hears of a step that is not run, and why.
         wait: hears of a step in a plan, of which only the run knows how it is run, and why.
         values: gets each outcome; it answers what expressions ask about steps.
+        beside: runs branches at the same time, as many as the number says; without it, one runs after the other.
         clock: gives seconds, for time-outs.
     """
 
@@ -50,6 +67,7 @@ class Walk:
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
     wait: Callable[[Step, str], object] = lambda _step, _reason: None
     values: StepValues = field(default_factory=StepValues)
+    beside: Callable[[Sequence[Branch], int | None], object] | None = None
     clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
@@ -61,15 +79,27 @@ class Walk:
 
     def _element(self, element: Element, progress: StatusSoFar) -> list[Outcome]:
         if isinstance(element, Parallel):  # one that fails says nothing about those beside it
-            return self._beside(element.children, progress)
+            return self._parallel(element, progress)
+        return self._safely(self._once_or_more, element, progress)
+
+    def _once_or_more(self, element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
+        loop = loop_of(element)
+        if loop is None or isinstance(element, Pipeline):
+            return self._once(element, step, progress)
+        return self._loop(element, loop, step, progress)
+
+    def _safely(
+        self,
+        act: Callable[[_Conditional, Step, StatusSoFar], list[Outcome]],
+        element: _Conditional,
+        progress: StatusSoFar,
+    ) -> list[Outcome]:
+        """Let *act* run *element*, if there is anything to run; a mistake in it is a step that has failed."""
         step, path = next(((step, path) for step, path in leaves((element,)) if step.runs), (None, ()))
         if step is None:
             return []
-        loop = loop_of(element)
         try:
-            if loop is None or isinstance(element, Pipeline):
-                return self._once(element, step, progress)
-            return self._loop(element, loop, step, progress)
+            return act(element, step, progress)
         except TooManyRunsError:
             raise
         except LaterError as error:
@@ -93,11 +123,30 @@ class Walk:
         self.values.add((*progress.place, outcome.step.identifier), outcome)
         return outcome
 
-    def _beside(self, elements: Iterable[Element], progress: StatusSoFar) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for element in elements:
-            outcomes += self._element(element, _unless_aborted(outcomes, progress))
-        return outcomes
+    def _parallel(self, parallel: Parallel, progress: StatusSoFar) -> list[Outcome]:
+        children = [child for child in parallel.children if any(step.runs for step, _ in leaves((child,)))]
+
+        def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
+            here = _in_branch(_unless_aborted(outcomes, progress), parallel, number)
+            return walk._element(children[number], here)
+
+        return self._together([(_identifier(child), partial(act, number)) for number, child in enumerate(children)])
+
+    def _together(self, acts: Sequence[tuple[str, _Act]], most: int | None = None) -> list[Outcome]:
+        """Do *acts*, each of which gets what the others have come to so far; return that in their order."""
+        outcomes: list[list[Outcome]] = [[] for _ in acts]
+
+        def act(place: int, walk: Walk) -> list[Outcome]:
+            outcomes[place] = acts[place][1](walk, list(chain.from_iterable(outcomes)))
+            return outcomes[place]
+
+        branches = [Branch(name, partial(act, place)) for place, (name, _) in enumerate(acts)]
+        if self.beside is None or most == 1 or len(branches) == 1:
+            for branch in branches:
+                branch.run(self)
+        else:
+            self.beside(branches, most)
+        return list(chain.from_iterable(outcomes))
 
     def _loop(
         self, element: Step | Stage | StepGroup, loop: WrittenValue, step: Step, progress: StatusSoFar
@@ -106,28 +155,23 @@ class Walk:
         facts = self._facts(step, progress)
         if reason := self._reason_for_all(element, loop, facts, progress):
             return self._once(element, step, replace(progress, reason=reason))
-        found, outcomes = iterate(element, loop, facts), list[Outcome]()
+        found = iterate(element, loop, facts)
         progress = replace(progress, runs=progress.runs * len(found.elements))
         if progress.runs > MOST:
             message = f"this loop and those around it make {progress.runs:,} runs, and the most are {MOST:,}"
             raise TooManyRunsError(
                 message, where=loop.origin.where, hint="write smaller loops: loops inside one another multiply"
             )
-        for number, one in enumerate(found.elements):
+
+        def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
             reason = _unless_aborted(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
-            first, path = next((step, path) for step, path in leaves((one,)) if step.runs)
-            try:
-                outcomes += self._once(one, first, replace(progress, reason=reason))
-            except TooManyRunsError:
-                raise
-            except LaterError as error:
-                outcomes += self._later(one, str(error), progress)
-            except SettingsError as error:
-                there = replace(progress, place=place_of(path, progress.place))
-                outcomes.append(self._added(Outcome(first, "failed", error=error), there))
-        return outcomes
+            here = _in_branch(replace(progress, reason=reason), found, number)
+            return walk._safely(walk._once, found.elements[number], here)
+
+        acts = [(_identifier(one), partial(act, number)) for number, one in enumerate(found.elements)]
+        return self._together(acts, found.at_once)
 
     def _reason_for_all(
         self, element: Step | Stage | StepGroup, loop: WrittenValue, facts: Facts, progress: StatusSoFar
@@ -142,7 +186,7 @@ class Walk:
         written = WrittenValue({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
         return reason_to_skip(replace(read_condition(written, "stageStatus"), status="All"), progress, facts)
 
-    def _once(self, element: Pipeline | Stage | StepGroup | Step, step: Step, progress: StatusSoFar) -> list[Outcome]:
+    def _once(self, element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
         """Run *element*, the first step of which is *step*, if it is to be run."""
         condition = condition_of(element)
         reason = progress.reason
@@ -201,6 +245,18 @@ def _unless_aborted(outcomes: Iterable[Outcome], progress: StatusSoFar) -> Statu
     return replace(progress, reason=f"the step {step.name or step.identifier!r} has aborted the run")
 
 
+def _in_branch(progress: StatusSoFar, around: object, number: int) -> StatusSoFar:
+    return replace(progress, branches=(*progress.branches, (around, number)))
+
+
+def _identifier(element: Element) -> str:
+    if isinstance(element, Step):
+        return element.identifier
+    if isinstance(element, Parallel):
+        return "parallel"
+    return element.header.identifier or _about(element)
+
+
 def _failed(outcomes: Iterable[Outcome]) -> bool:
     return any(outcome.status == "failed" for outcome in outcomes)
 
@@ -211,7 +267,7 @@ def _about(branch: Pipeline | Stage | StepGroup) -> str:
     return f"the {what} {name!r}" if name else f"its {what}"
 
 
-def condition_of(element: Pipeline | Stage | StepGroup | Step) -> Condition | None:
+def condition_of(element: _Conditional) -> Condition | None:
     """Return the condition of *element*; a pipeline has none.
 
     Raises:

@@ -105,7 +105,7 @@ class LayerSources:
         self._memory = memory
         self._sink = sink
         self._meter = meter
-        self._pool = Pool(_cores())
+        self._pool = Pool(cores())
 
     def close(self) -> None:
         """End the threads."""
@@ -249,5 +249,6 @@ class LayerSource:
                 found.close()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -47,12 +47,12 @@ class Loop:
     """The iterations of a loop in their order.
 
     Attributes:
-        at_once: how many Harness begins at the same time.
+        at_once: how many run at the same time; ``None`` where the loop does not say it.
         skips_queued: whether those that have not begun are skipped once one has failed.
     """
 
     iterations: tuple[Iteration, ...]
-    at_once: int
+    at_once: int | None
     skips_queued: bool = False
 
 
@@ -106,8 +106,6 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
         return
     inner = next((raw[kind] for kind in _KINDS if kind in raw), None)
     entries = inner if isinstance(inner, dict) else {}
-    if "1" not in (raw.get("maxConcurrency"), entries.get("maxConcurrency")):
-        yield f"{origin.where}: the iterations of strategy run one after the other here"
     if "matrix" in raw:
         yield from _vain_exclusions(entries, origin)
     if "start" in entries and "end" not in entries and "repeat" in raw:
@@ -154,7 +152,7 @@ class _LoopReader:
         self.count(len(iterations), kind)
         limit = inner.get("maxConcurrency") if isinstance(inner, dict) else None
         at_once = self.limit(raw.get("maxConcurrency"), "maxConcurrency") or self.limit(limit, kind, "maxConcurrency")
-        return Loop(iterations, at_once or len(iterations), self.skips(raw.get("onFailure")))
+        return Loop(iterations, at_once or None, self.skips(raw.get("onFailure")))
 
     def count(self, number: int, kind: str) -> None:
         if number == 0:

@@ -189,8 +189,8 @@ def _with_settings(
         return step
     own, around = step_layers(step.node, step.kind), environment(path)
     for branch in path:
-        notes += [branch.note] if isinstance(branch, Parallel) else branch.header.notes
-        notes += _notes_of(None if isinstance(branch, Parallel) else written_at(branch.header.node, "strategy"))
+        if not isinstance(branch, Parallel):
+            notes += [*branch.header.notes, *_notes_of(written_at(branch.header.node, "strategy"))]
     notes += own.notes
     layers = [own.variables, own.settings, variables_layer(step.kind, around, notes)]
     if not any("push_only" in layer.values for layer in layers):  # what is there already has its platform

@@ -80,7 +80,8 @@ class StepSettings(Settings):
         "Loop that runs the step several times.",
         "`matrix`, `repeat` or `parallelism`, as in Harness; expressions ask for `<+matrix.AXIS>`, `<+repeat.item>`, "
         "`<+repeat.partition>` and `<+strategy.iteration>`. "
-        "Iterations run one after the other; two that would push the same reference are refused.",
+        "As many iterations as `maxConcurrency` says run at the same time, as many as there are cores (at least 2) "
+        "without it; two that would push the same reference are refused.",
         group="Step",
         example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
         honoured_by="run",

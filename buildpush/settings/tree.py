@@ -133,15 +133,9 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Stages, groups or steps that may run at the same time; here, one after the other."""
+    """Stages, groups or steps that run at the same time."""
 
-    node: Node = field(repr=False)
     children: tuple[Element, ...]
-
-    @property
-    def note(self) -> str:
-        """That it has no effect."""
-        return f"{self.node.where_key('parallel')}: parallel has no effect here: steps run one after the other"
 
 
 Branch: TypeAlias = Pipeline | Stage | StepGroup | Parallel
@@ -251,7 +245,7 @@ def _unwrapped(wrapper: str, node: Node) -> tuple[Element, ...]:
         if key != wrapper:
             reject("key", key, [wrapper], node.where_key(key))
     children = read_tree(inner)
-    return (Parallel(node, children),) if wrapper == "parallel" else children
+    return (Parallel(children),) if wrapper == "parallel" else children
 
 
 def _branch(kind: str, node: Node) -> Element:

@@ -113,7 +113,7 @@ def test_what_is_no_loop_is_refused_with_its_place(text, message, where):
 
 
 def test_how_many_begin_at_once():
-    assert loop("parallelism: 3").at_once == 3
+    assert loop("parallelism: 3").at_once is None
     assert loop("{parallelism: 3, maxConcurrency: 2}").at_once == 2
     assert loop("matrix: {a: [b, c], maxConcurrency: 1}").at_once == 1
     assert loop("repeat: {times: 3, maxConcurrency: 2}").at_once == 2
@@ -122,7 +122,7 @@ def test_how_many_begin_at_once():
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
-        ("parallelism: 2", ["p.yml:1:1: the iterations of strategy run one after the other here"]),
+        ("parallelism: 2", []),
         ("{parallelism: 2, maxConcurrency: 1}", []),
         ("matrix: {a: [b], maxConcurrency: 1}", []),
         (

@@ -186,7 +186,6 @@ def test_every_key_around_a_step_that_has_no_effect_is_a_note(load):
         "step.yml:7:3: colour has no effect here",
         "step.yml:14:9: delegates has no effect here",
         "step.yml:19:11: cloneCodebase has no effect here",
-        "step.yml:23:17: parallel has no effect here: steps run one after the other",
     ):
         assert said in notes
     assert not [note for note in notes if "tags" in note or "notificationRules" in note]

@@ -1,0 +1,201 @@
+"""What runs at the same time: the branches of a ``parallel`` and the iterations of a loop, each in a thread.
+
+A branch has a context of its own, and results that are joined in the order of the file.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import field
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from buildpush.foundation.events import BranchState, State
+from buildpush.foundation.interrupts import SLICE_SECONDS, interrupt, join, stoppable, withdraw
+from buildpush.foundation.records import dataclass
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.failures import AskPerson
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.steps import Branch, Walk
+from buildpush.registry.layer_source import cores
+
+if TYPE_CHECKING:
+    from buildpush.expressions.facts import AskInput
+
+MOST: Final = 64  # threads, whatever maxConcurrency says
+_FEWEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """Runs branches at the same time.
+
+    Attributes:
+        context: of the run, or of the branch that they are in.
+        walk: gives the walk of a branch with its context.
+    """
+
+    context: RunContext
+    walk: Callable[[RunContext], Walk]
+
+    def __call__(self, branches: Sequence[Branch], most: int | None) -> None:
+        """Run *branches*, at most *most* at the same time; as many as there are cores if that is not given."""
+        contexts = [self.context.branch(name) for name in _names(branches)]
+        for context in contexts:
+            context.log(BranchState("waiting"))
+        acts = [partial(self._run, *pair) for pair in zip(branches, contexts, strict=True)]
+        try:
+            run_together(acts, min(most or max(_FEWEST, cores()), MOST))
+        finally:
+            for context in contexts:
+                self.context.results.extend(context.results)
+
+    def _run(self, branch: Branch, context: RunContext) -> None:
+        begun, state = time.monotonic(), _INTERRUPTED
+        context.log(BranchState("running"))
+        try:
+            with context, stoppable(context.cancel):
+                state = _state(branch.run(self.walk(context)))
+        finally:
+            images = [name for result in context.results for name in result.references[:1]]
+            context.log(BranchState(state, time.monotonic() - begun, ", ".join(images)))
+
+
+_INTERRUPTED: Final[State] = "interrupted"
+
+
+def _names(branches: Iterable[Branch]) -> list[str]:
+    """Return the names of *branches*; of those with the same name each one has a number behind it."""
+    names: list[str] = []
+    for branch in branches:
+        number = 1
+        name = branch.name
+        while name in names:
+            number += 1
+            name = f"{branch.name} {number}"
+        names.append(name)
+    return names
+
+
+def _state(outcomes: Iterable[Outcome]) -> State:
+    found = {outcome.status for outcome in outcomes}
+    return next((status for status in ("failed", "ignored", "succeeded") if status in found), "skipped")
+
+
+class Turns:
+    """Lets one step at a time ask a person."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def person(self, ask: AskPerson | None) -> AskPerson | None:
+        """Return what asks as *ask* does; who waits for their turn has less time then."""
+
+        def asked(question: str, answers: Sequence[str], limit: timedelta) -> str | None:
+            end = time.monotonic() + limit.total_seconds()
+            with self._turn(end) as is_ours:
+                left = timedelta(seconds=max(0.0, end - time.monotonic()))
+                return ask(question, answers, left) if ask and is_ours else None
+
+        return asked if ask else None
+
+    def input(self, ask: AskInput | None) -> AskInput | None:
+        """Return what asks as *ask* does."""
+
+        def asked(field: str, limits: str) -> str | None:
+            with self._turn():
+                return ask(field, limits) if ask else None
+
+        return asked if ask else None
+
+    @contextmanager
+    def _turn(self, end: float = float("inf")) -> Iterator[bool]:
+        """Wait for the turn of this thread until *end*, and give whether it has come."""
+        while not (is_ours := self._lock.acquire(timeout=SLICE_SECONDS)) and time.monotonic() < end:
+            pass
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                self._lock.release()
+
+
+def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
+    """Call all of *acts*, at most *most* at the same time, each in a thread.
+
+    Where one raises, or this thread is interrupted, the others are interrupted; when this returns, no thread is left.
+    """
+    group = _Group(list(acts))
+    threads = [
+        threading.Thread(target=group.work, name=f"buildpush-branch-{number}", daemon=True)
+        for number in range(min(most, len(acts)))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            join(thread)
+    except BaseException as error:
+        group.end()
+        for thread in threads:
+            join(thread)
+        for note in group.notes():
+            error.add_note(note)
+        raise
+    if group.errors:
+        raise group.errors[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Acts that wait for a thread, and the threads that are at one."""
+
+    waiting: list[Callable[[], object]]
+    busy: set[int] = field(default_factory=set)
+    errors: list[BaseException] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def work(self) -> None:
+        """Do one act after the other, as long as there are any."""
+        goes_on = True
+        while goes_on:
+            try:
+                try:
+                    if goes_on := (act := self._next()) is not None:
+                        act()
+                finally:
+                    self._leave()
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                self.errors.append(error)
+                self.end()
+
+    def end(self) -> None:
+        """Begin no other act, and interrupt those under way."""
+        me = threading.get_ident()
+        with self.lock:
+            self.waiting.clear()
+            others = self.busy - {me}
+            self.busy.clear()
+            for thread in others:
+                interrupt(thread)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what is to be known of the acts that were interrupted, such as the tags that are pushed."""
+        return tuple(note for error in self.errors for note in getattr(error, "__notes__", ()))
+
+    def _next(self) -> Callable[[], object] | None:
+        with self.lock:
+            if not self.waiting:
+                return None
+            self.busy.add(threading.get_ident())
+            return self.waiting.pop(0)
+
+    def _leave(self) -> None:
+        me = threading.get_ident()
+        with self.lock:
+            self.busy.discard(me)
+        withdraw(me)

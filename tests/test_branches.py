@@ -1,0 +1,292 @@
+"""Steps that run at the same time, as people run them, on a sandbox."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+import buildpush
+from buildpush.cli import run_command
+from buildpush.expressions.facts import Counter, Facts
+from buildpush.foundation.events import BranchState, FromBranch, Note
+from buildpush.foundation.state import State
+from buildpush.pipeline.branches import Turns, run_together
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.runlog import RunLog
+
+
+def threads_of_branches():
+    return [one for one in threading.enumerate() if one.name.startswith("buildpush-branch")]
+
+
+# ---- threads
+
+
+def test_acts_run_at_the_same_time_and_no_more_than_they_may():
+    running, most, lock = set(), [], threading.Lock()
+
+    def act(number):
+        with lock:
+            running.add(number)
+            most.append(len(running))
+        time.sleep(0.02)
+        with lock:
+            running.discard(number)
+
+    run_together([lambda number=number: act(number) for number in range(12)], 3)
+    assert max(most) == 3
+    assert len(most) == 12
+    assert not threads_of_branches()
+
+
+def test_an_error_of_one_act_ends_the_others_and_is_raised():
+    ended, all_run = [], threading.Barrier(3)
+
+    def waits():
+        try:
+            all_run.wait()
+            for _ in range(100):
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+            raise
+
+    def fails():
+        all_run.wait()
+        message = "no"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="no"):
+        run_together([waits, fails, waits, waits], 3)
+    assert ended == ["interrupted"] * 2
+    assert not threads_of_branches()
+
+
+def test_acts_in_threads_of_acts_are_ended_with_them():
+    ended, all_run = [], threading.Barrier(3)
+
+    def waits():
+        try:
+            all_run.wait()
+            for _ in range(100):
+                time.sleep(0.1)
+        finally:
+            ended.append("ended")
+
+    def fails():
+        all_run.wait()
+        message = "no"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="no"):
+        run_together([lambda: run_together([waits, waits], 2), fails], 2)
+    assert ended == ["ended"] * 2
+    assert not threads_of_branches()
+
+
+# ---- what they share
+
+
+def test_steps_at_the_same_time_have_the_same_number(tmp_path):
+    class Slow(Counter):
+        def take(self, *names):
+            time.sleep(0.02)
+            return super().take(*names)
+
+    facts = Facts({}, SimpleNamespace(root="r"), Slow(tmp_path), 0.0, None, inputs={"pipeline.name": "p"})
+    numbers = []
+    run_together([lambda: numbers.append(facts.lookup(("pipeline", "sequenceId")))] * 6, 6)
+    assert len(set(map(str, numbers))) == 1
+
+
+def test_no_two_builds_of_a_run_have_the_same_start(tmp_path):
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    context = replace(RunContext.default(env={}, cwd=tmp_path), now=lambda: moment)
+    starts = []
+    run_together([lambda: starts.append(context.branch("a").start())] * 8, 8)
+    assert sorted(starts) == [moment + timedelta(milliseconds=number) for number in range(8)]
+
+
+def test_a_branch_has_connections_results_and_a_log_of_its_own_and_shares_what_is_asked_once(tmp_path):
+    heard = []
+    context = replace(
+        RunContext.default(env={}, cwd=tmp_path), state=State(tmp_path / "state", tmp_path), log=RunLog(heard.append)
+    )
+    with context:
+        one, two = context.branch("one"), context.branch("two")
+        assert one.facts is two.facts is context.facts
+        assert one.memory is two.memory is context.memory
+        assert one.kept is context.kept
+        with one, two:
+            assert one.http() is not two.http()
+            one.cancel()
+            two.http().stop_if_cancelled()
+            one.log(Note("a"))
+            one.branch("inner").log(Note("b"))
+        assert context.memory is not None
+    assert not two.log.notes
+    assert not context.log.notes
+    assert heard == [FromBranch("one", Note("a")), FromBranch("one/inner", Note("b"))]
+
+
+# ---- whole files
+
+STEP = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    name: {name}
+    identifier: {name}
+    {more}
+    spec: {{repo: {host}/docker-local/app, tags: ["{tag}"], dockerfile: {file}, buildArgs: {{N: "{tag}"}}}}
+"""
+
+
+class Site:
+    """A directory with Dockerfiles and a pipeline file, and the sandbox's login in the variables of a step."""
+
+    def __init__(self, directory, box, monkeypatch):
+        self.directory, self.box = directory, box
+        (directory / "a").write_text("hello")
+        (directory / "Dockerfile").write_text("FROM scratch\nARG N\nCOPY a /a\nLABEL n=$N\n")
+        known = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host, "ENGINE": "native"}
+        for name, value in known.items():
+            monkeypatch.setenv(f"PLUGIN_{name}", value)
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+        monkeypatch.chdir(directory)
+
+    def step(self, name, more="", *, tag=None, file="Dockerfile"):
+        return STEP.format(name=name, host=self.box.host, tag=tag or name, more=more, file=file)
+
+    def parallel(self, *steps):
+        inner = "".join(f"    {line}\n" for step in steps for line in step.splitlines())
+        return f"- parallel:\n{inner}"
+
+    def write(self, *steps):
+        (self.directory / "p.yml").write_text("".join(steps))
+
+    def run(self, *words):
+        return run_command(["run", "p.yml", *words])
+
+    @property
+    def tags(self):
+        return sorted(self.box.tags("docker-local/app"))
+
+
+@pytest.fixture
+def site(tmp_path, box, monkeypatch):
+    return Site(tmp_path, box, monkeypatch)
+
+
+MATRIX = "strategy: {matrix: {a: [x, y, z], n: ['1', '2', '3', '4'], maxConcurrency: 4}}"
+TAG = "<+matrix.a><+matrix.n>"
+
+
+@pytest.mark.programs
+def test_a_matrix_of_twelve_pushes_all_its_tags_four_at_once_twice_the_same(site):
+    site.write(site.step("push", MATRIX, tag=TAG))
+    heard = []
+    once = buildpush.run_pipeline("p.yml", sink=heard.append)
+    twice = buildpush.run_pipeline("p.yml")
+    tags = [f"{a}{n}" for a in "xyz" for n in "1234"]
+
+    assert site.tags == tags
+    assert [step.references[0].rpartition(":")[2] for step in once.steps] == tags
+    assert [step.step for step in once.steps] == [f"push_{a}_{n}" for a in range(3) for n in range(4)]
+    assert [step.digest for step in once.steps] == [step.digest for step in twice.steps]
+    assert all(
+        site.box.digest("docker-local/app", tag) == str(step.digest) for tag, step in zip(tags, once.steps, strict=True)
+    )
+    states = [
+        (event.branch, event.event.state) for event in heard if isinstance(getattr(event, "event", 0), BranchState)
+    ]
+    running = most = 0
+    for _, state in states:
+        running += {"running": 1, "succeeded": -1}.get(state, 0)
+        most = max(most, running)
+    assert most == 4
+    assert len({step.digest for step in once.steps}) == 12
+    assert len([state for _, state in states if state == "succeeded"]) == 12
+    assert not threads_of_branches()
+
+
+@pytest.mark.programs
+def test_what_is_in_parallel_runs_at_the_same_time_with_a_prefix_for_each_branch(site, capsys):
+    site.write(site.step("first"), site.parallel(site.step("api"), site.step("web")), site.step("last"))
+    assert site.run() == 0
+    said = capsys.readouterr()
+    assert site.tags == ["api", "first", "last", "web"]
+    lines = [line.split("s  ", 1)[1] for line in said.err.splitlines() if "s  " in line]
+    assert "push: done" in next(line for line in lines if line.startswith("[api] push: done"))
+    assert any(line.startswith("[web] succeeded in ") for line in lines)
+    assert all(line.startswith(("[api] ", "[web] ")) for line in lines if "app:api" in line or "app:web" in line)
+    assert not any(line.startswith("[") for line in lines if "app:first" in line or "app:last" in line)
+    assert (
+        said.out.index("app:first") < said.out.index("app:api") < said.out.index("app:web") < said.out.index("app:last")
+    )
+
+
+@pytest.mark.programs
+def test_a_failure_lets_the_others_finish_and_ends_the_stage_afterwards(site, capsys):
+    site.write(
+        site.parallel(site.step("bad", file="Missing"), site.step("good"), site.step("better")), site.step("after")
+    )
+    assert site.run() == 2
+    assert site.tags == ["better", "good"]
+    assert "[bad] failed in " in capsys.readouterr().err
+
+
+@pytest.mark.programs
+def test_each_iteration_has_its_own_failure_strategy(site):
+    strategy = "{onFailure: {errors: [AllErrors], action: {type: Ignore}}}"
+    loop = f"strategy: {{matrix: {{f: [Dockerfile, Missing], maxConcurrency: 2}}}}\n    failureStrategies: [{strategy}]"
+    site.write(site.step("push", loop, tag="<+matrix.f>", file="<+matrix.f>"), site.step("after"))
+    found = buildpush.run_pipeline("p.yml")
+    assert [bool(step.ignored) for step in found.steps] == [False, True, False]
+    assert site.tags == ["Dockerfile", "after"]
+
+
+def test_a_person_is_asked_by_one_branch_at_a_time_within_the_time_of_each():
+    at_once, most, lock = set(), [], threading.Lock()
+
+    def ask(question, answers, limit):
+        with lock:
+            at_once.add(question)
+            most.append(len(at_once))
+        time.sleep(0.1)
+        with lock:
+            at_once.discard(question)
+        return answers[0]
+
+    given = {}
+    turns = Turns().person(ask)
+
+    def asks(name, seconds):
+        given[name] = turns(name, ("retry",), timedelta(seconds=seconds))
+
+    run_together([lambda name=name: asks(name, 60) for name in "abc"], 3)
+    assert given == dict.fromkeys("abc", "retry")
+    assert max(most) == 1
+
+
+def test_who_waits_too_long_for_their_turn_has_no_answer():
+    first, given = threading.Event(), {}
+
+    def ask(_question, answers, _limit):
+        first.set()
+        time.sleep(1)
+        return answers[0]
+
+    turns = Turns().person(ask)
+
+    def asks(name, seconds):
+        if name == "late":
+            first.wait()
+        given[name] = turns(name, ("retry",), timedelta(seconds=seconds))
+
+    run_together([lambda: asks("first", 60), lambda: asks("late", 0.1)], 2)
+    assert given == {"first": "retry", "late": None}
