@@ -45,6 +45,8 @@ class BuildRequest:
         network: of RUN: default, none or host; empty for the engine's default.
         build_contexts: name to an absolute directory, or to an address that BuildKit knows, for ``--from=NAME``.
         ssh: ``ID``, ``ID=SOCKET`` or ``ID=KEY_FILE``, for ``RUN --mount=type=ssh``.
+        ssh_key: the private key that is the default one there.
+        proxies: variables that RUN sees; they are no part of the image, and their values stay off command lines.
         cache_from: where layers of earlier builds are looked for.
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
@@ -71,6 +73,8 @@ class BuildRequest:
     network: str = ""
     build_contexts: Mapping[str, str] = field(default_factory=dict)
     ssh: tuple[str, ...] = ()
+    ssh_key: Secret | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
     cache_from: tuple[CacheSpec, ...] = ()
     cache_to: tuple[CacheSpec, ...] = ()
     cache_repository: Repository | None = None

@@ -199,11 +199,12 @@ class _BuildahBuild:
     def _variables(self) -> dict[str, str]:
         """Return where buildah's own temporary directories go, so that nothing of a killed one stays elsewhere.
 
-        And what makes it look past a Docker configuration that is not there, which Docker does not mind.
+        And what makes it look past a Docker configuration that is not there, which Docker does not mind; and the
+        proxies, which it hands on to RUN.
         """
         directory = self.tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}
-        return {"TMPDIR": str(self.directory), **missing}
+        return {"TMPDIR": str(self.directory), **missing, **self.request.proxies}
 
 
 def _without_container(config: bytes) -> bytes:

@@ -25,6 +25,7 @@ from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.labels import automatic_labels, label_notes
 from buildpush.settings.model import BuildAndPush
+from buildpush.settings.proxies import proxies_of
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.shorthands import shorthand_notes, without_shorthands
 from buildpush.settings.step_credentials import (
@@ -118,6 +119,8 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         network=settings.network or "",
         build_contexts={name: _build_context(name, place, ctx) for name, place in settings.build_contexts.items()},
         ssh=tuple(_ssh(key, ctx) for key in settings.ssh),
+        ssh_key=_ssh_key(settings, ctx),
+        proxies=proxies_of(ctx.env, settings.build_args),
         cache_from=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_from),
         cache_to=(CacheSpec.parse(settings.cache_to).at(ctx.cwd),) if settings.cache_to else (),
         cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
@@ -151,6 +154,17 @@ def _ssh(key: str, ctx: ResolveContext) -> str:
         message = f"the SSH key or agent {path!r} is not there"
         raise ctx.fail(message, "ssh", relative_hint(ctx.cwd))
     return f"{identifier}={(ctx.cwd / path).resolve()}"
+
+
+def _ssh_key(settings: BuildAndPush, ctx: ResolveContext) -> Secret | None:
+    """Return the private key that is the default one, with the line end that programs want behind it."""
+    if settings.ssh_agent_key is None:
+        return None
+    if any(key.partition("=")[0] == "default" for key in settings.ssh):
+        message = "ssh_agent_key and ssh both give the default key"
+        raise ctx.fail(message, "ssh_agent_key", "keep one of them")
+    key = ctx.secret("ssh_agent_key", settings.ssh_agent_key)
+    return Secret(f"{key.reveal().strip()}\n", key.source)
 
 
 def _container(settings: BuildAndPush) -> StepContainer:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.image_settings import ImageSettings
-from buildpush.settings.kinds import FileText, Switch, Texts
+from buildpush.settings.kinds import FileText, SecretText, Switch, Texts
 
 Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
@@ -51,6 +51,15 @@ class PluginSettings(ImageSettings):
         honoured_by="engine",
         place="env",
         aliases=("PLUGIN_SINGLE_SNAPSHOT",),
+    )
+    ssh_agent_key: SecretText | None = setting(
+        "Where the private SSH key is that `RUN --mount=type=ssh` uses as the default one.",
+        "It lies in a private file while the image is built. The variable may hold the key itself, as in Harness. "
+        "A file or an agent that is there already is named by {setting}`ssh`.",
+        group="Build",
+        example="env:SSH_KEY",
+        honoured_by="engine",
+        place="env",
     )
     snapshot_mode: Literal["full", "redo"] | None = setting(
         "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",

@@ -105,11 +105,7 @@ _BUILD: Final = (
     *_sets("buildx_options", SECRET="dx"),
     *_sets("env_docker_secrets", SECRETS_FROM_ENV="dx"),
     *_sets("file_docker_secrets", SECRETS_FROM_FILE="dx"),
-    *_refused(
-        "it is the text of a private key, and here a key stays in its file or its agent",
-        "name the file or agent: PLUGIN_SSH: default=FILE, or default",
-        SSH_AGENT_KEY="dx",
-    ),
+    *_sets("ssh_agent_key", SSH_AGENT_KEY="dx"),
 )
 
 _TAGS: Final = (

@@ -229,6 +229,19 @@ def build_contexts(yard: Yard) -> None:
     assert built.text("b") == "of the other"
 
 
+def ssh_agent_key(yard: Yard) -> None:
+    """The agent that RUN reaches has the key; a key that cannot be read would end the build."""
+    file = yard.root.parent / "key"
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)]
+    subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    yard.env["KEY"] = file.read_text().strip()  # as variables of CI systems often are, without the last line end
+    yard.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    text = f'{SHELL}RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo yes > /got\n'
+    built = yard.build(text, no_cache=True, ssh_agent_key="env:KEY")
+    assert built.text("got") == "yes\n"
+    assert not any("PRIVATE KEY" in line or yard.env["KEY"].splitlines()[1] in line for line in built.log)
+
+
 def squash(yard: Yard) -> None:
     built = yard.build("FROM scratch\nCOPY a /one\nCOPY a /two\n", squash=True)
     assert (len(built.config["rootfs"]["diff_ids"]), sorted(built.files)) == (1, ["one", "two"])
@@ -266,7 +279,7 @@ CASES = {
             *(add_host, base_image_connector_refs, build_args, build_contexts, cache_from, cache_to, caching, context),
             *(dockerfile, env_docker_secrets, file_docker_secrets, labels, mirror, network, no_cache, platforms),
             *(pull_image,),
-            *(remote_cache_repo, squash, target),
+            *(remote_cache_repo, squash, ssh_agent_key, target),
         )
     },
     "ssh": Case(command="--ssh"),
@@ -319,12 +332,24 @@ def test_a_setting_is_shown_in_what_is_built(yard, need, engine, setting):
         CASES[setting].show(made)
 
 
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "native"])
+def test_run_sees_the_proxies_of_the_environment_and_the_image_does_not(yard, need, engine):
+    need("busybox")
+    with yard(engine) as made:
+        made.env |= {"HTTPS_PROXY": "http://user:s3cr3t@proxy.test:3128", "no_proxy": "127.0.0.1,localhost"}
+        made.directory.write("busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+        built = made.build(f'{SHELL}RUN echo "$https_proxy $HTTPS_PROXY $NO_PROXY" > /got\n', no_cache=True)
+    assert built.text("got") == f"{2 * 'http://user:s3cr3t@proxy.test:3128 '}127.0.0.1,localhost\n"
+    assert "proxy.test" not in json.dumps(built.config)
+
+
 @pytest.mark.parametrize(("setting", "engine"), REFUSED)
 def test_what_an_engine_cannot_honour_is_refused_with_those_that_can(directory, engine, setting):
     directory.dockerfile("FROM scratch\n")
     (directory.root.parent / "assets").mkdir()
     directory.write("secrets/npmrc", "x")
-    env = {"PIP_TOKEN": "x", "HOME": str(directory.root)}
+    env = {"PIP_TOKEN": "x", "SSH_KEY": "x", "HOME": str(directory.root)}
     order = {"repo": "a.test/b/c", "engine": engine, setting: example(setting)}
     with pytest.raises(UnsupportedError) as caught:
         buildpush.build(cwd=directory.root, env=env, **order)

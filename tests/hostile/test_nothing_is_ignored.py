@@ -73,6 +73,7 @@ VALUES = {
     "remote_cache_repo": "{host}/docker-local/cache",
     "repo": "{host}/docker-local/other",
     "source_tar_path": "image.tar",
+    "ssh_agent_key": "env:OTHER",
     "tar_path": "out/other.tar",
     "url": "{web}/artifactory/",
 }

@@ -128,6 +128,10 @@ BECOMES = {
         {"PLUGIN_SECRET": "id=npmrc,src=Dockerfile", "PLUGIN_BUILDX_OPTIONS": "--no-cache"},
         lambda order: order.request.no_cache and list(order.request.build_secrets) == ["npmrc"],
     ),
+    "SSH_AGENT_KEY": (
+        {"PLUGIN_SSH_AGENT_KEY": "file:Dockerfile"},
+        lambda order: order.request.ssh_key.reveal() == "FROM scratch\n" and "ssh_agent_key" in order.for_engines,
+    ),
     "VERBOSITY": ({"PLUGIN_VERBOSITY": "debug"}, lambda order: order.own_settings["verbosity"] == "debug"),
 }
 
@@ -175,6 +179,41 @@ def test_a_directory_in_the_context_lies_in_it(directory, path):
 def test_a_way_to_look_for_files_that_overlooks_some_is_refused(directory):
     with pytest.raises(SettingsError, match="'time' is not one of full, redo"):
         order_of(in_file, {**REPO, "PLUGIN_SNAPSHOT_MODE": "time"}, directory)
+
+
+def test_a_key_in_the_environment_is_the_key_itself(directory):
+    order = order_of(in_environment, {**REPO, "PLUGIN_SSH_AGENT_KEY": "a-planted-key"}, directory)
+    assert order.request.ssh_key.reveal() == "a-planted-key\n"
+    assert "a-planted-key" not in repr(order)
+
+
+def test_two_default_keys_are_refused(directory):
+    variables = {**REPO, "PLUGIN_SSH_AGENT_KEY": "file:Dockerfile", "PLUGIN_SSH": "default"}
+    with pytest.raises(SettingsError, match="both give the default key"):
+        order_of(in_file, variables, directory)
+
+
+@pytest.mark.parametrize(
+    ("env", "proxies"),
+    [
+        ({"HTTP_PROXY": "http://p:1"}, {"http_proxy": "http://p:1", "HTTP_PROXY": "http://p:1"}),
+        ({"HARNESS_NO_PROXY": "a.test"}, {"no_proxy": "a.test", "NO_PROXY": "a.test"}),
+        (
+            {"https_proxy": "http://p:1", "HTTPS_PROXY": "http://q:1"},
+            dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://p:1"),
+        ),
+        ({"http_proxy": ""}, {}),
+    ],
+)
+def test_run_sees_the_proxies_of_the_environment(directory, env, proxies):
+    assert order_of(in_file, REPO, directory, env).request.proxies == proxies
+
+
+def test_a_build_argument_comes_before_a_proxy_of_its_name_and_of_no_other(directory):
+    variables = {**REPO, "PLUGIN_BUILD_ARGS": "http_proxy=mine,https_proxy_x=1"}
+    env = {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": "http://p:1"}
+    order = order_of(in_file, variables, directory, env)
+    assert order.request.proxies.keys() == {"HTTP_PROXY", "https_proxy", "HTTPS_PROXY"}
 
 
 # ---- options of buildx

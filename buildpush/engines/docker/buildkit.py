@@ -45,9 +45,11 @@ FLAGS: Final[Mapping[str, str]] = MappingProxyType(
         "add_host": "--add-host",
         "build_contexts": "--build-context",
         "ssh": "--ssh",
+        "ssh_agent_key": "--ssh, private",
     }
 )
 CONFIG = "docker"
+_SSH_KEY: Final = "ssh/default"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
 # What docker and buildx say of their daemon; a registry that breaks off is another matter, and BuildKit's own words.
@@ -106,6 +108,7 @@ def arguments(request: BuildRequest) -> list[str]:
         *(("--add-host", f"{name}:{address}") for name, address in request.add_hosts.items()),
         *(("--build-context", f"{name}={location}") for name, location in request.build_contexts.items()),
         *(("--ssh", key) for key in request.ssh),
+        *([("--ssh", f"default={FILES}/{_SSH_KEY}")] if request.ssh_key else ()),
         *(("--secret", _secret_flag(number, name)) for number, name in enumerate(request.build_secrets)),
         *_caches(request),
     ]
@@ -121,7 +124,8 @@ def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
 
 def secret_files(request: BuildRequest) -> dict[str, FileContent]:
     """Return the private files that the secrets of :func:`arguments` lie in."""
-    return {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
+    key: dict[str, FileContent] = {_SSH_KEY: request.ssh_key} if request.ssh_key else {}
+    return key | {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
 
 
 def _secret_flag(number: int, name: str) -> str:

@@ -199,7 +199,7 @@ class DockerBuild:
             env_docker_secrets=request.build_secrets,
             platforms=request.platforms[1:],
             build_contexts=request.build_contexts,
-            ssh=request.ssh,
+            ssh=request.ssh or request.ssh_key,
         )
         for reference in bases(request):
             if reference.repository.host in self.credentials:
@@ -209,7 +209,7 @@ class DockerBuild:
             path=str(request.context),
             dockerfile=str(request.dockerfile),
             tag=self.tag,
-            buildargs=dict(request.build_args),
+            buildargs={**request.proxies, **request.build_args},
             labels=dict(request.labels),
             target=request.target or "",
             platform=str(request.platforms[0]) if request.platforms else None,

@@ -107,9 +107,10 @@ class BuildxProgram:
         # What buildah is not told: it has a network of the machine only, and nothing to pull again.
         pull = ["--pull"] if request.pull_image else []
         network = ["--network", request.network] if request.network else []
-        usual = [*buildkit.arguments(request), *pull, *network]
+        proxies = [word for name in request.proxies for word in ("--build-arg", name)]  # buildx knows the values
+        usual = [*buildkit.arguments(request), *proxies, *pull, *network]
         argv = [*self.argv, "build", "--progress=plain", *usual, *words, str(request.context)]
-        return Command(tuple(argv), self._variables(request, logged_in=bool(credentials)))
+        return Command(tuple(argv), {**request.proxies, **self._variables(request, logged_in=bool(credentials))})
 
     def _variables(self, request: BuildRequest, *, logged_in: bool) -> dict[str, str]:
         variables = dict(_USUAL)

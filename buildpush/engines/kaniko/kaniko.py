@@ -222,6 +222,8 @@ class _KanikoBuild:
         request = self.request
         for name, value in request.build_args.items():
             yield from ("--build-arg", f"{name}={value}")
+        for name in request.proxies:  # whose values it takes from its own variables
+            yield from ("--build-arg", name)
         for name, value in request.labels.items():
             yield from ("--label", f"{name}={value}")
         if request.target:
@@ -260,6 +262,7 @@ class _KanikoBuild:
         for name in (*_PROXIES, *map(str.lower, _PROXIES)):
             if name in env:
                 yield name, env[name]
+        yield from self.request.proxies.items()
         own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
         yield from sorted((dict.fromkeys(_LIKE_DOCKER, "true") | own).items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import ClassVar
@@ -86,6 +87,7 @@ class Native:
             ContextError: a file is missing, hidden, or not allowed.
             BuildError: an instruction cannot be carried out.
         """
+        request = replace(request, build_args={**request.proxies, **request.build_args})
         file = dockerfile.read(request.dockerfile)
         _refuse(file, request, self._tools.platform)
         known = DiffIdCache(self._tools.memory, self._tools.now(), believed=not request.no_cache)
