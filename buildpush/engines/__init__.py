@@ -1,4 +1,4 @@
-"""Who builds: the table of engines, and the tools that each of them is made from."""
+"""The table of engines, and the tools that each of them gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Log, Sink, ignore
 from buildpush.foundation.records import dataclass
 
-# The table is read for help: what only annotations need is not loaded with it.
+# The table is read for help, so what only annotations need is not imported.
 if TYPE_CHECKING:
     from buildpush.credentials.docker import Credential
     from buildpush.engines.seam import Engine
@@ -26,7 +26,7 @@ AUTO: Final = "auto"
 
 Find = Callable[[str], "Credential | None"]
 Pull = Callable[["Reference", "Platform"], "Image"]
-# Writes what is at an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
+# Downloads an address into a file, and returns when it was last changed, in seconds since 1970, or 0.
 Fetch = Callable[[str, Path], int]
 
 
@@ -43,20 +43,20 @@ def offline(*_what: object) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What engines work with; each of them is made from the same, and takes what it needs.
+    """What engines work with; each of them gets the same, and uses what it needs.
 
     Attributes:
-        env: variables; those of other tools mean what they mean to them.
+        env: variables; those of other tools have their usual meaning.
         place: where programs run.
-        find: gives the credential of a host.
-        sink: called with each event, each line of a build's log too.
-        pull: gives an image of a registry.
-        fetch: gets a file of the web.
-        memory: of what was pushed before, and what layers were when their files were last read; ``None`` for none.
+        find: returns the credential of a host.
+        sink: called with each event, including each line of a build's log.
+        pull: returns an image from a registry.
+        fetch: downloads a file from the web.
+        memory: of earlier pushes, and of layers when their files were last read; ``None`` for none.
         scratch: directory for temporary directories; the system's by default.
         layers: directory of the layers that are kept between builds.
         settings: values of the settings that only one engine acts on, by name.
-        platform: of this machine; asked for where it is not given.
+        platform: of this machine; found out if not given.
         now: seconds since 1970.
     """
 
@@ -74,26 +74,26 @@ class Tools:
     now: Callable[[], float] = time.time
 
     def log(self, line: str) -> None:
-        """Tell a line of a build's log, unless it is blank."""
+        """Report a line of a build's log, unless it is blank."""
         if line.strip():
             self.sink(Log(line))
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
-    """An engine, and what is known of it before its module is loaded.
+    """An engine, and its facts that are known before its module is loaded.
 
     Attributes:
         name: as in the setting ``engine``.
         path: its module below :mod:`buildpush.engines`, and its class.
-        strength: why ``auto`` takes it.
+        strength: why ``auto`` chooses it.
         preferred_with: variable whose presence makes ``auto`` try it first.
-        settings: settings of the run that it alone acts on, and what another engine does without them.
+        settings: settings that only this engine uses, and what other engines do without them.
     """
 
     name: str
     path: str
-    strength: str = "it is here and honours every setting"
+    strength: str = "it is available and honours every setting"
     preferred_with: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ OWN_SETTINGS: Final = frozenset(name for row in _ROWS for name in row.settings)
 
 
 class Engines(Mapping[str, "Engine"]):
-    """The engines of one run by name, in the order in which ``auto`` tries them; each is made when it is asked for."""
+    """The engines of one run by name, in the order in which ``auto`` tries them; each is made on first use."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

@@ -1,4 +1,4 @@
-"""The base images and caches that a build pulls, and who we are at their hosts."""
+"""The base images and caches that a build pulls, and the credentials for their hosts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, mirrored
 
-# The name of what buildx keeps in a repository for caches; kaniko names each layer by a digest there.
+# The tag that buildx writes in a repository for caches; kaniko names each layer by a digest there.
 CACHE_TAG: Final = "buildcache"
 
 _IMAGE: Final = "docker-image://"
 
 
 def bases(request: BuildRequest) -> tuple[Reference, ...]:
-    """Return the base images that are pulled; none where the Dockerfile is one that only the engine knows.
+    """Return the base images that are pulled; none where only the engine can read the Dockerfile.
 
     Raises:
         DockerfileError: it is missing or unreadable.
@@ -32,16 +32,16 @@ def bases(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def _bases_or_none(request: BuildRequest) -> tuple[Reference, ...] | None:
-    """Return the base images, or ``None`` where the Dockerfile does not tell us."""
+    """Return the base images, or ``None`` where we cannot find them in the Dockerfile."""
     file = outline(request.dockerfile)
     try:
         return base_images(file, request) if file.stages else None
     except DockerfileError:
-        return None  # the engine may know what we do not; if not, it says so
+        return None  # the engine may understand it; if not, it reports it
 
 
 def unknown_bases_note(request: BuildRequest) -> str:
-    """Return what to know where the base images are not known before the engine runs, or nothing.
+    """Return a note for a build whose base images are not known before the engine runs, or the empty text.
 
     Raises:
         DockerfileError: the Dockerfile is missing or unreadable.
@@ -50,7 +50,7 @@ def unknown_bases_note(request: BuildRequest) -> str:
         return ""
     name = request.dockerfile.name
     return (
-        f"{name} does not tell which images it builds on, as far as it can be read: the engine gets logins, and "
+        f"the base images of {name} cannot be determined: the engine gets logins, and "
         "permission to skip TLS, only for hosts that settings name, such as build_contexts: NAME=docker-image://IMAGE"
     )
 
@@ -71,7 +71,7 @@ def caches(request: BuildRequest) -> tuple[CacheSpec, ...]:
 
 
 def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
-    """Return the cache in the repository that *request* names for it, if it names one; it is read and written."""
+    """Return the cache in the repository that *request* names for caches, if any; it is read and written."""
     if request.cache_repository is None:
         return ()
     return (CacheSpec("registry", (("ref", f"{request.cache_repository}:{CACHE_TAG}"),)),)
@@ -85,7 +85,7 @@ def frontend(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def _references_named(request: BuildRequest) -> Iterator[Reference]:
-    """Yield the images that are named elsewhere than in FROM and COPY; the engine refuses what is not a reference."""
+    """Yield the images that are named outside FROM and COPY; the engine refuses what is not a reference."""
     texts = [text.removeprefix(_IMAGE) for text in request.build_contexts.values() if text.startswith(_IMAGE)]
     for text in texts:
         with suppress(BadNameError):
@@ -97,7 +97,7 @@ def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]
     """Return the credentials of the hosts that a build pulls from; errors as for :func:`bases`.
 
     These are the hosts of base images, of contexts that are images, of the Dockerfile's language, and of caches. The
-    engine sees no others: neither our variables nor the logins of other hosts reach it.
+    engine gets no others: neither our variables nor the logins of other hosts reach it.
     """
     images = (*pulled_images(request), *_references_named(request))
     hosts = {name.repository.host for name in images} | {cache.host for cache in caches(request)} - {""}

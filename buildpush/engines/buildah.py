@@ -1,7 +1,7 @@
 """The engine buildah: no daemon; as root, or as an ordinary user where user namespaces are allowed.
 
-Each run has a storage of its own, which is gone afterwards: nothing is left behind, and nothing of another run is
-seen. RUN works in buildah's ``chroot`` isolation, which also works inside containers.
+Each run has its own storage, which is removed afterwards: nothing is left, and other runs do not affect it. RUN works
+in buildah's ``chroot`` isolation, which also works inside containers.
 
 Source: buildah-build(1); each rule was tried with buildah 1.28.
 """
@@ -40,12 +40,12 @@ from buildpush.transfer.docker_archive import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does not support RUN"
 _PROGRAM: Final = "buildah"
-# How the history calls the image of the instruction before.
+# The history's name for the image of the previous instruction.
 _PARENT_COMMENT: Final = regex(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = regex(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
-_NO_NAMESPACES: Final = "this user has no user namespaces, which buildah needs without root"
+_NO_NAMESPACES: Final = "this user does not have user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = (
     "the disk is full: buildah keeps all files of all stages in the temporary directory; set TMPDIR to another"
@@ -56,7 +56,7 @@ _TAG: Final = "buildpush.invalid/build"
 
 
 class Buildah:
-    """Builds with buildah; the image comes back to us in an archive of plain layers, and we push it.
+    """Builds with buildah, which returns the image in an archive of plain layers; we push it.
 
     Variables: ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own settings of registries are.
     """
@@ -89,30 +89,30 @@ class Buildah:
         return f"{_NO_NAMESPACES}\n{_NAMESPACES}; {REMEDIES}"
 
     def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: whatever buildah does not know, it says itself."""
+        """Return ``None``: buildah itself reports what it does not support."""
         return None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return base images alone: buildah reads a Dockerfile in the language that it was built with."""
+        """Return only base images: buildah reads Dockerfiles only in its built-in language."""
         return pulled_images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return how buildah is called for each platform: to build, and to give the image out."""
+        """Return the command lines for each platform: to build, and to export the image."""
         build = _BuildahBuild(self._tools, request, OUT)
         return tuple(command for each in platforms_of(request) for command in build.commands(*each))
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return what the version that is here lacks."""
+        """Return what the installed version does not support."""
         found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
         version = (int(found[1]), int(found[2])) if found else None
         return frozenset(feature for feature, first in _FIRST_VERSIONS.items() if version and version < first)
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
-        """Build, and give the image for as long as the context is open.
+        """Build, and yield the image, which can be read while the context is open.
 
         Raises:
-            EngineMissingError: buildah is not here, or this user may not use it.
+            EngineMissingError: buildah is not installed, or this user may not use it.
             BuildError: the build failed; with the last lines of its log.
         """
         require_here(self)
@@ -134,7 +134,7 @@ class _BuildahBuild:
 
     @cached_property
     def credentials(self) -> Mapping[str, Credential]:
-        """Who we are at the hosts that the build pulls from."""
+        """The credentials for the hosts that the build pulls from."""
         return base_credentials(self.request, self.tools.find)
 
     @cached_property
@@ -147,7 +147,7 @@ class _BuildahBuild:
         return (_PROGRAM, "--root", f"{self.directory}/storage", "--runroot", f"{self.directory}/run")
 
     def single(self, number: int, platform: Platform | None) -> Image:
-        """Build, and bring the image out as an archive: of all forms the only one whose layers are not compressed."""
+        """Build, and export the image as an archive: the only form whose layers are not compressed."""
         build, push = self.commands(number, platform)
         buildkit.run(self.tools, build, self.request, {**self._settings, **self._private()}, _FULL)
         buildkit.run(self.tools, push, self.request, self._settings, _FULL)
@@ -156,7 +156,7 @@ class _BuildahBuild:
         return replace(found, platform=platform) if platform else found
 
     def commands(self, number: int, platform: Platform | None) -> tuple[Command, Command]:
-        """Return what builds, and what brings the image out."""
+        """Return the command lines that build and that export the image."""
         tag, request = f"{_TAG}:{number}", replace(self.request, platforms=(platform,) if platform else ())
         build = ["build", *self._flags(request), "--tag", tag, str(request.context)]
         return self._command(build), self._command(["push", tag, f"docker-archive:{self._archive(number)}"])
@@ -169,22 +169,22 @@ class _BuildahBuild:
         return self.directory / f"image-{number}.tar"
 
     def forget(self) -> None:
-        """Let go of the storage: what a build that failed or was ended has left mounted in it, and its files.
+        """Remove the storage: what a failed or interrupted build has left mounted in it, and its files.
 
-        As an ordinary user, mounts end with their namespace, but the files belong to users of the namespace alone.
+        For an ordinary user, mounts end with their namespace, but the files belong to users of that namespace.
         """
         if _is_root():
             self.tools.place.run([*self._storage, "rm", "--all"])
-            mounts.unmount(self.directory)  # where the disk is full, buildah cannot note that it let go
+            mounts.unmount(self.directory)  # where the disk is full, buildah cannot record the removal
         else:
             self.tools.place.run([_PROGRAM, "unshare", "rm", "-rf", *self._storage[2::2]])
 
     def _flags(self, request: BuildRequest) -> list[str]:
-        # A layer for each instruction, as other engines make them: one that did not change is not sent again.
-        # Docker's form, since OCI's has no room for HEALTHCHECK, SHELL and ONBUILD.
+        # A layer for each instruction, as other engines make them: an unchanged one is not sent again.
+        # Docker's format, since OCI's does not have HEALTHCHECK, SHELL and ONBUILD.
         layers = "--squash" if request.squash else "--layers"
         flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", layers]
-        flags.append("--identity-label=false")  # the same image whoever builds it
+        flags.append("--identity-label=false")  # the same image for every user
         if request.created is not None:
             flags += ["--timestamp", str(request.created)]
         if self.credentials:
@@ -192,15 +192,15 @@ class _BuildahBuild:
         return flags
 
     def _private(self) -> dict[str, FileContent]:
-        """Return what only a build is to see."""
+        """Return the files that only the build may read."""
         files = buildkit.secret_files(self.request)
         return files | ({_LOGINS: json.dumps({"auths": buildkit.auths(self.credentials)})} if self.credentials else {})
 
     def _variables(self) -> dict[str, str]:
         """Return where buildah's own temporary directories go, so that nothing of a killed one stays elsewhere.
 
-        And what makes it look past a Docker configuration that is not there, which Docker does not mind; and the
-        proxies, which it hands on to RUN.
+        If the Docker configuration is missing, ``DOCKER_CONFIG`` is empty: buildah, unlike Docker, would fail. The
+        proxies are for RUN.
         """
         directory = self.tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}

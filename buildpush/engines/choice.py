@@ -1,4 +1,4 @@
-"""Which engine builds: the choice among those that are here and can do it, and why."""
+"""Which engine builds: the choice among those that are available and can do it, and the reason."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.foundation.events import Decision, Note, Sink
 
-# Settings that change how an engine works but not what comes out; without them the image is the same.
+# Settings that change how an engine works but not its result; without them the image is the same.
 HINTS = frozenset({"optimize"})
 
 
 def choose(
     wanted: str, set_names: Collection[str], request: BuildRequest, engines: Mapping[str, Engine], sink: Sink
 ) -> Engine:
-    """Return the engine that is to build *request*, and tell *sink* which and why.
+    """Return the engine that builds *request*, and report the choice and its reason to *sink*.
 
     Args:
-        wanted: an engine's name, or ``auto`` for the first candidate that is here and can do all of it.
+        wanted: an engine's name, or ``auto`` for the first candidate that is available and can do all of it.
         set_names: settings for engines that the user set.
-        request: what is to be built.
+        request: what to build.
         engines: by name, in order of preference.
         sink: gets a ``Decision``, and a ``Note`` for each hint that makes no difference.
 
     Raises:
         UnsupportedError: there is no such engine, or it cannot honour a setting that was set, or not with that value.
-        EngineMissingError: the engine that was asked for, or each that could do it, is not here.
+        EngineMissingError: the engine that was asked for, or each that could do it, is not available.
         DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
     """
     _require_stages(request)
@@ -55,7 +55,7 @@ def choose(
             refuse_unsupported_settings(engine, set_names, sink)
             sink(Decision("engine", engine.name, "; ".join([*reasons, ENGINES[engine.name].strength])))
             return engine
-        reasons.append(f"{engine.name} is passed over: {why_not}")
+        reasons.append(f"{engine.name} is not used: {why_not}")
     if unreadable:
         raise unreadable
     message = f"no engine can build this: {'; '.join(reasons)}"
@@ -63,7 +63,7 @@ def choose(
 
 
 def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
-    """Tell *sink* each trap that the Dockerfile holds for *engine*, before anything is built.
+    """Report each trap that the Dockerfile has for *engine* to *sink*, before anything is built.
 
     Raises:
         StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
@@ -80,9 +80,10 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
 
 
 def _require_stages(request: BuildRequest) -> None:
-    """Refuse a target that the Dockerfile does not have, and stages that no order fits, whichever engine builds.
+    """Refuse a target that the Dockerfile does not have, and stages without a possible order, for every engine.
 
-    Some engines would ask Docker Hub for an image called as a later stage. Numbers of targets are left to the engine.
+    Some engines would ask Docker Hub for an image with the name of a later stage. Numbers of targets are left to the
+    engine.
     """
     try:
         file = dockerfile.read(request.dockerfile)
@@ -101,7 +102,7 @@ def _require_stages(request: BuildRequest) -> None:
 
 
 def _remedies(candidates: Iterable[Engine]) -> str | None:
-    """Return what the engines that are not here advise."""
+    """Return the remedies of the engines that are not available."""
     reasons = filter(None, (engine.missing() for engine in candidates))
     return "; ".join(filter(None, (reason.partition("\n")[2] for reason in reasons))) or None
 
@@ -114,7 +115,7 @@ def _engine_named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
 
 
 def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:
-    """Return why ``auto`` passes *engine* over; the cheap questions come first."""
+    """Return why ``auto`` does not use *engine*; the cheap checks come first."""
     unsupported = unsupported_settings(engine, set_names)
     if unsupported:
         return f"it does not honour {_quote_names(unsupported)}"
@@ -147,7 +148,7 @@ def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink
 
 
 def unsupported_settings(engine: Engine | type[Engine], set_names: Collection[str]) -> list[str]:
-    """Return the settings that were set and that *engine* has no words for."""
+    """Return the settings that were set and that *engine* does not support."""
     return sorted(set(set_names) - HINTS - OWN_SETTINGS - engine.flags.keys())
 
 

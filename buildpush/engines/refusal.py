@@ -1,4 +1,4 @@
-"""Why an engine cannot build: it is not here, or does not do what is asked for."""
+"""Why an engine cannot build: it is not available, or does not support what is asked for."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def require_here(engine: Engine) -> None:
 
 
 def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
-    """Refuse a Dockerfile that *engine* does not do, before anyone is asked for rights.
+    """Refuse a Dockerfile that *engine* does not support, before any permission is checked.
 
     Raises:
-        DockerfileError: naming those of *candidates* that do it.
+        DockerfileError: naming those of *candidates* that support it.
         UnsupportedError: the engine honours a setting, but not with this value.
     """
     refused = engine.refuses(request)
@@ -38,7 +38,7 @@ def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterab
 
 
 def refusal_of(engine: Engine, request: BuildRequest) -> str | None:
-    """Return what of *request* the engine does not do, be it an instruction or the value of a setting."""
+    """Return what of *request* the engine does not support, be it an instruction or the value of a setting."""
     try:
         return engine.refuses(request)
     except UnsupportedError as error:

@@ -1,4 +1,4 @@
-"""How buildah's registries are configured: names mean what they mean to Docker, and what a user has said counts.
+"""The registries configuration for buildah: names mean the same as in Docker, and the user's own settings apply.
 
 Source: containers-registries.conf(5); each rule was tried with buildah 1.28.
 """
@@ -20,17 +20,17 @@ from buildpush.places import FileContent
 
 _ALIASES: Final = "aliases.conf"
 _SETTINGS: Final = "registries.conf"
-# Which flag names which of the files.
+# The flag that names each of the files.
 FLAGS: Final = {_ALIASES: "--short-name-alias-conf", _SETTINGS: "--registries-conf"}
 
 
 def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: str = "") -> dict[str, FileContent]:
-    """Return files of settings under which *names* can be pulled; by default nothing changes for other names.
+    """Return configuration files with which *names* can be pulled; nothing changes for other names.
 
     Args:
         names: of base images.
         env: says where the user's own settings are.
-        mirror: ``HOST`` or ``HOST/PATH`` that stands in for Docker Hub.
+        mirror: ``HOST`` or ``HOST/PATH`` that replaces Docker Hub.
 
     Raises:
         BuildError: the user's own settings are needed and cannot be read.
@@ -43,17 +43,17 @@ def registry_files(names: Iterable[Repository], env: Mapping[str, str], mirror: 
 
 
 def _aliases(paths: Iterable[str]) -> str:
-    """Return what names without a host stand for: Docker Hub, and not what the distribution thinks best."""
+    """Return the aliases of names without a host: Docker Hub, and not the distribution's choice."""
     found = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
     lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(found.items()))
     return "\n".join(["[aliases]", *lines, ""])
 
 
 def _with_tables(hosts: Iterable[str], mirror: str, env: Mapping[str, str]) -> str | None:
-    """Return the user's own settings, and behind them what they say nothing of; ``None`` where that is nothing.
+    """Return the user's own settings, followed by what they do not set; ``None`` where that is nothing.
 
     Raises:
-        UnsupportedError: they say something else of Docker Hub than the mirror.
+        UnsupportedError: they set something other than the mirror for Docker Hub.
     """
     text, configured = _user_settings(env)
     tables = [_table(host, host, insecure=True) for host in hosts if host not in configured]
@@ -71,7 +71,7 @@ def _table(prefix: str, location: str, *, insecure: bool) -> str:
 
 
 def _user_settings(env: Mapping[str, str]) -> tuple[str, set[str]]:
-    """Return the settings that buildah reads by itself, and the hosts that they say something of."""
+    """Return the settings that buildah reads by default, and the hosts that they configure."""
     path = _settings_path(env)
     if path is None:
         return "", set()
@@ -91,7 +91,7 @@ def _settings_path(env: Mapping[str, str]) -> Path | None:
 
 
 def _hosts(document: Mapping[str, Any]) -> set[str]:
-    """Return the hosts; buildah refuses a second table for one of them that says something else."""
+    """Return the hosts; buildah refuses a second, different table for one of them."""
     tables = document.get("registry")
     found = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
     return {str(table.get("prefix") or table.get("location")) for table in found} | {

@@ -1,4 +1,4 @@
-"""The seam that every engine fits."""
+"""The interface of engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.images.model import Image, Index
 from buildpush.images.references import Reference
 from buildpush.places import Command
 
-# Stands in commands that are only shown for the directory of what is built.
+# A placeholder for the output directory in commands that are only shown.
 OUT: Final = Path("out")
 
 
@@ -22,7 +22,7 @@ class Engine(Protocol):
 
     Attributes:
         name: as in the setting ``engine``.
-        flags: the settings it honours, by name, in its own words: ``--label``, ``itself``.
+        flags: the settings that it honours, by name, with its own flags: ``--label``, or ``itself``.
         uses_our_connections: whether buildpush itself pulls and fetches for it; otherwise it has its own connections.
     """
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
         ...
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return what in the Dockerfile it does not do, with its line, or ``None``.
+        """Return what in the Dockerfile it does not support, with its line, or ``None``.
 
         Raises:
             DockerfileError: the Dockerfile cannot be read.
@@ -46,28 +46,28 @@ class Engine(Protocol):
         ...
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return the images of registries that it takes: bases, what is copied from, and what it needs to run."""
+        """Return the images that it pulls: bases, those that are copied from, and those that it needs to run."""
         ...
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return what :meth:`build` would run, to be read; nothing where it runs no program.
+        """Return the commands of :meth:`build` for people; nothing where it runs no program.
 
-        ``private`` stands for the directory of logins and secrets, ``out`` for that of what is built.
+        ``private`` is a placeholder for the directory of logins and secrets, ``out`` for the output directory.
 
         Raises:
-            EngineMissingError: it is not here, or may not be used.
+            EngineMissingError: it is not available, or may not be used.
         """
         ...
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return what it cannot do that a Dockerfile may need, in the words of :mod:`buildpush.dockerfile.rules`."""
+        """Return what it does not support that a Dockerfile may need, as in :mod:`buildpush.dockerfile.rules`."""
         ...
 
     def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:
-        """Build; the image can be read until the context ends, and its temporary files are gone afterwards.
+        """Build; the image can be read until the context ends, and its temporary files are removed afterwards.
 
         Raises:
-            EngineMissingError: it is not here, or may not be used.
+            EngineMissingError: it is not available, or may not be used.
             BuildError: the image could not be built.
         """
         ...

@@ -106,7 +106,7 @@ def test_a_file_that_tells_no_bases_is_noted_with_what_counts(request_of, text):
     found, told = request_of(text), []
     assert bases(found) == ()
     note_traps(Any(), found, told.append)
-    assert [one.text for one in told if isinstance(one, Note) and "which images it builds on" in one.text]
+    assert [one.text for one in told if isinstance(one, Note) and "cannot be determined" in one.text]
     assert "build_contexts" in unknown_bases_note(found)
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_tells_no_bases_is_noted_with_what_counts(request_of, text):
 def test_a_file_that_tells_its_bases_is_not_noted(request_of, text):
     told = []
     note_traps(Any(), request_of(text), told.append)
-    assert not [one for one in told if isinstance(one, Note) and "which images it builds on" in one.text]
+    assert not [one for one in told if isinstance(one, Note) and "cannot be determined" in one.text]
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):

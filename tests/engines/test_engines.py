@@ -54,7 +54,7 @@ def test_auto_takes_the_first_that_can_and_says_why():
     (decision,) = events
     assert isinstance(decision, Decision)
     assert decision.choice == "docker"
-    assert "native is passed over: Dockerfile:3: RUN" in decision.reason
+    assert "native is not used: Dockerfile:3: RUN" in decision.reason
 
 
 def test_auto_passes_over_an_engine_that_is_not_here():
@@ -78,7 +78,7 @@ def test_no_engine_at_all_is_an_error_with_the_remedies():
     with pytest.raises(EngineMissingError) as caught:
         chosen(Stub("native", refused="RUN"), Stub("docker", reason="no daemon\nstart it"))
     assert caught.value.hint == "start it"
-    assert "native is passed over: RUN; docker is passed over: no daemon" in str(caught.value)
+    assert "native is not used: RUN; docker is not used: no daemon" in str(caught.value)
 
 
 def test_a_dockerfile_that_nobody_reads_is_an_error_of_the_dockerfile():

@@ -293,7 +293,7 @@ def test_the_real_executor_leaves_to_root_what_is_copied_after_user(directory, k
 def test_in_a_cluster_kaniko_is_asked_first(directory, env, first):
     directory.dockerfile("FROM scratch\nCOPY a /a\n")
     plan = buildpush.check(cwd=directory.root, env={"HOME": str(directory.root), **env}, repo="a.test/b/c", push=False)
-    assert ("kaniko is passed over: no image of kaniko's executor" in str(plan)) == first
+    assert ("kaniko is not used: no image of kaniko's executor" in str(plan)) == first
 
 
 def test_an_executor_without_a_digest_is_refused(directory):

@@ -1,4 +1,4 @@
-"""How to tell BuildKit, through ``docker buildx build``, what a request asks for; logins and secrets in private files.
+"""The arguments of ``docker buildx build`` for a request; logins and secrets are passed in private files.
 
 buildah takes the same flags, and reads logins in the same form.
 
@@ -30,7 +30,7 @@ from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
 
-# Which words the settings become, in ``docker buildx build`` as in ``buildah build``.
+# The flags of the settings, in ``docker buildx build`` as in ``buildah build``.
 FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "dockerfile": "--file",
@@ -52,23 +52,23 @@ CONFIG = "docker"
 _SSH_KEY: Final = "ssh/default"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
-# What docker and buildx say of their daemon; a registry that breaks off is another matter, and BuildKit's own words.
+# What docker and buildx report about their daemon; for a broken connection to a registry, BuildKit has other words.
 _DAEMON_GONE: Final = (
     *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
     *("code = unavailable", "error during connect"),
 )
 _SYNTAX_HINT: Final = "remove that line, and the builder reads the file itself; or give it access to that registry"
-# What old versions of buildah and docker say of flags, and docker's classic builder of what only BuildKit does.
+# What old versions of buildah and docker report about flags, and docker's classic builder about features of BuildKit.
 _UNKNOWN_FLAG: Final = regex(
     r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
 )
-# buildah says what it knows instead.
+# buildah lists what it supports instead.
 _KNOWN_FLAGS: Final = regex(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
 _FLAG: Final = regex(r"\s(--[\w-]+)")
 _HINTS: Final = (
     (
         ("entitlement network.host is not allowed",),
-        "start its buildkitd with --allow-insecure-entitlement network.host, or leave the network alone",
+        "start its buildkitd with --allow-insecure-entitlement network.host, or leave 'network' out",
     ),
     (
         ("401 unauthorized", "authorization failed", "pull access denied"),
@@ -86,7 +86,7 @@ _OWN_ADDRESS = regex(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused
 def run(
     tools: Tools, command: Command, request: BuildRequest, files: Mapping[str, FileContent], full: str = _FULL
 ) -> None:
-    """Run *command*, which builds *request*, with private *files*; its log is passed on as it comes.
+    """Run *command*, which builds *request*, with private *files*; its log is passed on as it arrives.
 
     Raises:
         BuildError: it failed; *full* says what to do when the disk is full.
@@ -97,7 +97,7 @@ def run(
 
 
 def arguments(request: BuildRequest) -> list[str]:
-    """Return the arguments after ``build`` that *request* means, without the output and the context."""
+    """Return the arguments after ``build`` for *request*, without the output and the context."""
     flags = [
         ("--file", request.dockerfile),
         *(("--build-arg", f"{name}={value}") for name, value in request.build_args.items()),
@@ -118,12 +118,12 @@ def arguments(request: BuildRequest) -> list[str]:
 def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
     both = repository_cache(request)
     yield from (("--cache-from", cache) for cache in (*request.cache_from, *both))
-    # All layers of all stages: in a repository that is there for nothing else, it costs little.
+    # All layers of all stages: in a repository for caches only, that costs little.
     yield from (("--cache-to", cache) for cache in (*request.cache_to, *(one.having("mode", "max") for one in both)))
 
 
 def secret_files(request: BuildRequest) -> dict[str, FileContent]:
-    """Return the private files that the secrets of :func:`arguments` lie in."""
+    """Return the private files with the secrets of :func:`arguments`."""
     key: dict[str, FileContent] = {_SSH_KEY: request.ssh_key} if request.ssh_key else {}
     return key | {_secret(number): secret for number, secret in enumerate(request.build_secrets.values())}
 
@@ -133,7 +133,7 @@ def _secret_flag(number: int, name: str) -> str:
 
 
 def _secret(number: int) -> str:
-    # An id may hold anything; a file's name may not.
+    # An id may contain any character; a file's name may not.
     return f"secrets/{number}"
 
 
@@ -145,7 +145,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
         home: the user's Docker configuration directory.
     """
     document = docker_config(home)
-    document.pop("credsStore", None)  # it would be asked in place of what is in the file
+    document.pop("credsStore", None)  # it would be asked instead of the file
     helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
     document |= {
         "auths": auths(credentials),
@@ -156,12 +156,12 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
 
 
 def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
-    """Return logins as they stand in ``config.json`` and in the files of ``--authfile``."""
+    """Return logins in the form of ``config.json`` and of the files of ``--authfile``."""
     return {HUB_KEY if host == DOCKER_HUB else host: _login(found) for host, found in credentials.items()}
 
 
 def _contexts(home: Path) -> dict[str, FileContent]:
-    """Return the files that describe the user's Docker contexts: without them a remote daemon would be lost."""
+    """Return the files that describe the user's Docker contexts: without them a remote daemon could not be found."""
     root = home / "contexts"
     files = [path for path in root.rglob("*") if path.is_file()] if root.is_dir() else []
     return {f"{CONFIG}/{path.relative_to(home)}": path.read_bytes() for path in files}
@@ -174,14 +174,14 @@ def _login(credential: Credential) -> dict[str, str]:
 
 
 def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
-    """Return the error that a failed build's *log* tells, with its last lines and the line of the Dockerfile.
+    """Return the error of a failed build from its *log*, with its last lines and the line of the Dockerfile.
 
     Args:
         log: what the build printed.
         request: what was built.
         full: what to do when the disk is full.
     """
-    # A cut in the middle of a line might be one in a secret.
+    # A cut in the middle of a line might be in the middle of a secret.
     log = safe(log if len(log) <= _LONGEST_LOG else log[-_LONGEST_LOG:].partition("\n")[2])
     lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
     reasons = [line for line in lines if line.lower().startswith("error:")]
@@ -208,7 +208,7 @@ def _lost_syntax(log: str, request: BuildRequest) -> str | None:
         name = str(Reference.parse(syntax)) if syntax else ""
     except (DockerfileError, BadNameError):
         return None
-    # Nothing else of the file is asked for before it is there.
+    # Nothing else of the file is requested before it was fetched.
     return (
         syntax if name and (f"metadata for {name}" in log or f"image config for docker-image://{name}" in log) else None
     )
@@ -230,7 +230,7 @@ def _hint(log: str, full: str) -> str | None:
 
 
 def _unknown_flag(log: str) -> str | None:
-    """Return the flag, of a command or an instruction, that an old builder does not know."""
+    """Return the flag of a command or an instruction that an old builder does not support."""
     if found := _UNKNOWN_FLAG.search(log):
         return found[1] or found[2]
     if found := _KNOWN_FLAGS.search(log):

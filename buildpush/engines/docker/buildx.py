@@ -1,4 +1,4 @@
-"""The engine buildx: BuildKit wherever it runs, through the builder that is in use; with caches between builds.
+"""The engine buildx: BuildKit wherever it runs, through the selected builder; with caches between builds.
 
 Source: docker buildx build and docker buildx create, command line reference; each rule was tried with buildx 0.13, the
 driver docker of Docker 26.1 and the driver remote of BuildKit 0.34.
@@ -33,10 +33,10 @@ _DOCKER: Final = "docker"
 
 
 class Buildx:
-    """Builds with buildx; the image comes back to us in an OCI layout of plain layers, and we push it.
+    """Builds with buildx, which returns the image in an OCI layout of plain layers; we push it.
 
-    A builder that is the Docker daemon itself is the engine Docker's business, with the caches that this one adds.
-    Variables: ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own mean what they mean to buildx.
+    A builder that is the Docker daemon itself is left to the engine Docker, with the caches that this one adds.
+    Variables: ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own have their meaning in buildx.
     """
 
     name: ClassVar[str] = "buildx"
@@ -57,7 +57,7 @@ class Buildx:
         self._docker = Docker(tools)
 
     def missing(self) -> str | None:
-        """Return why there is no builder to build with, with the usual remedies, or ``None`` where there is one."""
+        """Return why there is no builder, with the usual remedies, or ``None`` where there is one."""
         try:
             _, builder = self._in_use
         except EngineMissingError as error:
@@ -66,7 +66,7 @@ class Buildx:
 
     @cached_property
     def _in_use(self) -> tuple[BuildxProgram, Builder]:
-        """Buildx and the builder that is in use; with_caches once, since each question takes a tenth of a second.
+        """Buildx and the selected builder; found out once, since each question takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.
@@ -76,14 +76,16 @@ class Buildx:
             message = "docker buildx is not on this machine"
             raise EngineMissingError(message, hint=REMEDIES, setting="engine")
         builder = program.builder()
-        if builder.driver == "remote" and builder.status == "inactive":  # others are woken up when they are with_caches
+        if (
+            builder.driver == "remote" and builder.status == "inactive"
+        ):  # other drivers start their builder when it is used
             message = f"the builder {builder.name} does not answer"
             hint = "start its buildkitd, or choose another builder: docker buildx use"
             raise EngineMissingError(message, hint=hint, setting="engine")
         return program, builder
 
     def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: whatever BuildKit does not know, it says itself."""
+        """Return ``None``: BuildKit itself reports what it does not support."""
         return None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
@@ -91,7 +93,7 @@ class Buildx:
         return self._docker.images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return how buildx is called; the directories of the setting ``caching`` are chosen when it is built."""
+        """Return the command lines; the directories of the setting ``caching`` are chosen at the build."""
         require_here(self)
         program, builder = self._in_use
         if builder.driver == _DOCKER:
@@ -99,16 +101,16 @@ class Buildx:
         return (program.command(request, base_credentials(request, self._tools.find), layout_output(request, OUT)),)
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return nothing: it is BuildKit."""
+        """Return nothing: BuildKit supports everything."""
         return frozenset()
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
-        """Build with the builder that is in use.
+        """Build with the selected builder.
 
         Raises:
-            EngineMissingError: there is no buildx, or no builder that answers.
-            UnsupportedError: the builder is a Docker daemon that can do less than what is with_caches for.
+            EngineMissingError: buildx is not installed, or no builder answers.
+            UnsupportedError: the builder is a Docker daemon that cannot do all that is asked for.
             BuildError: the build failed; with the last lines of its log.
         """
         require_here(self)
@@ -119,9 +121,11 @@ class Buildx:
 
     @contextmanager
     def _caching(self, request: BuildRequest) -> Iterator[BuildRequest]:
-        """Give the request with the caches of this machine where they are wanted; a good build renews them."""
+        """Yield the request with the local caches where they are wanted; a successful build renews them."""
         if request.caching and request.cache_repository:
-            self._tools.sink(Note("caching leaves nothing on this machine: remoteCacheRepo comes first, as in Harness"))
+            self._tools.sink(
+                Note("caching keeps nothing on this machine: remoteCacheRepo takes precedence, as in Harness")
+            )
         if not request.caching or request.cache_repository or not self._tools.layers:
             yield request
             return

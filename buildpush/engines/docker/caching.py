@@ -1,7 +1,7 @@
-"""Layers that are kept between builds in a directory of this machine, one for each repository, within bounds.
+"""Layers that are kept between builds in local directories of limited size, one for each repository.
 
-BuildKit adds to a local cache and removes nothing from it, so each build writes a new one, which takes the place of the
-old one when it is whole.
+BuildKit adds to a local cache and removes nothing from it, so each build writes a new one, which replaces the old one
+when it is complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from buildpush.foundation.locks import locked, private_part
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import alive
 
-# Bytes of all caches together; the one that was not used for longest goes first.
+# Bytes of all caches together; the least recently used one is removed first.
 LARGEST: Final = 10 * 1024**3
 
 
@@ -31,7 +31,7 @@ class LayerCaches:
 
     Attributes:
         directory: holds one directory for each repository.
-        largest: bytes of all of them together.
+        largest: maximum bytes of all of them together.
     """
 
     directory: Path
@@ -39,7 +39,7 @@ class LayerCaches:
 
     @contextmanager
     def layers_of(self, whose: str) -> Iterator[tuple[tuple[CacheSpec, ...], CacheSpec]]:
-        """Give the caches to read, none the first time, and the one to write; it is kept if all goes well.
+        """Yield the caches to read, none the first time, and the one to write, which is kept if all goes well.
 
         Args:
             whose: a repository.
@@ -63,7 +63,7 @@ class LayerCaches:
 
     def _make(self) -> None:
         try:
-            private_part(self.directory)  # layers hold what the image holds, and what its earlier stages held
+            private_part(self.directory)  # layers hold what is in the image, and in its earlier stages
         except OSError as error:
             message = f"the directory for layers, {self.directory}, cannot be made: {error.strerror}"
             hint = "set XDG_STATE_HOME to a directory that you may write to, or leave caching out"
@@ -80,7 +80,7 @@ class LayerCaches:
 
 @contextmanager
 def _read(cache: Path) -> Iterator[tuple[CacheSpec, ...]]:
-    """Give the cache to read, if it is there; it is not removed in the meantime."""
+    """Yield the cache to read, if it exists; it is not removed in the meantime."""
     if not (cache / "index.json").exists():
         yield ()
         return
@@ -96,13 +96,13 @@ def _remove(cache: Path) -> None:
 
 
 def _rename(new: Path, old: Path) -> None:
-    """Put *new* in the place of *old*; what another build reads or has put there is as good."""
+    """Replace *old* by *new*, unless another build reads it or was faster: its cache is as good."""
     with suppress(OSError):
         new.rename(old)
 
 
 def _is_written(path: Path) -> bool:
-    """Return whether a build of a process that is there writes to *path*."""
+    """Return whether a running process writes to *path*."""
     process = path.suffixes[:1]
     return bool(process) and alive(int(process[0][1:] or 0))
 

@@ -1,4 +1,4 @@
-"""The engine Docker: BuildKit through ``docker buildx`` where it is, else the daemon's classic builder."""
+"""The engine Docker: BuildKit through ``docker buildx`` where it is installed, else the daemon's classic builder."""
 
 # Flags of other programs in this module's texts: --builder --load --pull --use
 
@@ -39,14 +39,14 @@ from buildpush.transfer.daemon import SOCKET, Daemon, connect, failures
 if TYPE_CHECKING:
     from docker import DockerClient
 
-REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs none but does not support RUN"
+REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs no daemon but does not support RUN"
 _OTHER_STORE = "enable its containerd image store; or use engine: buildx and docker buildx create --use"
 
 
 class Docker:
-    """Builds with the Docker daemon; the image comes back to us, and we push it.
+    """Builds with the Docker daemon, which returns the image; we push it.
 
-    Variables: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and ``DOCKER_CONFIG`` mean what they mean to Docker.
+    Variables: ``DOCKER_HOST``, ``DOCKER_CONTEXT`` and ``DOCKER_CONFIG`` have their meaning in Docker.
     """
 
     name: ClassVar[str] = "docker"
@@ -80,7 +80,7 @@ class Docker:
             return f"{error}\n{REMEDIES}"
 
     def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: whatever Docker does not know, it says itself."""
+        """Return ``None``: Docker itself reports what it does not support."""
         return None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
@@ -88,7 +88,7 @@ class Docker:
         return (*frontend(request), *pulled_images(request))
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return how buildx is called; nothing for the classic builder, which no program stands for."""
+        """Return the command lines of buildx; none for the classic builder, which is used without a program."""
         require_here(self)
         program, credentials = BuildxProgram.find(self._tools), base_credentials(request, self._tools.find)
         if program is None:
@@ -98,7 +98,7 @@ class Docker:
         return (program.command(request, credentials, words),)
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return what the classic builder lacks, tried with Docker 26.1, where there is no buildx."""
+        """Return what the classic builder does not support where there is no buildx; tried with Docker 26.1."""
         return frozenset() if BuildxProgram.find(self._tools) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})
 
     @contextmanager
@@ -106,8 +106,8 @@ class Docker:
         """Build with BuildKit, or with the classic builder where there is no buildx.
 
         Raises:
-            EngineMissingError: no daemon, or none that this user may talk to.
-            UnsupportedError: the classic builder would have to do what only BuildKit does.
+            EngineMissingError: there is no daemon, or none that this user may talk to.
+            UnsupportedError: the request needs BuildKit, and there is only the classic builder.
             BuildError: the build failed; with the last lines of its log.
         """
         require_here(self)
@@ -122,7 +122,7 @@ class Docker:
 
     @contextmanager
     def _client(self) -> Iterator[DockerClient]:
-        """Give a connection to the daemon.
+        """Yield a connection to the daemon.
 
         Raises:
             EngineMissingError: it does not answer.
@@ -133,14 +133,14 @@ class Docker:
 
 @dataclass(frozen=True, slots=True)
 class DockerBuild:
-    """One build: what its steps share."""
+    """The state that the steps of one build share."""
 
     tools: Tools
     client: DockerClient
     request: BuildRequest
     credentials: Mapping[str, Credential]
     directory: Path
-    # A name that nothing else has, and that cannot be pushed anywhere by accident.
+    # A unique name that cannot be pushed anywhere by accident.
     tag: str = field(default_factory=lambda: f"buildpush.invalid/build:{secrets.token_hex(8)}")
 
     @contextmanager
@@ -169,7 +169,7 @@ class DockerBuild:
         return "--builder", dockerhome.daemon_builder(self.tools.env, daemon.home_of(self.tools.env))
 
     def output_flags(self) -> tuple[str, ...]:
-        """Return the arguments that tell buildx where to build, and where to put it."""
+        """Return the arguments that tell buildx where to build, and where to write the image."""
         if self._writes_layouts():
             return (*self._builder, *layout_output(self.request, self.directory))
         return self._load_flags()
@@ -178,11 +178,11 @@ class DockerBuild:
         return (*self._builder, "--load", "--tag", self.tag)
 
     def _build_into_store(self, program: BuildxProgram) -> None:
-        """Build into the daemon's own store: the one of overlay2 writes no layouts."""
+        """Build into the daemon's own store: the overlay2 store cannot write layouts."""
         request = self.request
         _refuse("this Docker keeps images of one platform only", _OTHER_STORE, platforms=request.platforms[1:])
         _refuse(
-            "this Docker's own builder leaves no layers for later builds",
+            "this Docker's own builder keeps no layers for later builds",
             _OTHER_STORE,
             remote_cache_repo=request.cache_repository,
             caching=request.caching,
@@ -232,7 +232,7 @@ class DockerBuild:
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 
     def _follow(self, lines: Iterator[dict[str, Any]]) -> None:
-        """Show the classic builder's log, and raise what it ends in."""
+        """Show the classic builder's log, and raise the error at its end."""
         log: deque[str] = deque(maxlen=50)
         printed = Lines(partial(self._show, log))
         for line in self._reading(lines):
@@ -241,7 +241,7 @@ class DockerBuild:
                 reason = quotation(str(line["error"]))
                 self._show(log, reason)
                 raise buildkit.failure("\n".join([*log, f"ERROR: {reason}"]), self.request)
-            # What a RUN prints comes in pieces that end anywhere; a status is a line.
+            # The output of a RUN arrives in pieces that end anywhere; a status is a line.
             printed.write(str(line["stream"]) if "stream" in line else f"\n{line.get('status') or ''}\n")
         printed.close()
 
@@ -251,7 +251,7 @@ class DockerBuild:
         self.tools.log(line)
 
     def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
-        """Give *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
+        """Yield *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
         try:
             yield from parts
         except failures() as error:
@@ -285,7 +285,7 @@ def _went_away(error: BaseException) -> BuildError:
 
 
 def _refuse(message: str, hint: str, **settings: object) -> None:
-    """Refuse the first setting of *settings* that asks for something."""
+    """Refuse the first of *settings* that is set."""
     for setting, value in settings.items():
         if value:
             raise UnsupportedError(message, hint=hint, setting=setting)

@@ -1,4 +1,4 @@
-"""The program buildx: found on this machine, asked about its builders, and run; what it builds comes as an OCI layout.
+"""The program buildx: found, asked about its builders, and run; it writes the image as an OCI layout.
 
 Source: docker buildx build and docker buildx inspect, command line reference; each rule was tried with buildx 0.13.
 """
@@ -30,11 +30,11 @@ _PROGRAMS: Final = (("docker", "buildx"), ("docker-buildx",), ("buildx",))
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Something that buildx builds with.
+    """A builder of buildx.
 
     Attributes:
         driver: docker, docker-container, kubernetes or remote.
-        status: of its first node; empty where none is said.
+        status: of its first node; empty if unknown.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Builder:
 
 @dataclass(frozen=True, slots=True)
 class BuildxProgram:
-    """buildx, as it is called here."""
+    """The program buildx on this machine."""
 
     argv: tuple[str, ...]
     tools: Tools
 
     @classmethod
     def find(cls, tools: Tools) -> BuildxProgram | None:
-        """Return how to call buildx here, or ``None`` where it is not."""
+        """Return the command of buildx, or ``None`` where it is not installed."""
         for argv in _PROGRAMS:
             with suppress(EngineMissingError):
                 if tools.place.run([*argv, "version"]).status == 0:
@@ -59,7 +59,7 @@ class BuildxProgram:
         return None
 
     def builder(self) -> Builder:
-        """Return the builder that is in use: ``BUILDX_BUILDER``, or what ``docker buildx use`` chose.
+        """Return the selected builder: ``BUILDX_BUILDER``, or the choice of ``docker buildx use``.
 
         Raises:
             EngineMissingError: there is none.
@@ -71,7 +71,7 @@ class BuildxProgram:
             message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
             hint = "docker buildx ls lists all builders; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
-        # The builder that is the daemon has no driver where the daemon cannot be asked (buildx 0.13).
+        # The daemon's own builder has no driver where the daemon cannot be asked (buildx 0.13).
         return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""))
 
     def into_layout(
@@ -82,8 +82,8 @@ class BuildxProgram:
         Args:
             request: what to build.
             credentials: by host.
-            directory: for the layout, which the image is read from.
-            words: more of them, such as ``--builder``.
+            directory: for the layout, from which the image is read.
+            words: further arguments, such as ``--builder``.
 
         Raises:
             BuildError: the build failed.
@@ -92,7 +92,7 @@ class BuildxProgram:
         return open_layout(directory / _LAYOUT, keep_manifest=False)
 
     def build(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> None:
-        """Build; *words* say where to, and with which builder.
+        """Build; *words* say where to write, and with which builder.
 
         Raises:
             BuildError: the build failed; with the last lines of its log.
@@ -103,8 +103,8 @@ class BuildxProgram:
         buildkit.run(self.tools, self.command(request, credentials, words), request, files)
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
-        """Return what :meth:`build` runs."""
-        # What buildah is not told: it has a network of the machine only, and nothing to pull again.
+        """Return the command of :meth:`build`."""
+        # Not for buildah, which has only the machine's network, and nothing to pull again.
         pull = ["--pull"] if request.pull_image else []
         network = ["--network", request.network] if request.network else []
         proxies = [word for name in request.proxies for word in ("--build-arg", name)]  # buildx knows the values
@@ -124,11 +124,11 @@ class BuildxProgram:
         return variables
 
 
-# Attestations would turn one image into an index, and one of them tells the build arguments.
+# Attestations would turn one image into an index, and one of them contains the build arguments.
 _USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
 
 
 def layout_output(request: BuildRequest, directory: Path) -> tuple[str, str]:
-    """Return the words that ask for a layout in *directory*."""
+    """Return the arguments for a layout in *directory*."""
     output = f"type=oci,dest={directory / _LAYOUT},tar=false,compression=uncompressed"
     return "--output", output + (",rewrite-timestamp=true" if request.created is not None else "")

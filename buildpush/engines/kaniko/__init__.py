@@ -1,1 +1,1 @@
-"""kaniko, in a container or as the program that is there."""
+"""The engine kaniko, in a container of its own."""

@@ -1,8 +1,8 @@
 """Where kaniko's executor runs: in a container of its own, whose root it empties and builds in.
 
-It leaves alone what is mounted, and the directory that it is in itself; so that is where everything is that it sees.
+It does not touch what is mounted, and its own directory; so all its inputs are there.
 
-Source: osscontainertools/kaniko, pkg/util/fs_util.go, the list of what is ignored.
+Source: osscontainertools/kaniko, pkg/util/fs_util.go, the list of ignored paths.
 """
 
 # Flags of other programs in this module's texts: any
@@ -28,14 +28,14 @@ _SHARED: Final = f"{_HOME}/buildpush"
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Where the executor runs, and where it sees what it is to see.
+    """Where the executor runs, and the paths of its inputs in the container.
 
     Attributes:
-        place: runs it.
+        place: that runs it.
         program: its path.
         context: path of the context.
         dockerfile: path of the Dockerfile.
-        out: directory for what it makes.
+        out: directory for its output.
     """
 
     place: Container
@@ -46,7 +46,7 @@ class Executor:
 
 
 def program_of(env: Mapping[str, str], place: Place) -> str | None:
-    """Return the program that starts containers which see the directories of this machine, or ``None``."""
+    """Return a program that starts containers with local directories, or ``None``."""
     for program in _PROGRAMS:
         if program == "docker" and _is_elsewhere(env):
             continue

@@ -1,7 +1,7 @@
 """The engine kaniko: its executor in a container that docker or podman starts.
 
-It pushes nothing: the image comes back to us in an archive. Its way of giving secrets to RUN is not used, since its own
-documentation says that other RUN instructions can read them.
+It pushes nothing: it returns the image in an archive. Its way to pass secrets to RUN is not used, since according to
+its documentation other RUN instructions can read them.
 
 Source: osscontainertools/kaniko, README.md, "Additional Flags", and cmd/executor/cmd/root.go, of August 2026.
 """
@@ -49,12 +49,12 @@ _NO_IMAGE: Final = "no image of kaniko's executor is given"
 _ROOT: Final = "set runAsUser: 0; where no root is allowed, leave runAsUser out and use engine: buildah"
 _FULL: Final = "the disk is full: kaniko unpacks the base images and all stages in the file system of its container"
 _KILLED: Final = 137
-_LOG_LINES: Final = 200  # lines: what came before explains no failure
+_LOG_LINES: Final = 200  # lines: earlier ones do not explain a failure
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _AUTHORITY: Final = "authority.pem"
-# Where kaniko does as Docker does only if it is asked to; versions that do not know one say so in the log.
+# Flags that make kaniko behave as Docker; versions without one report that in the log.
 _LIKE_DOCKER: Final = (
     "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
     "FF_KANIKO_COPY_AS_ROOT",
@@ -73,7 +73,7 @@ _IGNORED_FLAGS: Final = MappingProxyType(
 
 
 class Kaniko:
-    """Builds with kaniko; the image comes back to us in an archive, and we push it.
+    """Builds with kaniko, which returns the image in an archive; we push it.
 
     The setting ``kaniko_image`` names the image that holds the executor, with a digest.
     Variables: those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
@@ -115,7 +115,7 @@ class Kaniko:
         return None
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return the first flag that kaniko would pass over without a word; what else it does not know, it says.
+        """Return the first flag that kaniko would silently ignore; it reports everything else that it does not support.
 
         Raises:
             UnsupportedError: it would not be root.
@@ -126,19 +126,19 @@ class Kaniko:
         return next(_ignored_flags(request), None)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return the executor's image and base images: kaniko reads Dockerfiles in a language of its own."""
+        """Return the executor's image and base images: kaniko reads Dockerfiles only in its built-in language."""
         image = _executor_image(self._tools)
         return (*((Reference.parse(image),) if image else ()), *pulled_images(request))
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return how the executor is called in its container, for each platform."""
+        """Return the command line of the executor in its container, for each platform."""
         refuse_unsupported(self, request)
         require_here(self)
         build = _KanikoBuild(self._tools, request, OUT.absolute())
         return tuple(build.command(*each) for each in platforms_of(request))
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return what kaniko passes over: some mounts, files below a VOLUME, and heredocs in old versions.
+        """Return what kaniko ignores: some mounts, files below a VOLUME, and heredocs in old versions.
 
         Tried with 1.24.0 and 1.28.3: the later one loses directories that are copied below a VOLUME, and keeps files.
         """
@@ -149,9 +149,9 @@ class Kaniko:
         """Build, and give the image for as long as the context is open.
 
         Raises:
-            EngineMissingError: there is no executor, or no program that starts its container.
+            EngineMissingError: there is no executor, or no program to start its container.
             UnsupportedError: as for :meth:`refuses`.
-            DockerfileError: it has a flag that kaniko would pass over.
+            DockerfileError: it has a flag that kaniko would ignore.
             BuildError: the build failed; with the last lines of its log.
         """
         refuse_unsupported(self, request)
@@ -187,15 +187,15 @@ class _KanikoBuild:
         place = self.tools.place
         program, image = program_of(self.tools.env, place), _executor_image(self.tools)
         if program is None or image is None:
-            raise BuildError(_NO_PROGRAM)  # it was there a moment ago
-        # In a container, this machine's own addresses are the container's.
+            raise BuildError(_NO_PROGRAM)  # it was available a moment ago
+        # In a container, the loopback addresses are the container's own.
         network = "host" if any(map(is_loopback, self._hosts)) else None
         return executor.executor_in(program, image, place, self.request, self.directory, network=network)
 
     def single(self, number: int, platform: Platform | None) -> Image:
-        """Build, and bring the image out as an archive: of all forms the only one that root's files are no part of.
+        """Build, and export the image as an archive: the only form without files of root.
 
-        A layout has directories of root, which an ordinary user who talks to a daemon could not remove.
+        A layout has directories of root, which an ordinary user who uses a daemon could not remove.
         """
         argv, files, env = self._call(number, platform)
         ran = self._executor.place.run(argv, files=files, env=env, stream=self._show)
@@ -205,7 +205,7 @@ class _KanikoBuild:
         return replace(found, platform=platform) if platform else found
 
     def command(self, number: int, platform: Platform | None) -> Command:
-        """Return what :meth:`single` runs."""
+        """Return the command of :meth:`single`."""
         argv, files, env = self._call(number, platform)
         return self._executor.place.command(argv, files=files, env=env)
 
@@ -267,13 +267,13 @@ class _KanikoBuild:
         yield from sorted((dict.fromkeys(_LIKE_DOCKER, "true") | own).items())
 
     def _show(self, line: str) -> None:
-        for text in lines_of(_log_text(line)):  # its JSON may write what is no secret before it is read
+        for text in lines_of(_log_text(line)):  # in its JSON, a secret may be escaped until it is parsed
             if text.strip():
                 self.log.append(text)
             self.tools.log(text)
 
     def _failure(self, status: int) -> BuildError:
-        """Return the error of a failed build; its reason is the line that kaniko ends with."""
+        """Return the error of a failed build; its reason is the last line of kaniko."""
         reasons = [line for line in self.log if line.startswith("error ")]
         log = "\n".join([*self.log, *(f"ERROR: {line}" for line in reasons[-1:])])
         error = buildkit.failure(log, self.request, full=_FULL)
@@ -296,7 +296,7 @@ def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]
 
 
 def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
-    """Return *image* with *labels* on top: kaniko's ``--label`` gives way to LABEL, where that of others wins."""
+    """Return *image* with *labels* added: in kaniko itself, LABEL takes precedence over ``--label``."""
     document = strict_json.parse(image.config)
     config = document.get("config") or {}
     found = config.get("Labels") or {}
@@ -307,9 +307,10 @@ def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
 
 
 def _ignored_flags(request: BuildRequest) -> Iterator[str]:
-    """Yield line and flag of what would make another image than the Dockerfile says, in the stages that are built.
+    """Yield line and flag where kaniko would build a different image than the Dockerfile says.
 
-    Source: tried with kaniko 1.28.3, whose log is silent on them.  ``--link`` is left out: it changes no file.
+    Source: tried with kaniko 1.28.3, which does not mention them in its log.  ``--link`` is left out: it changes no
+        file.
     """
     try:
         file = dockerfile.read(request.dockerfile)
@@ -327,7 +328,7 @@ def _archive(number: int) -> str:
 
 
 def _log_text(line: str) -> str:
-    """Return what a line of the log says: kaniko's own are JSON, those of RUN are as they are.
+    """Return the text of a line of the log: kaniko's own are JSON, those of RUN are plain.
 
     Source: sirupsen/logrus, JSONFormatter: keys ``level``, ``msg``, ``time``.
     """

@@ -29,9 +29,9 @@ ITSELF = "itself"
 
 
 class Native:
-    """Reads the Dockerfile and does its instructions itself.
+    """Reads the Dockerfile and runs its instructions itself.
 
-    Without a memory of what layers were when their files were last read, all is read each time.
+    Without a memory of layers when their files were last read, all files are read each time.
     """
 
     name: ClassVar[str] = "native"
@@ -57,17 +57,17 @@ class Native:
         self._tools = tools
 
     def missing(self) -> str | None:
-        """Return ``None``: it is always here."""
+        """Return ``None``: it is always available."""
         return None
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return line and instruction of the first thing it does not do, or ``None``."""
+        """Return line and instruction of the first thing that it does not support, or ``None``."""
         file = dockerfile.read(request.dockerfile)
         found = first_unsupported(file, request, self._tools.platform)
         return f"{file.where(found[0])}: {found[1]}" if found else None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return base images alone: it reads the language of Dockerfiles itself."""
+        """Return only base images: it reads Dockerfiles itself."""
         return pulled_images(request)
 
     def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
@@ -75,17 +75,17 @@ class Native:
         return ()
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return nothing: what it does not do, it refuses."""
+        """Return nothing: it refuses what it does not support."""
         return frozenset()
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
-        """Carry out the Dockerfile; files are read when the image's blobs are.
+        """Build the Dockerfile; files are read when the image's blobs are.
 
         Raises:
-            DockerfileError: it cannot be read, or holds an instruction that this engine does not do.
+            DockerfileError: it cannot be read, or holds an instruction that this engine does not support.
             ContextError: a file is missing, hidden, or not allowed.
-            BuildError: an instruction cannot be carried out.
+            BuildError: an instruction fails.
         """
         request = replace(request, build_args={**request.proxies, **request.build_args})
         file = dockerfile.read(request.dockerfile)

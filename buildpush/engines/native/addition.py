@@ -1,6 +1,6 @@
-"""One layer in the making: what a COPY, ADD or WORKDIR puts on the files that are there.
+"""A layer while it is made: what a COPY, ADD or WORKDIR adds to the existing files.
 
-Source: what BuildKit does; each rule was seen there.
+Source: what BuildKit does; each rule was observed there.
 """
 
 # Flags of other programs in this module's texts: --parents
@@ -32,21 +32,21 @@ class Tree(Protocol):
         ...
 
     def entry(self, path: str) -> Entry:
-        """Return what *path* is."""
+        """Return the entry at *path*."""
         ...
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return for those of *entries*, which are what is below *path*, the same thing where they are one file."""
+        """Return identities of those *entries* below *path* that have several names: equal for one file."""
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:
-        """Give what is below a directory, as it is called when the directory is called *target*."""
+        """Yield what is below a directory, with *target* as the directory's own name."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileAttributes:
-    """What ``--chown`` and ``--chmod`` ask for; ``None`` keeps what files have."""
+    """The values of ``--chown`` and ``--chmod``; ``None`` keeps those of the files."""
 
     owner: tuple[int, int] | None = None
     mode: Mode | None = None
@@ -65,7 +65,7 @@ class FileAttributes:
 
 
 class Addition:
-    """Collects the entries of a layer, and puts each on *files* at once.
+    """Collects the entries of a layer, and adds each to *files* at once.
 
     Args:
         files: of the image so far; changed in place.
@@ -78,17 +78,17 @@ class Addition:
         self._added: dict[str, Entry] = {}
         self._implied: set[str] = set()
         self._links: dict[str, object] = {}
-        self._directories: set[str] = set()  # which the layer must hold, because there is something in them
+        self._directories: set[str] = set()  # which the layer must contain, because something in them was added
 
     def copy(self, tree: Tree, name: str, path: str, destination: str, *, into: bool, chosen: Selection = ALL) -> None:
-        """Copy one of the things that :meth:`Tree.find` gave.
+        """Copy one of the results of :meth:`Tree.find`.
 
         Args:
-            tree: where from.
+            tree: to copy from.
             name: its own name.
             path: where it is in *tree*.
             destination: absolute path in the image.
-            into: whether the destination is a directory even if it is not there yet.
+            into: whether the destination is a directory even if it does not exist yet.
             chosen: what of a directory is copied.
 
         Raises:
@@ -101,10 +101,10 @@ class Addition:
             self.put_file(entry, name, destination, into=into)
 
     def copy_with_parents(self, tree: Tree, source: str, destination: str, without: Patterns) -> None:
-        """Copy what *source* names in *tree* together with the directories it is in; the destination is a directory.
+        """Copy what *source* names in *tree* with its parent directories; the destination is a directory.
 
         Raises:
-            ContextError: the source is not there.
+            ContextError: the source does not exist.
             BuildError: a file would have to become a directory, or the other way round.
         """
         directory, chosen = with_parents(source, without)
@@ -120,7 +120,7 @@ class Addition:
         there = self.files.get(target)
         if into or (there and there.kind == "directory"):
             self.directory(target)
-            return f"{target}/{name}".lstrip("/")  # a link of that name is replaced
+            return f"{target}/{name}".lstrip("/")  # a link with that name is replaced
         self.directory(target.rpartition("/")[0])
         return target
 
@@ -144,30 +144,30 @@ class Addition:
         self._link({entry.path: links[entry.path] for entry in entries if entry.path in links} if links else {})
 
     def _on_the_way(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
-        """Return *entry*; a directory that is there, and is only on the way, takes its source's mode alone."""
+        """Return *entry*; an existing directory that is only a parent takes just its source's mode."""
         there = self.files.get(entry.path) if entry.path in modes else None
         return there._replace(mode=modes[entry.path]) if there and there.kind == "directory" else entry
 
     def _link(self, links: Mapping[str, object]) -> None:
-        """Make one file of those paths that *links* has the same thing for."""
+        """Make hard links of those paths with the same identity in *links*."""
         fresh: dict[object, object] = {}  # copied twice, they are two files
         for path, link in links.items():
             self._links[path] = self.files.links[path] = fresh.setdefault(link, object())
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
-        """Write a file of its own: a heredoc."""
+        """Write a file that has no source: a heredoc."""
         entry = Entry(name, "file", 0o644, modified=modified, size=len(text), content=text)
         self.put_file(entry, name, destination, into=into)
 
     def put_file(self, entry: Entry, name: str, destination: str, *, into: bool) -> None:
-        """Put a file that is called *name*."""
+        """Add a file with the name *name*."""
         self._place(self.attributes.of(entry, self._landing(name, destination, into=into)))
 
     def unpack(self, archive: Archive, destination: str) -> set[str]:
-        """Put what a tar holds below *destination*; nothing lands outside it.
+        """Unpack a tar below *destination*; nothing is written outside it.
 
         Returns:
-            The names of the extended attributes that no image holds, and that stay behind.
+            The names of the extended attributes that images do not have, and that are dropped.
         """
         target = self.files.resolve(destination)
         attributes = replace(self.attributes, mode=None)
@@ -182,22 +182,22 @@ class Addition:
             self.directory(directory, attributes=implied)
             path = f"{directory}/{name}".lstrip("/")
             landed[entry.path] = path
-            # As tar does: an entry replaces what has another kind.
+            # As tar does: an entry replaces one of another type.
             self._put(attributes.of(entry, path))
         self._link({landed[name]: link for name, link in seen.links.items()})
         return dropped - {"security.capability"}
 
     def directory(self, path: str, *, modified: int | None = None, attributes: FileAttributes | None = None) -> None:
-        """Make the directory *path*, links resolved before, and those above it, where they are not there yet.
+        """Make the directory *path*, whose links are resolved, and its parents, where they do not exist yet.
 
         Raises:
-            BuildError: there is something else.
+            BuildError: something else is there.
         """
         there = self.files.get(path)
         if there and there.kind == "directory":
             return
         if there:
-            message = f"/{path} is not a directory in the image, so nothing can be put into it"
+            message = f"/{path} is not a directory in the image, so nothing can be copied into it"
             raise BuildError(message)
         above = path.rpartition("/")[0]
         self.directory(above, attributes=attributes)
@@ -250,7 +250,7 @@ class Addition:
         return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
 
     def _date_implied(self) -> None:
-        """Give directories that no instruction wrote the newest time of what was added, so that layers stay equal."""
+        """Give directories that no instruction wrote the newest time of what was added, for equal layers."""
         if not self._implied:
             return
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)
@@ -262,5 +262,5 @@ class Addition:
         if link is None or entry.kind != "file":
             return entry
         first = firsts.setdefault(link, entry.path)
-        # With its capability, which programs take away when they give the new name its owner.
+        # With its capability, which programs remove when they set the owner of the new name.
         return entry if first == entry.path else entry._replace(kind="hard", target=first, size=0, content=b"")

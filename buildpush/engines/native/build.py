@@ -1,4 +1,4 @@
-"""The stages that a target takes, one after the other, for one platform."""
+"""The stages that a target needs, one after the other, for one platform."""
 
 # Flags of other programs in this module's texts: --from --keep-git-dir
 
@@ -31,7 +31,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Image, Platform
 from buildpush.images.references import Reference, mirrored
 
-# Arguments that a builder knows by itself and that no ARG needs to ask for.
+# Arguments that a builder sets and that no ARG needs to declare.
 PREDEFINED_ARGUMENTS = frozenset(
     name
     for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH")
@@ -40,7 +40,7 @@ PREDEFINED_ARGUMENTS = frozenset(
 
 
 def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
-    """Return line and words of the first thing in the needed stages that this engine does not do, or ``None``."""
+    """Return line and words of the first thing in the needed stages that this engine does not support, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
         return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
     strange = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
@@ -62,7 +62,7 @@ def _is_readable(location: str) -> bool:
 
 
 def _unsupported(instruction: Instruction) -> str | None:
-    """Return what in *instruction* this engine does not do, or ``None``."""
+    """Return what in *instruction* this engine does not support, or ``None``."""
     if instruction.name == "RUN":
         return "RUN"
     if "keep-git-dir" in instruction.flags:
@@ -73,7 +73,7 @@ def _unsupported(instruction: Instruction) -> str | None:
 
 @dataclass(frozen=True)
 class NativeBuild:
-    """One build of one platform; stages and images are made once each."""
+    """One build for one platform; each stage and image is made once."""
 
     dockerfile: Dockerfile
     request: BuildRequest
@@ -94,7 +94,7 @@ class NativeBuild:
 
     @cached_property
     def automatic(self) -> Mapping[str, str]:
-        """The arguments that no ARG needs to give a value."""
+        """The arguments that the builder sets."""
         return platform_arguments(self.dockerfile, self.request, self.platform, self.tools.platform)
 
     @cached_property
@@ -106,18 +106,18 @@ class NativeBuild:
         """Return the target stage's image.
 
         Raises:
-            BuildError: an instruction cannot be carried out; with its line.
+            BuildError: an instruction fails; with its line.
         """
         declared = {name for instruction in self.dockerfile.arguments for name, _ in instruction.pairs}
         self.used.update(declared & self.request.build_args.keys())
         for stage in needed(self.dockerfile, self.request.target, self.values, self.request.build_contexts):
             self._draft(stage)
         if unused := sorted(self.request.build_args.keys() - self.used - PREDEFINED_ARGUMENTS):
-            self.tools.sink(Note(f"no ARG of the Dockerfile asks for the build arguments {', '.join(unused)}"))
+            self.tools.sink(Note(f"no ARG of the Dockerfile declares the build arguments {', '.join(unused)}"))
         return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
 
     def _draft(self, stage: BuildStage) -> Draft:
-        """Return what *stage* makes; one that only a trigger copies from is made when that trigger is."""
+        """Return the result of *stage*; one that only a trigger copies from is built with that trigger."""
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]
@@ -129,7 +129,7 @@ class NativeBuild:
             hint = "give the argument a default before FROM, or set it in buildArgs"
             raise DockerfileError(message, hint=hint, where=self.dockerfile.where(stage.line), setting="build_args")
         wanted = self._platform(begins.platform, stage.line) if begins.platform else self.platform
-        base = begins.stage or begins.image  # scratch is for the target, whatever FROM says
+        base = begins.stage or begins.image  # scratch has the target platform, whatever FROM says
         draft = self._begin(begins, wanted if base else self.platform, stage.line)
         state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.automatic, self.used)
         for trigger in draft.config.pop("OnBuild", None) or ():
@@ -166,7 +166,7 @@ class NativeBuild:
         return self.images[key]
 
     def _directory(self, location: str) -> Context:
-        """Return a further context, which has a ``.dockerignore`` of its own."""
+        """Return an additional context, which has a ``.dockerignore`` of its own."""
         if location not in self.directories:
             root = Path(location)
             ignore = dockerignore.read(root, None)
@@ -177,7 +177,7 @@ class NativeBuild:
         """Return an ONBUILD trigger of the base image as an instruction on the line of FROM.
 
         Raises:
-            DockerfileError: it cannot be read, or this engine does not do it.
+            DockerfileError: it cannot be read, or this engine does not support it.
         """
         where = self.dockerfile.where(stage.line)
         found = parse_trigger(text, self.dockerfile.path)
@@ -203,7 +203,9 @@ class NativeBuild:
     def _find_tree(self, stage: BuildStage, state: StageState, name: str, line: int) -> Tree:
         """Return the files that ``--from=NAME`` means."""
         if "$" in name:
-            raise state.error(line, f"--from={name} must not contain a variable", "FROM NAME AS stage before it can")
+            raise state.error(
+                line, f"--from={name} must not contain a variable", "write FROM NAME AS stage before it, which can"
+            )
         found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
         if found.context:
             return self._directory(found.context)

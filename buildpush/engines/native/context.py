@@ -27,7 +27,7 @@ class Context:
     Args:
         root: absolute.
         ignore: what is left out.
-        created: seconds since 1970 to give every file, or ``None`` for the files' own times.
+        created: time of every file, in seconds since 1970, or ``None`` for the files' own times.
         note: called with what is left out of a directory, and of a file.
     """
 
@@ -46,7 +46,7 @@ class Context:
             source: as written, variables replaced; may hold wildcards, and then may match nothing.
 
         Raises:
-            ContextError: nothing of that name is there, or it lies outside the context.
+            ContextError: nothing has that name, or it is outside the context.
         """
         parts = [part for part in _inside(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
@@ -61,7 +61,7 @@ class Context:
         return [(parts[-1] if parts else "", self._there(source, "/".join(parts)))]
 
     def _there(self, source: str, path: str) -> str:
-        """Return *path* with links resolved, which is there and not left out."""
+        """Return *path* with links resolved, which must exist and not be left out."""
         found = self.follow(path)
         if found and self._stat(found) is None:
             self._not_there(source, found)
@@ -73,7 +73,7 @@ class Context:
         return self.ignore.hides(path) and not self._keeps_below(path)
 
     def _search(self, directory: str, path: str, fits: Callable[[str], bool], depth: int) -> Iterator[str]:
-        """Give what matches below *directory*, which ends in a slash, in the order of a walk."""
+        """Yield what matches below *directory*, which ends in a slash, in the order of a walk."""
         for name in self._names(f"{directory}{path}"):
             inner = f"{path}/{name}".lstrip("/")
             whole = directory + inner
@@ -98,16 +98,16 @@ class Context:
         found = self._stat(path)
         if found is None or not stat.S_ISSOCK(found.st_mode):
             return False
-        self.note(f"{path} is a socket, which no image can hold: it is left out")
+        self.note(f"{path} is a socket, which an image cannot contain: it is left out")
         return True
 
     def follow(self, path: str) -> str:
         """Return *path* with every link in it resolved.
 
-        The context is the root of what its links name: none leads out of it.
+        The context is the root for its links: none leads out of it.
 
         Raises:
-            ContextError: links lead in a circle, or one is left out of the context.
+            ContextError: links form a cycle, or one is left out of the context.
         """
         rest = path.split("/")[::-1] if path else []
         done: list[str] = []
@@ -130,7 +130,7 @@ class Context:
         return "/".join(done)
 
     def _leaves(self, path: str, directory: str) -> None:
-        """Refuse to go up from a directory that is not there, or is left out, and that a link leads through."""
+        """Refuse a link that goes up through a directory that does not exist or is left out."""
         if directory and not self._is_directory(directory):
             self._not_there(path, directory)
         if directory and self._is_left_out(directory):
@@ -138,31 +138,31 @@ class Context:
 
     def _passes(self, path: str, link: str, links: int) -> None:
         if links > MOST_LINKS:
-            message = f"{path} leads through links in a circle in the context"
+            message = f"{path} leads through a cycle of links in the context"
             raise ContextError(message, hint="copy what it points to", setting="context")
         if self.ignore.hides(link):
             self._hidden(path, link)
 
     def _link(self, path: str) -> str | None:
         try:
-            return os.readlink(self._real(path))  # noqa: PTH115 - of a Path it is cleaned
+            return os.readlink(self._real(path))  # noqa: PTH115 - a Path would normalise it
         except (OSError, ValueError):
             return None
 
     def entry(self, path: str) -> Entry:
-        """Return what *path* is; a link as itself.
+        """Return the entry at *path*; a link as itself.
 
         Raises:
-            ContextError: it is gone, or a socket.
+            ContextError: it has disappeared, or is a socket.
         """
         found = self._stat(path)
         if found is None:
-            message = f"{path or self.root} is gone"
+            message = f"{path or self.root} has disappeared"
             raise ContextError(message, setting="context")
         return self._entry(path, path, found)
 
     def hard_links(self, _path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return for the paths of files with several names the same thing where they are one file."""
+        """Return an identity for the paths of files with several names: equal where they are one file."""
         seen = ((entry.path, entry.content) for entry in entries)
         files = [(path, content) for path, content in seen if type(content) is OnDisk and content.names > 1]
         inodes = {content.inode for _, content in files}
@@ -173,7 +173,7 @@ class Context:
 
         Args:
             path: in the context.
-            target: what *path* is called in the entries.
+            target: the name of *path* in the entries.
         """
         found: list[Entry] = []
         self._scan(path, target, self.ignore.patterns.state(path), found)
@@ -190,7 +190,7 @@ class Context:
             elif not (patterns.takes(known, inner) if named(inner) else known.chosen):
                 status = item.stat(follow_symlinks=False)
                 if stat.S_ISSOCK(status.st_mode):
-                    self.note(f"{inner} is a socket, which no image can hold: it is left out")
+                    self.note(f"{inner} is a socket, which an image cannot contain: it is left out")
                 else:
                     found.append(self._entry(inner, below + item.name, status))
 
@@ -217,11 +217,11 @@ class Context:
             found.pop()
 
     def _keeps_below(self, path: str) -> bool:
-        """Return whether something in the hidden directory *path* is kept all the same."""
+        """Return whether an exception keeps something in the hidden directory *path*."""
         return self._is_directory(path) and not self.ignore.patterns.state(path).closed and bool(self.below(path))
 
     def _entry(self, path: str, target: str, found: os.stat_result) -> Entry:
-        """Return what *path* is, called *target*."""
+        """Return the entry at *path*, with the name *target*."""
         mode = found.st_mode
         when = found.st_mtime_ns
         modified = when // 1_000_000_000 if self.created is None else self.created
@@ -236,15 +236,15 @@ class Context:
         if stat.S_ISLNK(mode):
             return Entry(target, "link", 0o777, modified=modified, target=self._link(path) or "")
         if stat.S_ISSOCK(mode):
-            message = f"{path} is a socket, which no image can hold"
+            message = f"{path} is a socket, which an image cannot contain"
             raise ContextError(message, hint=f"remove it, or list it in {self.ignore.path}", setting="context")
         kind: EntryKind = _DEVICES.get(stat.S_IFMT(mode), "fifo")
         device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind != "fifo" else ""
         return Entry(target, kind, mode & 0o7777, modified=modified, target=device)
 
     def _tell_of_capability(self, path: str, real: str) -> None:
-        """Note what a program may do, since that stays behind: no builder takes it from a context."""
-        with suppress(OSError, AttributeError):  # where there is none, or no such thing on this machine
+        """Note the capabilities of a program, which are dropped: no builder takes them from a context."""
+        with suppress(OSError, AttributeError):  # where there is none, or this system does not have them
             os.getxattr(real, "security.capability", follow_symlinks=False)
             self.note(f"{path} has capabilities (security.capability), which are not taken from a context")
 
@@ -262,7 +262,7 @@ class Context:
         message = f"{source} is in the context, but {self.ignore.path} hides it"
         hint = f"{pattern.where}, {pattern.text!r}, matches it; add a line !{path} below" if pattern else None
         if pattern and pattern.where is None:
-            message, hint = f"{source} is what this build writes", "write the archive elsewhere"
+            message, hint = f"{source} is the archive that this build writes", "write the archive elsewhere"
         raise ContextError(message, hint=hint, setting="context")
 
     def _not_there(self, source: str, path: str) -> NoReturn:
@@ -282,7 +282,7 @@ def _encoded_name(item: os.DirEntry[str]) -> bytes:
 
 
 def _inside(path: str) -> str:
-    """Return *path* without dots, cut off at the root: BuildKit takes ``../x`` and ``/x`` for ``x``."""
+    """Return *path* without dots, cut off at the root: for BuildKit, ``../x`` and ``/x`` are ``x``."""
     done: list[str] = []
     for part in path.split("/"):
         if part == "..":

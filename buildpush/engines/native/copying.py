@@ -39,9 +39,9 @@ FindTree = Callable[[str, int], Tree]
 
 
 def work_directory(state: StageState, instruction: Instruction, created: int | None) -> None:
-    """WORKDIR: the directory is made where it is not there yet, and belongs to USER."""
+    """WORKDIR: the directory is made if it does not exist yet, and belongs to USER."""
     written = state.expand(instruction.rest, instruction.line)
-    path = written if written.startswith("/") else state.path(written)  # an absolute one stays as it is written
+    path = written if written.startswith("/") else state.path(written)  # an absolute one stays as written
     draft = state.draft
     draft.config["WorkingDir"] = path
     if path == "/":
@@ -52,7 +52,7 @@ def work_directory(state: StageState, instruction: Instruction, created: int | N
     addition = Addition(draft.files, FileAttributes(owner))
     with _error_location(state, instruction.line):
         addition.directory(resolved, modified=created or 0)
-    # Also where the directory was there, and the layer is empty: BuildKit's history says so.
+    # Also where the directory existed, and the layer is empty: so does BuildKit's history.
     draft.add(f"WORKDIR {path}", addition.entries())
 
 
@@ -62,8 +62,8 @@ class Sources:
 
     Attributes:
         context: without ``--from``.
-        find_tree: gives the files that ``--from=NAME`` on some line means.
-        downloads: gives those of the web.
+        find_tree: returns the files that ``--from=NAME`` on some line means.
+        downloads: returns those from the web.
     """
 
     context: Context
@@ -75,13 +75,13 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     """COPY and ADD.
 
     Raises:
-        ContextError: a source is not there, or not allowed; with the line.
-        BuildError: it cannot land where it should; with the line.
+        ContextError: a source does not exist, or is not allowed; with the line.
+        BuildError: it cannot be written to the destination; with the line.
         DockerfileError: a flag's value is malformed.
     """
     attributes, flags = _attributes(state, instruction, sources.context.created)
     words = _words(state, instruction)
-    linked = _is_set(instruction, "link") and attributes.mode is None  # as BuildKit: a mode is given to what is there
+    linked = _is_set(instruction, "link") and attributes.mode is None  # as in BuildKit: the mode applies to what exists
     addition = Addition(Files() if linked else state.draft.files, attributes)
     act = _Copy(state, instruction, sources, addition, words)
     with _error_location(state, instruction.line):
@@ -107,13 +107,13 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
 
 
 def _as_said(word: str) -> str:
-    """Return a word of COPY as the history has it: of a heredoc the name alone."""
+    """Return a word of COPY in the form of the history: of a heredoc only the name."""
     found = read_heredoc_start(word)
     return f"<<{found.name}" if found else word
 
 
 def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> str | None:
-    """Return what ``--checksum`` says of the one source, which is on the web."""
+    """Return the ``--checksum`` of the only source, which is on the web."""
     text = instruction.flags.get("checksum")
     if text is None:
         return None
@@ -123,7 +123,7 @@ def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> 
 
 
 def _attributes(state: StageState, instruction: Instruction, created: int | None) -> tuple[FileAttributes, str]:
-    """Return what the flags ask for, and how the history shows them."""
+    """Return the attributes of the flags, and their text in the history."""
     owner = None
     mode: modes.Mode | None = None
     flags = " --parents" if instruction.flags.get("parents") == "true" else ""
@@ -165,7 +165,7 @@ def _identity(state: StageState, name: str, file: str, line: int) -> tuple[int, 
 
 
 class _Copy:
-    """One instruction: from where, in which way and to where its sources go."""
+    """One instruction: where its sources come from, how they are copied, and where to."""
 
     def __init__(
         self, state: StageState, instruction: Instruction, sources: Sources, addition: Addition, words: list[str]
@@ -180,13 +180,13 @@ class _Copy:
         self.checksum = _checksum(state, instruction, names)
         origin, line = instruction.flags.get("from"), instruction.line
         self.tree = sources.context if origin is None else sources.find_tree(origin, line)
-        # As BuildKit, which replaces no variables here, and knows no path that begins with a slash.
+        # As in BuildKit, which does not replace variables here, or accept a path that begins with a slash.
         patterns = instruction.flags.get("exclude", "").splitlines()
         with _error_location(state, line):
             self.chosen = excluding(text for text in patterns if not text.startswith("/"))
 
     def put(self, source: str) -> None:
-        """Bring one source to the destination."""
+        """Copy one source to the destination."""
         heredoc = _heredoc(self.instruction, source)
         if heredoc:
             self._write(heredoc)
@@ -213,7 +213,7 @@ class _Copy:
         self.addition.file(name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
 
     def _add(self, source: str) -> None:
-        if is_git(source):  # a variable has hidden it until now
+        if is_git(source):  # it was hidden in a variable until now
             raise self.state.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
         if is_web(source):
             self._put_fetched(self.sources.downloads.file(source, self.checksum))
@@ -223,7 +223,7 @@ class _Copy:
             self._unpack_or_copy(source)
 
     def _put_fetched(self, entry: Entry) -> None:
-        """Put a file of the web, which is unpacked only on demand."""
+        """Add a file from the web, which is unpacked only on request."""
         archive = _archive(entry) if _is_set(self.instruction, "unpack") else None
         if archive:
             self._unpack(archive)
@@ -234,7 +234,7 @@ class _Copy:
         dropped = sorted(self.addition.unpack(archive, self.path))
         if dropped:
             names = ", ".join(dropped)[:200]
-            self.sources.context.note(f"{archive.about} has extended attributes that no image holds: {names}")
+            self.sources.context.note(f"{archive.about} has extended attributes that an image cannot contain: {names}")
 
     def _unpack_or_copy(self, source: str) -> None:
         """Copy *source*; a tar, compressed or not, is unpacked."""
@@ -264,7 +264,7 @@ def _expand_heredoc(state: StageState, text: str, line: int) -> str:
 
 
 def _archive(entry: Entry) -> Archive | None:
-    """Return the file as a tar, or ``None`` where it is none."""
+    """Return the file as a tar, or ``None`` where it is not one."""
     path = cast("OnDisk", entry.content).path
     archive = Archive(path, partial(_open, path))
     try:
@@ -293,7 +293,7 @@ def _begins_tar(head: bytes) -> bool:
 
 @contextmanager
 def _error_location(state: StageState, line: int) -> Iterator[None]:
-    """Put the line into errors that do not know it."""
+    """Add the line to errors that do not have one."""
     try:
         yield
     except BuildPushError as error:

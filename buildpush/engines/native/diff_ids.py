@@ -1,7 +1,7 @@
-"""What a layer was when its files were last read: so that files that did not change are not read again.
+"""The diff ID of a layer when its files were last read, so that unchanged files are not read again.
 
-It is believed only if every file is the very same one: device, inode, size, and the times when its bytes and anything
-about it changed, to the nanosecond. No program can set the latter back.
+It is used only if every file is the very same one: device, inode, size, and the times when its bytes and anything about
+it changed, to the nanosecond. No program can set the latter back.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from buildpush.images.tar import FORMAT, Entry, EntryContent, InTar, OnDisk, siz
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
 
-# A file that changes twice within its file system's grain has one time for both; the coarsest grain, FAT's, is 2 s.
+# A file that changes twice within its file system's time resolution has the same time; the coarsest, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
 _GRAIN: Final = 2_000_000_000
-# Entries of which columns are made at once: all of a large layer took ten megabytes.
+# How many entries are turned into columns at once: for all of a large layer that took ten megabytes.
 _AT_ONCE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DiffIdCache:
-    """What is known about layers before they are read.
+    """The facts about layers that are known before they are read.
 
     Args:
         memory: keeps the diff IDs of layers from build to build; ``None`` for none.
         begun: when this build began, before it looked at a file: seconds since 1970.
-        believed: whether what was kept is believed; otherwise it is only renewed.
+        believed: whether stored facts are used; otherwise they are only renewed.
     """
 
     memory: Memory | None
@@ -43,7 +43,7 @@ class DiffIdCache:
     believed: bool = True
 
     def about(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
-        """Return *layer*, which holds *entries*, with its size and, where files were read before, its diff ID."""
+        """Return *layer*, which holds *entries*, with its size and, if the files were read before, its diff ID."""
         layer = replace(layer, size=size_of(entries))
         seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _GRAIN) if self.memory else None
         if self.memory is None or seen is None:
@@ -53,14 +53,14 @@ class DiffIdCache:
 
 
 def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
-    """Return what no other layer has, nor this one after a file of it changed.
+    """Return a key of this layer that changes with every file in it.
 
     Args:
         entries: of the layer.
-        before: nanoseconds since 1970; files that changed later may change once more unseen.
+        before: nanoseconds since 1970; files that changed later could change again unnoticed.
 
     Returns:
-        Hex; ``None`` where that cannot be said for sure.
+        Hex; ``None`` where that is not certain.
     """
     digest = hashlib.sha256(marshal.dumps(FORMAT))
     for begin in range(0, len(entries), _AT_ONCE):
@@ -72,22 +72,22 @@ def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
 
 
 def _columns(entries: Sequence[Entry], before: int) -> bytes | None:
-    """Return what tells *entries* from others; ``None`` where nothing does for sure."""
+    """Return what identifies *entries*; ``None`` where nothing does for certain."""
     *columns, contents = zip(*entries, strict=True)
     files = [content for content in contents if type(content) is OnDisk]
     others = [(position, _seen(content)) for position, content in enumerate(contents) if type(content) is not OnDisk]
     newest = max((file.changed for file in files), default=before - 1)
-    # On Windows a file's third time is that of its creation.
+    # On Windows, a file's third time is that of its creation.
     if newest >= before or any(seen is None for _, seen in others) or os.name != "posix":
         return None
-    # Not where a file lies, nor how many names it has.
+    # Without a file's path, and the number of its names.
     _, *stamps, _ = zip(*files, strict=True) if files else ((), ())
-    # Format 2 knows no references: equal values are equal bytes. Columns, since they are made without a step for each.
+    # Format 2 has no references: equal values are equal bytes. Columns are made without a step for each entry.
     return marshal.dumps((columns, stamps, others), 2)
 
 
 def _seen(content: EntryContent) -> object:
-    """Return what tells the bytes of something that is not a file of this machine; ``None`` where nothing does."""
+    """Return what identifies the bytes of something that is not a local file; ``None`` where nothing does."""
     if isinstance(content, InTar):
         return (content.archive.identity, content.ordinal) if content.archive.identity else None
     return content and hashlib.sha256(cast("bytes", content)).digest()

@@ -1,6 +1,6 @@
-"""What ADD takes from the web: each address is fetched once, into a file that is gone after the build.
+"""Downloads of ADD: each address is fetched once, into a file that is removed after the build.
 
-Source: Dockerfile reference, "ADD <url>"; names, modes and times as BuildKit gives them.
+Source: Dockerfile reference, "ADD <url>"; names, modes and times as in BuildKit.
 """
 
 # Flags of other programs in this module's texts: --checksum
@@ -33,7 +33,7 @@ _NAMELESS: Final = "__unnamed__"
 
 @dataclass(frozen=True)
 class Downloads:
-    """The files of one build that come from the web; *stack* removes them."""
+    """The files of one build from the web; *stack* removes them."""
 
     tools: Tools
     stack: ExitStack
@@ -44,10 +44,10 @@ class Downloads:
         return self.stack.enter_context(temporary(self.tools.scratch))
 
     def file(self, url: str, checksum: str | None) -> Entry:
-        """Return what is at *url* as a file of the name that the address ends in.
+        """Download *url* into a file with the last part of the address as its name.
 
         Raises:
-            BuildError: it cannot be fetched, or is not what *checksum* says.
+            BuildError: it cannot be fetched, or does not match *checksum*.
         """
         if not is_legible(url):
             message = f"{safe_url(url)} is not an address"

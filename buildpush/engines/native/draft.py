@@ -1,4 +1,4 @@
-"""An image in the making: its configuration, its layers, and the files they leave."""
+"""An image while it is built: its configuration, its layers, and its files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TEXTS = ("User", "WorkingDir", "StopSignal")
 
 @dataclass(frozen=True, slots=True)
 class OwnLayer:
-    """A layer made here."""
+    """A layer that this build makes."""
 
     layer: Layer
     entries: tuple[Entry, ...] = field(repr=False)
@@ -46,7 +46,7 @@ class BaseLayer:
 
 
 class Draft:
-    """What instructions change.
+    """The image that instructions change.
 
     Args:
         document: the configuration as OCI writes it; taken over, not copied.
@@ -54,7 +54,7 @@ class Draft:
         created: when all this happened, in seconds since 1970.
 
     Attributes:
-        variables: what ``$NAME`` means now; ARG and ENV set it, whichever came last counts.
+        variables: the values of ``$NAME`` now; ARG and ENV set them, and the last one counts.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Draft:
 
     @classmethod
     def scratch(cls, platform: Platform, created: int) -> Draft:
-        """Return an image with nothing in it."""
+        """Return an empty image."""
         document: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
         if platform.variant:
             document["variant"] = platform.variant
@@ -80,7 +80,7 @@ class Draft:
 
     @classmethod
     def of(cls, image: Image, created: int) -> Draft:
-        """Return a copy of a base image to go on from.
+        """Return a copy of a base image to build on.
 
         Raises:
             BuildError: its configuration cannot be read.
@@ -92,7 +92,7 @@ class Draft:
         return cls(document, layers, image.platform, created)
 
     def child(self) -> Draft:
-        """Return a copy to go on from."""
+        """Return a copy to build on."""
         made = Draft(copy.deepcopy(self.document), list(self.layers), self.platform, 0)
         if "PATH" not in made.environment:
             made.set_environment(*DEFAULT_PATH.split("=", 1))
@@ -127,10 +127,10 @@ class Draft:
 
     @property
     def files(self) -> Files:
-        """What the layers leave; base layers are read once, when this is first asked."""
+        """The files after all layers; base layers are read once, on first use."""
         if self._files is None:
             self._files = Files()
-            for source in self.layers:  # of a base image: whoever made a layer here has asked before
+            for source in self.layers:  # of a base image: making a layer reads them before
                 layer = source.layer
                 about = f"a layer of the base image ({layer.digest or layer.created_by})"
                 identity = str(layer.digest or layer.diff_id or "")
@@ -145,12 +145,12 @@ class Draft:
         self.document["history"] = [*(self.document.get("history") or ()), line]
 
     def add(self, created_by: str, entries: tuple[Entry, ...]) -> None:
-        """Put a layer on top, whose entries are on ``files`` already."""
+        """Add a layer, whose entries are already in ``files``."""
         self.layers.append(OwnLayer(Layer(created_by=created_by), entries))
         self.note(created_by, layer=True)
 
     def finish(self, labels: Mapping[str, str], known: DiffIdCache) -> Image:
-        """Return the image, with *labels* on top of its own, and what is *known* about its layers."""
+        """Return the image, with *labels* added to its own, and what is *known* about its layers."""
         config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
         config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
         layers = tuple(
@@ -179,15 +179,15 @@ def _open_layer(source: BaseLayer) -> Iterator[BinaryIO]:
     for _, reader in source.image.blobs([source.position]):
         yield reader
         return
-    message = f"the base image does not give its layer {source.layer.digest}"
+    message = f"the base image does not provide its layer {source.layer.digest}"
     raise BuildError(message)
 
 
 def _document(config: bytes) -> dict[str, Any]:
-    """Return the configuration of a base image; its fields that a Dockerfile changes are what they have to be.
+    """Return the configuration of a base image; the types of the fields that a Dockerfile changes are checked.
 
     Raises:
-        BuildError: it is none.
+        BuildError: it is not a configuration.
     """
     try:
         document = strict_json.parse(config)
@@ -213,7 +213,7 @@ def _is_sound(config: Mapping[str, Any]) -> bool:
 
 
 def _blobs(sources: tuple[OwnLayer | BaseLayer, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-    """Give borrowed layers in the order of their image, then our own."""
+    """Yield base layers in the order of their image, then our own."""
     borrowed: dict[int, tuple[Image, dict[int, int]]] = {}
     for position in sorted(wanted):
         source = sources[position]

@@ -1,4 +1,4 @@
-"""The files of an image as its layers leave them: what COPY lands on, and what --from takes."""
+"""The files of an image after its layers: what COPY writes to, and what --from reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Files:
 
     Args:
         entries: taken over, not copied.
-        links: for the paths of files with several names the same thing where they are one file; taken over too.
+        links: an identity for the paths of files with several names, equal where they are one file; taken over too.
     """
 
     def __init__(self, entries: dict[str, Entry] | None = None, links: dict[str, object] | None = None) -> None:
@@ -39,20 +39,20 @@ class Files:
         self.links = links if links is not None else {}
 
     def copy(self) -> Files:
-        """Return the same files, to be changed apart."""
+        """Return a copy that can be changed independently."""
         return Files(dict(self.entries), dict(self.links))
 
     def get(self, path: str) -> Entry | None:
-        """Return what *path* is, a link as itself; the root is always there."""
+        """Return the entry at *path*, a link as itself; the root always exists."""
         return self.entries.get(path) or (None if path else ROOT)
 
     def is_free(self, path: str) -> bool:
-        """Return whether neither *path* is there nor anything below it."""
+        """Return whether neither *path* nor anything below it exists."""
         inside = f"{path}/" if path else ""
         return path not in self.entries and not any(name.startswith(inside) for name in self.entries)
 
     def put(self, entry: Entry) -> None:
-        """Add *entry* in place of what was there; a directory keeps what is in it."""
+        """Add *entry*, replacing what was there; a directory keeps what is in it."""
         there = self.entries.get(entry.path)
         if there and there.kind == "directory" and entry.kind != "directory":
             self.remove(entry.path)
@@ -60,7 +60,7 @@ class Files:
         self.entries[entry.path] = entry
 
     def put_all(self, files: Files, entries: Iterable[Entry]) -> None:
-        """Put a layer of *entries* on top, which are on *files* already, a hard link as the file it is."""
+        """Add a layer of *entries*, which are already in *files*, with hard links as files."""
         for entry in entries:
             self.put(files.get(entry.path) or entry)
         self.links |= files.links
@@ -78,7 +78,7 @@ class Files:
         self.links.pop(path, None)
 
     def apply(self, archive: Archive) -> None:
-        """Put the layer *archive* on top, deletions included.
+        """Apply the layer *archive*, including its deletions.
 
         Raises:
             BuildError: it is not a tar.
@@ -100,10 +100,10 @@ class Files:
             self.put(entry)
 
     def link(self, member: tarfile.TarInfo, path: str) -> list[Entry]:
-        """Give a file one more name, *path*, as a tar's *member* says; it looks as the member does, by all its names.
+        """Give a file one more name, *path*, from a tar's *member*; all its names get the member's attributes.
 
         Returns:
-            What the file is now, by each name; nothing where there is no such file.
+            The file's entries, one for each name; nothing where there is no such file.
         """
         name = rooted(member.linkname)
         file = self.get(name)
@@ -120,14 +120,14 @@ class Files:
         return found
 
     def resolve(self, path: str, *, last: bool = True) -> str:
-        """Return *path* with links resolved as a program in the image would; what is not there stays as it is.
+        """Return *path* with links resolved as in a running container; parts that do not exist stay unchanged.
 
         Args:
             path: absolute or relative to the root.
             last: whether the last part is followed too.
 
         Raises:
-            BuildError: links lead in a circle.
+            BuildError: links form a cycle.
         """
         rest = [part for part in path.split("/")[::-1] if part not in {"", "."}]
         done: list[str] = []
@@ -143,13 +143,13 @@ class Files:
                 continue
             links += 1
             if links > MOST_LINKS:
-                message = f"/{path.lstrip('/')} leads through links in a circle"
+                message = f"/{path.lstrip('/')} leads through a cycle of links"
                 raise BuildError(message)
             done = [] if there.target.startswith("/") else done
             rest += [step for step in there.target.split("/")[::-1] if step not in {"", "."}]
         return "/".join(done)
 
-    # What COPY --from needs; the same words as for a context.
+    # For COPY --from: the same methods as those of a context.
 
     def find(self, source: str) -> list[tuple[str, str]]:
         """Return what *source* names: each one's own name, and its path with links resolved.
@@ -172,7 +172,7 @@ class Files:
         return found
 
     def _matches(self, directory: str, patterns: list[str]) -> list[str]:
-        """Return what is below *directory* and matches, in the order of a walk; not what is below such a one."""
+        """Return what is below *directory* and matches, in the order of a walk, without what is below a match."""
         inside = f"{directory}/" if directory else ""
         fits = matcher("/".join(patterns))
         begin, depth = len(inside), deepest(patterns)
@@ -184,17 +184,17 @@ class Files:
         return found
 
     def entry(self, path: str) -> Entry:
-        """Return what *path* is."""
+        """Return the entry at *path*."""
         return self.get(path) or ROOT
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return for those of *entries*, which are what is below *path*, the same thing where they are one file."""
+        """Return identities of those *entries* below *path* that have several names: equal for one file."""
         inside = f"{path}/" if path else ""
         links = [self.links.get(name) for name in in_order(name for name in self.entries if name.startswith(inside))]
         return {entry.path: link for entry, link in zip(entries, links, strict=True) if link} if self.links else {}
 
     def below(self, path: str, target: str = "") -> Iterator[Entry]:
-        """Give everything below *path*, which the entries call *target*, directories before what is in them."""
+        """Yield everything below *path*, which the entries call *target*, directories before what is in them."""
         inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         for name in in_order(name for name in self.entries if name.startswith(inside)):
             yield self.entries[name]._replace(path=below + name[len(inside) :])
@@ -226,7 +226,7 @@ def _bytes(entry: Entry) -> bytes:
         with read_members(entry.content.archive) as found:
             reader = next(reader for ordinal, _, reader in found if ordinal == entry.content.ordinal)()
             return reader.read(entry.size) if reader else b""
-    with open(entry.content.path, "rb") as file:  # noqa: PTH123 - the path may hold any bytes
+    with open(entry.content.path, "rb") as file:  # noqa: PTH123 - the path may contain any bytes
         return file.read(entry.size)
 
 
@@ -246,7 +246,7 @@ def rooted(path: str) -> str:
 
 
 def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str) -> Entry | None:
-    """Return the entry that a tar's *member* is, at *path*; ``None`` for hard links and the root."""
+    """Return the entry of a tar's *member*, at *path*; ``None`` for hard links and the root."""
     kind = _kind(member)
     if not path or kind is None:
         return None
@@ -260,9 +260,9 @@ def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str)
 
 
 def unpack_entries(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry]:
-    """Give what the tar *archive* holds, in its order, and put it on *seen*; a file again when it gets another name.
+    """Yield what the tar *archive* holds, in its order, and add it to *seen*; a file again when it gets another name.
 
-    The names of extended attributes that stay behind, as with BuildKit, are put on *dropped*.
+    The names of extended attributes that are dropped, as in BuildKit, are added to *dropped*.
 
     Raises:
         BuildError: it is not a tar, or holds a hard link to something that is not in it.
@@ -272,7 +272,7 @@ def unpack_entries(archive: Archive, seen: Files, dropped: set[str]) -> Iterator
             path = rooted(member.name)
             dropped.update(key[len(_XATTR) :] for key in member.pax_headers if key.startswith(_XATTR))
             if member.islnk():
-                yield from seen.link(member, path) or _refuse(archive, path, "a hard link to what is not in it")
+                yield from seen.link(member, path) or _refuse(archive, path, "a hard link to a file that is not in it")
             elif entry := entry_of(archive, ordinal, member, path):
                 seen.put(entry)
                 yield entry

@@ -1,4 +1,4 @@
-"""What each instruction does to an image; RUN is not among them.
+"""The effect of each instruction on an image; RUN is not supported.
 
 Source: Dockerfile reference; what BuildKit writes into configuration and history.
 """
@@ -27,7 +27,7 @@ _TIMES = {
     "start-period": "StartPeriod",
     "start-interval": "StartInterval",
 }
-# Of Linux, whatever machine this is: its containers know no others.
+# Those of Linux on every machine: containers have no others.
 _SIGNALS = (
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
     " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
@@ -42,14 +42,14 @@ _ESCAPES = dict(zip('\a\b\f\n\r\t\v\\"', (rf"\{char}" for char in 'abfnrtv\\"'),
 
 @dataclass
 class StageState:
-    """One stage while its instructions are carried out.
+    """One stage while its instructions are run.
 
     Attributes:
         draft: the image so far.
         globals: values of the ARG instructions before the first FROM.
         given: build arguments of the user.
-        automatic: platform arguments, there for an ARG that asks for them.
-        used: build arguments that some ARG asked for.
+        automatic: platform arguments, for an ARG that declares them.
+        used: build arguments that some ARG has declared.
     """
 
     dockerfile: Dockerfile
@@ -61,7 +61,7 @@ class StageState:
     commanded: bool = False
 
     def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
-        """Return an error that carries the *line*."""
+        """Return an error with the *line*."""
         return DockerfileError(message, hint=hint, where=self.dockerfile.where(line))
 
     def expand(self, text: str, line: int) -> str:
@@ -72,16 +72,16 @@ class StageState:
             raise self.error(line, str(error), error.hint) from error
 
     def pairs(self, instruction: Instruction) -> list[tuple[str, str]]:
-        """Return the names and values of an instruction, with the variables as they are before it."""
+        """Return the names and values of an instruction, with the variables before it."""
         line = instruction.line
         return [(self.expand(name, line), self.expand(value or "", line)) for name, value in instruction.pairs]
 
     def add_keys(self, table: str, keys: list[str]) -> None:
-        """Add *keys* to a table of the configuration that holds nothing else."""
+        """Add *keys* to a table of the configuration that holds only keys."""
         self.draft.config[table] = dict(self.draft.config.get(table) or {}) | {key: {} for key in keys}
 
     def path(self, text: str) -> str:
-        """Return an absolute path of the image, from the working directory on."""
+        """Return an absolute path in the image, relative paths from the working directory."""
         joined = posixpath.normpath(posixpath.join(self.draft.directory, text))
         return "/" + joined.lstrip("/")
 
@@ -90,7 +90,7 @@ InstructionHandler = Callable[[StageState, Instruction], None]
 
 
 def argument(state: StageState, instruction: Instruction) -> None:
-    """ARG: what the user gave, else the one before the first FROM, else the default."""
+    """ARG: the user's value, else the one before the first FROM, else the default."""
     words = []
     for name, default in instruction.pairs:
         if name in state.given:
@@ -100,7 +100,7 @@ def argument(state: StageState, instruction: Instruction) -> None:
             value = state.expand(default, instruction.line)
         else:
             value = state.globals.get(name, state.automatic.get(name))
-        # An ARG without value leaves alone what an earlier one said.
+        # An ARG without a value keeps that of an earlier one.
         if value is not None:
             state.draft.variables[name] = value
         words.append(name if value is None else f"{name}={value}")
@@ -108,7 +108,7 @@ def argument(state: StageState, instruction: Instruction) -> None:
 
 
 def environment(state: StageState, instruction: Instruction) -> None:
-    """ENV: on one line, every value sees the variables as they were before it."""
+    """ENV: all values of one line see the variables as they were before it."""
     for name, value in (pairs := state.pairs(instruction)):
         state.draft.set_environment(name, value)
     state.draft.note(f"ENV {_equations(pairs)}")
@@ -142,7 +142,7 @@ def command(state: StageState, instruction: Instruction) -> None:
 
 
 def entrypoint(state: StageState, instruction: Instruction) -> None:
-    """ENTRYPOINT: it also resets a CMD that this stage did not write itself."""
+    """ENTRYPOINT: it also resets a CMD that this stage has not set itself."""
     words = _command_words(state, instruction)
     state.draft.config["Entrypoint"] = words
     if not state.commanded:
@@ -177,7 +177,7 @@ def shell(state: StageState, instruction: Instruction) -> None:
 
 
 def expose(state: StageState, instruction: Instruction) -> None:
-    """EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is meant where nothing is said."""
+    """EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is the default."""
     ports: list[str] = []
     for word in _words(state, instruction):
         found = _ports(word)
@@ -211,7 +211,7 @@ def _range(text: str) -> range:
 
 
 def _is_address(text: str) -> bool:
-    """Return whether *text* is nothing, or an IP address as Go reads it."""
+    """Return whether *text* is empty, or an IP address as Go parses it."""
     try:
         return not text or bool(ipaddress.ip_address(re.sub(r"\A\[(.*)\]\Z", r"\1", text)))
     except ValueError:
@@ -219,7 +219,7 @@ def _is_address(text: str) -> bool:
 
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
-    """Return the words in the order of what was written, since BuildKit sorts that."""
+    """Return the words sorted by their written form, as BuildKit does."""
     values, escape = state.draft.variables, state.dockerfile.escape
     try:
         return [found for word in sorted(instruction.words) for found in expand_words(word, values.get, escape)]
@@ -271,13 +271,13 @@ def _health_test(instruction: Instruction) -> list[str]:
 
 
 def maintainer(state: StageState, instruction: Instruction) -> None:
-    """MAINTAINER, which is old; a label does the same."""
+    """MAINTAINER, which is deprecated; a label does the same."""
     state.draft.document["author"] = instruction.rest
     state.draft.note(f"MAINTAINER {instruction.rest}")
 
 
 def on_build(state: StageState, instruction: Instruction) -> None:
-    """ONBUILD: kept for the build that begins from this image."""
+    """ONBUILD: kept for builds that begin from this image."""
     state.draft.config["OnBuild"] = [*(state.draft.config.get("OnBuild") or ()), instruction.rest]
 
 

@@ -1,6 +1,6 @@
-"""Modes as ``--chmod`` writes them: octal digits, or letters that change what a file has.
+"""Modes as ``--chmod`` writes them: octal digits, or letters that change a file's own mode.
 
-Source: chmod(1), POSIX, "Extended description"; what BuildKit makes of it.
+Source: chmod(1), POSIX, "Extended description"; BuildKit's implementation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHIFTS: Final = {"u": 6, "g": 3, "o": 0}
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change: plus, minus or equals, for whom, and which permissions; one of ``ugo`` copies theirs."""
+    """One change: plus, minus or equals, for whom, and which permissions; one of ``ugo`` copies those of that class."""
 
     who: int
     sign: str
@@ -48,7 +48,7 @@ Mode = int | tuple[Action, ...]
 
 
 def read_mode(text: str) -> Mode | None:
-    """Return what *text* means: a mode, or the changes of one; ``None`` where it means nothing."""
+    """Parse *text*: a mode, or changes of one; ``None`` where it is neither."""
     if _OCTAL.match(text):
         return int(text, 8)
     clauses = [_CLAUSE.match(clause) for clause in text.split(",")]
@@ -63,7 +63,7 @@ def read_mode(text: str) -> Mode | None:
 
 
 def _mask(who: str, letters: str) -> int:
-    """Return the bits that are meant; where no user class is named, t leaves no others."""
+    """Return the bits of a clause; without a user class, t alone remains."""
     if not who and "t" in letters:
         return _STICKY
     sticky = _STICKY if "t" in letters and who.strip("o") else 0
@@ -71,7 +71,7 @@ def _mask(who: str, letters: str) -> int:
 
 
 def apply_mode(mode: int, change: Mode, *, is_directory: bool) -> int:
-    """Return *mode* after *change*; X is for directories, and for files that someone could run before."""
+    """Return *mode* after *change*; X applies to directories, and to files that were executable before."""
     if isinstance(change, int):
         return change
     runs = is_directory or bool(mode & 0o111)

@@ -1,4 +1,4 @@
-"""Which of the things below a directory are copied: what ``--parents`` asks for, without what ``--exclude`` names.
+"""What is copied from below a directory: what ``--parents`` asks for, without what ``--exclude`` names.
 
 Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; what BuildKit does.
 """
@@ -23,10 +23,10 @@ _PIVOT: Final = "/./"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A choice of what is below a directory; paths count from there.
+    """A selection from below a directory; paths are relative to it.
 
     Attributes:
-        source: as ``--parents`` was given it; ``None`` where all is taken.
+        source: as written with ``--parents``; ``None`` where everything is copied.
         only: matches what of *source* is below the directory.
         without: what is left out.
     """
@@ -36,10 +36,10 @@ class Selection:
     without: Patterns = NONE
 
     def of(self, entries: list[Entry], target: str) -> tuple[list[Entry], AbstractSet[str]]:
-        """Return those of *entries*, which are what is below *target*, that are taken, and the directories they are in.
+        """Return the selected ones of *entries*, which are below *target*, and their parent directories.
 
         Returns:
-            Entries, and the paths of those that are there only because something in them is taken.
+            Entries, and the paths of those that are included only because something in them is selected.
 
         Raises:
             ContextError: ``--parents`` names something that is not among them.
@@ -59,7 +59,7 @@ class Selection:
 
 
 def _above(path: str, begin: int) -> Iterator[str]:
-    """Give the directories above *path* whose names are longer than *begin*."""
+    """Yield the directories above *path* whose names are longer than *begin*."""
     while len(path := path.rpartition("/")[0]) > begin:
         yield path
 
@@ -77,9 +77,9 @@ def excluding(patterns: Iterable[str]) -> Selection:
 
 
 def with_parents(source: str, without: Patterns) -> tuple[str, Selection]:
-    """Return the directory that *source* of ``COPY --parents`` counts from, and what of it is taken.
+    """Return the directory that *source* of ``COPY --parents`` is relative to, and the selection from it.
 
-    A dot between two slashes marks where the directories begin that are kept.
+    A dot between two slashes marks where the kept directories begin.
 
     Raises:
         DockerfileError: the pattern is malformed.

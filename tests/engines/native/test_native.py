@@ -315,7 +315,7 @@ def test_a_user_that_a_variable_leaves_blank_is_root(directory):
 def test_a_build_argument_that_nothing_asks_for_is_noted(directory):
     directory.config("FROM scratch\nARG A\n", build_args={"A": "1", "B": "2", "HTTP_PROXY": "x"})
     assert [event.text for event in directory.events if isinstance(event, Note)] == [
-        "no ARG of the Dockerfile asks for the build arguments B"
+        "no ARG of the Dockerfile declares the build arguments B"
     ]
 
 
@@ -594,7 +594,7 @@ def test_opaque_directories_and_links_of_a_base_image_are_understood(directory, 
     directory.bases["base.test/b:1"] = make_base(files)
     text = "FROM base.test/b:1 AS b\nFROM scratch\nCOPY --from=b /d /d\nCOPY --from=b /up /u\n"
     assert sorted(directory.tree(text)) == ["d", "d/b", "u"]
-    assert "circle" in str(refused(directory, text + "COPY --from=b /loop /l\n"))
+    assert "cycle" in str(refused(directory, text + "COPY --from=b /loop /l\n"))
 
 
 def test_a_file_takes_the_place_of_a_directory_only_in_an_archive(directory):
@@ -626,7 +626,7 @@ def test_a_base_image_that_gives_no_layers_is_an_error(directory, make_base):
 
     directory.write("a")
     directory.bases["base.test/b:1"] = replace(make_base({}), blobs=lambda _: iter(()))
-    assert "does not give its layer" in str(refused(directory, "FROM base.test/b:1\nCOPY a /\n"))
+    assert "does not provide its layer" in str(refused(directory, "FROM base.test/b:1\nCOPY a /\n"))
 
 
 BY_PLATFORM = """FROM scratch AS base-amd64
@@ -767,7 +767,7 @@ def test_extended_attributes_of_an_archive_that_stay_behind_are_noted(directory)
     (directory.root / "a.tar").write_bytes(tar_of(("a", tarfile.REGTYPE, marks)))
     directory.tree("FROM scratch\nADD a.tar /\n")
     (note,) = [event.text for event in directory.events if isinstance(event, Note)]
-    assert note.endswith("a.tar has extended attributes that no image holds: user.x")
+    assert note.endswith("a.tar has extended attributes that an image cannot contain: user.x")
 
 
 def test_a_further_context_has_only_a_dockerignore_of_its_own(directory, tmp_path):
