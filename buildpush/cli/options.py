@@ -120,8 +120,11 @@ def _default_words(setting: Setting) -> str:
     return "yes" if value is True else str(value)
 
 
-def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
-    """Return the steps and the context that a command's options name; what remains is the command's own."""
+def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
+    """Return the steps and the context that a command's options name; what remains is the command's own.
+
+    *more* is another text with expressions, which may ask for variables.
+    """
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.lookups import with_lookup_notes
     from buildpush.settings.sources import read
@@ -136,7 +139,8 @@ def load(options: dict[str, Any]) -> tuple[Loaded, RunContext]:
     loaded = read(
         file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, beside=beside
     )
-    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file), context
+    places = context.secrets_directory, context.connectors_file
+    return with_lookup_notes(loaded, context.variables, *places, more=more), context
 
 
 def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:

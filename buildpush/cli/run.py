@@ -153,7 +153,7 @@ def _explain(**options: Any) -> None:
     options["file"] = options["file"] or path
     from buildpush.reference import explain
 
-    loaded, context = load(options)
+    loaded, context = load(options, name or "")
     from buildpush.pipeline.step_values import StepValues
 
     context = replace(context, dry=True, values=StepValues.planned(loaded.tree))

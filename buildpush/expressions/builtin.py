@@ -27,11 +27,13 @@ class BuiltIn:
         meaning: what it stands for, in words.
         answer: gives the value.
         origin: who gives it where no CI variable does, in words; empty where nothing else does.
+        made_of: other names that it may be made of.
     """
 
     meaning: str
     answer: Callable[[Facts], Value]
     origin: str = ""
+    made_of: tuple[str, ...] = ()
 
 
 def _value(
@@ -216,8 +218,16 @@ _TRIGGER: Final[Mapping[str, BuiltIn]] = {
     ),
     "trigger.sourceRepo": BuiltIn("who sent it: the name of the CI system", lambda facts: ci(facts.env).name),
     "trigger.payload": BuiltIn("the event as it was delivered; its entries by their path", _payload),
-    **{f"trigger.{name}": BuiltIn(f"the same as {other}", _same(other)) for name, other in _OF_TRIGGER.items()},
+    **{
+        f"trigger.{name}": BuiltIn(f"the same as {other}", _same(other), made_of=(other,))
+        for name, other in _OF_TRIGGER.items()
+    },
 }
+
+
+def parts_of(name: str) -> frozenset[str]:
+    """Return the other names that a built-in name may be made of."""
+    return frozenset(BUILT_IN[name].made_of).union(*map(parts_of, BUILT_IN[name].made_of))
 
 
 def origin_of(name: str, facts: Facts) -> str:
@@ -234,22 +244,25 @@ def origin_of(name: str, facts: Facts) -> str:
 
 _PIPELINE: Final[Mapping[str, BuiltIn]] = {
     "pipeline.sequenceId": BuiltIn(
-        "the number of the run, one more each time", _sequence_id, "the counter of this machine"
+        "the number of the run, one more each time", _sequence_id, "the counter of this machine", ("pipeline.name",)
     ),
     "pipeline.branchSeqId": BuiltIn(
         "the same, counted by branch; a build of a tag has none",
         _branch_sequence_id,
         "the counter of this machine, by branch",
+        ("pipeline.name", "codebase.branch", "codebase.build.type"),
     ),
     "pipeline.name": BuiltIn("the name of the pipeline", _pipeline_name, "the name of the directory"),
-    "pipeline.identifier": BuiltIn("its identifier", _pipeline_identifier, "the name of the pipeline"),
+    "pipeline.identifier": BuiltIn(
+        "its identifier", _pipeline_identifier, "the name of the pipeline", ("pipeline.name",)
+    ),
     "pipeline.executionId": BuiltIn(
         "an identifier of the run",
         lambda facts: value_of("pipeline.executionId", facts.env) or facts.new_id(),
         "this run",
     ),
     "pipeline.resumedExecutionId": BuiltIn(
-        "the same", lambda facts: facts.lookup(("pipeline", "executionId")), "this run"
+        "the same", lambda facts: facts.lookup(("pipeline", "executionId")), "this run", ("pipeline.executionId",)
     ),
     "pipeline.executionUrl": BuiltIn("the address of the run's page", _execution_url),
     "pipeline.execution.url": BuiltIn("the same", _execution_url),
@@ -305,7 +318,12 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
     "project.name": _variable("project.name", "its name"),
 }
 _CODEBASE: Final[Mapping[str, BuiltIn]] = {
-    "codebase.branch": BuiltIn("the branch that is built; of a pull request the one that it is for", _branch, "git"),
+    "codebase.branch": BuiltIn(
+        "the branch that is built; of a pull request the one that it is for",
+        _branch,
+        "git",
+        ("codebase.prNumber", "codebase.targetBranch"),
+    ),
     "codebase.commitSha": BuiltIn(
         "the commit that is built",
         _value(
@@ -317,12 +335,16 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
         "git",
     ),
     "codebase.shortCommitSha": BuiltIn(
-        "its first seven characters", lambda facts: str(facts.lookup(("codebase", "commitSha")))[:7], "git"
+        "its first seven characters",
+        lambda facts: str(facts.lookup(("codebase", "commitSha")))[:7],
+        "git",
+        ("codebase.commitSha",),
     ),
     "codebase.commitRef": BuiltIn(
         "the reference that is built, such as refs/heads/main",
         _value("codebase.commitRef", _no_reference, _reference, needed=True),
         "git",
+        ("codebase.tag", "codebase.branch", "codebase.prNumber"),
     ),
     "codebase.commitMessage": BuiltIn(
         "the message of the commit",
@@ -339,7 +361,9 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
         _value("codebase.repoUrl", "git has no remote named origin", lambda facts: facts.git.url, needed=True),
         "git",
     ),
-    "codebase.build.type": BuiltIn("what is built: branch, tag or PR", _build_type, "git"),
+    "codebase.build.type": BuiltIn(
+        "what is built: branch, tag or PR", _build_type, "git", ("codebase.tag", "codebase.branch", "codebase.prNumber")
+    ),
     "codebase.gitUser": BuiltIn(
         "the author of the commit",
         _value("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
@@ -366,7 +390,12 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
     **_PIPELINE,
     **_CODEBASE,
     **{
-        name: BuiltIn(row.meaning, _by_trigger(name, row.answer), "what started the run")
+        name: BuiltIn(
+            row.meaning,
+            _by_trigger(name, row.answer),
+            "what started the run",
+            (*row.made_of, "pipeline.triggerType", "codebase.build.type"),
+        )
         for name, row in _TRIGGER.items()
     },
 }

@@ -42,7 +42,7 @@ _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type",
 _DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
 _ASKS_VAULT: Final = "<+secrets.getValue("
 AskInput: TypeAlias = Callable[[str, str], str | None]
-_VARIABLES: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
+VARIABLE_ROOTS: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Facts:
 
     def given(self, field: str) -> Value:
         """Return the value given for an ``<+input>`` of *field*, or ``None``."""
-        names = (field, *(field.removeprefix(".".join((*root, ""))) for root in _VARIABLES))
+        names = (field, *(field.removeprefix(".".join((*root, ""))) for root in VARIABLE_ROOTS))
         return next((self.inputs[name] for name in names if name in self.inputs), None)
 
     def secret(self, identifier: str) -> Secret:
@@ -167,7 +167,7 @@ class Facts:
 
         A variable of the type Secret gets another secret by it, named by its ID: the text itself would be readable.
         """
-        given = next((self.inputs[name] for name in _flags_of(path) if name in self.inputs), None)
+        given = next((self.inputs[name] for name in flags_of(path) if name in self.inputs), None)
         name = ".".join(path)
         if self.written.get(name, "").startswith("<+input>"):  # which may say what is allowed
             return None if given is None else self._evaluate(name)
@@ -189,7 +189,7 @@ class Facts:
 
     def source(self, path: tuple[str, ...]) -> str:
         """Return in words where :meth:`lookup` has the value of *path* from; it asks in the same order."""
-        if flag := next((name for name in _flags_of(path) if name in self.inputs), None):
+        if flag := next((name for name in flags_of(path) if name in self.inputs), None):
             return f"--var {flag}"
         if self._in_scope(path) is not None:
             return "the loop around the step, or a step before it"
@@ -260,16 +260,16 @@ class Facts:
     def _unknown(self, path: tuple[str, ...]) -> Value:
         names = [*BUILT_IN, *self.written, *_names(self.scope)]
         near = did_you_mean(".".join(path), names)
-        if any(path[: len(root)] == root and len(path) > len(root) for root in _VARIABLES):
+        if any(path[: len(root)] == root and len(path) > len(root) for root in VARIABLE_ROOTS):
             message = f"there is no variable {'.'.join(path)}"
             raise AbsentError(message, hint=_joined(near, _given_by_flag(path)))
         message = f"unknown name {'.'.join(path)}"
         raise ExpressionError(message, hint=_joined(near or _inside(path, names), _given_by_flag(path)))
 
 
-def _flags_of(path: tuple[str, ...]) -> list[str]:
-    """Return the names under which a flag may give *path*."""
-    short = [path[len(root) :] for root in _VARIABLES if path[: len(root)] == root]
+def flags_of(path: tuple[str, ...]) -> list[str]:
+    """Return the names under which a flag may give *path*: a variable also by its bare name."""
+    short = [path[len(root) :] for root in VARIABLE_ROOTS if path[: len(root)] == root]
     return [".".join(keys) for keys in (path, *short)]
 
 
@@ -278,7 +278,7 @@ def _joined(*hints: str | None) -> str:
 
 
 def _given_by_flag(path: tuple[str, ...]) -> str:
-    return f"--var {min(_flags_of(path), key=len)}=VALUE gives it"
+    return f"--var {min(flags_of(path), key=len)}=VALUE gives it"
 
 
 def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Variables, secrets and connectors that were given, and that no step uses."""
+"""Variables, secrets and connectors that were given, and that nothing uses."""
 
 from __future__ import annotations
 
@@ -8,38 +8,36 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.documents import Raw
+from buildpush.settings.asked import check_asked
 from buildpush.settings.tree import Branch, Header, Loaded, Parallel, Step, leaves
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
-_INPUT: Final = "<+input>"
 
 
 def with_lookup_notes(
-    loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None
+    loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None, *, more: str = ""
 ) -> Loaded:
-    """Return *loaded* with a note for each of them that no step uses.
-
-    Expressions are not evaluated yet, so a name counts as used wherever it is.
+    """Return *loaded* with a note for each place to look things up that no step uses.
 
     Args:
         loaded: the steps that are run.
         variables: names of values for expressions.
         secrets: directory with a file per secret.
         connectors: file of connectors, which may hold references to secrets, too.
+        more: another text with expressions, which may ask for variables.
+
+    Raises:
+        SettingsError: nothing asks for one of the variables.
     """
-    found = _unused(loaded, variables, secrets, connectors)
-    return replace(loaded, notes=(*loaded.notes, *found))
+    check_asked(loaded, variables, more)
+    return replace(loaded, notes=(*loaded.notes, *_unused(loaded, secrets, connectors)))
 
 
-def _unused(loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None) -> Iterator[str]:
+def _unused(loaded: Loaded, secrets: Path | None, connectors: Path | None) -> Iterator[str]:
     steps = loaded.steps
-    text = "\n".join([*(part for step in steps for part in _texts(step)), *_texts_around(loaded)])
     names_one = any(name in step.settings for step in steps for name in _CONNECTORS)
-    asks = "secret" in text
-    for name in variables:
-        # The number of the run is asked for by the build-info, and an input by the setting that it is in.
-        if name not in text and _INPUT not in text and not name.startswith("pipeline."):
-            yield f"the variable {name} has no effect: no expression of the steps asks for it"
+    texts = [*(part for step in steps for part in _texts(step)), *_texts_around(loaded)]
+    asks = any("secret" in text for text in texts)
     if connectors and not names_one and not asks:
         yield f"connectors has no effect: no step names a connector of {connectors} by connectorRef"
     if secrets and not asks and not (connectors and names_one):

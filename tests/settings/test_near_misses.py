@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 import buildpush
 from buildpush.credentials.connectors_file import _KEYS, read_connectors
-from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.settings.asked import check_asked
 from buildpush.settings.declare import settings_of
 from buildpush.settings.lookups import with_lookup_notes
+from buildpush.settings.sources import read
 from buildpush.settings.stepkinds import BUILD, kinds_by_model, models
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.variables import known_variables
@@ -163,16 +167,119 @@ def step_of(**settings):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({}, {"variable region", "connectors", "secrets"}),
+        ({}, {"connectors", "secrets"}),
         ({"tags": ["<+pipeline.variables.region>"]}, {"connectors", "secrets"}),
-        ({"tags": ["<+input>"]}, {"connectors", "secrets"}),
-        ({"password": "secret:token"}, {"variable region"}),
-        ({"labels": {"a": '<+secrets.getValue("token")>'}}, {"variable region"}),
-        ({"connector_ref": "jfrog"}, {"variable region"}),
+        ({"password": "secret:token"}, set()),
+        ({"labels": {"a": '<+secrets.getValue("token")>'}}, set()),
+        ({"connector_ref": "jfrog"}, set()),
     ],
 )
 def test_a_place_to_look_things_up_that_no_step_asks_is_named(tmp_path, settings, named):
-    notes = with_lookup_notes(step_of(**settings), {"region": "eu"}, tmp_path, tmp_path / "connectors.yml").notes
-    assert {
-        one for one in ("variable region", "connectors", "secrets") if any(f"{one} has" in note for note in notes)
-    } == named
+    notes = with_lookup_notes(step_of(**settings), (), tmp_path, tmp_path / "connectors.yml").notes
+    assert {one for one in ("connectors", "secrets") if any(f"{one} has" in note for note in notes)} == named
+
+
+# ---- variables that nothing asks for
+
+ASKING = """
+pipeline:
+  name: Site
+  identifier: site
+  variables:
+    - {name: region, type: String, value: <+input>}
+    - {name: stamp, type: String, value: "<+pipeline.variables.prefix>-1"}
+  stages:
+    - stage:
+        identifier: build
+        variables:
+          - {name: heat, type: String, value: high}
+        when: {pipelineStatus: Success, condition: <+pipeline.variables.go> == "yes"}
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: Run
+                  identifier: test
+                  spec: {command: "make <+stage.variables.goal>", shell: <+input>}
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: push
+                  timeout: <+input>
+                  spec:
+                    repo: r.example.com/a
+                    tags: ["<+codebase.shortCommitSha>", "<+input>"]
+                    labels: {a: '<+pipeline.variables["odd-name"]>', b: <+test.get("x")>}
+                    buildArgs: {FLOUR: <+input>.default(<+variable.account.flour>)}
+                  strategy: {matrix: {os: <+input>}}
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: other
+                  spec:
+                    repo: <+execution.steps.test.output.outputVariables.image>
+                    tags: [<+trigger.prNumber>]
+                    envVariables: {PLUGIN_BUILD_ARGS: <+input>, PLUGIN_TARGET: <+pipeline.variables.target.trim()>}
+    - stage:
+        identifier: deploy
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: last
+                  spec: {repo: r, tags: ["<+pipeline.variables.<+matrix.os>>"], dockerfile: <+input>}
+                  when: {stageStatus: Success, condition: stage.variables.late == "1"}
+"""
+ASKED_FOR = [
+    *("region", "pipeline.variables.region", "prefix", "go", "goal", "heat", "timeout", "tags", "buildArgs.FLOUR"),
+    *("account.flour", "variable.account.flour", "odd-name", "test.x", "strategy.matrix.os", "buildArgs", "target"),
+    *("execution.steps.test.output.outputVariables.image", "matrix.os", "dockerfile", "late", "shell"),
+    *("codebase.commitSha", "codebase.shortCommitSha", "codebase.prNumber", "trigger.prNumber"),
+    *("pipeline.triggerType", "pipeline.name", "pipeline.sequenceId", "stage.variables.late"),
+]
+NOT_ASKED_FOR = {
+    "regoin": "did you mean region?",
+    "codebase.commitSah": "did you mean codebase.commitSha",
+    "codebase.repoUrl": "",
+    "buildArgs.FLUOR": "did you mean buildArgs.FLOUR?",
+    "stage.variables.region2": "did you mean stage.variables.",
+    "branch": "",
+    "trim": "",
+    "zzzzzz": "what is asked for: ",
+}
+
+
+def asking(tmp_path, text=ASKING, **chosen):
+    (tmp_path / "step.yml").write_text(text)
+    return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=tmp_path, **{"step": None, **chosen})
+
+
+@pytest.mark.parametrize("name", ASKED_FOR)
+def test_a_variable_that_anything_in_the_file_asks_for_is_fine(tmp_path, name):
+    text = ASKING.replace("value: high", "value: <+input>") if name == "heat" else ASKING
+    if "late" in name:
+        check_asked(asking(tmp_path, text, stage="build"), [name])
+    else:
+        check_asked(asking(tmp_path, text), [name])
+    check_asked(asking(tmp_path, text, step="other"), [name])
+
+
+@pytest.mark.parametrize(("name", "hint"), NOT_ASKED_FOR.items())
+def test_a_variable_that_nothing_asks_for_is_refused(tmp_path, name, hint):
+    text = ASKING.replace("<+pipeline.variables.<+matrix.os>>", "x")
+    with pytest.raises(SettingsError, match=re.escape(f"nothing asks for the variable '{name}'")) as caught:
+        check_asked(asking(tmp_path, text), ["region", name])
+    assert hint in caught.value.hint
+
+
+def test_where_the_name_is_computed_any_variable_may_be_asked_for(tmp_path):
+    check_asked(asking(tmp_path), ["zzzzzz", "pipeline.variables.z"])
+    with pytest.raises(SettingsError):
+        check_asked(asking(tmp_path), ["codebase.z"])
+
+
+def test_settings_outside_the_file_and_other_texts_ask_as_well(tmp_path):
+    loaded = step_of(tags=["<+pipeline.variables.a>"], auto_label="true")
+    check_asked(loaded, ["a", "codebase.repoUrl"])
+    check_asked(loaded, ["b"], "<+pipeline.variables.b>")
+    with pytest.raises(SettingsError, match=r"'codebase.branch'"):
+        check_asked(loaded, ["codebase.branch"])
