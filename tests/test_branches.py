@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +17,7 @@ import pytest
 import buildpush
 from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
+from buildpush.foundation.errors import TimeOutError
 from buildpush.foundation.events import BranchState, FromBranch, Note
 from buildpush.foundation.state import State
 from buildpush.pipeline.branches import Turns, run_together
@@ -290,3 +295,64 @@ def test_who_waits_too_long_for_their_turn_has_no_answer():
 
     run_together([lambda: asks("first", 60), lambda: asks("late", 0.1)], 2)
     assert given == {"first": "retry", "late": None}
+
+
+@pytest.mark.programs
+def test_a_timeout_of_the_stage_ends_all_branches_and_moves_no_tag(site):
+    site.box.add_fault("PATCH", "/v2/docker-local/app/blobs/uploads/", delay=30, times=99)
+    site.box.add_fault("PUT", "/v2/docker-local/app/blobs/uploads/", delay=30, times=99)
+    inner = site.parallel(site.step("api"), site.step("web"))
+    lines = "".join(f"        {line}\n" for line in inner.splitlines())
+    site.write(f"stage:\n  identifier: s\n  timeout: 10s\n  spec:\n    execution:\n      steps:\n{lines}")
+    begun = time.monotonic()
+    with pytest.raises(TimeOutError, match=r"the stage 's' took longer than its timeout of 10s|0:00:10"):
+        buildpush.run_pipeline("p.yml")
+    assert time.monotonic() - begun < 25
+    assert site.tags == []
+    assert not threads_of_branches()
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_branches_and_reports_what_is_pushed(site, number):
+    site.box.add_fault("PUT", "/v2/docker-local/app/manifests/slow", delay=30, times=99)
+    site.write(site.parallel(site.step("slow"), site.step("quick"), site.step("slow2", tag="slow-too")))
+    site.box.add_fault("PUT", "/v2/docker-local/app/manifests/slow-too", delay=30, times=99)
+    words = [sys.executable, "-m", "buildpush", "run", "p.yml"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 60
+        while site.tags != ["quick"] and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == (130 if number is signal.SIGINT else 143)
+    assert site.tags == ["quick"]
+    assert "app:quick" in out
+    assert "Traceback" not in err
+    assert "[slow] interrupted in " in err
+
+
+@pytest.mark.programs
+def test_each_iteration_has_its_number_and_their_count_in_its_environment(site):
+    arguments = "envVariables: {PLUGIN_BUILD_ARGS_FROM_ENV: HARNESS_NODE_INDEX}"
+    tag = "<+env.HARNESS_NODE_INDEX>-of-<+env.HARNESS_NODE_TOTAL>-<+env.HARNESS_STEP_INDEX>"
+    text = site.step("push", "strategy: {parallelism: 3}", tag=tag, file="Numbered")
+    site.write(text.replace(f'buildArgs: {{N: "{tag}"}}', arguments))
+    (site.directory / "Numbered").write_text("FROM scratch\nARG HARNESS_NODE_INDEX\nLABEL at=$HARNESS_NODE_INDEX\n")
+    found = buildpush.run_pipeline("p.yml")
+    assert site.tags == ["0-of-3-0", "1-of-3-1", "2-of-3-2"]
+    labels = [json.loads(step.pushed.config_document)["config"]["Labels"]["at"] for step in found.steps]
+    assert labels == ["0", "1", "2"]
+
+
+@pytest.mark.programs
+def test_the_number_in_the_inner_loop_is_the_nearest_and_the_stage_keeps_its_own(site):
+    tag = "<+env.HARNESS_STAGE_INDEX>-<+env.HARNESS_NODE_INDEX>"
+    inner = site.step("push", "strategy: {parallelism: 2}", tag=tag)
+    lines = "".join(f"        {line}\n" for line in inner.splitlines())
+    stage = "stage:\n  identifier: s\n  strategy: {parallelism: 2}\n  spec:\n    execution:\n      steps:\n"
+    site.write(stage + lines)
+    found = buildpush.run_pipeline("p.yml")
+    assert site.tags == ["0-0", "0-1", "1-0", "1-1"]
+    assert [step.references[0].rpartition(":")[2] for step in found.steps] == site.tags

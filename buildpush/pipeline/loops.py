@@ -12,10 +12,12 @@ from buildpush.foundation.records import dataclass
 from buildpush.settings.evaluate import evaluate_raw
 from buildpush.settings.loops import Iteration, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
-from buildpush.settings.written import WrittenValue, written_at
+from buildpush.settings.written import Origin, WrittenValue, written_at
 
 Loopable = Step | Stage | StepGroup
 _OWN: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
+# Beside HARNESS_NODE_INDEX and HARNESS_NODE_TOTAL.
+_COUNTED: Final = {Step: ("STEP",), Stage: ("STAGE",)}
 _LATER: Final = ("when",)
 
 
@@ -91,7 +93,13 @@ def _scope(element: Loopable, iteration: Iteration, number: int, total: int) -> 
     suffix = {"identifierPostFix": iteration.suffix}
     values: dict[str, Value] = dict(iteration.values)
     own: Mapping[str, Value] = {**values, **suffix} if isinstance(element, Stage) else suffix
-    return {**values, "strategy": {"iteration": number, "iterations": total, **suffix}, _OWN[type(element)]: own}
+    around: dict[str, Value] = {
+        "strategy": {"iteration": number, "iterations": total, **suffix},
+        _OWN[type(element)]: own,
+    }
+    words = ("NODE", *_COUNTED.get(type(element), ()))
+    env = {f"HARNESS_{word}_{name}": str(of) for word in words for name, of in (("INDEX", number), ("TOTAL", total))}
+    return {**values, **around, "env": env}
 
 
 def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str) -> Loopable:
@@ -118,4 +126,20 @@ def _inside(step: Step, scope: Mapping[str, Value], suffix: str, kind: str, labe
             facts[key] = text or f"{facts[key]}{suffix}"
     own = label if kind == "step" else ""
     name = own or f"{step.name or step.identifier}{suffix}"
-    return replace(step, identifier=f"{step.identifier}{suffix}", name=name, facts=facts, scope={**step.scope, **scope})
+    return replace(
+        step,
+        identifier=f"{step.identifier}{suffix}",
+        name=name,
+        facts=facts,
+        scope={**step.scope, **scope, "env": {**_mapping(step.scope.get("env")), **_mapping(scope["env"])}},
+        environment={**step.environment, **_variables(step, _mapping(scope["env"]))},
+    )
+
+
+def _mapping(value: Value) -> Mapping[str, Value]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _variables(step: Step, values: Mapping[str, Value]) -> Mapping[str, WrittenValue]:
+    texts = {name: str(value) for name, value in values.items()}
+    return {name: WrittenValue(text, Origin("file", step.where, text, name)) for name, text in texts.items()}

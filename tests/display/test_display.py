@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush import display
+from buildpush.display.branches import BranchTable
 from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
 from buildpush.display.words import Sentences, bytes_words, seconds_words
-from buildpush.foundation.events import Decision, Finished, Log, Note, Progress, Retry, Started
+from buildpush.foundation.events import (
+    BranchState,
+    Decision,
+    Finished,
+    FromBranch,
+    Log,
+    Note,
+    Progress,
+    Retry,
+    Started,
+)
 from buildpush.foundation.secrets import Secret
+from buildpush.foundation.text import MARGIN
 
 EVENTS = [
     (Started("push", "acme/app:1"), "push: acme/app:1"),
@@ -186,3 +199,87 @@ def test_no_name_or_reason_reaches_the_terminal_as_a_control_sequence():
     for event in (Decision("engine", "a\x1b[2J", "b\x9b31m"), Started("build", "c\r\x07"), Progress("d\x1b]0;e", 1)):
         said = Sentences().of(event)
         assert said.isprintable() or said == ""
+
+
+BRANCHES = [
+    FromBranch("push_0", BranchState("waiting")),
+    FromBranch("push_1", BranchState("waiting")),
+    FromBranch("push_0", BranchState("running")),
+    FromBranch("push_0", Log("first\nsecond")),
+    FromBranch("push_0", Progress("layer 1", 1, 10)),
+    FromBranch("push_0", Progress("layer 1", 10, 10, "sent")),
+    FromBranch("push_0", BranchState("succeeded", 2.0, "a.io/app:<1>")),
+    FromBranch("push_1", BranchState("failed", 1.0)),
+]
+LINES = [
+    "[push_0] | first",
+    f"[push_0] {MARGIN}second",
+    "[push_0] layer 1: sent, 10 B",
+    "[push_0] succeeded in 2.0 s: a.io/app:<1>",
+    "[push_1] failed in 1.0 s",
+]
+
+
+def shown_by(make):
+    stream = io.StringIO()
+    sink = make(stream)
+    for event in BRANCHES:
+        sink(event)
+    sink.close()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal, lambda stream: Notebook(stream, Handle)])
+def test_each_line_of_a_branch_has_its_name_in_front(make):
+    shown = shown_by(make)
+    assert all(line in shown for line in LINES)
+
+
+def test_the_same_layer_of_two_branches_is_said_twice():
+    sentences = Sentences()
+    ends = [sentences.of(FromBranch(branch, Progress("layer 1", 1, 1, "sent"))) for branch in ("a", "b", "a")]
+    assert ends == ["[a] layer 1: sent, 1 B", "[b] layer 1: sent, 1 B", ""]
+
+
+def test_plain_says_of_which_branch_a_long_layer_is():
+    now = 0.0
+    stream = io.StringIO()
+    plain = Plain(stream, clock=lambda: now)
+    for second in range(12):
+        now = float(second)
+        for branch in ("a", "b"):
+            plain(FromBranch(branch, Progress("layer 1", second * 1_000_000, 30_000_000)))
+    said = [line.split("s  ", 1)[1] for line in stream.getvalue().splitlines()]
+    assert [line.partition(":")[0] for line in said] == ["[a] sending layer 1", "[b] sending layer 1"]
+
+
+def test_a_terminal_shows_a_table_of_branches_that_stays(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = shown_by(Terminal)
+    assert re.search(r"push_0 +succeeded +2\.0 s +a\.io/app:<1>", shown)
+    assert re.search(r"push_1 +failed +1\.0 s", shown)
+
+
+def test_a_terminal_shows_for_how_long_a_branch_runs(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    table = BranchTable(clock=iter([0.0, 5.0, 12.0]).__next__)
+    table.add("a", BranchState("waiting"))
+    table.add("a", BranchState("running"))
+    assert list(table.rows()) == [("a", "running", "7.0 s", "")]
+
+
+def test_a_notebook_shows_a_table_of_branches_that_stays_for_each_group_of_them():
+    handles = []
+    notebook = Notebook(io.StringIO(), lambda text: handles.append(Handle(text)) or handles[-1])
+    for event in [*BRANCHES, *BRANCHES]:
+        notebook(event)
+    notebook.close()
+    tables = [handle.shown[-1] for handle in handles if "<table>" in handle.shown[0]]
+    assert len(tables) == 2
+    assert "<td>push_0</td><td>succeeded</td><td>2.0 s</td><td>a.io/app:&lt;1&gt;</td>" in tables[0]
+    assert tables[0] == tables[1]
+
+
+def test_outside_of_branches_nothing_is_different():
+    for event, sentence in EVENTS:
+        assert Sentences().of(FromBranch("x", event)) == (f"[x] {sentence}" if sentence else "")
