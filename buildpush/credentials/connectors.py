@@ -8,12 +8,28 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from buildpush.credentials.docker import Credential
-from buildpush.credentials.pairing import HUB_HOSTS
+from buildpush.credentials.pairing import HUB_HOSTS, registry_host
 from buildpush.credentials.vault import SecretReference, Vault
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.spelling import did_you_mean
-from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.images.references import DOCKER_HUB, Repository, names_host
+
+
+def repository_at(address: str, repo: str) -> Repository:
+    """Return the repository that *repo*, which names no host, means at the registry at *address*.
+
+    An address that ends in a repository key means repositories in that.
+    """
+    host = registry_host(address)
+    if host == DOCKER_HUB:
+        return Repository.parse(repo)
+    path = (address.partition("://")[2] or address).partition("/")[2].strip("/")
+    for known in ("artifactory/api/docker/", "api/docker/"):
+        path = path.removeprefix(known)
+    path = path.removesuffix("/v2").removesuffix("/v1")
+    key = "" if path in ("v1", "v2", "artifactory", "artifactory/api/docker") else path
+    return Repository(host, repo if not key or repo.startswith(f"{key}/") else f"{key}/{repo}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +64,6 @@ class Connector:
         """Whether its address says ``http://``."""
         return self.url.startswith("http://")
 
-    @property
-    def prefix(self) -> str:
-        """Repository key at the end of its address, or empty."""
-        path = urlsplit(self.url).path.strip("/")
-        for known in ("artifactory/api/docker/", "api/docker/"):
-            path = path.removeprefix(known)
-        path = path.removesuffix("/v2").removesuffix("/v1")
-        return "" if path in ("v1", "v2", "artifactory", "artifactory/api/docker") else path
-
     def serves(self, host: str) -> bool:
         """Return whether *host* is the connector's, or a subdomain of it.
 
@@ -87,12 +94,9 @@ class Connector:
         Raises:
             SettingsError: *repo* names another host, which these credentials are not for.
         """
+        if not names_host(repo):
+            return repository_at(self.url, repo)
         parsed = Repository.parse(repo)
-        if parsed.host == DOCKER_HUB and not repo.startswith(f"{DOCKER_HUB}/"):
-            if self.host == DOCKER_HUB:
-                return parsed
-            is_whole = not self.prefix or repo.startswith(f"{self.prefix}/")
-            return Repository(self.host, repo if is_whole else f"{self.prefix}/{repo}")
         if not self.serves(parsed.host):
             message = f"repo is at {parsed.host}, and the connector {self.identifier!r} is for {self.host}"
             hint = f"write repo: {self.host}/..., or give the connector the address https://{parsed.host}"

@@ -28,6 +28,9 @@ HUB_KEY = "https://index.docker.io/v1/"
 HELPER_SECONDS = 30.0
 # User name by which credential helpers say that the secret is an identity token.  Source: docker-credential-helpers.
 TOKEN_USER = "<token>"  # noqa: S105 - a marker, not a password
+_API_KEY_START = "AKCp8"
+_API_KEY_LENGTH = 73
+_JWT_PARTS = 3
 _HELPER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 CredentialKind = Literal["password", "identity", "access"]
@@ -52,17 +55,57 @@ class Credential:
     @property
     def basic(self) -> str:
         """Value of an ``Authorization`` header with user name and password."""
-        return f"Basic {self.password.basic(self.username)}"
+        return f"Basic {self.password.basic(self.user)}"
+
+    @property
+    def user(self) -> str:
+        """Name to log in with; for an access token without one, the user that the token itself names.
+
+        Artifactory takes such a token in place of the password of its user.
+        """
+        is_unnamed = self.kind == "access" and not self.username
+        return _user_in(self.password.reveal()) if is_unnamed else self.username
+
+    @property
+    def bearer(self) -> str | None:
+        """Value of an ``Authorization`` header that shows an access token as it is; ``None`` for other kinds.
+
+        Artifactory's REST interface and its registries take it alike; the old API keys it takes in other ways.
+        """
+        if self.kind != "access" or self.is_api_key:
+            return None
+        return f"Bearer {self.password.reveal()}"
+
+    @property
+    def is_api_key(self) -> bool:
+        """Whether the access token is one of the old API keys, as jfrog-client-go tells them apart."""
+        token = self.password.reveal()
+        return self.kind == "access" and token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
+
+
+def _user_in(token: str) -> str:
+    """Return the user that an access token of Artifactory names, or nothing: ``sub`` ends in ``/users/NAME``."""
+    parts = token.split(".")
+    if len(parts) != _JWT_PARTS:
+        return ""
+    try:
+        claims = strict_json.parse(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)).decode())
+    except ValueError:
+        return ""
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    user = subject.rpartition("/users/")[2] if isinstance(subject, str) else ""
+    return user if user.isprintable() and ":" not in user else ""
 
 
 class Keychain:
     """Finds the credentials of a host in the usual places.
 
     In this order: *given* ones, ``DOCKER_AUTH_CONFIG``, Docker's ``config.json`` with its helpers and its store,
-    podman's ``auth.json``. Nothing is ever written there.
+    podman's ``auth.json``, and *last* ones. Nothing is ever written there.
 
     Args:
         given: by host, as in references.
+        last: by host, for where nobody else knows any.
         env: variables.
         home: the user's home.
         place: returns the place that runs credential helpers; without it they are not asked.
@@ -72,11 +115,13 @@ class Keychain:
         self,
         given: Mapping[str, Credential] | None = None,
         *,
+        last: Mapping[str, Credential] | None = None,
         env: Mapping[str, str] | None = None,
         home: Path | None = None,
         place: Callable[[], Place] | None = None,
     ) -> None:
         self._given = {_host_of(host): credential for host, credential in (given or {}).items()}
+        self._last = last or {}
         self._env = env or {}
         self._home = home
         self._place = place
@@ -93,7 +138,7 @@ class Keychain:
         name = _host_of(host)
         with self._lock:
             if name not in self._found:
-                self._found[name] = self._given.get(name) or next(self._search(name), None)
+                self._found[name] = self._given.get(name) or next(self._search(name), self._last.get(name))
             return self._found[name]
 
     def _search(self, host: str) -> Iterator[Credential]:

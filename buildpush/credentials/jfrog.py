@@ -18,6 +18,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB, Repository
 
 _PART: Final = "/artifactory"
+_JFROG: Final = ".jfrog.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +30,33 @@ class ArtifactoryTarget:
         url_source: what names the address.
         credential: ``None`` where none is given; Docker's own configuration may still have one.
         notes: credentials that are not sent there, and why.
+        way: where *credential* comes from, and the hosts that it may go to.
     """
 
     url: str
     url_source: str
     credential: Credential | None = None
     notes: tuple[str, ...] = ()
+    way: BoundCredential | None = None
 
     @property
     def host(self) -> str:
         """Host, and the port unless it is the default."""
         return host_of(self.url)
 
-    def for_registry(self, host: str) -> dict[str, Credential]:
-        """Return the user of this Artifactory for the registry at *host*, where both are one server."""
+    def for_registry(self, host: str, address: NamedHost | None = None) -> dict[str, Credential]:
+        """Return the user or token of this Artifactory for the registry at *host*, if that is its own registry.
+
+        Args:
+            host: as in references.
+            address: who named it; only one named from as near as the credential may have another name or port than
+                Artifactory itself.
+        """
         credential = self.credential
-        is_user = credential is not None and credential.kind == "password" and credential.username
-        return {host: credential} if credential and is_user and self.host.lower() == host.lower() else {}
+        if credential is None or not (credential.user or credential.bearer):
+            return {}
+        may_go = address and self.way and self.way.may_go_to(address) and _is_registry_of(self.host, address.host)
+        return {host: credential} if may_go or self.host == host_of(host) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ def _server_of(host: str, connector: Connector | None) -> str:
         return connector.host
     # On JFrog's own domain the first label of four is the key; elsewhere it is unknown.
     labels = host.split(".")
-    is_key_first = host.endswith(".jfrog.io") and len(labels) == len(("key", "acme", "jfrog", "io"))
+    is_key_first = host.endswith(_JFROG) and len(labels) == len(("key", "acme", "jfrog", "io"))
     return ".".join(labels[1:]) if is_key_first else host
 
 
@@ -116,7 +127,7 @@ def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> Artif
     notes: list[str] = []
     for way in ways:
         if way.may_go_to(by):
-            return ArtifactoryTarget(url, by.who, way.read(), tuple(notes))
+            return ArtifactoryTarget(url, by.who, way.read(), tuple(notes), way)
         if not way.ambient:
             raise SettingsError(way.refusal(by), hint=way.hint(by.host), setting="artifactory_url")
         notes.append(f"{way.refusal(by)}; {way.hint(by.host)}")
@@ -139,6 +150,16 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
         yield bound("", "JF_ACCESS_TOKEN", "JF_ACCESS_TOKEN", "access")
     if env.get("JF_USER") and env.get("JF_PASSWORD"):
         yield bound(env["JF_USER"], "JF_PASSWORD", "JF_USER and JF_PASSWORD", "password")
+
+
+def login_of_jfrog(env: Mapping[str, str]) -> dict[str, Credential]:
+    """Return who JFrog's variables say that we are at the host of ``JF_URL``, where its registry is as well."""
+    bounds = _jfrog_bounds(env)
+    way = next(ambient_credentials(env), None)
+    if way is None or isinstance(bounds, Nearness):
+        return {}
+    credential = way.read()
+    return dict.fromkeys(bounds, credential) if credential.user or credential.bearer else {}
 
 
 def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
@@ -184,6 +205,17 @@ def push_credential(
 def _name(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() else host
+
+
+def _is_registry_of(server: str, host: str) -> bool:
+    """Return whether Artifactory at *server* may have a registry at *host*: by port, by subdomain, or by JFrog's names.
+
+    JFrog's server NAME has ``NAME-KEY.jfrog.io`` for each of its repositories.
+    """
+    one, other = _name(server), _name(host)
+    is_jfrogs = one.endswith(_JFROG) and other.endswith(_JFROG)
+    is_key = is_jfrogs and other.startswith(f"{one.removesuffix(_JFROG)}-")
+    return one == other or ("." in one and other.endswith(f".{one}")) or is_key
 
 
 def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:

@@ -118,8 +118,8 @@ class Repository:
             # What comes before the @ stays out of the message: it may be a password.
             message = f"before {text.rpartition('@')[2]!r} is a user or password, which a repository does not have"
             raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
-        host, slash, path = text.partition("/")
-        if not slash or not _looks_like_host(host):
+        host, _, path = text.partition("/")
+        if not names_host(text):
             host, path = DOCKER_HUB, text
         if host in {DOCKER_HUB, _OLD_HUB}:  # as Docker: docker.io/alpine is docker.io/library/alpine
             host, path = DOCKER_HUB, path if "/" in path or not path else f"library/{path}"
@@ -181,6 +181,12 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.repository}{tag}{digest}"
+
+
+def names_host(text: str) -> bool:
+    """Return whether the repository or image *text* begins with a registry; Docker means its own one otherwise."""
+    host, slash, _ = text.partition("/")
+    return bool(slash) and _looks_like_host(host)
 
 
 def _looks_like_host(text: str) -> bool:

@@ -21,6 +21,7 @@ from buildpush.foundation.interrupts import pause, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.receipts import Receipts
 from buildpush.pipeline.runlog import RunLog
 
@@ -107,6 +108,7 @@ class RunContext:
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
         kept: images that were built and not pushed, for later steps.
+        logins: who the steps so far are, for later steps.
         values: what expressions know of the steps of the run.
         receipts: files that tell what was pushed.
         starts: gives each build a start of its own.
@@ -128,6 +130,7 @@ class RunContext:
     notes: tuple[str, ...] = ()
     results: list[RunResult] = field(default_factory=list)
     kept: KeptImages = field(default_factory=KeptImages)
+    logins: Logins = field(default_factory=Logins)
     values: StepValues | None = None
     receipts: Receipts = field(default_factory=Receipts)
     starts: Starts = field(default_factory=Starts)
@@ -333,10 +336,15 @@ class RunContext:
         return found
 
     def keychain(self, given: Mapping[str, Credential]) -> Keychain:
-        """Return the keychain that knows the *given* credentials, then what people keep in their own files."""
+        """Return the keychain that knows the *given* credentials, people's own files, and JFrog's variables."""
         from buildpush.credentials.docker import Keychain
 
-        return Keychain(given, env=self.env, home=self.home, place=self._place_of_helpers)
+        last: Mapping[str, Credential] = {}
+        if self.env.get("JF_URL"):
+            from buildpush.credentials.jfrog import login_of_jfrog
+
+            last = login_of_jfrog(self.env)
+        return Keychain(given, last=last, env=self.env, home=self.home, place=self._place_of_helpers)
 
     def _place_of_helpers(self) -> Place:
         from buildpush.places import Here, for_logins

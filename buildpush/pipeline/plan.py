@@ -27,6 +27,7 @@ from buildpush.pipeline.ahead import Pushes
 from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.step_values import StepValues
@@ -183,7 +184,8 @@ class SkippedStep:
 def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
     """Return what a run of *loaded* would do if every step goes well, step by step."""
     values = StepValues(loaded.tree)
-    dry = replace(context, dry=True, kept=KeptImages.of(loaded.steps), values=values)
+    kept = KeptImages.of(loaded.steps)
+    dry = replace(context, dry=True, kept=kept, logins=Logins(), values=values)
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes()
 

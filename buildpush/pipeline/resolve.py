@@ -52,6 +52,7 @@ def resolve_step(
     kept = order.tar is not None or order.load or context.kept.takes(order) or not push
     for note in (*order.notes, *_idle(order, step, push=push, kept=kept), *_unpublished(order, context)):
         context.log(Note(note))
+    order = context.logins.share(order)
     return replace(order, git_directory=history) if history else order
 
 
@@ -82,7 +83,7 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterato
         return
     used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
     used |= set() if push else {"compression", "media_types"}
-    used |= {"connector_ref"} if _opens_base_images(order) else set()
+    used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
 
 

@@ -38,7 +38,7 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
     with context:
         server = _server(context, flags)
         who = server.credential  # the registry of the same host knows us as well: both are one server
-        given = {server.host: who} if who and who.username and who.kind != "access" else {}
+        given = {server.host: who} if who and (who.user or who.bearer) else {}
         registry = Registry(context.http(), context.keychain(given), sink=context.log)
         published = finish(pending, server, registry, directory=context.pending, sink=context.log)
     if file.absolute().parent == context.pending:  # it waited for this; a file of the user's stays

@@ -33,6 +33,7 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.kept import KeptImages
+from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
@@ -98,6 +99,7 @@ def run_steps(
         context,
         notes=loaded.notes,
         kept=KeptImages.of(loaded.steps),
+        logins=Logins(),
         values=values,
         ask=turns.person(context.ask),
         ask_input=turns.input(context.ask_input),

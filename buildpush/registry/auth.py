@@ -142,6 +142,7 @@ class Authorizer:
         self._lock = threading.RLock()
         self._asked = False
         self._challenge: Challenge | None = None
+        self._bearer_refused = False
         self._tokens: dict[str, _Token] = {}
 
     @property
@@ -160,6 +161,8 @@ class Authorizer:
         challenge = self._ask_challenge()
         if challenge is None:
             return None
+        if bearer := self._bearer:
+            return bearer
         if challenge.scheme == "basic":
             return self.credential.basic if self.credential else None
         with self._lock:
@@ -167,6 +170,15 @@ class Authorizer:
             if token is None or token.until < self._clock():
                 token = self._tokens[scope] = self._fetch(challenge, scope)
             return f"Bearer {token.text}" if token.text else None
+
+    @property
+    def _bearer(self) -> str | None:
+        """Artifactory's access token as it is, which its registry takes without a token of its own.
+
+        A registry in front of it that does not is shown user and token, as a client that knows only passwords would.
+        """
+        credential = None if self._bearer_refused else self.credential
+        return credential.bearer if credential else None
 
     def renew(self, answer: Answer, scope: str, used: str | None) -> bool:
         """Learn from a refusal (401) of the header *used*; return whether to try again.
@@ -178,6 +190,7 @@ class Authorizer:
         if challenge is None:
             return False
         with self._lock:
+            self._bearer_refused |= used is not None and used == self._bearer
             if challenge.scheme == "bearer":
                 token = self._tokens.get(scope)
                 if token is not None and f"Bearer {token.text}" != used:

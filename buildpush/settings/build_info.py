@@ -13,7 +13,7 @@ from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, 
 from buildpush.expressions.ci import ci
 from buildpush.foundation.secrets import Secret
 from buildpush.http.urls import is_loopback
-from buildpush.images.references import Repository
+from buildpush.images.references import Repository, names_host
 from buildpush.settings.declare import Setting, setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
@@ -61,7 +61,7 @@ def _derived(
     in_repo = settings.repo.startswith(f"{repository.host}/")
     if connector and not in_repo:
         return NamedHost(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
-    return ctx.named("repo", url)
+    return ctx.named("repo" if names_host(settings.repo) else "registry", url)
 
 
 def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
@@ -74,11 +74,11 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
 
 
 def token_credentials(
-    token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext
+    token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext, *, username: str = ""
 ) -> list[BoundCredential]:
-    """Return how to be someone at Artifactory: the token, then JFrog's variables."""
+    """Return how to be someone at Artifactory: the token, of *username* where that is known; then JFrog's variables."""
     ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
-    own = [] if token is None or ambient else [own_credential(name, token, url, ctx, kind="access")]
+    own = [] if token is None or ambient else [own_credential(name, token, url, ctx, username=username, kind="access")]
     return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]
 
 

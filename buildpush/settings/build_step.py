@@ -34,7 +34,9 @@ from buildpush.settings.step_credentials import (
     credentials_of,
     overridden_logins,
     push_credential,
+    repository_of,
     unused_credentials,
+    with_token,
 )
 from buildpush.settings.tags import tag_notes, tags_of
 
@@ -52,13 +54,13 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     shorthands = shorthand_notes(settings, ctx)
     settings = without_shorthands(settings, ctx)
     connector = connector_of(settings, ctx)
-    repository = connector.repository(settings.repo) if connector else Repository.parse(settings.repo)
+    repository = repository_of(settings, connector)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}
-    pusher = given.get(repository.host)
-    credentials = credentials_of(settings, given, ctx)
-    artifactory, build = build_info(settings, repository, connector, pusher, ctx)
+    credentials = credentials_of(settings, repository, given, ctx)
+    artifactory, build = build_info(settings, repository, connector, given.get(repository.host), ctx)
+    credentials = with_token(credentials, settings, artifactory, repository, ctx)
     source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     request = replace(_request(settings, references, ctx), archive=tar) if source is None else None
@@ -71,6 +73,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         tar=tar,
         load=flows.loads(settings, references, ctx.fail),
         credentials=credentials,
+        unshared=frozenset(ctx.connectors.find(name).host for name in settings.base_image_connector_refs) - {*given},
         artifactory=artifactory,
         build=build,
         push=settings.push,
@@ -82,7 +85,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http),
         insecure=frozenset({repository.host} if settings.insecure else ()),
-        sources=sources_of(pusher, artifactory, build),
+        sources=sources_of(credentials.get(repository.host), artifactory, build),
         fetch_limit=settings.fetch_limit,
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},

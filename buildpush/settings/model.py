@@ -108,7 +108,8 @@ class BuildAndPush(PluginSettings):
         aliases=("PLUGIN_CONFIG", "DOCKER_PLUGIN_CONFIG"),
     )
     registry: RegistryText | None = setting(
-        "The registry that {setting}`username` and {setting}`password` are for, and no other host.",
+        "The registry that {setting}`username` and {setting}`password` are for, and no other host; a {setting}`repo` "
+        "without a host is there.",
         "Without it they are for the host of {setting}`repo`, if that is named where they are given, or nearer: "
         "a password of the environment does not follow a host that a file names.",
         group="Registry",

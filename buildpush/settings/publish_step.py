@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.pairing import BoundCredential, login_pair
 from buildpush.expressions.ci import ci
-from buildpush.images.references import DOCKER_HUB, Reference
+from buildpush.images.references import Reference, names_host
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
@@ -27,8 +26,6 @@ from buildpush.settings.kinds import (
 )
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
-
-_HUB_NAMES: Final = ("docker.io/", "index.docker.io/")
 
 
 class PublishBuildInfo(StepSettings):
@@ -60,7 +57,7 @@ class PublishBuildInfo(StepSettings):
         ambient=("JF_ACCESS_TOKEN",),
     )
     username: Text | None = setting(
-        "User for Artifactory, where there is no token.",
+        "User for Artifactory, with `password`, `api_key` or `access_token`.",
         group="Build-info",
         example="ci-bot",
         honoured_by="publish",
@@ -160,11 +157,10 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     """
     url = targets.artifactory_address(settings.url)
     reference = _image_at(urlsplit(url).netloc, settings.docker_image)
-    ways = [
-        *_password_ways(settings, ctx),
-        *token_credentials(settings.access_token, "access_token", setting_named(PublishBuildInfo, "url"), ctx),
-    ]
+    ways = [*_password_ways(settings, ctx), *_token_ways(settings, ctx)]
     artifactory = targets.target_at(url, ctx.named("url", url), ways)
+    host = reference.repository.host
+    image_host = ctx.named("docker_image", host)
     vain = tuple(_logins_in_vain(settings, artifactory, ctx))
     build = BuildIdentity(
         name=settings.build_name,
@@ -180,7 +176,9 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         artifactory=artifactory,
         build=build,
         push=False,
-        credentials=artifactory.for_registry(reference.repository.host),
+        credentials=artifactory.for_registry(host, image_host),
+        unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
+        plain_http=frozenset({artifactory.host} if url.startswith("http://") else ()),
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
         notes=(*artifactory.notes, *vain),
@@ -191,8 +189,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
 def _image_at(host: str, text: str) -> Reference:
     """Return the image that *text* names, at *host* unless it names another one: Artifactory has what is recorded."""
     reference = Reference.parse(text)
-    is_without_host = reference.repository.host == DOCKER_HUB and not text.startswith(_HUB_NAMES)
-    return Reference.parse(f"{host}/{text}") if is_without_host else reference
+    return reference if names_host(text) else Reference.parse(f"{host}/{text}")
 
 
 def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:
@@ -219,7 +216,15 @@ def _password_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[Boun
     """Return user and password, or user and API key, which the plugin step prefers to a token."""
     name = "password" if settings.password is not None else "api_key"
     value = settings.password if settings.password is not None else settings.api_key
+    if settings.username and value is None and settings.access_token is not None:
+        return []  # the user of the token
     pair = login_pair(settings.username, value, ctx.where, name=name, hint="set both, or use access_token")
     return (
         [own_credential(name, pair[1], setting_named(PublishBuildInfo, "url"), ctx, username=pair[0])] if pair else []
     )
+
+
+def _token_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[BoundCredential]:
+    """Return the access token, then what JFrog's variables say."""
+    url, user = setting_named(PublishBuildInfo, "url"), settings.username or ""
+    return token_credentials(settings.access_token, "access_token", url, ctx, username=user)

@@ -36,6 +36,7 @@ class ResolvedStep:
         load: whether it is put into the Docker daemon.
         references: what the image will be called, or is called already.
         credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
+        unshared: hosts whose credential is of no use to other steps: it is for base images, or lies in the environment.
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
         nondistributable: whether layers go along that are fetched from their maker otherwise.
@@ -56,6 +57,7 @@ class ResolvedStep:
     tar: Path | None = None
     load: bool = False
     credentials: Mapping[str, Credential] = field(default_factory=dict)
+    unshared: frozenset[str] = frozenset()
     artifactory: ArtifactoryTarget | None = None
     build: BuildIdentity = field(default_factory=BuildIdentity)
     push: bool = True

@@ -1,15 +1,16 @@
-"""Who a build is at each registry: its connectors, and the user and password of its settings."""
+"""Where an image goes and who a build is at each registry: its connectors, user and password of its settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from buildpush.credentials.connectors import Connector
+from buildpush.credentials.connectors import Connector, repository_at
 from buildpush.credentials.docker import Credential, credentials_in
+from buildpush.credentials.jfrog import ArtifactoryTarget
 from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
-from buildpush.foundation.errors import SecretError
-from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.images.references import Repository, names_host
 from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
@@ -20,6 +21,19 @@ def connector_of(settings: BuildAndPush, ctx: ResolveContext) -> Connector | Non
     if not settings.connector_ref or (not settings.push and ctx.connectors.file is None):
         return None
     return ctx.connectors.find(settings.connector_ref)
+
+
+def repository_of(settings: BuildAndPush, connector: Connector | None) -> Repository:
+    """Return the repository of the image: without a host it is at the connector, or at ``registry``.
+
+    Raises:
+        SettingsError: it is at a host that the connector does not serve.
+    """
+    if connector:
+        return connector.repository(settings.repo)
+    if settings.registry and not names_host(settings.repo):
+        return repository_at(settings.registry, settings.repo)
+    return Repository.parse(settings.repo)
 
 
 def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
@@ -80,19 +94,13 @@ def unused_credentials(
         return
     if settings.registry is None:
         return
-    if not given:
+    if not given and repository == Repository.parse(settings.repo):
         yield f"{ctx.who('registry')}: registry has no effect: there is no username and password for it"
     for host in given.keys() - {repository.host}:
-        meant = f"; for {host}, write repo as {host}/{settings.repo}" if _is_bare(settings.repo) else ""
         yield (
             f"{given[host].source} is for {host}, which {ctx.who('registry')} names, and the image goes to "
-            f"{repository.host}: who pushes there is looked up in Docker's own files{meant}"
+            f"{repository.host}: who pushes there is looked up in Docker's own files"
         )
-
-
-def _is_bare(repo: str | None) -> bool:
-    """Return whether *repo* names no host, so that Docker Hub is meant."""
-    return repo is not None and Repository.parse(repo).host == DOCKER_HUB and "docker.io/" not in repo
 
 
 def _of_connector(
@@ -107,8 +115,17 @@ def _of_connector(
     return {}
 
 
+def _of_build(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> dict[str, Credential]:
+    """Return who user and password say we are, where base images may lie; a build asks for no login, as above."""
+    if settings.push or settings.connector_ref:
+        return {}
+    with suppress(SettingsError, SecretError):
+        return push_credential(settings, repository, None, ctx)
+    return {}
+
+
 def credentials_of(
-    settings: BuildAndPush, push: Mapping[str, Credential], ctx: ResolveContext
+    settings: BuildAndPush, repository: Repository, push: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
     """Return who we are by host; two answers for one host are an error, since only one can be used."""
     found = dict(push)
@@ -122,7 +139,23 @@ def credentials_of(
             message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
             hint = "give one of the users both rights, and use it for both"
             raise ctx.fail(message, "base_image_connector_refs", hint)
-    return _of_docker_config(settings, ctx) | _of_connector(settings, found, ctx) | found
+    own = _of_connector(settings, found, ctx) | _of_build(settings, repository, ctx)
+    return _of_docker_config(settings, ctx) | own | found
+
+
+def with_token(
+    found: Mapping[str, Credential],
+    settings: BuildAndPush,
+    artifactory: ArtifactoryTarget | None,
+    repository: Repository,
+    ctx: ResolveContext,
+) -> dict[str, Credential]:
+    """Return what was *found*, and the token for Artifactory at its own registry, if nothing else is for that."""
+    is_own = settings.artifactory_token is not None and not ctx.ambient("artifactory_token", "JF_ACCESS_TOKEN")
+    if artifactory is None or not is_own:
+        return dict(found)
+    name = "repo" if names_host(settings.repo) else "registry"
+    return artifactory.for_registry(repository.host, ctx.named(name, repository.host)) | {**found}
 
 
 def _of_docker_config(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, Credential]:

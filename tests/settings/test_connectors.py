@@ -255,20 +255,20 @@ class TestSecrets:
 
 class TestAddresses:
     @pytest.mark.parametrize(
-        ("url", "host", "prefix"),
+        ("url", "host", "app"),
         [
-            ("https://acme.jfrog.io", "acme.jfrog.io", ""),
-            ("https://ACME.jfrog.io/v2", "acme.jfrog.io", ""),
-            ("https://acme.jfrog.io/artifactory", "acme.jfrog.io", ""),
-            ("https://acme.jfrog.io/artifactory/api/docker/docker-local", "acme.jfrog.io", "docker-local"),
-            ("https://acme.jfrog.io/artifactory/api/docker/docker-local/v2", "acme.jfrog.io", "docker-local"),
-            ("https://acme.jfrog.io/docker-local", "acme.jfrog.io", "docker-local"),
-            ("http://127.0.0.1:8081", "127.0.0.1:8081", ""),
-            ("https://index.docker.io/v2", "docker.io", ""),
+            ("https://acme.jfrog.io", "acme.jfrog.io", "acme.jfrog.io/app"),
+            ("https://ACME.jfrog.io/v2", "acme.jfrog.io", "acme.jfrog.io/app"),
+            ("https://acme.jfrog.io/artifactory", "acme.jfrog.io", "acme.jfrog.io/app"),
+            ("https://acme.jfrog.io/artifactory/api/docker/local", "acme.jfrog.io", "acme.jfrog.io/local/app"),
+            ("https://acme.jfrog.io/artifactory/api/docker/local/v2", "acme.jfrog.io", "acme.jfrog.io/local/app"),
+            ("https://acme.jfrog.io/docker-local", "acme.jfrog.io", "acme.jfrog.io/docker-local/app"),
+            ("http://127.0.0.1:8081", "127.0.0.1:8081", "127.0.0.1:8081/app"),
+            ("https://index.docker.io/v2", "docker.io", "docker.io/library/app"),
         ],
     )
-    def test_an_address_has_a_host_and_perhaps_a_repository_key(self, url, host, prefix):
-        assert (at(url).host, at(url).prefix) == (host, prefix)
+    def test_an_address_has_a_host_and_perhaps_a_repository_key(self, url, host, app):
+        assert (at(url).host, str(at(url).repository("app"))) == (host, app)
 
     @pytest.mark.parametrize(
         ("url", "repo", "found"),

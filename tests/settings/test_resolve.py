@@ -412,14 +412,54 @@ class TestCredentials:
         house.env |= {"PLUGIN_REGISTRY": "acme.jfrog.io"}
         assert house.resolve().credentials["acme.jfrog.io"].username == "me"
 
-    @pytest.mark.parametrize("repo", ["other.example.com/site", "team/site"])
-    def test_a_password_is_for_the_registry_that_is_named_beside_it(self, house, repo):
+    def test_a_password_is_for_the_registry_that_is_named_beside_it(self, house):
         house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REGISTRY": "acme.jfrog.io"}
-        order = house.resolve(repo=repo)
+        order = house.resolve(repo="other.example.com/site")
         assert {host: login.username for host, login in order.credentials.items()} == {"acme.jfrog.io": "me"}
         assert "Docker's configuration" in order.sources["credentials"]
-        (told,) = [note for note in order.notes if "is for acme.jfrog.io, which PLUGIN_REGISTRY names" in note]
-        assert told.endswith("write repo as acme.jfrog.io/team/site") is (repo == "team/site")
+        assert any("is for acme.jfrog.io, which PLUGIN_REGISTRY names" in note for note in order.notes)
+
+    @pytest.mark.parametrize(
+        ("registry", "repository"),
+        [
+            ("acme.jfrog.io", "acme.jfrog.io/team/site"),
+            ("https://ACME.jfrog.io/", "acme.jfrog.io/team/site"),
+            ("acme.jfrog.io:8443/docker-local", "acme.jfrog.io:8443/docker-local/team/site"),
+            ("https://acme.jfrog.io/artifactory/api/docker/team", "acme.jfrog.io/team/site"),
+            ("https://index.docker.io/v1/", "docker.io/team/site"),
+        ],
+    )
+    def test_a_repository_without_a_host_is_at_the_registry(self, house, registry, repository):
+        login = {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REGISTRY": registry}
+        house.env |= login
+        order = house.resolve(repo="team/site")
+        assert str(order.references[0].repository) == repository
+        assert [login.username for login in order.credentials.values()] == ["me"]
+        assert not [note for note in order.notes if "registry" in note]
+
+    def test_build_info_of_a_repository_without_a_host_is_sent_to_the_registry_that_is_named(self, house):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REGISTRY": "acme.jfrog.io"}
+        order = house.resolve(repo="team/site", publish_build_info=True)
+        assert order.artifactory.url == "https://acme.jfrog.io/artifactory/"
+        assert order.artifactory.credential.username == "me"
+
+    @pytest.mark.parametrize("push", [True, False])
+    def test_user_and_password_open_base_images_at_their_registry(self, house, push):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word", "PLUGIN_REGISTRY": "acme.jfrog.io"}
+        order = house.resolve(repo="other.example.com/site", push=push)
+        assert {host: login.username for host, login in order.credentials.items()} == {"acme.jfrog.io": "me"}
+
+    def test_without_push_a_password_that_may_not_be_sent_anywhere_is_no_error(self, house):
+        house.env |= {"PLUGIN_USERNAME": "me", "PLUGIN_PASSWORD": "pa55word"}
+        assert house.resolve(push=False).credentials == {}
+
+    def test_a_token_for_artifactory_opens_its_registry_where_nothing_else_does(self, house):
+        said = {"artifactory_url": "https://acme.jfrog.io/artifactory", "artifactory_token": "env:TOKEN"}
+        order = house.resolve(**said)
+        assert {host: login.kind for host, login in order.credentials.items()} == {"acme.jfrog.io": "access"}
+        order = house.resolve(**said, connector_ref="jfrog")
+        assert order.credentials["acme.jfrog.io"].source == "connector jfrog"
+        assert house.resolve(**said, repo="evil.example.com/site").credentials == {}
 
     def test_a_registry_without_a_password_is_noted(self, house):
         assert any("registry has no effect" in note for note in house.resolve(registry="acme.jfrog.io").notes)
@@ -637,6 +677,46 @@ class TestPublish:
         credential = order.artifactory.credential
         assert (credential.kind, credential.username) == ("password", "me")
         assert credential.password.reveal() == "t0ken-value"
+
+    def test_a_token_may_have_its_user_beside_it(self, house):
+        order = house.resolve(PUBLISH + "      username: me\n      access_token: env:TOKEN\n")
+        credential = order.artifactory.credential
+        assert (credential.kind, credential.username, order.notes) == ("access", "me", ())
+
+    @pytest.mark.parametrize(
+        ("image", "opened"),
+        [
+            ("acme.example.com/docker-local/site:1", True),
+            ("docker-local.acme.example.com/site:1", True),
+            ("acme.example.com:5001/site:1", True),
+            ("evil.example.com/site:1", False),
+            ("notacme.example.com/site:1", False),
+            ("acme.example.com.evil.net/site:1", False),
+            ("site.docker.io/site:1", False),
+        ],
+    )
+    @pytest.mark.parametrize("login", ["access_token: env:TOKEN", "username: me\n      password: env:TOKEN"])
+    def test_who_we_are_at_artifactory_we_are_at_its_own_registry(self, house, image, opened, login):
+        text = PUBLISH.replace("acme.jfrog.io/artifactory/ui", "acme.example.com/artifactory")
+        text = text.replace("acme.jfrog.io/docker-local/site:1", image)
+        order = house.resolve(f"{text}      {login}\n")
+        assert list(order.credentials) == ([image.partition("/")[0]] if opened else [])
+
+    @pytest.mark.parametrize(("image", "opened"), [("acme-docker.jfrog.io", True), ("acmes.jfrog.io", False)])
+    def test_jfrogs_own_names_of_a_registry_are_known(self, house, image, opened):
+        text = PUBLISH.replace("acme.jfrog.io/docker-local", image) + "      access_token: env:TOKEN\n"
+        assert list(house.resolve(text).credentials) == ([image] if opened else [])
+
+    def test_a_nearer_token_opens_only_a_registry_that_is_named_as_near(self, house):
+        house.env |= {"PLUGIN_URL": "https://acme.example.com/artifactory", "PLUGIN_ACCESS_TOKEN": "t0ken-value"}
+        text = PUBLISH.replace("acme.jfrog.io/docker-local", "x.acme.example.com")
+        assert house.resolve(text).credentials == {}
+        house.env["PLUGIN_DOCKER_IMAGE"] = "x.acme.example.com/site:1"
+        assert list(house.resolve(text).credentials) == ["x.acme.example.com"]
+
+    def test_an_artifactory_without_tls_has_such_a_registry(self, house):
+        text = PUBLISH.replace("https://acme", "http://acme") + "      access_token: env:TOKEN\n"
+        assert house.resolve(text).plain_http == {"acme.jfrog.io"}
 
     def test_one_without_the_other_is_an_error(self, house):
         assert "password is not" in str(house.refused(PUBLISH + "      username: me\n"))

@@ -170,7 +170,9 @@ def _contexts(home: Path) -> dict[str, FileContent]:
 def _login(credential: Credential) -> dict[str, str]:
     if credential.kind == "identity":
         return {"identitytoken": credential.password.reveal()}
-    return {"auth": credential.password.basic(credential.username)}
+    if credential.kind == "access" and not credential.user:  # without a user, it is shown as it is
+        return {"registrytoken": credential.password.reveal()}
+    return {"auth": credential.password.basic(credential.user)}
 
 
 def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:

@@ -226,8 +226,11 @@ class DockerBuild:
     def _pull(self, reference: Reference) -> None:
         credential = self.credentials[reference.repository.host]
         password = credential.password.reveal()
-        is_token = credential.kind == "identity"
-        login = {"identitytoken": password} if is_token else {"username": credential.username, "password": password}
+        login = {"username": credential.user, "password": password}
+        if credential.kind == "identity":
+            login = {"identitytoken": password}
+        elif credential.kind == "access" and not credential.user:
+            login = {"registrytoken": password}
         self.tools.sink(Log(f"pull {reference}"))
         self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 

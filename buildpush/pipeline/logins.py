@@ -1,0 +1,46 @@
+"""One table of logins for a run: what a step knows of a host, later steps know as well."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
+
+from buildpush.credentials.docker import Credential
+from buildpush.foundation.records import dataclass
+
+if TYPE_CHECKING:
+    from buildpush.settings.resolved import ResolvedStep
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Logins:
+    """Who the steps of a run are so far, by host; the first step that gives a login for a host counts.
+
+    A credential goes to a host again that it was given for, and to no other.
+    """
+
+    by_host: dict[str, Credential] = field(default_factory=dict)
+
+    def share(self, order: ResolvedStep) -> ResolvedStep:
+        """Return *order* with earlier steps' logins for hosts that it has none for, and keep its own for later ones."""
+        others = {host: one for host, one in self.by_host.copy().items() if host not in order.credentials}
+        for host, one in {**_of_artifactory(order), **order.credentials}.items():
+            if host not in order.unshared:
+                self.by_host.setdefault(host, one)
+        used = {name: others[host].source for name, host in _asked(order) if host in others}
+        return replace(order, credentials=others | {**order.credentials}, sources={**order.sources, **used})
+
+
+def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
+    """Return who the step is at Artifactory, whose registry is at the same host, if the step itself says so."""
+    target = order.artifactory
+    if target is None or target.credential is None or target.way is None or target.way.ambient:
+        return {}
+    return target.for_registry(target.host)
+
+
+def _asked(order: ResolvedStep) -> list[tuple[str, str]]:
+    """Return the hosts that are asked as somebody, by their names among the sources of a plan."""
+    found = [("credentials", order.references[0].repository.host)] if order.references else []
+    target = order.artifactory
+    return [*found, ("artifactory credentials", target.host)] if target and target.credential is None else found
