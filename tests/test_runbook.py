@@ -79,7 +79,7 @@ def test_a_notebook_that_cannot_be_written_is_an_error_with_a_hint(place, capsys
     assert (place / "pipe").is_fifo()
     told = capsys.readouterr().err
     assert "cannot be written" in told
-    assert "hint: name another file by --output" in told
+    assert "hint: name another file with --output" in told
 
 
 def test_a_link_stays_and_a_notebook_that_was_not_run_is_written_again(place):

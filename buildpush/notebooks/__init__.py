@@ -1,4 +1,4 @@
-"""Run a tutorial: papermill executes it, its secrets are searched for, then it is written, with a page to read."""
+"""Running a notebook: papermill executes it, it is searched for secrets, then written, with an HTML page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_DIRECTORY = Path("buildpush-tutorial")
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What an execution left: the notebook with its outputs, and the same as a page."""
+    """The result of an execution: the notebook with its outputs, and the same as a page."""
 
     path: Path
     page: Path
@@ -48,21 +48,22 @@ def execute(
     env: Mapping[str, str] | None = None,
     sink: Sink = ignore,
 ) -> Executed:
-    """Execute a notebook and leave it, with its page, at *out*.
+    """Execute a notebook and write it, with its page, to *out*.
 
     Args:
         name_or_path: a tutorial's name, or any notebook with a cell tagged ``parameters``.
-        parameters: values for that cell; text becomes what the cell's own value is. Secrets only by reference.
-        out: notebook or directory to write; ``buildpush-tutorial/`` if nothing is said.
+        parameters: values for that cell; text is converted to the type of the cell's own value. Secrets only by
+            reference.
+        out: notebook or directory to write; ``buildpush-tutorial/`` by default.
         env: where references such as ``env:TOKEN`` lead, so that their values are searched for as well.
-        sink: told each part of the notebook as it begins and ends, and what it prints.
+        sink: gets an event when each part of the notebook begins and ends, and what it prints.
 
     Raises:
         SettingsError: there is no such notebook, no such parameter, or a library is missing.
         SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
         BuildPushError: a cell failed, with its own error where it is a BuildPushError; the notebook up to there was
             written.
-        KeyboardInterrupt: the kernel was interrupted, had its time to tidy up, and is stopped; nothing was written.
+        KeyboardInterrupt: the kernel was interrupted, had time to clean up, and is stopped; nothing was written.
     """
     make = _run()
     notebook = find(name_or_path)
@@ -80,7 +81,7 @@ def execute(
 
 
 def _run() -> type[NotebookRun]:
-    """Return what runs notebooks; its libraries are an extra of buildpush."""
+    """Return the module that runs notebooks; its libraries are an extra of buildpush."""
     try:
         from buildpush.notebooks.kernel import NotebookRun
     except ModuleNotFoundError as error:
@@ -99,7 +100,7 @@ def _target(notebook: Path, out: str | Path | None) -> Path:
 
 
 def _search(run: Any) -> None:
-    """Refuse to go on if the executed notebook holds a secret that we or its kernel know."""
+    """Raise if the executed notebook holds a secret that we or its kernel know."""
     from buildpush.notebooks import leaks
     from buildpush.notebooks.page import page_of
 

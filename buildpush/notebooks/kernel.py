@@ -1,4 +1,4 @@
-"""One execution: papermill with a kernel of the running Python, told live, and asked for its secrets at the end."""
+"""One execution: papermill with a kernel of the running Python, reported live, and searched for secrets at the end."""
 
 # Flags of other programs in this module's texts: --log-level
 
@@ -38,11 +38,11 @@ from buildpush.notebooks import leaks, mistakes
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# Interrupted kernels have this long to tidy up; together with the rest it stays below five seconds.
+# Interrupted kernels have this long to clean up; together with the rest it stays below five seconds.
 SECONDS_TO_TIDY = 4.0
 _ENGINE = "buildpush"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
-# Bytes of a directory's name that leave room for ours and for the sockets' in it.
+# Maximum bytes of a directory's name, so that the names of the sockets in it are not too long.
 _LONGEST = 60
 _PARAMETERS = {"parameters", "injected-parameters"}
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
@@ -51,7 +51,7 @@ _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 def _kernel_in(directory: str) -> type[AsyncKernelManager]:
     """Return the manager of a kernel of this very Python, whatever kernels named python3 the user has.
 
-    Its sockets stand in *directory*, which is private: others on this machine cannot listen, as they could to TCP.
+    Its sockets are in *directory*, which is private: others on this machine cannot listen, as they could to TCP.
     """
 
     class Kernel(AsyncKernelManager):
@@ -78,7 +78,7 @@ def _kernel_in(directory: str) -> type[AsyncKernelManager]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let signals wait: one between a kernel's birth and the note of who it is would leave it to go on for ever."""
+    """Delay signals: one between a kernel's start and the record of its process would leave it running for ever."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -102,13 +102,13 @@ def _directory_for_sockets() -> str | None:
 
 
 def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say nothing about the task that waited for a kernel when it was interrupted: no one needs its result."""
+    """Suppress the warning about the task that waited for an interrupted kernel: its result is not needed."""
     if not isinstance(context.get("exception"), DeadKernelError):
         loop.default_exception_handler(context)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Executes the cells, then asks the kernel which of them hold secrets that only it knows, and what ended them."""
+    """Executes the cells, then asks the kernel which hold secrets that only it knows, and which error ended them."""
 
     def papermill_execute_cells(self) -> None:
         super().papermill_execute_cells()
@@ -119,13 +119,13 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         self.run.mistake = self._asked(mistake)
 
     def _asked(self, expression: str) -> Any:
-        """Return what the kernel says to *expression*, in plain types."""
+        """Return the kernel's value of *expression*, in plain types."""
         asked = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
         answer = self.wait_for_reply(asked)["content"]["user_expressions"]["it"]
         return ast.literal_eval(answer["data"]["text/plain"])
 
     def bury(self) -> None:
-        """See to it that the kernel is dead: one that was interrupted while it began would go on writing its files."""
+        """Make sure that the kernel has ended: one that is interrupted at its start would keep writing its files."""
         process = getattr(getattr(self.km, "provisioner", None), "process", None)
         if process is not None and process.poll() is None:
             process.kill()
@@ -136,9 +136,9 @@ class NotebookRun:
     """One execution of one notebook.
 
     Attributes:
-        executed: the notebook with its outputs, as far as it came.
+        executed: the notebook with its outputs so far.
         leaks: positions of cells that hold a secret known to the kernel.
-        mistake: the user's mistake that ended a cell, in words of the kernel.
+        mistake: the user's error that ended a cell, as the kernel reports it.
     """
 
     def __init__(self, notebook: Path, values: dict[str, Any], sink: Sink) -> None:
@@ -166,7 +166,7 @@ class NotebookRun:
             return BuildPushError(f"In[{error.exec_count}] failed: {error.ename}: {error.evalue}")
         except DeadKernelError as error:
             message = "the kernel died; nothing was written"
-            raise BuildPushError(message, hint="memory is the usual reason") from error
+            raise BuildPushError(message, hint="the usual reason is that memory ran out") from error
         finally:
             self._tidy()
         return None
@@ -179,7 +179,7 @@ class NotebookRun:
         for cell in self.executed.cells:
             if cell.cell_type == "code":
                 cell.outputs = list(_without_gaps(cell.outputs))
-        # A record one can keep says which notebook, not where this machine keeps it.
+        # The record names the notebook, but not its path on this machine.
         self.executed.metadata.papermill.update(input_path=self._notebook.name, output_path=None)
 
     def _engine(self) -> type:
@@ -199,7 +199,7 @@ class NotebookRun:
         return KernelEngine
 
     def client(self, nb_man: Any, kernel_name: str, directory: str) -> _Client:
-        """Return what executes the cells; leaving its ``execute`` in any way stops the kernel."""
+        """Return the client that executes the cells; leaving its ``execute`` in any way stops the kernel."""
         client = _Client(
             nb_man,
             kernel_name=kernel_name,
@@ -215,18 +215,18 @@ class NotebookRun:
         return client
 
     def tell(self, line: str) -> None:
-        """Tell a line that a cell printed."""
+        """Report a line that a cell printed."""
         self._sink(Log(line))
 
     def begin(self, *, cell: NotebookNode, cell_index: int) -> None:
-        """Tell that a cell begins."""
+        """Report that a cell begins."""
         del cell
         self._began = time.monotonic()
         if title := self._title(cell_index):
             self._sink(Started(title))
 
     def end(self, *, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
-        """Tell what a cell led to, and that it ended."""
+        """Report the result of a cell, and that it ended."""
         for output in cell.outputs:
             for line in lines_of(plain) if (plain := _plain(output)) else ():
                 self.tell(line)
@@ -234,7 +234,7 @@ class NotebookRun:
             self._sink(Finished(title, time.monotonic() - self._began))
 
     def _title(self, position: int) -> str:
-        """Return the heading of the text just above a cell; parameters are no part of the story."""
+        """Return the heading of the text just above a cell; cells of parameters have none."""
         here = self.executed.cells[position]
         above = self.executed.cells[position - 1] if position else None
         if _PARAMETERS & set(here.metadata.get("tags", [])):
@@ -257,7 +257,7 @@ def _without_gaps(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
 
 
 def _plain(output: NotebookNode) -> str:
-    """Return a result as text; what was printed has been told while it was printed, a traceback stays where it is."""
+    """Return a result as text; printed text was already reported, and a traceback stays in the notebook."""
     if output.output_type in {"execute_result", "display_data"}:
         # Beside HTML, the plain text is hardly more than the name of a class.
         spare = "" if "text/html" in output.data else output.data.get("text/plain", "")

@@ -19,19 +19,19 @@ def in_cells(cells: list[NotebookNode]) -> list[int]:
 
 
 def in_json(text: str) -> list[int]:
-    """Return the same of cells as JSON; a kernel is asked so, as it may know secrets that no other process knows."""
+    """Return the same of cells as JSON; used in a kernel, which may know secrets that no other process knows."""
     import nbformat
 
     return in_cells([nbformat.from_dict(cell) for cell in json.loads(text)])  # type: ignore[no-untyped-call]
 
 
 def in_page(page: str) -> bool:
-    """Return whether a page holds a secret, also one that tags tear apart."""
+    """Return whether a page holds a secret, even one that is split by tags."""
     return known_in(page) or known_in(without_tags(page))
 
 
 def _readings(cell: NotebookNode) -> Iterator[str]:
-    """Yield the ways to read *cell*: as it is kept, as its page shows it, and what it printed as one text."""
+    """Yield the ways to read *cell*: as stored, as on its page, and its printed text as a whole."""
     from buildpush.notebooks.page import html_of
 
     yield json.dumps(cell, ensure_ascii=False)
@@ -39,7 +39,7 @@ def _readings(cell: NotebookNode) -> Iterator[str]:
     outputs = cell.get("outputs", [])
     texts = [list(_texts(output)) for output in outputs]
     yield from (without_tags(text) for found in texts for text in found)
-    # What is printed to two streams by turns is torn apart by the other one.
+    # Text that is printed to two streams in turn is split by the other stream.
     for name in {output.get("name") for output in outputs}:
         yield "".join(
             text for output, found in zip(outputs, texts, strict=True) if output.get("name") == name for text in found
@@ -48,7 +48,7 @@ def _readings(cell: NotebookNode) -> Iterator[str]:
 
 
 def _texts(output: NotebookNode) -> Iterator[str]:
-    """Yield what an output says, in each of its forms."""
+    """Yield the text of an output, in each of its forms."""
     said = output.get("text", output.get("traceback"))
     for form in output.get("data", {"": said}).values():
         yield "".join(form) if isinstance(form, list) else form if isinstance(form, str) else json.dumps(form)

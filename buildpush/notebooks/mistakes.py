@@ -1,4 +1,4 @@
-"""What ended a notebook, as its kernel knows it: a mistake of the user keeps its sentence, hint and exit code."""
+"""The error that ended a notebook, from its kernel: a user's error keeps its message, hint and exit code."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.text import with_margin
 
-# Some classes of the tree take more than words; those just below its root have all the exit codes.
+# Some classes of the tree take more arguments; those just below its root have all the exit codes.
 _KINDS: tuple[type[BuildPushError], ...] = (BuildPushError, *BuildPushError.__subclasses__())
 
 
 def last() -> dict[str, Any] | None:
-    """Return the error that ended the last cell of this process as plain types; ``None`` if it is no user's mistake."""
+    """Return the error that ended this process's last cell as plain types; ``None`` if it is not the user's."""
     error = getattr(sys, "last_value", None)
     if isinstance(error, BuildPushError):
         said = {"message": str(error), "hint": error.hint, "setting": error.setting}
@@ -27,6 +27,6 @@ def last() -> dict[str, Any] | None:
 
 
 def made_of(said: dict[str, Any]) -> BuildPushError:
-    """Return the error that :func:`last` told of."""
+    """Return the error that :func:`last` described."""
     kind = next((kind for kind in _KINDS if kind.exit_code == said["exit_code"]), BuildPushError)
     return kind(said["message"] or "", hint=said["hint"], setting=said["setting"])

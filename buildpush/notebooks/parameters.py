@@ -1,4 +1,4 @@
-"""The parameters of a notebook: what its cell declares, and which values are let in."""
+"""The parameters of a notebook: what its cell declares, and which values are accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildpush.foundation.spelling import did_you_mean
 
 _SECRET_NAME = re.compile(r"passw|token|secret|credential|(?:^|_)(?:key|keys|apikey|pwd|auth)(?:_|$)", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|<\+secrets\.getValue\(.*\)>)\Z")
-# How secrets of this trade look: web tokens, JFrog's own tokens and keys, private keys, passwords in addresses.
+# Forms of common secrets: web tokens, JFrog's own tokens and keys, private keys, passwords in addresses.
 _SECRET_VALUE = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}|cmVmdGtu\w{20,}|AKCp\w{20,}|gh[pousr]_\w{20,}|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@"
 )
@@ -33,10 +33,10 @@ class Parameter:
 
 
 def parameters_of(notebook: Path) -> tuple[Parameter, ...]:
-    """Return what the notebook's cell of parameters declares.
+    """Return the parameters that the notebook's tagged cell declares.
 
     Raises:
-        SettingsError: the file is no notebook.
+        SettingsError: the file is not a notebook.
     """
     from papermill import inspect_notebook
 
@@ -52,7 +52,7 @@ def parameters_of(notebook: Path) -> tuple[Parameter, ...]:
 
 
 def checked(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
-    """Return *values* as the notebook wants them; the secrets that references lead to are remembered.
+    """Return *values* with the notebook's types; secrets that they refer to are registered.
 
     Raises:
         SettingsError: the notebook has no such parameter, or not of that type.
@@ -103,7 +103,7 @@ def _refuse_secret(name: str, text: str) -> None:
 
 
 def _follow(text: str, env: Mapping[str, str]) -> None:
-    """Remember the secret that a reference leads to, so that it is searched for."""
+    """Register the secret that a reference leads to, so that it is searched for."""
     kind, _, rest = text.partition(":")
     if kind == "env" and env.get(rest):
         remember(env[rest])
@@ -115,7 +115,7 @@ _READERS = {"int": int, "float": float}
 
 
 def _typed(parameter: Parameter, value: Any) -> Any:
-    """Return text as what the parameter is: ``1.10`` stays text where text is wanted."""
+    """Return text as the parameter's type: ``1.10`` stays text where the type is text."""
     if parameter.type == "str":
         return str(value)
     if not isinstance(value, str) or parameter.type == "":

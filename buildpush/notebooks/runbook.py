@@ -27,7 +27,7 @@ def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], t
         file: the pipeline file; the notebook reads it again when it is executed.
         inputs: name of each input, and what is written in its place.
         steps: those that are run, in their order, each as ``Plugin 'x' (step.yml:3:5)``.
-        target: the notebook; one that was executed, and so is a record, is not replaced.
+        target: the notebook; an executed one, which is a record, is not replaced.
 
     Raises:
         SettingsError: a library is missing, or the notebook cannot be written.
@@ -47,11 +47,11 @@ def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], t
     ]
     notebook = v4.new_notebook(cells=cells, metadata=_KERNEL)  # type: ignore[no-untyped-call]
     try:
-        with replacement(target.resolve()) as stream:  # a link stays
+        with replacement(target.resolve()) as stream:  # a link stays a link
             stream.write((str(nbformat.writes(notebook)) + "\n").encode())  # type: ignore[no-untyped-call]
     except OSError as error:
         message = f"{target} cannot be written: {error.strerror}"
-        raise SettingsError(message, hint="name another file by --output") from error
+        raise SettingsError(message, hint="name another file with --output") from error
 
 
 def _check_target(target: Path, file: Path) -> None:
@@ -63,10 +63,10 @@ def _check_target(target: Path, file: Path) -> None:
         elif b'"execution_count": 1' in target.read_bytes():
             reason = "holds outputs: it may be the record of a run"
         elif target.suffix != ".ipynb":
-            reason = "is there, and is not a notebook"
+            reason = "exists, and is not a notebook"
     if reason:
         message = f"{target} cannot be written: it {reason}"
-        raise SettingsError(message, hint="name another file by --output")
+        raise SettingsError(message, hint="name another file with --output")
 
 
 def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -80,7 +80,7 @@ def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[str]) -> Itera
     yield "code", "parameters", "\n".join(_parameters(file, inputs, names))
     given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())
     yield "code", "inputs", _INPUTS.format(given=given)
-    yield "text", "plan-text", "## What is run\n\nNothing is done yet, and a mistake in the last step shows here."
+    yield "text", "plan-text", "## What is run\n\nNothing is run yet, and a mistake in any step shows here."
     yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
     yield "text", "run-text", "\n".join(["## The run", "", *(f"- {_text(step)}" for step in steps)])
     yield "code", "run", "result = buildpush.run_pipeline(file, **how)\nresult"

@@ -1,4 +1,4 @@
-"""Where the tutorials lie, and what they are called."""
+"""Where the tutorials are, and their names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Return the notebook of that path, name, name without its number, or beginning that only one name has.
+    """Return the notebook with that path, name, name without its number, or unique beginning of a name.
 
     Raises:
         SettingsError: there is none.

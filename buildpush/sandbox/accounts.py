@@ -25,7 +25,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What is shown once: afterwards only hashes are left."""
+    """What is shown only once: afterwards only hashes are stored."""
 
     username: str
     password: Secret
@@ -64,7 +64,7 @@ class Accounts:
         self._withdrawn: set[str] = set()
 
     def make(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
-        """Return a new password and access token of an account; those made before go on working."""
+        """Return a new password and access token of an account; earlier ones stay valid."""
         password = secrets.token_urlsafe(24)
         token = self._sign(self._claims(username, YEAR_SECONDS, scp="applied-permissions/user"))
         with self._store.change():
@@ -74,13 +74,13 @@ class Accounts:
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
 
     def withdraw(self, authorization: str | None) -> None:
-        """Let a registry token end before its time; passwords and access tokens go on working."""
+        """Let a registry token expire early; passwords and access tokens stay valid."""
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() == "bearer":
             self._withdrawn.add(_hash(token.strip()))
 
     def sent_password(self, authorization: str | None) -> str:
-        """Return the password in a Basic header that was checked before, or nothing."""
+        """Return the password in a Basic header that was checked before, or the empty text."""
         kind, _, value = (authorization or "").partition(" ")
         return _read_basic(value)[1] if kind.lower() == "basic" else ""
 
@@ -91,10 +91,10 @@ class Accounts:
         return token
 
     def registry_token(self, caller: Caller, scopes: Sequence[str]) -> str:
-        """Return a token for ``/v2/`` that is good for an hour and for *scopes*.
+        """Return a token for ``/v2/`` that is valid for an hour and for *scopes*.
 
         Args:
-            caller: who asked, by password or access token.
+            caller: who requests it, by password or access token.
             scopes: such as ``repository:docker-local/app:pull,push``; none means no limit, as in Artifactory.
         """
         granted = [_granted(caller, scope) for scope in scopes]
@@ -170,12 +170,12 @@ class Accounts:
         if not hmac.compare_digest(self._signature(head).encode(), signature.encode()):
             return None
         claims: dict[str, Any] = json.loads(_decode(head.partition(".")[2]))
-        # An access token that was withdrawn is signed as well; only its stored hash makes it good.
+        # An access token that was withdrawn is signed as well; only its stored hash makes it valid.
         return None if "scp" in claims else claims
 
 
 def _granted(caller: Caller, scope: str) -> dict[str, Any] | None:
-    """Return what the account may have of one asked-for scope, or ``None`` where it is not one of a repository."""
+    """Return the granted part of a requested scope, or ``None`` where it is not one of a repository."""
     kind, _, rest = scope.partition(":")
     name, _, actions = rest.rpartition(":")
     if kind != "repository" or not name:

@@ -1,4 +1,4 @@
-"""How the sandbox says no: the error documents of Artifactory's registry and of its REST interface."""
+"""Refusals of the sandbox: the error documents of Artifactory's registry and of its REST interface."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ REVISION = "79010900"
 
 @dataclass
 class RequestRefusedError(Exception):
-    """A request is answered with an error document instead of what it asked for.
+    """A request is answered with an error document.
 
     Attributes:
         status: HTTP status.
         code: of the registry's error document, such as ``BLOB_UNKNOWN``; REST answers leave it out.
         message: one sentence.
-        detail: goes into the registry's error document.
+        detail: for the registry's error document.
         headers: further headers of the answer.
     """
 
@@ -42,5 +42,5 @@ class RequestRefusedError(Exception):
 
 
 def forbidden(username: str, act: str, where: str) -> RequestRefusedError:
-    """Return the answer for an account that lacks a right."""
+    """Return the answer for an account without a right."""
     return RequestRefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")

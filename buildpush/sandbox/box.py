@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 USERNAME = "developer"
 REPOSITORY = "docker-local"
-# How they do it is in uploads.py, which needs aiohttp.
+# Their behaviour is in uploads.py, which needs aiohttp.
 UPLOADS = ("artifactory", "docker-registry", "crane", "ghcr", "ecr", "zot", "serverless")
 DAY_SECONDS = 24 * 3600
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -37,18 +37,18 @@ class Sandbox:
     """An Artifactory to practise on; it runs in this process while ``with`` lasts.
 
     Args:
-        data: directory that survives; without it, a temporary one that goes at the end.
-        port: 0 takes a free one.
+        data: directory that is kept; without it, a temporary one that is removed at the end.
+        port: 0 for a free one.
         host: address to listen on; the pages need no login on loopback only.
         clock: gives seconds since 1970.
-        uploads: deal with uploads as this server does: ``artifactory``, ``docker-registry``, ``crane``, ``ghcr``,
+        uploads: handle uploads as this server does: ``artifactory``, ``docker-registry``, ``crane``, ``ghcr``,
             ``ecr``, ``zot`` or ``serverless``.
         least_piece: bytes that every piece of an upload but the last must have (``OCI-Chunk-Min-Length``).
         immutable: keys of repositories in which a tag that exists cannot be moved; 409 for another digest.
         referrers: list what refers to a manifest; without it, 404 as from registries older than distribution-spec 1.1.
 
     Raises:
-        SettingsError: there is no such way to deal with uploads, or no such repository.
+        SettingsError: there is no such behaviour of uploads, or no such repository.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Sandbox:
         referrers: bool = True,
     ) -> None:
         if uploads not in UPLOADS:
-            message = f"the sandbox does not know how {uploads!r} deals with uploads"
-            raise SettingsError(message, hint=f"it knows: {', '.join(UPLOADS)}")
+            message = f"the sandbox cannot handle uploads like {uploads!r}"
+            raise SettingsError(message, hint=f"possible values: {', '.join(UPLOADS)}")
         self._rules: dict[str, Any] = {
             "uploads": uploads,
             "least_piece": least_piece,
@@ -124,15 +124,15 @@ class Sandbox:
         return kept.enter_context(temporary(what="sandbox-", tidy=False))
 
     def close(self) -> None:
-        """Stop answering and free everything; a second call does nothing."""
+        """Stop the server and free everything; a second call does nothing."""
         while self._stops:
             self._stops.pop()()
 
-    # Where it is, and how to get in
+    # Its address, and how to log in
 
     @property
     def host(self) -> str:
-        """Host and port, as they stand in image references."""
+        """Host and port, as in image references."""
         return self._host
 
     @property
@@ -157,7 +157,7 @@ class Sandbox:
 
     @property
     def password(self) -> Secret:
-        """Made at this start; those of earlier starts on the same data go on working."""
+        """Made at this start; those of earlier starts on the same data stay valid."""
         return self._account.password
 
     @property
@@ -178,7 +178,7 @@ class Sandbox:
 
     @property
     def failures(self) -> list[Exception]:
-        """Mistakes of the sandbox itself; each was answered with status 500."""
+        """Errors of the sandbox itself; each was answered with status 500."""
         return self._journal.failures
 
     def has_blob(self, digest: Digest | str) -> bool:
@@ -189,7 +189,7 @@ class Sandbox:
         """Return the bytes of a blob or manifest.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: it does not exist.
         """
         if not self.has_blob(digest):
             raise KeyError(str(digest))
@@ -220,19 +220,19 @@ class Sandbox:
         """Return the build-info documents as stored, newest first."""
         return [build.document for build in self._store.builds(name)]
 
-    # Misbehaving
+    # Faults
 
     def add_fault(self, method: str | Fault, path: str = "", **what: Any) -> None:
-        """Let the next requests fail that have this method (``*``: any) and a path in which *path* is found.
+        """Let the next requests fail that have this method (``*``: any) and a path that matches *path*.
 
         Args:
-            method: such as ``PATCH``; or, and then nothing else, a fault that is made already, or the name of several
-                that belong together, such as ``xray``.
+            method: such as ``PATCH``; or, as the only argument, a fault, or the name of a set of faults, such as
+                ``xray``.
             path: regular expression.
             what: how they fail, and how many: attributes of :class:`buildpush.sandbox.faults.Fault`.
 
         Raises:
-            SettingsError: one of them means nothing.
+            SettingsError: one of them has no meaning.
         """
         if isinstance(method, Fault):
             self._faults.add(method)
@@ -243,13 +243,13 @@ class Sandbox:
                 self._faults.add(fault)
 
     def add_line(self, **settings: Any) -> Line:
-        """Return a line that leads here and is closed with the sandbox; *settings* as for :class:`Line`."""
+        """Return a line that leads to this sandbox and is closed with it; *settings* as for :class:`Line`."""
         line = Line(self.host, **settings).__enter__()
         self._stops.append(line.close)
         return line
 
     def clear_faults(self) -> None:
-        """Behave well from now on."""
+        """Remove all faults."""
         self._faults.clear()
 
 
@@ -265,8 +265,8 @@ def serve(
     """Run a sandbox until Ctrl-C, or until *stop* is set.
 
     Args:
-        port: 0 takes a free one.
-        data: directory that survives, or ``None`` for a temporary one.
+        port: 0 for a free one.
+        data: directory that is kept, or ``None`` for a temporary one.
         host: address to listen on.
         announce: called once it answers; the place to show address and credentials.
         stop: ends it from another thread.

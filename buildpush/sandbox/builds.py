@@ -20,7 +20,7 @@ _STARTED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})(Z|[+-]\d\d:?\d
 
 
 def read_started(text: str) -> int:
-    """Return the milliseconds since 1970 that a build's ``started`` means.
+    """Parse a build's ``started`` into milliseconds since 1970.
 
     Raises:
         ValueError: it has another form.
@@ -54,7 +54,7 @@ def build_repository(store: Store, project: str | None, repo: str | None) -> str
 
 
 def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
-    """Keep a build-info document, with the sender's name in it, and return the SHA-256 of what was stored.
+    """Store a build-info document, with the sender's name in it, and return the SHA-256 of what was stored.
 
     Raises:
         RequestRefusedError: 400, the document cannot be used.
@@ -68,7 +68,7 @@ def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
 
 
 def document_path(build: BuildEntry) -> str:
-    """Return where a document lies in its repository."""
+    """Return the path of a document in its repository."""
     return f"{quote(build.name, safe='')}/{quote(build.number, safe='')}-{build.started_ms}.json"
 
 

@@ -1,4 +1,4 @@
-"""Bytes on disk, each content once, in a file named by its SHA-256; not what they are called."""
+"""Bytes on disk, each content once, in a file named by its SHA-256; names are elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Checksums:
-    """What some bytes add up to: lower-case hex, and their number."""
+    """The checksums of some bytes, in lower-case hex, and their number."""
 
     sha256: str
     sha1: str
@@ -37,14 +37,14 @@ def _private(path: Path) -> int:
 
 
 class Incoming:
-    """Bytes that are still arriving: a growing file and its checksums so far; goes on with a file that is there."""
+    """Bytes that are still arriving: a growing file and its checksums so far; an existing file is continued."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.fdopen(_private(path), "a+b", buffering=0)
         self.size = self._file.seek(0, os.SEEK_END)
         self._unread = self.size
-        # sha1 and md5 are names that Artifactory gives, not protection.
+        # sha1 and md5 are names in Artifactory, not protection.
         self._sums = (
             hashlib.sha256(),
             hashlib.sha1(usedforsecurity=False),
@@ -97,7 +97,7 @@ class Incoming:
         return Checksums(sha256, sha1, md5, self.size)
 
     def discard(self) -> None:
-        """Forget the bytes; does nothing after they were kept."""
+        """Delete the bytes; does nothing after they were kept."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -106,8 +106,8 @@ class ContentStore:
     """Every content once, below one directory.
 
     Args:
-        directory: is made where it is missing.
-        lasting: whether it is the user's; for what is thrown away any temporary directory is good enough.
+        directory: made if it is missing.
+        lasting: whether it is the user's; for temporary data any temporary directory is good enough.
 
     Raises:
         OSError: it cannot be made.
@@ -124,7 +124,7 @@ class ContentStore:
         for made in (directory, self._kept, self._incoming):
             if not lasting:
                 made.mkdir(mode=0o700, exist_ok=True)
-            elif made != directory or not made.is_dir():  # the mode of one that was there is its owner's affair
+            elif made != directory or not made.is_dir():  # the mode of an existing one is its owner's business
                 private_directory(made)
 
     def path(self, sha256: str) -> Path:
@@ -132,7 +132,7 @@ class ContentStore:
         return self._kept / sha256[:2] / sha256
 
     def receive(self, name: str) -> Incoming:
-        """Return a place for bytes that will arrive; behind those that arrived under the same name."""
+        """Return a file for bytes that will arrive; they follow those that arrived under the same name."""
         return Incoming(self._incoming / name)
 
     def keep(self, incoming: Incoming) -> Checksums:
@@ -144,7 +144,7 @@ class ContentStore:
         return checksums
 
     def add(self, data: bytes) -> Checksums:
-        """Keep bytes that are all there."""
+        """Store complete bytes."""
         incoming = self.receive(uuid.uuid4().hex)
         try:
             incoming.write(data)
@@ -155,7 +155,7 @@ class ContentStore:
             incoming.discard()
 
     def sweep(self, wanted: Collection[str], arriving: Collection[str]) -> None:
-        """Delete every content that nothing names any more, and what no upload goes on with."""
+        """Delete every content that nothing names any more, and the bytes of ended uploads."""
         for paths, names in ((self._kept.glob("*/*"), wanted), (self._incoming.iterdir(), arriving)):
             for path in paths:
                 if path.name not in names:

@@ -31,15 +31,15 @@ class Fault:
         largest: answer 413 to a body of more bytes; smaller ones are not hit.
         lose_answer: do what was asked, then end the connection instead of answering.
         forget: answer as if the blob or manifest had been kept, and keep nothing.
-        expire: what the request brings along is no longer good, from now on: ``token`` or ``upload``.
+        expire: the ``token`` or ``upload`` of the request expires.
         offset: say in the answer's ``Range`` that so many bytes more arrived than did (negative: fewer).
         sha512: say in ``Docker-Content-Digest`` the SHA-512 of the content instead of its SHA-256.
-        overlook: parameter of the query that goes unseen: ``mount`` begins an upload instead.
+        overlook: parameter of the query that is ignored: ``mount`` begins an upload instead.
         elsewhere: ``HOST:PORT`` that the answer's ``Location`` names instead of the sandbox's;
-            an upload goes on there without credentials. With *status* 307 the request itself is sent there.
-        store: send a GET of a blob on to a store with an address of its own, as a CDN does: it is good for some
+            an upload continues there without credentials. With *status* 307 the request itself is sent there.
+        store: send a GET of a blob on to a store with an address of its own, as a CDN does: it is valid for some
             minutes, and not together with credentials.
-        every: hit only each so-many-th request that matches.
+        every: hit only every n-th request that matches.
         times: how many requests it still hits; ``None`` for all.
     """
 
@@ -117,6 +117,6 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """Behave well from now on."""
+        """Remove all faults."""
         with self._lock:
             self._planned.clear()

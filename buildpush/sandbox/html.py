@@ -1,4 +1,4 @@
-"""HTML by construction: whatever is not an element already is escaped, and known secrets in it become stars."""
+"""HTML by construction: everything but elements is escaped, and known secrets become stars."""
 
 # Flags of other programs in this module's texts: any
 
@@ -18,7 +18,7 @@ class Markup(str):
 
 
 def element(name: str, /, *children: object, **attributes: str) -> Markup:
-    """Return an element; ``class_`` stands for ``class``, and children that are ``None`` are left out."""
+    """Return an element; ``class_`` becomes ``class``, and children that are ``None`` are left out."""
     words = "".join(f' {key.rstrip("_").replace("_", "-")}="{_text(value)}"' for key, value in attributes.items())
     if name in VOID:
         return Markup(f"<{name}{words}>")
@@ -35,7 +35,7 @@ def _text(child: object) -> str:
 
 
 def link(address: str, text: object) -> Markup:
-    """Return a link; an address that is neither ours nor of the web is shown as text only."""
+    """Return a link; an address that is neither ours nor on the web is shown as text only."""
     if not address.startswith(("/", "http://", "https://")):
         return joined(text)
     return element("a", text, href=address)

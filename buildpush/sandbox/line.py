@@ -30,10 +30,10 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Line:
-    """A TCP proxy on this machine that passes everything on, and breaks where it is told to.
+    """A TCP proxy on this machine that passes everything on, and breaks on request.
 
     All byte counts are per connection and start with its first byte, HTTP headers included.
-    Several misfortunes may be combined, and may be changed while the line is open: set the attribute of the same name.
+    Several faults may be combined, and may be changed while the line is open: set the attribute of the same name.
 
     Args:
         upstream: ``HOST:PORT`` of the server it leads to.
@@ -43,7 +43,7 @@ class Line:
         stall_after: once so many bytes went to the server, nothing passes any more in either direction;
             both connections stay open until the line is closed.
         truncate_after: once so many bytes of the server's answers went to the client, both connections end.
-        flip_at: position, from 0, of a byte on its way to the server in which the lowest bit is turned over.
+        flip_at: position, from 0, of a byte to the server in which the lowest bit is flipped.
         bytes_per_second: of each connection, in each direction.
         times: how many connections are hit by a reset, stall, truncation or flipped bit; ``None`` for all of them.
 
@@ -56,7 +56,7 @@ class Line:
             ``reset``, ``stalled``, ``truncated``, ``flipped``.
 
     Raises:
-        SettingsError: a number is negative, *upstream* is no address, or the port is taken.
+        SettingsError: a number is negative, *upstream* is not an address, or the port is taken.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Line:
             self._empty.clear()
             await self._empty.wait()
 
-    # What connections ask and tell
+    # Called by the connections
 
     def _seconds(self) -> float:
         return time.monotonic() - self._opened_at
@@ -187,7 +187,7 @@ class _Relay:
         self.line._open.add(self)
         self.line.connections += 1
         self.client.hold("connecting")
-        # Python 3.11.2, of Debian 12, lets a transport begin to read right after this, even if it was told not to.
+        # Python 3.11.2, of Debian 12, lets a transport begin to read right after this, even if it was paused.
         asyncio.get_running_loop().call_soon(self.client.hold_again)
         self.connecting = asyncio.create_task(self._connect())
         self.connecting.add_done_callback(lambda _task: self.ended())
@@ -210,14 +210,14 @@ class _Relay:
             end.abort()
 
     def ended(self) -> None:
-        """One of both is closed; the line forgets the connection when both are."""
+        """One of the two is closed; the line forgets the connection when both are."""
         if self.connecting.done() and not (self.client.is_open or self.server.is_open):
             self.line._open.discard(self)
             if not self.line._open:
                 self.line._empty.set()
 
     def passed(self, end: _End) -> None:
-        """Let happen what is due after so many bytes in this direction."""
+        """Apply the faults that are due after so many bytes in this direction."""
         line = self.line
         if end is self.server:
             if end.count == line.truncate_after and line._strikes(self, "truncated"):
@@ -337,7 +337,7 @@ class _End(asyncio.BufferedProtocol):
     # Ways to end
 
     def finish(self) -> None:
-        """Say that nothing more will come; the other direction stays open."""
+        """Signal the end of the data; the other direction stays open."""
         if self.is_open:
             self.transport.write_eof()
 

@@ -1,4 +1,4 @@
-"""What a manifest document says: checked once, when it is pushed."""
+"""The content of a manifest document: checked once, when it is pushed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class ContentDescriptor:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the bytes are never pushed: layers that clients fetch from their maker."""
+        """Whether the bytes are never pushed: layers that clients fetch from their publisher."""
         return "nondistributable" in self.media_type or "foreign" in self.media_type
 
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """An image manifest, with config and layers, or an index, with children; *subject* need not be there."""
+    """An image manifest, with config and layers, or an index, with children; *subject* need not exist."""
 
     media_type: str
     config: ContentDescriptor | None = None
@@ -49,13 +49,13 @@ class StoredManifest:
 
     @property
     def blobs(self) -> tuple[ContentDescriptor, ...]:
-        """What must be there before it is accepted, config first."""
+        """What must exist before it is accepted, config first."""
         config = (self.config,) if self.config else ()
         return tuple(part for part in config + self.layers if not part.elsewhere)
 
 
 def read_manifest(body: bytes, content_type: str) -> StoredManifest:
-    """Return what the document says.
+    """Parse the document.
 
     Args:
         body: as received.

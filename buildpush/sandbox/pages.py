@@ -48,7 +48,7 @@ class Pages:
         return [web.get(path, act) for path, act in handlers]
 
     async def start(self, request: web.Request) -> web.Response:
-        """Show how to get in, what is there, and what was published last."""
+        """Show how to log in, what is stored, and what was published last."""
         host = request.host
         commands = (
             f"docker login {host}\ndocker tag app:1 {host}/docker-local/app:1\ndocker push {host}/docker-local/app:1"
@@ -205,7 +205,7 @@ class Pages:
         return _answer(name, element("h1", name), _run_table(found))
 
     async def build(self, request: web.Request) -> web.Response:
-        """Show one run: where it came from, what it made."""
+        """Show one run: its sources and its results."""
         name, number = request.match_info["name"], request.match_info["number"]
         repo = request.query.get("buildRepo", BUILD_INFO)
         found = [
@@ -248,7 +248,7 @@ def build_address(name: str, number: str, started: object, repo: str) -> str:
 
 
 def size(number: int) -> str:
-    """Return bytes in the unit that people read best, counted in thousands; number and unit stay on one line."""
+    """Return bytes in a readable decimal unit; number and unit stay on one line."""
     value = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 - the next unit

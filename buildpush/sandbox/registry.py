@@ -40,7 +40,7 @@ class RegistryRules:
     """What this registry does differently from others.
 
     Attributes:
-        uploads: whose way of dealing with uploads it has, see :data:`buildpush.sandbox.uploads.BEHAVIOURS`.
+        uploads: the server whose handling of uploads it imitates, see :data:`buildpush.sandbox.uploads.BEHAVIOURS`.
         least_piece: bytes that every piece of an upload but the last must have.
         immutable: keys of repositories in which no tag can be moved.
         referrers: whether it lists what refers to a manifest, as registries do since distribution-spec 1.1.
@@ -53,7 +53,7 @@ class RegistryRules:
 
 
 def checksum_headers(entry: FileEntry) -> dict[str, str]:
-    """Return what Artifactory says about every file it hands out."""
+    """Return Artifactory's headers of every file that it sends."""
     return {
         "X-Checksum-Sha256": entry.checksums.sha256,
         "X-Checksum-Sha1": entry.checksums.sha1,
@@ -114,7 +114,7 @@ class RegistryRoutes:
         return web.json_response({})
 
     async def token(self, request: web.Request) -> web.Response:
-        """Give a registry token for a password or an access token."""
+        """Issue a registry token for a password or an access token."""
         who = wire.caller()
         scopes = [scope for given in request.query.getall("scope", []) for scope in given.split()]
         token = self._accounts.registry_token(who, scopes)
@@ -155,7 +155,7 @@ class RegistryRoutes:
         return web.FileResponse(self._store.content.path(digest.hex), headers=headers)
 
     async def begin(self, request: web.Request) -> web.Response:
-        """Begin an upload; or have a blob from elsewhere at once, or one that is sent with this request."""
+        """Begin an upload; or mount a blob, or store one that is sent with this request."""
         target = self._target(request, "push")
         mounted = wire.query(request, "mount")
         if mounted and (entry := layout.find_blob(self._store, _digest(mounted))):
@@ -180,7 +180,7 @@ class RegistryRoutes:
         return self._accepted(request, upload, 204)
 
     async def append(self, request: web.Request) -> web.Response:
-        """Take a further piece of an upload."""
+        """Accept the next piece of an upload."""
         async with self._piece(request) as upload:
             before = upload.incoming.size
             await self._receive(request, upload)
@@ -189,14 +189,14 @@ class RegistryRoutes:
             return self._accepted(request, upload, self.uploads.behaviour.piece_status, piece)
 
     async def commit(self, request: web.Request) -> web.Response:
-        """Take the last piece, if there is one, and end an upload."""
+        """Accept the last piece, if there is one, and end an upload."""
         wanted = _digest(request.query.get("digest", ""))
         async with self._piece(request) as upload:
             await self._receive(request, upload)
             return await self._finish(request, upload, wanted)
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Throw an upload away."""
+        """Cancel an upload."""
         self.uploads.end(self._upload(request))
         return web.Response(status=204)
 
@@ -206,7 +206,7 @@ class RegistryRoutes:
 
     @asynccontextmanager
     async def _piece(self, request: web.Request) -> AsyncIterator[UploadSession]:
-        """Give the upload that the request's body is a piece of, once no other request writes to it."""
+        """Yield the upload that the request's body is a piece of, once no other request writes to it."""
         upload = self._upload(request)
         await upload.take_over(request)
         try:
@@ -292,7 +292,7 @@ class RegistryRoutes:
         return web.Response(body=self._store.content.path(entry.checksums.sha256).read_bytes(), headers=headers)
 
     async def put_manifest(self, request: web.Request) -> web.Response:
-        """Take a manifest whose blobs are all here; a tag moves with this and with nothing else."""
+        """Accept a manifest whose blobs are all stored; only this moves a tag."""
         target = self._target(request, "push")
         reference = _reference(request)
         body = await wire.read_all(request, LARGEST)
@@ -324,7 +324,7 @@ class RegistryRoutes:
         return web.json_response(document, headers=headers, content_type=OCI_INDEX)
 
     def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
-        """Refuse to move a tag where tags stay, and to those who may not delete what it names now."""
+        """Refuse to move an immutable tag, and to accounts that may not delete what it names now."""
         found = layout.find_manifests(self._store, target, reference)
         if not found or found[0].checksums.digest == digest:
             return
@@ -354,7 +354,7 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
     Args:
         store: knows the repositories.
         name: path of the image; begins with the repository key where *key* is not given.
-        key: repository key, where the address says it already.
+        key: repository key, where the address already has it.
 
     Raises:
         RequestRefusedError: 400, the name breaks the grammar; 404, there is no such repository.
@@ -373,7 +373,7 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
 
 
 def challenge(request: web.Request, **more: str) -> str:
-    """Return the value of ``WWW-Authenticate`` that tells clients where tokens are."""
+    """Return the value of ``WWW-Authenticate`` that says where tokens are issued."""
     base = request.path.partition("/v2")[0] if request.path.startswith("/artifactory/") else ""
     words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **more}
     return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())

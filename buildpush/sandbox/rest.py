@@ -19,7 +19,7 @@ from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 
 LARGEST_METADATA = 1024 * 1024
 BASE = "/artifactory"
-# Values of a property are separated by commas, properties by semicolons; a backslash takes the next mark as it is.
+# Values of a property are separated by commas, properties by semicolons; a backslash escapes the next character.
 _ESCAPED = r"(?:\\.|[^\\{}])"
 _PROPERTIES = re.compile(_ESCAPED.format(";|") + "+")
 _VALUES = re.compile(_ESCAPED.format(",") + "+")
@@ -33,7 +33,7 @@ class RestRoutes:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """Return every route, HEAD included in GET; the last ones take what is left over as file paths."""
+        """Return every route, HEAD included in GET; the last ones match all other paths as files."""
         handlers = (
             ("GET", "/api/system/ping", self.ping),
             ("GET", "/api/system/version", self.version),
@@ -59,22 +59,22 @@ class RestRoutes:
     # System and security
 
     async def ping(self, _request: web.Request) -> web.Response:
-        """Say that the server is there; proves nothing about credentials."""
+        """Say that the server is running; credentials are not checked."""
         return web.Response(text="OK")
 
     async def version(self, _request: web.Request) -> web.Response:
-        """Say which Artifactory this pretends to be."""
+        """Give the version of Artifactory that this imitates."""
         return web.json_response(
             {"version": VERSION, "revision": REVISION, "addons": [], "license": "buildpush sandbox"}
         )
 
     async def usage(self, request: web.Request) -> web.Response:
-        """Take a usage report and forget it."""
+        """Accept a usage report, and ignore it."""
         await wire.read_all(request, LARGEST_METADATA)
         return web.json_response({})
 
     async def encrypted_password(self, request: web.Request) -> web.Response:
-        """Give the caller back the password they sent: it is what they may send from now on."""
+        """Return the password that the caller sent: there is no separate encrypted one."""
         return web.Response(text=self._accounts.sent_password(request.headers.get("Authorization")))
 
     async def token(self, request: web.Request) -> web.Response:
@@ -223,20 +223,22 @@ class RestRoutes:
         """Set properties that are given in the query."""
         if "properties" not in request.query:
             raise RequestRefusedError(
-                400, "BAD_REQUEST", "The sandbox takes files through the registry; this needs ?properties=key=value"
+                400,
+                "BAD_REQUEST",
+                "The sandbox accepts files only through the registry; this needs ?properties=key=value",
             )
         changes: dict[str, list[str] | None] = {**read_properties(request.query["properties"])}
         return self._apply(self._change(request), changes)
 
     async def delete_properties(self, request: web.Request) -> web.Response:
-        """Take properties away."""
+        """Delete properties."""
         keys = [key for key in request.query.get("properties", "").split(",") if key]
         if not keys:
             raise RequestRefusedError(400, "BAD_REQUEST", "Name the properties to delete: ?properties=key,key")
         return self._apply(self._change(request), dict.fromkeys(keys))
 
     async def patch_properties(self, request: web.Request) -> web.Response:
-        """Set properties that are given in the body; null takes one away."""
+        """Set properties that are given in the body; null deletes one."""
         body = await wire.read_all(request, LARGEST_METADATA)
         try:
             given = json.loads(body)["props"]

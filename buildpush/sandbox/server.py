@@ -1,4 +1,4 @@
-"""The web server around the handlers: who may come in, what is written down, how errors are told."""
+"""The web server around the handlers: who may access it, what is recorded, how errors are answered."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Server:
 
     Args:
         listening: a socket that is bound and listens.
-        store: outlives the server.
+        store: stays open after the server has ended.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Server:
 
     @web.middleware
     async def _record(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        """Write down what was asked and answered, once it is."""
+        """Record each request and its answer."""
         visit = wire.Visit()
         wire.visit.set(visit)
         begun = time.monotonic()
@@ -160,13 +160,13 @@ class Server:
                 request, RequestRefusedError(error.status, code, f"{request.method} {request.path}: {error.reason}")
             )
         except ConnectionError:
-            return web.Response(status=400)  # goes nowhere: the client is gone
+            return web.Response(status=400)  # goes nowhere: the client has disconnected
         except OSError as error:
             status = 507 if error.errno in {errno.ENOSPC, errno.EDQUOT} else 500
             return self._refusal(
                 request, RequestRefusedError(status, "UNKNOWN", f"the sandbox's disk says: {error.strerror}")
             )
-        except Exception as error:  # noqa: BLE001 - the door: a mistake in the sandbox must not look like a broken line
+        except Exception as error:  # noqa: BLE001 - the entry point: an error in the sandbox must not look like a broken line
             self._journal.failures.append(error)
             return self._refusal(
                 request, RequestRefusedError(500, "UNKNOWN", f"the sandbox failed: {type(error).__name__}")
@@ -216,7 +216,7 @@ class Server:
     # The store behind a CDN
 
     def _store_address(self, request: web.Request) -> str:
-        """Return where a blob lies in the store: on another name of this machine, so that credentials stay behind."""
+        """Return the address of a blob in the store: another name of this machine, which gets no credentials."""
         digest = _last_part(request.path)
         query = urlencode({SIGNATURE: self._store_signature(digest)})
         return f"{request.scheme}://{_other_name(request.host)}{STORE}{digest}?{query}"
@@ -225,7 +225,7 @@ class Server:
         return hmac.new(self._store_key, digest.encode(), "sha256").hexdigest()
 
     async def _from_store(self, request: web.Request) -> web.StreamResponse:
-        """Send a blob to whoever has its address, and no other credentials; as stores of objects do."""
+        """Send a blob to anyone with its address and without other credentials, as object stores do."""
         digest = request.match_info["digest"]
         if not hmac.compare_digest(request.query.get(SIGNATURE, ""), self._store_signature(digest)):
             return web.Response(status=403, text="SignatureDoesNotMatch")
@@ -247,7 +247,7 @@ class Server:
         headers.update(fault.more_headers(self._store.clock()))
 
     def _elsewhere(self, request: web.Request, location: str, host: str) -> str:
-        """Return the same address on another host, good without credentials if it is that of an upload."""
+        """Return the same address on another host, valid without credentials if it is that of an upload."""
         url = URL(wire.origin(request)).join(URL(location))
         signature = self._registry.uploads.signature(_last_part(url.path))
         url = url.update_query({SIGNATURE: signature}) if signature else url
@@ -255,7 +255,7 @@ class Server:
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        """Let known callers in; without credentials only to what is public, and to pages on this machine."""
+        """Admit known callers; without credentials only to what is public, and to pages on this machine."""
         if request.path.startswith(STORE):
             return await handler(request)
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
@@ -289,7 +289,7 @@ def _sha512(path: Path) -> str:
 
 
 async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """Lose an answer that was ready, or send only its beginning."""
+    """Drop an answer that was ready, or send only its beginning."""
     if fault.lose_answer:
         wire.break_connection(request)
     if fault.after is None or request.method != "GET":

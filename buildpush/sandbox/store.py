@@ -1,4 +1,4 @@
-"""What the sandbox knows: an index in SQLite over files by checksum; it survives a restart.
+"""The sandbox's data: an index in SQLite of files by checksum; it survives a restart.
 
 A file has a repository key, a path and properties, as in Artifactory; several files may share one content.
 """
@@ -67,7 +67,7 @@ class RepositoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file: where it is, what its content adds up to; times are seconds since 1970."""
+    """One file: its path and its checksums; times are seconds since 1970."""
 
     repo: str
     path: str
@@ -111,7 +111,7 @@ class Store:
     """Files, properties, builds and accounts below one data directory; may be used from several threads.
 
     Args:
-        directory: holds everything; made where it is missing.
+        directory: holds everything; made if it is missing.
         clock: gives seconds since 1970.
         lasting: whether the data must survive a power cut; a throw-away sandbox is faster without.
 
@@ -141,18 +141,18 @@ class Store:
             raise
 
     def sweep(self) -> None:
-        """Delete every content that no file has any more, and what no upload goes on with."""
+        """Delete every content that no file has any more, and the bytes of ended uploads."""
         contents = {row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")}
         self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the database and unlock the directory."""
         with self._lock:
             self._index.close()
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Make all changes inside happen together or not at all."""
+        """Apply all changes inside together or not at all."""
         with self._lock:
             if self._index.in_transaction:
                 yield
@@ -173,7 +173,7 @@ class Store:
     # Repositories
 
     def add_repository(self, repository: RepositoryEntry) -> None:
-        """Make a repository; one that is there is left as it is."""
+        """Make a repository; an existing one is left unchanged."""
         row = (repository.key, repository.rclass, repository.package_type)
         more = (json.dumps(repository.members), repository.deploy_to)
         self._rows("INSERT OR IGNORE INTO repositories VALUES (?, ?, ?, ?, ?)", *row, *more)
@@ -192,7 +192,7 @@ class Store:
     # Files
 
     def put(self, repo: str, path: str, checksums: Checksums, media_type: str, username: str) -> None:
-        """Give a content that is kept already a path; what was at that path is replaced, with its properties."""
+        """Give a stored content a path; the file at that path is replaced, with its properties."""
         now = self.clock()
         before = self.file(repo, path)
         created = before.created if before else now
@@ -222,7 +222,7 @@ class Store:
         return [FileEntry(row[0], row[1], Checksums(*row[2:6]), *row[6:]) for row in rows]
 
     def remove(self, entries: Sequence[FileEntry]) -> None:
-        """Take files away, with their properties; see :meth:`sweep` for their contents."""
+        """Remove files, with their properties; see :meth:`sweep` for their contents."""
         with self.change():
             for entry in entries:
                 for table in ("files", "properties"):
@@ -236,7 +236,7 @@ class Store:
         return {key: json.loads(values) for key, values in rows}
 
     def set_properties(self, repo: str, path: str, changes: Mapping[str, Sequence[str] | None]) -> None:
-        """Replace the values of the given keys; ``None`` takes a key away."""
+        """Replace the values of the given keys; ``None`` removes a key."""
         with self.change():
             for key, values in changes.items():
                 self._rows("DELETE FROM properties WHERE repo = ? AND path = ? AND key = ?", repo, path, key)
@@ -266,7 +266,7 @@ class Store:
     # Builds
 
     def put_build(self, build: BuildEntry) -> None:
-        """Keep a run; the same name, number, start and repository replace it."""
+        """Store a run; one with the same name, number, start and repository is replaced."""
         row = (build.repo, build.name, build.number, build.started_ms, json.dumps(build.document))
         self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
 
@@ -279,7 +279,7 @@ class Store:
         )
         return [BuildEntry(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
 
-    # Accounts: what they mean is in accounts.py
+    # Accounts: their meaning is in accounts.py
 
     def put_account(self, username: str, rights: str) -> None:
         """Make an account or change its rights."""
@@ -311,7 +311,7 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
     os.close(descriptor)
     index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.2)
     try:
-        # Exclusive: a second sandbox on the same directory is refused instead of mixing two truths.
+        # Exclusive: a second sandbox on the same directory is refused instead of mixing the data.
         index.execute("PRAGMA locking_mode = EXCLUSIVE")
         index.execute("PRAGMA journal_mode = WAL")
         index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")

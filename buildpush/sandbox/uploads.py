@@ -1,4 +1,4 @@
-"""Uploads that are on their way: what arrived so far outlives a broken connection, and a restart on the same data."""
+"""Unfinished uploads: what arrived so far survives a broken connection, and a restart on the same data."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(?P<first>\d{1,18})-(?P<last>\d{1,18
 
 @dataclass(frozen=True, slots=True)
 class UploadBehaviour:
-    """How a registry deals with uploads; the names are in :data:`BEHAVIOURS`.
+    """How a registry handles uploads; the names are in :data:`BEHAVIOURS`.
 
     Attributes:
-        tells_offset: answers GET of an upload; otherwise with 400, and one has to try.
+        tells_offset: answers GET of an upload; otherwise with 400, and the client has to try.
         checks_range: answers 416 to a piece that does not begin where the last one ended.
-        one_stream: takes a piece without Content-Range only as the first.
-        state: puts the offset into the address, and gives an upload up that is asked for under an older one:
-            so a piece that broke in the middle is the end of its upload.
+        one_stream: accepts a piece without Content-Range only as the first.
+        state: puts the offset into the address, and drops an upload that is requested with an older one: so a piece
+            that breaks in the middle ends its upload.
         relative: its ``Location`` has no host.
         piece_status: answers a piece with this.
-        largest_piece: answers 416 to a piece with Content-Range that has more bytes; without it anything is taken.
+        largest_piece: answers 416 to a piece with Content-Range that has more bytes; without it anything is accepted.
         one_piece: answers 416 to every piece but the first.
-        range: what ``Range`` is about: ``all`` that arrived, the ``first`` piece for ever, the last ``piece`` alone
+        range: what ``Range`` covers: ``all`` that arrived, the ``first`` piece for ever, the last ``piece`` alone
             (in the answers to pieces).
     """
 
@@ -58,7 +58,7 @@ BEHAVIOURS = {
     "docker-registry": UploadBehaviour(checks_range=False, state=True),
     # Source: go-containerregistry, pkg/registry/blobs.go.
     "crane": UploadBehaviour(tells_offset=False, one_stream=True, relative=True, piece_status=204),
-    # As users report them, not as we have seen them.  Source: ocx-sh/ocx#237.
+    # As reported by users, not as observed by us.  Source: ocx-sh/ocx#237.
     "ghcr": UploadBehaviour(largest_piece=4 * 1024 * 1024),
     # Source: aws/containers-roadmap#2831, crashappsec/chalk#682.
     "ecr": UploadBehaviour(range="first"),
@@ -74,10 +74,10 @@ class UploadSession:
     """One blob on its way into a repository.
 
     Attributes:
-        signature: whoever knows it may go on with the upload without credentials.
+        signature: whoever has it may continue the upload without credentials.
         begun_by: who began it; ``None`` for one that outlived a restart.
-        writing: the connection that brings a piece just now.
-        short: a piece was shorter than the server wants; only the last may be.
+        writing: the connection that is sending a piece now.
+        short: a piece was shorter than the server requires; only the last may be.
         first: bytes of its first piece.
     """
 
@@ -92,12 +92,12 @@ class UploadSession:
     first: int = 0
 
     def take_note(self, before: int, least: int) -> None:
-        """Take note of a piece that arrived when *before* bytes had, where *least* are wanted of it."""
+        """Record a piece that arrived after *before* bytes, and must have at least *least*."""
         self.first = self.first or self.incoming.size
         self.short = self.incoming.size - before < least
 
     def range(self, about: str, piece: int | None = None) -> str:
-        """Return what arrived so far as the registry writes it; nothing and one byte look the same there.
+        """Return what arrived so far as the registry writes it; no bytes and one byte look the same there.
 
         Args:
             about: see :attr:`UploadBehaviour.range`.
@@ -109,28 +109,28 @@ class UploadSession:
 
     @property
     def state(self) -> str:
-        """The offset, as it stands in the address of registries that put it there."""
+        """The offset, as some registries write it into the address."""
         return f"{self.incoming.size:x}"
 
     async def take_over(self, request: web.Request) -> None:
-        """Break the connection that still brings an earlier piece: its client has given it up."""
+        """Break the connection that is still sending an earlier piece: its client has given it up."""
         if isinstance(self.writing, asyncio.Transport):
             self.writing.abort()
         await self.lock.acquire()
         self.writing = request.transport
 
     def let_go(self) -> None:
-        """Let the next piece come."""
+        """Admit the next piece."""
         self.writing = None
         self.lock.release()
 
 
 class Uploads:
-    """All uploads that are on their way.
+    """All unfinished uploads.
 
     Args:
         store: remembers them over a restart.
-        behaviour: how they are dealt with.
+        behaviour: how they are handled.
     """
 
     def __init__(self, store: Store, behaviour: UploadBehaviour) -> None:
@@ -179,12 +179,12 @@ class Uploads:
         return upload.begun_by if upload and known else None
 
     def signature(self, identifier: str) -> str:
-        """Return what lets anyone go on with an upload; nothing where there is none."""
+        """Return the signature that lets anyone continue an upload; empty where there is none."""
         upload = self._open.get(identifier)
         return upload.signature if upload else ""
 
     def expire(self, identifier: str) -> None:
-        """Forget an upload as if it had waited too long."""
+        """Let an upload expire."""
         if upload := self._open.get(identifier):
             self.end(upload)
         self._store.remove_upload(identifier)
@@ -196,23 +196,23 @@ class Uploads:
         upload.incoming.discard()
 
     def close(self) -> None:
-        """Let go of them all; they can go on after a restart."""
+        """Close them all; they can be continued after a restart."""
         for upload in self._open.values():
             upload.incoming.let_go()
         self._open.clear()
 
-    # What a piece must be like
+    # Rules for pieces
 
     def check(self, upload: UploadSession, content_range: str | None, length: int | None) -> None:
         """Check that a piece continues what arrived before.
 
         Args:
             upload: what arrived before.
-            content_range: header of the piece, such as ``1024-2047``; without it the piece simply goes on.
+            content_range: header of the piece, such as ``1024-2047``; without it the piece simply follows.
             length: its ``Content-Length``, where it has one.
 
         Raises:
-            RequestRefusedError: 416, it begins somewhere else, or is more than is taken;
+            RequestRefusedError: 416, it begins somewhere else, or is too large;
                 400, the header cannot be read or contradicts the length,
                 or it follows a piece that was too short, or it should have the header.
         """

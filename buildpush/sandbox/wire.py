@@ -1,4 +1,4 @@
-"""What a request brings along: who sends it, under which address the sandbox is known to them, its body in pieces."""
+"""A request: its caller, the address under which they know the sandbox, and its body in pieces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Visit:
     Attributes:
         caller: who sends it.
         received: bytes of its body so far.
-        fault: what goes wrong with it, where that is planned.
+        fault: that is planned for it.
     """
 
     caller: Caller | None = None
@@ -28,7 +28,7 @@ class Visit:
     fault: Fault | None = None
 
 
-# Each connection is a task of its own, so this is one visit at a time.
+# Each connection is a task of its own, so this is one request at a time.
 visit: ContextVar[Visit] = ContextVar("visit")
 
 
@@ -70,7 +70,7 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
     Raises:
         ConnectionError: the body ended too early.
-        RequestRefusedError: 413, a planned fault allows no body of this size.
+        RequestRefusedError: 413, a planned fault does not allow a body of this size.
     """
     this = visit.get()
     left = this.fault.after if this.fault else None
@@ -88,13 +88,13 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
 
 def query(request: web.Request, name: str) -> str | None:
-    """Return a parameter of the query, unless a planned fault overlooks it."""
+    """Return a parameter of the query, unless a planned fault ignores it."""
     fault = visit.get().fault
     return None if fault and fault.overlook == name else request.query.get(name)
 
 
 def keeps() -> bool:
-    """Return whether the content of the request is kept; a planned fault forgets it."""
+    """Return whether the content of the request is stored; a planned fault prevents it."""
     fault = visit.get().fault
     return not (fault and fault.forget)
 

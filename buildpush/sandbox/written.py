@@ -1,4 +1,4 @@
-"""Faults and lines as they are written in a shell: words with ``NAME=VALUE``, named like the Python arguments."""
+"""Faults and lines in the form of the command line: words and ``NAME=VALUE``, named like the Python arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from buildpush.sandbox.line import Line
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SIZE = re.compile(rf"(?P<number>-?\d+(?:\.\d+)?)(?P<unit>{'|'.join(_UNITS)})B?\Z", re.IGNORECASE)
-# What belongs together, in words and as it is written.
+# Sets of faults: what they do, and how they are written.
 NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "xray": (
         "what was pushed may not be read: 403, as while Xray scans it",
@@ -31,7 +31,7 @@ NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "cdn": (
-        "blobs come from a store with an address of its own, and each ninth answer is one of 520",
+        "blobs come from a store with an address of its own, and every ninth answer is a 520",
         ("GET /blobs/sha store times=all", "* '/v2/.+/' status=520 every=9 times=all"),
     ),
 }
@@ -39,13 +39,13 @@ _FAULT = "METHOD PATH NAME=VALUE ..., such as 'PATCH /blobs/uploads/ status=503 
 
 
 def read_fault(text: str) -> Fault:
-    """Return the fault that *text* describes: method, pattern of the path, and what goes wrong.
+    """Parse a fault: method, pattern of the path, and what goes wrong.
 
     Raises:
-        SettingsError: it cannot be read so; the message says which word.
+        SettingsError: it cannot be parsed; the message says which word.
     """
     words = _split(text)
-    if len(words) < 3:  # noqa: PLR2004 - method, path, and at least one misfortune
+    if len(words) < 3:  # noqa: PLR2004 - method, path, and at least one effect
         message = f"a fault is not written as {text!r}"
         raise SettingsError(message, hint=f"write {_FAULT}")
     method, path, *rest = words
@@ -58,13 +58,13 @@ def read_fault(text: str) -> Fault:
 
 
 def named_faults(name: str) -> list[Fault]:
-    """Return the faults that belong together under a name, made again.
+    """Return a new copy of a named set of faults.
 
     Raises:
         SettingsError: there is no such name.
     """
     if name not in NAMED:
-        message = f"no faults belong together as {name!r}"
+        message = f"there is no set of faults {name!r}"
         raise SettingsError(message, hint=f"there are: {', '.join(NAMED)}; or write {_FAULT}")
     return [read_fault(text) for text in NAMED[name][1]]
 
@@ -73,21 +73,21 @@ def read_faults(text: str) -> list[Fault]:
     """Return the faults that *text* describes: by their name, or one as for :func:`read_fault`.
 
     Raises:
-        SettingsError: it cannot be read so.
+        SettingsError: it cannot be parsed.
     """
     return named_faults(text.strip()) if len(text.split()) == 1 else [read_fault(text)]
 
 
 def make_fault(method: str, path: str, **what: Any) -> Fault:
-    """Return a fault of which path, method and words are sure to mean something.
+    """Return a fault with a checked path, method and words.
 
     Raises:
-        SettingsError: one does not.
+        SettingsError: one is invalid.
     """
     try:
         pattern = re.compile(path)
     except re.error as error:
-        message = f"the path of a fault is a pattern, and {path!r} is none: {error}"
+        message = f"the path of a fault is a regular expression, and {path!r} is not one: {error}"
         raise SettingsError(message) from error
     fault = Fault(method.upper(), pattern, **what)
     if fault.expire not in {None, "token", "upload"}:
@@ -100,10 +100,10 @@ def make_fault(method: str, path: str, **what: Any) -> Fault:
 
 
 def read_line(text: str) -> dict[str, Any]:
-    """Return the keywords of :class:`Line` that *text* describes, such as ``reset-after=50MB times=3``.
+    """Parse the keywords of :class:`Line`, such as ``reset-after=50MB times=3``.
 
     Raises:
-        SettingsError: it cannot be read so; the message says which word.
+        SettingsError: it cannot be parsed; the message says which word.
     """
     hints = get_type_hints(Line.__init__)
     names = {name: hint for name, hint in hints.items() if name not in {"upstream", "return"}}
@@ -114,7 +114,7 @@ def _split(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        message = f"{text!r} cannot be read as words: {error}"
+        message = f"{text!r} cannot be parsed as words: {error}"
         raise SettingsError(message) from error
 
 
@@ -136,12 +136,12 @@ def _read(name: str, value: str | None, kind: object) -> Any:
     reader = next((reader for of, reader in _READERS if of == kind), None)
     try:
         if value is None or reader is None:
-            raise ValueError  # noqa: TRY301 - told below, like every other mistake
+            raise ValueError  # noqa: TRY301 - reported below, like every other mistake
         return reader(value)
     except ValueError as error:
         message = f"{name!r} cannot be {value!r}" if value is not None else f"{name!r} needs a value"
-        hint = f"write it as in {name}=5; bytes may have a unit, as in 50MB, and times=all has no end"
-        raise SettingsError(message, hint=f"{name} stands alone" if kind is bool else hint) from error
+        hint = f"write it as in {name}=5; bytes may have a unit, as in 50MB, and times=all means every time"
+        raise SettingsError(message, hint=f"write {name} without a value" if kind is bool else hint) from error
 
 
 def _size(text: str) -> int:
