@@ -103,7 +103,7 @@ class Artifactory:
         self._sink = sink
         self._seen_version = ""
         self._known: dict[str, RepositoryFacts | None] = {}
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
 
     @property
     def host(self) -> str:
@@ -215,24 +215,24 @@ class Artifactory:
         except BuildPushError:
             return ""
 
-    def locate(self, repository: Repository, told: str | None = None) -> Home:
+    def locate(self, repository: Repository, named_key: str | None = None) -> Home:
         """Return where the images of *repository* are kept.
 
         Args:
             repository: as in the references.
-            told: key that the registry named (``X-Artifactory-Docker-Registry``).
+            named_key: key that the registry named (``X-Artifactory-Docker-Registry``).
                 It may be that of a virtual repository, so the server is asked what it is.
 
         Raises:
             BuildInfoError: no repository of this Artifactory fits.
         """
-        for key, prefix in _candidates(repository, told):
+        for key, prefix in _candidates(repository, named_key):
             facts = self.repository(key)
             if facts is None or facts.package_type not in _IMAGE_PACKAGES:
                 continue
             return self._physical(facts, prefix)
-        if told:  # the account may push there but not read its settings
-            return likely_home(repository, told)
+        if named_key:  # the account may push there but not read its settings
+            return likely_home(repository, named_key)
         message = f"{self.host} has no repository for {repository}, or hides it from {who(self.credential)}"
         raise BuildInfoError(message, hint="is the image pushed to the registry of this Artifactory?", setting="repo")
 
@@ -242,8 +242,8 @@ class Artifactory:
         if not facts.deploys_to:
             message = f"the virtual repository {facts.key} does not say where it stores what is pushed"
             raise BuildInfoError(message, hint="push to the local repository behind it", setting="repo")
-        if facts.key not in self._told:
-            self._told.add(facts.key)
+        if facts.key not in self._noted:
+            self._noted.add(facts.key)
             reason = f"{facts.key} is a virtual repository that stores what is pushed there"
             self._sink(Decision("repository of the build-info", facts.deploys_to, reason))
         return Home(facts.deploys_to, prefix)
@@ -309,7 +309,7 @@ class Artifactory:
             raise BuildInfoError(message) from error
 
 
-def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str]]:
+def _candidates(repository: Repository, named_key: str | None) -> list[tuple[str, str]]:
     """Return the possible repository keys, the likeliest first, each with the prefix that it leaves in the path.
 
     The three shapes of a JFrog registry: ``host/KEY/image``, ``KEY.host/image`` or ``name-KEY.jfrog.io/image``, and a
@@ -318,12 +318,12 @@ def _candidates(repository: Repository, told: str | None) -> list[tuple[str, str
     first, slash, _ = repository.path.partition("/")
     label = repository.host.partition(":")[0].partition(".")[0]
     keys = [(first, f"{first}/")] if slash else []
-    keys += [(told, "")] if told and told != first else []
-    keys += [(label, ""), (label.partition("-")[2], "")] if not told and not label.isdigit() else []
+    keys += [(named_key, "")] if named_key and named_key != first else []
+    keys += [(label, ""), (label.partition("-")[2], "")] if not named_key and not label.isdigit() else []
     return [(key, prefix) for key, prefix in keys if key]
 
 
-def likely_home(repository: Repository, told: str | None) -> Home:
-    """Return where *repository* is kept if the registry *told* its key, or else the path begins with it."""
-    key = told or repository.path.partition("/")[0]
+def likely_home(repository: Repository, named_key: str | None) -> Home:
+    """Return where *repository* is kept if the registry *named_key* its key, or else the path begins with it."""
+    key = named_key or repository.path.partition("/")[0]
     return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")

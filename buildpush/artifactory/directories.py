@@ -173,13 +173,13 @@ def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
     """
     every = tuple(findings)
     # Artifactory does not promote a file that is listed twice: each directory is used for one of our files.
-    taken = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
+    occupied = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
     now: dict[tuple[str, str], Artifact] = {}
     for seen in every:
         if seen.presence is Presence.UNSEEN or seen.found is seen.wanted:
             continue
-        found = seen.found if seen.found and (seen.found.repository, seen.found.path) not in taken else None
-        taken |= {(found.repository, found.path)} if found else set()
+        found = seen.found if seen.found and (seen.found.repository, seen.found.path) not in occupied else None
+        occupied |= {(found.repository, found.path)} if found else set()
         now |= _moves(seen.wanted, found)
     return replace(info, modules=tuple(_moved(module, now) for module in info.modules))
 

@@ -21,15 +21,15 @@ def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict
     In every value, known secrets and the user part of URLs are masked.
     """
     wanted = tuple(patterns)
-    shown = {name: redact(env[name]) for name in sorted(env) if _asked_for(name, wanted)}
-    return {name: value for name, value in shown.items() if not _is_left_out(name, value, wanted)}
+    values = {name: redact(env[name]) for name in sorted(env) if _asked_for(name, wanted)}
+    return {name: value for name, value in values.items() if not _is_left_out(name, value, wanted)}
 
 
 def left_out(env: Mapping[str, str], patterns: Iterable[str]) -> tuple[str, ...]:
     """Return the names of variables that fit *patterns* and are left out, since they may hold secrets."""
     wanted = tuple(patterns)
-    shown = allowed_environment(env, wanted)
-    return tuple(name for name in sorted(env) if _asked_for(name, wanted) and name not in shown)
+    allowed = allowed_environment(env, wanted)
+    return tuple(name for name in sorted(env) if _asked_for(name, wanted) and name not in allowed)
 
 
 def _asked_for(name: str, patterns: tuple[str, ...]) -> bool:

@@ -64,8 +64,8 @@ def load(path: Path) -> Pending:
     """
     info, document = BuildInfo.load(path), load_json(path)
     beside = document.get("buildpush")
-    said: Mapping[str, Any] = beside if isinstance(beside, Mapping) else {}
-    return Pending(info, str(said.get("server") or ""), said.get("push") != _BEGUN)
+    fields: Mapping[str, Any] = beside if isinstance(beside, Mapping) else {}
+    return Pending(info, str(fields.get("server") or ""), fields.get("push") != _BEGUN)
 
 
 class Claim:

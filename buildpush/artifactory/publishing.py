@@ -211,11 +211,11 @@ def publish_push(
     Raises:
         BuildInfoError, CancelledError, TimeOutError: as :func:`publish` does.
     """
-    repository, told = pushed.references[0].repository, pushed.repository_key
+    repository, named_key = pushed.references[0].repository, pushed.repository_key
     try:
-        home = client.locate(repository, told)
+        home = client.locate(repository, named_key)
     except (BuildPushError, KeyboardInterrupt) as error:
-        info = _described(pushed, record, likely_home(repository, told), base)
+        info = _described(pushed, record, likely_home(repository, named_key), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
             sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
             raise
@@ -232,13 +232,13 @@ def expected_build_info(
     Raises:
         CancelledError, TimeOutError: unchanged.
     """
-    repository, told = pushed.references[0].repository, pushed.repository_key
+    repository, named_key = pushed.references[0].repository, pushed.repository_key
     try:
-        home = client.locate(repository, told)
+        home = client.locate(repository, named_key)
     except (CancelledError, TimeOutError):
         raise
     except BuildPushError:
-        home = likely_home(repository, told)
+        home = likely_home(repository, named_key)
     return _described(pushed, record, home, base)
 
 
@@ -254,13 +254,13 @@ def _described(
 def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
     """Return *info* with every checksum that can be found; the server is asked only for those that are missing."""
     # Directories of several tags hold the same blobs: the first place is looked up for all.
-    asked: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
     lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
     for artifact in lacking:
         if artifact.repository and artifact.path:
-            asked.setdefault(artifact.sha256, artifact)
-    found = in_parallel(partial(_facts, client=client), list(asked.values()))
-    facts = {sha256: told for sha256, told in zip(asked, found, strict=True) if told}
+            artifacts.setdefault(artifact.sha256, artifact)
+    found = in_parallel(partial(_facts, client=client), list(artifacts.values()))
+    facts = {sha256: file for sha256, file in zip(artifacts, found, strict=True) if file}
     left = {a.sha256 for a in lacking} - facts.keys()
     if left:
         sink(Note(f"the build-info has no sha1 and md5 of {len(left)} of the files: {client.host} does not give them"))
@@ -288,8 +288,8 @@ _File = TypeVar("_File", Artifact, Dependency)
 
 
 def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
-    told = facts.get(file.sha256)
-    return replace(file, sha1=told.sha1, md5=told.md5) if told else file
+    checksums = facts.get(file.sha256)
+    return replace(file, sha1=checksums.sha1, md5=checksums.md5) if checksums else file
 
 
 def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:

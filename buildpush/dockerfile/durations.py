@@ -47,8 +47,8 @@ def format_duration(nanoseconds: int) -> str:
         return _decimal(nanoseconds, "ms")
     hours, rest = divmod(nanoseconds, _UNITS["h"])
     minutes, rest = divmod(rest, _UNITS["m"])
-    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
-    return shown + _decimal(rest, "s")
+    prefix = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return prefix + _decimal(rest, "s")
 
 
 def _decimal(nanoseconds: int, unit: str) -> str:

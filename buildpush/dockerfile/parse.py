@@ -258,14 +258,14 @@ class InstructionReader:
         if not inner or inner.name not in HEREDOCS or inner.exec_form:
             return instruction
         heredocs: list[Heredoc] = []
-        kept = [instruction.rest]
+        raw = [instruction.rest]
         for announced in heredoc_starts(text):
             lines = self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
             stripped = (line.lstrip("\t") for line in lines) if announced.strip else lines
             heredocs.append(Heredoc(announced.name, "".join(stripped), announced.expand))
-            kept.append("".join(lines) + announced.name)
+            raw.append("".join(lines) + announced.name)
         if instruction.name == "ONBUILD":
-            return replace(instruction, rest="\n".join(kept))
+            return replace(instruction, rest="\n".join(raw))
         return replace(instruction, heredocs=tuple(heredocs))
 
     def heredoc(self, name: str, *, strip: bool, line: int) -> list[str]:

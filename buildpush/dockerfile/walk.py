@@ -243,10 +243,10 @@ def _replaced(
     dockerfile: Dockerfile, text: str, line: int, values: Mapping[str, str | None]
 ) -> tuple[Word, frozenset[str]]:
     """Return *text* with *values* substituted, and the names of those that it used."""
-    asked = _TrackedValues(values)
-    whole = expanded(dockerfile, line, text, asked)
-    unset = frozenset(name for name in asked.names if values.get(name) is None)
-    return Word(text, whole, unset), frozenset(asked.names) - unset
+    tracked = _TrackedValues(values)
+    whole = expanded(dockerfile, line, text, tracked)
+    unset = frozenset(name for name in tracked.names if values.get(name) is None)
+    return Word(text, whole, unset), frozenset(tracked.names) - unset
 
 
 class _TrackedValues(dict[str, "str | None"]):

@@ -113,8 +113,8 @@ def _cleaned(address: str) -> str:
         address = form.sub(_account, address)
     base, _, fragment = address.partition("#")
     base = base.partition("?")[0]
-    kept = _OF_GIT.match(base) and _BRANCH.match(fragment) and not looks_secret(fragment)
-    return f"{base}#{fragment}" if kept else base
+    has_branch = _OF_GIT.match(base) and _BRANCH.match(fragment) and not looks_secret(fragment)
+    return f"{base}#{fragment}" if has_branch else base
 
 
 def may_be_token(user: str) -> bool:

@@ -114,8 +114,8 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        taken = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        yield taken and _is_there(descriptor, directory)
+        held = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield held and _is_there(descriptor, directory)
     finally:
         os.close(descriptor)
 

@@ -163,9 +163,9 @@ def redacted(value: Any) -> Any:
 
 def _redacted(text: str) -> str:
     """Return *text*, redacted, with its controls where they hide no secret: a document keeps what it holds."""
-    shown = redact(text)
-    plain = without_controls(shown)
-    return redact(plain) if plain != shown and known_in(plain) else shown
+    hidden = redact(text)
+    plain = without_controls(hidden)
+    return redact(plain) if plain != hidden and known_in(plain) else hidden
 
 
 def known_in(text: str) -> bool:
@@ -318,16 +318,16 @@ def _spans(text: str) -> _Spans:
 
 def _read(text: str, spans: _Spans, way: re.Pattern[str]) -> tuple[str, _Spans]:
     """Return what *text* writes, and for each of its characters from where to where the first text writes it."""
-    shown: list[str] = []
+    pieces: list[str] = []
     whence: _Spans = []
     done = 0
     for match in way.finditer(text):
         begin, end = match.span()
         meaning = _meaning(match)
-        shown += [text[done:begin], meaning]
+        pieces += [text[done:begin], meaning]
         whence += [*spans[done:begin], *([(spans[begin][0], spans[end - 1][1])] * len(meaning))]
         done = end
-    return "".join([*shown, text[done:]]), [*whence, *spans[done:]]
+    return "".join([*pieces, text[done:]]), [*whence, *spans[done:]]
 
 
 class Secret:

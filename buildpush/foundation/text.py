@@ -40,14 +40,14 @@ def safe(text: str) -> str:
     # Before, as a control in front of a secret may swallow a part of it; and after, as removing controls joins pieces.
     hidden = redact(text)
     plain = without_controls(hidden)
-    shown = plain if plain is hidden else redact(plain)
-    return _COMMAND.sub("## ", shown) if "##" in shown else shown
+    cleaned = plain if plain is hidden else redact(plain)
+    return _COMMAND.sub("## ", cleaned) if "##" in cleaned else cleaned
 
 
 def one_line(text: str, most: int = LONGEST_LINE) -> str:
     """Return foreign *text* as one line of at most *most* characters; ends of lines become blanks."""
-    shown = safe(text)
-    return shortened(" ".join(shown.split("\n")) if "\n" in shown else shown, most)
+    cleaned = safe(text)
+    return shortened(" ".join(cleaned.split("\n")) if "\n" in cleaned else cleaned, most)
 
 
 def quotation(text: str, most: int = LONGEST_QUOTE) -> str:
@@ -57,10 +57,10 @@ def quotation(text: str, most: int = LONGEST_QUOTE) -> str:
 
 def with_margin(text: str) -> str:
     """Return *text*, parts of which may be foreign, with a margin before every line but the first."""
-    shown = safe(text)
-    if "\n" not in shown:
-        return shortened(shown, LONGEST_LINE)
-    first, *others = (shortened(part.rstrip(), LONGEST_LINE) for part in shown.rstrip("\n").split("\n"))
+    cleaned = safe(text)
+    if "\n" not in cleaned:
+        return shortened(cleaned, LONGEST_LINE)
+    first, *others = (shortened(part.rstrip(), LONGEST_LINE) for part in cleaned.rstrip("\n").split("\n"))
     return "\n".join([first, *(f"{MARGIN}{other.removeprefix(MARGIN)}" for other in others if other)])
 
 
@@ -85,8 +85,8 @@ def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
         text: without its line feed.
         whole: whether it is all of the line; else its end may be a part of a secret.
     """
-    shown = safe(text if whole else f"{without_begun(text)}…")
-    yield from (shortened(part, LONGEST_LINE) for part in shown.strip("\n").split("\n"))
+    cleaned = safe(text if whole else f"{without_begun(text)}…")
+    yield from (shortened(part, LONGEST_LINE) for part in cleaned.strip("\n").split("\n"))
 
 
 class Lines:

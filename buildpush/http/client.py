@@ -95,7 +95,7 @@ class Http:
         self._settling = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._paused_until: dict[str, float] = {}
-        self._told: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
+        self._silences: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
 
     def __enter__(self) -> Self:
         return self
@@ -187,11 +187,11 @@ class Http:
         authorization: Authorization = None,
     ) -> Iterator[Stream | Answer]:
         """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
-        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        headers_sent = {"Accept-Encoding": "identity", **(headers or {})}
         request = HttpRequest(
             method,
             self.connection_address(Address.parse(url)),
-            asked,
+            headers_sent,
             None,
             authorization,
             repeatable=True,
@@ -220,10 +220,10 @@ class Http:
         """Wait before a host is asked again; when many wait for it, one of them reports it."""
         seconds, me, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
         with self._lock:
-            who, until = self._told.get(host, (me, now))
+            who, until = self._silences.get(host, (me, now))
             tells = who == me or until <= now
             if tells:
-                self._told[host] = (me, now + seconds)
+                self._silences[host] = (me, now + seconds)
         if tells:
             self._sink(Retry(one_line(request.what), one_line(str(broken.error)), seconds, request.attempt))
         self._sleep(seconds)

@@ -72,8 +72,8 @@ def read_manifest(data: bytes, media_type: str = "") -> Manifest:
         PushError: it is not a manifest of a supported type.
     """
     document = _object(data, "manifest")
-    said = document.get("mediaType") or media_type.partition(";")[0].strip()
-    kind = said if isinstance(said, str) else "unknown"
+    declared = document.get("mediaType") or media_type.partition(";")[0].strip()
+    kind = declared if isinstance(declared, str) else "unknown"
     if document.get("schemaVersion") != _SCHEMA or kind not in INDEX_TYPES | MANIFEST_TYPES:
         message = f"a manifest of type {kind or 'unknown'!r} is not supported"
         raise PushError(message, hint="Docker's old schema 1 is no longer supported: push the image again")

@@ -100,13 +100,13 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
         PushError: one is listed that has another subject, or referrers of referrers nest too deep.
     """
     parts: tuple[Image | Index, ...] = (target, *target.images) if isinstance(target, Index) else (target,)
-    asked: set[Digest] = set()
+    visited: set[Digest] = set()
     wanted = {digest_of(part.manifest): None for part in parts if part.manifest}
     found: dict[tuple[Digest, str | None], Referrer] = {}
     for _ in range(_DEEPEST):
         new = {(one.digest, one.tag): one for subject in wanted for one in map(_checked, find(subject))}
-        asked |= wanted.keys()
-        wanted = {digest: None for digest, _ in new if digest not in asked}
+        visited |= wanted.keys()
+        wanted = {digest: None for digest, _ in new if digest not in visited}
         found = new | found
         if not wanted:
             return tuple(found.values())

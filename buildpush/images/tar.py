@@ -229,13 +229,13 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
         BuildError: a tar that bytes are taken from has changed.
     """
     ready: list[Entry] = []
-    taken: dict[Archive, dict[int, list[Entry]]] = {}
+    by_archive: dict[Archive, dict[int, list[Entry]]] = {}
     last: list[Entry] = []
     for entry in entries:
         if entry.kind == "hard":
             last.append(entry)
         elif isinstance(entry.content, InTar):
-            taken.setdefault(entry.content.archive, {}).setdefault(entry.content.ordinal, []).append(entry)
+            by_archive.setdefault(entry.content.archive, {}).setdefault(entry.content.ordinal, []).append(entry)
         else:
             ready.append(entry)
     block = _BlockBuffer()
@@ -247,7 +247,7 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
             yield from block.put(head)
             if entry.size:
                 yield from _copy_file(entry, block)
-    for archive, wanted in taken.items():
+    for archive, wanted in by_archive.items():
         yield from _copy_members(archive, wanted, block)
     for entry in last:
         yield from block.put(header(entry))

@@ -74,8 +74,8 @@ def execute(
     _search(run)
     executed = _write(run.executed, target)
     if failure:
-        kept = f"the notebook up to there: {executed.path}"
-        failure.hint = f"{failure.hint}; {kept}" if failure.hint else kept
+        saved = f"the notebook up to there: {executed.path}"
+        failure.hint = f"{failure.hint}; {saved}" if failure.hint else saved
         raise failure
     return executed
 

@@ -120,8 +120,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def _asked(self, expression: str) -> Any:
         """Return the kernel's value of *expression*, in plain types."""
-        asked = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
-        answer = self.wait_for_reply(asked)["content"]["user_expressions"]["it"]
+        request = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
+        answer = self.wait_for_reply(request)["content"]["user_expressions"]["it"]
         return ast.literal_eval(answer["data"]["text/plain"])
 
     def bury(self) -> None:

@@ -49,6 +49,6 @@ def _readings(cell: NotebookNode) -> Iterator[str]:
 
 def _texts(output: NotebookNode) -> Iterator[str]:
     """Yield the text of an output, in each of its forms."""
-    said = output.get("text", output.get("traceback"))
-    for form in output.get("data", {"": said}).values():
+    text = output.get("text", output.get("traceback"))
+    for form in output.get("data", {"": text}).values():
         yield "".join(form) if isinstance(form, list) else form if isinstance(form, str) else json.dumps(form)

@@ -16,8 +16,8 @@ def last() -> dict[str, Any] | None:
     """Return the error that ended this process's last cell as plain types; ``None`` if it is not the user's."""
     error = getattr(sys, "last_value", None)
     if isinstance(error, BuildPushError):
-        said = {"message": str(error), "hint": error.hint, "setting": error.setting}
-        return {name: with_margin(text) if text else None for name, text in said.items()} | {
+        texts = {"message": str(error), "hint": error.hint, "setting": error.setting}
+        return {name: with_margin(text) if text else None for name, text in texts.items()} | {
             "exit_code": error.exit_code
         }
     if isinstance(error, OSError) and error.filename:
@@ -26,7 +26,7 @@ def last() -> dict[str, Any] | None:
     return None
 
 
-def made_of(said: dict[str, Any]) -> BuildPushError:
+def made_of(description: dict[str, Any]) -> BuildPushError:
     """Return the error that :func:`last` described."""
-    kind = next((kind for kind in _KINDS if kind.exit_code == said["exit_code"]), BuildPushError)
-    return kind(said["message"] or "", hint=said["hint"], setting=said["setting"])
+    kind = next((kind for kind in _KINDS if kind.exit_code == description["exit_code"]), BuildPushError)
+    return kind(description["message"] or "", hint=description["hint"], setting=description["setting"])

@@ -84,8 +84,8 @@ def html_of(cell: NotebookNode) -> str:
         return _markdown(cell.source)
     given = " given" if "injected-parameters" in cell.metadata.get("tags", []) else ""
     outputs = "".join(_output(output) for output in cell.get("outputs", []))
-    shown = f'<div class="out">{outputs}</div>' if outputs else ""
-    return f'<div class="in{given}">{_code(cell.source)}</div>{shown}'
+    output = f'<div class="out">{outputs}</div>' if outputs else ""
+    return f'<div class="in{given}">{_code(cell.source)}</div>{output}'
 
 
 def _markdown(text: str) -> str:
@@ -130,5 +130,5 @@ def _joined(text: str | list[str]) -> str:
 
 
 def _text(text: str, name: str = "") -> str:
-    said = f' class="{name}"' if name else ""
-    return f"<pre{said}>{html.escape(without_controls(text))}</pre>"
+    attribute = f' class="{name}"' if name else ""
+    return f"<pre{attribute}>{html.escape(without_controls(text))}</pre>"

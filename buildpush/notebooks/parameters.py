@@ -71,9 +71,9 @@ def checked(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -
     return {name: _typed(declared[name], value) for name, value in values.items()}
 
 
-def _type_of(said: str, default: str) -> str:
-    if said not in {"None", ""}:
-        return str(said)
+def _type_of(annotation: str, default: str) -> str:
+    if annotation not in {"None", ""}:
+        return str(annotation)
     try:
         return type(ast.literal_eval(default)).__name__
     except (ValueError, SyntaxError):

@@ -17,7 +17,7 @@ _KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-_OWN = {"file": "the pipeline file", "connectors": "file of connectors", "secrets": "directory with a file per secret"}
+_PARAMETERS = {"file": "the pipeline file", "connectors": "file of connectors", "secrets": "directory with a file per secret"}
 
 
 def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], target: Path) -> None:
@@ -110,7 +110,7 @@ how = {{
 
 
 def _parameters(file: Path, inputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
-    for name, words in _OWN.items():
+    for name, words in _PARAMETERS.items():
         yield f"{name}: str = {str(file) if name == 'file' else ''!r}  # {words}"
     for name, written in inputs.items():
         yield f'{names[name]}: str = ""  # {one_line(f"{name}: {written}")}'
@@ -118,7 +118,7 @@ def _parameters(file: Path, inputs: Mapping[str, str], names: Mapping[str, str])
 
 def _python_names(inputs: Mapping[str, str]) -> dict[str, str]:
     """Return a Python name for each input, all of them different."""
-    taken = dict.fromkeys((*_OWN, "buildpush", "given", "how", "numbers", "plan", "result", "step"))
+    taken = dict.fromkeys((*_PARAMETERS, "buildpush", "given", "how", "numbers", "plan", "result", "step"))
     names = {}
     for name in inputs:
         python = "input_" + re.sub(r"\W", "_", name, flags=re.ASCII)

@@ -126,9 +126,9 @@ class Registry:
     def note_once(self, kind: object, text: str) -> None:
         """Send a note of *text*, unless there was one of this *kind* before."""
         with self._lock:
-            told = kind in self._noted
+            already = kind in self._noted
             self._noted.add(kind)
-        if not told:
+        if not already:
             self.sink(Note(text))
 
     def request(

@@ -66,8 +66,8 @@ class ImageUpload:
 
     def item(self, at: int) -> str:
         """The name of a layer in messages."""
-        said = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
-        words = f" ({said})" if said else ""
+        instruction = quotation(self.image.layers[at].created_by, _LONGEST_WORDS)
+        words = f" ({instruction})" if instruction else ""
         return f"{self.prefix}layer {at + 1}/{len(self.image.layers)}{words}"
 
     def kind(self, at: int, wanted: Compression) -> Compression:

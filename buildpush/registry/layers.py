@@ -87,9 +87,9 @@ class Layers:
         first_of: dict[object, int] = {}
         same_as = [first_of.setdefault(_identity(layer, at), at) for at, layer in enumerate(work.image.layers)]
         wanted = sorted(set(same_as))
-        asked = self._all({at: self._senders.submit(self._avoid_sending, work, at) for at in wanted})
-        done = {at: blob for at, blob in asked.items() if isinstance(blob, PushedBlob)}
-        begun = {at: blob.location for at, blob in asked.items() if isinstance(blob, MountResult)}
+        answers = self._all({at: self._senders.submit(self._avoid_sending, work, at) for at in wanted})
+        done = {at: blob for at, blob in answers.items() if isinstance(blob, PushedBlob)}
+        begun = {at: blob.location for at, blob in answers.items() if isinstance(blob, MountResult)}
         missing = [at for at in wanted if at not in done]
         self._at_once = max(2, min(len(missing), self._registry.workers))
         if work.image.random_access:

@@ -74,7 +74,7 @@ def _open_layer(image: Image, at: int, registry: Registry, home: Repository | No
 
 
 def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryIO:
-    said: list[str] = []
+    reasons: list[str] = []
     for place in places:
         try:
             reader = stack.enter_context(place())
@@ -82,10 +82,10 @@ def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryI
         except (DigestError, AddressError):
             raise
         except PushError as error:
-            said.append(str(error))
+            reasons.append(str(error))
         else:
             return reader
-    message = f"{what} cannot be fetched from anywhere: {'; '.join(said)}"
+    message = f"{what} cannot be fetched from anywhere: {'; '.join(reasons)}"
     raise PushError(message, hint="leave the layer out, as is usual, or take the image from where it is whole")
 
 

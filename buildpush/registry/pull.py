@@ -102,9 +102,9 @@ def _manifest(reference: Reference, registry: Registry, size: int | None = None)
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
     if not answer.ok:
         raise refusal(answer, f"{reference} cannot be fetched", reading=True)
-    said = answer.headers.get("Docker-Content-Digest", "")
+    header = answer.headers.get("Docker-Content-Digest", "")
     check_size(len(answer.body), size, f"the manifest of {reference}")
-    promised = reference.digest or (Digest(said) if is_digest(said) else None)
+    promised = reference.digest or (Digest(header) if is_digest(header) else None)
     found = digest_of(answer.body, promised.algorithm if promised else "sha256")
     if promised and promised != found:
         message = f"the manifest of {reference} has the digest {found}, but {promised} was promised"

@@ -355,14 +355,14 @@ def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> Push
 
 def _call_once(before: Before, references: Sequence[Reference]) -> Before:
     """Return *before* as each repository calls it: only the first call counts, and the receipt has all names."""
-    told: list[Digest] = []
+    digests: list[Digest] = []
 
-    def tell(receipt: PushedImage | PushedIndex) -> None:
-        if not told:
-            told.append(receipt.digest)
+    def call(receipt: PushedImage | PushedIndex) -> None:
+        if not digests:
+            digests.append(receipt.digest)
             before(replace(receipt, references=tuple(references)))
 
-    return tell
+    return call
 
 
 def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Reference]]:

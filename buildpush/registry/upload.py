@@ -190,7 +190,7 @@ class _Upload:
         self._channel.follow(answer)
         if session.resumed and offset and not self._channel.reached:
             self._channel.registry.sink(Note(f"{self._what} continues after {offset:,} bytes of an earlier run"))
-        return self._confirmed(offset, Doubt.TOLD)
+        return self._confirmed(offset, Doubt.REPORTED)
 
     def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
         """Continue at *offset*: what comes before it need not be sent any more."""
@@ -241,13 +241,13 @@ class _Upload:
         one_byte = offset == 0 and end == 1  # for which registries say 0-0, too
         if offset in {None, end} or one_byte:
             return end, Doubt.NONE
-        told = None if late else self._channel.asked_offset()
-        alone = told is None and offset == size
-        told = offset or 0 if told is None else told
-        if told == end or late or (first and (alone or not first < told < end)):
+        reported = None if late else self._channel.asked_offset()
+        alone = reported is None and offset == size
+        reported = offset or 0 if reported is None else reported
+        if reported == end or late or (first and (alone or not first < reported < end)):
             self._channel.learn(lambda profile: replace(profile, late=True))
             return end, Doubt.ASSUMED
-        return min(told, end), Doubt.NONE
+        return min(reported, end), Doubt.NONE
 
     def _too_early(self, answer: Answer) -> RetryableError:
         message = f"{self._channel.repository.host} has answered before all of {self._what} was sent"

@@ -17,7 +17,7 @@ class Doubt(IntEnum):
     """How sure we are that the registry has the bytes up to the session's offset."""
 
     NONE = 0  # it confirmed the end of each part of this session
-    TOLD = 1  # we continued at an offset that it gave after a failure
+    REPORTED = 1  # we continued at an offset that it gave after a failure
     ASSUMED = 2  # it said less, and we assumed that it has everything it accepted
 
 

@@ -180,8 +180,8 @@ def _granted(caller: Caller, scope: str) -> dict[str, Any] | None:
     name, _, actions = rest.rpartition(":")
     if kind != "repository" or not name:
         return None
-    asked = set(ACTION_RIGHTS) if actions == "*" else set(actions.split(","))
-    allowed = sorted(action for action in asked & ACTION_RIGHTS.keys() if caller.may(ACTION_RIGHTS[action]))
+    requested = set(ACTION_RIGHTS) if actions == "*" else set(actions.split(","))
+    allowed = sorted(action for action in requested & ACTION_RIGHTS.keys() if caller.may(ACTION_RIGHTS[action]))
     return {"type": "repository", "name": name, "actions": allowed}
 
 

@@ -119,9 +119,9 @@ class Sandbox:
     def _directory(self) -> Path:
         if self._data is not None:
             return self._data
-        kept = ExitStack()
-        self._stops.append(kept.close)
-        return kept.enter_context(temporary(what="sandbox-", tidy=False))
+        stack = ExitStack()
+        self._stops.append(stack.close)
+        return stack.enter_context(temporary(what="sandbox-", tidy=False))
 
     def close(self) -> None:
         """Stop the server and free everything; a second call does nothing."""

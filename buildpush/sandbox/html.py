@@ -53,8 +53,8 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> 
 
 def facts(pairs: list[tuple[str, object]]) -> Markup:
     """Return names with their values; values that are empty are left out."""
-    shown = [(name, value) for name, value in pairs if value is not None and value != ""]
-    return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in shown))
+    filled = [(name, value) for name, value in pairs if value is not None and value != ""]
+    return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in filled))
 
 
 def code(text: object) -> Markup:

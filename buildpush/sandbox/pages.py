@@ -71,8 +71,8 @@ class Pages:
         return _answer("Repositories", element("h1", "Repositories"), self._repository_table())
 
     def _repository_table(self) -> Markup:
-        shown = [repository for repository in self._store.repositories() if repository.package_type == "docker"]
-        return table(("Key", "Kind", "Images", "Stored"), [self._repository_row(one) for one in shown], "None.")
+        repositories = [repository for repository in self._store.repositories() if repository.package_type == "docker"]
+        return table(("Key", "Kind", "Images", "Stored"), [self._repository_row(one) for one in repositories], "None.")
 
     def _repository_row(self, repository: RepositoryEntry) -> tuple[object, ...]:
         files = [file for key in repository.physical for file in self._store.files(key)]

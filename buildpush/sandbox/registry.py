@@ -248,8 +248,8 @@ class RegistryRoutes:
                     400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail
                 )
             if wire.keeps():
-                kept = self._store.content.keep(upload.incoming)
-                layout.keep_blob(self._store, upload.target, kept, wire.caller().username)
+                checksums = self._store.content.keep(upload.incoming)
+                layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
         finally:
             self.uploads.end(upload)
         return _created(request, "blobs", str(wanted))
@@ -262,8 +262,8 @@ class RegistryRoutes:
             location = location.removeprefix(wire.origin(request))
         if self.uploads.behaviour.state:
             location += f"?{STATE}={upload.state}"
-        told = upload.range(self.uploads.behaviour.range, piece)
-        return {"Location": location, "Range": told, "Docker-Upload-UUID": upload.identifier}
+        received = upload.range(self.uploads.behaviour.range, piece)
+        return {"Location": location, "Range": received, "Docker-Upload-UUID": upload.identifier}
 
     def _accepted(
         self, request: web.Request, upload: UploadSession, status: int, piece: int | None = None

@@ -144,13 +144,13 @@ class RestRoutes:
 
     def _show_properties(self, request: web.Request, entry: FileEntry | None) -> web.Response:
         properties = self._store.properties(entry.repo, entry.path) if entry else {}
-        asked = [key for key in request.query["properties"].split(",") if key]
-        shown = {key: values for key, values in properties.items() if not asked or key in asked}
-        if not shown:
+        requested = [key for key in request.query["properties"].split(",") if key]
+        selected = {key: values for key, values in properties.items() if not requested or key in requested}
+        if not selected:
             raise RequestRefusedError(
                 404, "NOT_FOUND", "No properties could be found." if entry else "Unable to find item"
             )
-        return web.json_response({"properties": shown, "uri": f"{wire.origin(request)}{quote(request.path)}"})
+        return web.json_response({"properties": selected, "uri": f"{wire.origin(request)}{quote(request.path)}"})
 
     def _below(self, request: web.Request, directory: str) -> list[FileEntry]:
         """Return every file below a directory, through virtual repositories as well.

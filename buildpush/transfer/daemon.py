@@ -40,7 +40,7 @@ REMEDIES = (
 )
 CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
 # The SDK's address of a daemon behind a local socket.
-_HERE = "http+docker://localhost"
+_LOCAL_SOCKET = "http+docker://localhost"
 _PIECE = 1024 * 1024
 _NOT_FOUND, _REFUSED = 404, 400
 # Docker 25: from then on the files in an export are called by their digests.
@@ -183,7 +183,7 @@ class Daemon:
 
     def _in_place(self, export: Export, facts: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
         """Return an image whose layers are read from the daemon's store, if that is on this machine and may be read."""
-        root = overlay.store_of(info) if self.client.api.base_url == _HERE else None
+        root = overlay.store_of(info) if self.client.api.base_url == _LOCAL_SOCKET else None
         if root is None:
             return None
         try:

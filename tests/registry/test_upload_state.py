@@ -18,8 +18,8 @@ def test_a_session_of_an_earlier_run_must_be_asked_for_its_offset_first():
 
 
 def test_a_session_moves_to_another_address_and_changes_in_nothing_else():
-    session = UploadState("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
-    moved = UploadState("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.TOLD)
+    session = UploadState("https://r.io/up/1", "patch", 7, known=False, resumed=True, doubt=Doubt.REPORTED)
+    moved = UploadState("https://r.io/up/2", "patch", 7, known=False, resumed=True, doubt=Doubt.REPORTED)
     assert session.moved("https://r.io/up/2") == moved
 
 
@@ -31,8 +31,8 @@ def test_after_a_failure_the_offset_is_unknown_unless_it_is_certain_that_nothing
 
 
 def test_an_offset_that_was_found_out_is_known():
-    resumed = UploadState.resume("https://r.io/up/1", "parts").at(9, Doubt.TOLD)
-    assert (resumed.offset, resumed.known, resumed.resumed, resumed.doubt) == (9, True, True, Doubt.TOLD)
+    resumed = UploadState.resume("https://r.io/up/1", "parts").at(9, Doubt.REPORTED)
+    assert (resumed.offset, resumed.known, resumed.resumed, resumed.doubt) == (9, True, True, Doubt.REPORTED)
 
 
 @pytest.mark.parametrize("before", Doubt)

@@ -47,12 +47,12 @@ class Selection:
         if self.source is None and not self.without:
             return entries, frozenset()
         begin = len(target) + 1 if target else 0
-        taken = {entry.path for entry in entries if self._takes(entry.path[begin:])}
-        if not taken and self.source is not None and not has_wildcard(self.source):
+        selected = {entry.path for entry in entries if self._takes(entry.path[begin:])}
+        if not selected and self.source is not None and not has_wildcard(self.source):
             message = f"{self.source} is not in the context, or --exclude leaves it out"
             raise ContextError(message, hint="links on the way are not followed with --parents", setting="context")
-        above = {directory for path in taken for directory in _above(path, begin)}
-        return [entry for entry in entries if entry.path in taken or entry.path in above], above - taken
+        above = {directory for path in selected for directory in _above(path, begin)}
+        return [entry for entry in entries if entry.path in selected or entry.path in above], above - selected
 
     def _takes(self, path: str) -> bool:
         return (self.source is None or self.only.chosen(path)) and not self.without.chosen(path)
