@@ -13,7 +13,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.text import LONGEST_READ, lines_of, shortened
 
 _PIECE: Final = 1024 * 1024
-_SHOWN: Final = 400
+_LONGEST_SHOWN: Final = 400
 # Programs show parts of their messages in colours.
 _COLOUR: Final = regex(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -59,7 +59,7 @@ def _search(text: str, lower: str, rows: list[Advice]) -> Iterator[tuple[Advice,
 
 def _shown(line: str) -> str:
     parts = lines_of(line[:LONGEST_READ].rstrip("\r"), whole=len(line) <= LONGEST_READ)
-    return shortened(" ".join(part.strip() for part in parts), _SHOWN)
+    return shortened(" ".join(part.strip() for part in parts), _LONGEST_SHOWN)
 
 
 def _pieces(log: BinaryIO) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from buildpush.foundation.records import dataclass
 
-_BETWEEN: Final = "…"
+_GAP: Final = "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +52,13 @@ class Advice:
 
     def may_be_in(self, lower: str) -> bool:
         """Return whether a longer text has the beginning of a mark somewhere; a quick test."""
-        return any(mark.partition(_BETWEEN)[0] in lower for mark in self.marks)
+        return any(mark.partition(_GAP)[0] in lower for mark in self.marks)
 
 
 def _stands(mark: str, lower: str) -> bool:
     """Return whether the pieces of *mark* are in the line, in their order: each is searched once."""
     at = 0
-    for piece in mark.split(_BETWEEN):
+    for piece in mark.split(_GAP):
         at = lower.find(piece, at)
         if at < 0:
             return False

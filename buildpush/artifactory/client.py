@@ -50,7 +50,7 @@ _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 # Statuses of the answers, as jfrog-client-go accepts them.
 _OK = frozenset({200})
 _OK_OR_MISSING = frozenset({200, 404})
-_WRITTEN = frozenset({200, 201, 204})
+_WRITE_STATUSES = frozenset({200, 201, 204})
 _MISSING = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -161,19 +161,23 @@ class Artifactory:
     def remove_properties(self, key: str, path: str, names: Collection[str]) -> None:
         """Remove properties from one file; it does not matter if it does not exist."""
         listed = quote(",".join(names), safe=",")
-        self._ask("DELETE", f"{self._storage(key, path)}?properties={listed}&recursive=0", accept=_WRITTEN | {_MISSING})
+        self._ask(
+            "DELETE", f"{self._storage(key, path)}?properties={listed}&recursive=0", accept=_WRITE_STATUSES | {_MISSING}
+        )
 
     def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
         """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
         query = f"?properties={property_query(properties)}&recursive=0"
-        answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITTEN | {_MISSING})
+        answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITE_STATUSES | {_MISSING})
         return answer.status != _MISSING
 
     def put_build(self, info: BuildInfo) -> None:
         """Store *info*; a run with the same name, number and start is replaced."""
         body = json.dumps(info.document()).encode()
         headers = {"Content-Type": _BUILD_INFO_TYPE}
-        self._ask("PUT", f"api/build{query_of(project=info.project)}", accept=_WRITTEN, body=body, headers=headers)
+        self._ask(
+            "PUT", f"api/build{query_of(project=info.project)}", accept=_WRITE_STATUSES, body=body, headers=headers
+        )
 
     def get_build(
         self, name: str, number: str, started: datetime | None = None, *, project: str = ""

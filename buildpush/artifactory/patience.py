@@ -12,10 +12,10 @@ from buildpush.foundation.errors import BuildInfoError, UnreachableError
 # It may take a moment until what was just pushed is found: 16 s in all.
 PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
 # Between attempts to write the same document, besides the retries of every request.
-AGAIN: Final = (1.0, 4.0)
+WRITE_DELAYS: Final = (1.0, 4.0)
 WORKERS: Final = 4
 # Statuses that another attempt does not change: no permission, no such address.
-_FINAL: Final = frozenset({403, 404})
+_FINAL_STATUSES: Final = frozenset({403, 404})
 
 Sleep = Callable[[float], None]
 T = TypeVar("T")
@@ -33,11 +33,11 @@ def send_until_there(send: Callable[[], R], is_there: Callable[[], bool], sleep:
     Raises:
         RefusedError, UnreachableError: the last failure, after three.
     """
-    for seconds in (*AGAIN, None):
+    for seconds in (*WRITE_DELAYS, None):
         try:
             return send()
         except (RefusedError, UnreachableError) as error:
-            if isinstance(error, RefusedError) and error.status in _FINAL:
+            if isinstance(error, RefusedError) and error.status in _FINAL_STATUSES:
                 raise
             with suppress(BuildInfoError, UnreachableError):
                 if is_there():

@@ -33,14 +33,14 @@ from buildpush.foundation.spelling import did_you_mean
 from buildpush.images.references import check_host
 
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")
-_ELSEWHERE: Final = frozenset({"delegateSelectors", "executeOnDelegate", "proxy"})
-_AT_TOP: Final = frozenset({"connector", "connectors", "secrets"})
+_DELEGATE_KEYS: Final = frozenset({"delegateSelectors", "executeOnDelegate", "proxy"})
+_TOP_KEYS: Final = frozenset({"connector", "connectors", "secrets"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "the connector": frozenset(
         {"type", "name", "identifier", "description", "orgIdentifier", "projectIdentifier", "tags", "spec"}
         | {"accountIdentifier"}
     ),
-    "spec": frozenset({"dockerRegistryUrl", "providerType", "auth", "ignoreTestConnection"} | _ELSEWHERE),
+    "spec": frozenset({"dockerRegistryUrl", "providerType", "auth", "ignoreTestConnection"} | _DELEGATE_KEYS),
     "auth": frozenset({"type", "spec"}),
     "auth.spec": frozenset({"username", "usernameRef", "passwordRef"}),
 }
@@ -66,7 +66,7 @@ def _connector_nodes(root: Node) -> tuple[Node, ...]:
         return root.items
     hint = "a connectors file has connector, connectors and secrets"
     for key in root.entries:
-        if key not in _AT_TOP:
+        if key not in _TOP_KEYS:
             _fail(f"unknown key {key!r}", root.where_key(key), hint)
     if not root.entries:
         _fail("there is no connector here", root.where, hint)
@@ -80,7 +80,7 @@ def _connector_nodes(root: Node) -> tuple[Node, ...]:
 def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
     entry = node.entries.get("connector", node)
     for key in node.entries if entry is not node else ():
-        if key not in (_AT_TOP if is_root else {"connector"}):
+        if key not in (_TOP_KEYS if is_root else {"connector"}):
             _fail(f"unknown key {key!r} beside connector", node.where_key(key), "check the indentation")
     _check_keys(entry, "the connector")
     kind = _text(entry, "type")
@@ -110,7 +110,7 @@ def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
 def _notes(spec: Node) -> Iterator[str]:
     """Yield a note for each key about where Harness would run, except ``false``, which Harness exports by default."""
     for key, node in spec.entries.items():
-        if key in _ELSEWHERE and (node.items or node.text not in ("", "false")):
+        if key in _DELEGATE_KEYS and (node.items or node.text not in ("", "false")):
             yield f"{spec.where_key(key)}: {key} has no effect here"
 
 

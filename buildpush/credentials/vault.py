@@ -18,7 +18,7 @@ from buildpush.foundation.spelling import did_you_mean
 LARGEST: Final = 1 << 20
 _PREFIX: Final = "BUILDPUSH_SECRET_"
 # Variables that hold a secret of this program or of jf, whether a setting reads them or not.
-_OF_TOOLS: Final = frozenset(
+_TOOL_VARIABLES: Final = frozenset(
     {"PLUGIN_PASSWORD", "PLUGIN_ACCESS_TOKEN", "PLUGIN_ARTIFACTORY_TOKEN", "PLUGIN_API_KEY"}
     | {"PLUGIN_DOCKER_CONFIG", "PLUGIN_CONFIG", "DOCKER_PLUGIN_CONFIG"}
     | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
@@ -99,7 +99,7 @@ class Vault:
         One that cannot be read is an error only where it is needed.
         """
         for name, value in self.env.items():
-            is_secret = name.startswith(_PREFIX) or name in _OF_TOOLS
+            is_secret = name.startswith(_PREFIX) or name in _TOOL_VARIABLES
             if is_secret and not is_reference(value) and not is_expression(value):
                 remember(value)
         for reference in self.references.values():

@@ -21,7 +21,7 @@ from buildpush.foundation.events import (
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import one_line, with_margin
 
-_COUNTED = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
+_VARYING = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _ALL_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000
@@ -106,7 +106,7 @@ class Sentences:
     def _retry(self, event: Retry) -> str:
         line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"
         # Counts of bytes, IDs of uploads and attempts differ each time; it is the same retry.
-        kind = _COUNTED.sub("#", f"{event.what}: {event.reason}")
+        kind = _VARYING.sub("#", f"{event.what}: {event.reason}")
         self._retries[kind] += 1
         count = self._retries[kind]
         if count <= _ALL_SHOWN:

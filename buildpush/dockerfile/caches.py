@@ -17,7 +17,9 @@ from buildpush.images.references import Reference
 
 # Fields that hold a secret: on a command line, everybody on the machine could read it.
 _SECRET_FIELDS: Final = frozenset({"secret_access_key", "session_token", "token", "account_key"})
-_SHAPE: Final = "write type=registry,ref=HOST/NAME:TAG, type=local,src=DIRECTORY or dest=DIRECTORY, or an image's name"
+_FORM_HINT: Final = (
+    "write type=registry,ref=HOST/NAME:TAG, type=local,src=DIRECTORY or dest=DIRECTORY, or an image's name"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class CacheSpec:
         kind = next((value for name, value in pairs if name == "type"), "")
         if not kind:
             message = f"{text!r} does not say which type of cache it is"
-            raise BadNameError(message, hint=_SHAPE)
+            raise BadNameError(message, hint=_FORM_HINT)
         spec = cls(kind, tuple(pair for pair in pairs if pair[0] != "type"))
         spec._check(text)
         return spec
@@ -58,7 +60,7 @@ class CacheSpec:
         reference = self.field("ref")
         if not reference:
             message = f"{text!r} does not say in which repository: ref= is missing"
-            raise BadNameError(message, hint=_SHAPE)
+            raise BadNameError(message, hint=_FORM_HINT)
         Reference.parse(reference)
 
     def field(self, name: str) -> str:
@@ -103,7 +105,7 @@ def _words(text: str) -> list[str]:
         (words,) = csv.reader([text], strict=True)
     except (csv.Error, ValueError) as error:
         message = f"{text!r} is not a line of CSV"
-        raise BadNameError(message, hint=_SHAPE) from error
+        raise BadNameError(message, hint=_FORM_HINT) from error
     return words
 
 
@@ -120,5 +122,5 @@ def _pair(word: str, text: str) -> tuple[str, str]:
     name = name.strip().lower()
     if not sign or not name:
         message = f"{word!r} in {text!r} is not KEY=VALUE"
-        raise BadNameError(message, hint=_SHAPE)
+        raise BadNameError(message, hint=_FORM_HINT)
     return name, value

@@ -27,7 +27,7 @@ _HINT: Final = "escape a bracket that is meant literally: \\["
 _STAR, _DIRECTORIES, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
 # A class of these contains no slash, and nothing that Go reads differently.
 _CLASS: Final = regex(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
-_ODD: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
+_UNUSUAL: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
 _ODD_NAME: Final = r"[^\n\x80-\U0010ffff]*+[\n\x80-\U0010ffff]"
 _NO_UTF8: Final = regex("[\udc80-\udcff]")
 
@@ -122,7 +122,7 @@ class DirectoryState:
     closed: bool = False
 
 
-TOP: Final = DirectoryState()
+ROOT_STATE: Final = DirectoryState()
 
 
 def _no_pattern(_path: str) -> None:
@@ -190,7 +190,7 @@ class Patterns:
 
     def state(self, path: str) -> DirectoryState:
         """Return what is known of *path* after a walk from the top, which is the empty path."""
-        above = TOP
+        above = ROOT_STATE
         if not path or not self.patterns:
             return above
         *directories, path = _from_the_top(path)
@@ -323,7 +323,7 @@ def _plain_piece(piece: str) -> str | None:
     if _CLASS.fullmatch(piece):
         return piece if all(low <= high for low, high in re.findall("(.)-(.)", piece)) else None
     char = piece[-1]
-    odd = not char.isascii() or char.isalnum() if len(piece) > 1 else _ODD.fullmatch(char)
+    odd = not char.isascii() or char.isalnum() if len(piece) > 1 else _UNUSUAL.fullmatch(char)
     return None if odd else re.escape(char)
 
 

@@ -29,7 +29,7 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 # As Go's strconv.Atoi takes it.
 _NUMBER = regex(r"[+-]?[0-9]{1,18}\Z")
 _MOUNTED = regex(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
-_BEFORE: Final = "name a stage that begins before, or an image; or move that stage up"
+_ORDER_HINT: Final = "name a stage that begins before, or an image; or move that stage up"
 
 
 def global_arguments(
@@ -156,7 +156,7 @@ def _numbered(dockerfile: Dockerfile, name: str, line: int) -> BuildStage:
     if 0 <= int(name) < len(dockerfile.stages):
         return dockerfile.stages[int(name)]
     message = f"--from={name}: there is no stage with that number; there are {len(dockerfile.stages)}, counted from 0"
-    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+    raise StageOrderError(message, hint=_ORDER_HINT, where=dockerfile.where(line))
 
 
 def _earlier(dockerfile: Dockerfile, stage: BuildStage, found: BuildStage, name: str, line: int) -> StageSource:
@@ -166,7 +166,7 @@ def _earlier(dockerfile: Dockerfile, stage: BuildStage, found: BuildStage, name:
         message = f"the stage {stage.title} copies from itself"
     else:
         message = f"from={name} is the stage {found.title}, which begins only at line {found.line}"
-    raise StageOrderError(message, hint=_BEFORE, where=dockerfile.where(line))
+    raise StageOrderError(message, hint=_ORDER_HINT, where=dockerfile.where(line))
 
 
 def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None) -> None:
@@ -225,7 +225,7 @@ def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping
     message = f"the stages {', '.join(words)} take files from one another"
     if len(path) == 1:
         message = f"the stage {names[0]} copies from itself"
-    return StageOrderError(message, hint=_BEFORE, where=dockerfile.where(lines[0]))
+    return StageOrderError(message, hint=_ORDER_HINT, where=dockerfile.where(lines[0]))
 
 
 def needed(

@@ -18,7 +18,7 @@ DEEPEST = 32
 LONGEST = 1 << 20
 # What Go's unicode.IsSpace accepts; Python's own classes differ in U+001C to U+001F.
 SPACE = " \t\n\v\f\r\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_MARK = "\ufeff"  # Go's scanner skips a byte order mark at the beginning
+_BYTE_ORDER_MARK = "\ufeff"  # Go's scanner skips a byte order mark at the beginning
 _SPECIAL = frozenset("@*#?-$!")
 _OPERATORS = frozenset("+-?#%")
 
@@ -108,7 +108,7 @@ class _Scanner:
         self.lookup = lookup
         self.escape = escape
         self.depth = 0
-        self.at = len(_MARK) if text.startswith(_MARK) else 0
+        self.at = len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0
         self.words = _Words()
         self.plain = re.compile(rf"[^$'\"<}}/{re.escape(escape)}]+")
 
@@ -321,7 +321,7 @@ def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
 
 
 def _glob(pattern: str) -> Glob:
-    return Glob.parse(pattern.removeprefix(_MARK))
+    return Glob.parse(pattern.removeprefix(_BYTE_ORDER_MARK))
 
 
 def _error(reason: str) -> DockerfileError:

@@ -32,7 +32,7 @@ _SEQUENCE = regex(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
 _MOST_PASSES: Final = 16
 _UNSEEN = regex(f"[{UNSEEN}]+")
 # Controls that neither begin nor end a sequence or a line: terminals ignore them in the middle of a sequence.
-_QUIET = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
+_IGNORED_CONTROLS = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
 # What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
 _LINE_END = regex("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SURROGATE = regex("[\ud800-\udfff]")
@@ -45,7 +45,7 @@ def without_controls(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _QUIET.sub("", text)
+    text = _IGNORED_CONTROLS.sub("", text)
     for _ in range(_MOST_PASSES):
         before, text = text, _SEQUENCE.sub("", text)
         if text == before:

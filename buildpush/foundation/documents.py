@@ -22,8 +22,8 @@ PIPE_SECONDS = 60.0
 MOST_ALIASES = 100
 MOST_NODES = 100_000
 _CORE_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
-_BETWEEN = frozenset({"StreamStartEvent", "StreamEndEvent", "DocumentEndEvent", "CommentEvent"})
-_NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
+_SKIPPED_EVENTS = frozenset({"StreamStartEvent", "StreamEndEvent", "DocumentEndEvent", "CommentEvent"})
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 # Text that every YAML reader reads as text, even without quotes.
 _PLAIN = regex(r"(?:[A-Za-z_/]|\./)[A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*\Z")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
@@ -202,7 +202,7 @@ class _Composer:
             if kind == "DocumentStartEvent":
                 start = event
                 self.anchors.clear()
-            elif kind not in _BETWEEN:
+            elif kind not in _SKIPPED_EVENTS:
                 yield start, self.node(event, 1)
 
     def empty(self) -> NoReturn:
@@ -240,7 +240,7 @@ class _Composer:
 
     def scalar(self, event: Any, _depth: int) -> Node:
         plain = event.style is None and event.implicit[0]
-        value = None if plain and event.value in _NOTHING else event.value
+        value = None if plain and event.value in _NULLS else event.value
         return Node(value, self.name, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def sequence(self, start: Any, depth: int) -> Node:

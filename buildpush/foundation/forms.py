@@ -26,7 +26,7 @@ _SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:
 _ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
 # Of a git repository, what follows the #: BRANCH:DIRECTORY.
-_OF_GIT = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
+_GIT_ADDRESS = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
 _BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 
 # Sources: GitHub and GitLab, "Token overview"; AWS, "Unique identifiers"; Slack, "Token types"; npm and JFrog by their
@@ -113,7 +113,7 @@ def _cleaned(address: str) -> str:
         address = form.sub(_account, address)
     base, _, fragment = address.partition("#")
     base = base.partition("?")[0]
-    has_branch = _OF_GIT.match(base) and _BRANCH.match(fragment) and not looks_secret(fragment)
+    has_branch = _GIT_ADDRESS.match(base) and _BRANCH.match(fragment) and not looks_secret(fragment)
     return f"{base}#{fragment}" if has_branch else base
 
 

@@ -37,7 +37,7 @@ _KINDS: Final = {
     r"|(?P<letter>.))",
     "'": r"""(?<=')(?P<quote>"'"'|\\'')""",
 }
-_STEERS = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
+_SEQUENCE_START = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
 
 
 # How much of a control sequence is removed: all of it, its beginning, its first character. A control in front of a
@@ -64,7 +64,7 @@ def _decodings(text: str) -> Iterator[_Decoding]:
     """
     kinds = "".join(kind for kind in _KINDS if kind in text)
     steers = not (text.isascii() and text.isprintable())
-    for sequence in _SEQUENCES if steers and _STEERS.search(text) else _SEQUENCES[:1]:
+    for sequence in _SEQUENCES if steers and _SEQUENCE_START.search(text) else _SEQUENCES[:1]:
         if steers:
             yield _decoding("", sequence)
         yield from (_decoding(kind, sequence) for kind in kinds)

@@ -23,7 +23,7 @@ LONGEST_QUOTE: Final = 2048
 MARGIN: Final = "  | "
 _ENTITY = regex(r"&[#\w\n]{1,40};")
 # HTML that shows nothing.
-_SILENT = regex(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_INVISIBLE_HTML = regex(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = regex(r"<[!/?a-zA-Z][^>]*>")
 # Azure Pipelines, TeamCity and GitHub read these anywhere in a line.
 # Source: azure-pipelines-agent, Command.cs; actions/runner, ActionCommand.cs; TeamCity, "Service Messages".
@@ -70,7 +70,7 @@ def without_tags(page: str, between: str = "") -> str:
 
     # First, as a control in the middle of an entity changes its meaning; so would an entity of a line feed.
     whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
-    return unescape(_TAG.sub(between, _SILENT.sub("", whole)))
+    return unescape(_TAG.sub(between, _INVISIBLE_HTML.sub("", whole)))
 
 
 def shortened(text: str, most: int) -> str:

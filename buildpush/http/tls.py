@@ -12,7 +12,7 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.regex import regex
 
 # Source: SSL_CTX_load_verify_locations(3), CApath.
-_FILED = regex(r"[0-9a-f]{8}\.[0-9]+\Z")
+_HASHED_NAME = regex(r"[0-9a-f]{8}\.[0-9]+\Z")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -63,7 +63,7 @@ def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None
         return
     context.load_verify_locations(capath=path)  # certificates named by their hash are looked up when needed
     entries = sorted(path.iterdir())
-    read |= {_identity(entry) for entry in entries if _FILED.match(entry.name)}
+    read |= {_identity(entry) for entry in entries if _HASHED_NAME.match(entry.name)}
     for file in entries:
         if _identity(file) not in read:
             with contextlib.suppress(OSError):  # other files may be there, as Go and OpenSSL allow

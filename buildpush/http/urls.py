@@ -278,7 +278,7 @@ def _embedded(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddres
 
 
 _THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
-_SITE = ipaddress.ip_network("fec0::/10")  # deprecated by RFC 3879, and still in use
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # deprecated by RFC 3879, and still in use
 
 
 def _zone_of_number(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zone:
@@ -286,5 +286,5 @@ def _zone_of_number(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zo
         return Zone.MACHINE
     if number.is_link_local:
         return Zone.LINK
-    private = not number.is_global or number.is_multicast or number in _SITE
+    private = not number.is_global or number.is_multicast or number in _SITE_LOCAL
     return Zone.NETWORK if private else Zone.WORLD

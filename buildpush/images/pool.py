@@ -24,7 +24,7 @@ _LEAST: Final = 2
 # Seconds that a reader has to end when no more of it is needed.
 _PATIENCE: Final = 5.0
 # How many blocks the work in order may fall behind.
-_BEHIND: Final = 4
+_LARGEST_LAG: Final = 4
 
 
 class Pool:
@@ -191,7 +191,7 @@ class InOrder:
 
     def catch_up(self, number: int) -> None:
         """Make sure that the work is not far behind block *number*, which was handed in like all before it."""
-        if number - self._next >= _BEHIND:
+        if number - self._next >= _LARGEST_LAG:
             self.finish()
 
     def finish(self) -> None:

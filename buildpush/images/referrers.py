@@ -22,7 +22,7 @@ from buildpush.images.references import Digest
 # Of artifacts, which cannot run; their configuration may be anything, so it is not read.
 NO_PLATFORM: Final = Platform("unknown", "unknown")
 _COSIGN: Final = (".sig", ".att", ".sbom")
-_BESIDE: Final = regex(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
+_REFERRERS_TAG: Final = regex(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
 _DEEPEST: Final = 8
 
 
@@ -71,7 +71,7 @@ def cosign_tags(subject: Digest) -> tuple[str, ...]:
 
 def stands_beside(tag: str) -> bool:
     """Return whether *tag* is one of those that :func:`list_tag` and :func:`cosign_tags` give."""
-    return bool(_BESIDE.match(tag))
+    return bool(_REFERRERS_TAG.match(tag))
 
 
 def subject_of(manifest: bytes) -> Digest | None:

@@ -17,7 +17,11 @@ _KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-_PARAMETERS = {"file": "the pipeline file", "connectors": "file of connectors", "secrets": "directory with a file per secret"}
+_PARAMETERS = {
+    "file": "the pipeline file",
+    "connectors": "file of connectors",
+    "secrets": "directory with a file per secret",
+}
 
 
 def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], target: Path) -> None:

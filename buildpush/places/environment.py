@@ -19,10 +19,10 @@ Passes = Callable[[str, str], bool]
 
 # Ours, those of Harness's plugins and of jf: no program that we start reads them. DOCKER_AUTH_CONFIG would come before
 # the private file of logins, and holds those of every host. Source: docker/cli, "DOCKER_AUTH_CONFIG".
-_NEVER: Final = regex(r"(?:PLUGIN|BUILDPUSH|JF|JFROG)_.*|DOCKER_AUTH_CONFIG")
+_WITHHELD: Final = regex(r"(?:PLUGIN|BUILDPUSH|JF|JFROG)_.*|DOCKER_AUTH_CONFIG")
 # What engines cannot do without, though a secret may be in it: the address of a daemon, proxies, an SSH agent,
 # caches in S3, Azure, Google Cloud and GitHub Actions, and the helpers that log in to the registries of clouds.
-_OF_ENGINES: Final = regex(
+_ENGINE_VARIABLES: Final = regex(
     r"(?:DOCKER|BUILDX|BUILDKIT|BUILDAH|CONTAINERS?|STORAGE|AWS|AZURE|GOOGLE|CLOUDSDK|ACTIONS)_.*"
     r"|(?:HTTPS?|ALL|NO|FTP)_PROXY|SSH_AUTH_SOCK|REGISTRY_AUTH_FILE",
     re.IGNORECASE,
@@ -33,9 +33,9 @@ _PAIRS_OF_GIT: Final = regex(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+|PARAMETERS)
 
 def for_engines(name: str, value: str) -> bool:
     """Return whether a program that builds, or only looks at things, may know the variable *name*."""
-    if _NEVER.fullmatch(name) or _PAIRS_OF_GIT.fullmatch(name):
+    if _WITHHELD.fullmatch(name) or _PAIRS_OF_GIT.fullmatch(name):
         return False
-    if _OF_ENGINES.fullmatch(name):
+    if _ENGINE_VARIABLES.fullmatch(name):
         return True
     return not (is_known(value) or names_secret(name) or looks_secret(value))
 
@@ -43,4 +43,4 @@ def for_engines(name: str, value: str) -> bool:
 def for_logins(name: str, value: str) -> bool:
     """Return whether a program that logs in by its own means, a credential helper or git, may know the variable."""
     del value
-    return not _NEVER.fullmatch(name)
+    return not _WITHHELD.fullmatch(name)

@@ -30,9 +30,9 @@ LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
 # Outside the main thread, only who waits with a time limit hears of an interrupt.
-_LONG = 1e9
+_FOREVER = 1e9
 _SHELL = "/bin/sh"
-_END_OF_US = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
+_GUARD_SCRIPT = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
 
 
 class Here:
@@ -122,7 +122,7 @@ def _watchdog() -> Iterator[Callable[[int], object]]:
     """
     try:
         shell = subprocess.Popen(  # noqa: S603 - our own words
-            [_SHELL, "-c", _END_OF_US],
+            [_SHELL, "-c", _GUARD_SCRIPT],
             env={},
             cwd="/",
             stdin=subprocess.PIPE,
@@ -273,7 +273,7 @@ class _Exchange:
         for thread in (*self._readers, *self._listeners):
             thread.start()
         try:
-            status = self._process.wait(timeout if timeout is not None or is_main() else _LONG)
+            status = self._process.wait(timeout if timeout is not None or is_main() else _FOREVER)
         except subprocess.TimeoutExpired as error:
             _end(self._process)
             message = f"{name} took longer than {timeout:g} seconds and was ended"

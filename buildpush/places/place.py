@@ -14,7 +14,7 @@ from buildpush.foundation.secrets import Secret, redact
 # A placeholder for the directory of the private files in arguments and variables: f"{FILES}/token".
 # It is unambiguous, since no argument can hold a NUL.
 FILES = "\0files\0"
-_SHOWN = "private"
+_PLACEHOLDER = "private"
 
 Show = Callable[[str], None]
 FileContent = str | bytes | Secret
@@ -48,7 +48,7 @@ class Command:
 
 
 def _quoted(word: str) -> str:
-    return shlex.quote(word.replace(FILES, _SHOWN))
+    return shlex.quote(word.replace(FILES, _PLACEHOLDER))
 
 
 class CommandOptions(TypedDict, total=False):

@@ -23,8 +23,8 @@ from buildpush.registry.upload_state import UploadState
 from buildpush.registry.verdict import RetryableError
 
 _ACCEPTED, _FORBIDDEN = 202, 403
-_MOVED: Final = frozenset({307, 308})
-_MANY_MOVES: Final = 5
+_REDIRECTS: Final = frozenset({307, 308})
+_MOST_REDIRECTS: Final = 5
 _RANGE = regex(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
@@ -165,7 +165,7 @@ class Channel:
             AuthenticationError: the credentials are refused.
         """
         headers = {"Content-Type": "application/octet-stream", **headers}
-        for _ in range(_MANY_MOVES):
+        for _ in range(_MOST_REDIRECTS):
             method, url = ("PUT", self._address_of_end(digest)) if digest else ("PATCH", self.current.location)
             body = _TimedBody(*blocks())
             begun = time.perf_counter()
@@ -176,7 +176,7 @@ class Channel:
                 raise RetryableError(UnreachableError(str(error), hint=error.hint)) from error
             finally:
                 self._count(body, time.perf_counter() - begun)
-            if answer.status not in _MOVED or "Location" not in answer.headers:
+            if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 break
             self.follow(answer)
         return Transmitted(answer, body.ended)

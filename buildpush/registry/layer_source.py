@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
 
 # Bytes of compressed layers that are decompressed in every image: about 50 ms of one core.
-_LOOKED_AT = 4 * 1024 * 1024
+_VERIFIED_BYTES = 4 * 1024 * 1024
 _LONGEST_WORDS = 48
 
 
@@ -84,7 +84,7 @@ class ImageUpload:
         """The smallest layers, up to the total size that is decompressed in every image."""
         sizes = sorted((layer.size or 0, at) for at, layer in enumerate(self.image.layers) if layer.packed)
         sums = itertools.accumulate(size for size, _ in sizes)
-        return frozenset(at for (_, at), sum_ in zip(sizes, sums, strict=True) if sum_ <= _LOOKED_AT)
+        return frozenset(at for (_, at), sum_ in zip(sizes, sums, strict=True) if sum_ <= _VERIFIED_BYTES)
 
     def diff_id(self, at: int) -> Digest | None:
         """The diff ID of a layer, if its source or the configuration knows it."""

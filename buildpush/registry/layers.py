@@ -31,7 +31,7 @@ FutureValue = TypeVar("FutureValue")
 # Parts in flight, of all layers together: they take memory, besides what is compressed ahead.
 _UNDER_WAY = 16 * 1024 * 1024
 # The memory's key of a layer that another program compressed.
-_ELSEWHERE = "elsewhere"
+_COMPRESSED_ELSEWHERE = "elsewhere"
 
 
 class Layers:
@@ -273,7 +273,7 @@ class Layers:
         if kind != "none" and self._registry.memory:
             self._registry.memory.keep(layer, self._sources.made_by(kind))
         elif self._sources.must_prove(work, at) and self._registry.memory:
-            self._registry.memory.keep(layer, _ELSEWHERE)
+            self._registry.memory.keep(layer, _COMPRESSED_ELSEWHERE)
 
     def _find_small(self, parts: Parts, work: ImageUpload, at: int) -> PushedBlob | None:
         """Read the first part of a layer; if that is all of it, ask whether the registry has it before sending it."""

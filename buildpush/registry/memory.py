@@ -42,7 +42,7 @@ _DOCUMENTS: Final = 32 * 1024 * 1024
 # Maximum number of facts of a kind after a pruning, except documents: about 12 MB of layers with their blobs.
 _MANY: Final = 40_000
 _TABLE = "facts (kind TEXT, key TEXT, value, kept INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID"
-_SHAPE = "SELECT sql FROM sqlite_master WHERE name = 'facts'"
+_TABLE_SQL = "SELECT sql FROM sqlite_master WHERE name = 'facts'"
 _FIND = "SELECT value FROM facts WHERE kind = ? AND key = ? AND kept >= strftime('%s', 'now') - 86400 * ?"
 # An unchanged fact is written again only after a day, to renew it.
 _KEEP = """
@@ -251,7 +251,7 @@ def _set_up(database: sqlite3.Connection) -> None:
     """
     database.execute("PRAGMA synchronous = OFF")
     database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
-    if database.execute(_SHAPE).fetchone()[0].strip() != f"CREATE TABLE {_TABLE}":
+    if database.execute(_TABLE_SQL).fetchone()[0].strip() != f"CREATE TABLE {_TABLE}":
         raise sqlite3.DatabaseError
     database.execute(f"PRAGMA user_version = {_VERSION}")
     _prune(database)

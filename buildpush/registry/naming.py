@@ -31,9 +31,9 @@ _BROKEN: Final = 500  # and above: the server has failed, or a proxy before it
 # Harbor's 412.
 _IMMUTABLE = frozenset({400, 403, 409, 412})
 # A manifest names something that the registry does not have, or does not have yet.  Source: moby#36823.
-_LACKS: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
+_MISSING_BLOB_CODES: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 # How often to read it back: for some seconds where it may be late, once more where a scan may be quick.
-_LOOKS: Final = {_NOT_FOUND: 6, _FORBIDDEN: 2}
+_ATTEMPTS: Final = {_NOT_FOUND: 6, _FORBIDDEN: 2}
 
 
 class Naming:
@@ -94,7 +94,7 @@ class Naming:
                 name.repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest
             )
             no = None if answer.ok else refusal(answer, f"{name} was not accepted")
-            if no is None or no.code not in _LACKS or attempt == self._registry.http.attempts:
+            if no is None or no.code not in _MISSING_BLOB_CODES or attempt == self._registry.http.attempts:
                 break
             if attempt > 1:
                 mend()
@@ -171,7 +171,7 @@ class Naming:
                 self._sink(Note(f"{name} was pushed as {digest}, and names another image now"))
                 break
             # A tag that still names the previous image is as late as one that does not exist.
-            if not self._patient or attempt >= _LOOKS.get(_NOT_FOUND if answer.ok else answer.status, 1):
+            if not self._patient or attempt >= _ATTEMPTS.get(_NOT_FOUND if answer.ok else answer.status, 1):
                 raise error
             self._registry.http.wait(str(name), str(error), attempt)
         return answer
@@ -205,7 +205,7 @@ def _objection(answer: Answer, digest: Digest, name: Reference, manifest: bytes)
     return None
 
 
-_CHANGED: Final = "a proxy in between changes what it passes on, or someone pushed the same tag"
+_CHANGED_HINT: Final = "a proxy in between changes what it passes on, or someone pushed the same tag"
 
 
 def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> None:
@@ -216,7 +216,7 @@ def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -
     if says == str(digest_of(manifest, says.partition(":")[0])):
         return
     message = f"{name} names {says}, but {digest} was pushed"
-    raise DigestError(message, hint=_CHANGED)
+    raise DigestError(message, hint=_CHANGED_HINT)
 
 
 def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
@@ -225,4 +225,4 @@ def _compare_body(answer: Answer, digest: Digest, name: Reference) -> None:
         raise DigestError(message, hint="a proxy or a login page may be in between")
     if answer.body and digest_of(answer.body) != digest:
         message = f"{name} names {digest_of(answer.body)}, but {digest} was pushed"
-        raise DigestError(message, hint=_CHANGED)
+        raise DigestError(message, hint=_CHANGED_HINT)

@@ -11,7 +11,7 @@ from typing import Protocol
 from buildpush.http.messages import Piece
 from buildpush.images.compression import Compressed
 
-_MARKED = 1024 * 1024
+_FINGERPRINTED = 1024 * 1024
 
 
 class Source(Protocol):
@@ -113,7 +113,7 @@ class Parts:
     def fingerprint(self) -> str:
         """Return what identifies this blob before its end is known: its beginning, and its length if known."""
         digest = hashlib.sha256()
-        for block in self.first(_MARKED):
+        for block in self.first(_FINGERPRINTED):
             digest.update(block)
         return f"{digest.hexdigest()} {self.source.length or ''}"
 

@@ -23,7 +23,7 @@ from buildpush.registry.pull import pull
 _NOT_FOUND = 404
 # What Artifactory answers for a tag that does not exist, in a virtual repository of which the user may not read every
 # member; others answer 401.  Source: cosign#2973, go-containerregistry#1691.
-_HIDDEN = frozenset({401, 403})
+_HIDDEN_STATUSES = frozenset({401, 403})
 # What registries without this endpoint answer; go-containerregistry asks for the tag after the same ones.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
@@ -68,7 +68,7 @@ def _asked(repository: Repository, path: str, registry: Registry) -> Answer | No
         answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
     except AuthenticationError:
         return None
-    return None if answer.status in _HIDDEN else answer
+    return None if answer.status in _HIDDEN_STATUSES else answer
 
 
 def _listed(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
@@ -136,7 +136,7 @@ def _tagged(name: Reference, registry: Registry) -> Image | Index | None:
     except AuthenticationError:
         _note_hidden(name, registry)
     except RegistryError as error:
-        if error.status in _HIDDEN:
+        if error.status in _HIDDEN_STATUSES:
             _note_hidden(name, registry)
         elif error.status != _NOT_FOUND:
             raise

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 
     from buildpush.sandbox.wire import Visit
 
-KEPT = 20_000
+MOST_REQUESTS = 20_000
 # Parameters that cannot hold a secret; the values of all others are not kept.
-SHOWN = {"digest", "mount", "from", "n", "last", "scope", "service", "account", "client_id", "properties", "recursive"}
-SHOWN |= {"project", "buildRepo", "started", "list", "deep"}
+SHOWN_PARAMETERS = {
+    "digest",
+    "mount",
+    "from",
+    "n",
+    "last",
+    "scope",
+    "service",
+    "account",
+    "client_id",
+    "properties",
+    "recursive",
+}
+SHOWN_PARAMETERS |= {"project", "buildRepo", "started", "list", "deep"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.failures: list[Exception] = []
-        self._requests: deque[Request] = deque(maxlen=KEPT)
+        self._requests: deque[Request] = deque(maxlen=MOST_REQUESTS)
         self._lock = threading.Lock()
 
     def write(self, request: web.Request, visit: Visit, status: int, seconds: float) -> None:
@@ -67,7 +79,7 @@ class Journal:
         entry = Request(
             request.method,
             request.path,
-            {key: value if key in SHOWN else MASK for key, value in request.query.items()},
+            {key: value if key in SHOWN_PARAMETERS else MASK for key, value in request.query.items()},
             status,
             visit.caller.username if visit.caller else "",
             visit.received,

@@ -227,7 +227,7 @@ class Daemon:
             yield from parts
         except failures() as error:
             message = f"the Docker daemon went away: {quotation(str(error))}"
-            raise _BrokenError(message, hint=dockerhome.WENT_AWAY) from error
+            raise _BrokenError(message, hint=dockerhome.CRASH_HINT) from error
 
 
 class _BrokenError(PushError):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from buildpush.foundation import strict_json
 
-WENT_AWAY: Final = "see its log (journalctl -u docker) and whether memory ran out (dmesg); then run again"
+CRASH_HINT: Final = "see its log (journalctl -u docker) and whether memory ran out (dmesg); then run again"
 
 
 def docker_config(home: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ from buildpush.transfer.oci_layout import (
 from buildpush.transfer.parse import file_location
 from buildpush.transfer.tar_file import END, header, member, new_file, padding, writing
 
-_MARK: Final = b'{"imageLayoutVersion":"1.0.0"}'
+_LAYOUT_FILE: Final = b'{"imageLayoutVersion":"1.0.0"}'
 ReferenceOrTag = Reference | str
 
 
@@ -87,7 +87,7 @@ def write_layout(
         files = _DirectoryWriter(aside)
         writer = _LayoutWriter(files, compression)
         wanted, beside = writer.put(target), writer.put_referrers(referrers)
-        files.document("oci-layout", _MARK)
+        files.document("oci-layout", _LAYOUT_FILE)
         with locked(directory):  # otherwise what another writer lists meanwhile would be lost
             _move_in(aside, directory)
             index = _listed(_entries_to_keep(directory, references), wanted, references, beside)
@@ -138,7 +138,7 @@ def write_oci_archive(
     """
     with new_file(path) as file:
         files = _TarWriter(file)
-        files.document("oci-layout", _MARK)
+        files.document("oci-layout", _LAYOUT_FILE)
         writer = _LayoutWriter(files, compression)
         wanted, beside = writer.put(target), writer.put_referrers(referrers)
         files.document("index.json", _listed([], wanted, references, beside))

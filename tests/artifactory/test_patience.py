@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from buildpush.artifactory.client import RefusedError
-from buildpush.artifactory.patience import AGAIN, PATIENCE, WORKERS, ask_until, in_parallel, send_until_there
+from buildpush.artifactory.patience import PATIENCE, WORKERS, WRITE_DELAYS, ask_until, in_parallel, send_until_there
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, UnreachableError
 
 
@@ -49,7 +49,7 @@ def test_what_failed_and_is_there_all_the_same_counts_and_is_not_sent_again(erro
 def test_what_failed_and_cannot_be_seen_is_sent_again_a_while_later(look):
     send, waits = Server(refused(409), LOST, "taken"), []
     assert send_until_there(send, Server(look, look), waits.append) == "taken"
-    assert waits == list(AGAIN)
+    assert waits == list(WRITE_DELAYS)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -64,7 +64,7 @@ def test_the_last_of_three_failures_is_told_after_a_last_look():
     send, look, waits = Server(refused(500), refused(409), LOST), Server(False, False, False), []
     with pytest.raises(UnreachableError, match="no answer"):
         send_until_there(send, look, waits.append)
-    assert (look.asked, waits) == (3, list(AGAIN))
+    assert (look.asked, waits) == (3, list(WRITE_DELAYS))
 
 
 def test_what_is_seen_after_the_last_failure_counts():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish, publish_push
-from buildpush.artifactory.patience import AGAIN, PATIENCE, in_parallel
+from buildpush.artifactory.patience import PATIENCE, WRITE_DELAYS, in_parallel
 from buildpush.artifactory.publishing import expected_build_info, first_difference
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import (
@@ -423,7 +423,7 @@ def test_what_is_refused_for_a_moment_is_sent_again(desk, status, part):
     desk.publish(info)
     assert len(desk.box.builds("hello")) == 1
     assert desk.box.properties("docker-local", info.artifacts[0].path)["build.number"] == ["42"]
-    assert desk.waits in ([], list(AGAIN[:1]), list(AGAIN))  # some were repeated by the request itself
+    assert desk.waits in ([], list(WRITE_DELAYS[:1]), list(WRITE_DELAYS))  # some were repeated by the request itself
 
 
 def test_a_property_whose_answer_is_lost_is_there_once(desk):
@@ -442,7 +442,7 @@ def test_what_is_refused_for_good_is_sent_three_times_and_no_more(desk, part):
     with pytest.raises(BuildInfoError):
         desk.publish(info)
     sent = [request.path for request in desk.asked("PUT", part.rstrip("$"))]
-    assert max(map(sent.count, sent)) == 1 + len(AGAIN)
+    assert max(map(sent.count, sent)) == 1 + len(WRITE_DELAYS)
 
 
 def test_a_conflict_with_another_document_of_the_same_run_does_not_pass_for_success(desk):

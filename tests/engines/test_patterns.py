@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.dockerfile.dockerignore import Ignore, parse
-from buildpush.dockerfile.patterns import TOP, DirectoryState, read_patterns
+from buildpush.dockerfile.patterns import ROOT_STATE, DirectoryState, read_patterns
 from buildpush.foundation.errors import ContextError
 
 ORACLE = Path(__file__).parent / "oracles" / "dockerignore"
@@ -165,7 +165,7 @@ def ours(case: Case) -> list[int] | None:
 def _sent(case: Case, ignore: Ignore) -> list[int]:
     """Walk as the engine does: with what is known of the directories on the way."""
     sent: set[str] = set()
-    known: dict[str, DirectoryState] = {"": TOP}
+    known: dict[str, DirectoryState] = {"": ROOT_STATE}
     for path in case.paths:
         name = path.rstrip("/")
         above = known[name.rpartition("/")[0]]

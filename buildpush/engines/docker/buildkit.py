@@ -28,7 +28,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.text import safe
 from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.places import FILES, Command, FileContent
-from buildpush.transfer.dockerhome import WENT_AWAY, docker_config
+from buildpush.transfer.dockerhome import CRASH_HINT, docker_config
 
 # The flags of the settings, in ``docker buildx build`` as in ``buildah build``.
 FLAGS: Final[Mapping[str, str]] = MappingProxyType(
@@ -195,7 +195,7 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     match = _LINE.search(log)
     where = f"{request.dockerfile.name}:{match['line'] or match['other']}" if match else None
     message = "\n".join([f"the build failed: {reason}", *(line for line in lines[-_LINES:] if reason not in line)])
-    hint = _SYNTAX_HINT if syntax else WENT_AWAY if _went_away(reason) else _hint(log, full)
+    hint = _SYNTAX_HINT if syntax else CRASH_HINT if _went_away(reason) else _hint(log, full)
     error = BuildError(message, hint=hint, where=where)
     advise(error, [reason, *reversed(lines[-_LINES:])])
     return error

@@ -284,7 +284,7 @@ class DockerBuild:
 
 def _went_away(error: BaseException) -> BuildError:
     message = f"the Docker daemon went away: {quotation(str(error) or type(error).__name__)}"
-    return BuildError(message, hint=dockerhome.WENT_AWAY)
+    return BuildError(message, hint=dockerhome.CRASH_HINT)
 
 
 def _refuse(message: str, hint: str, **settings: object) -> None:

@@ -113,7 +113,7 @@ class BuildxProgram:
         return Command(tuple(argv), {**request.proxies, **self._variables(request, logged_in=bool(credentials))})
 
     def _variables(self, request: BuildRequest, *, logged_in: bool) -> dict[str, str]:
-        variables = dict(_USUAL)
+        variables = dict(_VARIABLES)
         if request.created is not None:
             variables["SOURCE_DATE_EPOCH"] = str(request.created)
         if logged_in:
@@ -125,7 +125,7 @@ class BuildxProgram:
 
 
 # Attestations would turn one image into an index, and one of them contains the build arguments.
-_USUAL: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
+_VARIABLES: Final = MappingProxyType({"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "DOCKER_CLI_HINTS": "false"})
 
 
 def layout_output(request: BuildRequest, directory: Path) -> tuple[str, str]:

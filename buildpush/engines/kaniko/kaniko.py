@@ -55,7 +55,7 @@ _TAG: Final = "buildpush.invalid/build"
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _AUTHORITY: Final = "authority.pem"
 # Flags that make kaniko behave as Docker; versions without one report that in the log.
-_LIKE_DOCKER: Final = (
+_DOCKER_FLAGS: Final = (
     "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
     "FF_KANIKO_COPY_AS_ROOT",
     "FF_KANIKO_EXPAND_HEREDOC",
@@ -264,7 +264,7 @@ class _KanikoBuild:
                 yield name, env[name]
         yield from self.request.proxies.items()
         own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
-        yield from sorted((dict.fromkeys(_LIKE_DOCKER, "true") | own).items())
+        yield from sorted((dict.fromkeys(_DOCKER_FLAGS, "true") | own).items())
 
     def _show(self, line: str) -> None:
         for text in lines_of(_log_text(line)):  # in its JSON, a secret may be escaped until it is parsed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # A file that changes twice within its file system's time resolution has the same time; the coarsest, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
-_GRAIN: Final = 2_000_000_000
+_TIME_RESOLUTION: Final = 2_000_000_000
 # How many entries are turned into columns at once: for all of a large layer that took ten megabytes.
 _AT_ONCE: Final = 1024
 
@@ -45,7 +45,7 @@ class DiffIdCache:
     def about(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
         """Return *layer*, which holds *entries*, with its size and, if the files were read before, its diff ID."""
         layer = replace(layer, size=size_of(entries))
-        seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _GRAIN) if self.memory else None
+        seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _TIME_RESOLUTION) if self.memory else None
         if self.memory is None or seen is None:
             return layer
         diff_id = self.memory.find_diff_id(seen) if self.believed else None

@@ -28,7 +28,7 @@ from buildpush.images.references import Digest
 from buildpush.images.tar import Entry, OnDisk
 
 _MODE: Final = 0o600
-_NAMELESS: Final = "__unnamed__"
+_DEFAULT_NAME: Final = "__unnamed__"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Downloads:
 def name_of(url: str) -> str:
     """Return the name that a file from *url* gets where the destination is a directory."""
     name = posixpath.basename(unquote(urlsplit(url).path).rstrip("/"))
-    return {"": _NAMELESS, ".": _NAMELESS, "..": "download"}.get(name, name)
+    return {"": _DEFAULT_NAME, ".": _DEFAULT_NAME, "..": "download"}.get(name, name)
 
 
 def _digest(text: str) -> Digest:
