@@ -161,6 +161,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     artifactory = targets.target_at(url, ctx.named("url", url), ways)
     host = reference.repository.host
     image_host = ctx.named("docker_image", host)
+    credentials = artifactory.for_registry(host, image_host)
     vain = tuple(_logins_in_vain(settings, artifactory, ctx))
     build = BuildIdentity(
         name=settings.build_name,
@@ -176,13 +177,13 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         artifactory=artifactory,
         build=build,
         push=False,
-        credentials=artifactory.for_registry(host, image_host),
+        credentials=credentials,
         unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
         plain_http=frozenset({artifactory.host} if url.startswith("http://") else ()),
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
         notes=(*artifactory.notes, *vain),
-        sources=sources_of(None, artifactory, build),
+        sources=sources_of(credentials.get(host), artifactory, build),
     )
 
 
