@@ -112,3 +112,48 @@ def test_a_build_secret_reaches_the_build_and_nothing_that_is_left(site, base, c
         assert docker("run", "--rm", name, "cat", "/size").strip() == b"25"
     finally:
         docker("rmi", "--force", name)
+
+
+STEP_WITH_A_SECRET = """\
+step:
+  type: BuildAndPushDockerRegistry
+  name: Build with a secret
+  identifier: build
+  spec:
+    connectorRef: jfrog
+    repo: docker-local/app
+    tags: ["@ENGINE"]
+    envDockerSecrets:
+      app: <+secrets.getValue("x")>
+    envVariables: {PLUGIN_ENGINE: "@ENGINE", PLUGIN_PUBLISH_BUILD_INFO: "yes", PLUGIN_NO_CACHE: "true"}
+"""
+
+
+@pytest.mark.parametrize("engine", ["docker", "buildx", "buildah"])
+def test_a_secret_of_the_vault_reaches_the_build_and_nothing_that_is_left(
+    site, base, capsys, monkeypatch, tmp_path, need, engine
+):
+    need(engine)
+    secret = "planted-vault-secret-4711"
+    monkeypatch.setenv("BUILDPUSH_SECRET_X", secret)
+    based = base if engine == "docker" else f"{site.host}/docker-local/base:1"
+    if engine != "docker":
+        docker("tag", base, based)
+        docker("push", based)
+        docker("rmi", based)
+    recipe = f"FROM {based}\nRUN --mount=type=secret,id=app cat /run/secrets/app && wc -c < /run/secrets/app > /size\n"
+    (tmp_path / "Dockerfile").write_text(recipe)
+    (tmp_path / "step.yml").write_text(STEP_WITH_A_SECRET.replace("@ENGINE", engine))
+    assert run_command(["run", "step.yml", "--connectors", "examples/connectors.yml"]) == 0
+    shown = capsys.readouterr()
+    left = [shown.out, shown.err, json.dumps(site.builds()), repr(site.requests)]
+    left += [path.read_text(errors="replace") for path in State.default().directory.rglob("*") if path.is_file()]
+    name = f"{site.host}/docker-local/app:{engine}"
+    docker("pull", name)
+    try:
+        left.append(docker("history", "--no-trunc", name).decode())
+        assert docker("run", "--rm", name, "cat", "/size").strip() == b"25"
+    finally:
+        docker("rmi", "--force", name)
+    assert "********" in shown.err  # the step printed it, so the log had it to hide
+    assert not [text for text in left if secret in text]
