@@ -161,9 +161,5 @@ def test_the_image_builds_pushes_and_publishes_by_variables_alone(run, box):
     assert ran.returncode == 0, ran.stderr
     assert [(build["name"], build["number"]) for build in box.builds()] == [("shop", "7")]
     assert box.password.reveal() not in ran.stdout + ran.stderr
-
-
-@pytest.mark.parametrize("image", ["native"], indirect=True)
-def test_the_image_ends_with_the_exit_codes_of_the_program(run, box):
     ran, _ = run()
     assert (ran.returncode, "no variable says what to do" in ran.stderr) == (2, True)

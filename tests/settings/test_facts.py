@@ -10,7 +10,7 @@ import pytest
 
 from buildpush.expressions import ci as systems
 from buildpush.expressions.builtin import BUILT_IN
-from buildpush.expressions.ci import ci, output_files, revision_of
+from buildpush.expressions.ci import ci, files, revision_of
 from buildpush.expressions.ci_systems import CI_SYSTEMS, CiSystem
 from buildpush.expressions.evaluate import AbsentError, evaluate
 from buildpush.expressions.facts import Counter, Facts, Git, Vcs, vcs
@@ -372,13 +372,13 @@ def test_a_ci_system_says_only_names_that_expressions_know(system):
 
 def test_one_more_ci_system_is_one_row(facts, monkeypatch, tmp_path):
     values = {"pipeline.sequenceId": "KILN_RUN", "codebase.sourceBranch": "KILN_FROM", "codebase.commitSha": "KILN_SHA"}
-    kiln = CiSystem("Kiln", "KILN", values, output="KILN_OUTPUT")
+    kiln = CiSystem("Kiln", "KILN", values, files={"KILN_OUTPUT": "outputs"})
     monkeypatch.setattr(systems, "CI_SYSTEMS", (*CI_SYSTEMS, kiln))
     env = {"KILN": "1", "KILN_RUN": "7", "KILN_FROM": "fix", "KILN_SHA": REVISION, "KILN_OUTPUT": str(tmp_path)}
     known = facts(env)
     assert [evaluate(f"<+{name}>", known) for name in values] == [7, "fix", REVISION]
     assert (ci(env).name, ci(env).number, revision_of(env)["revision"]) == ("Kiln", "7", REVISION)
-    assert output_files(env) == (tmp_path,)
+    assert files(env, "outputs") == {"KILN_OUTPUT": tmp_path}
 
 
 def test_a_secret_goes_through_whoever_knows_it():
