@@ -141,6 +141,26 @@ def test_the_fifth_plugin_publishes_build_info_of_what_is_pushed(plugin, box, ap
     assert "/shop/7" in out
 
 
+@pytest.mark.programs
+def test_build_info_names_what_drone_says_of_the_run(plugin, box, app, monkeypatch):
+    """The plugin reads the same variables, of which a container without git has no others."""
+    assert plugin(PLUGIN_REPO=app, PLUGIN_TAGS="1")[0] == 0
+    for name in ("PLUGIN_REPO", "PLUGIN_TAGS"):
+        monkeypatch.delenv(name)
+    facts = {"DRONE_GIT_HTTP_URL": "https://git.test/shop.git", "DRONE_COMMIT_SHA": "1" * 40}
+    facts |= {"DRONE_BUILD_TRIGGER": "jane", "DRONE_BUILD_LINK": "https://ci.test/7"}
+    variables = {
+        "PLUGIN_DOCKER_IMAGE": f"{app}:1",
+        "PLUGIN_URL": f"{box.url}/artifactory/",
+        "PLUGIN_BUILD_NAME": "shop",
+    }
+    code, _, err = plugin(**variables, **facts, PLUGIN_BUILD_NUMBER="7")
+    assert code == 0, err
+    [build] = box.builds()
+    assert (build["principal"], build["url"]) == ("jane", "https://ci.test/7")
+    assert build["vcs"] == [{"revision": "1" * 40, "url": "https://git.test/shop.git"}]
+
+
 @sandbox
 def test_a_wrong_password_has_the_exit_code_of_every_run(plugin, box, app):
     code, _, err = plugin(PLUGIN_REPO=app, PLUGIN_PASSWORD="wrong", PLUGIN_TAGS="1")

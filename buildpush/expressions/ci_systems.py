@@ -224,7 +224,7 @@ _DRONE: Final[Mapping[str, ValueSource]] = {
     "codebase.commitRef": "DRONE_COMMIT_REF",
     "codebase.commitMessage": "DRONE_COMMIT_MESSAGE",
     "codebase.tag": "DRONE_TAG",
-    "codebase.repoUrl": "DRONE_REPO_LINK",
+    "codebase.repoUrl": ("DRONE_REPO_LINK", "DRONE_GIT_HTTP_URL"),
     "codebase.gitUser": ("DRONE_COMMIT_AUTHOR_NAME", "DRONE_COMMIT_AUTHOR"),
     "codebase.gitUserEmail": "DRONE_COMMIT_AUTHOR_EMAIL",
     "codebase.gitUserId": "DRONE_COMMIT_AUTHOR",
