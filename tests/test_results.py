@@ -8,7 +8,7 @@ from pathlib import Path
 
 from buildpush.foundation.events import Decision, Note, Traffic
 from buildpush.foundation.secrets import MASK, Secret
-from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.results import PipelineResult, RunResult
 from buildpush.pipeline.runlog import RunLog
 
 SECRET = "planted-in-a-result"
@@ -59,3 +59,15 @@ def test_every_key_of_the_receipt_is_explained_in_the_docs():
     page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text(encoding="utf-8")
     table = page.partition("| key of a receipt |")[2]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(RunResult(step="s").as_json())
+
+
+def test_the_timeline_shows_what_ran_at_the_same_time_beside_each_other():
+    steps = (
+        RunResult(step="a", begun=100.0, seconds={"build": 5.0}),
+        RunResult(step="b", begun=101.0, seconds={"build": 9.0}),
+        RunResult(step="c", begun=110.0, skipped="no"),
+    )
+    shown = PipelineResult(steps)._repr_html_()
+    assert "<th>10.0 s</th>" in shown
+    bars = re.findall(r"margin-left:([0-9.]+)%;width:([0-9.]+)%", shown)
+    assert bars == [("0.0", "50.0"), ("10.0", "90.0"), ("100.0", "0.0")]

@@ -47,6 +47,7 @@ class RunResult:
         output: where the image was written to instead of a push, or ``None``.
         written: digest of the manifest that was written there; ``None`` where none is kept.
         referrers: how many referrers went with the image; ``None`` where they were not requested.
+        begun: when the step began, in seconds of a clock that all steps of a run have in common.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
         traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
@@ -62,6 +63,7 @@ class RunResult:
     output: str | None = None
     written: Digest | None = None
     referrers: int | None = None
+    begun: float = field(default=0.0, compare=False)
     seconds: Mapping[str, float] = field(default_factory=dict)
     retries: int = 0
     traffic: Traffic | None = None
@@ -160,7 +162,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
-    """The receipts of all steps of a file, in the order in which they were run or skipped; a loop has one for each run.
+    """The receipts of all steps of a file, in its order, also of those that were skipped; a loop has one for each run.
 
     It is a sequence of :class:`RunResult`; a notebook shows it as a table with a timeline.
     """
@@ -186,13 +188,13 @@ class PipelineResult:
     def _repr_html_(self) -> str:
         from html import escape
 
-        spans = _spans(self.steps)
+        whole, spans = _spans(self.steps)
         rows = "".join(
             f"<tr><th>{escape(one_line(step.step))}</th><td>{escape(one_line(_became(step)))}</td>"
             f"<td><code>{escape((step.digest or '')[:19])}</code></td><td>{_bar(*span)}</td></tr>"
             for step, span in zip(self.steps, spans, strict=True)
         )
-        return f"<table><tr><th>step</th><th></th><th>digest</th><th>{_total(self.steps):.1f} s</th></tr>{rows}</table>"
+        return f"<table><tr><th>step</th><th></th><th>digest</th><th>{whole:.1f} s</th></tr>{rows}</table>"
 
 
 def _tar_path(output: str | None) -> str | None:
@@ -209,18 +211,13 @@ def _became(step: RunResult) -> str:
     return ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
 
 
-def _total(steps: Iterable[RunResult]) -> float:
-    return sum(sum(step.seconds.values()) for step in steps)
-
-
-def _spans(steps: Iterable[RunResult]) -> Iterator[tuple[float, float]]:
-    """Yield when each step began and how long it took, in percent of all: steps run one after the other."""
-    steps, begun = tuple(steps), 0.0
-    whole = _total(steps) or 1.0
-    for step in steps:
-        took = 100 * sum(step.seconds.values()) / whole
-        yield begun, took
-        begun += took
+def _spans(steps: Iterable[RunResult]) -> tuple[float, list[tuple[float, float]]]:
+    """Return the time of all steps, and when each began and how long it took, in percent of that."""
+    spans = [(step.begun, sum(step.seconds.values())) for step in steps]
+    first = min((begun for begun, _ in spans), default=0.0)
+    whole = max((begun + took for begun, took in spans), default=0.0) - first
+    scale = 100 / (whole or 1.0)
+    return whole, [(scale * (begun - first), scale * took) for begun, took in spans]
 
 
 def _bar(begun: float, took: float) -> str:

@@ -43,6 +43,7 @@ class RunLog:
 
     def begin(self, notes: Iterable[str] = ()) -> None:
         """Begin a step, whose result shows *notes* that were given before, and what happens from now on."""
+        self.begun = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.retries = 0
         self.traffic: Traffic | None = None
@@ -113,6 +114,7 @@ class RunLog:
     def facts(self) -> dict[str, Any]:
         """Return what the result of the step shows of all this, by the names that it has there."""
         return {
+            "begun": self.begun,
             "seconds": self.seconds,
             "retries": self.retries,
             "traffic": self.traffic,
