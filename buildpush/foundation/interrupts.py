@@ -57,12 +57,6 @@ def pause(seconds: float) -> None:
         time.sleep(min(left, SLICE_SECONDS))
 
 
-def join(thread: threading.Thread) -> None:
-    """Wait until *thread* has ended; an interrupt of this thread ends it."""
-    while thread.is_alive():
-        thread.join(SLICE_SECONDS)
-
-
 def is_main() -> bool:
     """Return whether this is the main thread, which a signal wakes from any call of the system."""
     return threading.current_thread() is threading.main_thread()

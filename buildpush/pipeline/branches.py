@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.events import BranchState, State
-from buildpush.foundation.interrupts import SLICE_SECONDS, interrupt, join, stoppable, withdraw
+from buildpush.foundation.interrupts import SLICE_SECONDS, interrupt, stoppable, withdraw
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -137,12 +137,10 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            join(thread)
+        group.join(threads)
     except BaseException as error:
         group.end()
-        for thread in threads:
-            join(thread)
+        group.join(threads)
         for note in group.notes():
             error.add_note(note)
         raise
@@ -152,12 +150,12 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """Acts that wait for a thread, and the threads that are at one."""
+    """Acts that wait for a thread, and the threads that are at one, each with whether it was interrupted."""
 
     waiting: list[Callable[[], object]]
-    busy: set[int] = field(default_factory=set)
+    busy: dict[int, bool] = field(default_factory=dict)
     errors: list[BaseException] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def work(self) -> None:
         """Do one act after the other, as long as there are any."""
@@ -173,14 +171,25 @@ class _Group:
                 self.errors.append(error)
                 self.end()
 
+    def join(self, threads: Iterable[threading.Thread]) -> None:
+        """Wait until all is done, and the threads have ended.
+
+        An interrupted ``Thread.join`` takes a thread for ended that is not (Python 3.11, gh-89437): so it comes last.
+        """
+        with self.changed:
+            while self.waiting or self.busy:
+                self.changed.wait(SLICE_SECONDS)
+        for thread in threads:
+            if thread.ident is not None:  # one that was not started is none
+                thread.join()
+
     def end(self) -> None:
         """Begin no other act, and interrupt those under way."""
-        me = threading.get_ident()
-        with self.lock:
+        with self.changed:
             self.waiting.clear()
-            others = self.busy - {me}
-            self.busy.clear()
+            others = [thread for thread, is_interrupted in self.busy.items() if not is_interrupted]
             for thread in others:
+                self.busy[thread] = True
                 interrupt(thread)
 
     def notes(self) -> tuple[str, ...]:
@@ -188,14 +197,15 @@ class _Group:
         return tuple(note for error in self.errors for note in getattr(error, "__notes__", ()))
 
     def _next(self) -> Callable[[], object] | None:
-        with self.lock:
+        with self.changed:
             if not self.waiting:
                 return None
-            self.busy.add(threading.get_ident())
+            self.busy[threading.get_ident()] = False
             return self.waiting.pop(0)
 
     def _leave(self) -> None:
         me = threading.get_ident()
-        with self.lock:
-            self.busy.discard(me)
+        with self.changed:
+            self.busy.pop(me, None)
+            self.changed.notify_all()
         withdraw(me)
