@@ -4,7 +4,7 @@ Sources: drone-docker, drone-buildx, drone-kaniko and drone-buildah, the flags t
 """
 
 # ruff: noqa: S106 - names of variables and letters of plugins, no passwords
-# Flags of other programs in this module's texts: --from
+# Flags of other programs in this module's texts: --buildkitd-config
 
 from __future__ import annotations
 
