@@ -16,7 +16,8 @@ from buildpush.foundation.errors import DockerfileError, EngineMissingError, Str
 from buildpush.foundation.events import Decision, Note, Sink
 
 # Settings that change how an engine works but not its result; without them the image is the same.
-HINTS = frozenset({"optimize"})
+_OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
+HINTS = frozenset({"optimize"}) | _OF_CONTAINERS
 
 
 def choose(
@@ -137,7 +138,8 @@ def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink
             if name in set_names and engine.name != other.name:
                 sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {other.name}"))
     for name in sorted(set(set_names) & HINTS - engine.flags.keys()):
-        sink(Note(f"the engine {engine.name} does not use {name!r}; the image is the same"))
+        reason = "it does not run in a container of its own" if name in _OF_CONTAINERS else "the image is the same"
+        sink(Note(f"the engine {engine.name} does not use {name!r}; {reason}"))
     unsupported = unsupported_settings(engine, set_names)
     if not unsupported:
         return

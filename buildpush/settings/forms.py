@@ -33,9 +33,9 @@ OF_OURS: Final = regex(r"buildAndPushToDocker(?:@1(?:\.[0-9]+)*)?\Z")
 # Steps of the newer form that are no templates: the key says what they do.
 _OTHERS: Final = ("run", "run-test", "action", "approval", "background", "barrier", "queue", "wait", "agent")
 _CONTAINERS: Final = frozenset(
-    {"pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "rollbackSteps"}
+    {"pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "rollbackSteps", "spec", "execution"}
 )
-_HOLD_STEPS: Final = _CONTAINERS | {"group", "template", "spec", "execution"}
+_HOLD_STEPS: Final = _CONTAINERS | {"group", "template"}
 _KEYS: Final = {"id": "identifier", "group": "stepGroup"}
 _OF_MACHINES: Final = ("platform", "runtime", "clone", "cache", "volumes")
 _BRACES: Final = regex(r"\$\{\{\s*(.*?)\s*\}\}")
@@ -107,6 +107,9 @@ def _converted(node: Node) -> Node:
         return _step(node, uses)
     if "type" not in node.entries and (other := next((key for key in _OTHERS if key in node.entries), None)):
         return _other(node, other)
+    group = node.at("group")
+    if group and "stages" in group.entries and not node.entries.keys() - {"name", "id", "group"}:
+        return _converted(map_of(group, {"stages": group.entries["stages"]}))
     node = _with_contents(node)
     is_stage = "steps" in node.entries and {"name", "identifier"} & node.entries.keys()
     return map_of(node, {"stage": _stage(node)}) if is_stage else node
@@ -121,6 +124,8 @@ def _with_contents(node: Node) -> Node:
 
 def _content(key: str, node: Node) -> Node:
     """Return what is at *key*: a stage or group that is called so, or what has to be recognised."""
+    if key == "spec" and "execution" not in node.entries:
+        return node
     if key not in {"stage", "stepGroup"} or "steps" not in node.entries:
         return _converted(node)
     node = _with_contents(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ _ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy
 _LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier", "contextType", "stageType")
 ARCHITECTURE_LABELS: Final = ("kubernetes.io/arch", "beta.kubernetes.io/arch")  # of the nodes of a cluster
 _LISTED = ("template", "rollbackSteps")
+_SAME_WORD: Final = 0.8  # how near a name must be to be meant by a key that may as well be one of Harness' own
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,8 @@ def _branch(kind: str, node: Node) -> Element:
     rollback = with_steps(read_tree(undo) if undo is not None and undo.value else (), _undoing)
     if kind == "stepGroup":
         return StepGroup(header, children, rollback)
+    written = [step for step, _ in leaves(children) if step.node and step.node.at("identifier") and not step.rollback]
+    _refuse_twice("step", [(step.identifier, step.where) for step in written if step.identifier])
     platform, infrastructure = node.at("spec", "platform"), node.at("spec", "infrastructure")
     return Stage(header, children, rollback, _text(node, "type"), platform, infrastructure)
 
@@ -267,6 +270,7 @@ def _header(kind: str, node: Node) -> Header:
     if kind == "stage" and (spec := node.at("spec")):
         is_asked = any(spec.at("infrastructure", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS)
         notes += _without_effect(spec, {"execution", "platform", *(["infrastructure"] if is_asked else [])})
+        notes += _without_effect(spec.at("platform") or spec, {"os", "arch"}) if spec.at("platform") else ()
     return Header(
         node,
         identifier=_text(node, "identifier"),
@@ -295,13 +299,24 @@ def _variables(node: Node) -> tuple[Node, ...]:
         if name is None or not name.text.strip():
             message = "a variable does not have a name"
             raise SourceError(message, where=variable.where, hint=hint)
+    _refuse_twice("variable", [(variable.entries["name"].text, variable.where) for variable in entry.items])
     return tuple(entry.items)
+
+
+def _refuse_twice(what: str, names: Iterable[tuple[str, str]]) -> None:
+    """Refuse two of *names*, each with its place, that are the same: only one of them would count."""
+    places: dict[str, str] = {}
+    for name, where in names:
+        if name in places:
+            message = f"the {what} {name!r} is here a second time"
+            raise SourceError(message, where=where, hint=f"the first is in {places[name]}; give one another name")
+        places[name] = where
 
 
 def _without_effect(node: Node, known: set[str]) -> Iterator[str]:
     for key, entry in node.entries.items():
         if key not in known and entry.value:
-            near = nearest(key, known)
+            near = nearest(key, known, cutoff=_SAME_WORD)
             yield f"{node.where_key(key)}: {key} has no effect here{f'; did you mean {near!r}?' if near else ''}"
 
 

@@ -11,10 +11,10 @@ from buildpush.foundation.errors import SourceError
 _MANY: Final = 60
 
 
-def nearest(word: str, words: Iterable[str]) -> str | None:
+def nearest(word: str, words: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the one of *words* that *word* was probably meant to be, letter case aside."""
     by_lower = {known.lower(): known for known in words}
-    near = spelling.nearest(word.lower(), by_lower, most=1)
+    near = spelling.nearest(word.lower(), by_lower, most=1, cutoff=cutoff)
     return by_lower[near[0]] if near else None
 
 

@@ -144,6 +144,14 @@ def test_a_hint_that_makes_no_difference_is_noted():
     )
 
 
+@pytest.mark.parametrize("name", ["resources", "run_as_user", "privileged"])
+def test_a_limit_of_the_container_is_noted_where_no_container_runs(name):
+    events = []
+    assert chosen(Stub("native"), set_names={name}, events=events) == "native"
+    (note,) = [event for event in events if isinstance(event, Note)]
+    assert note.text == f"the engine native does not use {name!r}; it does not run in a container of its own"
+
+
 def test_every_setting_for_engines_is_known_to_one_or_is_a_hint():
     asked = {setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "engine"}
     assert asked == {"optimize", *ALL}
