@@ -137,7 +137,7 @@ def test_what_follows_an_action(action, statuses):
 
 def test_a_failure_that_is_ignored_is_noted():
     run = Run(steps(("[AllErrors]", "{type: Ignore}")), PushError("gone"))
-    assert [note.text for note in run.heard_of(Note)] == ["the step a failed, and the run goes on: gone"]
+    assert [note.text for note in run.heard_of(Note)] == ["the step a failed, and the run continues: gone"]
 
 
 def test_an_abort_skips_also_what_runs_after_failures():

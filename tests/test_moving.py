@@ -211,7 +211,7 @@ def test_attestations_of_an_index_stay_behind_and_a_note_says_so(two, box, regis
     result = buildpush.merge(registry("1"), "oci:attested", "oci:arm")
 
     assert [str(one.platform) for one in result.images] == ["linux/amd64", "linux/arm64"]
-    assert any("oci:attested" in note and "stay behind" in note for note in result.notes)
+    assert any("oci:attested" in note and "left out" in note for note in result.notes)
 
 
 @pytest.fixture

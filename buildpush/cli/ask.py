@@ -1,4 +1,4 @@
-"""A person in a terminal is asked what follows a failure, and for inputs that are given while the file is run."""
+"""Questions to a person in a terminal: what follows a failure, and inputs that are given during a run."""
 
 from __future__ import annotations
 

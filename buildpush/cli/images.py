@@ -35,14 +35,14 @@ def make_merge() -> click.Command:
     """Return the command that makes an index."""
     text = """Make one index of the images at the SOURCEs, one for each platform, and let REF name it.
 
-    SOURCE is written as for copy; what REF's repository already has is not sent rewritten.
+    SOURCE is written as for copy; what REF's repository already has is not sent again.
     """
     return _command("merge", text, _REF, _many("sources", "SOURCE..."), _media_types(""), _nondistributable())
 
 
 def make_tag() -> click.Command:
     """Return the command that names."""
-    text = "Give the image or index that REF names more tags in its repository; no blob moves."
+    text = "Give the image or index that REF names more tags in its repository; no blob is sent."
     return _command("tag", text, _REF, _many("tags", "NEWTAG..."))
 
 
@@ -73,7 +73,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
 
 
 def _packing() -> list[click.Parameter]:
-    """Return the flags that say what of an image goes, and how it is packed."""
+    """Return the flags that say what of an image is copied, and how it is packed."""
     rewritten = "the manifest is rewritten."
     compressions = "gzip|none|zstd"
     beside = "Also copy signatures, SBOMs and attestations of the image."

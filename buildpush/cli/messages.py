@@ -1,4 +1,4 @@
-"""What a command says on stderr: errors as sentences with a hint, notes, how it was interrupted."""
+"""Messages on stderr: errors with a hint, notes, interruptions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show_error(error: BuildPushError) -> None:
 
 
 def drop(stream: TextIO) -> None:
-    """Lead *stream* into nothing, so that what is still buffered fails no second time when Python ends."""
+    """Discard what *stream* still buffers, so that it does not fail a second time when Python ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -41,14 +41,14 @@ def interrupt_code(interrupt: BaseException) -> int:
 
 
 def say(kind: str, text: str) -> None:
-    """Write a line to stderr that says what kind of thing it tells, such as ``error: ...``."""
+    """Write a line to stderr with its kind in front, such as ``error: ...``."""
     colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
     head = click.style(f"{kind}:", fg=colour, bold=True)
     tell(f"{head} {with_margin(text)}")
 
 
 def tell(text: str) -> None:
-    """Write to stderr; where that takes nothing, what was to be done continues silently."""
+    """Write to stderr; if that fails, the command continues silently."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     try:
         click.echo(text, err=True, color=False if plain else None)
@@ -81,7 +81,7 @@ def show_failure(error: BaseException) -> int:
 def _show_misuse(error: click.ClickException) -> None:
     """Print click's error in the form of our own errors, with a hint."""
     context = getattr(error, "ctx", None)
-    hint = f"{context.command_path if context else 'buildpush'} --help tells what it takes"
+    hint = f"{context.command_path if context else 'buildpush'} --help lists its arguments"
     message = error.format_message()
     if isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
@@ -91,10 +91,10 @@ def _show_misuse(error: click.ClickException) -> None:
 
 
 def _show_unusable(error: OSError) -> None:
-    """Report a full disk or a stdout that takes nothing; paths that the user named have become BuildPushErrors."""
+    """Report a full disk or a closed stdout; paths that the user named have become BuildPushErrors."""
     if error.filename is None:
         drop(sys.stdout)
-    # Whoever read our stdout may have gone, as `head` does: then no one is left to read it.
+    # The reader of our stdout may have ended, as `head` does: then nothing reads it.
     if not isinstance(error, BrokenPipeError):
         say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
 

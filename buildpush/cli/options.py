@@ -1,4 +1,4 @@
-"""Options as people type them: one flag per setting, and what every command that reads a step takes."""
+"""Options of commands: one flag per setting, and the options of every command that reads a step."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def _common() -> list[click.Parameter]:
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
         click.Option(["--templates"], metavar="DIRECTORY", help="Directory with the files of templates."),
         click.Option(
-            ["--inputs"], metavar="FILE", multiple=True, help="An input set or an overlay; of several the last counts."
+            ["--inputs"],
+            metavar="FILE",
+            multiple=True,
+            help="An input set or an overlay; the last of several takes precedence.",
         ),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
         click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),

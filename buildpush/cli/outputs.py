@@ -1,4 +1,4 @@
-"""What a run leaves for the CI system that it is part of: outputs that later steps read, and a summary for people.
+"""Outputs of a run for its CI system: values that later steps read, and a summary for people.
 
 Sources: drone-kaniko (``pkg/output``), drone-plugin-lib (``harness/variables.go``), GitHub's "Workflow commands".
 """

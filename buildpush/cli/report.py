@@ -1,4 +1,4 @@
-"""What a command says and leaves: errors as sentences, results for people, documents and files for programs."""
+"""The output of a command: errors, results for people, documents and files for programs."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
-    from buildpush.cli.outputs import leave  # here, since help leaves nothing
+    from buildpush.cli.outputs import leave  # here, since help writes nothing
 
     leave(results, env, stdout_is_free=not as_json and digest_file != _STDOUT)
 
 
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
-    """Refuse two results that both want stdout."""
+    """Refuse two results that would both go to stdout."""
     if as_json and digest_file == _STDOUT:
         message = "--json and --digest-file - both write to stdout"
         raise SettingsError(message, hint="leave out one of them, or give --digest-file a file")

@@ -34,7 +34,7 @@ def make_plugin() -> click.Command:
     With PLUGIN_REPO it builds and pushes, as docker, buildx, kaniko and buildah-docker do; with PLUGIN_DOCKER_IMAGE
     it publishes build-info of an image that is pushed already, as artifactory-publish-docker-buildinfo does.
     """
-    like = click.Option(["--like"], metavar="PLUGIN", help="The plugin that is meant, such as docker or buildx.")
+    like = click.Option(["--like"], metavar="PLUGIN", help="The plugin to imitate, such as docker or buildx.")
     return click.Command("plugin", callback=_plugin, params=[like, JSON, DIGEST_FILE, _strict()], help=text)
 
 

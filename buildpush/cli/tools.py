@@ -114,7 +114,7 @@ def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str
 
 
 def _welcome(box: Sandbox, line: Line | None) -> None:
-    """Say where the sandbox is and who may enter; the only place that ever shows its credentials."""
+    """Print the address and the credentials of the sandbox; the only place that ever shows them."""
     rows = [
         ("registry", f"{box.host}/{box.repository}"),
         *([("by the line", f"{line.host}/{box.repository}")] if line else []),

@@ -24,9 +24,9 @@ class BuiltIn:
     """A name that is built in.
 
     Attributes:
-        meaning: what it stands for, in words.
-        answer: gives the value.
-        origin: who gives it where no CI variable does, in words; empty where nothing else does.
+        meaning: in words.
+        answer: returns the value.
+        origin: its source where no CI variable has it, in words; empty where there is none.
         made_of: other names that it may be made of.
     """
 
@@ -43,9 +43,9 @@ def _value(
     *,
     needed: bool = False,
 ) -> Callable[[Facts], str]:
-    """Return what asks CI for *name*, and *otherwise*.
+    """Return a lookup that asks the CI variables for *name*, and then *otherwise*.
 
-    Where neither has a value, ``??`` goes on; without that it is an error if *needed*, and an empty text if not.
+    Where neither has a value, ``??`` applies; without that it is an error if *needed*, and an empty text if not.
     """
 
     def ask(facts: Facts) -> str:
@@ -59,7 +59,7 @@ def _value(
 
 
 def _variable(name: str, meaning: str) -> BuiltIn:
-    """Return the row of a name that only CI variables can say."""
+    """Return the row of a name that only CI variables have."""
     variables = ", ".join(dict.fromkeys(one for those in all_variables_of(name).values() for one in those))
     reason = f"no CI variable gives it ({variables})" if variables else "nothing here gives it"
     return BuiltIn(meaning, _value(name, reason))
@@ -126,12 +126,12 @@ _execution_url = _value("pipeline.executionUrl", "no CI system gives its address
 
 
 def _no_branch(facts: Facts) -> str:
-    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.directory} is in no git repository"
+    reason = "HEAD is on no branch" if facts.git.revision else f"{facts.git.directory} is not in a git repository"
     return f"{reason}, and no CI variable gives it"
 
 
 def _no_commit(facts: Facts) -> str:
-    return f"{facts.git.directory} is in no git repository with a commit"
+    return f"{facts.git.directory} is not in a git repository with a commit"
 
 
 def _branch(facts: Facts) -> str:
@@ -231,7 +231,7 @@ def parts_of(name: str) -> frozenset[str]:
 
 
 def origin_of(name: str, facts: Facts) -> str:
-    """Return in words who gives the value of a built-in name: CI variables, git, or this machine."""
+    """Return in words the source of a built-in name's value: CI variables, git, or this machine."""
     if value_of(name, facts.env):
         known = dict.fromkeys(one for those in all_variables_of(name).values() for one in those)
         given = [variable for variable in known if facts.env.get(variable)]

@@ -49,7 +49,7 @@ class Counter:
 
 
 def _file_name(names: tuple[str, ...]) -> str:
-    """Return a name that people recognise and that no other *names* give."""
+    """Return a readable name that is unique to these *names*."""
     shown = re.sub(r"[^A-Za-z0-9._-]+", "_", names[-1]).strip("._")[:40] or "pipeline"
     return f"{shown}-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:12]}"
 

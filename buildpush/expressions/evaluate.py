@@ -1,4 +1,4 @@
-r"""Answers ``<+...>``: a template, and someone who knows the names in it, give a value.
+r"""Evaluates ``<+...>``: from a template, and an object that knows the names in it, to a value.
 
 The tree comes from :mod:`buildpush.expressions.grammar`.
 Differences from Harness, all on purpose: what has no answer is an error and never the text "null"; a condition must be
@@ -57,7 +57,7 @@ class LaterError(ExpressionError):
 
 
 class Names(Protocol):
-    """Who knows what the names in expressions stand for."""
+    """An object that knows the values of names in expressions."""
 
     def lookup(self, path: tuple[str, ...]) -> Value:
         """Return the value of a dotted *path*.
@@ -88,13 +88,13 @@ class Names(Protocol):
 
 
 def evaluate(template: Template | str, names: Names, *, field: str = "", seen: Seen | None = None) -> Value:
-    """Return what *template* stands for: text, or the value itself where it is one expression and nothing else.
+    """Return the value of *template*: text, or the value itself where it is one expression and nothing else.
 
     Args:
         template: text, or what :func:`parse` made of it.
-        names: who answers.
+        names: the object that knows the names.
         field: what an ``<+input>`` in this template is asked under, such as ``tags``.
-        seen: is told each part of it and the value that it has, inner ones first.
+        seen: called with each part of it and its value, inner ones first.
 
     Raises:
         ExpressionError: it cannot be parsed or answered; the message ends with the column.
@@ -114,7 +114,7 @@ class _Evaluation:
         self.names = names
         self.seen = seen
         self.field = field
-        self.asking = False  # whether someone goes on from a name without a value
+        self.asking = False  # whether an operator handles a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
             Constant: lambda node: node.value,
             Identifier: lambda node: self.path((node.word,), safe=False),
@@ -231,7 +231,7 @@ class _Evaluation:
         return self.path(tuple(keys), safe=safe), rest
 
     def keyword(self, node: Expression) -> str | int:
-        """Return the key or the position that *node* stands for."""
+        """Return the key or the position that *node* means."""
         value = self.value(node)
         if isinstance(value, Secret):
             fail("a secret cannot be part of a name", at=node.at)

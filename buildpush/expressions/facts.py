@@ -1,4 +1,4 @@
-"""Who answers the names in expressions, in which order: flags, loops, the step file, built-in names, the environment.
+"""The values of names in expressions, in this order: flags, loops, the step file, built-in names, the environment.
 
 All of it is passed in, nothing is read here.
 """
@@ -131,10 +131,10 @@ class Facts:
         return self.secrets(identifier)
 
     def lookup(self, path: tuple[str, ...]) -> Value:
-        """Return what *path* stands for.
+        """Return the value of *path*.
 
         Raises:
-            AbsentError: a good name without a value in this run.
+            AbsentError: a valid name without a value in this run.
             ExpressionError: no such name; the hint has near ones.
         """
         for known in (self._by_flag, self._in_scope):

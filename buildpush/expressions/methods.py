@@ -25,13 +25,13 @@ _TRIMMED: Final = "".join(map(chr, range(ord(" ") + 1)))
 
 
 def call(value: Value, method: str, arguments: Arguments) -> Value:
-    """Return what *method* of *value* gives.
+    """Return the result of *method* of *value*.
 
     Raises:
         ExpressionError: no such method, arguments it does not take, a position outside the text, a result too long.
     """
     if isinstance(value, Secret) or any(isinstance(argument, Secret) for argument in arguments):
-        fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
+        fail("a secret cannot be changed or taken apart", "use it whole, or with text before and after it")
     table = _table(value)
     if method not in table:
         near = did_you_mean(f"{method}()", [f"{known}()" for known in table], most=1)
@@ -108,7 +108,7 @@ def check_sum(*lengths: int) -> None:
 
 
 def _weight(value: Value) -> int:
-    """Return about how long *value* is as text; a text that stands in it often counts as often."""
+    """Return about how long *value* is as text; a text that it contains several times counts several times."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
@@ -273,7 +273,7 @@ def item(value: Value, key: Value) -> Value:
         ExpressionError: there is no such entry, or *value* has none at all.
     """
     if isinstance(value, Secret) or isinstance(key, Secret):
-        fail("a secret cannot be changed or looked into")
+        fail("a secret cannot be changed or taken apart")
     if isinstance(value, Mapping):
         return _entry(value, as_text(key))
     if not isinstance(value, Sequence):
@@ -292,7 +292,7 @@ def _entry(value: Mapping[str, Value], key: str) -> Value:
 
 
 def number(value: Value) -> int | float | None:
-    """Return *value* as a number, also where it is a text of digits; ``None`` if it is no number."""
+    """Return *value* as a number, also where it is a text of digits; ``None`` if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if not isinstance(value, str):
@@ -324,7 +324,7 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
     if len(arguments) != known[method]:
         fail(f"{owner}.{method}() takes {known[method]} arguments, {len(arguments)} are given")
     if any(isinstance(argument, Secret) for argument in arguments):
-        fail("a secret cannot be changed or looked into", "use it whole, or with text before and after it")
+        fail("a secret cannot be changed or taken apart", "use it whole, or with text before and after it")
     return _regex(method, arguments) if owner == "regex" else _of_json(method, arguments)
 
 

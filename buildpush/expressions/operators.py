@@ -181,7 +181,7 @@ def size(value: Value) -> int:
 
 
 def _refuse_secrets(*values: Value) -> None:
-    """Refuse what would tell something about a secret."""
+    """Refuse what would reveal something about a secret."""
     if any(isinstance(value, Secret) for value in values):
         fail("a secret cannot be compared, counted or calculated with")
 

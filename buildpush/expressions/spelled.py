@@ -1,4 +1,4 @@
-"""A part of an expression written again, for people: as it stands in the file, but for blanks and brackets."""
+"""A part of an expression written out for people: as in the file, except for blanks and brackets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from buildpush.expressions.tree import (
 
 
 def spelled(node: Expression) -> str:
-    """Return the text of *node*; operands that hold operators stand in brackets."""
+    """Return the text of *node*; operands that hold operators are in brackets."""
     return _KINDS[type(node)](node)
 
 

@@ -133,10 +133,10 @@ class Template:
 
 
 class AbsentError(ExpressionError):
-    """The name is a good one, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` go on from here.
+    """The name is valid, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` handle this.
 
     Attributes:
-        fallback: what it may stand for where no name follows; ``None`` if that is an error.
+        fallback: its value where no name follows; ``None`` if that is an error.
     """
 
     def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:

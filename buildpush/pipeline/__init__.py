@@ -1,1 +1,1 @@
-"""The story of a run: context, steps, images that exist already, plan and results."""
+"""The sequence of a run: context, steps, existing images, plan and results."""

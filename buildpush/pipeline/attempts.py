@@ -21,7 +21,7 @@ from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
-_LATE: Final[tuple[Verdict, str]] = ("failed", "the time of what it stands in is over")
+_LATE: Final[tuple[Verdict, str]] = ("failed", "the time limit of what contains it was reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Attempts:
     Attributes:
         run: runs a step once, until a deadline.
         facts: of the run; they answer the conditions of retries.
-        log: hears of each decision.
+        log: gets each decision.
         wait: waits some seconds.
-        ask: asks a person; ``None`` where nobody can be asked.
+        ask: asks a person; ``None`` where there is no one to ask.
     """
 
     run: Callable[[Step, Deadline | None], Outcome]
@@ -77,7 +77,7 @@ class Attempts:
         if reason:
             self.log(Decision(f"step {_name(outcome.step)}", _WORDS[verdict], reason))
         if verdict in {"ignored", "succeeded"}:
-            self.log(Note(f"the step {_name(outcome.step)} failed, and the run goes on: {outcome.error}"))
+            self.log(Note(f"the step {_name(outcome.step)} failed, and the run continues: {outcome.error}"))
             return replace(outcome, status="ignored", reason=str(outcome.error), failures=failures)
         return replace(outcome, aborts=verdict == "aborted", failures=failures)
 

@@ -67,7 +67,7 @@ class Starts:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What speaks to hosts: one pool of connections, and one credential for each."""
+    """The clients of hosts: one pool of connections, and one credential for each."""
 
     http: Http
     keychain: Keychain
@@ -75,7 +75,7 @@ class Hosts:
     clients: Clients
 
     def note_never_trusted(self, sink: Sink) -> None:
-        """Tell *sink* which hosts were declared insecure to no effect: their names may be misspelled."""
+        """Report to *sink* which hosts were declared insecure without effect: their names may be misspelled."""
         for host in self.http.never_trusted:
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
@@ -102,7 +102,7 @@ class RunContext:
         connectors_file: connectors and secret references.
         secrets_directory: a file per secret.
         variables: what expressions may ask for, by name.
-        log: hears what happens.
+        log: gets every event.
         now: the clock.
         dry: whether no counter moves and no file is left behind.
         notes: of the whole file; the result of each step repeats them.

@@ -86,7 +86,7 @@ def merge(reference: str, sources: Sequence[str], options: CopyOptions, context:
 
 
 def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Give the image that *reference* names more *tags* in its repository; no blob moves."""
+    """Give the image that *reference* names more *tags* in its repository; no blob is sent."""
     old = reference_of(reference)
     names = [old.repository.tagged(_tag(text, old)) for text in tags]
     if not names:
@@ -115,7 +115,11 @@ def _merge_images(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
     for origin, target in found.items():
         parts = target.images if isinstance(target, Index) else (target,)
         if not all(part.platform.runs for part in parts):
-            sink(Note(f"{origin}: attestations stay behind, because only their own index says what they are about"))
+            sink(
+                Note(
+                    f"{origin}: attestations are left out, because only their own index says which image they describe"
+                )
+            )
         for part in parts:
             if not part.platform.runs:
                 continue

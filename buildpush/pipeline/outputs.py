@@ -1,4 +1,4 @@
-"""Where a built image is written to besides a push, or in its place, and how it is packed there."""
+"""Where a built image is written in addition to a push, or instead, and how it is packed there."""
 
 from __future__ import annotations
 

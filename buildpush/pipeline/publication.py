@@ -57,7 +57,7 @@ _NOT_FOUND: Final = 404
 
 
 class Publication:
-    """What becomes of the build-info of one step, from before its push until it is published.
+    """The build-info of one step, from before its push until it is published.
 
     Args:
         server: the Artifactory that gets it.
@@ -77,9 +77,9 @@ class Publication:
         self._claim: Claim | None = None
 
     def foresee(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
-        """Write down what is about to be pushed; without a place for it the push goes on, with a note.
+        """Write down what is about to be pushed; if that is not possible, the push continues, with a note.
 
-        What earlier runs of the same build left is finished first: this push may take their names away.
+        What earlier runs of the same build left is finished first: this push may replace their tags.
         """
         from buildpush.artifactory.pending import Claim
 
@@ -107,7 +107,7 @@ class Publication:
 
         record = self._record()
         if self._claim and self._claim.path:
-            with suppress(OSError):  # what is written there already is good enough to go on from
+            with suppress(OSError):  # what was written there before is enough to continue from
                 self._write(self._claim, pushed, base, pushed=True)
         directory, finish = self._context.pending, finish_command(self._server)
         try:
@@ -256,7 +256,7 @@ class _NameState:
     """What a registry says about a name.
 
     Attributes:
-        digest: that it stands for, or ``""`` where the registry keeps it to itself.
+        digest: that it names, or ``""`` where the registry does not say.
         key: Artifactory's key of the repository, or ``""``.
     """
 
@@ -294,7 +294,7 @@ def _roots(info: BuildInfo) -> Iterator[_Root]:
 
 
 def _is_current(root: _Root, registry: Registry) -> bool:
-    """Return whether the name stands for the image now, as far as that can be said."""
+    """Return whether the name names the image now, as far as that is known."""
     if root.reference.tag is None:
         return True
     answer = _state_of(root, registry, str(root.reference.tag))

@@ -41,7 +41,7 @@ class Receipts:
         self._told: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
 
     def remove(self, paths: Mapping[str, Path]) -> None:
-        """Remove those of an earlier run, which nobody is to take for this one's."""
+        """Remove those of an earlier run, so that they are not taken for this one's."""
         with self._lock:
             for name, path in paths.items():
                 if (name, path) not in self._told:

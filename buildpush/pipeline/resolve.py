@@ -39,7 +39,7 @@ def resolve_step(
         context: of the run; its log gets a note for everything that has no effect.
         push: whether the image may go to a registry; if not, no destination is needed.
         stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
-        deadline: of what the step stands in.
+        deadline: of what contains the step.
     """
     facts = context.facts.within(step.scope, step.facts, step.around)
     settings = evaluate(step, facts, sink=context.log, push=push)
@@ -64,8 +64,8 @@ def _local(
         return settings, None
     about = printable_context(settings.context)
     if stack is None:
-        message = f"the context {about} is not a directory, and this command fetches and unpacks nothing"
-        hint = "run does; or fetch it yourself, and name the directory"
+        message = f"the context {about} is not a directory, and this command does not fetch or unpack it"
+        hint = "use run; or fetch it yourself, and name the directory"
         raise UnsupportedError(message, hint=hint, setting="context")
     limit = limited(settings.timeout, deadline)
     found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))

@@ -1,4 +1,4 @@
-"""What one step of a run led to, and how that shows itself in a terminal, a notebook and JSON."""
+"""The result of a step, and how it is shown in a terminal, a notebook and JSON."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from buildpush.registry.client import Registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFlags:
-    """What the command line says about an Artifactory; without an address ``JF_URL`` counts."""
+    """The options about an Artifactory; without an address ``JF_URL`` is used."""
 
     artifactory_url: str | None = None
     artifactory_token: str | None = None

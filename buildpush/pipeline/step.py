@@ -1,11 +1,11 @@
-"""The story of a step, from what was written to what the registry and Artifactory confirmed.
+"""The sequence of a step, from what was written to what the registry and Artifactory confirmed.
 
 ::
 
     read ► Loaded ► evaluate ► BuildAndPush ► resolve ► ResolvedStep ► engine.build ► Image ► push ► PushedImage
                                                            RunResult ◄ publish ◄ BuildInfo ◄ describe ◄┘
 
-A build is the same story with the push turned off.
+A build is the same sequence with the push turned off.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _drop_result(outcome: Outcome, context: RunContext) -> None:
 
 
 def _keep_ignored(outcome: Outcome, context: RunContext, *, record: bool) -> Outcome:
-    """Let the result of a step whose failure is ignored say so; one that failed before its push gets one."""
+    """Mark the result of a step whose failure is ignored; one that failed before its push gets one."""
     if outcome.status != "ignored":
         return outcome
     if outcome.result:
@@ -200,7 +200,7 @@ class _StepRun:
         self.written: Digest | None = None
 
     def run(self, stack: ExitStack) -> None:
-        """Tell the story; *stack* closes what was fetched for it."""
+        """Run the step; *stack* closes what was fetched for it."""
         order = self._resolve(stack)
         if order is None:
             self.log(Note(f"{self.name} builds nothing"))

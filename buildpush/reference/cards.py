@@ -1,4 +1,4 @@
-"""One plain description per setting, for docs, ``--help``, ``explain`` and JSON; no Sphinx in sight."""
+"""One plain description per setting, for docs, ``--help``, ``explain`` and JSON; without Sphinx."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def _surfaces(model: type[StepSettings], setting: Setting) -> tuple[str, ...]:
 
 
 def _as_yaml(settings: StepSettings) -> str:
-    """Return what stands below ``step:`` and ``type:`` in a step file."""
+    """Return what comes below ``step:`` and ``type:`` in a step file."""
     _step, _type, *lines = encoders.to_yaml(settings).splitlines()
     return "\n".join(line.removeprefix("  ") for line in lines if line.strip() != "spec: {}")
 

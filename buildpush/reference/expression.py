@@ -20,7 +20,7 @@ class Part:
 
     Attributes:
         text: of the part.
-        value: what it stands for; a secret is hidden.
+        value: its value; a secret is hidden.
         source: where the value is from; empty where it is made of other parts.
     """
 
@@ -37,7 +37,7 @@ class Part:
 
 
 def explain(text: str, facts: Facts, parts: list[Part]) -> str:
-    """Return what *text* stands for; *parts* gets each part as soon as it is known, also where a later one fails.
+    """Return the value of *text*; *parts* gets each part as soon as it is known, even if a later one fails.
 
     Raises:
         ExpressionError: it cannot be parsed or answered.
@@ -48,7 +48,7 @@ def explain(text: str, facts: Facts, parts: list[Part]) -> str:
 
 
 class _Asked(Names):
-    """Facts that tell what they are asked."""
+    """Facts that report each name that is looked up."""
 
     def __init__(self, facts: Facts, parts: list[Part]) -> None:
         self._facts, self._parts = facts, parts
@@ -88,7 +88,7 @@ class _Asked(Names):
 
 
 def _note(node: Expression, value: Value, parts: list[Part]) -> None:
-    """Take a part that is neither a literal nor a name, which has told where it is from."""
+    """Record a part that is neither a literal nor a name, as names have reported their source."""
     part = Part(one_line(spelled(node)), _shown(value))
     if not isinstance(node, Constant) and all(part.text != known.text for known in parts):
         parts.append(part)

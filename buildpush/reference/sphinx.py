@@ -71,7 +71,7 @@ class SettingRole(XRefRole):
     def process_link(
         self, env: BuildEnvironment, refnode: Element, has_explicit_title: bool, title: str, target: str
     ) -> tuple[str, str]:
-        """Remember which step's card the reference stands in."""
+        """Remember in which step's card the reference is."""
         refnode[_STEP] = env.ref_context.get(_STEP, "build")
         return super().process_link(env, refnode, has_explicit_title, title, target)
 
@@ -324,7 +324,7 @@ class EnginesDirective(_Rendering):
 
 
 class DockerfileRulesDirective(_Rendering):
-    """``{dockerfile-rules}``: the rules by which a Dockerfile is looked at."""
+    """``{dockerfile-rules}``: the rules by which a Dockerfile is checked."""
 
     def run(self) -> list[Node]:
         """Return the table."""
@@ -347,7 +347,7 @@ def _whose(rule: rules.Rule) -> nodes.paragraph:
 
 
 class FlagsDirective(_Rendering):
-    """``{flags}``: the variables of Harness' plugins, and what becomes of each; one section for each of the table."""
+    """``{flags}``: the variables of Harness' plugins, and what happens to each; one section for each of the table."""
 
     def run(self) -> list[Node]:
         """Return the sections."""
