@@ -704,7 +704,7 @@ def test_a_link_that_leaves_the_context_is_refused(project, capsys):
 def test_a_dockerfile_outside_the_context_is_refused(project, capsys):
     (project.directory.parent / "Elsewhere").write_text("FROM scratch\n", encoding="utf-8")
     assert project.run("--dockerfile", "../Elsewhere") == 2
-    assert "lies outside the context" in capsys.readouterr().err
+    assert "is outside the context" in capsys.readouterr().err
     assert not project.box.requests
 
 

@@ -43,15 +43,15 @@ class Asked:
     """What a file asks for.
 
     Attributes:
-        names: under which values count, some of them under several.
-        whole: beginnings of paths that go on with something that is computed.
+        names: under which values may be given, some under several.
+        whole: beginnings of paths that continue with something computed.
     """
 
     names: AbstractSet[str]
     whole: AbstractSet[tuple[str, ...]]
 
     def has(self, name: str) -> bool:
-        """Return whether a value for *name* can count."""
+        """Return whether a value for *name* can have an effect."""
         if name in self.names:
             return True
         return any(
@@ -106,7 +106,7 @@ def asked_by(loaded: Loaded, more: str = "") -> Asked:
 
 
 def _paths(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Yield what may be a name in *text*, and whether it goes on with something that is computed."""
+    """Yield what may be a name in *text*, and whether it continues with something computed."""
     at = 0
     while head := _HEAD.search(text, at):
         keys, at = [head[0]], head.end()

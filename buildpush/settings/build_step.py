@@ -136,7 +136,7 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
 
 
 def _build_context(name: str, place: str, ctx: ResolveContext) -> str:
-    """Return a further context: addresses as they are, directories absolute."""
+    """Return an additional context: addresses unchanged, directories absolute."""
     scheme, colon, rest = place.partition("://")
     if colon and scheme != "oci-layout":
         return place
@@ -154,7 +154,7 @@ def _ssh(key: str, ctx: ResolveContext) -> str:
     if not sign:
         return key
     if not (ctx.cwd / path).exists():
-        message = f"the SSH key or agent {path!r} is not there"
+        message = f"the SSH key or agent {path!r} does not exist"
         raise ctx.fail(message, "ssh", relative_hint(ctx.cwd))
     return f"{identifier}={(ctx.cwd / path).resolve()}"
 
@@ -186,7 +186,7 @@ def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
-    """Refuse a secret that would stand in the image, whoever put it there; by now, every secret was read."""
+    """Refuse a secret that would be stored in the image, wherever it comes from; by now, every secret was read."""
     for name, entries in (
         ("build_args", settings.build_args),
         ("labels", settings.labels),
@@ -223,7 +223,7 @@ def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> P
     named = "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
     if named and resolved.is_relative_to(ctx.cwd.resolve()):
         return resolved
-    message = f"the Dockerfile {settings.dockerfile!r} lies outside the context {settings.context!r}"
+    message = f"the Dockerfile {settings.dockerfile!r} is outside the context {settings.context!r}"
     hint = f"move it into {settings.context}" if named else f"name it: dockerfile: {settings.dockerfile}"
     raise ctx.fail(message, "dockerfile", hint)
 

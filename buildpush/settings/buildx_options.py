@@ -48,7 +48,7 @@ _RUN: Final = ("it is about the containers of RUN, which are the builder's own h
 # Why an option has no setting, and what to do instead.
 _REFUSED: Final = {
     "--allow": (
-        "what a build may do is said by the builder's own configuration",
+        "what a build may do is set in the builder's own configuration",
         "start its buildkitd with --allow-insecure-entitlement, and write --network=host for the machine's network",
     ),
     "--annotation": ("annotations of manifests are not written here", "write a label: --label=KEY=VALUE"),
@@ -64,14 +64,14 @@ _REFUSED: Final = {
     "--memory": _RUN,
     "--no-cache-filter": ("all stages are built anew, or none", "write --no-cache"),
     "--output": (
-        "where the image goes is said by settings",
+        "the destination of the image is set by settings",
         "write PLUGIN_TAR_PATH for an archive, --load for the Docker daemon, PLUGIN_NO_PUSH for no push",
     ),
-    "--policy": ("no policy is asked here", "leave it out"),
+    "--policy": ("no policies are evaluated here", "leave it out"),
     "--provenance": _ATTESTATIONS,
     "--sbom": _ATTESTATIONS,
     "--shm-size": _RUN,
-    "--tag": ("the names of the image are said by settings", "write them in repo and tags"),
+    "--tag": ("the names of the image are set by settings", "write them in repo and tags"),
     "--ulimit": _RUN,
 }
 # What makes no difference, and why.

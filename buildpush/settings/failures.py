@@ -71,7 +71,7 @@ class FailureAction:
         intervals: how long to wait before each time; the last one counts for all further ones.
         condition: an expression under which it is run again.
         timeout: how long a person has for an answer.
-        then: what is done when the retries are used up, or nobody has answered.
+        then: what is done when the retries are used up, or there was no answer.
         where: its place.
     """
 

@@ -1,4 +1,4 @@
-"""Steps that push what is there already, or write what they build into a tar: which settings go together.
+"""Steps that push an existing image, or write what they build into a tar: which settings go together.
 
 Source: drone-docker and drone-kaniko, ``PLUGIN_PUSH_ONLY``, ``PLUGIN_SOURCE_IMAGE``, ``PLUGIN_SOURCE_TAR_PATH``,
 ``PLUGIN_TAR_PATH``.
@@ -52,7 +52,7 @@ def relative_hint(cwd: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExistingImage:
-    """An image that is there already.
+    """An existing image.
 
     Attributes:
         image: its name in the Docker daemon; ``None`` for one in a file.
@@ -76,7 +76,7 @@ def existing_image(
     """Return the image that is pushed in place of a built one, and notes; ``None`` where one is built.
 
     Raises:
-        SettingsError: settings contradict each other, or the file is not there.
+        SettingsError: settings contradict each other, or the file does not exist.
     """
     given = [name for name in _SOURCES if getattr(settings, name)]
     if not settings.push_only:
@@ -119,7 +119,7 @@ def unused_settings(
 
 
 def _is_left_out(name: str, written: WrittenValue, settings: BuildAndPush) -> bool:
-    """Return whether someone wants something that a build was not even asked for."""
+    """Return whether the user set something that does not apply to a build."""
     if name == "publish_build_info":
         return name not in settings.fields_set and str(written.value).strip().lower() in TRUE
     return name not in settings.fields_set and written.value not in (None, "")
@@ -203,16 +203,16 @@ def loads(settings: BuildAndPush, references: tuple[Reference, ...], fail: Fail)
     if not settings.load or settings.push_only:
         return False
     if not references:
-        message = "the Docker daemon knows images by their names, and repo is not given"
+        message = "the Docker daemon needs a name for the image, and repo is not given"
         raise fail(message, "load", "set repo")
     if len(settings.platforms) > 1:
-        message = "the Docker daemon is given the image of one platform, and platforms names several"
+        message = "the Docker daemon holds an image of one platform, and platforms names several"
         raise fail(message, "load", "name one platform, or leave load out")
     return True
 
 
 def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Path]:
-    """Return the files that are told what was pushed, by their settings.
+    """Return the files that get what was pushed, by their settings.
 
     Raises:
         SettingsError: one cannot be written.
@@ -236,4 +236,4 @@ def archive_notes(request: BuildRequest | None) -> Iterator[str]:
         return
     name = request.archive.relative_to(request.context)
     if not dockerignore.read(request.context, request.dockerfile).hides(name.as_posix()):
-        yield f"the archive {name} lies in the context: name it in .dockerignore, or a later build may copy it"
+        yield f"the archive {name} is in the context: name it in .dockerignore, or a later build may copy it"

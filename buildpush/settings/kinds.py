@@ -190,7 +190,7 @@ def _printable(text: str) -> str:
         message = f"{text!r} holds a NUL character"
         raise BadValueError(message, "no program can be given one")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        message = f"{text!r} holds half a character"
+        message = f"{text!r} holds half a surrogate pair"
         raise BadValueError(message, "write it in UTF-8")
     return text
 

@@ -1,4 +1,4 @@
-"""Who wins: each source is a layer, and a stronger one overrides a weaker one, which is remembered."""
+"""Precedence: each source is a layer, and a stronger one overrides a weaker one, which is remembered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SettingsLayer:
         self.values: dict[str, tuple[Raw, Origin]] = {}
 
     def add(self, setting: Setting, raw: Raw, origin: Origin) -> None:
-        """Take what *origin* sets.
+        """Add what *origin* sets.
 
         Raises:
             SecretError: a secret is there as plain text.

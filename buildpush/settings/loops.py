@@ -1,4 +1,4 @@
-"""``strategy``: a matrix, a repeat or a parallelism, and the iterations that it stands for.
+"""``strategy``: a matrix, a repeat or a parallelism, and its iterations.
 
 Source: Harness, "Use looping strategies": matrix, repeat, parallelism.
 """

@@ -141,8 +141,8 @@ _TARGET: Final = (
         refusal="it is a token of Google's registry, and its name does not say whose",
         instead="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
     ),
-    PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for an address of mail any more"),
-    PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for an address of mail"),
+    PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for a mail address any more"),
+    PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for a mail address"),
     *_sets("docker_config", CONFIG="dxkb"),
     PluginVariable("DOCKER_PLUGIN_CONFIG", "dxb", setting="docker_config"),
     *_refused(_BASE, _BASE_INSTEAD, DOCKER_REGISTRY="dxk", DOCKER_USERNAME="dxk", DOCKER_PASSWORD="dxk"),
@@ -173,7 +173,7 @@ _MODE: Final = (
 _OUTPUTS: Final = (
     *_facts("dx", DRONE_CARD_PATH="the file that gets the card of what was pushed"),
     *_sets("artifact_file", ARTIFACT_FILE="dxk"),
-    *_noted("every registry is one of Docker's kind here, and the artifact file says so", REGISTRY_TYPE="dx"),
+    *_noted("every registry is of Docker's kind here, and the artifact file says that", REGISTRY_TYPE="dx"),
     *_facts("k", DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
@@ -274,7 +274,7 @@ _BUILDX: Final = (
     ),
 )
 
-_TRUST: Final = "whom to trust is not said by host here"
+_TRUST: Final = "trust is not configured by host here"
 _TRUST_HINT: Final = "name the authority's file by SSL_CERT_FILE; PLUGIN_INSECURE is for the registry of the push"
 _SNAPSHOTS: Final = "which files of a container belong into a layer is not chosen here"
 _KANIKO_WORK: Final = "it is about how kaniko works, and the image is the same"
@@ -286,7 +286,7 @@ _KANIKO: Final = (
     *_sets("enable_cache", ENABLE_CACHE="k"),
     *_sets("remote_cache_repo", CACHE_REPO="k"),
     *_refused(
-        "layers of a cache do not get old here",
+        "layers of a cache do not expire here",
         "build without it once: PLUGIN_NO_CACHE, or name another PLUGIN_CACHE_REPO",
         "0",
         CACHE_TTL="k",
@@ -295,12 +295,12 @@ _KANIKO: Final = (
     *_noted(_LAYERS, CACHE_COPY_LAYERS="k", CACHE_RUN_LAYERS="k"),
     *_noted(_KANIKO_WORK, COMPRESSED_CACHING="k", USE_NEW_RUN="k", SKIP_UNUSED_STAGES="k", CLEANUP="k", FORCE="k"),
     *_noted(
-        "a mirror is asked in the place of Docker Hub, which is never fallen back to",
+        "a mirror replaces Docker Hub, without a fallback to it",
         SKIP_DEFAULT_REGISTRY_FALLBACK="k",
     ),
     *_refused(_TRUST, _TRUST_HINT, SKIP_TLS_VERIFY_PULL="k", SKIP_TLS_VERIFY_REGISTRY="k"),
     *_refused(
-        "which other hosts are spoken to without TLS is said by their connectors",
+        "which other hosts are reached without TLS is set by their connectors",
         "name a connector whose dockerRegistryUrl begins with http:// in baseImageConnectorRefs",
         INSECURE_PULL="k",
         INSECURE_REGISTRY="k",
@@ -312,7 +312,7 @@ _KANIKO: Final = (
         REGISTRY_CLIENT_CERT="k",
     ),
     *_noted(_RETRIES, PUSH_RETRY="k", IMAGE_DOWNLOAD_RETRY="k", IMAGE_FS_EXTRACT_RETRY="k"),
-    *_noted("the rights are asked for before each build, which pushes nothing", SKIP_PUSH_PERMISSION_CHECK="k"),
+    *_noted("permissions are checked before each build, without pushing anything", SKIP_PUSH_PERMISSION_CHECK="k"),
     *_sets("squash", SINGLE_SNAPSHOT="k"),
     *_sets("reproducible", REPRODUCIBLE="k"),
     *_refused(

@@ -22,7 +22,7 @@ def resolve(
     connectors: Connectors | None = None,
     step: Step | None = None,
 ) -> ResolvedStep:
-    """Return the order that *settings* amount to.
+    """Return what is to be done for *settings*.
 
     Args:
         settings: of one step, typed.
@@ -33,7 +33,7 @@ def resolve(
         step: holds where each setting was written, for errors and for ``check``.
 
     Raises:
-        SettingsError: something is not there, does not fit, or is missing.
+        SettingsError: something does not exist, does not fit, or is missing.
         SecretError: a secret reference leads nowhere.
     """
     around = facts.within(step.scope, step.facts, step.around) if step else facts

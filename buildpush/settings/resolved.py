@@ -30,21 +30,21 @@ class ResolvedStep:
     """What is to be done, with nothing left to decide.
 
     Attributes:
-        request: order for the engine; ``None`` for a step that builds nothing.
+        request: to the engine; ``None`` for a step that builds nothing.
         source: the image that is pushed in place of a built one.
         tar: file that the built image is written to.
         load: whether it is put into the Docker daemon.
-        references: what the image will be called, or is called already.
-        credentials: by registry host; hosts that are not there are looked up in Docker's own configuration.
+        references: the names of the image.
+        credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
         unshared: hosts whose credential is of no use to other steps: it is for base images, or lies in the environment.
         artifactory: where build-info goes; ``None`` where none is published.
         set_names: settings that were set to something else than their default.
-        nondistributable: whether layers go along that are fetched from their maker otherwise.
+        nondistributable: whether layers that are usually fetched from their vendor are pushed too.
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
         git_directory: whose history gives the revision; ``None`` for the working directory.
         fetch_limit: bytes that a file of the web may have, where anything is built.
-        receipts: files that are told what was pushed, by their settings.
+        receipts: files that get what was pushed, by their settings.
         own_settings: values of the settings that one engine alone acts on.
         notes: what of the connectors and the settings has no effect.
         sources: where it was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
@@ -111,7 +111,7 @@ class ResolveContext:
         return origin is not None and origin.kind == "variable" and origin.variable == variable
 
     def nearness(self, name: str) -> Nearness:
-        """Return how near what set *name* is to the person who starts the run."""
+        """Return how near the source of *name* is to the person who starts the run."""
         return Nearness.of(self.written[name].origin if name in self.written else None)
 
     def named(self, name: str, address: str) -> NamedHost:

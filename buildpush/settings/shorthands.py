@@ -1,4 +1,4 @@
-"""Settings that stand for others, as the plugins of Harness have them: brought into those that they stand for."""
+"""Settings that are shorthands for others, as in the plugins of Harness, turned into those others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STYLE = "use_path_style"
 
 
 def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
-    """Return *settings* in which those that stand for others have become them.
+    """Return *settings* in which shorthands are replaced by the settings that they mean.
 
     Raises:
-        SettingsError: one cannot become what it stands for.
+        SettingsError: one cannot be replaced.
     """
     for become in (_repository, _context, _snapshots, _cache_repository, _path_style):
         settings = become(settings, ctx)

@@ -110,7 +110,7 @@ def _of_connector(
     connector = connector_of(settings, ctx)
     if connector is None or connector.host in others or connector.password is None:
         return {}
-    with suppress(SecretError):  # a build alone asks for no login; a base image that needs one says so
+    with suppress(SecretError):  # a build alone needs no login; a base image that needs one reports it
         return {connector.host: connector.credential(ctx.vault)}
     return {}
 

@@ -103,7 +103,7 @@ def _variable_answers(path: str, node: Node) -> Iterator[tuple[str, str]]:
 
 
 def variable_text(variable: Node) -> str | None:
-    """Return what a variable stands for, as text with expressions; ``None`` where nothing is written.
+    """Return the value of a variable, as text with expressions; ``None`` where nothing is written.
 
     A ``default`` counts where the value is empty or an input; a variable of the type Secret names a secret.
     """

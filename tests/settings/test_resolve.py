@@ -289,9 +289,9 @@ class TestBuild:
             ({"context": "Dockerfile"}, "is not a directory", ""),
             ({"dockerfile": "nowhere"}, "the Dockerfile 'nowhere' does not exist", "working directory"),
             ({"dockerfile": "."}, "is not a file", ""),
-            ({"dockerfile": "../outside"}, "lies outside the context", "move it"),
-            ({"dockerfile": "link"}, "lies outside the context", "move it"),
-            ({"context": "service"}, "lies outside the context 'service'", "name it: dockerfile: Dockerfile"),
+            ({"dockerfile": "../outside"}, "is outside the context", "move it"),
+            ({"dockerfile": "link"}, "is outside the context", "move it"),
+            ({"context": "service"}, "is outside the context 'service'", "name it: dockerfile: Dockerfile"),
         ],
     )
     def test_directories_and_files_must_be_there(self, house, keywords, message, hint):
